@@ -1,0 +1,41 @@
+//! The client id against the record: the only place where a [`BoundDevice`] can come from.
+
+use crate::{client_id::ClientId, credential::VerifiedDevice, decision::DenyReason};
+
+/// A verified device together with a client id that its record allows. Only such a pair gets a policy.
+#[derive(Debug)]
+pub struct BoundDevice {
+    device: VerifiedDevice,
+    client_id: ClientId,
+}
+
+impl BoundDevice {
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &VerifiedDevice {
+        &self.device
+    }
+
+    /// The client id.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+}
+
+/// Binds `client_id` to the device.
+///
+/// # Errors
+///
+/// The reason for the refusal: no rule of the record allows the id, or the id would become the first
+/// level of topics that another grant hands out.
+pub fn bind(device: VerifiedDevice, client_id: ClientId) -> Result<BoundDevice, DenyReason> {
+    let record = device.record();
+    if !record.client_ids.iter().any(|rule| rule.allows(&client_id)) {
+        return Err(DenyReason::ClientIdNotAllowed);
+    }
+    if record.grant.reserves(&client_id) {
+        return Err(DenyReason::ClientIdReserved);
+    }
+    Ok(BoundDevice { device, client_id })
+}

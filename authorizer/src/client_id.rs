@@ -1,0 +1,98 @@
+//! The MQTT client id, in the one shape that may be written into a policy.
+
+use std::fmt;
+
+use iot_policy::limits::MAX_CLIENT_ID_BYTES;
+
+/// A client id of 1 to 128 bytes of `[A-Za-z0-9_.:@=,|&~-]`.
+///
+/// Those bytes mean nothing to the policy language or to MQTT's wildcards, so a `ClientId` can be
+/// written into a policy as it is. Anything else is refused, never escaped.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(String);
+
+/// Why a text is not a [`ClientId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientIdError {
+    /// Nothing at all.
+    #[error("a client id is empty")]
+    Empty,
+    /// More than 128 bytes, AWS's limit.
+    #[error("a client id has {0} bytes, AWS IoT Core takes at most {MAX_CLIENT_ID_BYTES}")]
+    TooLong(usize),
+    /// A byte outside the allowed set.
+    #[error("a client id has a character other than `A-Z a-z 0-9 _ . : @ = , | & ~ -` at byte {0}")]
+    Character(usize),
+}
+
+impl ClientId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for ClientId {
+    type Error = ClientIdError;
+
+    fn try_from(text: &str) -> Result<Self, ClientIdError> {
+        if text.is_empty() {
+            return Err(ClientIdError::Empty);
+        }
+        if text.len() > MAX_CLIENT_ID_BYTES {
+            return Err(ClientIdError::TooLong(text.len()));
+        }
+        match text.bytes().position(|byte| !is_plain(byte)) {
+            Some(at) => Err(ClientIdError::Character(at)),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a byte may stand in a client id, a device name or a grant's parameter.
+#[must_use]
+pub fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.:@=,|&~-".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_ids_are_taken_and_all_else_is_refused() {
+        let longest = "x".repeat(128);
+        for id in ["sht20", "a", "A-b_c.d:e@f=g,h|i&j~k", "-", longest.as_str()] {
+            assert_eq!(ClientId::try_from(id).map(|id| id.to_string()).as_deref(), Ok(id));
+        }
+        let too_long = "x".repeat(129);
+        let cases = [
+            ("", ClientIdError::Empty),
+            (too_long.as_str(), ClientIdError::TooLong(129)),
+            ("*", ClientIdError::Character(0)),
+            ("a?", ClientIdError::Character(1)),
+            ("a+", ClientIdError::Character(1)),
+            ("#", ClientIdError::Character(0)),
+            ("a/b", ClientIdError::Character(1)),
+            ("$aws", ClientIdError::Character(0)),
+            ("${iot:ClientId}", ClientIdError::Character(0)),
+            ("{client_id}", ClientIdError::Character(0)),
+            ("a b", ClientIdError::Character(1)),
+            ("a\0", ClientIdError::Character(1)),
+            ("a\n", ClientIdError::Character(1)),
+            ("a\"b", ClientIdError::Character(1)),
+            ("a\\b", ClientIdError::Character(1)),
+            ("é", ClientIdError::Character(0)),
+        ];
+        for (id, error) in cases {
+            assert_eq!(ClientId::try_from(id), Err(error), "{id:?}");
+        }
+    }
+}

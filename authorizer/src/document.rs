@@ -1,0 +1,289 @@
+//! Policy documents for a bound device: the fewest that fit AWS's limits.
+//!
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda` (10 documents of 2,048 characters) and
+//! `pub-sub-policy` (which action goes with which resource).
+
+use iot_policy::limits::{MAX_POLICY_DOCUMENT_CHARACTERS, MAX_POLICY_DOCUMENTS};
+use serde::Serialize;
+
+use crate::{
+    arn::FunctionArn,
+    binding::BoundDevice,
+    client_id::ClientId,
+    device_name::DeviceName,
+    grant::{Grant, template::TopicTemplate},
+    record::Parameters,
+};
+
+/// One policy document, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PolicyDocument {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Condition {
+    #[serde(rename = "ForAnyValue:StringEquals")]
+    any_equals: ConnectAttributes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct ConnectAttributes {
+    #[serde(rename = "iot:ConnectAttributes")]
+    connect_attributes: Vec<&'static str>,
+}
+
+/// What the placeholders of a grant stand for.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// `{client_id}`.
+    pub client_id: &'a ClientId,
+    /// `{device}`.
+    pub device: &'a DeviceName,
+    /// Every other placeholder, by name.
+    pub parameters: &'a Parameters,
+}
+
+/// Why a grant can't become policy documents. It is found when a store is loaded, so it never meets a device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// A placeholder without a value.
+    #[error(
+        "grant `{grant}` has the placeholder `{{{placeholder}}}`: give the record a parameter of that name"
+    )]
+    Placeholder {
+        /// The grant.
+        grant: String,
+        /// The placeholder's name.
+        placeholder: String,
+    },
+    /// More than fits.
+    #[error(
+        "grant `{grant}` does not fit AWS's {MAX_POLICY_DOCUMENTS} documents of \
+         {MAX_POLICY_DOCUMENT_CHARACTERS} characters: shorten it"
+    )]
+    TooLarge {
+        /// The grant.
+        grant: String,
+    },
+}
+
+/// The documents for a bound device.
+///
+/// # Errors
+///
+/// As [`build`]; a store that loaded has ruled both out.
+pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
+    let record = bound.device().record();
+    let values = Values {
+        client_id: bound.client_id(),
+        device: bound.device().name(),
+        parameters: &record.parameters,
+    };
+    build(&record.grant, values, arn)
+}
+
+/// The documents that `grant` makes of `values`. For a connection use [`documents`], which demands proof.
+///
+/// # Errors
+///
+/// When a placeholder has no value, or when the result is more than AWS takes.
+pub(crate) fn build(
+    grant: &Grant,
+    values: Values<'_>,
+    arn: &FunctionArn,
+) -> Result<Vec<PolicyDocument>, DocumentError> {
+    let statements = statements(grant, values, arn)?;
+    pack(statements).ok_or_else(|| DocumentError::TooLarge { grant: grant.name().to_owned() })
+}
+
+fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Statement>, DocumentError> {
+    let definition = grant.definition();
+    let client = vec![arn.iot_resource(&format!("client/{}", values.client_id))];
+    let mut statements = vec![Statement::allow("iot:Connect", client.clone())];
+    statements.extend(withheld_attributes(definition.last_will, definition.persistent_session, client));
+    let topic_actions = [
+        ("iot:Publish", "topic", &definition.publish),
+        ("iot:Receive", "topic", &definition.receive),
+        ("iot:RetainPublish", "topic", &definition.retain),
+        ("iot:Subscribe", "topicfilter", &definition.subscribe),
+    ];
+    for (action, kind, templates) in topic_actions {
+        let resources = resources(grant, kind, templates, values, arn)?;
+        let alike =
+            statements.iter_mut().find(|known| known.effect == "Allow" && known.resource == resources);
+        match alike {
+            _ if resources.is_empty() => {}
+            Some(known) => known.action.push(action),
+            None => statements.push(Statement::allow(action, resources)),
+        }
+    }
+    Ok(statements)
+}
+
+/// A plain `iot:Connect` also allows a last will and a persistent session (developer guide,
+/// `connect-policy`); what a grant withholds is therefore denied.
+fn withheld_attributes(last_will: bool, persistent: bool, client: Vec<String>) -> Option<Statement> {
+    let all = [("LastWill", last_will), ("PersistentConnect", persistent)];
+    let withheld = all.into_iter().filter(|(_, granted)| !granted).map(|(name, _)| name).collect::<Vec<_>>();
+    let condition = Condition { any_equals: ConnectAttributes { connect_attributes: withheld.clone() } };
+    (!withheld.is_empty()).then(|| Statement {
+        effect: "Deny",
+        action: vec!["iot:Connect"],
+        resource: client,
+        condition: Some(condition),
+    })
+}
+
+fn resources(
+    grant: &Grant,
+    kind: &str,
+    templates: &[TopicTemplate],
+    values: Values<'_>,
+    arn: &FunctionArn,
+) -> Result<Vec<String>, DocumentError> {
+    let resource = |template: &TopicTemplate| {
+        let topic = template.fill(|name| values.get(name)).map_err(|placeholder| {
+            DocumentError::Placeholder { grant: grant.name().to_owned(), placeholder }
+        })?;
+        Ok(arn.iot_resource(&format!("{kind}/{topic}")))
+    };
+    templates.iter().map(resource).collect()
+}
+
+/// Fills one document after another; `None` when AWS's limits don't hold what there is.
+fn pack(statements: Vec<Statement>) -> Option<Vec<PolicyDocument>> {
+    let mut documents: Vec<PolicyDocument> = Vec::new();
+    let mut queue = std::collections::VecDeque::from(statements);
+    while let Some(statement) = queue.pop_front() {
+        if let Some(last) = documents.last_mut()
+            && last.try_push(&statement)
+        {
+            continue;
+        }
+        let document = PolicyDocument::of(statement);
+        if document.fits() {
+            documents.push(document);
+        } else {
+            let statement = document.statement.into_iter().next()?;
+            let (front, back) = statement.halves()?;
+            queue.push_front(back);
+            queue.push_front(front);
+        }
+        if documents.len() > MAX_POLICY_DOCUMENTS {
+            return None;
+        }
+    }
+    Some(documents)
+}
+
+impl PolicyDocument {
+    fn of(statement: Statement) -> Self {
+        Self { version: "2012-10-17", statement: vec![statement] }
+    }
+
+    fn try_push(&mut self, statement: &Statement) -> bool {
+        self.statement.push(statement.clone());
+        let fits = self.fits();
+        if !fits {
+            self.statement.pop();
+        }
+        fits
+    }
+
+    fn fits(&self) -> bool {
+        self.characters() <= MAX_POLICY_DOCUMENT_CHARACTERS
+    }
+
+    /// The characters that AWS counts; the JSON has no white space between its parts.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.chars().count())
+    }
+}
+
+impl Statement {
+    fn allow(action: &'static str, resource: Vec<String>) -> Self {
+        Self { effect: "Allow", action: vec![action], resource, condition: None }
+    }
+
+    /// The same statement twice, each over one half of the resources; `None` when there is but one.
+    fn halves(mut self) -> Option<(Self, Self)> {
+        let half = self.resource.len() / 2;
+        let back = self.resource.split_off(half);
+        let front = (half > 0).then(|| self.clone())?;
+        Some((front, Self { resource: back, ..self }))
+    }
+}
+
+impl<'a> Values<'a> {
+    fn get(self, placeholder: &str) -> Option<&'a str> {
+        match placeholder {
+            "client_id" => Some(self.client_id.as_str()),
+            "device" => Some(self.device.as_str()),
+            other => self.parameters.get(other).map(DeviceName::as_str),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::grant::{GrantDefinition, Grants};
+
+    fn pack_topics(count: usize, width: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
+        let topic = |n| TopicTemplate::try_from(format!("site/{n:0>width$}/{{client_id}}")).unwrap();
+        let publish = (0..count).map(topic).collect();
+        let definition =
+            GrantDefinition { publish, last_will: true, persistent_session: true, ..Default::default() };
+        let grants = Grants::new(BTreeMap::from([("g".to_owned(), definition)])).unwrap();
+        let device = DeviceName::try_from("device").unwrap();
+        let values =
+            Values { client_id: device.client_id(), device: &device, parameters: &Parameters::new() };
+        let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
+        build(&grants.get("g").unwrap(), values, &arn)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_resource_is_kept_and_every_document_fits(count in 0_usize..150, width in 1_usize..200) {
+            let Ok(documents) = pack_topics(count, width) else { return Ok(()) };
+            proptest::prop_assert!(documents.len() <= MAX_POLICY_DOCUMENTS);
+            proptest::prop_assert!(documents.iter().all(|one| one.characters() <= MAX_POLICY_DOCUMENT_CHARACTERS));
+            let statements = documents.iter().flat_map(|one| &one.statement);
+            let publish = statements.filter(|one| one.action == ["iot:Publish"]);
+            let topics = publish.flat_map(|one| &one.resource).cloned().collect::<std::collections::BTreeSet<_>>();
+            proptest::prop_assert_eq!(topics.len(), count);
+        }
+    }
+
+    #[test]
+    fn a_small_grant_is_one_document_and_a_large_one_is_split() {
+        assert_eq!(pack_topics(5, 10).unwrap().len(), 1);
+        assert!((2..=10).contains(&pack_topics(100, 40).unwrap().len()));
+        assert!(matches!(pack_topics(150, 200), Err(DocumentError::TooLarge { .. })));
+    }
+
+    /// AWS's own reader must accept what is written here; ours is strict about the same things.
+    #[test]
+    fn the_policy_parser_accepts_what_is_built() {
+        for document in pack_topics(100, 40).unwrap() {
+            let text = serde_json::to_string(&document).unwrap();
+            text.parse::<iot_policy::PolicyDocument>().unwrap();
+        }
+    }
+}

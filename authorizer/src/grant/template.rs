@@ -1,0 +1,123 @@
+//! Topics with placeholders.
+
+use serde::{Deserialize, Serialize};
+
+/// A topic, topic filter or pattern of topics in which a whole level may be a placeholder.
+///
+/// - `{client_id}` and `{device}` are the bound device's; any other `{name}` is a parameter of its record.
+/// - `*` is the policy language's wildcard: any run of characters, `/` included.
+/// - `+` and `#` are MQTT's wildcards; they mean something in a topic filter only.
+///
+/// A placeholder is always a whole level, so that no two values can be composed into one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TopicTemplate(Vec<Level>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Level {
+    Literal(String),
+    Placeholder(String),
+}
+
+impl TopicTemplate {
+    /// The text with every placeholder replaced by what `value` gives for its name.
+    ///
+    /// # Errors
+    ///
+    /// The name of the first placeholder for which there is no value.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
+        let level = |level: &Level| match level {
+            Level::Literal(text) => Ok(text.clone()),
+            Level::Placeholder(name) => value(name).map(str::to_owned).ok_or_else(|| name.clone()),
+        };
+        Ok(self.0.iter().map(level).collect::<Result<Vec<_>, _>>()?.join("/"))
+    }
+
+    /// The first level, if it is not a placeholder.
+    #[must_use]
+    pub fn literal_first_level(&self) -> Option<&str> {
+        match self.0.first() {
+            Some(Level::Literal(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Level {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            return if named {
+                Ok(Self::Placeholder(name.to_owned()))
+            } else {
+                Err("a placeholder is `{name}`, in `a-z` and `_`")
+            };
+        }
+        if text.contains(['{', '}']) {
+            return Err("a placeholder fills a whole level, as in `a/{client_id}/b`");
+        }
+        if text.contains('?') {
+            return Err("`?` would be a wildcard; use `*` if that is what is meant");
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a topic here is visible ASCII without spaces");
+        }
+        Ok(Self::Literal(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for TopicTemplate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("a topic template is empty".to_owned());
+        }
+        let levels = text.split('/').map(Level::parse).collect::<Result<_, _>>();
+        levels.map(Self).map_err(|why| format!("topic template `{text}`: {why}"))
+    }
+}
+
+impl From<TopicTemplate> for String {
+    fn from(template: TopicTemplate) -> Self {
+        let level = |level: Level| match level {
+            Level::Literal(text) => text,
+            Level::Placeholder(name) => format!("{{{name}}}"),
+        };
+        template.0.into_iter().map(level).collect::<Vec<_>>().join("/")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(text: &str) -> Result<String, String> {
+        TopicTemplate::try_from(text.to_owned())?.fill(|name| match name {
+            "client_id" => Some("c"),
+            "site" => Some("s"),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn placeholders_are_whole_levels() {
+        let cases = [
+            ("{client_id}/*", Ok("c/*")),
+            ("sensor/{client_id}/temperature", Ok("sensor/c/temperature")),
+            ("{site}/{client_id}", Ok("s/c")),
+            ("sensor/+/#", Ok("sensor/+/#")),
+            ("$aws/rules/r", Ok("$aws/rules/r")),
+            ("{missing}/x", Err("missing")),
+        ];
+        for (text, filled) in cases {
+            assert_eq!(fill(text), filled.map(str::to_owned).map_err(str::to_owned), "{text}");
+            assert_eq!(String::from(TopicTemplate::try_from(text.to_owned()).unwrap()), text);
+        }
+        for text in
+            ["", "a{client_id}", "{client_id}b/c", "{}", "{A}", "a/?", "${iot:ClientId}/x", "a b", "a\n", "ä"]
+        {
+            assert!(fill(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The AWS IoT Core custom authorizer: a device's user name and password in, policies for that client id out.
+//!
+//! One connect attempt flows through the modules in this order, and never back:
+//!
+//! 1. [`event`]: the wire form of what IoT Core sends, every field optional.
+//! 2. [`request`]: the same as a [`request::ConnectRequest`], or the reason why it can't be one.
+//! 3. [`store`]: the device's [`record::Record`].
+//! 4. [`credential`]: the password against the record's verifiers. Only this makes a
+//!    [`credential::VerifiedDevice`].
+//! 5. [`binding`]: the client id against the record. Only this makes a [`binding::BoundDevice`].
+//! 6. [`grant`] and [`document`]: what a bound device may do, as policy documents within AWS's limits.
+//! 7. [`response`]: the answer that IoT Core reads.
+//!
+//! [`authorizer::decide`] ties them together, [`log`] writes one line about each attempt, and
+//! [`config`] is what the environment may set.
+
+pub mod arn;
+pub mod authorizer;
+pub mod binding;
+pub mod client_id;
+pub mod config;
+pub mod credential;
+pub mod decision;
+pub mod device_name;
+pub mod document;
+pub mod event;
+pub mod grant;
+pub mod handler;
+pub mod log;
+pub mod record;
+pub mod request;
+pub mod response;
+pub mod store;
+pub mod unix_time;

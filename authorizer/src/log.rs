@@ -1,0 +1,104 @@
+//! The log: one `decision` line for each attempt, as JSON on standard output.
+//!
+//! Nothing that a device sent gets into it but a device name and a client id whose shape was checked.
+
+use std::time::Duration;
+
+use tracing::{Level, Subscriber};
+use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::Registry};
+
+use crate::{
+    client_id::ClientId,
+    decision::{Decision, Outcome},
+    device_name::DeviceName,
+    document::PolicyDocument,
+    event::Event,
+    handler::Fault,
+    response::Response,
+};
+
+/// What ties a line to the attempt.
+pub struct Attempt<'a> {
+    request_id: &'a str,
+    connection_id: Option<&'a str>,
+}
+
+/// How long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// In the store.
+    pub store: Duration,
+    /// Altogether.
+    pub total: Duration,
+}
+
+/// Writes log lines to `writer`, standard output in the function itself.
+///
+/// `level` holds for this crate's own lines; libraries stay at `WARN`, because `lambda_runtime` at `TRACE`
+/// writes the whole event, password included.
+pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    let levels = Targets::new().with_default(Level::WARN).with_target("authorizer", level);
+    Registry::default().with(lines.with_writer(writer)).with(levels)
+}
+
+/// Writes the line of a decided attempt.
+pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
+    let (allowed, reason) = match &decision.outcome {
+        Outcome::Allow(allowed) => (Some(allowed), None),
+        Outcome::Deny(reason) => (None, Some(reason.as_str())),
+    };
+    let documents = allowed.map(|allowed| match &allowed.response {
+        Response::Allow(grant) => grant.policy_documents(),
+        Response::Deny(_) => &[],
+    });
+    tracing::info!(
+        target: "authorizer::decision",
+        event = "decision",
+        outcome = if allowed.is_some() { "allow" } else { "deny" },
+        reason,
+        device = decision.device.as_ref().map(DeviceName::as_str),
+        client_id = decision.client_id.as_ref().map(ClientId::as_str),
+        scheme = "password",
+        grant = allowed.map(|allowed| allowed.grant.as_str()),
+        verifier = allowed.map(|allowed| allowed.verifier),
+        documents = documents.map(<[_]>::len),
+        document_characters = documents.map(|all| all.iter().map(PolicyDocument::characters).sum::<usize>()),
+        store_us = micros(timing.store),
+        total_us = micros(timing.total),
+        connection_id = attempt.connection_id,
+        request_id = attempt.request_id,
+    );
+}
+
+/// Writes the line of an attempt that could not be decided.
+pub fn fault(attempt: &Attempt<'_>, fault: &Fault, timing: Timing) {
+    tracing::error!(
+        target: "authorizer::decision",
+        event = "decision",
+        outcome = "fault",
+        error_type = fault.error_type(),
+        error = %fault,
+        store_us = micros(timing.store),
+        total_us = micros(timing.total),
+        connection_id = attempt.connection_id,
+        request_id = attempt.request_id,
+    );
+}
+
+impl<'a> Attempt<'a> {
+    /// Takes the connection id only if it looks like one: the field is IoT Core's, but an event can hold anything.
+    #[must_use]
+    pub fn new(request_id: &'a str, event: Option<&'a Event>) -> Self {
+        let id = event.and_then(|event| event.connection_metadata.as_ref()?.id.as_deref());
+        let plain = |id: &&str| id.len() <= 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        Self { request_id, connection_id: id.filter(plain) }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

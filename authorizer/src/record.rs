@@ -1,0 +1,128 @@
+//! What is known of one device, checked. Only a store makes one.
+
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+
+use iot_policy::limits::{
+    MAX_DISCONNECT_SECONDS, MAX_REFRESH_SECONDS, MIN_DISCONNECT_SECONDS, MIN_REFRESH_SECONDS,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client_id::ClientId, credential::verifier::LiveVerifier, device_name::DeviceName, grant::Grant,
+    unix_time::UnixTime,
+};
+
+/// The most verifiers that a record may have: the one in use and the one that replaces it.
+pub const MAX_VERIFIERS: usize = 2;
+
+/// One device's record.
+#[derive(Debug)]
+pub struct Record {
+    /// One or two, each with its own expiry.
+    pub verifiers: Vec<LiveVerifier>,
+    /// A record that is switched off refuses.
+    pub enabled: bool,
+    /// Which client ids the device may connect with; at least one rule.
+    pub client_ids: Vec<ClientIdRule>,
+    /// What the device may do once connected.
+    pub grant: Arc<Grant>,
+    /// Values for the grant's own placeholders, by placeholder name.
+    pub parameters: Parameters,
+    /// How long the answer lives.
+    pub timers: Timers,
+    /// Before this moment the device is refused.
+    pub not_before: Option<UnixTime>,
+    /// From this moment on the device is refused.
+    pub not_after: Option<UnixTime>,
+}
+
+/// Values for a grant's placeholders, each of a client id's shape.
+pub type Parameters = BTreeMap<String, DeviceName>;
+
+/// A client id, or every client id that begins with a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ClientIdRule {
+    /// This id alone.
+    Exact(ClientId),
+    /// Every id that begins so, written `prefix*`. The policy still names the actual id.
+    Prefix(ClientId),
+}
+
+/// When IoT Core asks again and when it ends the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// After how long IoT Core calls the authorizer again.
+    pub refresh_after: TimerSeconds,
+    /// After how long IoT Core ends the connection, counted from the connect.
+    pub disconnect_after: TimerSeconds,
+}
+
+/// AWS's range is the same for both timers, so one type serves them.
+const RANGE: std::ops::RangeInclusive<u32> = {
+    assert!(MIN_REFRESH_SECONDS == MIN_DISCONNECT_SECONDS && MAX_REFRESH_SECONDS == MAX_DISCONNECT_SECONDS);
+    MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS
+};
+
+/// 300 to 86,400 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct TimerSeconds(NonZeroU32);
+
+impl ClientIdRule {
+    /// Whether the rule allows `client_id`.
+    #[must_use]
+    pub fn allows(&self, client_id: &ClientId) -> bool {
+        match self {
+            Self::Exact(id) => id == client_id,
+            Self::Prefix(prefix) => client_id.as_str().starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl TryFrom<String> for ClientIdRule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (id, rule): (_, fn(ClientId) -> Self) = match text.strip_suffix('*') {
+            Some(prefix) => (prefix, Self::Prefix),
+            None => (text.as_str(), Self::Exact),
+        };
+        ClientId::try_from(id).map(rule).map_err(|error| {
+            format!("`{text}` is not a client id, nor a prefix of one followed by `*`: {error}")
+        })
+    }
+}
+
+impl From<ClientIdRule> for String {
+    fn from(rule: ClientIdRule) -> Self {
+        match rule {
+            ClientIdRule::Exact(id) => id.as_str().to_owned(),
+            ClientIdRule::Prefix(prefix) => format!("{prefix}*"),
+        }
+    }
+}
+
+impl TimerSeconds {
+    /// The seconds.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u32> for TimerSeconds {
+    type Error = String;
+
+    fn try_from(seconds: u32) -> Result<Self, String> {
+        NonZeroU32::new(seconds).filter(|_| RANGE.contains(&seconds)).map(Self).ok_or_else(|| {
+            format!("{seconds} seconds: AWS takes {} to {} for a timer", RANGE.start(), RANGE.end())
+        })
+    }
+}
+
+impl From<TimerSeconds> for u32 {
+    fn from(seconds: TimerSeconds) -> Self {
+        seconds.get()
+    }
+}

@@ -1,0 +1,37 @@
+//! Where records are kept.
+
+pub mod claims;
+pub mod document;
+pub mod file;
+
+use std::{future::Future, sync::Arc};
+
+use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
+
+/// A place that knows devices.
+pub trait Store {
+    /// What is known of the device called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't tell. That is a fault, not a refusal; IoT Core lets nobody in either way.
+    fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>>;
+}
+
+/// What a store knows of one name.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The device's record.
+    Found(Arc<Record>),
+    /// No such device. The decoy's verifiers are checked all the same and the result thrown away, so that
+    /// an unknown device costs the time of a wrong password.
+    Unknown {
+        /// Another record's verifiers; always the same ones for the same name.
+        decoy: Arc<[LiveVerifier]>,
+    },
+}
+
+/// Why a store can't tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreFault(pub String);

@@ -1,0 +1,329 @@
+//! The JSON form of a store: what stands in the file, and the step from it to records.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::{
+    arn::FunctionArn,
+    client_id::ClientId,
+    credential::verifier::LiveVerifier,
+    device_name::DeviceName,
+    document::{self, Values},
+    grant::{GrantDefinition, Grants},
+    record::{ClientIdRule, MAX_VERIFIERS, Parameters, Record, TimerSeconds, Timers},
+    store::claims,
+    unix_time::UnixTime,
+};
+
+/// The version of the format that this code reads and writes.
+pub const VERSION: u32 = 1;
+
+/// A whole store as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreDocument {
+    /// The format's version, 1.
+    pub version: u32,
+    /// Grants beside the built-in ones, by name.
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, GrantDefinition>,
+    /// Records by device name.
+    #[serde(deserialize_with = "unique_keys")]
+    pub devices: BTreeMap<DeviceName, RecordDocument>,
+}
+
+/// One device's record as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordDocument {
+    /// How the device proves itself.
+    pub scheme: Scheme,
+    /// One or two verifiers.
+    pub verifiers: Vec<LiveVerifier>,
+    /// Whether the device is let in.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Client ids or `prefix*` rules; the device's own name if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ids: Option<Vec<ClientIdRule>>,
+    /// The grant's name.
+    pub grant: String,
+    /// Values for the grant's own placeholders.
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: Parameters,
+    /// Seconds, 300 to 86,400; the function's setting if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_after_seconds: Option<TimerSeconds>,
+    /// Seconds, 300 to 86,400; the function's setting if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnect_after_seconds: Option<TimerSeconds>,
+    /// Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<UnixTime>,
+    /// Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<UnixTime>,
+}
+
+/// The ways in which a device can prove itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// A password, sent as it is inside TLS.
+    Password,
+}
+
+impl StoreDocument {
+    /// A store without devices.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { version: VERSION, grants: BTreeMap::new(), devices: BTreeMap::new() }
+    }
+
+    /// The records, every one checked, so that nothing about them can go wrong when a device connects.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and with which device or grant.
+    pub fn records(self, timers: Timers) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
+        if self.version != VERSION {
+            return Err(format!("the format's version is {}, this program reads {VERSION}", self.version));
+        }
+        let grants = Grants::new(self.grants)?;
+        let mut records = BTreeMap::new();
+        for (name, document) in self.devices {
+            let record = document.record(&name, &grants, timers);
+            let record = record.map_err(|why| format!("device `{name}`: {why}"))?;
+            records.insert(name, Arc::new(record));
+        }
+        claims::check(&records)?;
+        Ok(records)
+    }
+}
+
+impl RecordDocument {
+    fn record(self, name: &DeviceName, grants: &Grants, timers: Timers) -> Result<Record, String> {
+        if self.verifiers.is_empty() || self.verifiers.len() > MAX_VERIFIERS {
+            return Err(format!("`verifiers` has {} entries, it takes 1 or 2", self.verifiers.len()));
+        }
+        let own_name = || vec![ClientIdRule::Exact(name.client_id().clone())];
+        let record = Record {
+            verifiers: self.verifiers,
+            enabled: self.enabled,
+            client_ids: self.client_ids.unwrap_or_else(own_name),
+            grant: grants.get(&self.grant)?,
+            parameters: self.parameters,
+            timers: Timers {
+                refresh_after: self.refresh_after_seconds.unwrap_or(timers.refresh_after),
+                disconnect_after: self.disconnect_after_seconds.unwrap_or(timers.disconnect_after),
+            },
+            not_before: self.not_before,
+            not_after: self.not_after,
+        };
+        check_client_ids(&record)?;
+        check_documents(&record, name)?;
+        Ok(record)
+    }
+}
+
+fn check_client_ids(record: &Record) -> Result<(), String> {
+    if record.client_ids.is_empty() {
+        return Err("`client_ids` is an empty list; leave it out to allow the device's own name".to_owned());
+    }
+    let exact = record.client_ids.iter().filter_map(|rule| match rule {
+        ClientIdRule::Exact(id) => Some(id),
+        ClientIdRule::Prefix(_) => None,
+    });
+    for id in exact {
+        if record.grant.reserves(id) {
+            let grant = record.grant.name();
+            return Err(format!(
+                "client id `{id}` is the first level of another grant's topics, so grant `{grant}` can't own it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Builds the documents once with the longest client id there is and the longest ARN that AWS has, so that
+/// a connect can't meet a document that doesn't fit.
+fn check_documents(record: &Record, name: &DeviceName) -> Result<(), String> {
+    let longest = "x".repeat(iot_policy::limits::MAX_CLIENT_ID_BYTES);
+    let client_id = ClientId::try_from(longest.as_str()).map_err(|error| error.to_string())?;
+    let arn = "arn:aws-us-gov:lambda:ap-southeast-1:000000000000:function:f".parse::<FunctionArn>();
+    let arn = arn.map_err(|error| error.to_string())?;
+    let values = Values { client_id: &client_id, device: name, parameters: &record.parameters };
+    document::build(&record.grant, values, &arn).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A map in which a key that stands twice is an error, where serde would let the later one win.
+fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    struct Unique<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K, V> de::Visitor<'de> for Unique<K, V>
+    where
+        K: Deserialize<'de> + Ord + fmt::Display,
+        V: Deserialize<'de>,
+    {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = access.next_key::<K>()? {
+                if map.contains_key(&key) {
+                    return Err(de::Error::custom(format!("`{key}` stands here twice")));
+                }
+                map.insert(key, access.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const VERIFIER: &str = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
+
+    fn load(text: &str) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
+        let timers = Timers { refresh_after: 300.try_into()?, disconnect_after: 300.try_into()? };
+        serde_json::from_str::<StoreDocument>(text).map_err(|error| error.to_string())?.records(timers)
+    }
+
+    fn device(changes: &[(&str, Value)]) -> Value {
+        let mut device =
+            json!({"scheme": "password", "verifiers": [{"verifier": VERIFIER}], "grant": "sht20"});
+        for (key, value) in changes {
+            device[key] = value.clone();
+        }
+        device
+    }
+
+    fn fault(devices: &Value, grants: &Value) -> String {
+        load(&json!({"version": 1, "grants": grants, "devices": devices}).to_string()).unwrap_err()
+    }
+
+    #[test]
+    fn what_does_not_parse_is_told_with_its_line() {
+        let record = device(&[]).to_string();
+        let cases = [
+            ("{\n", "EOF while parsing an object at line 2 column 0"),
+            ("{\"version\":1,\n\"device\":{}}", "unknown field `device`"),
+            (
+                &format!("{{\"version\":1,\"devices\":{{\n\"a\":{record},\n\"a\":{record}}}}}"),
+                "`a` stands here twice at line 3",
+            ),
+            (&format!("{{\"version\":1,\"devices\":{{\n\n\"a/b\":{record}}}}}"), "at byte 1 at line 3"),
+            (
+                "{\"version\":1,\"devices\":{\n\"a\":{\"scheme\":\"none\"}}}",
+                "unknown variant `none`, expected `password` at line 2",
+            ),
+            (
+                "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[{\"verifier\":\"hunter2\"}]}}}",
+                "unknown verifier",
+            ),
+        ];
+        for (text, part) in cases {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_device() {
+        let three = json!(vec![json!({"verifier": VERIFIER}); 3]);
+        let cases = [
+            (device(&[("verifiers", json!([]))]), "device `a`: `verifiers` has 0 entries, it takes 1 or 2"),
+            (device(&[("verifiers", three)]), "device `a`: `verifiers` has 3 entries"),
+            (device(&[("client_ids", json!([]))]), "device `a`: `client_ids` is an empty list"),
+            (device(&[("client_ids", json!(["*"]))]), "`*` is not a client id, nor a prefix"),
+            (device(&[("client_ids", json!(["a*b"]))]), "`a*b` is not a client id"),
+            (
+                device(&[("grant", json!("none"))]),
+                "there is no grant `none`; the grants are `own-topics`, `sht20`",
+            ),
+            (device(&[("refresh_after_seconds", json!(299))]), "299 seconds: AWS takes 300 to 86400"),
+            (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 seconds"),
+            (
+                device(&[("client_ids", json!(["sensor"])), ("grant", json!("own-topics"))]),
+                "client id `sensor` is the first level",
+            ),
+        ];
+        for (device, part) in cases {
+            let error = fault(&json!({"a": device}), &json!({}));
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(load("{\"version\":2,\"devices\":{}}").unwrap_err().contains("version is 2"));
+    }
+
+    #[test]
+    fn grants_are_refused_when_loaded_and_not_when_a_device_connects() {
+        let many = (0..200).map(|n| format!("site/{n:0>80}/{{client_id}}")).collect::<Vec<_>>();
+        let cases = [
+            (json!({"sht20": {}}), "sht20", "grant `sht20` is built in"),
+            (json!({"g": {"publish": ["{site}/x"]}}), "g", "grant `g` has the placeholder `{site}`"),
+            (
+                json!({"g": {"publish": many}}),
+                "g",
+                "grant `g` does not fit AWS's 10 documents of 2048 characters",
+            ),
+            (json!({"g": {"publish": ["x".repeat(2_100)]}}), "g", "does not fit"),
+            (json!({"g": {"publish": ["a{client_id}"]}}), "g", "a placeholder fills a whole level"),
+        ];
+        for (grants, grant, part) in cases {
+            let error = fault(&json!({"a": device(&[("grant", json!(grant))])}), &grants);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_client_id_belongs_to_one_device() {
+        let ids = |ids: &[&str]| device(&[("client_ids", json!(ids))]);
+        let both = [
+            json!({"a": ids(&["x"]), "b": ids(&["x"])}),
+            json!({"a": ids(&["x*"]), "b": ids(&["xy"])}),
+            json!({"a": ids(&["x*"]), "b": ids(&["xy*"])}),
+            json!({"a": ids(&["x*"]), "c": ids(&["xa*", "w"]), "b": ids(&["q"])}),
+            json!({"a": ids(&["b"]), "b": device(&[])}),
+            json!({"a": ids(&["b"]), "b": ids(&["c"])}),
+            json!({"a": ids(&["x*", "xa*"]), "b": ids(&["xb"])}),
+        ];
+        for devices in both {
+            let error = fault(&devices, &json!({}));
+            assert!(error.contains("each id may belong to one device only"), "{devices}: {error}");
+        }
+        let apart = json!({"a": ids(&["a*", "ab*", "abc"]), "b": ids(&["b", "bc*"]), "c": device(&[])});
+        assert!(load(&json!({"version": 1, "devices": apart}).to_string()).is_ok());
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let text = json!({"version": 1, "grants": {"g": {"publish": ["{client_id}/x"], "last_will": true}},
+            "devices": {"a": device(&[("client_ids", json!(["a", "a-*"])), ("enabled", json!(false))])}});
+        let document = serde_json::from_value::<StoreDocument>(text.clone()).unwrap();
+        let written = serde_json::to_value(&document).unwrap();
+        assert_eq!(written["devices"], text["devices"]);
+        assert!(load(&written.to_string()).is_ok());
+    }
+}

@@ -1,0 +1,173 @@
+//! The actions that MQTT needs, and the patterns that name them.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::context::Context;
+use crate::error::ActionError;
+use crate::pattern::{Text, Wildcard};
+use crate::resource::ResourceKind;
+
+/// An action that policies are evaluated for (AWS IoT Core developer guide, `iot-policy-actions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// `iot:Connect` on a client.
+    Connect,
+    /// `iot:Publish` on a topic.
+    Publish,
+    /// `iot:Receive` on a topic.
+    Receive,
+    /// `iot:RetainPublish` on a topic, needed beside `iot:Publish` when the message is to be retained.
+    RetainPublish,
+    /// `iot:Subscribe` on a topic filter.
+    Subscribe,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 5] =
+        [Self::Connect, Self::Publish, Self::Receive, Self::RetainPublish, Self::Subscribe];
+
+    /// The name as AWS writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "iot:Connect",
+            Self::Publish => "iot:Publish",
+            Self::Receive => "iot:Receive",
+            Self::RetainPublish => "iot:RetainPublish",
+            Self::Subscribe => "iot:Subscribe",
+        }
+    }
+
+    /// The kind of resource that the action is about.
+    #[must_use]
+    pub fn resource_kind(self) -> ResourceKind {
+        match self {
+            Self::Connect => ResourceKind::Client,
+            Self::Publish | Self::Receive | Self::RetainPublish => ResourceKind::Topic,
+            Self::Subscribe => ResourceKind::TopicFilter,
+        }
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Action {
+    type Err = UnknownAction;
+
+    /// Reads an action's exact name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|action| action.as_str() == text)
+            .ok_or_else(|| UnknownAction(text.to_owned()))
+    }
+}
+
+/// A text that names none of the [`Action`]s.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{}` is not an action, expected one of `iot:Connect`, `iot:Publish`, `iot:Receive`, `iot:RetainPublish`, \
+     `iot:Subscribe`",
+    .0.escape_debug()
+)]
+pub struct UnknownAction(String);
+
+/// One entry of a statement's `Action`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
+///
+/// Names match whatever their case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
+/// A name that is none of the [`Action`]s covers nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionPattern {
+    text: String,
+    covered: Vec<Action>,
+}
+
+impl ActionPattern {
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The actions that the pattern names.
+    #[must_use]
+    pub fn covered(&self) -> &[Action] {
+        &self.covered
+    }
+
+    /// Whether the pattern names the action.
+    #[must_use]
+    pub fn covers(&self, action: Action) -> bool {
+        self.covered.contains(&action)
+    }
+}
+
+impl FromStr for ActionPattern {
+    type Err = ActionError;
+
+    /// Reads a pattern; the service must be written out.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ActionError(text.to_owned());
+        if text != "*" {
+            let (service, name) = text.split_once(':').ok_or_else(error)?;
+            let is_service =
+                !service.is_empty() && service.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            let is_name =
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "*?".contains(c));
+            if !is_service || !is_name {
+                return Err(error());
+            }
+        }
+        let wildcard = Wildcard::parse(&text.to_ascii_lowercase()).map_err(|_| error())?;
+        let nothing = Context::empty();
+        let names =
+            |action: &Action| wildcard.matches(Text::whole(&action.as_str().to_ascii_lowercase()), &nothing);
+        Ok(Self { text: text.to_owned(), covered: Action::ALL.into_iter().filter(names).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_cover_what_they_name() {
+        use Action::{Connect, Publish, Receive, RetainPublish, Subscribe};
+        let table: [(&str, &[Action]); 12] = [
+            ("*", &Action::ALL),
+            ("iot:*", &Action::ALL),
+            ("iot:Connect", &[Connect]),
+            ("IOT:connect", &[Connect]),
+            ("iot:Pub*", &[Publish]),
+            ("iot:*Publish", &[Publish, RetainPublish]),
+            ("iot:Re*", &[Receive, RetainPublish]),
+            ("iot:?ubscribe", &[Subscribe]),
+            ("iot:PublishRetain", &[]),
+            ("iot:UpdateThingShadow", &[]),
+            ("s3:*", &[]),
+            ("iotx:Connect", &[]),
+        ];
+        for (text, covered) in table {
+            assert_eq!(text.parse::<ActionPattern>().unwrap().covered(), covered, "{text}");
+        }
+    }
+
+    #[test]
+    fn misspelt_actions_are_refused() {
+        for text in
+            ["", "Connect", "iot:", ":Connect", "i*:Connect", "iot:Con nect", "iot:${*}", "**", "iot:a:b"]
+        {
+            assert!(text.parse::<ActionPattern>().is_err(), "{text}");
+        }
+        assert!("iot:connect".parse::<Action>().is_err());
+        assert_eq!("iot:Connect".parse(), Ok(Action::Connect));
+    }
+}

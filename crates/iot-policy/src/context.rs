@@ -1,0 +1,115 @@
+//! What is known of a connection when a request is evaluated.
+
+use std::net::IpAddr;
+
+use crate::condition::Key;
+use crate::resource::Scope;
+use crate::variable::Variable;
+
+/// The values that policy variables and conditions see, made once a connection (AWS IoT Core developer guide,
+/// `basic-policy-variables` and `connect-policy`).
+///
+/// A value that isn't given is absent: a variable without a value matches nothing, a condition on it isn't met
+/// except under `ForAllValues:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    client_id: Option<String>,
+    source_ip: Option<String>,
+    domain_name: Option<String>,
+    persistent_session: bool,
+    last_will_topic: Option<String>,
+}
+
+impl Context {
+    /// A context in which nothing is known.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            client_id: None,
+            source_ip: None,
+            domain_name: None,
+            persistent_session: false,
+            last_will_topic: None,
+        }
+    }
+
+    /// Sets `iot:ClientId`: the whole id as the client sent it.
+    #[must_use]
+    pub fn with_client_id(self, client_id: impl Into<String>) -> Self {
+        Self { client_id: Some(client_id.into()), ..self }
+    }
+
+    /// Sets `aws:SourceIp`, an IPv4 address seen through an IPv6 socket (`::ffff:192.0.2.1`) as IPv4.
+    #[must_use]
+    pub fn with_source_ip(self, source_ip: IpAddr) -> Self {
+        Self { source_ip: Some(source_ip.to_canonical().to_string()), ..self }
+    }
+
+    /// Sets `iot:DomainName`: the server name that the client sent (SNI).
+    #[must_use]
+    pub fn with_domain_name(self, domain_name: impl Into<String>) -> Self {
+        Self { domain_name: Some(domain_name.into()), ..self }
+    }
+
+    /// Adds `PersistentConnect` to `iot:ConnectAttributes`; only for the request that is the CONNECT itself.
+    #[must_use]
+    pub fn with_persistent_session(self) -> Self {
+        Self { persistent_session: true, ..self }
+    }
+
+    /// Adds `LastWill` to `iot:ConnectAttributes` and sets `iot:LastWillTopic` to the topic's ARN, as AWS's samples
+    /// compare it; only for the request that is the CONNECT itself.
+    #[must_use]
+    pub fn with_last_will(self, scope: &Scope, topic: &str) -> Self {
+        Self { last_will_topic: Some(scope.topic(topic).to_string()), ..self }
+    }
+
+    /// A variable's value.
+    pub(crate) fn variable(&self, variable: Variable) -> Option<&str> {
+        match variable {
+            Variable::ClientId => self.client_id.as_deref(),
+            Variable::SourceIp => self.source_ip.as_deref(),
+            Variable::DomainName => self.domain_name.as_deref(),
+        }
+    }
+
+    /// A condition key's values: none if the key is absent.
+    pub(crate) fn values(&self, key: Key) -> impl Iterator<Item = &str> {
+        let values = match key {
+            Key::ClientId => [self.client_id.as_deref(), None],
+            Key::SourceIp => [self.source_ip.as_deref(), None],
+            Key::DomainName => [self.domain_name.as_deref(), None],
+            Key::LastWillTopic => [self.last_will_topic.as_deref(), None],
+            Key::ConnectAttributes => [
+                self.persistent_session.then_some("PersistentConnect"),
+                self.last_will_topic.is_some().then_some("LastWill"),
+            ],
+        };
+        values.into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_read_as_ipv4() {
+        let context = Context::empty().with_source_ip("::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!(context.variable(Variable::SourceIp), Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn connect_attributes_follow_from_what_is_set() {
+        let scope = Scope::new("aws", "eu-west-1", "123456789012").unwrap();
+        let attributes =
+            |context: &Context| context.values(Key::ConnectAttributes).map(str::to_owned).collect::<Vec<_>>();
+        assert!(attributes(&Context::empty()).is_empty());
+        let both = Context::empty().with_persistent_session().with_last_will(&scope, "bye");
+        assert_eq!(attributes(&both), ["PersistentConnect", "LastWill"]);
+        assert_eq!(
+            both.values(Key::LastWillTopic).collect::<Vec<_>>(),
+            ["arn:aws:iot:eu-west-1:123456789012:topic/bye"]
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What a policy says and doesn't do, or does and shouldn't: found while it is read, reported beside it.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::action::{Action, ActionPattern};
+use crate::condition::Condition;
+use crate::pattern::ResourcePattern;
+use crate::resource::ResourceKind;
+use crate::statement::Effect;
+
+/// One remark on a policy document that is valid nevertheless; it displays with the place and the cure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    place: String,
+    kind: FindingKind,
+}
+
+impl Finding {
+    /// The place, written as in [`PolicyError`](crate::PolicyError).
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn kind(&self) -> &FindingKind {
+        &self.kind
+    }
+
+    pub(crate) fn on_action(place: &str, pattern: &ActionPattern) -> Option<Self> {
+        if !pattern.covered().is_empty() {
+            return None;
+        }
+        let kind = if pattern.as_str().eq_ignore_ascii_case("iot:PublishRetain") {
+            FindingKind::PublishRetain
+        } else {
+            FindingKind::ActionWithoutEffect(pattern.as_str().to_owned())
+        };
+        Some(Self { place: place.to_owned(), kind })
+    }
+
+    pub(crate) fn on_resource(place: &str, effect: Effect, pattern: &ResourcePattern) -> Option<Self> {
+        if effect != Effect::Allow || !pattern.mentions_client_id() {
+            return None;
+        }
+        let kind = if pattern.may_name(ResourceKind::Client) {
+            FindingKind::AnyClient
+        } else if pattern.may_name(ResourceKind::TopicFilter) {
+            FindingKind::ClientIdInFilter
+        } else {
+            return None;
+        };
+        Some(Self { place: place.to_owned(), kind })
+    }
+
+    pub(crate) fn on_condition(condition: &Condition) -> Option<Self> {
+        condition
+            .takes_set_for_one()
+            .then(|| Self { place: condition.place().to_owned(), kind: FindingKind::SetTakenForOne })
+    }
+
+    /// An action written out that none of its statement's resources can be about.
+    pub(crate) fn on_pair<'a>(
+        place: &str,
+        pattern: &ActionPattern,
+        mut resources: impl Iterator<Item = &'a ResourcePattern>,
+    ) -> Option<Self> {
+        let [action] = pattern.covered() else { return None };
+        if resources.any(|resource| resource.may_name(action.resource_kind())) {
+            return None;
+        }
+        Some(Self { place: place.to_owned(), kind: FindingKind::NoResource(*action) })
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.place.escape_debug(), self.kind)
+    }
+}
+
+/// What was found in a policy document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// `iot:PublishRetain`, which many published policies say, is no action of AWS IoT.
+    PublishRetain,
+    /// An action that isn't one of those evaluated, such as `iot:UpdateThingShadow`.
+    ActionWithoutEffect(String),
+    /// The statement names no resource of the kind that the action is about.
+    NoResource(Action),
+    /// An Allow on `client/${iot:ClientId}` lets a client take any id (developer guide, `basic-policy-variables`).
+    AnyClient,
+    /// An Allow on a topic filter with `${iot:ClientId}`: a client named `+` gets a wildcard (the same page).
+    ClientIdInFilter,
+    /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
+    SetTakenForOne,
+}
+
+impl Display for FindingKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PublishRetain => {
+                f.write_str("`iot:PublishRetain` grants nothing, write `iot:RetainPublish`")
+            }
+            Self::ActionWithoutEffect(action) => {
+                write!(f, "`{action}` covers none of the actions that are evaluated and has no effect here")
+            }
+            Self::NoResource(action) => {
+                let kind = action.resource_kind().as_str();
+                write!(f, "`{action}` is about `{kind}/…` and the statement has no such resource")
+            }
+            Self::AnyClient => {
+                f.write_str("`${iot:ClientId}` matches whatever id the client chose, write the id out")
+            }
+            Self::ClientIdInFilter => f.write_str(
+                "`${iot:ClientId}` becomes a wildcard for a client named `+` or `#`, write the id out",
+            ),
+            Self::SetTakenForOne => {
+                f.write_str("the key has several values or none, write `ForAllValues:` or `ForAnyValue:`")
+            }
+        }
+    }
+}

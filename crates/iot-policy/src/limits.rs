@@ -1,0 +1,179 @@
+//! AWS IoT Core's limits, each once and beside the page it comes from.
+//!
+//! `dg/x` is the AWS IoT Core developer guide's page `x`, `gr` the AWS general reference's page "AWS IoT Core
+//! endpoints and quotas", `api/X` the AWS IoT API reference's operation `X`.
+
+/// Policy documents in one authorizer answer, at most (dg/custom-auth-lambda).
+pub const MAX_POLICY_DOCUMENTS: usize = 10;
+/// Characters of one policy document as [`counted_characters`] counts them, at most (dg/custom-auth-lambda).
+pub const MAX_POLICY_DOCUMENT_CHARACTERS: usize = 2048;
+
+/// Seconds of `refreshAfterInSeconds`, at least (dg/custom-auth-lambda).
+pub const MIN_REFRESH_SECONDS: u32 = 300;
+/// Seconds of `refreshAfterInSeconds`, at most (dg/custom-auth-lambda).
+pub const MAX_REFRESH_SECONDS: u32 = 86_400;
+/// Seconds of `disconnectAfterInSeconds`, at least (dg/custom-auth-lambda).
+pub const MIN_DISCONNECT_SECONDS: u32 = 300;
+/// Seconds of `disconnectAfterInSeconds`, at most (dg/custom-auth-lambda).
+pub const MAX_DISCONNECT_SECONDS: u32 = 86_400;
+/// Seconds by which the first refresh of an idle connection may be late (dg/custom-auth-lambda).
+pub const MAX_REFRESH_DELAY_SECONDS: u32 = 300;
+/// Seconds that the authorizer's Lambda function has to answer (dg/custom-authorizer).
+pub const AUTHORIZER_TIMEOUT_SECONDS: u32 = 5;
+/// Active custom authorizers of one account, at most (gr).
+pub const MAX_ACTIVE_AUTHORIZERS: usize = 32;
+
+/// Characters of `principalId`, at least (dg/custom-auth-lambda).
+pub const MIN_PRINCIPAL_ID_LENGTH: usize = 1;
+/// Characters of `principalId`, at most (dg/custom-auth-lambda).
+pub const MAX_PRINCIPAL_ID_LENGTH: usize = 128;
+/// Characters of an authorizer's name, at most (api/CreateAuthorizer).
+pub const MAX_AUTHORIZER_NAME_LENGTH: usize = 128;
+/// Characters of an authorizer's token key name, at most (api/CreateAuthorizer).
+pub const MAX_TOKEN_KEY_NAME_LENGTH: usize = 128;
+/// Characters of the token that a signing authorizer receives, at most (api/TestInvokeAuthorizer).
+pub const MAX_TOKEN_LENGTH: usize = 6144;
+/// Characters of the token's base64 signature, at most (api/TestInvokeAuthorizer).
+pub const MAX_TOKEN_SIGNATURE_LENGTH: usize = 2560;
+/// Bits of the RSA key that signs tokens, at least (dg/config-custom-auth).
+pub const MIN_TOKEN_KEY_BITS: usize = 2048;
+
+/// Bytes of an MQTT user name, password or client id on the wire, at most (api/TestInvokeAuthorizer, MQTT 1.5.3).
+pub const MAX_WIRE_FIELD_BYTES: usize = 65_535;
+/// Bytes of a client id in UTF-8, at most (gr).
+pub const MAX_CLIENT_ID_BYTES: usize = 128;
+/// Bytes of a topic or topic filter in UTF-8, at most (gr).
+pub const MAX_TOPIC_BYTES: usize = 256;
+/// Slashes in a topic or topic filter, at most (gr).
+pub const MAX_TOPIC_SLASHES: usize = 7;
+/// Bytes of a message's payload, at most: 128 KB, read as KiB (gr).
+pub const MAX_PAYLOAD_BYTES: usize = 128 * 1024;
+
+/// Topic filters in one SUBSCRIBE, at most (gr).
+pub const MAX_FILTERS_PER_SUBSCRIBE: usize = 8;
+/// Subscriptions of one connection, at most (gr).
+pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
+/// CONNECT packets a second for one client id, at most (gr).
+pub const MAX_CONNECTS_PER_SECOND_PER_CLIENT_ID: u32 = 1;
+/// Publishes a second, in and out together, on one connection, at most (gr).
+pub const MAX_PUBLISHES_PER_SECOND_PER_CONNECTION: u32 = 100;
+/// Bytes a second on one connection, at most: 512 KB, read as KiB (gr).
+pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: usize = 512 * 1024;
+
+/// Seconds of keep-alive, at least; less is raised to this (gr).
+pub const MIN_KEEP_ALIVE_SECONDS: u16 = 30;
+/// Seconds of keep-alive, at most; more, and 0, become this (gr).
+pub const MAX_KEEP_ALIVE_SECONDS: u16 = 1200;
+
+/// Bytes in an MQTT 5 CONNACK's Maximum Packet Size (dg/mqtt).
+pub const MQTT5_MAXIMUM_PACKET_SIZE: u32 = 149_504;
+/// The MQTT 5 CONNACK's Topic Alias Maximum (dg/mqtt).
+pub const MQTT5_TOPIC_ALIAS_MAXIMUM: u16 = 8;
+/// The MQTT 5 CONNACK's Receive Maximum (dg/mqtt).
+pub const MQTT5_RECEIVE_MAXIMUM: u16 = 100;
+/// The MQTT 5 CONNACK's Maximum QoS (dg/mqtt).
+pub const MAXIMUM_QOS: u8 = 1;
+/// Seconds for which a persistent session is kept unless the account asks for more (gr).
+pub const DEFAULT_SESSION_EXPIRY_SECONDS: u32 = 3600;
+/// Seconds for which a persistent session is kept, at most: 7 days (gr).
+pub const MAX_SESSION_EXPIRY_SECONDS: u32 = 604_800;
+
+/// Counts a policy document's text against [`MAX_POLICY_DOCUMENT_CHARACTERS`]: white space between JSON tokens is
+/// free, everything else costs its bytes in UTF-8 (dg/custom-auth-lambda).
+///
+/// *Unverified*: AWS doesn't say whether white space inside a JSON string counts, nor what a character beyond ASCII
+/// costs; this counts both in full, so it never counts less than AWS can.
+#[must_use]
+pub fn counted_characters(text: &str) -> usize {
+    let mut counted = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        if in_string || !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            counted += 1;
+        }
+        let ends_or_starts_string = byte == b'"' && !escaped;
+        escaped = in_string && byte == b'\\' && !escaped;
+        in_string ^= ends_or_starts_string;
+    }
+    counted
+}
+
+/// Whether a text is a `principalId`: 1 to 128 of `[a-zA-Z0-9]` (dg/custom-auth-lambda).
+#[must_use]
+pub fn is_principal_id(text: &str) -> bool {
+    is_name(text, MAX_PRINCIPAL_ID_LENGTH, "")
+}
+
+/// Whether a text is an authorizer's name: 1 to 128 of `[\w=,@-]`, `\w` read as ASCII (api/CreateAuthorizer).
+#[must_use]
+pub fn is_authorizer_name(text: &str) -> bool {
+    is_name(text, MAX_AUTHORIZER_NAME_LENGTH, "_=,@-")
+}
+
+/// Whether a text is a token key name: 1 to 128 of `[a-zA-Z0-9_-]` (api/CreateAuthorizer).
+#[must_use]
+pub fn is_token_key_name(text: &str) -> bool {
+    is_name(text, MAX_TOKEN_KEY_NAME_LENGTH, "_-")
+}
+
+/// The keep-alive in seconds that holds for what a client asked for: 30 to 1,200, and 1,200 for 0 (gr).
+#[must_use]
+pub fn effective_keep_alive(asked_seconds: u16) -> u16 {
+    match asked_seconds {
+        0 => MAX_KEEP_ALIVE_SECONDS,
+        seconds => seconds.clamp(MIN_KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS),
+    }
+}
+
+fn is_name(text: &str, max_length: usize, punctuation: &str) -> bool {
+    (1..=max_length).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_between_tokens_is_free() {
+        let table = [
+            ("", 0),
+            (" \t\r\n", 0),
+            ("{ }", 2),
+            (r#"{ "a" : "b c" }"#, 11),
+            (r#"{"a": "\" "}"#, 11),
+            (r#"{"a": "\\" }"#, 10),
+            (r#""é""#, 4),
+            ("\u{a0}", 2),
+            (r#"" "#, 2),
+            (r"\ \ ", 2),
+        ];
+        for (text, counted) in table {
+            assert_eq!(counted_characters(text), counted, "{text}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        let longest = "a".repeat(128);
+        let too_long = "a".repeat(129);
+        for good in ["a", "Z9", longest.as_str()] {
+            assert!(is_principal_id(good) && is_authorizer_name(good) && is_token_key_name(good), "{good}");
+        }
+        for bad in ["", "é", "a b", "a:b", "a.b", "a\n", too_long.as_str()] {
+            assert!(!is_principal_id(bad) && !is_authorizer_name(bad) && !is_token_key_name(bad), "{bad}");
+        }
+        assert!(is_authorizer_name("_=,@-") && !is_token_key_name("=") && !is_principal_id("a-b"));
+        assert!(is_token_key_name("a_b-c"));
+    }
+
+    #[test]
+    fn keep_alive_is_clamped() {
+        for (asked, held) in
+            [(0, 1200), (1, 30), (30, 30), (31, 31), (1200, 1200), (1201, 1200), (65_535, 1200)]
+        {
+            assert_eq!(effective_keep_alive(asked), held, "{asked}");
+        }
+    }
+}

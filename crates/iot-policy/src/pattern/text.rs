@@ -1,0 +1,42 @@
+//! A text in two pieces that is matched without being joined.
+
+/// What is left of a text to match: a resource's ARN up to its name, then the name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a> {
+    head: &'a str,
+    tail: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn joined(head: &'a str, tail: &'a str) -> Self {
+        Self { head, tail }
+    }
+
+    pub(crate) fn whole(text: &'a str) -> Self {
+        Self { head: text, tail: "" }
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.head.is_empty() && self.tail.is_empty()
+    }
+
+    /// What follows if the text begins with `literal`.
+    pub(crate) fn after(self, literal: &str) -> Option<Self> {
+        if let Some(head) = self.head.strip_prefix(literal) {
+            return Some(Self { head, ..self });
+        }
+        let beyond_head = literal.strip_prefix(self.head)?;
+        Some(Self { head: "", tail: self.tail.strip_prefix(beyond_head)? })
+    }
+
+    /// What follows the first character, a Unicode scalar value.
+    pub(crate) fn after_one(self) -> Option<Self> {
+        let mut chars = self.head.chars();
+        if chars.next().is_some() {
+            return Some(Self { head: chars.as_str(), ..self });
+        }
+        let mut chars = self.tail.chars();
+        chars.next()?;
+        Some(Self { head: "", tail: chars.as_str() })
+    }
+}

@@ -1,0 +1,185 @@
+//! Wildcard patterns: read once into tokens, matched without allocating.
+
+use super::text::Text;
+use crate::context::Context;
+use crate::error::PatternError;
+use crate::variable::Variable;
+
+/// A text with wildcards and policy variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wildcard {
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Literal(String),
+    AnyRun,
+    AnyOne,
+    Variable(Variable),
+}
+
+impl Wildcard {
+    /// Reads a pattern in which `*` is any run of characters and `?` exactly one.
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
+        Self::read(text, true)
+    }
+
+    /// Reads a text in which only variables and escapes are special.
+    pub(crate) fn parse_plain(text: &str) -> Result<Self, PatternError> {
+        Self::read(text, false)
+    }
+
+    pub(crate) fn mentions(&self, variable: Variable) -> bool {
+        self.tokens.contains(&Token::Variable(variable))
+    }
+
+    /// Whether the whole text matches.
+    ///
+    /// A run of tokens between two `*` matches a fixed text, so its leftmost place is as good as any other and only
+    /// the last `*` is ever retried: time grows with text times pattern at worst, memory not at all.
+    pub(crate) fn matches(&self, text: Text<'_>, context: &Context) -> bool {
+        let mut tokens = self.tokens.as_slice();
+        let mut text = text;
+        let mut retry = None;
+        loop {
+            let next = match tokens.split_first() {
+                None if text.is_empty() => return true,
+                None => None,
+                Some((Token::AnyRun, [])) => return true,
+                Some((Token::AnyRun, rest)) => {
+                    retry = Some((rest, text));
+                    Some((rest, text))
+                }
+                Some((token, rest)) => token.after(text, context).map(|text| (rest, text)),
+            };
+            (tokens, text) = match (next, retry) {
+                (Some(next), _) => next,
+                (None, None) => return false,
+                (None, Some((rest, from))) => {
+                    let Some(later) = from.after_one() else { return false };
+                    retry = Some((rest, later));
+                    (rest, later)
+                }
+            };
+        }
+    }
+
+    fn read(text: &str, wildcards: bool) -> Result<Self, PatternError> {
+        let mut tokens = Vec::new();
+        let mut rest = text;
+        loop {
+            if let Some(variable) = rest.strip_prefix("${") {
+                let (name, after) =
+                    variable.split_once('}').ok_or_else(|| PatternError::Unterminated(rest.to_owned()))?;
+                match name {
+                    "*" | "?" | "$" => push_literal(&mut tokens, name),
+                    name => tokens.push(Token::Variable(Variable::from_name(name)?)),
+                }
+                rest = after;
+                continue;
+            }
+            let mut chars = rest.chars();
+            match chars.next() {
+                None => return Ok(Self { tokens }),
+                Some('*') if wildcards => push_run(&mut tokens),
+                Some('?') if wildcards => tokens.push(Token::AnyOne),
+                Some(c) => push_literal(&mut tokens, c.encode_utf8(&mut [0; 4])),
+            }
+            rest = chars.as_str();
+        }
+    }
+}
+
+impl Token {
+    /// What follows this token at the text's beginning; a variable without a value matches nothing.
+    fn after<'a>(&self, text: Text<'a>, context: &Context) -> Option<Text<'a>> {
+        match self {
+            Self::Literal(literal) => text.after(literal),
+            Self::AnyOne => text.after_one(),
+            Self::Variable(variable) => text.after(context.variable(*variable)?),
+            Self::AnyRun => Some(text),
+        }
+    }
+}
+
+fn push_literal(tokens: &mut Vec<Token>, literal: &str) {
+    match tokens.last_mut() {
+        Some(Token::Literal(before)) => before.push_str(literal),
+        _ => tokens.push(Token::Literal(literal.to_owned())),
+    }
+}
+
+fn push_run(tokens: &mut Vec<Token>) {
+    if tokens.last() != Some(&Token::AnyRun) {
+        tokens.push(Token::AnyRun);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        let context = Context::empty().with_client_id("id*");
+        let wildcard = Wildcard::parse(pattern).unwrap();
+        let whole = wildcard.matches(Text::whole(text), &context);
+        for (at, _) in text.char_indices() {
+            let (head, tail) = text.split_at(at);
+            assert_eq!(
+                wildcard.matches(Text::joined(head, tail), &context),
+                whole,
+                "{pattern} {head}|{tail}"
+            );
+        }
+        whole
+    }
+
+    #[test]
+    fn wildcards_match_whole_texts() {
+        for (pattern, text) in [
+            ("", ""),
+            ("*", ""),
+            ("***", "a/b:c"),
+            ("a*c", "ac"),
+            ("a*c", "abcbc"),
+            ("?", "\u{1f600}"),
+            ("a?c*", "aéc"),
+            ("*ab*ab", "ababab"),
+            ("${*}${?}${$}", "*?$"),
+            ("$a$", "$a$"),
+            ("a}", "a}"),
+            ("${iot:ClientId}", "id*"),
+            ("*${IOT:clientid}?", "xid*y"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("", "a"),
+            ("?", ""),
+            ("?", "ab"),
+            ("a*c", "acb"),
+            ("*ab*ab", "abab "),
+            ("${*}", "a"),
+            ("${iot:ClientId}", "idx"),
+            ("*${aws:SourceIp}*", "anything"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_have_no_wildcards() {
+        let plain = Wildcard::parse_plain("a*?${*}${iot:ClientId}").unwrap();
+        let context = Context::empty().with_client_id("b");
+        assert!(plain.matches(Text::whole("a*?*b"), &context));
+        assert!(!plain.matches(Text::whole("axx*b"), &context));
+    }
+
+    #[test]
+    fn many_stars_stay_fast() {
+        let pattern = "*a".repeat(1000);
+        let text = "a".repeat(999) + "b";
+        assert!(!matches(&pattern, &text));
+    }
+}

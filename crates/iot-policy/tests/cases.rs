@@ -1,0 +1,110 @@
+//! Runs every case of `tests/cases/*.json`: a policy with a request and its decision, with its findings, or with
+//! the error that refuses it. All cases live in partition `aws`, region `eu-west-1`, account `123456789012`.
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use iot_policy::{Action, Context, PolicyDocument, Request, Scope, evaluate};
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Case {
+        description: String,
+        #[serde(default)]
+        policies: Vec<Value>,
+        /// A policy's text, where its JSON value would lose what the case is about.
+        text: Option<String>,
+        #[serde(default)]
+        requests: Vec<CaseRequest>,
+        findings: Option<Vec<String>>,
+        error: Option<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct CaseRequest {
+        action: String,
+        name: String,
+        client_id: Option<String>,
+        source_ip: Option<String>,
+        domain_name: Option<String>,
+        #[serde(default)]
+        persistent_session: bool,
+        last_will_topic: Option<String>,
+        decision: String,
+    }
+
+    #[test]
+    fn every_case() {
+        let mut count = 0;
+        let mut failures = Vec::new();
+        let mut files: Vec<_> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        for file in files {
+            let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(&file).unwrap())
+                .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            count += cases.len();
+            for case in cases {
+                if let Err(failure) = check(&case) {
+                    failures.push(format!("{}: {}: {failure}", file.display(), case.description));
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+        assert!(count >= 60, "only {count} cases");
+    }
+
+    fn check(case: &Case) -> Result<(), String> {
+        let texts = case.policies.iter().map(Value::to_string).chain(case.text.clone());
+        let documents: Result<Vec<PolicyDocument>, _> = texts.map(|text| text.parse()).collect();
+        let documents = match (documents, &case.error) {
+            (Ok(documents), None) => documents,
+            (Err(error), Some(expected)) => return same("error", &error.to_string(), expected),
+            (Ok(_), Some(expected)) => return Err(format!("was accepted instead of {expected}")),
+            (Err(error), None) => return Err(format!("was refused: {error}")),
+        };
+        if case.requests.is_empty() && case.findings.is_none() {
+            return Err("asserts nothing".to_owned());
+        }
+        if let Some(expected) = &case.findings {
+            let found: Vec<_> =
+                documents.iter().flat_map(PolicyDocument::findings).map(ToString::to_string).collect();
+            same("findings", &found.join("\n"), &expected.join("\n"))?;
+        }
+        case.requests.iter().try_for_each(|request| check_request(&documents, request))
+    }
+
+    fn check_request(documents: &[PolicyDocument], request: &CaseRequest) -> Result<(), String> {
+        let scope = Scope::new("aws", "eu-west-1", "123456789012").unwrap();
+        let mut context = Context::empty();
+        if let Some(client_id) = &request.client_id {
+            context = context.with_client_id(client_id);
+        }
+        if let Some(source_ip) = &request.source_ip {
+            context = context.with_source_ip(source_ip.parse().unwrap());
+        }
+        if let Some(domain_name) = &request.domain_name {
+            context = context.with_domain_name(domain_name);
+        }
+        if request.persistent_session {
+            context = context.with_persistent_session();
+        }
+        if let Some(topic) = &request.last_will_topic {
+            context = context.with_last_will(&scope, topic);
+        }
+        let action: Action = request.action.parse().unwrap();
+        let decision = evaluate(documents, &Request::new(action, &scope, &request.name, &context));
+        assert_eq!(decision.is_allowed(), decision.to_string().starts_with("allowed"));
+        same(&format!("{action} {}", request.name), &decision.to_string(), &request.decision)
+    }
+
+    fn same(what: &str, found: &str, expected: &str) -> Result<(), String> {
+        if found == expected { Ok(()) } else { Err(format!("{what}: found {found}, expected {expected}")) }
+    }
+}

@@ -1,0 +1,175 @@
+//! The same decisions, made the plainest way: from the policy's JSON, by recursion, with everything written out.
+
+use iot_policy::{Context, Scope};
+use serde_json::Value;
+
+use crate::generators::{ACCOUNT, Ask, PARTITION, REGION};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied,
+    NotAllowed,
+}
+
+/// What is known of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) client_id: Option<String>,
+    pub(crate) source_ip: Option<String>,
+    pub(crate) domain_name: Option<String>,
+    pub(crate) persistent_session: bool,
+    pub(crate) last_will_topic: Option<String>,
+}
+
+impl Connection {
+    pub(crate) fn unknown() -> Self {
+        Self {
+            client_id: None,
+            source_ip: None,
+            domain_name: None,
+            persistent_session: false,
+            last_will_topic: None,
+        }
+    }
+
+    pub(crate) fn context(&self, scope: &Scope) -> Context {
+        let mut context = Context::empty();
+        if let Some(client_id) = &self.client_id {
+            context = context.with_client_id(client_id);
+        }
+        if let Some(source_ip) = self.source_ip.as_ref().and_then(|address| address.parse().ok()) {
+            context = context.with_source_ip(source_ip);
+        }
+        if let Some(domain_name) = &self.domain_name {
+            context = context.with_domain_name(domain_name);
+        }
+        if self.persistent_session {
+            context = context.with_persistent_session();
+        }
+        if let Some(topic) = &self.last_will_topic {
+            context = context.with_last_will(scope, topic);
+        }
+        context
+    }
+
+    fn values(&self, key: &str) -> Vec<String> {
+        match key {
+            "iot:ClientId" => self.client_id.clone().into_iter().collect(),
+            "aws:SourceIp" => self.source_ip.clone().into_iter().collect(),
+            "iot:DomainName" => self.domain_name.clone().into_iter().collect(),
+            "iot:LastWillTopic" => self.last_will_topic.iter().map(|topic| arn("topic", topic)).collect(),
+            _ => {
+                let mut attributes = Vec::new();
+                if self.persistent_session {
+                    attributes.push("PersistentConnect".to_owned());
+                }
+                if self.last_will_topic.is_some() {
+                    attributes.push("LastWill".to_owned());
+                }
+                attributes
+            }
+        }
+    }
+}
+
+pub(crate) fn decide(policies: &[Value], connection: &Connection, ask: &Ask) -> Verdict {
+    let statements =
+        || policies.iter().flat_map(|policy| policy["Statement"].as_array().into_iter().flatten());
+    let applies = |effect: &str| {
+        statements().any(|statement| statement["Effect"] == effect && is_about(statement, connection, ask))
+    };
+    match (applies("Deny"), applies("Allow")) {
+        (true, _) => Verdict::Denied,
+        (false, true) => Verdict::Allowed,
+        (false, false) => Verdict::NotAllowed,
+    }
+}
+
+fn is_about(statement: &Value, connection: &Connection, ask: &Ask) -> bool {
+    let action = ask.action.as_str().to_lowercase();
+    let resource = arn(ask.action.resource_kind().as_str(), &ask.name);
+    let nobody = Connection::unknown();
+    strings(&statement["Action"]).any(|pattern| like(&pattern.to_lowercase(), &action, true, &nobody))
+        && strings(&statement["Resource"]).any(|pattern| like(pattern, &resource, true, connection))
+        && statement["Condition"].as_object().into_iter().flatten().all(|(operator, block)| {
+            block.as_object().into_iter().flatten().all(|(key, values)| {
+                let values: Vec<&str> = strings(values).collect();
+                is_met(operator, &connection.values(key), &values, connection)
+            })
+        })
+}
+
+fn is_met(operator: &str, given: &[String], wanted: &[&str], connection: &Connection) -> bool {
+    let wild = operator.ends_with("StringLike");
+    let met = |value: &String| wanted.iter().any(|pattern| like(pattern, value, wild, connection));
+    if operator.starts_with("ForAllValues:") {
+        given.iter().all(met)
+    } else if operator.starts_with("ForAnyValue:") {
+        given.iter().any(met)
+    } else {
+        given.len() == 1 && given.iter().all(met)
+    }
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = &str> {
+    let one = value.as_str();
+    one.into_iter().chain(value.as_array().into_iter().flatten().filter_map(Value::as_str))
+}
+
+fn arn(kind: &str, name: &str) -> String {
+    format!("arn:{PARTITION}:iot:{REGION}:{ACCOUNT}:{kind}/{name}")
+}
+
+/// One character of a pattern, variables written out.
+#[derive(Clone, Copy, PartialEq)]
+enum Sign {
+    Plain(char),
+    AnyOne,
+    AnyRun,
+}
+
+fn like(pattern: &str, text: &str, wild: bool, connection: &Connection) -> bool {
+    let Some(signs) = signs(pattern, wild, connection) else { return false };
+    signs_match(&signs, &text.chars().collect::<Vec<_>>())
+}
+
+/// The pattern with every variable written out, or nothing if one has no value.
+fn signs(pattern: &str, wild: bool, connection: &Connection) -> Option<Vec<Sign>> {
+    if pattern.is_empty() {
+        return Some(Vec::new());
+    }
+    let named = [
+        ("${iot:ClientId}", connection.client_id.as_deref()),
+        ("${aws:SourceIp}", connection.source_ip.as_deref()),
+        ("${iot:DomainName}", connection.domain_name.as_deref()),
+        ("${*}", Some("*")),
+        ("${?}", Some("?")),
+        ("${$}", Some("$")),
+    ];
+    for (name, value) in named {
+        if let Some(rest) = pattern.strip_prefix(name) {
+            let value = value?.chars().map(Sign::Plain);
+            return Some(value.chain(signs(rest, wild, connection)?).collect());
+        }
+    }
+    let mut chars = pattern.chars();
+    let first = match chars.next()? {
+        '*' if wild => Sign::AnyRun,
+        '?' if wild => Sign::AnyOne,
+        c => Sign::Plain(c),
+    };
+    Some([first].into_iter().chain(signs(chars.as_str(), wild, connection)?).collect())
+}
+
+fn signs_match(signs: &[Sign], text: &[char]) -> bool {
+    match (signs, text) {
+        ([], []) => true,
+        ([Sign::AnyRun, signs @ ..], _) => {
+            (0..=text.len()).any(|taken| text.get(taken..).is_some_and(|text| signs_match(signs, text)))
+        }
+        ([Sign::AnyOne, signs @ ..], [_, text @ ..]) => signs_match(signs, text),
+        ([Sign::Plain(sign), signs @ ..], [c, text @ ..]) => sign == c && signs_match(signs, text),
+        _ => false,
+    }
+}

@@ -1,0 +1,40 @@
+//! MQTT 3.1.1 and MQTT 5 packets for both ends of a connection.
+//!
+//! [`Codec`] turns bytes into [`Packet`]s and back, for the server ([`Codec::server`]) and for the client
+//! ([`Codec::client`]). The packets are the same for both versions of the protocol: what only MQTT 5 has is an
+//! optional property, and a reason code knows its 3.1.1 counterpart.
+//!
+//! The codec is strict. It refuses what the specifications call malformed or a protocol error, says which rule
+//! was broken ([`DecodeError`]), and refuses a packet that is too large as soon as its length is known. No input
+//! makes it panic. It does no IO and reads no clock.
+//!
+//! Sections are those of the [MQTT 5 specification](https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html)
+//! unless [3.1.1](https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html) is named.
+
+mod amendment;
+mod codec;
+mod error;
+mod frame;
+mod outgoing;
+mod packet;
+mod property;
+mod reader;
+mod reason;
+mod shape;
+mod text;
+pub mod topic;
+mod v311;
+mod v5;
+
+pub use crate::codec::Codec;
+pub use crate::error::{DecodeError, EncodeError};
+pub use crate::packet::{
+    ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
+    PubAck, PubRel, Publish, PublishProperties, QoS, RetainHandling, SubAck, Subscribe, SubscribeFilter,
+    UnsubAck, Unsubscribe, UserProperty, Version,
+};
+pub use crate::reason::{
+    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, SubAckCode, SubscribeFailure,
+    UnknownCode, UnsubAckCode,
+};
+pub use crate::topic::{TopicError, TopicFilter, TopicName};

@@ -1,0 +1,83 @@
+//! What a person types.
+
+use std::path::PathBuf;
+
+use authorizer::{device_name::DeviceName, record::ClientIdRule};
+use clap::{Args, Subcommand};
+
+/// Gives devices their credentials and keeps their records.
+#[derive(Args, Debug)]
+pub struct FleetArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FleetCommand,
+
+    /// The JSON file of device records that the authorizer reads
+    #[arg(
+        long,
+        global = true,
+        env = "LATCHKEY_DEVICES",
+        default_value = ".latchkey/devices.json",
+        value_name = "FILE"
+    )]
+    pub store: PathBuf,
+
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What can be done.
+#[derive(Subcommand, Debug)]
+pub enum FleetCommand {
+    /// Add a device and show its new password, once
+    Add(AddArgs),
+    /// List the devices
+    List,
+    /// Let a disabled device in again
+    Enable(NameArgs),
+    /// Refuse a device: at its next connect, and a connected one at its next refresh
+    Disable(NameArgs),
+    /// Take a device's record out
+    Remove(NameArgs),
+}
+
+/// A device to be added.
+#[derive(Args, Debug)]
+pub struct AddArgs {
+    /// The device's name: its MQTT user name and, unless --client-id says otherwise, its client id
+    #[arg(value_parser = device_name)]
+    pub name: DeviceName,
+
+    /// What the device may do: `own-topics` (all under {client_id}/), `sht20`, or a grant of the store
+    #[arg(long, default_value = "own-topics")]
+    pub grant: String,
+
+    /// A client id that the device may use, or `prefix*`; may be given more than once
+    #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID")]
+    pub client_ids: Vec<ClientIdRule>,
+
+    /// Read a chosen password from standard input instead of making one; it is kept as argon2id
+    #[arg(long)]
+    pub password_stdin: bool,
+
+    /// Where the device is told to connect, in the lines that are printed for trying it out
+    #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT")]
+    pub endpoint: String,
+}
+
+/// A device's name.
+#[derive(Args, Debug)]
+pub struct NameArgs {
+    /// The device's name
+    #[arg(value_parser = device_name)]
+    pub name: DeviceName,
+}
+
+fn device_name(text: &str) -> Result<DeviceName, String> {
+    DeviceName::try_from(text).map_err(|error| error.to_string())
+}
+
+fn client_id_rule(text: &str) -> Result<ClientIdRule, String> {
+    ClientIdRule::try_from(text.to_owned())
+}

@@ -1,0 +1,88 @@
+//! Passwords: made here, or chosen by a person.
+
+use anyhow::Context as _;
+use authorizer::credential::{argon2id::Argon2id, salted_sha256::SaltedSha256, verifier::Verifier};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+const SECRET_BYTES: usize = 32;
+const SALT_BYTES: usize = 16;
+
+/// A password in clear text, for the one moment in which it is shown. No `Debug`, wiped when dropped.
+pub struct Secret {
+    text: Zeroizing<String>,
+    generated: bool,
+}
+
+impl Secret {
+    /// A new secret of 256 random bits, as 43 characters of URL-safe base64.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no random numbers.
+    pub fn generate() -> anyhow::Result<Self> {
+        let bytes = Zeroizing::new(random::<SECRET_BYTES>()?);
+        Ok(Self { text: Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())), generated: true })
+    }
+
+    /// A password that a person chose.
+    ///
+    /// # Errors
+    ///
+    /// When it is empty or longer than MQTT can carry (65,535 bytes).
+    pub fn chosen(text: Zeroizing<String>) -> anyhow::Result<Self> {
+        anyhow::ensure!(!text.is_empty(), "the password is empty");
+        anyhow::ensure!(text.len() <= 65_535, "the password is longer than MQTT can carry: 65535 bytes");
+        Ok(Self { text, generated: false })
+    }
+
+    /// The clear text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the record keeps: a fast hash for 256 random bits, argon2id for what a person chose.
+    ///
+    /// # Errors
+    ///
+    /// When there are no random numbers, or no memory for argon2id.
+    pub fn verifier(&self) -> anyhow::Result<Verifier> {
+        let salt = random::<SALT_BYTES>()?;
+        let password = self.text.as_bytes();
+        if self.generated {
+            return Ok(Verifier::SaltedSha256(SaltedSha256::of(password, salt)));
+        }
+        Ok(Verifier::Argon2id(Argon2id::of(password, salt)?))
+    }
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("the operating system gives no random numbers")?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_secret_is_long_and_never_the_same() {
+        let (one, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        assert_eq!(one.text().len(), 43);
+        assert_ne!(one.text(), other.text());
+    }
+
+    #[test]
+    fn each_kind_of_secret_has_its_verifier() {
+        let generated = Secret::generate().unwrap();
+        let chosen = Secret::chosen(Zeroizing::new("correct horse".to_owned())).unwrap();
+        for (secret, kind) in [(generated, "$sha256$"), (chosen, "$argon2id$")] {
+            let verifier = secret.verifier().unwrap();
+            assert!(bool::from(verifier.matches(secret.text().as_bytes())));
+            assert!(!bool::from(verifier.matches(b"another")));
+            assert!(String::from(verifier).starts_with(kind));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The JSON file of device records, changed safely: one writer at a time, and never half a file.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use authorizer::{
+    device_name::DeviceName,
+    record::{ClientIdRule, Timers},
+    store::document::{RecordDocument, Scheme, StoreDocument},
+};
+
+use crate::secret::Secret;
+
+/// The file, locked against other writers for as long as this lives.
+pub struct StoreFile {
+    path: PathBuf,
+    document: StoreDocument,
+    _lock: File,
+}
+
+/// A device to be added.
+pub struct NewDevice {
+    /// Its name.
+    pub name: DeviceName,
+    /// The client ids that it may use; its own name if there are none.
+    pub client_ids: Vec<ClientIdRule>,
+    /// The grant's name.
+    pub grant: String,
+}
+
+impl StoreFile {
+    /// Opens the file for a change; one that doesn't exist yet is a store without devices.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read or isn't a store; the message names the path and the line.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+        }
+        let lock = lock(path)?;
+        Ok(Self { path: path.to_owned(), document: read(path)?, _lock: lock })
+    }
+
+    /// The records as they stand.
+    #[must_use]
+    pub fn document(&self) -> &StoreDocument {
+        &self.document
+    }
+
+    /// The records, for changes that [`StoreFile::save`] will check.
+    pub fn document_mut(&mut self) -> &mut StoreDocument {
+        &mut self.document
+    }
+
+    /// Adds a device with this password.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken.
+    pub fn add(&mut self, device: NewDevice, secret: &Secret) -> anyhow::Result<()> {
+        let NewDevice { name, client_ids, grant } = device;
+        if self.document.devices.contains_key(&name) {
+            bail!("`{name}` has a record already; take it out with `latchkey fleet remove {name}` first");
+        }
+        let verifier = secret.verifier()?;
+        let record = RecordDocument {
+            scheme: Scheme::Password,
+            verifiers: vec![authorizer::credential::verifier::LiveVerifier { verifier, expires_at: None }],
+            enabled: true,
+            client_ids: (!client_ids.is_empty()).then_some(client_ids),
+            grant,
+            parameters: std::collections::BTreeMap::new(),
+            refresh_after_seconds: None,
+            disconnect_after_seconds: None,
+            not_before: None,
+            not_after: None,
+        };
+        self.document.devices.insert(name, record);
+        Ok(())
+    }
+
+    /// The record of `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn record_mut(&mut self, name: &DeviceName) -> anyhow::Result<&mut RecordDocument> {
+        let path = self.path.display().to_string();
+        self.document.devices.get_mut(name).with_context(|| no_such_device(name, &path))
+    }
+
+    /// Takes out the record of `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn remove(&mut self, name: &DeviceName) -> anyhow::Result<()> {
+        let removed = self.document.devices.remove(name);
+        removed.map(drop).with_context(|| no_such_device(name, &self.path.display().to_string()))
+    }
+
+    /// Writes the file, if the authorizer would take it: as a new file that then takes the old one's place.
+    ///
+    /// # Errors
+    ///
+    /// When the change makes no sense, or the file can't be written. The old file then stays as it was.
+    pub fn save(self) -> anyhow::Result<()> {
+        check(&self.document)?;
+        let mut text = serde_json::to_string_pretty(&self.document)?;
+        text.push('\n');
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let unwritable = || format!("can't write `{}`", self.path.display());
+        // A temporary file is readable by its owner alone.
+        let mut file =
+            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(unwritable)?;
+        file.write_all(text.as_bytes()).with_context(unwritable)?;
+        file.as_file().sync_all().with_context(unwritable)?;
+        file.persist(&self.path).with_context(unwritable)?;
+        Ok(())
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("can't open the lock file `{}`", path.display()))?;
+    file.lock().with_context(|| format!("can't lock `{}`", path.display()))?;
+    Ok(file)
+}
+
+fn read(path: &Path) -> anyhow::Result<StoreDocument> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            serde_json::from_str(&text).with_context(|| format!("`{}` is not a store", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(StoreDocument::empty()),
+        Err(error) => Err(error).with_context(|| format!("can't read `{}`", path.display())),
+    }
+}
+
+/// The timers have no part in whether a store makes sense; any allowed value does.
+fn check(document: &StoreDocument) -> anyhow::Result<()> {
+    let any = authorizer::record::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
+    let timers = Timers { refresh_after: any, disconnect_after: any };
+    document.clone().records(timers).map(drop).map_err(anyhow::Error::msg)
+}
+
+fn no_such_device(name: &DeviceName, path: &str) -> String {
+    format!("`{path}` has no device `{name}`; `latchkey fleet list` shows those that it has")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, client_ids: &[&str]) -> NewDevice {
+        let rule = |id: &&str| ClientIdRule::try_from((*id).to_owned()).unwrap();
+        let client_ids = client_ids.iter().map(rule).collect();
+        NewDevice { name: name.try_into().unwrap(), client_ids, grant: "own-topics".to_owned() }
+    }
+
+    fn add(path: &Path, device: NewDevice) -> anyhow::Result<()> {
+        let mut file = StoreFile::open(path)?;
+        file.add(device, &Secret::generate()?)?;
+        file.save()
+    }
+
+    #[test]
+    fn a_refused_change_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/devices.json");
+        add(&path, device("a", &[])).unwrap();
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(add(&path, device("a", &[])).unwrap_err().to_string().contains("has a record already"));
+        assert!(add(&path, device("b", &["a"])).unwrap_err().to_string().contains("one device only"));
+        let unknown = NewDevice { grant: "none".to_owned(), ..device("c", &[]) };
+        assert!(add(&path, unknown).unwrap_err().to_string().contains("there is no grant `none`"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn writers_at_the_same_time_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.json");
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let path = &path;
+                scope.spawn(move || add(path, device(&format!("d{n}"), &[])).unwrap());
+            }
+        });
+        assert_eq!(StoreFile::open(&path).unwrap().document().devices.len(), 8);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.json");
+        add(&path, device("a", &[])).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    }
+}

@@ -1,0 +1,116 @@
+//! AWS's sample events and every kind of bad input in, the exact answer and the log's reason out.
+
+use std::collections::BTreeSet;
+
+use authorizer::{decision::DenyReason, handler, log, record::Timers, store::file::FileStore};
+use integration::{captured_log::CapturedLog, fixture};
+use lambda_runtime::Context;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tracing::Level;
+
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default = "function_arn")]
+    function_arn: String,
+    event: Box<RawValue>,
+    answer: Value,
+    /// The reason in the log, for a refusal.
+    reason: Option<String>,
+    /// Which verifier matched, for an answer that lets in.
+    verifier: Option<u64>,
+}
+
+#[tokio::test]
+async fn events_get_their_exact_answer_and_reason() {
+    let (store, log) = (store(), CapturedLog::default());
+    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    for case in cases() {
+        let answer = handler::handle(&store, &case.event, &context(&case.function_arn)).await.unwrap();
+        assert_eq!(serde_json::to_value(answer).unwrap(), case.answer, "{}", case.name);
+        let lines = log.take_lines();
+        assert_eq!(lines.len(), 1, "{}: one line for each attempt", case.name);
+        let outcome = if case.reason.is_some() { "deny" } else { "allow" };
+        assert_eq!(lines[0]["outcome"], outcome, "{}: {}", case.name, lines[0]);
+        assert_eq!(lines[0].get("reason"), case.reason.map(Value::from).as_ref(), "{}", case.name);
+        assert_eq!(lines[0].get("verifier"), case.verifier.map(Value::from).as_ref(), "{}", case.name);
+    }
+    drop(guard);
+}
+
+#[test]
+fn every_reason_has_a_case() {
+    let met = cases().into_iter().filter_map(|case| case.reason).collect::<BTreeSet<_>>();
+    let all = DenyReason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(met, all);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_wire_is_refused_too() {
+    let (store, log) = (store(), CapturedLog::default());
+    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    let oversized = "u".repeat(65_535);
+    let cases = [
+        (json!({"username": oversized, "password": "cA==", "clientId": "c"}), "user_name_too_long"),
+        (json!({"username": format!("?{oversized}"), "password": "cA==", "clientId": "c"}), "no_user_name"),
+        (
+            json!({"username": format!("sht20?{oversized}"), "password": "cA==", "clientId": "sht20"}),
+            "wrong_password",
+        ),
+        (
+            json!({"username": "sht20", "password": "AAAA".repeat(21_845), "clientId": "sht20"}),
+            "wrong_password",
+        ),
+        (json!({"username": "sht20", "password": "cA==", "clientId": oversized}), "client_id_too_long"),
+    ];
+    for (mqtt, reason) in cases {
+        let event = json!({"protocolData": {"mqtt": mqtt}}).to_string();
+        let event = RawValue::from_string(event).unwrap();
+        let answer = handler::handle(&store, &event, &context(FUNCTION_ARN)).await.unwrap();
+        assert_eq!(serde_json::to_value(answer).unwrap(), json!({"isAuthenticated": false}));
+        assert_eq!(log.take_lines()[0]["reason"], reason);
+    }
+    drop(guard);
+}
+
+#[tokio::test]
+async fn a_fault_is_an_error_and_not_a_refusal() {
+    let (store, log) = (store(), CapturedLog::default());
+    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    let event = RawValue::from_string(
+        json!({"protocolData": {"mqtt": {"username": "sht20", "password": "cA==", "clientId": "sht20"}}})
+            .to_string(),
+    );
+    let answer = handler::handle(&store, &event.unwrap(), &context("not-an-arn")).await;
+    assert_eq!(answer.unwrap_err().error_type(), "function_arn_fault");
+    let lines = log.take_lines();
+    assert_eq!(
+        (&lines[0]["outcome"], &lines[0]["error_type"]),
+        (&json!("fault"), &json!("function_arn_fault"))
+    );
+    drop(guard);
+}
+
+fn cases() -> Vec<Case> {
+    ["golden/allow.json", "golden/deny.json"].into_iter().flat_map(fixture::json::<Vec<Case>>).collect()
+}
+
+fn store() -> FileStore {
+    let timers =
+        Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
+    FileStore::open(&fixture::path("golden/devices.json"), timers).unwrap()
+}
+
+fn context(function_arn: &str) -> Context {
+    let mut context = Context::default();
+    function_arn.clone_into(&mut context.invoked_function_arn);
+    context
+}
+
+fn function_arn() -> String {
+    FUNCTION_ARN.to_owned()
+}
