@@ -1,3 +1,4 @@
 //! Integration tests.
 
 mod authorizer_golden;
+mod enforcement;

@@ -19,6 +19,12 @@ impl CapturedLog {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// The lines written so far, each parsed as JSON; one that is not finished yet is left out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Value> {
+        self.text().split_inclusive('\n').filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// Takes the lines written so far, each parsed as JSON.
     #[must_use]
     pub fn take_lines(&self) -> Vec<Value> {

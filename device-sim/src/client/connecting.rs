@@ -1,0 +1,141 @@
+//! The way to a connection: TCP, TLS, CONNECT.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use mqtt::{ConnAck, Connect, ConnectReasonCode, DecodeError, Packet};
+use rustls::{AlertDescription, CertificateError};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
+
+use super::Options;
+use super::error::{ConnectError, Step, TlsError};
+use super::wire::{MAX_PACKET, SecretError, Wire, WireError};
+use crate::endpoint::Endpoint;
+use crate::login::Login;
+
+/// Connects, and returns the wire with the CONNACK that accepted it.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    login: &Login,
+    options: &Options,
+) -> Result<(Box<Wire>, Box<ConnAck>), ConnectError> {
+    let limit = Limit { after: options.time_limit, at: Instant::now() + options.time_limit };
+    let tcp = limit.within(Step::Tcp, tcp(endpoint)).await?;
+    let stream = limit.within(Step::Tls, tls(endpoint, tcp)).await?;
+    // Boxed once, because it is moved often from here on, and a future keeps room for every move.
+    let wire = Box::new(Wire::new(stream, options.version));
+    limit.within(Step::Connack, shake_hands(wire, endpoint, connect_packet(login, options))).await
+}
+
+struct Limit {
+    after: Duration,
+    at: Instant,
+}
+
+impl Limit {
+    async fn within<T>(
+        &self,
+        step: Step,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let late = ConnectError::Timeout { step, after: self.after };
+        timeout_at(self.at, work).await.unwrap_or(Err(late))
+    }
+}
+
+async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+    let address = endpoint.address();
+    let connected = async {
+        let stream = TcpStream::connect((address.host(), address.port())).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    connected.await.map_err(|source| ConnectError::Tcp { address: address.to_string(), source })
+}
+
+async fn tls(endpoint: &Endpoint, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let (connector, name) = endpoint.tls();
+    connector.connect(name, tcp).await.map_err(|error| tls_error(error, endpoint).into())
+}
+
+async fn shake_hands(
+    mut wire: Box<Wire>,
+    endpoint: &Endpoint,
+    connect: Connect,
+) -> Result<(Box<Wire>, Box<ConnAck>), ConnectError> {
+    match wire.send_secret(Packet::Connect(Box::new(connect))).await {
+        Ok(()) => {}
+        Err(SecretError::Encode(error)) => return Err(ConnectError::Unsendable(error)),
+        Err(SecretError::Io(error)) => return Err(lost(error, endpoint)),
+    }
+    match wire.next().await {
+        Ok(Some(Packet::ConnAck(answer))) if answer.code == ConnectReasonCode::Success => Ok((wire, answer)),
+        Ok(Some(Packet::ConnAck(answer))) => {
+            Err(ConnectError::Refused { code: answer.code, reason: answer.properties.reason_string })
+        }
+        // AUTH, which is not asked for.
+        Ok(Some(_)) => Err(ConnectError::Protocol(DecodeError::NotConnAck)),
+        Ok(None) => Err(ConnectError::ClosedBeforeConnAck),
+        Err(WireError::Io(error)) => Err(lost(error, endpoint)),
+        Err(WireError::Decode(error)) => Err(ConnectError::Protocol(error)),
+    }
+}
+
+/// In TLS 1.3 the client's handshake is over before the server has judged it: its alert comes as the answer to
+/// CONNECT.
+fn lost(error: io::Error, endpoint: &Endpoint) -> ConnectError {
+    match tls_error(error, endpoint) {
+        TlsError::Closed | TlsError::Io(_) => ConnectError::ClosedBeforeConnAck,
+        error => error.into(),
+    }
+}
+
+fn connect_packet(login: &Login, options: &Options) -> Connect {
+    let mut connect = Connect::new(options.version, login.client_id.as_str());
+    connect.clean_start = options.clean_start;
+    connect.keep_alive = options.keep_alive;
+    connect.username = Some(login.user_name.as_str().into());
+    connect.password = Some(login.password.to_bytes());
+    connect.properties.maximum_packet_size = NonZeroU32::new(MAX_PACKET);
+    connect
+}
+
+fn tls_error(error: io::Error, endpoint: &Endpoint) -> TlsError {
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (inner, kind) {
+        (Some(inner), _) => refused(inner, endpoint),
+        (None, Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe) => {
+            TlsError::Closed
+        }
+        (None, _) => TlsError::Io(error),
+    }
+}
+
+fn refused(error: &rustls::Error, endpoint: &Endpoint) -> TlsError {
+    use CertificateError as Certificate;
+    use rustls::Error::{AlertReceived, InvalidCertificate};
+    match error {
+        InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
+            TlsError::UnknownCa(endpoint.ca().to_owned())
+        }
+        InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            TlsError::WrongName(endpoint.server_name())
+        }
+        InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => TlsError::WrongTime,
+        AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            TlsError::AlpnRefused(endpoint.alpn().to_string())
+        }
+        AlertReceived(AlertDescription::UnrecognisedName) => TlsError::NameRefused(endpoint.server_name()),
+        other => TlsError::Other(other.clone()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The file of a fleet's credentials: CSV with the header `device,client_id,user_name,password`, one row a
+//! device. It holds passwords in plain text, so it is written for its owner's eyes only.
+
+mod error;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
+use device_core::ClientId;
+use zeroize::Zeroizing;
+
+pub use self::error::{CredentialsError, RowError};
+use crate::login::Password;
+
+/// The columns, in their order.
+pub const HEADER: [&str; 4] = ["device", "client_id", "user_name", "password"];
+
+/// One device's credentials. It has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The device's name, for people.
+    pub device: String,
+    /// The client id: what a [`ClientId`] can be.
+    pub client_id: String,
+    /// The user name without an authorizer's parameter.
+    pub user_name: String,
+    /// The password, which is text in a file.
+    pub password: Password,
+}
+
+/// Reads the first `limit` rows of a file, or all.
+///
+/// # Errors
+///
+/// If the file can't be read or has no rows, and for the first row that is wrong, its line.
+pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
+    let table = fs::read(path).map_err(|error| CredentialsError::open(path, error))?;
+    let rows = parse(&Zeroizing::new(table), limit)
+        .map_err(|(line, error)| CredentialsError::at(path, line, error))?;
+    if rows.is_empty() { Err(CredentialsError::Empty(path.to_owned())) } else { Ok(rows) }
+}
+
+/// Adds rows to a file, which is made, with its folder, if it is not there. On Unix only its owner can read it (mode 0600).
+///
+/// # Errors
+///
+/// If the file can't be written, or is one with another header, or a password is not UTF-8. Nothing has been
+/// written then, unless the disk is full.
+pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
+    let failed = |error| CredentialsError::open(path, error);
+    let mut file = open_private(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    match last_byte(&mut file).map_err(failed)? {
+        None => bytes.extend_from_slice(format!("{}\n", HEADER.join(",")).as_bytes()),
+        Some(last) => {
+            check_header(&mut file).map_err(|error| CredentialsError::at(path, 1, error))?;
+            if last != b'\n' {
+                bytes.push(b'\n');
+            }
+        }
+    }
+    write_rows(&mut bytes, rows).map_err(failed)?;
+    file.write_all(&bytes).map_err(failed)
+}
+
+/// The rows of a table, or the line that is wrong.
+fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)> {
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
+    let mut records = reader.records();
+    match records.next() {
+        Some(Ok(header)) if header == *HEADER.as_slice() => {}
+        Some(Err(error)) => return Err(csv_error(table, &error)),
+        _ => return Err((1, RowError::Header)),
+    }
+    let mut rows = Vec::new();
+    let mut starts = HashMap::new();
+    for record in records.take(limit.unwrap_or(usize::MAX)) {
+        let record = record.map_err(|error| csv_error(table, &error))?;
+        let start = record.position().map_or(0, csv::Position::byte);
+        let row = row(&record).map_err(|error| (line(table, start), error))?;
+        if let Some(first) = starts.insert(row.client_id.clone(), start) {
+            let first = line(table, first);
+            return Err((line(table, start), RowError::Repeated { client_id: row.client_id, first }));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The line of the record that begins at `start`, or after the line ends that are there: the reader's own
+/// count is one too low after `\r\n`.
+fn line(table: &[u8], start: u64) -> u64 {
+    let start = usize::try_from(start).unwrap_or(usize::MAX);
+    let blank = table.iter().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let ends = table.iter().take(start.saturating_add(blank)).filter(|byte| **byte == b'\n').count();
+    u64::try_from(ends).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn row(record: &StringRecord) -> Result<Row, RowError> {
+    let fields: Vec<&str> = record.iter().collect();
+    let [device, client_id, user_name, password] = fields.as_slice() else {
+        return Err(RowError::Fields(fields.len()));
+    };
+    for (name, value) in HEADER.iter().zip([device, client_id, user_name, password]) {
+        if value.is_empty() {
+            return Err(RowError::EmptyField(name));
+        }
+    }
+    ClientId::try_from(*client_id).map_err(RowError::ClientId)?;
+    Ok(Row {
+        device: (*device).to_owned(),
+        client_id: (*client_id).to_owned(),
+        user_name: (*user_name).to_owned(),
+        password: Password::from(*password),
+    })
+}
+
+fn csv_error(table: &[u8], error: &csv::Error) -> (u64, RowError) {
+    let line = line(table, error.position().map_or(0, csv::Position::byte));
+    match error.kind() {
+        ErrorKind::Utf8 { .. } => (line, RowError::Utf8),
+        ErrorKind::Io(error) => (line, RowError::Io(error.kind())),
+        _ => (line, RowError::Csv),
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
+}
+
+fn last_byte(file: &mut File) -> io::Result<Option<u8>> {
+    if file.metadata()?.len() == 0 {
+        return Ok(None);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(Some(u8::from_be_bytes(last)))
+}
+
+fn check_header(file: &mut File) -> Result<(), RowError> {
+    let mut first = String::new();
+    let read = file.rewind().and_then(|()| BufReader::new(file).take(1_024).read_line(&mut first));
+    read.map_err(|error| RowError::Io(error.kind()))?;
+    if first.trim_end() == HEADER.join(",") { Ok(()) } else { Err(RowError::Header) }
+}
+
+fn write_rows(bytes: &mut Vec<u8>, rows: &[Row]) -> io::Result<()> {
+    let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(bytes);
+    for Row { device, client_id, user_name, password } in rows {
+        let password = std::str::from_utf8(password.expose())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a password that is not UTF-8"))?;
+        writer.write_record([device, client_id, user_name, password])?;
+    }
+    writer.flush()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What can be wrong with a credentials file. Messages name the line, and hold no field but the client id.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use device_core::ClientIdError;
+
+use super::HEADER;
+
+/// Why a credentials file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// It is not there.
+    #[error(
+        "there is no credentials file `{}`: `latchkey fleet provision` writes one, or pass another with \
+         `--credentials`",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// The operating system refuses.
+    #[error("cannot use the credentials file `{path}`: {error}", path = .0.display(), error = .1)]
+    Io(PathBuf, #[source] io::Error),
+    /// It has a header and no row.
+    #[error("no device is in the credentials file `{}`", .0.display())]
+    Empty(PathBuf),
+    /// A line is wrong.
+    #[error("line {line} of the credentials file `{}`: {source}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong.
+        source: RowError,
+    },
+}
+
+impl CredentialsError {
+    pub(super) fn open(path: &Path, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            Self::Missing(path.to_owned())
+        } else {
+            Self::Io(path.to_owned(), error)
+        }
+    }
+
+    pub(super) fn at(path: &Path, line: u64, source: RowError) -> Self {
+        match source {
+            RowError::Io(kind) => Self::Io(path.to_owned(), kind.into()),
+            source => Self::Line { path: path.to_owned(), line, source },
+        }
+    }
+}
+
+/// What can be wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// The first line is another.
+    #[error("the header must be `{}`", HEADER.join(","))]
+    Header,
+    /// Too few or too many fields.
+    #[error("a row has {wanted} fields, this one has {0}", wanted = HEADER.len())]
+    Fields(usize),
+    /// A field is empty.
+    #[error("`{0}` is empty")]
+    EmptyField(&'static str),
+    /// The client id could not stand in a topic.
+    #[error(transparent)]
+    ClientId(ClientIdError),
+    /// Two devices with one client id would take the connection from each other.
+    #[error("the client id `{client_id}` is on line {first} already")]
+    Repeated {
+        /// The client id.
+        client_id: String,
+        /// Where it was first.
+        first: u64,
+    },
+    /// The line is not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// The line is not CSV.
+    #[error("not CSV")]
+    Csv,
+    /// Reading failed.
+    #[error("cannot be read: {0}")]
+    Io(io::ErrorKind),
+}

@@ -1,0 +1,117 @@
+//! Reading, writing, and every complaint.
+
+use super::*;
+
+fn a_row(client_id: &str) -> Row {
+    Row {
+        device: format!("device of {client_id}"),
+        client_id: client_id.to_owned(),
+        user_name: "name&key".to_owned(),
+        password: Password::from("hunter2, \"quoted\""),
+    }
+}
+
+fn complaint(content: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.csv");
+    fs::write(&path, content).unwrap();
+    let message = read(&path, None).err().unwrap().to_string();
+    message.replace(&path.display().to_string(), "FILE")
+}
+
+#[test]
+fn what_is_appended_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new").join("credentials.csv");
+    let rows = ["sht20", "id|securemode=2,signmethod=hmacsha256|", "c"].map(a_row);
+    let [first, others @ ..] = &rows;
+    append(&path, std::slice::from_ref(first)).unwrap();
+    append(&path, others).unwrap();
+    assert!(read(&path, None).unwrap() == rows);
+    assert!(read(&path, Some(2)).unwrap() == rows[..2]);
+    assert!(fs::read_to_string(&path).unwrap().starts_with("device,client_id,user_name,password\ndevice of"));
+}
+
+#[test]
+fn a_last_line_without_an_end_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.csv");
+    fs::write(&path, "device,client_id,user_name,password\r\na,b,c,d").unwrap();
+    append(&path, &[a_row("e")]).unwrap();
+    let ids: Vec<String> = read(&path, None).unwrap().into_iter().map(|row| row.client_id).collect();
+    assert_eq!(ids, ["b", "e"]);
+}
+
+#[test]
+fn another_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    fs::write(&path, "dear diary\n").unwrap();
+    let message = append(&path, &[a_row("a")]).unwrap_err().to_string();
+    assert!(message.ends_with("the header must be `device,client_id,user_name,password`"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "dear diary\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.csv");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    append(&path, &[a_row("a")]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn complaints_name_the_line_and_no_secret() {
+    let header = "device,client_id,user_name,password\n";
+    let cases = [
+        (
+            String::new(),
+            "line 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
+        ),
+        (
+            "a,b,c,hunter2\n".to_owned(),
+            "line 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
+        ),
+        (header.to_owned(), "no device is in the credentials file `FILE`"),
+        (
+            format!("{header}a,b,c,hunter2\na,c,hunter2\n"),
+            "line 3 of the credentials file `FILE`: a row has 4 fields, this one has 3",
+        ),
+        (
+            format!("{header}a,b,c,hunter2,5\n"),
+            "line 2 of the credentials file `FILE`: a row has 4 fields, this one has 5",
+        ),
+        (format!("{header}a,b,c,\n"), "line 2 of the credentials file `FILE`: `password` is empty"),
+        (format!("{header},b,c,hunter2\n"), "line 2 of the credentials file `FILE`: `device` is empty"),
+        (
+            format!("{header}\na,b/c,c,hunter2\n"),
+            "line 3 of the credentials file `FILE`: the client id contains '/', use letters, digits and `_.:@=,|&~-` only",
+        ),
+        (
+            format!("{header}a,b,c,hunter2\nd,e,f,hunter2\ng,b,h,hunter2\n"),
+            "line 4 of the credentials file `FILE`: the client id `b` is on line 2 already",
+        ),
+    ];
+    for (content, message) in cases {
+        let said = complaint(content.as_bytes());
+        assert_eq!(said, message, "{content:?}");
+        assert!(!said.contains("hunter2"));
+    }
+    let crlf = complaint(b"device,client_id,user_name,password\r\na,b,c,d\r\na,b/c,c,hunter2\r\n");
+    assert!(crlf.starts_with("line 3 of"), "{crlf}");
+    let not_utf8 = [header.as_bytes(), b"a,b,c,hunter2\xff\n"].concat();
+    assert_eq!(complaint(&not_utf8), "line 2 of the credentials file `FILE`: not UTF-8");
+}
+
+#[test]
+fn a_missing_file_has_its_cure_in_the_message() {
+    let message = read(Path::new("/nowhere/c.csv"), None).err().unwrap().to_string();
+    assert_eq!(
+        message,
+        "there is no credentials file `/nowhere/c.csv`: `latchkey fleet provision` writes one, or pass another with `--credentials`"
+    );
+}

@@ -1,0 +1,164 @@
+//! Where devices connect to, and whom they trust there.
+
+mod address;
+mod error;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+pub use self::address::{Address, AddressError, Alpn, AlpnError};
+pub use self::error::EndpointError;
+
+/// What an [`Endpoint`] is made of.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Host and port of the TLS port.
+    pub address: Address,
+    /// The server name to ask for (SNI) and to find in the certificate; the host if absent.
+    pub sni: Option<String>,
+    /// The application protocol to offer. AWS IoT Core takes devices with a password on port 443 if it is
+    /// `mqtt` (AWS IoT Core developer guide, "Device communication protocols").
+    pub alpn: Alpn,
+    /// The PEM file of the only CA that is trusted.
+    pub ca: Option<PathBuf>,
+}
+
+/// A server's TLS port, ready to be connected to any number of times.
+///
+/// Sessions are never resumed: simulated devices would share each other's tickets, and AWS IoT Core gives none.
+#[derive(Clone)]
+pub struct Endpoint {
+    address: Address,
+    server_name: ServerName<'static>,
+    alpn: Alpn,
+    ca: PathBuf,
+    connector: TlsConnector,
+}
+
+impl Endpoint {
+    /// Reads the CA file and prepares TLS 1.2 and 1.3. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// If no CA is given, its file can't be read or holds no usable certificate, or the server name can't be
+    /// one.
+    pub fn new(target: Target) -> Result<Self, EndpointError> {
+        let ca = target.ca.ok_or(EndpointError::NoCa)?;
+        let name = target.sni.unwrap_or_else(|| target.address.host().to_owned());
+        let Ok(server_name) = ServerName::try_from(name.clone()) else {
+            return Err(EndpointError::ServerName(name));
+        };
+        let connector = TlsConnector::from(Arc::new(client_config(trusted(&ca)?, &target.alpn)?));
+        Ok(Self { address: target.address, server_name, alpn: target.alpn, ca, connector })
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The name that is asked for and expected in the server's certificate.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        self.server_name.to_str().into_owned()
+    }
+
+    /// The application protocol that is offered.
+    #[must_use]
+    pub fn alpn(&self) -> &Alpn {
+        &self.alpn
+    }
+
+    /// The file of the trusted CA.
+    #[must_use]
+    pub fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    pub(crate) fn tls(&self) -> (&TlsConnector, ServerName<'static>) {
+        (&self.connector, self.server_name.clone())
+    }
+}
+
+fn trusted(ca: &Path) -> Result<RootCertStore, EndpointError> {
+    let certificates = CertificateDer::pem_file_iter(ca).map_err(|error| unreadable(ca, error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| unreadable(ca, error))?;
+        roots.add(certificate).map_err(|_| EndpointError::CaInvalid(ca.to_owned()))?;
+    }
+    if roots.is_empty() { Err(EndpointError::CaInvalid(ca.to_owned())) } else { Ok(roots) }
+}
+
+fn unreadable(ca: &Path, error: PemError) -> EndpointError {
+    match error {
+        PemError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            EndpointError::CaMissing(ca.to_owned())
+        }
+        PemError::Io(error) => EndpointError::CaUnreadable(ca.to_owned(), error),
+        _ => EndpointError::CaInvalid(ca.to_owned()),
+    }
+}
+
+fn client_config(roots: RootCertStore, alpn: &Alpn) -> Result<ClientConfig, EndpointError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(EndpointError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols =
+        alpn.protocol().map(|protocol| protocol.as_bytes().to_vec()).into_iter().collect();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(ca: Option<PathBuf>) -> Target {
+        Target { address: "localhost:1".parse().unwrap(), sni: None, alpn: Alpn::default(), ca }
+    }
+
+    fn message(target: Target) -> String {
+        Endpoint::new(target).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_ca_is_needed() {
+        assert_eq!(message(target(None)), "no CA is given: pass its PEM file with `--ca`");
+        let missing = message(target(Some("/nowhere/ca.pem".into())));
+        assert_eq!(
+            missing,
+            "there is no CA file `/nowhere/ca.pem`: `latchkey local` writes one, or pass another with `--ca`"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        for content in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let file = folder.path().join("ca.pem");
+            std::fs::write(&file, content).unwrap();
+            assert!(message(target(Some(file))).starts_with("no usable certificate in the CA file `"));
+        }
+    }
+
+    #[test]
+    fn the_server_name_is_the_host_unless_another_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
+        std::fs::write(&file, ca.cert.pem()).unwrap();
+        let endpoint = Endpoint::new(target(Some(file.clone()))).unwrap();
+        assert_eq!(endpoint.server_name(), "localhost");
+        let other = Target { sni: Some("iot.example.com".into()), ..target(Some(file.clone())) };
+        assert_eq!(Endpoint::new(other).unwrap().server_name(), "iot.example.com");
+        let bad = Target { sni: Some("not a name".into()), ..target(Some(file)) };
+        assert_eq!(message(bad), "`not a name` is no server name: pass a DNS name with `--sni`");
+    }
+}

@@ -1,0 +1,106 @@
+//! Devices that are cut off, refused, or never heard.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use device_sim::command::Exit;
+use mqtt::{ConnectReasonCode, DisconnectReasonCode, PubAckCode};
+use serde_json::json;
+
+use crate::command::{args, published, run};
+use crate::server::{Manner, Seen, Server};
+
+/// Treats the first connection in one way, and those after it in another.
+fn at_first(first: Manner, then: Manner) -> impl Fn(&mqtt::Connect) -> Manner {
+    let connections = AtomicUsize::new(0);
+    move |_| if connections.fetch_add(1, Ordering::Relaxed) == 0 { first } else { then }
+}
+
+#[tokio::test]
+async fn a_device_that_is_cut_off_comes_back() {
+    let code = DisconnectReasonCode::ServerShuttingDown;
+    let mut server = Server::start(at_first(Manner::DisconnectOnPublish(code), Manner::Kind)).await;
+    let args = args(&server, &["a"], &["--json"]);
+    // The first message is the one that the server closes on.
+    let ran = run(&args, published(&mut server, &["a"], 3)).await;
+    let summary = ran.json();
+    assert_eq!(ran.exit, Exit::Through, "{summary}");
+    assert_eq!(summary["lost"], json!({"server_shutting_down": 1}));
+    assert_eq!(summary["failed"], json!({"server_shutting_down": 1}));
+    assert_eq!(summary["messages"], json!({"sent": 3, "acknowledged": 2, "failed": 1}));
+    assert_eq!((&summary["devices"]["lost"], &summary["devices"]["online"]), (&json!(1), &json!(1)));
+    let warning = "a-name: connection lost: the server ended the connection: server shutting down (0x8b)";
+    assert!(ran.err.contains(warning), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_device_that_is_lost_at_the_end_did_not_get_through() {
+    let mut server = Server::start(|_| Manner::CloseOnPublish).await;
+    let args = args(&server, &["a"], &["--json"]);
+    let ran = run(&args, published(&mut server, &["a"], 1)).await;
+    assert_eq!(ran.exit, Exit::NotThrough);
+    assert_eq!(ran.json()["devices"]["got_through"], 0);
+    assert_eq!(ran.json()["lost"], json!({"closed_by_server": 1}));
+}
+
+#[tokio::test]
+async fn a_refused_device_tries_again_as_often_as_allowed() {
+    let refused = Manner::Refuse(ConnectReasonCode::ServerBusy);
+    let mut server = Server::start(at_first(refused, Manner::Kind)).await;
+    let args = args(&server, &["a"], &["--json", "--retries", "1"]);
+    let ran = run(&args, published(&mut server, &["a"], 1)).await;
+    let summary = ran.json();
+    assert_eq!(ran.exit, Exit::Through, "{summary}");
+    assert_eq!(summary["refused"], json!({"server_busy": 1}));
+    assert_eq!(summary["devices"]["refused"], 0);
+    assert!(ran.err.contains("server busy (0x89); trying again"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn refused_messages_do_not_end_the_connection() {
+    let mut server = Server::start(|_| Manner::RefusePublish(PubAckCode::QuotaExceeded)).await;
+    let args = args(&server, &["a"], &["--json"]);
+    let ran = run(&args, published(&mut server, &["a"], 2)).await;
+    let summary = ran.json();
+    assert_eq!(ran.exit, Exit::NotThrough);
+    assert_eq!(summary["failed"], json!({"quota_exceeded": 2}));
+    assert_eq!((&summary["devices"]["online"], &summary["lost"]), (&json!(1), &json!({})));
+}
+
+#[tokio::test]
+async fn a_ca_that_is_not_the_servers_ends_every_device() {
+    let (server, other) = (Server::kind().await, Server::kind().await);
+    let mut args = args(&server, &["a", "b"], &["--json"]);
+    args.ca.clone_from(&other.ca);
+    let ran = run(&args, std::future::pending()).await;
+    assert_eq!(ran.exit, Exit::NotThrough);
+    assert_eq!(ran.json()["unreachable"], json!({"tls_unknown_ca": 2}));
+    assert_eq!(ran.json()["devices"]["unreachable"], 2);
+    // Said once, not for each device.
+    assert_eq!(ran.err.matches("is not signed by the CA").count(), 1, "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_stop_during_the_ramp_starts_no_more_devices() {
+    let mut server = Server::kind().await;
+    let ids: Vec<String> = (0..100).map(|number| format!("d{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let args = args(&server, &ids, &["--json", "--ramp", "1"]);
+    let connected = server.until(|seen| matches!(seen, Seen::Connect(_)).then_some(()));
+    let ran = run(&args, connected).await;
+    let devices = &ran.json()["devices"];
+    assert_eq!((ran.exit, &devices["expected"]), (Exit::NotThrough, &json!(100)));
+    assert!(devices["started"].as_u64().unwrap() < 100, "{devices}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_devices_get_through() {
+    let mut server = Server::kind().await;
+    let ids: Vec<String> = (0..200).map(|number| format!("d{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let args = args(&server, &ids, &["--json", "--ramp", "1000", "--interval", "1h"]);
+    let ran = run(&args, published(&mut server, &ids, 2)).await;
+    let summary = ran.json();
+    assert_eq!(ran.exit, Exit::Through, "{summary}");
+    assert_eq!(summary["messages"], json!({"sent": 400, "acknowledged": 400, "failed": 0}));
+    assert_eq!(summary["devices"]["got_through"], 200);
+}

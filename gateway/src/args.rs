@@ -1,0 +1,224 @@
+//! What a person types to run the gateway, and the run itself.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    clock::Clock,
+    event_log::EventLog,
+    gateway::{Gateway, StartError},
+    lambda::InvokeError,
+    session::Rules,
+    settings::{Account, Settings},
+};
+
+/// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
+const BAD_CONFIGURATION: u8 = 64;
+const LOG_FILE: &str = "events.jsonl";
+const DEVICES_FILE: &str = "devices.json";
+const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// AWS IoT Core on this machine: devices connect over TLS with ALPN `mqtt`, the authorizer decides
+#[derive(Args, Debug)]
+pub struct LocalArgs {
+    /// The port; AWS's own is 443
+    #[arg(long, default_value_t = 10_443)]
+    pub port: u16,
+
+    /// The address to listen on; 0.0.0.0 lets devices on your network in
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub listen: IpAddr,
+
+    /// Another host name or address by which devices reach this machine; may be given more than once
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Where the CA (ca.pem), the device records and the log are kept
+    #[arg(long, default_value = ".latchkey", value_name = "FOLDER")]
+    pub data: PathBuf,
+
+    /// The file of device records [default: devices.json in the data folder]
+    #[arg(long, env = "LATCHKEY_DEVICES", value_name = "FILE")]
+    pub devices: Option<PathBuf>,
+
+    /// The authorizer's program [default: the one that belongs to this program]
+    #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM")]
+    pub authorizer: Option<PathBuf>,
+
+    /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name
+    #[arg(long, default_value = "latchkey", value_name = "NAME")]
+    pub authorizer_name: String,
+
+    /// How many instances of the authorizer may run at a time
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub instances: usize,
+
+    /// How many connections there may be at a time
+    #[arg(long, default_value_t = 15_000, value_name = "N")]
+    pub max_connections: usize,
+
+    /// The AWS region to play
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+
+    /// The AWS account to play: 12 digits
+    #[arg(long, default_value = "123456789012")]
+    pub account: String,
+
+    /// The AWS partition to play: aws, aws-cn or aws-us-gov
+    #[arg(long, default_value = "aws")]
+    pub partition: String,
+
+    /// Close refused connects without a CONNACK (which of the two AWS does is unverified)
+    #[arg(long)]
+    pub close_refused: bool,
+
+    /// End an MQTT 5 connection at a denied QoS 1 PUBLISH, beside PUBACK 0x87 (unverified)
+    #[arg(long)]
+    pub denied_publish_disconnects: bool,
+
+    /// Print one JSON line when ready, and no others, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs a gateway until `shutdown`. `authorizer` is the program to use if none was named.
+///
+/// The exit code is 64 when the configuration is at fault: the gateway's own, or the authorizer's.
+pub async fn run(args: LocalArgs, authorizer: PathBuf, shutdown: impl Future<Output = ()>) -> ExitCode {
+    match start(args, authorizer).await {
+        Ok((gateway, greeting)) => {
+            // Nobody may be reading; the gateway serves all the same.
+            _ = io::stdout().write_all(greeting.as_bytes()).and_then(|()| io::stdout().flush());
+            gateway.run(shutdown).await;
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            _ = writeln!(io::stderr(), "latchkey local: {}", describe(&error));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String), StartError> {
+    let json = args.json;
+    let settings = settings(args, authorizer)?;
+    let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
+    let log_file = settings.data.join(LOG_FILE);
+    let log = EventLog::open(&log_file, terminal)
+        .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
+    let gateway = Gateway::start(&settings, Clock::system(), log).await?;
+    let greeting = greeting(&settings, gateway.address(), &log_file, json);
+    Ok((gateway, greeting))
+}
+
+fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("can't make the data folder `{}`", args.data.display()))?;
+    let devices = args.devices.unwrap_or_else(|| args.data.join(DEVICES_FILE));
+    let devices = std::path::absolute(&devices).context("the devices file has no path")?;
+    make_empty_store(&devices)?;
+    let mut names = ALWAYS_NAMED.map(str::to_owned).to_vec();
+    names.extend(args.names);
+    if !args.listen.is_unspecified() {
+        names.push(args.listen.to_string());
+    }
+    names.sort();
+    names.dedup();
+    Ok(Settings {
+        listen: SocketAddr::new(args.listen, args.port),
+        names,
+        data: args.data,
+        account: Account { partition: args.partition, region: args.region, id: args.account },
+        authorizer_name: args.authorizer_name,
+        authorizer: args.authorizer.unwrap_or(authorizer),
+        variables: vec![("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()))],
+        instances: args.instances,
+        max_connections: args.max_connections,
+        answer_refused_connects: !args.close_refused,
+        rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
+    })
+}
+
+/// A gateway without devices is a fine start: `latchkey fleet add` is the next step.
+fn make_empty_store(devices: &Path) -> anyhow::Result<()> {
+    use std::fs::OpenOptions;
+    let file = OpenOptions::new().write(true).create_new(true).open(devices);
+    match file {
+        Ok(mut file) => {
+            file.write_all(b"{\"version\":1,\"devices\":{}}\n").context("can't write the devices file")
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("can't make `{}`", devices.display())),
+    }
+}
+
+fn greeting(settings: &Settings, address: SocketAddr, log: &Path, json: bool) -> String {
+    let ca = settings.data.join("ca.pem");
+    if json {
+        let line = json!({"ready": true, "address": address, "ca": ca, "log": log});
+        return format!("{line}\n");
+    }
+    let colour = io::stdout().is_terminal();
+    let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    format!(
+        "{bold}latchkey local{plain} listens on {address}\n  \
+         CA      {}\n  log     {}\n  next    latchkey fleet add my-device\n  stop    Ctrl-C\n",
+        ca.display(),
+        log.display()
+    )
+}
+
+/// The authorizer's own words are enough when it is the one that refuses its configuration.
+fn describe(error: &StartError) -> String {
+    match error {
+        StartError::Authorizer(InvokeError::Init { message, status, .. }) if message.is_empty() => {
+            format!("the authorizer ended during its start with {status}")
+        }
+        StartError::Authorizer(InvokeError::Init { message, .. }) => {
+            format!("the authorizer does not start:\n{message}")
+        }
+        StartError::Authorizer(InvokeError::Start { program, error }) => format!(
+            "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \
+             it with `--authorizer`"
+        ),
+        StartError::Other(error) => format!("{error:#}"),
+        other => other.to_string(),
+    }
+}
+
+fn exit_code(error: &StartError) -> u8 {
+    match error {
+        StartError::Authorizer(InvokeError::Init { code: Some(64), .. } | InvokeError::Start { .. })
+        | StartError::Other(_)
+        | StartError::Listen { .. } => BAD_CONFIGURATION,
+        StartError::Authorizer(_) => 1,
+    }
+}
+
+/// Waits for Ctrl-C, or for the signal with which a service manager ends a program.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // A program that can't be told to stop ends when its process does.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,180 @@
+//! Who is connected, who subscribes to what, and the way of a message from one to the others.
+
+pub mod subscriptions;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use mqtt::{Publish, SubscribeFilter, TopicFilter, TopicName};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::subscriptions::{Subscriber, Subscriptions};
+
+/// Messages that wait for one connection to take them over.
+const MAILBOX_MESSAGES: usize = 256;
+
+/// The message broker. It knows no policy: sessions ask for nothing that they may not have.
+#[derive(Default)]
+pub struct Broker(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    clients: HashMap<Arc<str>, Client>,
+    subscriptions: Subscriptions,
+    retained: HashMap<TopicName, Publish>,
+    connections: u64,
+}
+
+struct Client {
+    connection: u64,
+    mailbox: mpsc::Sender<Delivery>,
+    signals: Signals,
+}
+
+/// A message for one connection.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message, its QoS lowered to what was subscribed, its retain flag as it is to be sent.
+    pub publish: Publish,
+}
+
+/// What ends a connection from outside it.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Another connection has the client id now.
+    pub taken_over: CancellationToken,
+    /// A QoS 1 message found the mailbox full.
+    pub overflowed: CancellationToken,
+}
+
+/// A connection's place in the broker. Dropping it takes the connection and its subscriptions out.
+pub struct Registration {
+    broker: Arc<Broker>,
+    client_id: Arc<str>,
+    connection: u64,
+    /// Messages for this connection.
+    pub mailbox: mpsc::Receiver<Delivery>,
+    /// What ends it from outside.
+    pub signals: Signals,
+}
+
+impl Broker {
+    /// Enters a connection; an earlier one with the same client id is told that it is over.
+    pub fn register(self: &Arc<Self>, client_id: &Arc<str>) -> Registration {
+        let (sender, mailbox) = mpsc::channel(MAILBOX_MESSAGES);
+        let signals = Signals::default();
+        let mut state = self.state();
+        state.connections += 1;
+        let connection = state.connections;
+        let client = Client { connection, mailbox: sender, signals: signals.clone() };
+        if let Some(earlier) = state.clients.insert(Arc::clone(client_id), client) {
+            state.subscriptions.remove_client(client_id);
+            earlier.signals.taken_over.cancel();
+        }
+        Registration {
+            broker: Arc::clone(self),
+            client_id: Arc::clone(client_id),
+            connection,
+            mailbox,
+            signals,
+        }
+    }
+
+    /// Sends a message to everyone who subscribes to its topic, once each, and keeps it if it is to be retained.
+    pub fn publish(&self, from: &str, topic: &TopicName, publish: &Publish) {
+        let mut state = self.state();
+        if publish.retain {
+            state.retain(topic, publish);
+        }
+        for (client_id, subscriber) in state.subscriptions.matching(topic) {
+            if subscriber.no_local && *client_id == *from {
+                continue;
+            }
+            let retain = publish.retain && subscriber.retain_as_published;
+            if let Some(client) = state.clients.get(&client_id) {
+                client.deliver(outgoing(publish, topic, subscriber, retain));
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registration {
+    /// Adds a subscription, or replaces the one with the same filter; retained messages follow as MQTT has it.
+    pub fn subscribe(&self, filter: &SubscribeFilter) {
+        let subscriber = Subscriber::from(filter);
+        let mut state = self.broker.state();
+        let Some(client) = state.clients.get(&self.client_id).filter(|c| c.connection == self.connection)
+        else {
+            return;
+        };
+        let mailbox = client.mailbox.clone();
+        let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
+        let send = match filter.retain_handling {
+            mqtt::RetainHandling::Send => true,
+            mqtt::RetainHandling::SendIfNew => new,
+            mqtt::RetainHandling::DoNotSend => false,
+        };
+        let retained = state.retained.iter().filter(|(topic, _)| send && filter.filter.matches(topic));
+        for (topic, publish) in retained {
+            // More retained messages than the mailbox holds are not sent: the client would not keep up.
+            _ = mailbox.try_send(outgoing(publish, topic, subscriber, true));
+        }
+    }
+
+    /// Removes a subscription, if there is one.
+    pub fn unsubscribe(&self, filter: &TopicFilter) {
+        self.broker.state().subscriptions.remove(filter, &self.client_id);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut state = self.broker.state();
+        if state.clients.get(&self.client_id).is_some_and(|client| client.connection == self.connection) {
+            state.clients.remove(&self.client_id);
+            state.subscriptions.remove_client(&self.client_id);
+        }
+    }
+}
+
+impl State {
+    /// An empty payload removes the topic's retained message (MQTT 5 section 3.3.1.3).
+    fn retain(&mut self, topic: &TopicName, publish: &Publish) {
+        if publish.payload.is_empty() {
+            self.retained.remove(topic);
+            return;
+        }
+        // The payload shares the connection's read buffer; what is kept must not hold that.
+        let payload = bytes::Bytes::copy_from_slice(&publish.payload);
+        self.retained.insert(topic.clone(), Publish { payload, ..publish.clone() });
+    }
+}
+
+impl Client {
+    /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence.
+    fn deliver(&self, delivery: Delivery) {
+        let at_least_once = delivery.publish.qos > mqtt::QoS::AtMostOnce;
+        if self.mailbox.try_send(delivery).is_err() && at_least_once {
+            self.signals.overflowed.cancel();
+        }
+    }
+}
+
+fn outgoing(publish: &Publish, topic: &TopicName, subscriber: Subscriber, retain: bool) -> Delivery {
+    let publish = Publish {
+        topic: Some(topic.clone()),
+        qos: publish.qos.min(subscriber.qos),
+        retain,
+        dup: false,
+        packet_id: None,
+        ..publish.clone()
+    };
+    Delivery { publish }
+}

@@ -1,0 +1,199 @@
+//! The subscriptions of all clients, as a tree of topic levels.
+
+use std::{collections::HashMap, sync::Arc};
+
+use mqtt::{QoS, SubscribeFilter, TopicFilter, TopicName};
+
+/// How one client subscribes to one filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The highest QoS that is sent.
+    pub qos: QoS,
+    /// Not the client's own messages.
+    pub no_local: bool,
+    /// Keep the retain flag as it was published.
+    pub retain_as_published: bool,
+}
+
+/// Which clients subscribe to which filters.
+#[derive(Default, Debug)]
+pub struct Subscriptions {
+    root: Node,
+    by_client: HashMap<Arc<str>, Vec<TopicFilter>>,
+}
+
+#[derive(Default, Debug)]
+struct Node {
+    children: HashMap<Box<str>, Node>,
+    subscribers: HashMap<Arc<str>, Subscriber>,
+}
+
+impl From<&SubscribeFilter> for Subscriber {
+    fn from(filter: &SubscribeFilter) -> Self {
+        Self { qos: filter.qos, no_local: filter.no_local, retain_as_published: filter.retain_as_published }
+    }
+}
+
+impl Subscriptions {
+    /// Adds a subscription or replaces the one with the same filter; whether it is new.
+    pub fn insert(&mut self, filter: &TopicFilter, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
+        let mut node = &mut self.root;
+        for level in filter.levels() {
+            node = node.children.entry(level.into()).or_default();
+        }
+        let new = node.subscribers.insert(Arc::clone(client_id), subscriber).is_none();
+        if new {
+            self.by_client.entry(Arc::clone(client_id)).or_default().push(filter.clone());
+        }
+        new
+    }
+
+    /// Removes a subscription; whether there was one.
+    pub fn remove(&mut self, filter: &TopicFilter, client_id: &str) -> bool {
+        let Some(filters) = self.by_client.get_mut(client_id) else { return false };
+        let Some(at) = filters.iter().position(|known| known == filter) else { return false };
+        filters.swap_remove(at);
+        if filters.is_empty() {
+            self.by_client.remove(client_id);
+        }
+        self.root.remove(filter.levels(), client_id);
+        true
+    }
+
+    /// Removes all of a client's subscriptions.
+    pub fn remove_client(&mut self, client_id: &str) {
+        for filter in self.by_client.remove(client_id).unwrap_or_default() {
+            self.root.remove(filter.levels(), client_id);
+        }
+    }
+
+    /// Every client that subscribes to the topic, once. Where several of its filters match, the highest QoS
+    /// counts (MQTT 5 section 3.3.4), and its own messages are left out only if each of them says so.
+    #[must_use]
+    pub fn matching(&self, topic: &TopicName) -> HashMap<Arc<str>, Subscriber> {
+        let levels = topic.levels().collect::<Vec<_>>();
+        let mut found = HashMap::new();
+        let reserved = topic.as_str().starts_with('$');
+        self.root.collect(&levels, reserved, &mut found);
+        found
+    }
+}
+
+impl Node {
+    fn remove<'l>(&mut self, mut levels: impl Iterator<Item = &'l str>, client_id: &str) {
+        let Some(level) = levels.next() else {
+            self.subscribers.remove(client_id);
+            return;
+        };
+        if let Some(child) = self.children.get_mut(level) {
+            child.remove(levels, client_id);
+            if child.children.is_empty() && child.subscribers.is_empty() {
+                self.children.remove(level);
+            }
+        }
+    }
+
+    /// `reserved`: a wildcard at this level doesn't match, because the topic begins with `$`.
+    fn collect(&self, levels: &[&str], reserved: bool, found: &mut HashMap<Arc<str>, Subscriber>) {
+        // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
+        if let Some(all) = self.children.get("#").filter(|_| !reserved) {
+            all.add_to(found);
+        }
+        let Some((first, rest)) = levels.split_first() else {
+            self.add_to(found);
+            return;
+        };
+        if let Some(any) = self.children.get("+").filter(|_| !reserved) {
+            any.collect(rest, false, found);
+        }
+        if let Some(child) = self.children.get(*first) {
+            child.collect(rest, false, found);
+        }
+    }
+
+    fn add_to(&self, found: &mut HashMap<Arc<str>, Subscriber>) {
+        for (client_id, subscriber) in &self.subscribers {
+            let merge = |known: &mut Subscriber| {
+                known.qos = known.qos.max(subscriber.qos);
+                known.no_local &= subscriber.no_local;
+                known.retain_as_published |= subscriber.retain_as_published;
+            };
+            found.entry(Arc::clone(client_id)).and_modify(merge).or_insert(*subscriber);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn subscriber(qos: QoS) -> Subscriber {
+        Subscriber { qos, no_local: false, retain_as_published: false }
+    }
+
+    fn level() -> impl Strategy<Value = String> {
+        prop_oneof![Just("a"), Just("b"), Just(""), Just("+"), Just("$s"), Just("ä")].prop_map(str::to_owned)
+    }
+
+    fn filter() -> impl Strategy<Value = TopicFilter> {
+        (prop::collection::vec(level(), 1..4), any::<bool>()).prop_filter_map(
+            "a filter",
+            |(mut levels, all)| {
+                if all {
+                    levels.push("#".to_owned());
+                }
+                levels.join("/").parse().ok()
+            },
+        )
+    }
+
+    fn topic() -> impl Strategy<Value = TopicName> {
+        prop::collection::vec(level(), 1..4)
+            .prop_filter_map("a topic", |levels| levels.join("/").parse().ok())
+    }
+
+    proptest! {
+        /// The tree against asking each filter by itself, also after some are gone.
+        #[test]
+        fn the_tree_finds_what_each_filter_by_itself_matches(
+            filters in prop::collection::vec(filter(), 0..12),
+            gone in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+            topic in topic(),
+        ) {
+            let mut tree = Subscriptions::default();
+            let mut naive = Vec::new();
+            for (n, filter) in filters.iter().enumerate() {
+                let client: Arc<str> = format!("c{}", n % 4).into();
+                if tree.insert(filter, &client, subscriber(QoS::AtLeastOnce)) {
+                    naive.push((client, filter.clone()));
+                }
+            }
+            for index in gone {
+                if naive.is_empty() { break }
+                let (client, filter) = naive.swap_remove(index.index(naive.len()));
+                prop_assert!(tree.remove(&filter, &client));
+                prop_assert!(!tree.remove(&filter, &client));
+            }
+            let expected = naive.iter().filter(|(_, f)| f.matches(&topic)).map(|(c, _)| Arc::clone(c));
+            let expected = expected.collect::<std::collections::BTreeSet<_>>();
+            let found = tree.matching(&topic).into_keys().collect::<std::collections::BTreeSet<_>>();
+            prop_assert_eq!(found, expected);
+            for client in ["c0", "c1", "c2", "c3"] {
+                tree.remove_client(client);
+            }
+            prop_assert!(tree.root.children.is_empty() && tree.by_client.is_empty());
+        }
+    }
+
+    #[test]
+    fn overlapping_filters_give_one_message_with_the_highest_qos() {
+        let mut tree = Subscriptions::default();
+        let client: Arc<str> = "c".into();
+        tree.insert(&"a/+".parse().unwrap(), &client, subscriber(QoS::AtMostOnce));
+        tree.insert(&"a/#".parse().unwrap(), &client, subscriber(QoS::AtLeastOnce));
+        let found = tree.matching(&"a/b".parse().unwrap());
+        assert_eq!(found.into_values().collect::<Vec<_>>(), [subscriber(QoS::AtLeastOnce)]);
+    }
+}

@@ -1,0 +1,161 @@
+//! The local certificate authority and the server's certificate.
+//!
+//! The authority is made once and kept in the data folder: devices trust `ca.pem`. The server's certificate
+//! is made anew at each start, so that it always holds the names that are asked for and never runs out.
+
+use std::{fs, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use time::{Duration, OffsetDateTime};
+
+const CA_FILE: &str = "ca.pem";
+const CA_KEY_FILE: &str = "ca.key";
+const CA_LIFE: Duration = Duration::days(3_650);
+/// What clients accept at most, in the strictest case 398 days.
+const SERVER_LIFE: Duration = Duration::days(397);
+/// For devices whose clocks are a little behind.
+const CLOCK_SKEW: Duration = Duration::days(1);
+
+/// The local certificate authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    /// Takes the authority from `folder`, or makes it there. The key is readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// When the files can't be read or written, or only one of the two is there.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let (certificate, key) = (folder.join(CA_FILE), folder.join(CA_KEY_FILE));
+        match (certificate.exists(), key.exists()) {
+            (true, true) => Self::read(&certificate, &key),
+            (false, false) => Self::make(&certificate, &key),
+            _ => anyhow::bail!(
+                "`{}` has only one of {CA_FILE} and {CA_KEY_FILE}; delete it to have both made anew, \
+                 and give your devices the new {CA_FILE}",
+                folder.display()
+            ),
+        }
+    }
+
+    /// The certificate that devices must trust, as PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A TLS configuration with a new P-256 certificate for `names` (host names and addresses), offering
+    /// `alpn` protocols. No session is ever resumed, as with AWS.
+    ///
+    /// # Errors
+    ///
+    /// When a name can't stand in a certificate.
+    pub fn server_config(&self, names: &[String], alpn: &[&str]) -> anyhow::Result<Arc<ServerConfig>> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.to_vec()).context("a server name is not valid")?;
+        set_life(&mut params, SERVER_LIFE);
+        params.distinguished_name = name("Latchkey local gateway");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let chain = vec![CertificateDer::from(certificate)];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(Arc::new(config))
+    }
+
+    fn make(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
+        let pair = KeyPair::generate()?;
+        let params = authority_params();
+        let pem = params.self_signed(&pair)?.pem();
+        write_private(key, &pair.serialize_pem())?;
+        fs::write(certificate, &pem).with_context(|| format!("can't write `{}`", certificate.display()))?;
+        Ok(Self { issuer: Issuer::new(params, pair), pem })
+    }
+
+    fn read(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
+        let read = |path: &Path| {
+            fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+        };
+        let pair = KeyPair::from_pem(&read(key)?)
+            .with_context(|| format!("`{}` is not a private key; delete it and {CA_FILE}", key.display()))?;
+        Ok(Self { issuer: Issuer::new(authority_params(), pair), pem: read(certificate)? })
+    }
+}
+
+/// What an issuer needs to know of itself; its name and key are the same at each start.
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    set_life(&mut params, CA_LIFE);
+    params.distinguished_name = name("Latchkey local CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn set_life(params: &mut CertificateParams, life: Duration) {
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = now + life;
+}
+
+fn name(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, "Latchkey");
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+/// A temporary file is readable by its owner alone, and stays so when it takes its place.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().context("a key file needs a folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("can't write into `{}`", folder.display()))?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
+    file.persist(path).with_context(|| format!("can't write `{}`", path.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_stays_and_half_of_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Authority::open(folder.path()).unwrap();
+        assert_eq!(Authority::open(folder.path()).unwrap().pem(), first.pem());
+        fs::remove_file(folder.path().join(CA_KEY_FILE)).unwrap();
+        let error = Authority::open(folder.path()).err().unwrap();
+        assert!(error.to_string().contains("only one of ca.pem and ca.key"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_the_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        Authority::open(folder.path()).unwrap();
+        let mode = fs::metadata(folder.path().join(CA_KEY_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+}

@@ -1,0 +1,233 @@
+//! One connection from its TCP accept to its end: the IO around a [`Session`].
+
+mod opening;
+
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::SinkExt;
+use mqtt::{Codec, DecodeError, DisconnectReasonCode, EncodeError, Packet};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::codec::Framed;
+
+use self::opening::Opened;
+use crate::{
+    broker::Registration,
+    custom_auth::{self, Refusal, answer::Authorization},
+    event_log::Event,
+    gateway::Shared,
+    session::{Effect, Record, Session, ending::Ending},
+};
+
+/// How long a client may take over what is written to it.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+type Stream = Framed<TlsStream<TcpStream>, Codec>;
+type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
+
+/// Serves one connection. It returns when the connection has ended, however it did.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    if let Some(opened) = opening::open(stream, peer, &shared).await {
+        Connection::new(opened, shared).run().await;
+    }
+}
+
+struct Connection {
+    stream: Stream,
+    session: Session,
+    registration: Registration,
+    presented: Arc<opening::Credentials>,
+    id: String,
+    client_id: Arc<str>,
+    source_ip: String,
+    refreshing: Option<Refreshing>,
+    shared: Arc<Shared>,
+}
+
+/// What a connection waits for.
+enum Happening {
+    Packet(Packet),
+    Malformed(DecodeError),
+    Closed,
+    Message(mqtt::Publish),
+    Refreshed(Result<Authorization, Refusal>),
+    Time,
+    Outside(Ending),
+}
+
+impl Connection {
+    fn new(opened: Opened, shared: Arc<Shared>) -> Self {
+        let Opened { stream, session, registration, credentials, connection_id, client_id, peer } = opened;
+        Self {
+            stream,
+            session,
+            registration,
+            presented: Arc::new(credentials),
+            id: connection_id,
+            client_id,
+            source_ip: peer.ip().to_string(),
+            refreshing: None,
+            shared,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut effects = Vec::new();
+        loop {
+            let happening = self.wait().await;
+            self.take(happening, &mut effects);
+            if let Some(ending) = self.carry_out(&mut effects).await {
+                return self.close(ending).await;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Happening {
+        use futures_util::StreamExt;
+        let signals = &self.registration.signals;
+        tokio::select! {
+            biased;
+            () = self.shared.stopping.cancelled() => Happening::Outside(Ending::Shutdown),
+            () = signals.taken_over.cancelled() => Happening::Outside(Ending::TakenOver),
+            () = signals.overflowed.cancelled() => Happening::Outside(Ending::SlowReader),
+            () = self.shared.clock.sleep_until(self.session.deadline()) => Happening::Time,
+            answer = refreshed(&mut self.refreshing) => Happening::Refreshed(answer),
+            packet = self.stream.next() => match packet {
+                Some(Ok(packet)) => Happening::Packet(packet),
+                Some(Err(DecodeError::Truncated)) | None => Happening::Closed,
+                Some(Err(error)) => Happening::Malformed(error),
+            },
+            Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery.publish),
+        }
+    }
+
+    fn take(&mut self, happening: Happening, effects: &mut Vec<Effect>) {
+        let now = self.shared.clock.now();
+        match happening {
+            Happening::Packet(packet) => self.session.on_packet(packet, now, effects),
+            Happening::Message(publish) => self.session.on_message(publish, effects),
+            Happening::Time => self.session.on_time(now, effects),
+            Happening::Outside(ending) => self.session.end(ending, effects),
+            Happening::Closed => self.session.end(Ending::Lost, effects),
+            Happening::Malformed(error) => {
+                let details = "a packet that breaks MQTT's rules";
+                self.log("Disconnect", "Failure", None, Some("CLIENT_ERROR"), Some(error.to_string()));
+                self.session.end(Ending::Protocol(error.reason_code(), details), effects);
+            }
+            Happening::Refreshed(answer) => {
+                self.refreshing = None;
+                match answer {
+                    Ok(authorization) => self.session.on_refreshed(authorization, now, effects),
+                    Err(refusal) => {
+                        self.log_refusal(&refusal);
+                        self.session.end(Ending::RefreshRefused, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the session asked for, in its order, and tells whether that ends the connection.
+    async fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Option<Ending> {
+        let mut ending = None;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send(packet) => {
+                    if !write(&mut self.stream, packet, &self.shared).await {
+                        ending = Some(Ending::Lost);
+                    }
+                }
+                Effect::Route(topic, publish) => {
+                    self.shared.broker.publish(&self.client_id, &topic, &publish);
+                }
+                Effect::Subscribe(filter) => self.registration.subscribe(&filter),
+                Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
+                Effect::Refresh => self.refreshing = Some(self.refresh()),
+                Effect::Log(record) => log_record(&self.shared, &self.id, &self.client_id, &record),
+                Effect::End(reason) => ending = Some(reason),
+            }
+        }
+        let flushed = self.shared.clock.timeout(WRITE_LIMIT, self.stream.flush()).await;
+        ending.or_else(|| (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost))
+    }
+
+    fn refresh(&self) -> Refreshing {
+        let credentials = Arc::clone(&self.presented);
+        Box::pin(async move { custom_auth::authenticate(&credentials.pool, &credentials.presented).await })
+    }
+
+    async fn close(mut self, ending: Ending) {
+        let status = if matches!(ending, Ending::Client { .. }) { "Success" } else { "Failure" };
+        self.log("Disconnect", status, None, Some(ending.reason()), ending.details().map(str::to_owned));
+        // The peer may be gone already.
+        _ = self.shared.clock.timeout(WRITE_LIMIT, self.stream.close()).await;
+    }
+
+    fn log_refusal(&self, refusal: &Refusal) {
+        self.log("Connection.AuthNError", "Failure", None, Some(refusal.reason()), Some(refusal.to_string()));
+    }
+
+    fn log(
+        &self,
+        event_type: &'static str,
+        status: &'static str,
+        topic_name: Option<&str>,
+        reason: Option<&'static str>,
+        details: Option<String>,
+    ) {
+        self.shared.log.event(&Event {
+            event_type,
+            status,
+            connection_id: &self.id,
+            client_id: Some(&self.client_id),
+            principal_id: Some(self.session.principal_id()),
+            topic_name,
+            source_ip: Some(self.source_ip.clone()),
+            reason,
+            details,
+        });
+    }
+}
+
+/// Writes a packet into the buffer, which is flushed when it is full. A packet that can't be written to this
+/// client, because it is larger than the client takes, is left out (MQTT 5 section 3.1.2.11.4).
+async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> bool {
+    match shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await {
+        Some(Err(EncodeError::Io(_))) | None => false,
+        Some(_) => true,
+    }
+}
+
+async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, Refusal> {
+    match refreshing {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log_record(shared: &Shared, connection_id: &str, client_id: &str, record: &Record) {
+    shared.log.event(&Event {
+        event_type: match record.action {
+            iot_policy::Action::Connect => "Connect",
+            iot_policy::Action::Publish | iot_policy::Action::RetainPublish => "Publish-In",
+            iot_policy::Action::Subscribe => "Subscribe",
+            iot_policy::Action::Receive => "Publish-Out",
+        },
+        status: if record.allowed { "Success" } else { "Failure" },
+        connection_id,
+        client_id: Some(client_id),
+        principal_id: None,
+        topic_name: (record.action != iot_policy::Action::Connect).then_some(&record.resource),
+        source_ip: None,
+        reason: (!record.allowed).then_some("AUTHORIZATION_FAILURE"),
+        details: Some(format!("{} {}", record.action, record.details)),
+    });
+}
+
+/// What a 3.1.1 or MQTT 5 client reads when it broke the rules before its session began.
+fn opening_code(error: DecodeError) -> mqtt::ConnectReasonCode {
+    match error.reason_code() {
+        DisconnectReasonCode::PacketTooLarge => mqtt::ConnectReasonCode::PacketTooLarge,
+        _ => error.connect_reason_code(),
+    }
+}

@@ -1,0 +1,223 @@
+//! From the TCP accept to the CONNACK: TLS, CONNECT, the authorizer, the policy on `iot:Connect`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use iot_policy::Context;
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, Packet, Version};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::codec::Framed;
+use uuid::Uuid;
+
+use super::{Stream, log_record, opening_code, write};
+use crate::{
+    broker::Registration,
+    custom_auth::{self, Refusal, answer::Authorization, event::Presented},
+    event_log::Event,
+    gateway::Shared,
+    lambda::pool::Pool,
+    session::{Session, enforcement::Enforcement},
+};
+
+/// How long a client may take for its TLS handshake, and then for its CONNECT.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// The first read buffer; most packets of a sensor fit.
+const BUFFER_BYTES: usize = 1_024;
+
+/// A connection whose client may be connected.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    pub(super) session: Session,
+    pub(super) registration: Registration,
+    pub(super) credentials: Credentials,
+    pub(super) connection_id: String,
+    pub(super) client_id: Arc<str>,
+    pub(super) peer: SocketAddr,
+}
+
+/// What a refresh needs: whom to ask, and with what.
+pub(super) struct Credentials {
+    pub(super) pool: Arc<Pool>,
+    pub(super) presented: Presented,
+}
+
+/// Brings a connection as far as its CONNACK; `None` if it ended before, and the log says why.
+pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Opened> {
+    let opening = Opening { connection_id: Uuid::new_v4().to_string(), peer, shared };
+    let (stream, server_name) = opening.enter(stream).await?;
+    let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
+    let connect = opening.connect(&mut stream).await?;
+    let client_id = opening.client_id(&connect, &mut stream).await?;
+    let opened = opening.authorize(&connect, &client_id, server_name.as_deref()).await;
+    let (credentials, enforcement) = match opened {
+        Ok(authorized) => authorized,
+        Err(code) => {
+            opening.refuse(&mut stream, code).await;
+            return None;
+        }
+    };
+    let session =
+        Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, shared.clock.now());
+    let registration = shared.broker.register(&client_id);
+    if let Some(bytes) = connect.properties.maximum_packet_size {
+        stream.codec_mut().set_peer_maximum(bytes.get());
+    }
+    opening.log("Connect", "Success", Some(&client_id), Some(session.principal_id()), None, None);
+    let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect)));
+    // A connection that breaks here is noticed, and its session ended, at the first read.
+    _ = write(&mut stream, ack, shared).await && stream.flush().await.is_ok();
+    let connection_id = opening.connection_id;
+    Some(Opened { stream, session, registration, credentials, connection_id, client_id, peer })
+}
+
+struct Opening<'a> {
+    connection_id: String,
+    peer: SocketAddr,
+    shared: &'a Arc<Shared>,
+}
+
+impl Opening<'_> {
+    async fn enter(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Option<String>)> {
+        // Small packets should not wait for more; if that can't be set, they just do.
+        _ = stream.set_nodelay(true);
+        match self.shared.clock.timeout(OPENING_LIMIT, self.shared.door.enter(stream)).await {
+            Some(Ok(entered)) => Some((entered.stream, entered.server_name)),
+            Some(Err(refusal)) => {
+                self.fail(None, refusal.reason(), refusal.to_string());
+                None
+            }
+            None => {
+                self.fail(None, "TLS_HANDSHAKE_FAILED", format!("no handshake within {OPENING_LIMIT:?}"));
+                None
+            }
+        }
+    }
+
+    async fn connect(&self, stream: &mut Stream) -> Option<Connect> {
+        match self.shared.clock.timeout(OPENING_LIMIT, stream.next()).await {
+            Some(Some(Ok(Packet::Connect(connect)))) => Some(*connect),
+            Some(Some(Err(error))) => {
+                self.fail(None, "CLIENT_ERROR", error.to_string());
+                self.refuse(stream, opening_code(error)).await;
+                None
+            }
+            Some(Some(Ok(_)) | None) => {
+                self.fail(None, "CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
+                None
+            }
+            None => {
+                self.fail(None, "CLIENT_ERROR", format!("no CONNECT within {OPENING_LIMIT:?}"));
+                None
+            }
+        }
+    }
+
+    /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
+    async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
+        if connect.client_id.len() > iot_policy::limits::MAX_CLIENT_ID_BYTES {
+            self.fail(None, "CLIENT_ERROR", "the client id is longer than 128 bytes".to_owned());
+            self.refuse(stream, ConnectReasonCode::ClientIdentifierNotValid).await;
+            return None;
+        }
+        let assigned = || format!("auto-{}", Uuid::new_v4().simple()).into();
+        Some(if connect.client_id.is_empty() { assigned() } else { Arc::clone(&connect.client_id) })
+    }
+
+    async fn authorize(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        server_name: Option<&str>,
+    ) -> Result<(Credentials, Enforcement), ConnectReasonCode> {
+        let authenticated = self.authenticate(connect, client_id, server_name).await;
+        let (credentials, authorization) = authenticated.map_err(|refusal| {
+            self.fail_authentication(client_id, &refusal);
+            ConnectReasonCode::NotAuthorized
+        })?;
+        let enforcement = self.enforcement(connect, client_id, server_name, authorization);
+        if let Some(record) = enforcement.connect().denial() {
+            log_record(self.shared, &self.connection_id, client_id, &record);
+            return Err(ConnectReasonCode::NotAuthorized);
+        }
+        Ok((credentials, enforcement))
+    }
+
+    async fn authenticate(
+        &self,
+        connect: &Connect,
+        client_id: &str,
+        server_name: Option<&str>,
+    ) -> Result<(Credentials, Authorization), Refusal> {
+        let user_name = connect.username.as_deref();
+        let pool = self.shared.authorizers.find(user_name)?;
+        let password = connect.password.as_deref();
+        let presented = Presented::over_tls(&self.connection_id, server_name, client_id, user_name, password);
+        let authorization = custom_auth::authenticate(&pool, &presented).await?;
+        Ok((Credentials { pool, presented }, authorization))
+    }
+
+    fn enforcement(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        server_name: Option<&str>,
+        authorization: Authorization,
+    ) -> Enforcement {
+        let mut context = Context::empty().with_client_id(&**client_id).with_source_ip(self.peer.ip());
+        if let Some(name) = server_name {
+            context = context.with_domain_name(name);
+        }
+        let persistent = match connect.version {
+            Version::V311 => !connect.clean_start,
+            Version::V5 => connect.properties.session_expiry_interval > 0,
+        };
+        if persistent {
+            context = context.with_persistent_session();
+        }
+        if let Some(will) = &connect.last_will {
+            context = context.with_last_will(&self.shared.scope, will.topic.as_str());
+        }
+        Enforcement::new(authorization, Arc::clone(&self.shared.scope), Arc::clone(client_id), context)
+    }
+
+    async fn refuse(&self, stream: &mut Stream, code: ConnectReasonCode) {
+        if self.shared.answer_refused_connects {
+            let ack = Packet::ConnAck(Box::new(ConnAck::new(code)));
+            write(stream, ack, self.shared).await;
+        }
+        // The peer may be gone already.
+        _ = self.shared.clock.timeout(OPENING_LIMIT, stream.close()).await;
+    }
+
+    fn fail(&self, client_id: Option<&str>, reason: &'static str, details: String) {
+        self.log("Connect", "Failure", client_id, None, Some(reason), Some(details));
+    }
+
+    fn fail_authentication(&self, client_id: &str, refusal: &Refusal) {
+        let (reason, details) = (refusal.reason(), refusal.to_string());
+        self.log("Connection.AuthNError", "Failure", Some(client_id), None, Some(reason), Some(details));
+    }
+
+    fn log(
+        &self,
+        event_type: &'static str,
+        status: &'static str,
+        client_id: Option<&str>,
+        principal_id: Option<&str>,
+        reason: Option<&'static str>,
+        details: Option<String>,
+    ) {
+        self.shared.log.event(&Event {
+            event_type,
+            status,
+            connection_id: &self.connection_id,
+            client_id,
+            principal_id,
+            topic_name: None,
+            source_ip: Some(self.peer.ip().to_string()),
+            reason,
+            details,
+        });
+    }
+}

@@ -1,0 +1,143 @@
+//! One stream of JSON lines: what happened to each connection, and what the function wrote about it.
+//!
+//! The gateway's own lines have the shape of AWS IoT Core's log (developer guide, `cwl-format`), with the
+//! connection's id beside; the function's lines are kept as they are. A person at a terminal gets a short
+//! form of both.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+use serde_json::Value;
+use time::{OffsetDateTime, macros::format_description};
+
+/// The log. Clones write to the same places.
+#[derive(Clone)]
+pub struct EventLog(Arc<Mutex<Sinks>>);
+
+struct Sinks {
+    file: Box<dyn Write + Send>,
+    terminal: Option<Box<dyn Write + Send>>,
+}
+
+/// One line of the gateway's own.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event<'a> {
+    /// AWS's name for what happened, `Connect` for example.
+    pub event_type: &'static str,
+    /// `Success` or `Failure`.
+    pub status: &'static str,
+    /// The connection's id, the same as in the function's lines.
+    pub connection_id: &'a str,
+    /// The client id; absent before it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<&'a str>,
+    /// The principal that the authorizer named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal_id: Option<&'a str>,
+    /// The topic or topic filter in question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_name: Option<&'a str>,
+    /// Where the client is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<String>,
+    /// AWS's name for why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The same in words, with what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    timestamp: String,
+    log_level: &'static str,
+    protocol: &'static str,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+impl EventLog {
+    /// Writes lines to the end of `file`, and for a person to `terminal`.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be opened.
+    pub fn open(file: &Path, terminal: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
+        let file: File = OpenOptions::new().create(true).append(true).open(file)?;
+        Ok(Self::new(Box::new(file), terminal))
+    }
+
+    /// Writes lines to `file`, and for a person to `terminal`.
+    #[must_use]
+    pub fn new(file: Box<dyn Write + Send>, terminal: Option<Box<dyn Write + Send>>) -> Self {
+        Self(Arc::new(Mutex::new(Sinks { file, terminal })))
+    }
+
+    /// Writes a line of the gateway's own.
+    pub fn event(&self, event: &Event<'_>) {
+        let level = if event.status == "Success" { "INFO" } else { "ERROR" };
+        let line = Line { timestamp: timestamp(), log_level: level, protocol: "MQTT", event };
+        let Ok(json) = serde_json::to_string(&line) else { return };
+        self.sinks().write(&json, Some(short_event(event)));
+    }
+
+    /// Writes a line that the function wrote.
+    pub fn function_line(&self, line: &str) {
+        let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
+        if let Some(value) = parsed {
+            return self.sinks().write(line, short_decision(&value));
+        }
+        let wrapped = serde_json::json!({"timestamp": timestamp(), "function": line});
+        self.sinks().write(&wrapped.to_string(), Some(line.to_owned()));
+    }
+
+    fn sinks(&self) -> MutexGuard<'_, Sinks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sinks {
+    /// A log that can't be written must not stop the connections.
+    fn write(&mut self, json: &str, short: Option<String>) {
+        _ = writeln!(self.file, "{json}");
+        if let (Some(terminal), Some(short)) = (&mut self.terminal, short) {
+            _ = writeln!(terminal, "{short}");
+        }
+    }
+}
+
+fn timestamp() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(&format).unwrap_or_default()
+}
+
+fn short_event(event: &Event<'_>) -> String {
+    let mut text =
+        format!("{:<10}{:<8}", event.event_type.to_ascii_lowercase(), event.status.to_ascii_lowercase());
+    for part in
+        [event.client_id, event.topic_name, event.reason, event.details.as_deref()].into_iter().flatten()
+    {
+        text.push_str("  ");
+        text.extend(part.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+    }
+    text
+}
+
+/// Only a refusal needs a person's eye; an allowed connect has its own line.
+fn short_decision(line: &Value) -> Option<String> {
+    let text = |key: &str| line.get(key).and_then(Value::as_str);
+    if text("event") != Some("decision") || text("outcome") == Some("allow") {
+        return None;
+    }
+    let why = text("reason").or_else(|| text("error")).unwrap_or("?");
+    let who = text("device").unwrap_or("(a name that can't be a device's)");
+    Some(format!("{:<10}{:<8}  {who}  {why}", "decision", text("outcome").unwrap_or("?")))
+}

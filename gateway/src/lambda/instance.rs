@@ -1,0 +1,214 @@
+//! One running copy of a function.
+
+use std::{
+    collections::VecDeque,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::body::Bytes;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use uuid::Uuid;
+
+use super::{
+    Function, INIT_LIMIT, InvokeError,
+    runtime_api::{Answer, Exchange, Invocation},
+};
+use crate::{clock::Clock, event_log::EventLog};
+
+/// How many of the last lines on standard error explain a failed start.
+const KEPT_LINES: usize = 10;
+/// The longest line that is taken from the function; one that is longer is cut.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// A process and its Runtime API. Dropping it ends both.
+pub struct Instance {
+    process: Child,
+    invocations: mpsc::Sender<Invocation>,
+    api: JoinHandle<()>,
+}
+
+impl Instance {
+    /// Starts the program and waits until it asks for its first event.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be started, ends, or takes too long.
+    pub async fn start(function: &Function, clock: &Clock, log: &EventLog) -> Result<Self, InvokeError> {
+        let program = function.program.display().to_string();
+        let failed =
+            |error: std::io::Error| InvokeError::Start { program: program.clone(), error: error.to_string() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (exchange, invocations) = Exchange::new(function.arn.clone());
+        let router = exchange.clone().router();
+        let api = tokio::spawn(async move {
+            // It ends only with the task itself.
+            _ = axum::serve(listener, router).await;
+        });
+        let mut process = command(function, &address.to_string()).spawn().map_err(failed)?;
+        let last_words = forward(&mut process, log);
+        let mut instance = Self { process, invocations, api };
+        tokio::select! {
+            biased;
+            () = exchange.ready() => Ok(instance),
+            status = instance.process.wait() => {
+                let (status, code) = describe(status);
+                Err(InvokeError::Init { status, code, message: last_words.join().await })
+            }
+            () = clock.sleep_until(clock.now() + INIT_LIMIT) => Err(InvokeError::InitTimeout),
+        }
+    }
+
+    /// Whether the process still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Hands over one event. After [`InvokeError::Timeout`] and [`InvokeError::Crash`] the instance is of no
+    /// further use.
+    ///
+    /// # Errors
+    ///
+    /// When the function reports an error, ends, or takes longer than `limit`.
+    pub async fn invoke(
+        &mut self,
+        payload: Bytes,
+        limit: Duration,
+        clock: &Clock,
+    ) -> Result<Bytes, InvokeError> {
+        let (reply, answer) = oneshot::channel();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let invocation = Invocation {
+            request_id: Uuid::new_v4().to_string(),
+            payload,
+            deadline_ms: (since_1970 + limit).as_millis(),
+            reply,
+        };
+        let exchange = async {
+            self.invocations.send(invocation).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::select! {
+            biased;
+            answer = exchange => match answer {
+                Some(Answer::Response(body)) => Ok(body),
+                Some(Answer::Error(error_type)) => Err(InvokeError::Function { error_type }),
+                None => Err(InvokeError::Crash("its Runtime API closed".to_owned())),
+            },
+            status = self.process.wait() => Err(InvokeError::Crash(describe(status).0)),
+            () = clock.sleep_until(clock.now() + limit) => Err(InvokeError::Timeout(limit)),
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.api.abort();
+    }
+}
+
+/// The environment that Lambda gives a function (developer guide, `configuration-envvars`).
+fn command(function: &Function, runtime_api: &str) -> Command {
+    let region = function.arn.split(':').nth(3).unwrap_or_default();
+    let name = function.arn.split(':').nth(6).unwrap_or_default();
+    let mut command = Command::new(&function.program);
+    command
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
+        .env("AWS_LAMBDA_FUNCTION_NAME", name)
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
+        .env("AWS_REGION", region)
+        .env("_HANDLER", "bootstrap")
+        .envs(function.variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// The end of what the process writes to standard error.
+struct LastWords {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl LastWords {
+    /// Everything kept, once the process has closed its end.
+    async fn join(mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            _ = reader.await;
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn forward(process: &mut Child, log: &EventLog) -> LastWords {
+    if let Some(output) = process.stdout.take() {
+        let log = log.clone();
+        tokio::spawn(each_line(output, move |line| log.function_line(&line)));
+    }
+    let lines = Arc::new(Mutex::new(VecDeque::new()));
+    let reader = process.stderr.take().map(|output| {
+        let (lines, log) = (Arc::clone(&lines), log.clone());
+        tokio::spawn(each_line(output, move |line| {
+            log.function_line(&line);
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.push_back(line);
+            if lines.len() > KEPT_LINES {
+                lines.pop_front();
+            }
+        }))
+    });
+    LastWords { lines, reader }
+}
+
+async fn each_line(output: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match read_line(&mut output, &mut line).await {
+            Ok(true) => take(String::from_utf8_lossy(&line).trim_end().to_owned()),
+            Ok(false) | Err(_) => return,
+        }
+    }
+}
+
+/// Reads one line and keeps [`MAX_LINE_BYTES`] of it at most; `false` at the end.
+async fn read_line(output: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
+    let mut any = false;
+    loop {
+        let buffer = output.fill_buf().await?;
+        if buffer.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
+        line.extend(buffer.iter().take(taken.min(room)));
+        output.consume(taken);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+fn describe(status: std::io::Result<ExitStatus>) -> (String, Option<i32>) {
+    match status {
+        Ok(status) => (status.to_string(), status.code()),
+        Err(error) => (error.to_string(), None),
+    }
+}

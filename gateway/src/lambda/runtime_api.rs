@@ -1,0 +1,139 @@
+//! The Lambda Runtime API for one instance.
+//!
+//! Source: AWS Lambda developer guide, `runtimes-api`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE},
+    routing::{get, post},
+};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+/// The most that a function may answer: far above what policies need, far below what would hurt.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// One event on its way to the function.
+pub struct Invocation {
+    /// The request id.
+    pub request_id: String,
+    /// The event, as JSON.
+    pub payload: Bytes,
+    /// The deadline, in milliseconds since 1970.
+    pub deadline_ms: u128,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What the function answered.
+pub enum Answer {
+    /// A result, as it came.
+    Response(Bytes),
+    /// An error with its type.
+    Error(String),
+}
+
+/// The server's side of an instance.
+#[derive(Clone)]
+pub struct Exchange(Arc<Shared>);
+
+struct Shared {
+    function_arn: String,
+    invocations: Mutex<mpsc::Receiver<Invocation>>,
+    current: std::sync::Mutex<Option<(String, oneshot::Sender<Answer>)>>,
+    ready: watch::Sender<bool>,
+}
+
+impl Exchange {
+    /// An exchange and the way to put events in.
+    #[must_use]
+    pub fn new(function_arn: String) -> (Self, mpsc::Sender<Invocation>) {
+        let (sender, invocations) = mpsc::channel(1);
+        let shared = Shared {
+            function_arn,
+            invocations: Mutex::new(invocations),
+            current: std::sync::Mutex::new(None),
+            ready: watch::Sender::new(false),
+        };
+        (Self(Arc::new(shared)), sender)
+    }
+
+    /// Waits until the function asks for its first event: its initialisation is done.
+    pub async fn ready(&self) {
+        // The sender lives in `self`, so the wait can't end any other way.
+        _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// The HTTP routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .layer(DefaultBodyLimit::max(MAX_ANSWER_BYTES))
+            .with_state(self)
+    }
+
+    fn finish(&self, request_id: &str, answer: Answer) -> StatusCode {
+        let mut current = self.0.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match current.take_if(|(id, _)| id == request_id) {
+            Some((_, reply)) => {
+                // Whoever asked may have given up; the function did its part all the same.
+                _ = reply.send(answer);
+                StatusCode::ACCEPTED
+            }
+            None => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+async fn next(State(exchange): State<Exchange>) -> Result<Response<Body>, StatusCode> {
+    let shared = &exchange.0;
+    let mut invocations = shared.invocations.lock().await;
+    shared.ready.send_replace(true);
+    let invocation = invocations.recv().await.ok_or(StatusCode::GONE)?;
+    let response = Response::builder()
+        .header(CONTENT_TYPE, "application/json")
+        .header("Lambda-Runtime-Aws-Request-Id", &invocation.request_id)
+        .header("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string())
+        .header("Lambda-Runtime-Invoked-Function-Arn", &shared.function_arn)
+        .body(Body::from(invocation.payload))
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let mut current = shared.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    *current = Some((invocation.request_id, invocation.reply));
+    Ok(response)
+}
+
+async fn response(
+    State(exchange): State<Exchange>,
+    Path(request_id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    exchange.finish(&request_id, Answer::Response(body))
+}
+
+async fn error(
+    State(exchange): State<Exchange>,
+    Path(request_id): Path<String>,
+    headers: HeaderMap,
+) -> StatusCode {
+    exchange.finish(&request_id, Answer::Error(error_type(&headers)))
+}
+
+/// The process ends after this by itself, and that is what is reported.
+async fn init_error() -> StatusCode {
+    StatusCode::ACCEPTED
+}
+
+/// The type alone, and only if it looks like one: a function's error message may hold anything.
+fn error_type(headers: &HeaderMap) -> String {
+    let text = headers.get("Lambda-Runtime-Function-Error-Type").and_then(|value| value.to_str().ok());
+    let plain = |text: &&str| {
+        text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+    };
+    text.filter(plain).unwrap_or("an error without a type").to_owned()
+}

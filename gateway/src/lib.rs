@@ -1,0 +1,25 @@
+//! AWS IoT Core on one machine.
+//!
+//! A connection goes through the modules in this order:
+//!
+//! 1. [`door`]: TLS, and by ALPN and SNI whether it may come in.
+//! 2. [`connection`]: the IO of one connection. It reads the CONNECT and has it
+//! 3. [`custom_auth`]-enticated: the authorizer's function is called through [`lambda`], its answer checked.
+//! 4. [`session`]: what the client may do and what follows from it. No IO, no clock.
+//! 5. [`broker`]: the way of a message from one connection to the others.
+//!
+//! [`gateway`] puts the parts together from [`settings`]; [`args`] is what a person types; [`event_log`] is
+//! where all of it can be seen; [`certificate`] is the local CA; [`clock`] is the time, which tests move.
+
+pub mod args;
+pub mod broker;
+pub mod certificate;
+pub mod clock;
+pub mod connection;
+pub mod custom_auth;
+pub mod door;
+pub mod event_log;
+pub mod gateway;
+pub mod lambda;
+pub mod session;
+pub mod settings;

@@ -1,0 +1,246 @@
+//! One client's session, from its CONNACK to its end: every packet, message and moment in, effects out.
+//!
+//! No IO and no clock. Everything that a client may or may not do is decided here, with the authorizer's
+//! policies.
+
+pub mod ending;
+pub mod enforcement;
+pub mod flow;
+mod publish;
+mod subscribe;
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use iot_policy::Action;
+use mqtt::{
+    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubscribeFilter,
+    TopicFilter, TopicName, Version,
+};
+
+use self::{ending::Ending, enforcement::Enforcement, flow::Flow};
+use crate::{clock::Moment, custom_auth::answer::Authorization};
+
+/// A session.
+pub struct Session {
+    version: Version,
+    client_id: Arc<str>,
+    enforcement: Enforcement,
+    timers: Timers,
+    last_will: Option<LastWill>,
+    aliases: Vec<Option<TopicName>>,
+    subscriptions: Vec<TopicFilter>,
+    flow: Flow,
+    rules: Rules,
+    ended: bool,
+}
+
+/// What AWS's documents leave open, as settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, or only gets PUBACK 0x87 *(unverified)*.
+    pub denied_publish_disconnects: bool,
+}
+
+/// What has to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write a packet.
+    Send(Packet),
+    /// Give a message to the broker.
+    Route(TopicName, Publish),
+    /// Enter a subscription.
+    Subscribe(SubscribeFilter),
+    /// Take a subscription out; the session knows that it is there.
+    Unsubscribe(TopicFilter),
+    /// Ask the authorizer again.
+    Refresh,
+    /// Write a line about a request and what became of it.
+    Log(Record),
+    /// End the connection, after what was to be written before.
+    End(Ending),
+}
+
+/// What the log says about a request.
+#[derive(Debug)]
+pub struct Record {
+    /// What was asked for.
+    pub action: Action,
+    /// The topic or topic filter.
+    pub resource: String,
+    /// Whether it was allowed.
+    pub allowed: bool,
+    /// Which statement decided.
+    pub details: String,
+}
+
+struct Timers {
+    keep_alive: Duration,
+    heard_at: Moment,
+    refresh_at: Option<Moment>,
+    disconnect_at: Moment,
+}
+
+impl Session {
+    /// The session of a client that may connect.
+    #[must_use]
+    pub fn new(
+        connect: &Connect,
+        client_id: Arc<str>,
+        enforcement: Enforcement,
+        rules: Rules,
+        now: Moment,
+    ) -> Self {
+        let authorization = enforcement.authorization();
+        let keep_alive = iot_policy::limits::effective_keep_alive(connect.keep_alive);
+        let timers = Timers {
+            keep_alive: Duration::from_secs(keep_alive.into()),
+            heard_at: now,
+            refresh_at: Some(now + authorization.refresh_after),
+            disconnect_at: now + authorization.disconnect_after,
+        };
+        Self {
+            version: connect.version,
+            client_id,
+            timers,
+            last_will: connect.last_will.clone(),
+            aliases: vec![None; usize::from(iot_policy::limits::MQTT5_TOPIC_ALIAS_MAXIMUM)],
+            subscriptions: Vec::new(),
+            flow: Flow::new(connect.properties.receive_maximum),
+            enforcement,
+            rules,
+            ended: false,
+        }
+    }
+
+    /// The answer to the CONNECT: what AWS tells a client about itself (developer guide, `mqtt`).
+    #[must_use]
+    pub fn conn_ack(&self, connect: &Connect) -> ConnAck {
+        use iot_policy::limits;
+        let mut ack = ConnAck::accepted(false);
+        let keep_alive = limits::effective_keep_alive(connect.keep_alive);
+        let properties = &mut ack.properties;
+        // Sessions end with their connection: persistent ones are not kept yet, and the client is told so.
+        properties.session_expiry_interval = (connect.properties.session_expiry_interval > 0).then_some(0);
+        properties.receive_maximum =
+            NonZeroU16::new(limits::MQTT5_RECEIVE_MAXIMUM).unwrap_or(NonZeroU16::MAX);
+        properties.maximum_qos = QoS::AtLeastOnce;
+        properties.maximum_packet_size = std::num::NonZeroU32::new(limits::MQTT5_MAXIMUM_PACKET_SIZE);
+        properties.topic_alias_maximum = limits::MQTT5_TOPIC_ALIAS_MAXIMUM;
+        properties.subscription_identifiers_available = false;
+        properties.shared_subscription_available = false;
+        properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
+        properties.assigned_client_id = connect.client_id.is_empty().then(|| Arc::clone(&self.client_id));
+        ack
+    }
+
+    /// The principal that the authorizer named.
+    #[must_use]
+    pub fn principal_id(&self) -> &str {
+        &self.enforcement.authorization().principal_id
+    }
+
+    /// A packet came.
+    pub fn on_packet(&mut self, packet: Packet, now: Moment, effects: &mut Vec<Effect>) {
+        self.timers.heard_at = now;
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish, effects),
+            Packet::PubAck(ack) => self.on_pub_ack(ack.packet_id, effects),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, effects),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, effects),
+            Packet::PingReq => effects.push(Effect::Send(Packet::PingResp)),
+            Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect, effects),
+            // QoS 2 and extended authentication do not exist here; the codec has refused what no client sends.
+            _ => self.end(
+                Ending::Protocol(DisconnectReasonCode::ProtocolError, "a packet that is not supported"),
+                effects,
+            ),
+        }
+    }
+
+    /// A message from the broker. A client gets it only if its policy lets it receive from the topic.
+    pub fn on_message(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
+        let Some(topic) = publish.topic.as_ref() else { return };
+        let decision = self.enforcement.decide(Action::Receive, topic.as_str());
+        if let Some(record) = decision.denial() {
+            effects.push(Effect::Log(record));
+            return;
+        }
+        match self.flow.outgoing(publish) {
+            Ok(Some(publish)) => effects.push(Effect::Send(Packet::Publish(publish))),
+            Ok(None) => {}
+            Err(ending) => self.end(ending, effects),
+        }
+    }
+
+    /// When [`Session::on_time`] has something to do next.
+    #[must_use]
+    pub fn deadline(&self) -> Moment {
+        let refresh = self.timers.refresh_at.unwrap_or(self.timers.disconnect_at);
+        self.timers.silence_ends().min(refresh).min(self.timers.disconnect_at)
+    }
+
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if now >= self.timers.disconnect_at {
+            return self.end(Ending::TimeToLive, effects);
+        }
+        if now >= self.timers.silence_ends() {
+            return self.end(Ending::KeepAlive, effects);
+        }
+        if self.timers.refresh_at.is_some_and(|at| now >= at) {
+            self.timers.refresh_at = None;
+            effects.push(Effect::Refresh);
+        }
+    }
+
+    /// The authorizer answered the refresh. The new documents rule at once; the time at which the connection
+    /// ends stays as it was at the connect (developer guide, `custom-auth-lambda`).
+    pub fn on_refreshed(&mut self, authorization: Authorization, now: Moment, effects: &mut Vec<Effect>) {
+        self.timers.refresh_at = Some(now + authorization.refresh_after);
+        self.enforcement.replace(authorization);
+        let decision = self.enforcement.connect();
+        if let Some(record) = decision.denial() {
+            effects.push(Effect::Log(record));
+            self.end(Ending::RefreshRefused, effects);
+        }
+    }
+
+    /// The connection is over for a reason from outside the session.
+    pub fn end(&mut self, ending: Ending, effects: &mut Vec<Effect>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        if let Some(code) = ending.disconnect_code() {
+            effects.push(Effect::Send(Packet::Disconnect(Disconnect::new(code))));
+        }
+        if ending.publishes_will() {
+            self.publish_will(effects);
+        }
+        effects.push(Effect::End(ending));
+    }
+
+    fn on_disconnect(&mut self, disconnect: &Disconnect, effects: &mut Vec<Effect>) {
+        let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
+        self.end(Ending::Client { with_will }, effects);
+    }
+
+    /// A last will is a PUBLISH like any other: never a way around the policy.
+    fn publish_will(&mut self, effects: &mut Vec<Effect>) {
+        let Some(will) = self.last_will.take() else { return };
+        let mut publish = Publish::new(will.topic.clone(), will.payload);
+        publish.qos = will.qos;
+        publish.retain = will.retain;
+        match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
+            Some(record) => effects.push(Effect::Log(record)),
+            None => effects.push(Effect::Route(will.topic, publish)),
+        }
+    }
+}
+
+impl Timers {
+    /// One and a half keep-alive times without a packet end the connection (MQTT 5 section 3.1.2.10).
+    fn silence_ends(&self) -> Moment {
+        self.heard_at + self.keep_alive * 3 / 2
+    }
+}

@@ -1,0 +1,89 @@
+//! The returned policies against what a client asks for.
+
+use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate};
+use mqtt::TopicName;
+
+use super::Record;
+use crate::custom_auth::answer::Authorization;
+
+/// The policies of one client and what they are asked with.
+pub struct Enforcement {
+    authorization: Authorization,
+    scope: std::sync::Arc<Scope>,
+    client_id: std::sync::Arc<str>,
+    context: Context,
+}
+
+/// A decision that can say what it was about.
+pub struct Decided<'a> {
+    action: Action,
+    resource: &'a str,
+    decision: Decision<'a>,
+}
+
+impl Enforcement {
+    /// Policies for a client with this id. `context` holds what conditions and variables may ask for.
+    #[must_use]
+    pub fn new(
+        authorization: Authorization,
+        scope: std::sync::Arc<Scope>,
+        client_id: std::sync::Arc<str>,
+        context: Context,
+    ) -> Self {
+        Self { authorization, scope, client_id, context }
+    }
+
+    /// What the authorizer granted last.
+    #[must_use]
+    pub fn authorization(&self) -> &Authorization {
+        &self.authorization
+    }
+
+    /// Puts new policies in the old ones' place.
+    pub fn replace(&mut self, authorization: Authorization) {
+        self.authorization = authorization;
+    }
+
+    /// Whether the client may be connected at all.
+    #[must_use]
+    pub fn connect(&self) -> Decided<'_> {
+        self.decide(Action::Connect, &self.client_id)
+    }
+
+    /// Whether `action` is allowed on a client id, topic or topic filter.
+    #[must_use]
+    pub fn decide<'a>(&'a self, action: Action, resource: &'a str) -> Decided<'a> {
+        let documents: &'a [PolicyDocument] = &self.authorization.documents;
+        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, &self.context));
+        Decided { action, resource, decision }
+    }
+
+    /// Publishing; a retained message needs `iot:RetainPublish` too (developer guide, `pub-sub-policy`).
+    #[must_use]
+    pub fn decide_publish<'a>(&'a self, topic: &'a TopicName, retain: bool) -> Decided<'a> {
+        let publish = self.decide(Action::Publish, topic.as_str());
+        if retain && publish.decision.is_allowed() {
+            return self.decide(Action::RetainPublish, topic.as_str());
+        }
+        publish
+    }
+}
+
+impl Decided<'_> {
+    /// What the log says about it, if it was denied.
+    #[must_use]
+    pub fn denial(&self) -> Option<Record> {
+        (!self.decision.is_allowed()).then(|| self.record())
+    }
+
+    /// What the log says about it.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        Record {
+            action: self.action,
+            resource: self.resource.to_owned(),
+            allowed: self.decision.is_allowed(),
+            details: self.decision.to_string(),
+        }
+    }
+}

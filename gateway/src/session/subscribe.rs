@@ -1,0 +1,88 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use iot_policy::{
+    Action,
+    limits::{
+        MAX_FILTERS_PER_SUBSCRIBE, MAX_SUBSCRIPTIONS_PER_CONNECTION, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES,
+    },
+};
+use mqtt::{
+    DisconnectReasonCode as Code, Packet, QoS, SubAck, SubAckCode, Subscribe, SubscribeFailure,
+    SubscribeFilter, TopicFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
+};
+
+use super::{Effect, Session, ending::Ending};
+
+impl Session {
+    pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, effects: &mut Vec<Effect>) {
+        if subscribe.subscription_id.is_some() {
+            let code = Code::SubscriptionIdentifiersNotSupported;
+            return self.end(Ending::Protocol(code, "subscription identifiers are not supported"), effects);
+        }
+        if subscribe.filters.len() > MAX_FILTERS_PER_SUBSCRIBE {
+            return self
+                .end(Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has more than 8 filters"), effects);
+        }
+        // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
+        if self.version == Version::V311 && subscribe.filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
+            return;
+        }
+        let mut codes = Vec::with_capacity(subscribe.filters.len());
+        for filter in subscribe.filters {
+            codes.push(self.subscribe_one(filter, effects));
+        }
+        let denied = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
+        if self.version == Version::V311 && codes.contains(&denied) {
+            return self.end(Ending::Forbidden, effects);
+        }
+        let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
+        effects.push(Effect::Send(Packet::SubAck(ack)));
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe, effects: &mut Vec<Effect>) {
+        let mut codes = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in &unsubscribe.filters {
+            let Some(at) = self.subscriptions.iter().position(|known| known == filter) else {
+                codes.push(UnsubAckCode::NoSubscriptionExisted);
+                continue;
+            };
+            self.subscriptions.swap_remove(at);
+            effects.push(Effect::Unsubscribe(filter.clone()));
+            codes.push(UnsubAckCode::Success);
+        }
+        if self.version == Version::V311 {
+            codes.clear();
+        }
+        let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string: None };
+        effects.push(Effect::Send(Packet::UnsubAck(ack)));
+    }
+
+    fn subscribe_one(&mut self, filter: SubscribeFilter, effects: &mut Vec<Effect>) -> SubAckCode {
+        if let Some(failure) = out_of_limits(&filter.filter) {
+            return SubAckCode::Failed(failure);
+        }
+        let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
+        if let Some(record) = denial {
+            effects.push(Effect::Log(record));
+            return SubAckCode::Failed(SubscribeFailure::NotAuthorized);
+        }
+        if !self.subscriptions.contains(&filter.filter) {
+            if self.subscriptions.len() >= MAX_SUBSCRIPTIONS_PER_CONNECTION {
+                return SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
+            }
+            self.subscriptions.push(filter.filter.clone());
+        }
+        let qos = filter.qos.min(QoS::AtLeastOnce);
+        effects.push(Effect::Subscribe(SubscribeFilter { qos, ..filter }));
+        SubAckCode::Granted(qos)
+    }
+}
+
+fn out_of_limits(filter: &TopicFilter) -> Option<SubscribeFailure> {
+    let text = filter.as_str();
+    if filter.shared().is_some() {
+        return Some(SubscribeFailure::SharedSubscriptionsNotSupported);
+    }
+    let fits = text.len() <= MAX_TOPIC_BYTES && text.matches('/').count() <= MAX_TOPIC_SLASHES;
+    (!fits).then_some(SubscribeFailure::TopicFilterInvalid)
+}

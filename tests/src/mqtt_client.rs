@@ -1,0 +1,164 @@
+//! An MQTT client that sends what a test wants, right or wrong, and sees what comes back.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures_util::{SinkExt, StreamExt};
+use mqtt::{
+    Codec, ConnAck, Connect, Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, Version,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::codec::Framed;
+
+use crate::{eventually::within, test_gateway::TestGateway};
+
+/// A connection over TLS.
+pub struct MqttClient {
+    stream: Framed<TlsStream<TcpStream>, Codec>,
+    version: Version,
+}
+
+/// A CONNECT with a user name and a password.
+pub fn connect(version: Version, client_id: &str, user_name: &str, password: &str) -> Connect {
+    let mut connect = Connect::new(version, client_id);
+    connect.keep_alive = 60;
+    connect.username = Some(user_name.into());
+    connect.password = Some(password.to_owned().into());
+    connect
+}
+
+/// A TLS connection with this server name and these ALPN protocols.
+pub async fn tls(
+    gateway: &TestGateway,
+    server_name: &str,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(gateway.address).await?;
+    let name = ServerName::try_from(server_name.to_owned()).unwrap();
+    within("the TLS handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+}
+
+impl MqttClient {
+    /// A TLS connection on which nothing was sent yet.
+    pub async fn open(gateway: &TestGateway, version: Version) -> Self {
+        let stream = tls(gateway, "localhost", &["mqtt"]).await.unwrap();
+        Self { stream: Framed::new(stream, Codec::client(version, 1 << 20)), version }
+    }
+
+    /// A connection, and what its CONNECT was answered with, if with anything.
+    pub async fn connect(gateway: &TestGateway, connect: Connect) -> (Self, Option<ConnAck>) {
+        let mut client = Self::open(gateway, connect.version).await;
+        client.send(Packet::Connect(Box::new(connect))).await;
+        let ack = match client.receive().await {
+            Some(Packet::ConnAck(ack)) => Some(*ack),
+            None => None,
+            Some(other) => panic!("{other:?} instead of CONNACK"),
+        };
+        (client, ack)
+    }
+
+    /// A connection that was let in.
+    pub async fn connected(gateway: &TestGateway, connect: Connect) -> Self {
+        let (client, ack) = Self::connect(gateway, connect).await;
+        let code = ack.map(|ack| ack.code);
+        assert_eq!(code, Some(mqtt::ConnectReasonCode::Success), "{}", gateway.log.text());
+        client
+    }
+
+    /// Sends a packet.
+    pub async fn send(&mut self, packet: Packet) {
+        within("a packet", self.stream.send(packet)).await.unwrap();
+    }
+
+    /// Sends bytes as they are. The server may have hung up already.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        let stream = self.stream.get_mut();
+        _ = stream.write_all(bytes).await;
+        _ = stream.flush().await;
+    }
+
+    /// The next packet, or nothing if the server closed.
+    pub async fn receive(&mut self) -> Option<Packet> {
+        within("a packet or the end", self.stream.next()).await.and_then(Result::ok)
+    }
+
+    /// Waits for the end; what came before it is lost.
+    pub async fn closed(&mut self) {
+        while self.receive().await.is_some() {}
+    }
+
+    /// Whatever bytes still come, to the end.
+    pub async fn rest(self) -> Vec<u8> {
+        let mut bytes = BytesMut::from(&self.stream.read_buffer()[..]).to_vec();
+        let mut stream = self.stream.into_inner();
+        // A connection that is cut off ends with an error; what came before counts.
+        _ = within("the end", stream.read_to_end(&mut bytes)).await;
+        bytes
+    }
+
+    /// Publishes and, for QoS 1, waits for the acknowledgement; nothing if the server closed instead.
+    pub async fn publish(&mut self, topic: &str, payload: &str, qos: QoS) -> Option<PubAck> {
+        let mut publish = Publish::new(topic.parse().unwrap(), payload.to_owned());
+        publish.qos = qos;
+        publish.packet_id = (qos > QoS::AtMostOnce).then_some(std::num::NonZeroU16::MIN);
+        self.send(Packet::Publish(publish)).await;
+        if qos == QoS::AtMostOnce {
+            return None;
+        }
+        match self.receive().await {
+            Some(Packet::PubAck(ack)) => Some(ack),
+            None | Some(Packet::Disconnect(_)) => None,
+            Some(other) => panic!("{other:?} instead of PUBACK"),
+        }
+    }
+
+    /// Subscribes and waits for the acknowledgement; nothing if the server closed instead.
+    pub async fn subscribe(&mut self, filters: &[&str], qos: QoS) -> Option<SubAck> {
+        let filters =
+            filters.iter().map(|filter| SubscribeFilter::new(filter.parse().unwrap(), qos)).collect();
+        let packet_id = std::num::NonZeroU16::MIN;
+        let subscribe = Subscribe { packet_id, filters, subscription_id: None, user_properties: Vec::new() };
+        self.send(Packet::Subscribe(subscribe)).await;
+        match self.receive().await {
+            Some(Packet::SubAck(ack)) => Some(ack),
+            None | Some(Packet::Disconnect(_)) => None,
+            Some(other) => panic!("{other:?} instead of SUBACK"),
+        }
+    }
+
+    /// The next message; it panics if something else comes.
+    pub async fn message(&mut self) -> Publish {
+        match self.receive().await {
+            Some(Packet::Publish(publish)) => publish,
+            other => panic!("{other:?} instead of a message"),
+        }
+    }
+
+    /// A PINGREQ and its answer. Whatever was sent before it has been dealt with then.
+    pub async fn ping(&mut self) {
+        self.send(Packet::PingReq).await;
+        assert!(matches!(self.receive().await, Some(Packet::PingResp)), "no PINGRESP");
+    }
+
+    /// The version that it speaks.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}

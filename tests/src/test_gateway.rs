@@ -1,0 +1,181 @@
+//! A real gateway in this process, on a free port, with the real authorizer or a scripted function.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use fleet::{
+    secret::Secret,
+    store_file::{NewDevice, StoreFile},
+};
+use gateway::{
+    clock::{Clock, ManualClock},
+    event_log::EventLog,
+    gateway::{Gateway, StartError},
+    session::Rules,
+    settings::{Account, Settings},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    captured_log::CapturedLog,
+    eventually::{eventually, within},
+    programs::program,
+    script::{Script, Step, VARIABLE},
+};
+
+/// A running gateway. Dropping it stops it.
+pub struct TestGateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its data folder.
+    pub folder: TempDir,
+    /// Its log.
+    pub log: CapturedLog,
+    /// Its clock, if the test moves it.
+    pub clock: Option<ManualClock>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+/// What is to be started.
+pub struct Start {
+    settings: Settings,
+    folder: TempDir,
+    clock: Option<ManualClock>,
+}
+
+impl Start {
+    /// A gateway with the real authorizer and no devices yet.
+    pub fn with_authorizer() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("devices.json");
+        StoreFile::open(&store).unwrap().save().unwrap();
+        let variables = vec![("LATCHKEY_STORE".to_owned(), format!("file:{}", store.display()))];
+        let settings = settings(folder.path(), "latchkey-authorizer", variables);
+        Self { settings, folder, clock: None }
+    }
+
+    /// A gateway with a function that does as the script says.
+    pub fn with_script(step: &Step) -> (Self, Script) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = Script::new(folder.path(), step);
+        let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
+        let settings = settings(folder.path(), "scripted-function", variables);
+        (Self { settings, folder, clock: None }, script)
+    }
+
+    /// On a clock that the test moves.
+    #[must_use]
+    pub fn on_manual_clock(self) -> Self {
+        Self { clock: Some(ManualClock::new()), ..self }
+    }
+
+    /// With other settings.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Adds a device with a generated password, which it returns.
+    pub fn add(&self, name: &str, grant: &str) -> String {
+        add_device(self.folder.path(), name, grant)
+    }
+
+    /// The data folder, before the start.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it.
+    pub async fn run(self) -> TestGateway {
+        self.try_run().await.unwrap_or_else(|error| panic!("the gateway does not start: {error}"))
+    }
+
+    /// Starts it, or tells why it does not start.
+    pub async fn try_run(self) -> Result<TestGateway, StartError> {
+        let log = CapturedLog::default();
+        let clock = self.clock.clone().map_or_else(Clock::system, Clock::Manual);
+        let event_log = EventLog::new(Box::new(log.clone()), None);
+        let gateway = within("the start", Gateway::start(&self.settings, clock, event_log)).await?;
+        let address = gateway.address();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(gateway.run(stop.clone().cancelled_owned()));
+        Ok(TestGateway { address, folder: self.folder, log, clock: self.clock, stop, task: Some(task) })
+    }
+}
+
+impl TestGateway {
+    /// The CA's certificate, as PEM.
+    pub fn ca(&self) -> std::path::PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Adds a device with a generated password, which it returns. A running authorizer sees it at once.
+    pub fn add(&self, name: &str, grant: &str) -> String {
+        add_device(self.folder.path(), name, grant)
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.clock.as_ref().unwrap().advance(by);
+    }
+
+    /// Waits for a log line that `wanted` accepts, among all that were written so far.
+    pub async fn logged(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let find = || self.log.lines().into_iter().find(|line| wanted(line));
+        eventually(what, find).await
+    }
+
+    /// Waits for a log line with these values.
+    pub async fn logged_with(&self, values: &[(&str, &str)]) -> Value {
+        self.logged(&format!("{values:?} in the log"), |line| {
+            values.iter().all(|(key, value)| line.get(*key).and_then(Value::as_str) == Some(*value))
+        })
+        .await
+    }
+
+    /// Stops it and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        within("the stop", self.task.take().unwrap()).await.unwrap();
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn add_device(folder: &Path, name: &str, grant: &str) -> String {
+    let mut store = StoreFile::open(&folder.join("devices.json")).unwrap();
+    let secret = Secret::generate().unwrap();
+    let device =
+        NewDevice { name: name.try_into().unwrap(), client_ids: Vec::new(), grant: grant.to_owned() };
+    store.add(device, &secret).unwrap();
+    store.save().unwrap();
+    secret.text().to_owned()
+}
+
+fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Settings {
+    Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        data: folder.to_owned(),
+        account: Account {
+            partition: "aws".to_owned(),
+            region: "us-east-1".to_owned(),
+            id: "123456789012".to_owned(),
+        },
+        authorizer_name: "latchkey".to_owned(),
+        authorizer: program(name),
+        variables,
+        instances: 2,
+        max_connections: 1_000,
+        answer_refused_connects: true,
+        rules: Rules { denied_publish_disconnects: false },
+    }
+}
