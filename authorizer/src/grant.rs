@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::template::TopicTemplate;
+pub use self::template::TopicTemplate;
 use crate::client_id::ClientId;
 
 /// A grant as it is written down: lists of topic templates, and two switches about the CONNECT.

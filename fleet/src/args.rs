@@ -49,7 +49,7 @@ pub struct AddArgs {
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
 
-    /// What the device may do: `own-topics` (all under {client_id}/), `sht20`, or a grant of the store
+    /// What the device may do: `own-topics` (all under its client id), `sht20`, or a grant of the store
     #[arg(long, default_value = "own-topics")]
     pub grant: String,
 
@@ -60,6 +60,10 @@ pub struct AddArgs {
     /// Read a chosen password from standard input instead of making one; it is kept as argon2id
     #[arg(long)]
     pub password_stdin: bool,
+
+    /// Append the new credentials to a CSV file, as `latchkey sim` reads it; it holds the password in clear
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
 
     /// Where the device is told to connect, in the lines that are printed for trying it out
     #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT")]

@@ -1,9 +1,13 @@
 //! What the operator's commands do.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use authorizer::device_name::DeviceName;
+use device_sim::credentials_file::{self, Row};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -47,8 +51,29 @@ fn add(
         NewDevice { name: args.name.clone(), client_ids: args.client_ids, grant: args.grant.clone() };
     file.add(device, &secret)?;
     file.save()?;
+    if let Some(path) = &args.credentials {
+        append_credentials(path, &args.name, &client_id, &secret)?;
+    }
     let added = Added { name: &args.name, client_id: &client_id, grant: &args.grant, secret: &secret };
     if json { added.json(output) } else { added.text(&args.endpoint, output) }
+}
+
+/// The record is kept by now; if this file can't be written, the person is told how to begin again.
+fn append_credentials(
+    path: &Path,
+    name: &DeviceName,
+    client_id: &str,
+    secret: &Secret,
+) -> anyhow::Result<()> {
+    let row = Row {
+        device: name.to_string(),
+        client_id: client_id.to_owned(),
+        user_name: name.to_string(),
+        password: secret.text().into(),
+    };
+    credentials_file::append(path, &[row]).with_context(|| {
+        format!("`{name}` was added, but not its password; take it out with `latchkey fleet remove {name}` and add it again")
+    })
 }
 
 fn list(file: &StoreFile, json: bool, output: &mut impl Write) -> anyhow::Result<()> {

@@ -7,3 +7,5 @@ pub mod args;
 pub mod command;
 pub mod secret;
 pub mod store_file;
+
+pub use authorizer::grant;

@@ -28,6 +28,7 @@ const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// AWS IoT Core on this machine: devices connect over TLS with ALPN `mqtt`, the authorizer decides
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct LocalArgs {
     /// The port; AWS's own is 443
     #[arg(long, default_value_t = 10_443)]
@@ -88,21 +89,26 @@ pub struct LocalArgs {
     /// Print one JSON line when ready, and no others, for scripts
     #[arg(long)]
     pub json: bool,
+
+    /// Stop when standard input closes: for a program that starts this one and may itself be killed
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
 }
 
-/// Runs a gateway until `shutdown`. `authorizer` is the program to use if none was named.
+/// Runs a gateway until it is told to stop. `authorizer` is the program to use if none was named.
 ///
 /// The exit code is 64 when the configuration is at fault: the gateway's own, or the authorizer's.
-pub async fn run(args: LocalArgs, authorizer: PathBuf, shutdown: impl Future<Output = ()>) -> ExitCode {
+pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
+    let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);
     match start(args, authorizer).await {
         Ok((gateway, greeting)) => {
             // Nobody may be reading; the gateway serves all the same.
             _ = io::stdout().write_all(greeting.as_bytes()).and_then(|()| io::stdout().flush());
-            gateway.run(shutdown).await;
+            gateway.run(told_to_stop(stop_with_stdin)).await;
             ExitCode::SUCCESS
         }
         Err(error) => {
-            _ = writeln!(io::stderr(), "latchkey local: {}", describe(&error));
+            _ = writeln!(io::stderr(), "latchkey local: {}", describe(&error, json));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -177,14 +183,14 @@ fn greeting(settings: &Settings, address: SocketAddr, log: &Path, json: bool) ->
     )
 }
 
-/// The authorizer's own words are enough when it is the one that refuses its configuration.
-fn describe(error: &StartError) -> String {
+/// The authorizer's own words say why it does not start; a person has them on the terminal already.
+fn describe(error: &StartError, json: bool) -> String {
     match error {
-        StartError::Authorizer(InvokeError::Init { message, status, .. }) if message.is_empty() => {
-            format!("the authorizer ended during its start with {status}")
+        StartError::Authorizer(InvokeError::Init { message, .. }) if json && !message.is_empty() => {
+            format!("the authorizer does not start: {message}")
         }
-        StartError::Authorizer(InvokeError::Init { message, .. }) => {
-            format!("the authorizer does not start:\n{message}")
+        StartError::Authorizer(InvokeError::Init { status, .. }) => {
+            format!("the authorizer does not start: it ended with {status}")
         }
         StartError::Authorizer(InvokeError::Start { program, error }) => format!(
             "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \
@@ -202,6 +208,24 @@ fn exit_code(error: &StartError) -> u8 {
         | StartError::Listen { .. } => BAD_CONFIGURATION,
         StartError::Authorizer(_) => 1,
     }
+}
+
+async fn told_to_stop(with_stdin: bool) {
+    tokio::select! {
+        () = interrupted() => {}
+        () = stdin_closed(), if with_stdin => {}
+    }
+}
+
+/// On a thread of its own: a read of standard input can't be called off, and must not keep the process alive.
+async fn stdin_closed() {
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The gateway may have stopped for another reason.
+        _ = closed.send(());
+    });
+    _ = wait.await;
 }
 
 /// Waits for Ctrl-C, or for the signal with which a service manager ends a program.

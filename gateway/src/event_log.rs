@@ -96,7 +96,7 @@ impl EventLog {
             return self.sinks().write(line, short_decision(&value));
         }
         let wrapped = serde_json::json!({"timestamp": timestamp(), "function": line});
-        self.sinks().write(&wrapped.to_string(), Some(line.to_owned()));
+        self.sinks().write(&wrapped.to_string(), Some(short("authorizer", std::iter::once(line))));
     }
 
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
@@ -120,15 +120,26 @@ fn timestamp() -> String {
 }
 
 fn short_event(event: &Event<'_>) -> String {
-    let mut text =
-        format!("{:<10}{:<8}", event.event_type.to_ascii_lowercase(), event.status.to_ascii_lowercase());
-    for part in
-        [event.client_id, event.topic_name, event.reason, event.details.as_deref()].into_iter().flatten()
-    {
-        text.push_str("  ");
-        text.extend(part.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+    let what = match (event.event_type, event.status) {
+        ("Connect", "Success") => "connected",
+        ("Connect" | "Connection.AuthNError", _) => "refused",
+        ("Disconnect", _) => "disconnected",
+        _ => "denied",
+    };
+    let parts = [event.client_id, event.topic_name, event.reason, event.details.as_deref()];
+    short(what, parts.into_iter().flatten())
+}
+
+/// A line for a person; what a client sent can't draw on the terminal.
+fn short<'a>(what: &str, parts: impl Iterator<Item = &'a str>) -> String {
+    let format = format_description!("[hour]:[minute]:[second]");
+    let time = OffsetDateTime::now_utc().format(&format).unwrap_or_default();
+    let mut line = format!("{time}  {what:<12}");
+    for part in parts {
+        line.push_str("  ");
+        line.extend(part.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
     }
-    text
+    line
 }
 
 /// Only a refusal needs a person's eye; an allowed connect has its own line.
@@ -139,5 +150,5 @@ fn short_decision(line: &Value) -> Option<String> {
     }
     let why = text("reason").or_else(|| text("error")).unwrap_or("?");
     let who = text("device").unwrap_or("(a name that can't be a device's)");
-    Some(format!("{:<10}{:<8}  {who}  {why}", "decision", text("outcome").unwrap_or("?")))
+    Some(short("decision", [who, text("outcome").unwrap_or("?"), why].into_iter()))
 }

@@ -15,7 +15,7 @@ struct Cli {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run(Cli::parse().local, beside_this_program(), gateway::args::interrupted()).await
+    run(Cli::parse().local, beside_this_program()).await
 }
 
 fn beside_this_program() -> PathBuf {

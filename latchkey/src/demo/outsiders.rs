@@ -1,0 +1,84 @@
+//! Those who are not part of the fleet: the dashboard that watches it, and the two that are refused.
+
+use anyhow::Context as _;
+use device_sim::{Client, ConnectError, Endpoint, Message, Options, QoS};
+use serde::Deserialize;
+
+use super::provision::{Fleet, Outsiders};
+
+/// The dashboard: it subscribes to every device's readings.
+pub(super) struct Watcher(Client);
+
+/// What became of the two.
+pub(super) struct Refused {
+    /// The one with a wrong password.
+    pub(super) intruder: Attempt,
+    /// The one that publishes outside its scope.
+    pub(super) trespasser: Attempt,
+}
+
+/// What became of one.
+pub(super) struct Attempt {
+    /// In words.
+    pub(super) story: String,
+    /// Whether it failed, as it must.
+    pub(super) failed: bool,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    value: f64,
+    unit: String,
+}
+
+impl Watcher {
+    /// Connects and subscribes.
+    pub(super) async fn connect(endpoint: &Endpoint, fleet: &Fleet) -> anyhow::Result<Self> {
+        let client = Client::connect(endpoint, &fleet.dashboard(), &Options::default()).await;
+        let mut client = client.context("the dashboard can't connect")?;
+        for filter in ["sensor/+/temperature", "sensor/+/humidity"] {
+            let filter = filter.parse().context("a topic filter")?;
+            client.subscribe(filter, QoS::AtLeastOnce).await.context("the dashboard can't subscribe")?;
+        }
+        Ok(Self(client))
+    }
+
+    /// The next reading, in words.
+    pub(super) async fn reading(&mut self) -> anyhow::Result<String> {
+        let message =
+            self.0.next_message().await.map_err(|closed| anyhow::anyhow!("the dashboard: {closed}"))?;
+        describe(&message)
+    }
+}
+
+fn describe(message: &Message) -> anyhow::Result<String> {
+    let Payload { value, unit } = serde_json::from_slice(&message.payload).context("a reading is no JSON")?;
+    Ok(format!("{:<32}{value:>8.2} {unit}", message.topic.as_str()))
+}
+
+/// Lets both try.
+pub(super) async fn try_both(endpoint: Endpoint, outsiders: Outsiders) -> anyhow::Result<Refused> {
+    let intruder = intrude(&endpoint, &outsiders).await;
+    let trespasser = trespass(&endpoint, &outsiders).await?;
+    Ok(Refused { intruder, trespasser })
+}
+
+async fn intrude(endpoint: &Endpoint, outsiders: &Outsiders) -> Attempt {
+    let name = &outsiders.intruder.client_id;
+    let (became, failed) = match Client::connect(endpoint, &outsiders.intruder, &Options::default()).await {
+        Err(error) => (error.to_string(), matches!(error, ConnectError::Refused { .. })),
+        Ok(_) => ("it was let in".to_owned(), false),
+    };
+    Attempt { story: format!("`{name}` with a wrong password: {became}"), failed }
+}
+
+/// MQTT 3.1.1 here, as most devices in the field: a denied PUBLISH ends the connection.
+async fn trespass(endpoint: &Endpoint, outsiders: &Outsiders) -> anyhow::Result<Attempt> {
+    let options = Options { version: device_sim::Version::V311, ..Options::default() };
+    let mut client = Client::connect(endpoint, &outsiders.trespasser, &options).await?;
+    let (name, topic) = (&outsiders.trespasser.client_id, &outsiders.foreign_topic);
+    let published = client.publish(topic.parse()?, "99", QoS::AtLeastOnce).await;
+    let failed = published.is_err();
+    let became = published.map_or_else(|error| error.to_string(), |()| "it was acknowledged".to_owned());
+    Ok(Attempt { story: format!("`{name}` publishes to `{topic}`: {became}"), failed })
+}

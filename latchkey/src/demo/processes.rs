@@ -1,0 +1,105 @@
+//! The gateway and the simulator, as the commands that a person types.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use device_sim::{Address, Alpn, Endpoint, Target};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use super::{provision::Fleet, report::SimSummary};
+
+/// `latchkey local`, running.
+pub(super) struct Local {
+    process: Child,
+    /// Where it listens.
+    pub(super) address: String,
+    /// Its log.
+    pub(super) log: PathBuf,
+    port: u16,
+}
+
+/// `latchkey sim`, running.
+pub(super) struct Sim(Child);
+
+/// The line that `latchkey local --json` prints when it is ready.
+#[derive(Deserialize)]
+struct Ready {
+    address: std::net::SocketAddr,
+    log: PathBuf,
+}
+
+impl Local {
+    /// Starts it on a free port and waits until it is ready. It ends with this process, however that ends.
+    pub(super) async fn start(folder: &Path, authorizer: &Path) -> anyhow::Result<Self> {
+        let mut command = this_program()?;
+        command.args(["local", "--json", "--stop-with-stdin", "--port", "0", "--data"]).arg(folder);
+        command.arg("--authorizer").arg(authorizer).arg("--devices").arg(folder.join("devices.json"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("can't start `latchkey local`")?;
+        let output = process.stdout.take().context("`latchkey local` has no output")?;
+        let line = BufReader::new(output).lines().next_line().await?;
+        let Some(line) = line else {
+            let status = process.wait().await?;
+            anyhow::bail!("`latchkey local` ended with {status}");
+        };
+        let Ready { address, log } = serde_json::from_str(&line).context("`latchkey local` is not ready")?;
+        Ok(Self { process, address: address.to_string(), log, port: address.port() })
+    }
+
+    /// How devices reach it.
+    pub(super) fn endpoint(&self, fleet: &Fleet) -> anyhow::Result<Endpoint> {
+        let address = self.host_and_port().parse::<Address>().map_err(anyhow::Error::msg)?;
+        let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(fleet.ca.clone()) };
+        Ok(Endpoint::new(target)?)
+    }
+
+    /// Ends it and waits until its log is complete.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.process.stdin.take());
+        self.process.wait().await.context("`latchkey local` does not end")?;
+        Ok(())
+    }
+
+    fn host_and_port(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+}
+
+impl Sim {
+    /// Starts the fleet for so long.
+    pub(super) fn start(local: &Local, fleet: &Fleet, duration: Duration) -> anyhow::Result<Self> {
+        let mut command = this_program()?;
+        command.args(["sim", "--json", "--quiet", "--interval", "500ms", "--ramp", "100"]);
+        command.args([
+            "--endpoint",
+            &local.host_and_port(),
+            "--duration",
+            &format!("{}s", duration.as_secs()),
+        ]);
+        command.arg("--ca").arg(&fleet.ca).arg("--credentials").arg(&fleet.credentials);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Ok(Self(command.spawn().context("can't start `latchkey sim`")?))
+    }
+
+    /// Waits for its summary.
+    pub(super) async fn finish(self) -> anyhow::Result<SimSummary> {
+        let output = self.0.wait_with_output().await.context("`latchkey sim` gave no summary")?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`latchkey sim` ended with {} and no summary", output.status))
+    }
+}
+
+fn this_program() -> anyhow::Result<Command> {
+    let mut command =
+        Command::new(std::env::current_exe().context("this program does not know where it is")?);
+    command.kill_on_drop(true);
+    Ok(command)
+}

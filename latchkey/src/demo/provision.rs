@@ -1,0 +1,118 @@
+//! The demo's fleet: records for the authorizer, credentials for the simulator.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use device_sim::{
+    Login,
+    credentials_file::{self, Row},
+};
+use fleet::{
+    grant::{GrantDefinition, TopicTemplate},
+    secret::Secret,
+    store_file::{NewDevice, StoreFile},
+};
+
+/// The dashboard may see every device's readings, and do nothing else.
+const DASHBOARD: &str = "dashboard";
+const TRESPASSER: &str = "sht20-9999";
+const SHT20: &str = "sht20";
+
+/// What was provisioned.
+pub(super) struct Fleet {
+    /// How many records there are.
+    pub(super) records: usize,
+    /// The CA's certificate, once the gateway has started.
+    pub(super) ca: PathBuf,
+    /// The simulated devices' credentials.
+    pub(super) credentials: PathBuf,
+    dashboard: Secret,
+    trespasser: Secret,
+    victim: String,
+}
+
+impl Fleet {
+    /// Writes everything anew into `folder`; the CA that may be there stays.
+    pub(super) fn provision(folder: &Path, devices: u16) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+        let (store, credentials) = (folder.join("devices.json"), folder.join("credentials.csv"));
+        for old in [&store, &credentials, &folder.join("events.jsonl")] {
+            remove(old)?;
+        }
+        let mut file = StoreFile::open(&store)?;
+        file.document_mut().grants.insert(DASHBOARD.to_owned(), dashboard_grant()?);
+        let mut rows = Vec::new();
+        for number in 1..=devices {
+            let name = format!("sht20-{number:04}");
+            let secret = add(&mut file, &name, SHT20)?;
+            let password = secret.text().into();
+            rows.push(Row { device: name.clone(), client_id: name.clone(), user_name: name, password });
+        }
+        let dashboard = add(&mut file, DASHBOARD, DASHBOARD)?;
+        let trespasser = add(&mut file, TRESPASSER, SHT20)?;
+        let records = file.document().devices.len();
+        file.save()?;
+        credentials_file::append(&credentials, &rows)?;
+        let ca = folder.join("ca.pem");
+        let victim = rows.first().map(|row| row.device.clone()).context("the fleet has no device")?;
+        Ok(Self { records, ca, credentials, dashboard, trespasser, victim })
+    }
+
+    /// The dashboard's login.
+    pub(super) fn dashboard(&self) -> Login {
+        login(DASHBOARD, self.dashboard.text())
+    }
+
+    /// The two that will be refused.
+    pub(super) fn outsiders(&self) -> Outsiders {
+        Outsiders {
+            intruder: login(&self.victim, "a guess"),
+            trespasser: login(TRESPASSER, self.trespasser.text()),
+            foreign_topic: format!("sensor/{}/temperature", self.victim),
+        }
+    }
+}
+
+/// Logins that must not get far.
+pub(super) struct Outsiders {
+    /// A device's name with a wrong password.
+    pub(super) intruder: Login,
+    /// A device of its own right.
+    pub(super) trespasser: Login,
+    /// A topic that is not the trespasser's.
+    pub(super) foreign_topic: String,
+}
+
+fn dashboard_grant() -> anyhow::Result<GrantDefinition> {
+    let template = |text: &str| TopicTemplate::try_from(text.to_owned()).map_err(anyhow::Error::msg);
+    Ok(GrantDefinition {
+        subscribe: vec![template("sensor/+/temperature")?, template("sensor/+/humidity")?],
+        receive: vec![template("sensor/*")?],
+        ..GrantDefinition::default()
+    })
+}
+
+fn add(file: &mut StoreFile, name: &str, grant: &str) -> anyhow::Result<Secret> {
+    let secret = Secret::generate()?;
+    let device = NewDevice { name: name.try_into()?, client_ids: Vec::new(), grant: grant.to_owned() };
+    file.add(device, &secret)?;
+    Ok(secret)
+}
+
+fn login(name: &str, password: &str) -> Login {
+    let user_name = format!("{name}?x-amz-customauthorizer-name=latchkey");
+    Login { client_id: name.to_owned(), user_name, password: password.into() }
+}
+
+fn remove(file: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove the old `{}`", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
