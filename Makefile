@@ -5,28 +5,30 @@ CARGO ?= cargo
 .PHONY: help demo test check fmt lint deny setup
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
 
-demo: ## the whole system on this machine: gateway, authorizer, a small fleet, two intruders
-	@$(CARGO) run --quiet -p latchkey -- demo
+demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
+	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny ## everything: lints, licences, unit and integration tests with foreign clients
-	@$(CARGO) build --quiet --workspace --bins
-	@$(CARGO) test --quiet --workspace
+test: setup lint deny ## everything: lints, licences, unit and integration tests, foreign clients
+	@echo "tests"
+	@CARGO="$(CARGO)" tests/setup/run-tests
 
-check: lint ## the everyday check: formatting, lints and the tests that need no other program
+check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
 
 fmt: ## format the code
 	@$(CARGO) fmt --all
 
-lint: ## formatting and clippy, warnings are errors
+lint: ## formatting and clippy; warnings are errors
+	@echo "lints"
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 
 deny: ## licences, sources and banned crates, by cargo-deny
+	@echo "licences"
 	@tests/setup/cargo-deny
-	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources
+	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >target/deny.log 2>&1 || { cat target/deny.log; exit 1; }
 
 setup: ## what the tests need beside Rust: mosquitto's clients and a Python with paho-mqtt
 	@tests/setup/foreign-clients

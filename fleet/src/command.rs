@@ -130,8 +130,9 @@ struct Added<'a> {
 impl Added<'_> {
     fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
         let Self { name, client_id, grant, secret } = self;
+        let password = secret.is_generated().then(|| secret.text());
         let line = json!({
-            "device": name, "client_id": client_id, "user_name": name, "password": secret.text(), "grant": grant,
+            "device": name, "client_id": client_id, "user_name": name, "password": password, "grant": grant,
         });
         writeln!(output, "{line}")?;
         Ok(())
@@ -145,18 +146,21 @@ impl Added<'_> {
         } else {
             format!("{client_id}/hello")
         };
+        let (password, keeping) = if secret.is_generated() {
+            (secret.text(), "shown this once: the record keeps only its hash")
+        } else {
+            ("the one that you chose", "the record keeps only its argon2id hash")
+        };
         write!(
             output,
             "device     {name}\n\
              client id  {client_id}\n\
-             password   {}\n           shown this once: the record keeps only its hash\n\
+             password   {password}\n           {keeping}\n\
              may        {grant}\n\n\
-             try it:\n\
+             with the password in the variable PASSWORD, try it:\n\
              mosquitto_pub -h {host} -p {port} --cafile .latchkey/ca.pem --tls-alpn mqtt \\\n  \
-             -i '{client_id}' -u '{name}?x-amz-customauthorizer-name=latchkey' -P '{}' \\\n  \
+             -i '{client_id}' -u '{name}?x-amz-customauthorizer-name=latchkey' -P \"$PASSWORD\" \\\n  \
              -t '{topic}' -q 1 -m hello\n",
-            secret.text(),
-            secret.text(),
         )?;
         Ok(())
     }
@@ -199,12 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_shown_once_and_kept_nowhere() {
+    fn a_new_password_is_shown_once_a_chosen_one_never_and_neither_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let text = fleet(&folder, &["add", "dev-1", "--password-stdin"], "correct horse\n").unwrap();
-        assert!(text.contains("password   correct horse\n"), "{text}");
+        let made = fleet(&folder, &["add", "dev-0", "--json"], "").unwrap();
+        let made = serde_json::from_str::<serde_json::Value>(&made).unwrap()["password"].clone();
+        for json in [&["--json"][..], &[]] {
+            let words = [&["add", "dev-1", "--password-stdin"], json].concat();
+            let text = fleet(&folder, &words, "correct horse\n").unwrap();
+            assert!(!text.contains("correct horse"), "{text}");
+            fleet(&folder, &["remove", "dev-1"], "").unwrap();
+        }
+        fleet(&folder, &["add", "dev-1", "--password-stdin"], "correct horse\n").unwrap();
         let kept = std::fs::read_to_string(folder.path().join("devices.json")).unwrap();
         assert!(!kept.contains("correct horse") && kept.contains("$argon2id$"), "{kept}");
+        assert!(!kept.contains(made.as_str().unwrap()), "{kept}");
         assert!(fleet(&folder, &["add", "dev-2", "--password-stdin"], "\n").is_err());
     }
 }

@@ -42,6 +42,12 @@ impl Secret {
         &self.text
     }
 
+    /// Whether it was made here: then nobody knows it yet.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        self.generated
+    }
+
     /// What the record keeps: a fast hash for 256 random bits, argon2id for what a person chose.
     ///
     /// # Errors

@@ -138,9 +138,9 @@ fn lock(path: &Path) -> anyhow::Result<File> {
 
 fn read(path: &Path) -> anyhow::Result<StoreDocument> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            serde_json::from_str(&text).with_context(|| format!("`{}` is not a store", path.display()))
-        }
+        Ok(text) => StoreDocument::parse(&text)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("`{}` is not a store", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(StoreDocument::empty()),
         Err(error) => Err(error).with_context(|| format!("can't read `{}`", path.display())),
     }

@@ -130,14 +130,22 @@ impl Registration {
 
     /// Removes a subscription, if there is one.
     pub fn unsubscribe(&self, filter: &TopicFilter) {
-        self.broker.state().subscriptions.remove(filter, &self.client_id);
+        let mut state = self.broker.state();
+        if self.is_current(&state) {
+            state.subscriptions.remove(filter, &self.client_id);
+        }
+    }
+
+    /// Whether the client id is still this connection's.
+    fn is_current(&self, state: &State) -> bool {
+        state.clients.get(&self.client_id).is_some_and(|client| client.connection == self.connection)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.broker.state();
-        if state.clients.get(&self.client_id).is_some_and(|client| client.connection == self.connection) {
+        if self.is_current(&state) {
             state.clients.remove(&self.client_id);
             state.subscriptions.remove_client(&self.client_id);
         }
@@ -177,4 +185,27 @@ fn outgoing(publish: &Publish, topic: &TopicName, subscriber: Subscriber, retain
         ..publish.clone()
     };
     Delivery { publish }
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt::QoS;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_was_taken_over_can_do_nothing_to_its_heir() {
+        let (broker, client_id, topic) = (Arc::new(Broker::default()), "c".into(), "t".parse().unwrap());
+        let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
+        let old = broker.register(&client_id);
+        let mut new = broker.register(&client_id);
+        assert!(old.signals.taken_over.is_cancelled());
+        old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce));
+        new.subscribe(&filter);
+        old.unsubscribe(&filter.filter);
+        drop(old);
+        broker.publish("x", &"other".parse().unwrap(), &Publish::new("other".parse().unwrap(), "lost"));
+        broker.publish("x", &topic, &Publish::new(topic.clone(), "arrives"));
+        assert_eq!(new.mailbox.recv().await.unwrap().publish.payload, "arrives");
+    }
 }

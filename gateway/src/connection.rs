@@ -27,7 +27,12 @@ type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + 
 
 /// Serves one connection. It returns when the connection has ended, however it did.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    if let Some(opened) = opening::open(stream, peer, &shared).await {
+    let opened = tokio::select! {
+        biased;
+        () = shared.stopping.cancelled() => None,
+        opened = opening::open(stream, peer, &shared) => opened,
+    };
+    if let Some(opened) = opened {
         Connection::new(opened, shared).run().await;
     }
 }
@@ -94,7 +99,8 @@ impl Connection {
             answer = refreshed(&mut self.refreshing) => Happening::Refreshed(answer),
             packet = self.stream.next() => match packet {
                 Some(Ok(packet)) => Happening::Packet(packet),
-                Some(Err(DecodeError::Truncated)) | None => Happening::Closed,
+                // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
+                Some(Err(DecodeError::Io(_))) | None => Happening::Closed,
                 Some(Err(error)) => Happening::Malformed(error),
             },
             Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery.publish),
@@ -109,11 +115,7 @@ impl Connection {
             Happening::Time => self.session.on_time(now, effects),
             Happening::Outside(ending) => self.session.end(ending, effects),
             Happening::Closed => self.session.end(Ending::Lost, effects),
-            Happening::Malformed(error) => {
-                let details = "a packet that breaks MQTT's rules";
-                self.log("Disconnect", "Failure", None, Some("CLIENT_ERROR"), Some(error.to_string()));
-                self.session.end(Ending::Protocol(error.reason_code(), details), effects);
-            }
+            Happening::Malformed(error) => self.session.end(Ending::Malformed(error), effects),
             Happening::Refreshed(answer) => {
                 self.refreshing = None;
                 match answer {
@@ -130,25 +132,41 @@ impl Connection {
     /// Does what the session asked for, in its order, and tells whether that ends the connection.
     async fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Option<Ending> {
         let mut ending = None;
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Send(packet) => {
-                    if !write(&mut self.stream, packet, &self.shared).await {
-                        ending = Some(Ending::Lost);
-                    }
+        while !effects.is_empty() {
+            for effect in std::mem::take(effects) {
+                match effect {
+                    Effect::Send(packet) => ending = self.send(packet, effects).await.or(ending),
+                    Effect::End(reason) => ending = Some(reason),
+                    effect => self.act(effect),
                 }
-                Effect::Route(topic, publish) => {
-                    self.shared.broker.publish(&self.client_id, &topic, &publish);
-                }
-                Effect::Subscribe(filter) => self.registration.subscribe(&filter),
-                Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
-                Effect::Refresh => self.refreshing = Some(self.refresh()),
-                Effect::Log(record) => log_record(&self.shared, &self.id, &self.client_id, &record),
-                Effect::End(reason) => ending = Some(reason),
             }
         }
         let flushed = self.shared.clock.timeout(WRITE_LIMIT, self.stream.flush()).await;
         ending.or_else(|| (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost))
+    }
+
+    async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<Ending> {
+        let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
+        match (write(&mut self.stream, packet, &self.shared).await, message) {
+            (Written::Broken, _) => return Some(Ending::Lost),
+            (Written::LeftOut, Some(packet_id)) => self.session.on_left_out(packet_id, effects),
+            _ => {}
+        }
+        None
+    }
+
+    /// Does what needs no connection.
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Route(topic, publish) => {
+                self.shared.broker.publish(&self.client_id, &topic, &publish);
+            }
+            Effect::Subscribe(filter) => self.registration.subscribe(&filter),
+            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
+            Effect::Refresh => self.refreshing = Some(self.refresh()),
+            Effect::Log(record) => log_record(&self.shared, &self.id, &self.client_id, &record),
+            Effect::Send(_) | Effect::End(_) => {}
+        }
     }
 
     fn refresh(&self) -> Refreshing {
@@ -157,8 +175,14 @@ impl Connection {
     }
 
     async fn close(mut self, ending: Ending) {
+        // The session doesn't know yet that a write failed, and its last will is still to be published.
+        let mut effects = Vec::new();
+        self.session.end(ending, &mut effects);
+        for effect in effects {
+            self.act(effect);
+        }
         let status = if matches!(ending, Ending::Client { .. }) { "Success" } else { "Failure" };
-        self.log("Disconnect", status, None, Some(ending.reason()), ending.details().map(str::to_owned));
+        self.log("Disconnect", status, None, Some(ending.reason()), ending.details());
         // The peer may be gone already.
         _ = self.shared.clock.timeout(WRITE_LIMIT, self.stream.close()).await;
     }
@@ -189,12 +213,21 @@ impl Connection {
     }
 }
 
-/// Writes a packet into the buffer, which is flushed when it is full. A packet that can't be written to this
-/// client, because it is larger than the client takes, is left out (MQTT 5 section 3.1.2.11.4).
-async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> bool {
+/// What became of a packet.
+enum Written {
+    Buffered,
+    /// It can't be written to this client, because it is larger than the client takes: it is left out, and all
+    /// goes on as if it had arrived (MQTT 5 section 3.1.2.11.4).
+    LeftOut,
+    Broken,
+}
+
+/// Writes a packet into the buffer, which is flushed when it is full.
+async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> Written {
     match shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await {
-        Some(Err(EncodeError::Io(_))) | None => false,
-        Some(_) => true,
+        Some(Ok(())) => Written::Buffered,
+        Some(Err(EncodeError::Io(_))) | None => Written::Broken,
+        Some(Err(_)) => Written::LeftOut,
     }
 }
 

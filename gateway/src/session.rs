@@ -13,8 +13,8 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use iot_policy::Action;
 use mqtt::{
-    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubscribeFilter,
-    TopicFilter, TopicName, Version,
+    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, LastWillProperties, Packet, Publish,
+    PublishProperties, QoS, SubscribeFilter, TopicFilter, TopicName, Version,
 };
 
 use self::{ending::Ending, enforcement::Enforcement, flow::Flow};
@@ -228,14 +228,33 @@ impl Session {
     /// A last will is a PUBLISH like any other: never a way around the policy.
     fn publish_will(&mut self, effects: &mut Vec<Effect>) {
         let Some(will) = self.last_will.take() else { return };
-        let mut publish = Publish::new(will.topic.clone(), will.payload);
-        publish.qos = will.qos;
-        publish.retain = will.retain;
+        let publish = Publish {
+            qos: will.qos,
+            retain: will.retain,
+            properties: will_properties(will.properties),
+            ..Publish::new(will.topic.clone(), will.payload)
+        };
         match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
             Some(record) => effects.push(Effect::Log(record)),
             None => effects.push(Effect::Route(will.topic, publish)),
         }
     }
+}
+
+/// What a will carries besides its payload (MQTT 5 section 3.1.3.2). A session ends with its connection, and
+/// with it the will's delay (section 3.1.2.5).
+fn will_properties(properties: LastWillProperties) -> Option<Arc<PublishProperties>> {
+    let properties = PublishProperties {
+        payload_is_utf8: properties.payload_is_utf8.unwrap_or_default(),
+        message_expiry_interval: properties.message_expiry_interval,
+        topic_alias: None,
+        response_topic: properties.response_topic,
+        correlation_data: properties.correlation_data,
+        content_type: properties.content_type,
+        subscription_ids: Vec::new(),
+        user_properties: properties.user_properties,
+    };
+    (properties != PublishProperties::default()).then(|| Arc::new(properties))
 }
 
 impl Timers {

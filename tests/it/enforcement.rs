@@ -62,6 +62,18 @@ async fn publish_needs_iot_publish_on_the_topic() {
 }
 
 #[tokio::test]
+async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_that_is_set() {
+    let connect_only = allow(&[("Allow", "iot:Connect", "client/*")]);
+    let start = Start::with_script(&Step::Answer(connect_only)).0;
+    let gateway = start.with(|settings| settings.rules.denied_publish_disconnects = true).run().await;
+    let mut client = client(&gateway, Version::V5, "c").await;
+    let ack = client.publish("other", "x", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(ack.code, PubAckCode::NotAuthorized);
+    assert_eq!(client.ended().await, Some(0x87));
+    gateway.logged_with(&[("eventType", "Disconnect"), ("reason", "FORBIDDEN_ACCESS")]).await;
+}
+
+#[tokio::test]
 async fn a_denied_publish_reaches_nobody() {
     let gateway = gateway(&[
         ("Allow", "iot:Connect", "client/*"),

@@ -1,4 +1,16 @@
 //! Integration tests.
 
+mod authorizer_garbage;
 mod authorizer_golden;
+mod connect;
+mod door;
 mod enforcement;
+mod foreign_clients;
+mod function;
+mod packets;
+mod readme;
+mod secrecy;
+mod secrecy_at_rest;
+mod simulator;
+mod takeover;
+mod timers;

@@ -1,9 +1,14 @@
 //! What the integration tests share: the system under test, started for real, and ways to look at it.
 
+pub mod canary;
 pub mod captured_log;
+pub mod devices;
 pub mod eventually;
 pub mod fixture;
+pub mod foreign;
+pub mod gateway_process;
 pub mod mqtt_client;
 pub mod programs;
+pub mod running;
 pub mod script;
 pub mod test_gateway;

@@ -8,7 +8,7 @@ use mqtt::{
     Codec, ConnAck, Connect, Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, Version,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
@@ -42,23 +42,46 @@ pub async fn tls(
     server_name: &str,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_with(gateway, server_name, client_config(gateway, alpn, rustls::DEFAULT_VERSIONS)).await
+}
+
+/// What a TLS client that trusts the gateway's CA sends and takes.
+pub fn client_config(
+    gateway: &TestGateway,
+    alpn: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// A TLS connection with this server name and configuration.
+pub async fn tls_with(
+    gateway: &TestGateway,
+    server_name: &str,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(gateway.address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from(server_name.to_owned()).unwrap();
-    within("the TLS handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+    within("the TLS handshake", TlsConnector::from(config).connect(name, stream)).await
 }
 
 impl MqttClient {
     /// A TLS connection on which nothing was sent yet.
     pub async fn open(gateway: &TestGateway, version: Version) -> Self {
-        let stream = tls(gateway, "localhost", &["mqtt"]).await.unwrap();
+        Self::over(tls(gateway, "localhost", &["mqtt"]).await.unwrap(), version)
+    }
+
+    /// A client over a TLS connection on which nothing was sent yet.
+    pub fn over(stream: TlsStream<TcpStream>, version: Version) -> Self {
         Self { stream: Framed::new(stream, Codec::client(version, 1 << 20)), version }
     }
 
@@ -102,6 +125,17 @@ impl MqttClient {
     /// Waits for the end; what came before it is lost.
     pub async fn closed(&mut self) {
         while self.receive().await.is_some() {}
+    }
+
+    /// Waits for the end, with nothing before it but a DISCONNECT, whose reason code it gives.
+    pub async fn ended(&mut self) -> Option<u8> {
+        let code = match self.receive().await {
+            Some(Packet::Disconnect(disconnect)) => u8::from(disconnect.code),
+            None => return None,
+            Some(other) => panic!("{other:?} instead of the end"),
+        };
+        assert_eq!(self.receive().await, None, "DISCONNECT is the last packet");
+        Some(code)
     }
 
     /// Whatever bytes still come, to the end.
@@ -149,6 +183,12 @@ impl MqttClient {
             Some(Packet::Publish(publish)) => publish,
             other => panic!("{other:?} instead of a message"),
         }
+    }
+
+    /// Acknowledges a QoS 1 message.
+    pub async fn acknowledge(&mut self, message: &Publish) {
+        let ack = PubAck::new(message.packet_id.unwrap(), mqtt::PubAckCode::Success);
+        self.send(Packet::PubAck(ack)).await;
     }
 
     /// A PINGREQ and its answer. Whatever was sent before it has been dealt with then.

@@ -22,6 +22,8 @@ pub enum Step {
     Crash,
     /// Writes what it got to standard output and error, then answers.
     Print(Value),
+    /// Answers this once the script says something else.
+    Hold(Value),
 }
 
 /// A script in a file.
@@ -47,15 +49,46 @@ impl Script {
         &self.0
     }
 
-    /// One request id a line, of every call so far.
+    /// How often the function was called so far.
     pub fn calls(&self) -> usize {
-        std::fs::read_to_string(calls_file(&self.0)).map_or(0, |text| text.lines().count())
+        lines(&calls_file(&self.0)).len()
+    }
+
+    /// How often the function's process was started so far.
+    pub fn starts(&self) -> usize {
+        lines(&starts_file(&self.0)).len()
+    }
+
+    /// The events that the function got so far.
+    pub fn events(&self) -> Vec<Value> {
+        lines(&events_file(&self.0)).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-/// Where a function notes its calls.
+/// Where a function notes its calls: a request id a line.
 pub fn calls_file(script: &Path) -> PathBuf {
     script.with_extension("calls")
+}
+
+/// Where a function notes its starts: a process id a line.
+pub fn starts_file(script: &Path) -> PathBuf {
+    script.with_extension("starts")
+}
+
+/// Where a function notes the events that it gets, one a line, before it notes the call.
+pub fn events_file(script: &Path) -> PathBuf {
+    script.with_extension("events")
+}
+
+/// An answer that lets every client in and lets it do everything, with timers of 300 s and a day.
+pub fn allow_all() -> Value {
+    allow(&[
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Publish", "topic/*"),
+        ("Allow", "iot:RetainPublish", "topic/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/*"),
+        ("Allow", "iot:Receive", "topic/*"),
+    ])
 }
 
 /// An answer that lets in, with these statements (effect, action, resource) and timers of 300 s and a day.
@@ -69,4 +102,9 @@ pub fn allow(statements: &[(&str, &str, &str)]) -> Value {
         "refreshAfterInSeconds": 300,
         "policyDocuments": [{"Version": "2012-10-17", "Statement": statements.iter().map(statement).collect::<Vec<_>>()}],
     })
+}
+
+/// A file that isn't there yet has no lines.
+fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).map_or(Vec::new(), |text| text.lines().map(str::to_owned).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use authorizer::store::document::RecordDocument;
 use fleet::{
     secret::Secret,
     store_file::{NewDevice, StoreFile},
@@ -116,6 +117,13 @@ impl TestGateway {
     /// Adds a device with a generated password, which it returns. A running authorizer sees it at once.
     pub fn add(&self, name: &str, grant: &str) -> String {
         add_device(self.folder.path(), name, grant)
+    }
+
+    /// Changes a device's record. A running authorizer sees it at once.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut RecordDocument)) {
+        let mut store = StoreFile::open(&self.folder.path().join("devices.json")).unwrap();
+        change(store.record_mut(&name.try_into().unwrap()).unwrap());
+        store.save().unwrap();
     }
 
     /// Moves the clock.

@@ -81,6 +81,16 @@ impl StoreDocument {
         Self { version: VERSION, grants: BTreeMap::new(), devices: BTreeMap::new() }
     }
 
+    /// Reads a store's text.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit and its line, without the value that stands there: it may be a password that somebody
+    /// put in the wrong place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| unquoted(&error.to_string()))
+    }
+
     /// The records, every one checked, so that nothing about them can go wrong when a device connects.
     ///
     /// # Errors
@@ -158,6 +168,16 @@ fn check_documents(record: &Record, name: &DeviceName) -> Result<(), String> {
     Ok(())
 }
 
+/// Takes the value out of serde's `invalid type: string "…", expected …`, and leaves its kind.
+fn unquoted(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    if !["invalid type: ", "invalid value: "].iter().any(|start| found.starts_with(start)) {
+        return message.to_owned();
+    }
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
+}
+
 fn yes() -> bool {
     true
 }
@@ -207,7 +227,7 @@ mod tests {
 
     fn load(text: &str) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
         let timers = Timers { refresh_after: 300.try_into()?, disconnect_after: 300.try_into()? };
-        serde_json::from_str::<StoreDocument>(text).map_err(|error| error.to_string())?.records(timers)
+        StoreDocument::parse(text)?.records(timers)
     }
 
     fn device(changes: &[(&str, Value)]) -> Value {
@@ -242,11 +262,23 @@ mod tests {
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[{\"verifier\":\"hunter2\"}]}}}",
                 "unknown verifier",
             ),
+            (
+                "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":\"hunter2, expected \\\"hunter2\"}}}",
+                "invalid type: string, expected a sequence at line 2",
+            ),
+            (
+                "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[\"hunter2\"]}}}",
+                "invalid type: string, expected struct LiveVerifier at line 2",
+            ),
+            (
+                "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":4711}}}",
+                "invalid type: integer, expected a sequence at line 2",
+            ),
         ];
         for (text, part) in cases {
             let error = load(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
-            assert!(!error.contains("hunter2"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
         }
     }
 

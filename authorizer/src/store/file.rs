@@ -73,7 +73,7 @@ impl Loaded {
         let stamp = Stamp::of(path).map_err(|error| unreadable(path, &error))?;
         let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
         let fault = |why: &dyn std::fmt::Display| StoreFault(format!("`{}`: {why}", path.display()));
-        let document = serde_json::from_str::<StoreDocument>(&text).map_err(|error| fault(&error))?;
+        let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
         let records = document.records(timers).map_err(|error| fault(&error))?;
         let seed = Sha256::digest(text.as_bytes()).into();
         let mut decoys = records.values().map(|record| record.verifiers.clone().into()).collect::<Vec<_>>();

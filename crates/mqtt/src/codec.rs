@@ -43,8 +43,8 @@ impl Codec {
 
     /// The version of the connection; a server's is not known before CONNECT.
     ///
-    /// After [`DecodeError::UnsupportedProtocolVersion`] it is the supported version that is nearest, so that a
-    /// CONNACK can still say it (section 3.1.2.2).
+    /// After a CONNECT that is refused it is known too, if the CONNECT says it: a CONNACK can still say why. After
+    /// [`DecodeError::UnsupportedProtocolVersion`] it is the supported version that is nearest (section 3.1.2.2).
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.gate.version
@@ -92,7 +92,7 @@ impl Codec {
             Ok((version, _)) => Some(version),
             Err(DecodeError::UnsupportedProtocolVersion(level)) if level > 5 => Some(Version::V5),
             Err(DecodeError::UnsupportedProtocolVersion(_)) => Some(Version::V311),
-            Err(_) => None,
+            Err(_) => shape::version(body),
         };
         checked
     }
@@ -130,10 +130,10 @@ impl Decoder for Codec {
         self.next_packet(bytes).inspect_err(|&error| self.failure = Some(error))
     }
 
-    /// The end of the stream inside a packet is [`DecodeError::Truncated`].
+    /// The end of the stream inside a packet is [`DecodeError::Io`], as any other loss of the connection.
     fn decode_eof(&mut self, bytes: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
         match self.decode(bytes)? {
-            None if !bytes.is_empty() => Err(DecodeError::Truncated),
+            None if !bytes.is_empty() => Err(DecodeError::Io(std::io::ErrorKind::UnexpectedEof)),
             packet => Ok(packet),
         }
     }

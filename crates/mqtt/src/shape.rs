@@ -78,6 +78,11 @@ pub(crate) fn check_connect(body: &[u8]) -> Result<(Version, Amendment), DecodeE
     Ok((version, amendment))
 }
 
+/// The version of a CONNECT whose rest may be wrong.
+pub(crate) fn version(body: &[u8]) -> Option<Version> {
+    protocol(&mut Reader::new(body)).ok()
+}
+
 /// Sections 3.1.2.1 and 3.1.2.2.
 fn protocol(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
     let name = reader.field()?;

@@ -10,7 +10,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
-use super::{Stream, log_record, opening_code, write};
+use super::{Stream, WRITE_LIMIT, log_record, opening_code, write};
 use crate::{
     broker::Registration,
     custom_auth::{self, Refusal, answer::Authorization, event::Presented},
@@ -66,7 +66,8 @@ pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Share
     opening.log("Connect", "Success", Some(&client_id), Some(session.principal_id()), None, None);
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
-    _ = write(&mut stream, ack, shared).await && stream.flush().await.is_ok();
+    write(&mut stream, ack, shared).await;
+    _ = shared.clock.timeout(WRITE_LIMIT, stream.flush()).await;
     let connection_id = opening.connection_id;
     Some(Opened { stream, session, registration, credentials, connection_id, client_id, peer })
 }

@@ -1,6 +1,6 @@
 //! Why a connection ends, in AWS's words and in MQTT's.
 
-use mqtt::DisconnectReasonCode as Code;
+use mqtt::{DecodeError, DisconnectReasonCode as Code};
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Ending {
     TimeToLive,
     /// Nothing was heard for one and a half keep-alive times.
     KeepAlive,
+    /// The client sent what is no packet.
+    Malformed(DecodeError),
     /// The client broke the protocol's rules.
     Protocol(Code, &'static str),
     /// The client broke one of AWS's limits.
@@ -44,7 +46,7 @@ impl Ending {
             Self::RefreshRefused => "AUTH_ERROR",
             Self::TimeToLive => "CUSTOMAUTH_TTL_EXPIRATION",
             Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
-            Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
+            Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
             Self::SlowReader => "THROTTLED",
             Self::Shutdown => "SERVER_INITIATED_DISCONNECT",
         }
@@ -52,10 +54,11 @@ impl Ending {
 
     /// What a person should know beyond the reason.
     #[must_use]
-    pub fn details(self) -> Option<&'static str> {
+    pub fn details(self) -> Option<String> {
         match self {
-            Self::Protocol(_, details) | Self::Limit(_, details) => Some(details),
-            Self::SlowReader => Some("the client does not take its QoS 1 messages fast enough"),
+            Self::Malformed(error) => Some(error.to_string()),
+            Self::Protocol(_, details) | Self::Limit(_, details) => Some(details.to_owned()),
+            Self::SlowReader => Some("the client does not take its QoS 1 messages fast enough".to_owned()),
             _ => None,
         }
     }
@@ -69,6 +72,7 @@ impl Ending {
             Self::Forbidden | Self::RefreshRefused => Code::NotAuthorized,
             Self::TimeToLive => Code::MaximumConnectTime,
             Self::KeepAlive => Code::KeepAliveTimeout,
+            Self::Malformed(error) => error.reason_code(),
             Self::Protocol(code, _) | Self::Limit(code, _) => code,
             Self::SlowReader => Code::QuotaExceeded,
             Self::Shutdown => Code::ServerShuttingDown,

@@ -29,6 +29,12 @@ impl Session {
         }
     }
 
+    /// A QoS 1 message was too large for the client: all goes on as if it had been acknowledged (MQTT 5
+    /// section 3.1.2.11.4).
+    pub fn on_left_out(&mut self, packet_id: NonZeroU16, effects: &mut Vec<Effect>) {
+        self.on_pub_ack(packet_id, effects);
+    }
+
     pub(super) fn on_pub_ack(&mut self, packet_id: NonZeroU16, effects: &mut Vec<Effect>) {
         if let Some(next) = self.flow.acknowledged(packet_id) {
             effects.push(Effect::Send(Packet::Publish(next)));

@@ -1,0 +1,252 @@
+//! Whatever the authorizer's function does, nobody comes in by it who should not, and the next call works.
+
+use std::time::Duration;
+
+use gateway::{gateway::StartError, lambda::InvokeError};
+use integration::{
+    eventually::{eventually, within},
+    mqtt_client::{MqttClient, connect},
+    script::{Script, Step, allow, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{Connect, ConnectReasonCode, Version};
+use serde_json::{Value, json};
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+
+async fn scripted(step: &Step) -> (TestGateway, Script) {
+    let (start, script) = Start::with_script(step);
+    (start.run().await, script)
+}
+
+fn anybody(version: Version) -> Connect {
+    connect(version, "c", "u", "p")
+}
+
+/// A CONNECT is refused, and the log says that the function is at fault, and how.
+async fn refused(gateway: &TestGateway, version: Version, details: &str) {
+    let (mut client, ack) = MqttClient::connect(gateway, anybody(version)).await;
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{details}");
+    assert_eq!(client.ended().await, None);
+    at_fault(gateway, details).await;
+}
+
+async fn at_fault(gateway: &TestGateway, details: &str) {
+    let about = |line: &Value| {
+        line["eventType"] == "Connection.AuthNError"
+            && line["details"].as_str().is_some_and(|text| text.contains(details))
+    };
+    let line = gateway.logged(&format!("`{details}` in the log"), about).await;
+    assert_eq!(line["reason"], "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR");
+}
+
+fn changed(field: &str, value: Value) -> Value {
+    let mut answer = allow_all();
+    answer[field] = value;
+    answer
+}
+
+fn document(characters: usize) -> Value {
+    let document = |name: &str| {
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect",
+            "Resource": format!("arn:aws:iot:us-east-1:123456789012:client/{name}")}]})
+    };
+    let empty = document("").to_string().len();
+    document(&"x".repeat(characters - empty))
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_a_rule_lets_nobody_in() {
+    let (gateway, script) = scripted(&Step::Error).await;
+    let allowed = allow_all()["policyDocuments"][0].clone();
+    let cases = [
+        (json!("garbage"), "it is not an authorizer's answer"),
+        (json!(null), "it is not an authorizer's answer"),
+        (json!([allow_all()]), "it is not an authorizer's answer"),
+        (json!({}), "it is not an authorizer's answer"),
+        (changed("isAuthenticated", json!("true")), "it is not an authorizer's answer"),
+        (changed("principalId", json!("a-b")), "`principalId` should be 1 to 128 letters and digits"),
+        (
+            changed("principalId", json!("x".repeat(129))),
+            "`principalId` should be 1 to 128 letters and digits",
+        ),
+        (changed("policyDocuments", json!(vec![allowed.clone(); 11])), "`policyDocuments` has 11 documents"),
+        (changed("policyDocuments", json!([allowed, document(2_049)])), "`policyDocuments[1]`"),
+        (changed("policyDocuments", json!(["garbage"])), "`policyDocuments[0]`"),
+        (changed("policyDocuments", Value::Null), "`policyDocuments` is absent"),
+        (changed("refreshAfterInSeconds", json!(299)), "`refreshAfterInSeconds` is 299"),
+        (changed("disconnectAfterInSeconds", json!(86_401)), "`disconnectAfterInSeconds` is 86401"),
+    ];
+    for (answer, details) in cases {
+        script.set(&Step::Answer(answer));
+        for version in BOTH {
+            refused(&gateway, version, details).await;
+        }
+    }
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert_eq!(script.starts(), 1, "a wrong answer is no crash");
+}
+
+#[tokio::test]
+async fn an_answer_at_the_limits_lets_in() {
+    let mut documents = vec![document(2_048); 9];
+    documents.push(allow_all()["policyDocuments"][0].clone());
+    let (gateway, _script) = scripted(&Step::Answer(changed("policyDocuments", json!(documents)))).await;
+    let mut client = MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert!(client.publish("t", "x", mqtt::QoS::AtLeastOnce).await.is_some());
+}
+
+#[tokio::test]
+async fn policies_that_do_not_allow_connect_let_nobody_in() {
+    let (gateway, script) = scripted(&Step::Error).await;
+    let answers = [
+        changed("policyDocuments", json!([])),
+        allow(&[("Allow", "iot:Publish", "topic/*")]),
+        allow(&[("Allow", "iot:Connect", "client/other")]),
+        allow(&[("Allow", "iot:Connect", "client/*"), ("Deny", "iot:Connect", "client/c")]),
+        json!({"isAuthenticated": false}),
+        changed("isAuthenticated", json!(false)),
+    ];
+    for answer in answers {
+        script.set(&Step::Answer(answer));
+        for version in BOTH {
+            let (mut client, ack) = MqttClient::connect(&gateway, anybody(version)).await;
+            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
+            assert_eq!(client.ended().await, None);
+        }
+    }
+    let successes = gateway.log.lines().into_iter().filter(|line| line["status"] == "Success");
+    assert_eq!(successes.count(), 0);
+}
+
+#[tokio::test]
+async fn an_error_refuses_and_the_instance_goes_on() {
+    let (gateway, script) = scripted(&Step::Error).await;
+    for version in BOTH {
+        refused(&gateway, version, "the authorizer reported ").await;
+    }
+    assert!(
+        !gateway.log.lines().iter().any(|line| line["details"].to_string().contains("the script says so"))
+    );
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert_eq!((script.starts(), script.calls()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_crash_refuses_and_the_next_call_gets_a_new_instance() {
+    let (gateway, script) = scripted(&Step::Crash).await;
+    refused(&gateway, Version::V311, "the authorizer ended during the call with exit status: 3").await;
+    refused(&gateway, Version::V5, "the authorizer ended during the call with exit status: 3").await;
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert_eq!((script.starts(), script.calls()), (3, 3), "no call is made twice");
+}
+
+#[tokio::test]
+async fn a_function_that_hangs_is_given_up_after_five_seconds_and_the_next_call_gets_a_new_instance() {
+    let (start, script) = Start::with_script(&Step::Hang);
+    let gateway = start.on_manual_clock().run().await;
+    let (address, waiting) = (&gateway, anybody(Version::V5));
+    let connecting = MqttClient::connect(address, waiting);
+    let clock = async {
+        eventually("the call", || (script.calls() == 1).then_some(())).await;
+        gateway.advance(Duration::from_millis(4_999));
+        let failed = gateway.log.lines().iter().any(|line| line["status"] == "Failure");
+        assert!(!failed, "4.999 s are not five");
+        gateway.advance(Duration::from_millis(1));
+    };
+    let ((mut client, ack), ()) = tokio::join!(connecting, clock);
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
+    assert_eq!(client.ended().await, None);
+    at_fault(&gateway, "the authorizer did not answer within 5s").await;
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert_eq!((script.starts(), script.calls()), (2, 2));
+}
+
+#[tokio::test]
+async fn an_instance_is_started_once_for_many_connects() {
+    let (gateway, script) = scripted(&Step::Answer(allow_all())).await;
+    assert_eq!((script.starts(), script.calls()), (1, 0), "before the first call");
+    for _ in 0..10 {
+        for version in BOTH {
+            MqttClient::connected(&gateway, anybody(version)).await;
+        }
+    }
+    assert_eq!((script.starts(), script.calls()), (1, 20));
+}
+
+#[tokio::test]
+async fn no_more_instances_run_at_a_time_than_allowed_and_nobody_who_waits_is_lost() {
+    let (start, script) = Start::with_script(&Step::Hold(allow_all()));
+    let gateway = start.with(|settings| settings.instances = 3).run().await;
+    let mut connecting = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let mut client = MqttClient::open(&gateway, Version::V5).await;
+        connecting.spawn(async move {
+            let connect = connect(Version::V5, &n.to_string(), "u", "p");
+            client.send(mqtt::Packet::Connect(Box::new(connect))).await;
+            client.receive().await
+        });
+    }
+    eventually("three calls at a time", || (script.calls() == 3).then_some(())).await;
+    script.set(&Step::Answer(allow_all()));
+    while let Some(answer) = within("an answer", connecting.join_next()).await {
+        let Ok(Some(mqtt::Packet::ConnAck(ack))) = answer else { panic!("{answer:?} instead of CONNACK") };
+        assert_eq!(ack.code, ConnectReasonCode::Success);
+    }
+    assert_eq!((script.starts(), script.calls()), (3, 8));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_early_leaves_the_function_to_the_others() {
+    let (gateway, script) = scripted(&Step::Hold(allow_all())).await;
+    for n in 0..2 {
+        let mut client = MqttClient::open(&gateway, Version::V5).await;
+        client.send(mqtt::Packet::Connect(Box::new(anybody(Version::V5)))).await;
+        eventually("the call", || (script.calls() > n).then_some(())).await;
+        drop(client);
+    }
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::connected(&gateway, anybody(Version::V5)).await;
+    assert_eq!(script.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_broken_devices_file_keeps_the_gateway_from_starting_and_the_message_names_the_line() {
+    let cases = [
+        ("{\n  \"version\": 1,\n  \"devices\": {\n}", "line 4 column 1"),
+        ("", "line 1 column 0"),
+        ("{\"version\": 1,\n\"devices\": {\"a\": {}}}", "missing field `scheme` at line 2 column 19"),
+        ("{\"version\": 1,\n\"device\": {}}", "unknown field `device`"),
+        ("{\"version\": 2, \"devices\": {}}", "the format's version is 2, this program reads 1"),
+    ];
+    for (text, expected) in cases {
+        let start = Start::with_authorizer();
+        std::fs::write(start.folder().join("devices.json"), text).unwrap();
+        let Err(StartError::Authorizer(InvokeError::Init { code, message, .. })) = start.try_run().await
+        else {
+            panic!("{text} is taken")
+        };
+        assert_eq!(code, Some(64), "{text}");
+        assert!(message.contains("devices.json") && message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_or_no_function_keeps_the_gateway_from_starting() {
+    let start = Start::with_authorizer().with(|settings| settings.authorizer = "/no/such/program".into());
+    let Err(StartError::Authorizer(InvokeError::Start { program, .. })) = start.try_run().await else {
+        panic!("it starts")
+    };
+    assert_eq!(program, "/no/such/program");
+    let start = Start::with_authorizer().with(|settings| settings.variables.clear());
+    let error = start.with(|settings| settings.variables.push(("LATCHKEY_STORE".to_owned(), "x".to_owned())));
+    let Err(StartError::Authorizer(InvokeError::Init { code, message, .. })) = error.try_run().await else {
+        panic!("it starts")
+    };
+    assert_eq!(code, Some(64));
+    assert!(message.contains("LATCHKEY_STORE: `x` is not a store"), "{message}");
+}

@@ -1,0 +1,191 @@
+//! The simulator's process against the gateway: what it does, counts and ends with.
+
+use std::path::{Path, PathBuf};
+
+use device_sim::{
+    Password,
+    credentials_file::{self, Row},
+};
+use integration::{
+    devices,
+    eventually::within,
+    mqtt_client::{MqttClient, connect},
+    programs::program,
+    running::Running,
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{QoS, Version};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+async fn gateway() -> TestGateway {
+    Start::with_authorizer().run().await
+}
+
+/// Adds SHT20 devices and the file of their credentials.
+fn fleet(gateway: &TestGateway, names: &[&str]) -> PathBuf {
+    let rows = names.iter().map(|name| row(name, &gateway.add(name, "sht20"))).collect::<Vec<_>>();
+    credentials(gateway.folder.path(), &rows)
+}
+
+fn credentials(folder: &Path, rows: &[Row]) -> PathBuf {
+    let path = folder.join("credentials.csv");
+    credentials_file::append(&path, rows).unwrap();
+    path
+}
+
+fn row(name: &str, password: &str) -> Row {
+    Row {
+        device: name.to_owned(),
+        client_id: name.to_owned(),
+        user_name: name.to_owned(),
+        password: Password::from(password),
+    }
+}
+
+fn simulator(gateway: &TestGateway, credentials: &Path, more: &[&str]) -> Running {
+    let mut command = Command::new(program("latchkey-sim"));
+    command.args(["--json", "--interval", "100ms", "--endpoint"]);
+    command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+    command.arg("--credentials").arg(credentials).args(more);
+    Running::start(command)
+}
+
+/// Runs it for a second, to its end: its exit code and its summary.
+async fn run(gateway: &TestGateway, credentials: &Path, more: &[&str]) -> (Option<i32>, Value) {
+    let running = simulator(gateway, credentials, &[&["--duration", "1s"], more].concat());
+    let finished = running.finish().await;
+    let summary = serde_json::from_slice(&finished.out);
+    (finished.code, summary.unwrap_or_else(|error| panic!("{error}: {}{}", finished.out(), finished.err())))
+}
+
+#[tokio::test]
+async fn a_fleet_gets_through() {
+    let gateway = gateway().await;
+    let names = ["sht20-1", "sht20-2", "sht20-3", "sht20-4", "sht20-5"];
+    let credentials = fleet(&gateway, &names);
+    for version in ["3.1.1", "5"] {
+        let (code, summary) = run(&gateway, &credentials, &["--mqtt", version]).await;
+        assert_eq!((code, &summary["ok"]), (Some(0), &json!(true)), "{summary}");
+        let devices = &summary["devices"];
+        assert_eq!((&devices["expected"], &devices["got_through"]), (&json!(5), &json!(5)), "{summary}");
+        assert_eq!((&devices["refused"], &devices["lost"]), (&json!(0), &json!(0)), "{summary}");
+        let messages = &summary["messages"];
+        assert_eq!(
+            (&messages["sent"], &messages["failed"]),
+            (&messages["acknowledged"], &json!(0)),
+            "{summary}"
+        );
+        assert!(messages["acknowledged"].as_u64().unwrap() >= 10, "two readings of each device: {summary}");
+    }
+    for name in names {
+        gateway.logged_with(&[("eventType", "Connect"), ("status", "Success"), ("clientId", name)]).await;
+        gateway.logged_with(&[("outcome", "allow"), ("device", name), ("grant", "sht20")]).await;
+    }
+    assert!(gateway.log.lines().iter().all(|line| line["status"] != "Failure"), "{}", gateway.log.text());
+}
+
+#[tokio::test]
+async fn a_device_with_a_wrong_password_is_counted() {
+    let gateway = gateway().await;
+    fleet(&gateway, &["sht20-1", "sht20-2"]);
+    gateway.add("sht20-3", "sht20");
+    let credentials = credentials(gateway.folder.path(), &[row("sht20-3", "wrong")]);
+    for version in ["3.1.1", "5"] {
+        let (code, summary) = run(&gateway, &credentials, &["--mqtt", version]).await;
+        assert_eq!((code, &summary["ok"]), (Some(1), &json!(false)), "{summary}");
+        let devices = &summary["devices"];
+        assert_eq!((&devices["got_through"], &devices["refused"]), (&json!(2), &json!(1)), "{summary}");
+        assert_eq!(summary["refused"], json!({"not_authorized": 1}), "{summary}");
+        assert_eq!(summary["messages"]["failed"], 0, "{summary}");
+    }
+    let line = gateway.logged_with(&[("outcome", "deny"), ("device", "sht20-3")]).await;
+    assert_eq!(line["reason"], "wrong_password");
+}
+
+#[tokio::test]
+async fn a_fleet_that_may_not_publish_is_not_through() {
+    let gateway = gateway().await;
+    let password = gateway.add("hall-1", "own-topics");
+    let credentials = credentials(gateway.folder.path(), &[row("hall-1", &password)]);
+    let (code, summary) = run(&gateway, &credentials, &[]).await;
+    assert_eq!((code, &summary["devices"]["got_through"]), (Some(1), &json!(0)), "{summary}");
+    assert_eq!(summary["messages"]["acknowledged"], 0, "{summary}");
+    assert_eq!(summary["failed"].as_object().unwrap().keys().collect::<Vec<_>>(), ["not_authorized"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_empty_ends_with_64() {
+    let gateway = gateway().await;
+    let missing = gateway.folder.path().join("missing.csv");
+    let empty = gateway.folder.path().join("empty.csv");
+    std::fs::write(&empty, "device,client_id,user_name,password\n").unwrap();
+    for file in [&missing, &empty] {
+        let finished = simulator(&gateway, file, &[]).finish().await;
+        assert_eq!((finished.code, &*finished.out()), (Some(64), ""));
+        assert!(finished.err().contains(&file.display().to_string()), "{}", finished.err());
+    }
+    assert!(gateway.log.lines().is_empty(), "{}", gateway.log.text());
+}
+
+#[tokio::test]
+async fn readings_arrive_at_a_subscriber() {
+    let gateway = gateway().await;
+    devices::add_viewer(gateway.folder.path(), "viewer", b"a password for the viewer");
+    let credentials = fleet(&gateway, &["sht20-1"]);
+    let viewer = connect(Version::V5, "viewer", "viewer", "a password for the viewer");
+    let mut viewer = MqttClient::connected(&gateway, viewer).await;
+    viewer.subscribe(&["sensor/+/temperature"], QoS::AtMostOnce).await.unwrap();
+    let _running = simulator(&gateway, &credentials, &[]);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let message = within("a reading", viewer.message()).await;
+        assert_eq!(message.topic.as_ref().unwrap().as_str(), "sensor/sht20-1/temperature");
+        let reading = serde_json::from_slice::<Value>(&message.payload).unwrap();
+        assert_eq!(reading.as_object().unwrap().keys().collect::<Vec<_>>(), ["ts", "unit", "value"]);
+        assert_eq!(reading["unit"], "Cel");
+        let value = reading["value"].as_f64().unwrap();
+        assert!((-46.85..=128.86).contains(&value), "what an SHT20 can measure: {value}");
+        times.push(reading["ts"].as_u64().unwrap());
+    }
+    assert!(times.is_sorted() && times[0] > 1_700_000_000, "seconds since 1970: {times:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_ends_the_run_with_its_summary() {
+    let gateway = gateway().await;
+    let credentials = fleet(&gateway, &["sht20-1", "sht20-2"]);
+    let mut command = Command::new(program("latchkey-sim"));
+    command.args(["--readings", "--quiet", "--interval", "100ms", "--endpoint"]);
+    command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+    command.arg("--credentials").arg(&credentials);
+    let mut running = Running::start(command);
+    for name in ["sht20-1", "sht20-2"] {
+        running.line("a reading", |line| line.starts_with(name).then_some(())).await;
+    }
+    running.interrupt();
+    let finished = running.finish().await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    assert!(finished.out().contains("2 of 2 devices got through in "), "{}", finished.out());
+    for name in ["sht20-1", "sht20-2"] {
+        let goodbye =
+            [("eventType", "Disconnect"), ("clientId", name), ("reason", "CLIENT_INITIATED_DISCONNECT")];
+        gateway.logged_with(&goodbye).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_gives_a_script_its_json() {
+    let gateway = gateway().await;
+    let credentials = fleet(&gateway, &["sht20-1"]);
+    let running = simulator(&gateway, &credentials, &["--quiet"]);
+    gateway.logged_with(&[("eventType", "Connect"), ("status", "Success"), ("clientId", "sht20-1")]).await;
+    running.interrupt();
+    let finished = running.finish().await;
+    let summary = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    // It may have been too soon for a reading; the code says what the summary says.
+    assert_eq!(finished.code, Some(i32::from(summary["ok"] != true)), "{summary}");
+    assert_eq!(summary["messages"]["failed"], 0, "what was being sent is finished first: {summary}");
+}

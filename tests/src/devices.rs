@@ -1,0 +1,61 @@
+//! Device records that `fleet` would not write.
+
+use std::path::Path;
+
+use authorizer::{
+    credential::{
+        salted_sha256::SaltedSha256,
+        verifier::{LiveVerifier, Verifier},
+    },
+    store::document::{RecordDocument, Scheme, StoreDocument},
+};
+use fleet::store_file::StoreFile;
+use serde_json::json;
+
+/// The name of the grant of [`add_viewer`].
+const VIEWER: &str = "viewer";
+
+/// Adds a device with a password of the test's choice, any bytes.
+pub fn add(folder: &Path, name: &str, grant: &str, password: &[u8]) {
+    change(folder, |document| insert(document, name, grant, password));
+}
+
+/// Adds a device that may see every SHT20's temperature.
+pub fn add_viewer(folder: &Path, name: &str, password: &[u8]) {
+    let grant = json!({
+        "publish": [], "subscribe": ["sensor/+/temperature"], "receive": ["sensor/*/temperature"], "retain": [],
+        "last_will": false, "persistent_session": false,
+    });
+    change(folder, |document| {
+        document.grants.insert(VIEWER.to_owned(), serde_json::from_value(grant).unwrap());
+        insert(document, name, VIEWER, password);
+    });
+}
+
+/// Refuses a device from now on.
+pub fn disable(folder: &Path, name: &str) {
+    change(folder, |document| document.devices.get_mut(name).unwrap().enabled = false);
+}
+
+fn change(folder: &Path, change: impl FnOnce(&mut StoreDocument)) {
+    let mut file = StoreFile::open(&folder.join("devices.json")).unwrap();
+    change(file.document_mut());
+    file.save().unwrap();
+}
+
+fn insert(document: &mut StoreDocument, name: &str, grant: &str, password: &[u8]) {
+    let verifier = Verifier::SaltedSha256(SaltedSha256::of(password, [7; 16]));
+    let record = RecordDocument {
+        scheme: Scheme::Password,
+        verifiers: vec![LiveVerifier { verifier, expires_at: None }],
+        enabled: true,
+        client_ids: None,
+        grant: grant.to_owned(),
+        parameters: std::collections::BTreeMap::new(),
+        refresh_after_seconds: None,
+        disconnect_after_seconds: None,
+        not_before: None,
+        not_after: None,
+    };
+    document.devices.insert(name.try_into().unwrap(), record);
+}

@@ -1,0 +1,83 @@
+//! `latchkey-gateway` as a process of its own, as people run it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use device_sim::{Alpn, Client, ConnectError, Endpoint, Login, Options, Password, Target, Version};
+use tokio::process::Command;
+
+use crate::{
+    programs::program,
+    running::{Finished, Running},
+};
+
+/// A running gateway process. Dropping it kills it.
+pub struct GatewayProcess {
+    /// Where it listens.
+    pub address: SocketAddr,
+    ca: PathBuf,
+    running: Running,
+}
+
+impl GatewayProcess {
+    /// Starts one on a free port, with its data in `folder`, and waits until it is ready. `json` is whether it
+    /// writes for a script or for a person; `variables` are for it and its authorizer.
+    pub async fn start(folder: &Path, authorizer: &str, json: bool, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program("latchkey-gateway"));
+        command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder);
+        command.arg("--authorizer").arg(program(authorizer)).envs(variables.iter().copied());
+        if json {
+            command.arg("--json");
+        }
+        let mut running = Running::start(command);
+        let address = running.line("the gateway's greeting", |line| greeted(line, json)).await;
+        Self { address, ca: folder.join("ca.pem"), running }
+    }
+
+    /// How devices reach it.
+    pub fn endpoint(&self) -> Endpoint {
+        let address = format!("localhost:{}", self.address.port()).parse().unwrap();
+        Endpoint::new(Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca.clone()) })
+            .unwrap()
+    }
+
+    /// The CA's certificate, as PEM.
+    pub fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    /// Connects a device that presents this.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not connected.
+    pub async fn connect(
+        &self,
+        version: Version,
+        client_id: &str,
+        user_name: &str,
+        password: &[u8],
+    ) -> Result<Client, ConnectError> {
+        let login = Login {
+            client_id: client_id.to_owned(),
+            user_name: user_name.to_owned(),
+            password: Password::from(password.to_vec()),
+        };
+        Client::connect(&self.endpoint(), &login, &Options { version, ..Options::default() }).await
+    }
+
+    /// Stops it.
+    pub async fn stop(self) -> Finished {
+        self.running.finish().await
+    }
+}
+
+fn greeted(line: &str, json: bool) -> Option<SocketAddr> {
+    if !json {
+        return line.split_once("listens on ")?.1.parse().ok();
+    }
+    let ready = serde_json::from_str::<serde_json::Value>(line).ok()?;
+    ready["address"].as_str()?.parse().ok()
+}

@@ -1,0 +1,142 @@
+//! A program that a test runs, and everything that it writes.
+
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdin, Command},
+    task::JoinHandle,
+};
+
+use crate::eventually::{eventually, within};
+
+/// A running program. Dropping it kills it.
+pub struct Running {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    out: Written,
+    err: Written,
+}
+
+/// A program that has ended.
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub out: Vec<u8>,
+    /// What it wrote to standard error.
+    pub err: Vec<u8>,
+}
+
+struct Written {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a program. One that is not there fails the test.
+    pub fn start(mut command: Command) -> Self {
+        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let started = command.spawn();
+        let mut child = started.unwrap_or_else(|error| {
+            panic!("can't start `{name}`: {error}; `make setup` gets what the tests need")
+        });
+        let out = Written::follow(child.stdout.take().unwrap());
+        let err = Written::follow(child.stderr.take().unwrap());
+        Self { name, stdin: child.stdin.take(), child, out, err }
+    }
+
+    /// Writes all of its standard input and closes it.
+    pub async fn input(&mut self, bytes: &[u8]) {
+        let mut stdin = self.stdin.take().unwrap();
+        within("the input", stdin.write_all(bytes)).await.unwrap();
+    }
+
+    /// Waits for a line on standard output that `probe` accepts; if the program ends before, the test fails.
+    pub async fn line<T>(&mut self, what: &str, probe: impl Fn(&str) -> Option<T>) -> T {
+        let Self { name, child, out, err, .. } = self;
+        eventually(what, || {
+            let ended = child.try_wait().unwrap().is_some() && out.reader.is_finished();
+            let text = out.text();
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            let found = whole.lines().find_map(&probe);
+            assert!(found.is_some() || !ended, "`{name}` ended without {what}: {text}{}", err.text());
+            found
+        })
+        .await
+    }
+
+    /// What it has written to standard output so far.
+    pub fn out(&self) -> String {
+        self.out.text()
+    }
+
+    /// Presses Ctrl-C.
+    #[cfg(unix)]
+    pub fn interrupt(&self) {
+        let kill = format!("kill -INT {}", self.child.id().expect("it has ended"));
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Closes its standard input, if it is still open, and waits for its end.
+    pub async fn finish(mut self) -> Finished {
+        drop(self.stdin.take());
+        let ended = within(&format!("the end of `{}`", self.name), self.child.wait()).await;
+        Finished {
+            code: ended.unwrap().code(),
+            out: self.out.into_bytes().await,
+            err: self.err.into_bytes().await,
+        }
+    }
+}
+
+impl Finished {
+    /// Standard output as text.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.err).into_owned()
+    }
+}
+
+impl Written {
+    fn follow(mut stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bytes);
+        let reader = tokio::spawn(async move {
+            let mut buffer = [0; 4_096];
+            while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                kept.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    async fn into_bytes(self) -> Vec<u8> {
+        within("the end of the output", self.reader).await.unwrap();
+        self.bytes.lock().unwrap().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "`make setup` gets what the tests need")]
+    async fn a_program_that_is_missing_fails_the_test() {
+        Running::start(Command::new("a-program-that-nobody-has"));
+    }
+}
