@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use mqtt::{Publish, SubscribeFilter, TopicFilter, TopicName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -159,9 +160,16 @@ impl State {
             self.retained.remove(topic);
             return;
         }
-        // The payload shares the connection's read buffer; what is kept must not hold that.
-        let payload = bytes::Bytes::copy_from_slice(&publish.payload);
-        self.retained.insert(topic.clone(), Publish { payload, ..publish.clone() });
+        // What is received shares the connection's read buffer; what is kept must not hold that.
+        let payload = Bytes::copy_from_slice(&publish.payload);
+        let mut kept = Publish { payload, ..publish.clone() };
+        if let Some(properties) = &mut kept.properties
+            && let Some(data) = &properties.correlation_data
+        {
+            let data = Bytes::copy_from_slice(data);
+            Arc::make_mut(properties).correlation_data = Some(data);
+        }
+        self.retained.insert(topic.clone(), kept);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One connection from its TCP accept to its end: the IO around a [`Session`].
 
+mod log;
 mod opening;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -10,13 +11,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 
-use self::opening::Opened;
+use self::{log::ConnectionLog, opening::Opened};
 use crate::{
     broker::Registration,
     custom_auth::{self, Refusal, answer::Authorization},
-    event_log::Event,
     gateway::Shared,
-    session::{Effect, Record, Session, ending::Ending},
+    session::{Effect, Session, ending::Ending},
 };
 
 /// How long a client may take over what is written to it.
@@ -42,9 +42,8 @@ struct Connection {
     session: Session,
     registration: Registration,
     presented: Arc<opening::Credentials>,
-    id: String,
     client_id: Arc<str>,
-    source_ip: String,
+    log: ConnectionLog,
     refreshing: Option<Refreshing>,
     shared: Arc<Shared>,
 }
@@ -62,15 +61,14 @@ enum Happening {
 
 impl Connection {
     fn new(opened: Opened, shared: Arc<Shared>) -> Self {
-        let Opened { stream, session, registration, credentials, connection_id, client_id, peer } = opened;
+        let Opened { stream, session, registration, credentials, client_id, log } = opened;
         Self {
             stream,
             session,
             registration,
             presented: Arc::new(credentials),
-            id: connection_id,
             client_id,
-            source_ip: peer.ip().to_string(),
+            log,
             refreshing: None,
             shared,
         }
@@ -121,7 +119,7 @@ impl Connection {
                 match answer {
                     Ok(authorization) => self.session.on_refreshed(authorization, now, effects),
                     Err(refusal) => {
-                        self.log_refusal(&refusal);
+                        self.log.not_authenticated(&refusal);
                         self.session.end(Ending::RefreshRefused, effects);
                     }
                 }
@@ -164,7 +162,7 @@ impl Connection {
             Effect::Subscribe(filter) => self.registration.subscribe(&filter),
             Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
             Effect::Refresh => self.refreshing = Some(self.refresh()),
-            Effect::Log(record) => log_record(&self.shared, &self.id, &self.client_id, &record),
+            Effect::Log(record) => self.log.decided(&record),
             Effect::Send(_) | Effect::End(_) => {}
         }
     }
@@ -181,35 +179,9 @@ impl Connection {
         for effect in effects {
             self.act(effect);
         }
-        let status = if matches!(ending, Ending::Client { .. }) { "Success" } else { "Failure" };
-        self.log("Disconnect", status, None, Some(ending.reason()), ending.details());
+        self.log.disconnected(ending);
         // The peer may be gone already.
         _ = self.shared.clock.timeout(WRITE_LIMIT, self.stream.close()).await;
-    }
-
-    fn log_refusal(&self, refusal: &Refusal) {
-        self.log("Connection.AuthNError", "Failure", None, Some(refusal.reason()), Some(refusal.to_string()));
-    }
-
-    fn log(
-        &self,
-        event_type: &'static str,
-        status: &'static str,
-        topic_name: Option<&str>,
-        reason: Option<&'static str>,
-        details: Option<String>,
-    ) {
-        self.shared.log.event(&Event {
-            event_type,
-            status,
-            connection_id: &self.id,
-            client_id: Some(&self.client_id),
-            principal_id: Some(self.session.principal_id()),
-            topic_name,
-            source_ip: Some(self.source_ip.clone()),
-            reason,
-            details,
-        });
     }
 }
 
@@ -236,25 +208,6 @@ async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization,
         Some(answer) => answer.await,
         None => std::future::pending().await,
     }
-}
-
-fn log_record(shared: &Shared, connection_id: &str, client_id: &str, record: &Record) {
-    shared.log.event(&Event {
-        event_type: match record.action {
-            iot_policy::Action::Connect => "Connect",
-            iot_policy::Action::Publish | iot_policy::Action::RetainPublish => "Publish-In",
-            iot_policy::Action::Subscribe => "Subscribe",
-            iot_policy::Action::Receive => "Publish-Out",
-        },
-        status: if record.allowed { "Success" } else { "Failure" },
-        connection_id,
-        client_id: Some(client_id),
-        principal_id: None,
-        topic_name: (record.action != iot_policy::Action::Connect).then_some(&record.resource),
-        source_ip: None,
-        reason: (!record.allowed).then_some("AUTHORIZATION_FAILURE"),
-        details: Some(format!("{} {}", record.action, record.details)),
-    });
 }
 
 /// What a 3.1.1 or MQTT 5 client reads when it broke the rules before its session began.

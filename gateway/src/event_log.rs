@@ -44,8 +44,7 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_name: Option<&'a str>,
     /// Where the client is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_ip: Option<String>,
+    pub source_ip: &'a str,
     /// AWS's name for why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,

@@ -6,6 +6,7 @@
 pub mod ending;
 pub mod enforcement;
 pub mod flow;
+pub mod limits;
 mod publish;
 mod subscribe;
 
@@ -135,7 +136,7 @@ impl Session {
 
     /// The principal that the authorizer named.
     #[must_use]
-    pub fn principal_id(&self) -> &str {
+    pub fn principal_id(&self) -> &Arc<str> {
         &self.enforcement.authorization().principal_id
     }
 

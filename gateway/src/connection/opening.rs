@@ -4,20 +4,19 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use iot_policy::Context;
-use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, Packet, Version};
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, Packet, QoS, Version};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
-use super::{Stream, WRITE_LIMIT, log_record, opening_code, write};
+use super::{Stream, WRITE_LIMIT, log::ConnectionLog, opening_code, write};
 use crate::{
     broker::Registration,
     custom_auth::{self, Refusal, answer::Authorization, event::Presented},
-    event_log::Event,
     gateway::Shared,
     lambda::pool::Pool,
-    session::{Session, enforcement::Enforcement},
+    session::{Session, enforcement::Enforcement, limits},
 };
 
 /// How long a client may take for its TLS handshake, and then for its CONNECT.
@@ -31,9 +30,8 @@ pub(super) struct Opened {
     pub(super) session: Session,
     pub(super) registration: Registration,
     pub(super) credentials: Credentials,
-    pub(super) connection_id: String,
     pub(super) client_id: Arc<str>,
-    pub(super) peer: SocketAddr,
+    pub(super) log: ConnectionLog,
 }
 
 /// What a refresh needs: whom to ask, and with what.
@@ -44,11 +42,18 @@ pub(super) struct Credentials {
 
 /// Brings a connection as far as its CONNACK; `None` if it ended before, and the log says why.
 pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Opened> {
-    let opening = Opening { connection_id: Uuid::new_v4().to_string(), peer, shared };
+    let log = ConnectionLog::new(shared.log.clone(), Uuid::new_v4().to_string(), peer.ip());
+    let mut opening = Opening { log, peer, shared };
     let (stream, server_name) = opening.enter(stream).await?;
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
     let connect = opening.connect(&mut stream).await?;
+    if let Err((code, details)) = check_will(&connect) {
+        opening.log.refused("CLIENT_ERROR", details);
+        opening.refuse(&mut stream, code).await;
+        return None;
+    }
     let client_id = opening.client_id(&connect, &mut stream).await?;
+    opening.log.name_client(&client_id);
     let opened = opening.authorize(&connect, &client_id, server_name.as_deref()).await;
     let (credentials, enforcement) = match opened {
         Ok(authorized) => authorized,
@@ -63,17 +68,28 @@ pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Share
     if let Some(bytes) = connect.properties.maximum_packet_size {
         stream.codec_mut().set_peer_maximum(bytes.get());
     }
-    opening.log("Connect", "Success", Some(&client_id), Some(session.principal_id()), None, None);
+    opening.log.connected(session.principal_id());
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
     write(&mut stream, ack, shared).await;
     _ = shared.clock.timeout(WRITE_LIMIT, stream.flush()).await;
-    let connection_id = opening.connection_id;
-    Some(Opened { stream, session, registration, credentials, connection_id, client_id, peer })
+    Some(Opened { stream, session, registration, credentials, client_id, log: opening.log })
+}
+
+/// A last will is a message: one that could never be published is refused with its CONNECT.
+fn check_will(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
+    let Some(will) = &connect.last_will else { return Ok(()) };
+    if will.qos == QoS::ExactlyOnce && connect.version == Version::V5 {
+        return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
+    }
+    limits::check(&will.topic, &will.payload).map_err(|ending| {
+        let details = format!("the last will: {}", ending.details().unwrap_or_default());
+        (ConnectReasonCode::TopicNameInvalid, details)
+    })
 }
 
 struct Opening<'a> {
-    connection_id: String,
+    log: ConnectionLog,
     peer: SocketAddr,
     shared: &'a Arc<Shared>,
 }
@@ -85,11 +101,11 @@ impl Opening<'_> {
         match self.shared.clock.timeout(OPENING_LIMIT, self.shared.door.enter(stream)).await {
             Some(Ok(entered)) => Some((entered.stream, entered.server_name)),
             Some(Err(refusal)) => {
-                self.fail(None, refusal.reason(), refusal.to_string());
+                self.log.refused(refusal.reason(), refusal.to_string());
                 None
             }
             None => {
-                self.fail(None, "TLS_HANDSHAKE_FAILED", format!("no handshake within {OPENING_LIMIT:?}"));
+                self.log.refused("TLS_HANDSHAKE_FAILED", format!("no handshake within {OPENING_LIMIT:?}"));
                 None
             }
         }
@@ -99,16 +115,16 @@ impl Opening<'_> {
         match self.shared.clock.timeout(OPENING_LIMIT, stream.next()).await {
             Some(Some(Ok(Packet::Connect(connect)))) => Some(*connect),
             Some(Some(Err(error))) => {
-                self.fail(None, "CLIENT_ERROR", error.to_string());
+                self.log.refused("CLIENT_ERROR", error.to_string());
                 self.refuse(stream, opening_code(error)).await;
                 None
             }
             Some(Some(Ok(_)) | None) => {
-                self.fail(None, "CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
+                self.log.refused("CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
                 None
             }
             None => {
-                self.fail(None, "CLIENT_ERROR", format!("no CONNECT within {OPENING_LIMIT:?}"));
+                self.log.refused("CLIENT_ERROR", format!("no CONNECT within {OPENING_LIMIT:?}"));
                 None
             }
         }
@@ -117,7 +133,7 @@ impl Opening<'_> {
     /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
         if connect.client_id.len() > iot_policy::limits::MAX_CLIENT_ID_BYTES {
-            self.fail(None, "CLIENT_ERROR", "the client id is longer than 128 bytes".to_owned());
+            self.log.refused("CLIENT_ERROR", "the client id is longer than 128 bytes".to_owned());
             self.refuse(stream, ConnectReasonCode::ClientIdentifierNotValid).await;
             return None;
         }
@@ -133,12 +149,12 @@ impl Opening<'_> {
     ) -> Result<(Credentials, Enforcement), ConnectReasonCode> {
         let authenticated = self.authenticate(connect, client_id, server_name).await;
         let (credentials, authorization) = authenticated.map_err(|refusal| {
-            self.fail_authentication(client_id, &refusal);
+            self.log.not_authenticated(&refusal);
             ConnectReasonCode::NotAuthorized
         })?;
         let enforcement = self.enforcement(connect, client_id, server_name, authorization);
         if let Some(record) = enforcement.connect().denial() {
-            log_record(self.shared, &self.connection_id, client_id, &record);
+            self.log.decided(&record);
             return Err(ConnectReasonCode::NotAuthorized);
         }
         Ok((credentials, enforcement))
@@ -153,7 +169,8 @@ impl Opening<'_> {
         let user_name = connect.username.as_deref();
         let pool = self.shared.authorizers.find(user_name)?;
         let password = connect.password.as_deref();
-        let presented = Presented::over_tls(&self.connection_id, server_name, client_id, user_name, password);
+        let presented =
+            Presented::over_tls(self.log.connection_id(), server_name, client_id, user_name, password);
         let authorization = custom_auth::authenticate(&pool, &presented).await?;
         Ok((Credentials { pool, presented }, authorization))
     }
@@ -189,36 +206,5 @@ impl Opening<'_> {
         }
         // The peer may be gone already.
         _ = self.shared.clock.timeout(OPENING_LIMIT, stream.close()).await;
-    }
-
-    fn fail(&self, client_id: Option<&str>, reason: &'static str, details: String) {
-        self.log("Connect", "Failure", client_id, None, Some(reason), Some(details));
-    }
-
-    fn fail_authentication(&self, client_id: &str, refusal: &Refusal) {
-        let (reason, details) = (refusal.reason(), refusal.to_string());
-        self.log("Connection.AuthNError", "Failure", Some(client_id), None, Some(reason), Some(details));
-    }
-
-    fn log(
-        &self,
-        event_type: &'static str,
-        status: &'static str,
-        client_id: Option<&str>,
-        principal_id: Option<&str>,
-        reason: Option<&'static str>,
-        details: Option<String>,
-    ) {
-        self.shared.log.event(&Event {
-            event_type,
-            status,
-            connection_id: &self.connection_id,
-            client_id,
-            principal_id,
-            topic_name: None,
-            source_ip: Some(self.peer.ip().to_string()),
-            reason,
-            details,
-        });
     }
 }

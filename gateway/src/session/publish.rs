@@ -2,18 +2,19 @@
 
 use std::num::NonZeroU16;
 
-use iot_policy::limits::{MAX_PAYLOAD_BYTES, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES};
 use mqtt::{DisconnectReasonCode as Code, Packet, PubAck, PubAckCode, Publish, QoS, TopicName, Version};
 
-use super::{Effect, Session, ending::Ending};
+use super::{Effect, Session, ending::Ending, limits};
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
-        let topic =
-            match self.topic(&publish).and_then(|topic| within_limits(&topic, &publish).map(|()| topic)) {
-                Ok(topic) => topic,
-                Err(ending) => return self.end(ending, effects),
-            };
+        let topic = match self
+            .topic(&publish)
+            .and_then(|topic| limits::check(&topic, &publish.payload).map(|()| topic))
+        {
+            Ok(topic) => topic,
+            Err(ending) => return self.end(ending, effects),
+        };
         if publish.qos == QoS::ExactlyOnce {
             return self.on_qos_2(effects);
         }
@@ -77,24 +78,6 @@ impl Session {
             _ => self.end(Ending::Forbidden, effects),
         }
     }
-}
-
-/// AWS's limits on a message (general reference, `iot-core`).
-fn within_limits(topic: &TopicName, publish: &Publish) -> Result<(), Ending> {
-    let limit = |code, details| Err(Ending::Limit(code, details));
-    if topic.as_str().len() > MAX_TOPIC_BYTES {
-        return limit(Code::TopicNameInvalid, "the topic is longer than 256 bytes");
-    }
-    if topic.as_str().matches('/').count() > MAX_TOPIC_SLASHES {
-        return limit(Code::TopicNameInvalid, "the topic has more than 7 slashes");
-    }
-    if topic.as_str().starts_with('$') {
-        return limit(Code::TopicNameInvalid, "topics that begin with `$` are reserved");
-    }
-    if publish.payload.len() > MAX_PAYLOAD_BYTES {
-        return limit(Code::PacketTooLarge, "the payload is larger than 128 KiB");
-    }
-    Ok(())
 }
 
 /// An alias means something on the client's own connection only.

@@ -111,3 +111,25 @@ async fn a_will_that_the_policy_denies_is_not_published() {
     watcher.publish("end", "end", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(watcher.message().await.payload, "end");
 }
+
+#[tokio::test]
+async fn a_will_that_could_never_be_published_is_refused_with_its_connect() {
+    let gateway = gateway().await;
+    let will = |topic: &str, payload: usize, qos| {
+        let mut will = LastWill::new(topic.parse().unwrap(), "x".repeat(payload).into());
+        will.qos = qos;
+        will
+    };
+    let cases = [
+        (will("a/b/c/d/e/f/g/h/i", 1, QoS::AtMostOnce), "the last will: the topic has more than 7 slashes"),
+        (will("$aws/x", 1, QoS::AtMostOnce), "the last will: topics that begin with `$` are reserved"),
+        (will(&"t".repeat(257), 1, QoS::AtMostOnce), "the last will: the topic is longer than 256 bytes"),
+        (will("t", 1, QoS::ExactlyOnce), "the last will asks for QoS 2"),
+    ];
+    for (will, details) in cases {
+        let connect = Connect { last_will: Some(will), ..connect(Version::V5, "c", "u", "p") };
+        let (_, ack) = MqttClient::connect(&gateway, connect).await;
+        assert!(u8::from(ack.unwrap().code) >= 0x80, "{details}");
+        gateway.logged_with(&[("reason", "CLIENT_ERROR"), ("details", details)]).await;
+    }
+}

@@ -1,0 +1,104 @@
+//! One connection's lines in the log.
+
+use std::{net::IpAddr, sync::Arc};
+
+use iot_policy::Action;
+
+use crate::{
+    custom_auth::Refusal,
+    event_log::{Event, EventLog},
+    session::{Record, ending::Ending},
+};
+
+/// Knows what every line of a connection says about it.
+pub(super) struct ConnectionLog {
+    log: EventLog,
+    connection_id: String,
+    source_ip: String,
+    client_id: Option<Arc<str>>,
+    principal_id: Option<Arc<str>>,
+}
+
+/// What one line says beyond that.
+#[derive(Default)]
+struct Line<'a> {
+    failed: bool,
+    topic_name: Option<&'a str>,
+    reason: Option<&'static str>,
+    details: Option<String>,
+}
+
+impl ConnectionLog {
+    /// The lines of the connection with this id.
+    pub(super) fn new(log: EventLog, connection_id: String, source_ip: IpAddr) -> Self {
+        Self { log, connection_id, source_ip: source_ip.to_string(), client_id: None, principal_id: None }
+    }
+
+    /// The connection's id.
+    pub(super) fn connection_id(&self) -> &str {
+        &self.connection_id
+    }
+
+    /// From now on the lines name the client.
+    pub(super) fn name_client(&mut self, client_id: &Arc<str>) {
+        self.client_id = Some(Arc::clone(client_id));
+    }
+
+    /// The client may connect; from now on the lines name its principal.
+    pub(super) fn connected(&mut self, principal_id: &Arc<str>) {
+        self.principal_id = Some(Arc::clone(principal_id));
+        self.write("Connect", Line::default());
+    }
+
+    /// The connection ended before anybody was asked about it.
+    pub(super) fn refused(&self, reason: &'static str, details: String) {
+        self.write(
+            "Connect",
+            Line { failed: true, reason: Some(reason), details: Some(details), ..Line::default() },
+        );
+    }
+
+    /// The authorizer did not let the client in, or not any longer.
+    pub(super) fn not_authenticated(&self, refusal: &Refusal) {
+        let (reason, details) = (Some(refusal.reason()), Some(refusal.to_string()));
+        self.write("Connection.AuthNError", Line { failed: true, reason, details, ..Line::default() });
+    }
+
+    /// The policies decided about a request.
+    pub(super) fn decided(&self, record: &Record) {
+        let event_type = match record.action {
+            Action::Connect => "Connect",
+            Action::Publish | Action::RetainPublish => "Publish-In",
+            Action::Subscribe => "Subscribe",
+            Action::Receive => "Publish-Out",
+        };
+        let line = Line {
+            failed: !record.allowed,
+            topic_name: (record.action != Action::Connect).then_some(&record.resource),
+            reason: (!record.allowed).then_some("AUTHORIZATION_FAILURE"),
+            details: Some(format!("{} {}", record.action, record.details)),
+        };
+        self.write(event_type, line);
+    }
+
+    /// The connection is over.
+    pub(super) fn disconnected(&self, ending: Ending) {
+        let failed = !matches!(ending, Ending::Client { .. });
+        let (reason, details) = (Some(ending.reason()), ending.details());
+        self.write("Disconnect", Line { failed, reason, details, ..Line::default() });
+    }
+
+    fn write(&self, event_type: &'static str, line: Line<'_>) {
+        self.log.event(&Event {
+            event_type,
+            status: if line.failed { "Failure" } else { "Success" },
+            connection_id: &self.connection_id,
+            client_id: self.client_id.as_deref(),
+            principal_id: self.principal_id.as_deref(),
+            topic_name: line.topic_name,
+            source_ip: &self.source_ip,
+            reason: line.reason,
+            details: line.details,
+        });
+    }
+}
