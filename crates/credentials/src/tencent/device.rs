@@ -1,0 +1,96 @@
+//! The device's side: what to put into the CONNECT.
+
+use core::fmt;
+
+use super::{Identity, ParseError, SignMethod, presented, signature};
+use crate::{Password, Secret};
+
+/// A device that signs its CONNECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device<'a> {
+    identity: Identity<'a>,
+    sdk_app_id: &'a str,
+    conn_id: &'a str,
+    expiry: u64,
+}
+
+impl<'a> Device<'a> {
+    /// The `sdkappid` of the vendor's C SDK.
+    pub const SDK_APP_ID: &'static str = "12010126";
+
+    /// A device that presents [`Device::SDK_APP_ID`].
+    ///
+    /// `conn_id` is a text of the device's choice that should differ from connection to connection; the
+    /// vendor's SDKs send five random letters and digits. `expiry_seconds` is counted from 1970.
+    ///
+    /// # Errors
+    ///
+    /// A `conn_id` that is not of visible ASCII characters other than `;`.
+    pub fn new(identity: Identity<'a>, conn_id: &'a str, expiry_seconds: u64) -> Result<Self, ParseError> {
+        presented::check_conn_id(conn_id)?;
+        Ok(Self { identity, sdk_app_id: Self::SDK_APP_ID, conn_id, expiry: expiry_seconds })
+    }
+
+    /// The same with another `sdkappid`.
+    ///
+    /// # Errors
+    ///
+    /// An `sdkappid` that is not of digits.
+    pub fn with_sdk_app_id(self, sdk_app_id: &'a str) -> Result<Self, ParseError> {
+        presented::check_sdk_app_id(sdk_app_id)?;
+        Ok(Self { sdk_app_id, ..self })
+    }
+
+    /// The client id: product id and device name, at most 58 bytes.
+    #[must_use]
+    pub fn client_id(self) -> impl fmt::Display {
+        self.identity
+    }
+
+    /// The user name: `clientId;sdkappid;connid;expiry`.
+    #[must_use]
+    pub fn user_name(self) -> impl fmt::Display {
+        UserName(self)
+    }
+
+    /// The password that belongs to [`Device::user_name`]. `psk` is decoded: [`Secret::from_base64`].
+    #[must_use]
+    pub fn sign(self, psk: &Secret, method: SignMethod) -> Password {
+        Password::new(&signature(psk, method, self.user_name()), &[";", method.as_str()])
+    }
+}
+
+struct UserName<'a>(Device<'a>);
+
+impl fmt::Display for UserName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Device { identity, sdk_app_id, conn_id, expiry } = self.0;
+        write!(f, "{identity};{sdk_app_id};{conn_id};{expiry}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_as_the_vendor_writes_them() {
+        let device = Device::new(Identity::new("AB12CD34EF", "d").unwrap(), "QW3RT", u64::MAX).unwrap();
+        assert_eq!(device.client_id().to_string(), "AB12CD34EFd");
+        assert_eq!(device.user_name().to_string(), "AB12CD34EFd;12010126;QW3RT;18446744073709551615");
+        let device = device.with_sdk_app_id("21010406").unwrap();
+        assert_eq!(device.user_name().to_string(), "AB12CD34EFd;21010406;QW3RT;18446744073709551615");
+    }
+
+    #[test]
+    fn what_could_not_be_parsed_is_not_signed() {
+        let identity = Identity::new("AB12CD34EF", "d").unwrap();
+        for conn_id in ["", "a;b", "a b", "ä", "\n"] {
+            assert_eq!(Device::new(identity, conn_id, 0), Err(ParseError::ConnId), "{conn_id:?}");
+        }
+        for sdk_app_id in ["", "1;", "x", "-1"] {
+            let device = Device::new(identity, "c", 0).unwrap();
+            assert_eq!(device.with_sdk_app_id(sdk_app_id), Err(ParseError::SdkAppId), "{sdk_app_id:?}");
+        }
+    }
+}
