@@ -27,7 +27,7 @@ pub fn decide(
 ) -> Result<Decision, DocumentError> {
     let ConnectRequest { device, password, client_id } = request;
     let outcome = match prove(device.clone(), client_id.clone(), &password, lookup, now) {
-        Ok(bound) => Outcome::Allow(allow(&bound, arn)?),
+        Ok(bound) => Outcome::Allow(allow(&bound, arn, now)?),
         Err(reason) => Outcome::Deny(reason),
     };
     Ok(Decision { device: Some(device), client_id: Some(client_id), outcome })
@@ -44,11 +44,12 @@ fn prove(
     binding::bind(verified, client_id)
 }
 
-fn allow(bound: &BoundDevice, arn: &FunctionArn) -> Result<Allowed, DocumentError> {
+fn allow(bound: &BoundDevice, arn: &FunctionArn, now: UnixTime) -> Result<Allowed, DocumentError> {
     let documents = document::documents(bound, arn)?;
     let device = bound.device();
     let record = device.record();
-    let grant = Grant::new(device.name().principal_id(), record.timers, documents);
+    let grant =
+        Grant::new(device.name().principal_id(), record.timers.until(device.expires_at(), now), documents);
     Ok(Allowed {
         response: Response::Allow(grant),
         grant: record.grant.name().to_owned(),

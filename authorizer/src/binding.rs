@@ -28,13 +28,13 @@ impl BoundDevice {
 /// # Errors
 ///
 /// The reason for the refusal: no rule of the record allows the id, or the id would become the first
-/// level of topics that another grant hands out.
+/// level of topics that a grant names literally.
 pub fn bind(device: VerifiedDevice, client_id: ClientId) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
     if !record.client_ids.iter().any(|rule| rule.allows(&client_id)) {
         return Err(DenyReason::ClientIdNotAllowed);
     }
-    if record.grant.reserves(&client_id) {
+    if record.grant.reserves("client_id", client_id.as_str()) {
         return Err(DenyReason::ClientIdReserved);
     }
     Ok(BoundDevice { device, client_id })

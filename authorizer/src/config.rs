@@ -7,7 +7,10 @@ use std::{
 
 use tracing::Level;
 
-use crate::record::{TimerSeconds, Timers};
+use crate::{
+    credential::budget::FunctionMemory,
+    record::{FunctionSettings, TimerSeconds, Timers},
+};
 
 /// Where the records are: `file:PATH`. A relative path starts at the function's own folder.
 pub const STORE: &str = "LATCHKEY_STORE";
@@ -15,6 +18,9 @@ pub const STORE: &str = "LATCHKEY_STORE";
 pub const REFRESH_AFTER: &str = "LATCHKEY_REFRESH_AFTER_SECONDS";
 /// Seconds until IoT Core ends a connection, for records that don't say: 300 to 86,400.
 pub const DISCONNECT_AFTER: &str = "LATCHKEY_DISCONNECT_AFTER_SECONDS";
+/// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). Where nothing does,
+/// a whole CPU is taken for granted.
+pub const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 /// How much this function logs: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG: &str = "RUST_LOG";
 
@@ -30,8 +36,8 @@ const DEFAULT_DISCONNECT_AFTER: u32 = 86_400;
 pub struct Config {
     /// Where the records are.
     pub store: StoreLocation,
-    /// Timers for records that don't set their own.
-    pub timers: Timers,
+    /// What records are loaded with.
+    pub function: FunctionSettings,
     /// How much is logged. Libraries stay at `WARN` whatever it says.
     pub level: Level,
 }
@@ -59,16 +65,19 @@ impl Config {
         let store = store(&variable(STORE).unwrap_or_else(|| DEFAULT_STORE.to_owned()), &root);
         let refresh_after = timer(&variable, REFRESH_AFTER, DEFAULT_REFRESH_AFTER);
         let disconnect_after = timer(&variable, DISCONNECT_AFTER, DEFAULT_DISCONNECT_AFTER);
+        let memory = memory(variable(MEMORY).as_deref());
         let level = Ok(variable(LOG).map_or(Level::INFO, |text| level(&text)));
         let settings = (
             keep(store, &mut mistakes),
             keep(refresh_after, &mut mistakes),
             keep(disconnect_after, &mut mistakes),
+            keep(memory, &mut mistakes),
             keep(level, &mut mistakes),
         );
         match settings {
-            (Some(store), Some(refresh_after), Some(disconnect_after), Some(level)) => {
-                Ok(Self { store, timers: Timers { refresh_after, disconnect_after }, level })
+            (Some(store), Some(refresh_after), Some(disconnect_after), Some(memory), Some(level)) => {
+                let timers = Timers { refresh_after, disconnect_after };
+                Ok(Self { store, function: FunctionSettings { timers, memory }, level })
             }
             _ => Err(ConfigError(mistakes)),
         }
@@ -106,6 +115,12 @@ fn timer(
     TimerSeconds::try_from(seconds).map_err(|error| format!("{name}: {error}"))
 }
 
+fn memory(text: Option<&str>) -> Result<FunctionMemory, String> {
+    let Some(text) = text else { return Ok(FunctionMemory::WHOLE_CPU) };
+    let mb = text.parse::<u32>().ok().and_then(|mb| FunctionMemory::try_from(mb).ok());
+    mb.ok_or_else(|| format!("{MEMORY}: `{text}` is not a number of MB"))
+}
+
 /// The most detailed level that a filter such as `info` or `warn,authorizer=debug` names. What `RUST_LOG`
 /// says is meant for many programs, so a part that can't be read is passed over.
 fn level(text: &str) -> Level {
@@ -128,9 +143,10 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.store, StoreLocation::File(PathBuf::from("devices.json")));
         assert_eq!(
-            (config.timers.refresh_after.get(), config.timers.disconnect_after.get()),
+            (config.function.timers.refresh_after.get(), config.function.timers.disconnect_after.get()),
             (3_600, 86_400)
         );
+        assert_eq!(config.function.memory, FunctionMemory::WHOLE_CPU);
         assert_eq!(config.level, Level::INFO);
     }
 
@@ -143,14 +159,20 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_together() {
-        let error =
-            config(&[(STORE, "devices.json"), (REFRESH_AFTER, "299"), (DISCONNECT_AFTER, "1d")]).unwrap_err();
+        let error = config(&[
+            (STORE, "devices.json"),
+            (REFRESH_AFTER, "299"),
+            (DISCONNECT_AFTER, "1d"),
+            (MEMORY, "0"),
+        ])
+        .unwrap_err();
         assert_eq!(
             error.lines().collect::<Vec<_>>(),
             [
                 "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`",
                 "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS takes 300 to 86400 for a timer",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
             ]
         );
     }

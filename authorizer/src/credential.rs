@@ -1,8 +1,14 @@
 //! The password against the record: the only place where a [`VerifiedDevice`] can come from.
 
-pub mod argon2id;
-pub mod salted_sha256;
+pub mod argon2;
+pub mod bcrypt;
+pub mod budget;
+pub mod estimate;
+mod field;
+pub mod pbkdf2;
+pub mod salted_sha2;
 pub mod verifier;
+pub mod verifier_error;
 
 use std::sync::Arc;
 
@@ -35,6 +41,13 @@ impl VerifiedDevice {
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// When the password or the record runs out, whichever comes first.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        let verifier = self.record.verifiers.get(self.verifier).and_then(|verifier| verifier.expires_at);
+        [verifier, self.record.not_after].into_iter().flatten().min()
     }
 
     /// Which of the record's verifiers matched, counted from 0.

@@ -84,7 +84,7 @@ pub enum DocumentError {
 ///
 /// # Errors
 ///
-/// As [`build`]; a store that loaded has ruled both out.
+/// When a placeholder has no value, or when the result is more than AWS takes; a store that loaded has ruled both out.
 pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
     let record = bound.device().record();
     let values = Values {
@@ -92,7 +92,17 @@ pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDoc
         device: bound.device().name(),
         parameters: &record.parameters,
     };
-    build(&record.grant, values, arn)
+    build(&record.grant, values, arn, MAX_POLICY_DOCUMENTS)
+}
+
+/// Whether the documents will fit for every client id, tried with the longest one there is. A document is spared,
+/// because other lengths can pack a little worse.
+///
+/// # Errors
+///
+/// As [`documents`].
+pub(crate) fn check(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<(), DocumentError> {
+    build(grant, values, arn, MAX_POLICY_DOCUMENTS - 1).map(drop)
 }
 
 /// The documents that `grant` makes of `values`. For a connection use [`documents`], which demands proof.
@@ -100,13 +110,14 @@ pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDoc
 /// # Errors
 ///
 /// When a placeholder has no value, or when the result is more than AWS takes.
-pub(crate) fn build(
+fn build(
     grant: &Grant,
     values: Values<'_>,
     arn: &FunctionArn,
+    most: usize,
 ) -> Result<Vec<PolicyDocument>, DocumentError> {
     let statements = statements(grant, values, arn)?;
-    pack(statements).ok_or_else(|| DocumentError::TooLarge { grant: grant.name().to_owned() })
+    pack(statements, most).ok_or_else(|| DocumentError::TooLarge { grant: grant.name().to_owned() })
 }
 
 fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Statement>, DocumentError> {
@@ -164,7 +175,7 @@ fn resources(
 }
 
 /// Fills one document after another; `None` when AWS's limits don't hold what there is.
-fn pack(statements: Vec<Statement>) -> Option<Vec<PolicyDocument>> {
+fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> {
     let mut documents: Vec<PolicyDocument> = Vec::new();
     let mut queue = std::collections::VecDeque::from(statements);
     while let Some(statement) = queue.pop_front() {
@@ -182,7 +193,7 @@ fn pack(statements: Vec<Statement>) -> Option<Vec<PolicyDocument>> {
             queue.push_front(back);
             queue.push_front(front);
         }
-        if documents.len() > MAX_POLICY_DOCUMENTS {
+        if documents.len() > most {
             return None;
         }
     }
@@ -255,7 +266,7 @@ mod tests {
         let values =
             Values { client_id: device.client_id(), device: &device, parameters: &Parameters::new() };
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
-        build(&grants.get("g").unwrap(), values, &arn)
+        build(&grants.get("g").unwrap(), values, &arn, MAX_POLICY_DOCUMENTS)
     }
 
     proptest::proptest! {

@@ -1,17 +1,15 @@
 //! Grants: what a device may do, said as intent and with placeholders.
 
 pub mod built_in;
+mod reserved;
 pub mod template;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use self::reserved::Reserved;
 pub use self::template::TopicTemplate;
-use crate::client_id::ClientId;
 
 /// A grant as it is written down: lists of topic templates, and two switches about the CONNECT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +38,8 @@ pub struct GrantDefinition {
 pub struct Grant {
     name: String,
     definition: GrantDefinition,
-    /// First topic levels that another grant names and that a value put in here must therefore not be.
-    reserved: BTreeSet<String>,
+    /// Values that a placeholder must not have, because they would make it somebody else's topic.
+    reserved: Reserved,
 }
 
 /// Every grant that a store knows: the built-in ones and its own.
@@ -61,12 +59,12 @@ impl Grant {
         &self.definition
     }
 
-    /// Whether `client_id` is kept free because it is the first level of another grant's topics.
+    /// Whether `value` is kept from `placeholder`, because a grant names it literally where the placeholder stands.
     ///
     /// A device called `sensor` that owned `sensor/*` would own the topics of every `sht20` device.
     #[must_use]
-    pub fn reserves(&self, client_id: &ClientId) -> bool {
-        self.reserved.contains(client_id.as_str())
+    pub fn reserves(&self, placeholder: &str, value: &str) -> bool {
+        self.reserved.contains(placeholder, value)
     }
 }
 
@@ -90,12 +88,9 @@ impl Grants {
                 return Err(format!("grant `{name}` is built in; give yours another name"));
             }
         }
-        let levels = definitions.values().flat_map(GrantDefinition::templates);
-        let taken = levels.filter_map(TopicTemplate::literal_first_level).map(str::to_owned);
-        let taken = taken.collect::<BTreeSet<_>>();
+        let all = definitions.values().flat_map(GrantDefinition::templates).cloned().collect::<Vec<_>>();
         let named = |(name, definition): (String, GrantDefinition)| {
-            let open = definition.templates().any(|template| template.literal_first_level().is_none());
-            let reserved = if open { taken.clone() } else { BTreeSet::new() };
+            let reserved = Reserved::new(definition.templates(), &all);
             (name.clone(), Arc::new(Grant { name, definition, reserved }))
         };
         Ok(Self(definitions.into_iter().map(named).collect()))

@@ -39,7 +39,7 @@ pub enum Fault {
 /// A [`Fault`]; everything that is wrong with the event itself is a refusal.
 pub async fn handle(store: &impl Store, payload: &RawValue, context: &Context) -> Result<Response, Fault> {
     let started = Instant::now();
-    let event = serde_json::from_str::<Event>(payload.get()).ok();
+    let event = parse(payload.get());
     let attempt = log::Attempt::new(&context.request_id, event.as_ref());
     let mut store_time = Duration::ZERO;
     let decided = decide(store, event.as_ref(), context, &mut store_time).await;
@@ -54,6 +54,12 @@ pub async fn handle(store: &impl Store, payload: &RawValue, context: &Context) -
             Err(fault)
         }
     }
+}
+
+/// An event is an object; a list of the same values in the right order is none, though serde would take it.
+fn parse(payload: &str) -> Option<Event> {
+    let object = payload.trim_start().starts_with('{');
+    object.then(|| serde_json::from_str(payload).ok()).flatten()
 }
 
 async fn decide(
@@ -75,6 +81,7 @@ async fn decide(
 }
 
 impl Decision {
+    /// Names no device: of an event that is not as it should be, who knows which field holds the password.
     fn refuse_unread(reason: DenyReason) -> Self {
         Self { device: None, client_id: None, outcome: Outcome::Deny(reason) }
     }

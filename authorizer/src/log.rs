@@ -55,12 +55,18 @@ pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
         Response::Allow(grant) => grant.policy_documents(),
         Response::Deny(_) => &[],
     });
+    // A password that was typed where the user name goes looks like a name that nobody knows.
+    let (unknown, known) = match reason {
+        Some("unknown_device") => (decision.device.as_ref(), None),
+        _ => (None, decision.device.as_ref()),
+    };
     tracing::info!(
         target: "authorizer::decision",
         event = "decision",
         outcome = if allowed.is_some() { "allow" } else { "deny" },
         reason,
-        device = decision.device.as_ref().map(DeviceName::as_str),
+        device = known.map(DeviceName::as_str),
+        device_digest = unknown.map(short_digest),
         client_id = decision.client_id.as_ref().map(ClientId::as_str),
         scheme = "password",
         grant = allowed.map(|allowed| allowed.grant.as_str()),
@@ -97,6 +103,11 @@ impl<'a> Attempt<'a> {
         let plain = |id: &&str| id.len() <= 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
         Self { request_id, connection_id: id.filter(plain) }
     }
+}
+
+/// Enough of the principal to recognise a name that comes again.
+fn short_digest(name: &DeviceName) -> String {
+    name.principal_id().chars().take(16).collect()
 }
 
 fn micros(time: Duration) -> u64 {

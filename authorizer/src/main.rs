@@ -40,5 +40,5 @@ fn configure() -> anyhow::Result<FileStore> {
     let config = Config::from_variables(|name| env::var(name).ok())?;
     tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
     let StoreLocation::File(path) = config.store;
-    Ok(FileStore::open(&path, config.timers)?)
+    Ok(FileStore::open(&path, config.function)?)
 }

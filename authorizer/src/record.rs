@@ -8,7 +8,10 @@ use iot_policy::limits::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client_id::ClientId, credential::verifier::LiveVerifier, device_name::DeviceName, grant::Grant,
+    client_id::ClientId,
+    credential::{budget::FunctionMemory, verifier::LiveVerifier},
+    device_name::DeviceName,
+    grant::Grant,
     unix_time::UnixTime,
 };
 
@@ -58,6 +61,15 @@ pub struct Timers {
     pub disconnect_after: TimerSeconds,
 }
 
+/// What the function that loads a record brings along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionSettings {
+    /// Timers for records that don't set their own.
+    pub timers: Timers,
+    /// What the function has to check verifiers with.
+    pub memory: FunctionMemory,
+}
+
 /// AWS's range is the same for both timers, so one type serves them.
 const RANGE: std::ops::RangeInclusive<u32> = {
     assert!(MIN_REFRESH_SECONDS == MIN_DISCONNECT_SECONDS && MAX_REFRESH_SECONDS == MAX_DISCONNECT_SECONDS);
@@ -100,6 +112,18 @@ impl From<ClientIdRule> for String {
             ClientIdRule::Exact(id) => id.as_str().to_owned(),
             ClientIdRule::Prefix(prefix) => format!("{prefix}*"),
         }
+    }
+}
+
+impl Timers {
+    /// The same timers, but with a refresh no later than `expires`, as far as AWS's minimum lets that be.
+    #[must_use]
+    pub fn until(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
+        let left = expires.map(|expires| expires.0.saturating_sub(now.0).max(MIN_REFRESH_SECONDS.into()));
+        let left = left.and_then(|left| TimerSeconds::try_from(u32::try_from(left).ok()?).ok());
+        let refresh_after =
+            left.filter(|left| left.get() < self.refresh_after.get()).unwrap_or(self.refresh_after);
+        Self { refresh_after, ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where records are kept.
 
 pub mod claims;
+mod decoys;
 pub mod document;
 pub mod file;
 

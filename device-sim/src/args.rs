@@ -48,11 +48,11 @@ pub struct SimArgs {
     pub credentials: PathBuf,
 
     /// How many of the file's devices to run, from its top [default: all]
-    #[arg(long, value_name = "N", help_heading = DEVICES)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = DEVICES)]
     pub devices: Option<NonZeroU32>,
 
     /// How many devices to start in a second
-    #[arg(long, value_name = "N", default_value = "50", help_heading = RUN)]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one, help_heading = RUN)]
     pub ramp: NonZeroU32,
 
     /// The time between two readings of a device, like `500ms`, `10s` or `5m`
@@ -78,6 +78,10 @@ pub struct SimArgs {
     /// Print no progress and no warnings
     #[arg(long, short, help_heading = OUTPUT)]
     pub quiet: bool,
+
+    /// Stop when standard input closes: for a program that starts this one and may itself be killed
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
 }
 
 impl SimArgs {
@@ -120,6 +124,11 @@ const DEVICES: &str = "Devices";
 const RUN: &str = "Run";
 const OUTPUT: &str = "Output";
 
+fn at_least_one(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
+    NonZeroU32::new(number).ok_or_else(|| "must be at least 1".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be more than nothing".to_owned()),
@@ -131,6 +140,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_no_number_of_devices() {
+        assert_eq!(at_least_one("7").map(NonZeroU32::get), Ok(7));
+        assert_eq!(at_least_one("0").unwrap_err(), "must be at least 1");
+        assert!(at_least_one("-1").is_err() && at_least_one("many").is_err());
+    }
 
     #[test]
     fn durations_need_a_unit() {

@@ -13,7 +13,7 @@ use crate::endpoint::{Endpoint, EndpointError, Target};
 use crate::fleet::{self, Plan};
 use crate::login::{Authorizer, Login};
 use crate::progress::{Progress, Wanted};
-use crate::summary::Summary;
+use crate::summary::{Summary, counted};
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +49,18 @@ pub struct Streams<'a> {
     pub terminal: bool,
 }
 
-/// Runs the command on this process's standard streams, until it is over or Ctrl-C is pressed.
+/// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or standard input
+/// closes if it is told to stop then.
 pub async fn run(args: &SimArgs) -> Exit {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let terminal = err.is_terminal();
     let mut streams = Streams { out: &mut out, err: &mut err, terminal };
     let first = CancellationToken::new();
     let second = async {
-        ctrl_c().await;
+        tokio::select! {
+            () = ctrl_c() => {}
+            () = stdin_closed(), if args.stop_with_stdin => {}
+        }
         first.cancel();
         ctrl_c().await;
     };
@@ -95,7 +99,10 @@ enum PlanError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Device(#[from] DeviceError),
-    #[error("the credentials file `{file}` has {found} devices, {wanted} are asked for with `--devices`")]
+    #[error(
+        "the credentials file `{file}` has {}, `--devices` asks for {wanted}",
+        counted(u64::try_from(*found).unwrap_or(u64::MAX), "device")
+    )]
     TooFew { file: String, found: usize, wanted: usize },
 }
 
@@ -148,6 +155,17 @@ fn print(summary: &Summary, json: bool, out: &mut dyn Write) -> io::Result<()> {
 fn allow_files() {
     #[cfg(unix)]
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+}
+
+/// On a thread of its own: a read of standard input can't be called off, and must not keep the process alive.
+async fn stdin_closed() {
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).unwrap_or_default();
+        // The run may be over for another reason.
+        closed.send(()).unwrap_or_default();
+    });
+    wait.await.unwrap_or_default();
 }
 
 /// Never completes where Ctrl-C can't be watched.

@@ -2,6 +2,7 @@
 //! device. It holds passwords in plain text, so it is written for its owner's eyes only.
 
 mod error;
+mod replacement;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -13,10 +14,13 @@ use device_core::ClientId;
 use zeroize::Zeroizing;
 
 pub use self::error::{CredentialsError, RowError};
+pub use self::replacement::Replacement;
 use crate::login::Password;
 
 /// The columns, in their order.
 pub const HEADER: [&str; 4] = ["device", "client_id", "user_name", "password"];
+
+const DEFAULT_FOLDER: &str = ".latchkey";
 
 /// One device's credentials. It has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,14 +47,15 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsEr
     if rows.is_empty() { Err(CredentialsError::Empty(path.to_owned())) } else { Ok(rows) }
 }
 
-/// Adds rows to a file, which is made, with its folder, if it is not there. On Unix only its owner can read it (mode 0600).
+/// Adds rows to a file, which is made if it is not there. On Unix only its owner can read it (mode 0600).
 ///
 /// # Errors
 ///
-/// If the file can't be written, or is one with another header, or a password is not UTF-8. Nothing has been
-/// written then, unless the disk is full.
+/// If the file can't be written, its folder is not there, it is one with another header, or a password is not
+/// UTF-8. Nothing has been written then, unless the disk is full.
 pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     let failed = |error| CredentialsError::open(path, error);
+    folder_for(path)?;
     let mut file = open_private(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(Vec::new());
     match last_byte(&mut file).map_err(failed)? {
@@ -68,19 +73,10 @@ pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
 
 /// The rows of a table, or the line that is wrong.
 fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
-    let mut records = reader.records();
-    match records.next() {
-        Some(Ok(header)) if header == *HEADER.as_slice() => {}
-        Some(Err(error)) => return Err(csv_error(table, &error)),
-        _ => return Err((1, RowError::Header)),
-    }
     let mut rows = Vec::new();
     let mut starts = HashMap::new();
-    for record in records.take(limit.unwrap_or(usize::MAX)) {
-        let record = record.map_err(|error| csv_error(table, &error))?;
-        let start = record.position().map_or(0, csv::Position::byte);
-        let row = row(&record).map_err(|error| (line(table, start), error))?;
+    for row in each_row(table)?.take(limit.unwrap_or(usize::MAX)) {
+        let (start, row) = row?;
         if let Some(first) = starts.insert(row.client_id.clone(), start) {
             let first = line(table, first);
             return Err((line(table, start), RowError::Repeated { client_id: row.client_id, first }));
@@ -88,6 +84,26 @@ fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// A row and where it begins, or a line and what is wrong with it.
+type Found = Result<(u64, Row), (u64, RowError)>;
+
+/// The rows under the header, each checked by itself.
+fn each_row(table: &[u8]) -> Result<impl Iterator<Item = Found>, (u64, RowError)> {
+    let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
+    let mut records = reader.into_records();
+    match records.next() {
+        Some(Ok(header)) if header == *HEADER.as_slice() => {}
+        Some(Err(error)) => return Err(csv_error(table, &error)),
+        _ => return Err((1, RowError::Header)),
+    }
+    Ok(records.map(|record| {
+        let record = record.map_err(|error| csv_error(table, &error))?;
+        let start = record.position().map_or(0, csv::Position::byte);
+        let row = row(&record).map_err(|error| (line(table, start), error))?;
+        Ok((start, row))
+    }))
 }
 
 /// The line of the record that begins at `start`, or after the line ends that are there: the reader's own
@@ -127,10 +143,17 @@ fn csv_error(table: &[u8], error: &csv::Error) -> (u64, RowError) {
     }
 }
 
-fn open_private(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+/// The folder that a file is written to. The default one is made if it is not there; another one that is not
+/// there may well be a mistake.
+fn folder_for(path: &Path) -> Result<&Path, CredentialsError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder == Path::new(DEFAULT_FOLDER) {
+        fs::create_dir_all(folder).map_err(|error| CredentialsError::open(path, error))?;
     }
+    if folder.is_dir() { Ok(folder) } else { Err(CredentialsError::NoFolder(folder.to_owned())) }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]

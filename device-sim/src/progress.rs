@@ -4,10 +4,13 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mqtt::PubAckCode;
 
+use crate::client::{Closed, RequestError};
 use crate::command::Streams;
 use crate::event::{Event, What};
 use crate::fleet::Observer;
+use crate::summary::counted;
 use crate::tally::Tally;
 
 /// Which lines are wanted, and where they go.
@@ -62,12 +65,12 @@ impl Observer for Progress<'_, '_> {
         if self.wanted.progress && self.bar.is_none() {
             let (devices, messages) = (tally.devices(), tally.messages());
             self.say(&format!(
-                "{} of {} devices connected, {} refused, {} unreachable; {} readings acknowledged, {} failed",
+                "{} of {} devices connected, {} refused, {} unreachable; {} acknowledged, {} failed",
                 devices.online,
                 devices.expected,
                 devices.refused,
                 devices.unreachable,
-                messages.acknowledged,
+                counted(messages.acknowledged, "reading"),
                 messages.failed
             ));
         }
@@ -110,12 +113,28 @@ impl Progress<'_, '_> {
 
 fn warning(event: &Event) -> Option<String> {
     let device = &event.device;
+    let cure = cure(&event.what);
     match &event.what {
-        What::NotConnected { error, again: true } => Some(format!("{device}: {error}; trying again")),
-        What::NotConnected { error, again: false } => Some(format!("{device}: {error}")),
-        What::Failed(error) => Some(format!("{device}: a reading failed: {error}")),
+        What::NotConnected { error, again: true } => Some(format!("{device}: {error}{cure}; trying again")),
+        What::NotConnected { error, again: false } => Some(format!("{device}: {error}{cure}")),
+        What::Failed(error) => Some(format!("{device}: a reading failed: {error}{cure}")),
         What::Lost(error) => Some(format!("{device}: connection lost: {error}; connecting again")),
         _ => None,
+    }
+}
+
+/// What to do about a refusal: the device is told nothing of why, which is as it should be.
+fn cure(what: &What) -> &'static str {
+    match what {
+        What::NotConnected { error, .. } if error.is_refusal() => "; the log of `latchkey local` says why",
+        What::Failed(RequestError::PublishRefused { code: PubAckCode::NotAuthorized, .. }) => {
+            "; its grant must allow `sensor/{client_id}/…`: `--grant sht20`"
+        }
+        // How a server of MQTT 3.1.1 refuses a message.
+        What::Failed(RequestError::Closed(Closed::ByServer | Closed::Disconnected { .. })) => {
+            "; the log of `latchkey local` says why"
+        }
+        _ => "",
     }
 }
 
@@ -130,5 +149,5 @@ fn bar(expected: usize) -> ProgressBar {
 fn show(bar: &ProgressBar, tally: &Tally) {
     let (online, messages) = (tally.online(), tally.messages());
     bar.set_position(online);
-    bar.set_message(format!("{} readings, {} failed", messages.acknowledged, messages.failed));
+    bar.set_message(format!("{}, {} failed", counted(messages.acknowledged, "reading"), messages.failed));
 }

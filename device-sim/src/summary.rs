@@ -2,6 +2,8 @@
 
 mod text;
 
+pub(crate) use self::text::counted;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

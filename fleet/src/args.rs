@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use authorizer::{device_name::DeviceName, record::ClientIdRule};
 use clap::{Args, Subcommand};
+use device_sim::Address;
 
 /// Gives devices their credentials and keeps their records.
 #[derive(Args, Debug)]
@@ -57,17 +58,17 @@ pub struct AddArgs {
     #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID")]
     pub client_ids: Vec<ClientIdRule>,
 
-    /// Read a chosen password from standard input instead of making one; it is kept as argon2id
+    /// Take a chosen password, piped in as one line, instead of making one; it is kept as argon2id
     #[arg(long)]
     pub password_stdin: bool,
 
-    /// Append the new credentials to a CSV file, as `latchkey sim` reads it; it holds the password in clear
+    /// Put the new credentials into a CSV file, as `latchkey sim` reads it; it holds the password in clear
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
 
     /// Where the device is told to connect, in the lines that are printed for trying it out
     #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT")]
-    pub endpoint: String,
+    pub endpoint: Address,
 }
 
 /// A device's name.

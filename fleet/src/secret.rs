@@ -1,7 +1,7 @@
 //! Passwords: made here, or chosen by a person.
 
 use anyhow::Context as _;
-use authorizer::credential::{argon2id::Argon2id, salted_sha256::SaltedSha256, verifier::Verifier};
+use authorizer::credential::verifier::Verifier;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
@@ -57,9 +57,9 @@ impl Secret {
         let salt = random::<SALT_BYTES>()?;
         let password = self.text.as_bytes();
         if self.generated {
-            return Ok(Verifier::SaltedSha256(SaltedSha256::of(password, salt)));
+            return Ok(Verifier::of_generated(password, salt));
         }
-        Ok(Verifier::Argon2id(Argon2id::of(password, salt)?))
+        Ok(Verifier::of_chosen(password, salt)?)
     }
 }
 

@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use authorizer::{
+    credential::budget::FunctionMemory,
     device_name::DeviceName,
-    record::{ClientIdRule, Timers},
+    record::{ClientIdRule, FunctionSettings, Timers},
     store::document::{RecordDocument, Scheme, StoreDocument},
 };
 
@@ -45,6 +46,28 @@ impl StoreFile {
         }
         let lock = lock(path)?;
         Ok(Self { path: path.to_owned(), document: read(path)?, _lock: lock })
+    }
+
+    /// Opens a file that must be there already.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreFile::open`], and when there is no such file; nothing is made then.
+    pub fn open_existing(path: &Path) -> anyhow::Result<Self> {
+        ensure_there(path)?;
+        Self::open(path)
+    }
+
+    /// Reads a file that must be there already, without a lock: it is only ever replaced as a whole.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, it isn't a store, or the authorizer would not take it.
+    pub fn read(path: &Path) -> anyhow::Result<StoreDocument> {
+        ensure_there(path)?;
+        let document = read(path)?;
+        check(&document).with_context(|| format!("the authorizer can't use `{}`", path.display()))?;
+        Ok(document)
     }
 
     /// The records as they stand.
@@ -110,7 +133,7 @@ impl StoreFile {
     /// # Errors
     ///
     /// When the change makes no sense, or the file can't be written. The old file then stays as it was.
-    pub fn save(self) -> anyhow::Result<()> {
+    pub fn save(&self) -> anyhow::Result<()> {
         check(&self.document)?;
         let mut text = serde_json::to_string_pretty(&self.document)?;
         text.push('\n');
@@ -130,7 +153,12 @@ fn lock(path: &Path) -> anyhow::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    // Whoever can open it can hold everybody else up.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path);
     let file = file.with_context(|| format!("can't open the lock file `{}`", path.display()))?;
     file.lock().with_context(|| format!("can't lock `{}`", path.display()))?;
     Ok(file)
@@ -146,11 +174,23 @@ fn read(path: &Path) -> anyhow::Result<StoreDocument> {
     }
 }
 
-/// The timers have no part in whether a store makes sense; any allowed value does.
+/// The timers have no part in whether a store makes sense; any allowed value does. How much memory the function
+/// will have is not known here; what a whole CPU can't check is too much for any function.
 fn check(document: &StoreDocument) -> anyhow::Result<()> {
     let any = authorizer::record::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
-    document.clone().records(timers).map(drop).map_err(anyhow::Error::msg)
+    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
+    document.clone().records(function).map(drop).map_err(anyhow::Error::msg)
+}
+
+fn ensure_there(path: &Path) -> anyhow::Result<()> {
+    let gone = matches!(path.try_exists(), Ok(false));
+    anyhow::ensure!(
+        !gone,
+        "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another with `--store`",
+        path.display()
+    );
+    Ok(())
 }
 
 fn no_such_device(name: &DeviceName, path: &str) -> String {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -39,7 +40,7 @@ pub struct LocalArgs {
     pub listen: IpAddr,
 
     /// Another host name or address by which devices reach this machine; may be given more than once
-    #[arg(long = "name", value_name = "NAME")]
+    #[arg(long = "name", value_name = "NAME", value_parser = server_name)]
     pub names: Vec<String>,
 
     /// Where the CA (ca.pem), the device records and the log are kept
@@ -55,16 +56,16 @@ pub struct LocalArgs {
     pub authorizer: Option<PathBuf>,
 
     /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name
-    #[arg(long, default_value = "latchkey", value_name = "NAME")]
+    #[arg(long, default_value = "latchkey", value_name = "NAME", value_parser = authorizer_name)]
     pub authorizer_name: String,
 
     /// How many instances of the authorizer may run at a time
-    #[arg(long, default_value_t = 4, value_name = "N")]
-    pub instances: usize,
+    #[arg(long, default_value = "4", value_name = "N")]
+    pub instances: NonZeroUsize,
 
     /// How many connections there may be at a time
-    #[arg(long, default_value_t = 15_000, value_name = "N")]
-    pub max_connections: usize,
+    #[arg(long, default_value = "15000", value_name = "N")]
+    pub max_connections: NonZeroUsize,
 
     /// The AWS region to play
     #[arg(long, default_value = "us-east-1")]
@@ -74,8 +75,8 @@ pub struct LocalArgs {
     #[arg(long, default_value = "123456789012")]
     pub account: String,
 
-    /// The AWS partition to play: aws, aws-cn or aws-us-gov
-    #[arg(long, default_value = "aws")]
+    /// The AWS partition to play
+    #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     pub partition: String,
 
     /// Close refused connects without a CONNACK (which of the two AWS does is unverified)
@@ -127,7 +128,7 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String)
 }
 
 fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
-    std::fs::create_dir_all(&args.data)
+    make_private_folder(&args.data)
         .with_context(|| format!("can't make the data folder `{}`", args.data.display()))?;
     let devices = args.devices.unwrap_or_else(|| args.data.join(DEVICES_FILE));
     let devices = std::path::absolute(&devices).context("the devices file has no path")?;
@@ -147,18 +148,42 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         authorizer_name: args.authorizer_name,
         authorizer: args.authorizer.unwrap_or(authorizer),
         variables: vec![("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()))],
-        instances: args.instances,
-        max_connections: args.max_connections,
+        instances: args.instances.get(),
+        max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
         rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
     })
 }
 
+/// The log and the CA's key are in it, so it is its owner's alone where the system can say that.
+fn make_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn server_name(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:_".contains(&b);
+    let valid = !text.is_empty() && text.bytes().all(plain);
+    valid
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a name here is a host name or an address, as in `192.168.1.10`".to_owned())
+}
+
+fn authorizer_name(text: &str) -> Result<String, String> {
+    let valid = iot_policy::limits::is_authorizer_name(text);
+    valid.then(|| text.to_owned()).ok_or_else(|| "AWS takes 1 to 128 of `A-Z a-z 0-9 _ = , @ -`".to_owned())
+}
+
 /// A gateway without devices is a fine start: `latchkey fleet add` is the next step.
 fn make_empty_store(devices: &Path) -> anyhow::Result<()> {
-    use std::fs::OpenOptions;
-    let file = OpenOptions::new().write(true).create_new(true).open(devices);
-    match file {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(devices) {
         Ok(mut file) => {
             file.write_all(b"{\"version\":1,\"devices\":{}}\n").context("can't write the devices file")
         }
@@ -173,11 +198,22 @@ fn greeting(settings: &Settings, address: SocketAddr, log: &Path, json: bool) ->
         let line = json!({"ready": true, "address": address, "ca": ca, "log": log});
         return format!("{line}\n");
     }
+    let reachable = settings.names.len() > ALWAYS_NAMED.len() || !settings.listen.ip().is_unspecified();
+    let hint = if reachable {
+        ""
+    } else {
+        "  note    devices elsewhere need `--name ADDRESS`: this machine's, as they dial it\n"
+    };
+    let devices = if settings.data == Path::new(".latchkey") {
+        String::new()
+    } else {
+        format!(" --store {}", settings.data.join(DEVICES_FILE).display())
+    };
     let colour = io::stdout().is_terminal();
     let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     format!(
         "{bold}latchkey local{plain} listens on {address}\n  \
-         CA      {}\n  log     {}\n  next    latchkey fleet add my-device\n  stop    Ctrl-C\n",
+         CA      {}\n  log     {}\n{hint}  next    latchkey fleet add my-device{devices}\n  stop    Ctrl-C\n",
         ca.display(),
         log.display()
     )

@@ -1,5 +1,7 @@
 //! Who is connected, who subscribes to what, and the way of a message from one to the others.
 
+pub mod queue;
+mod retained;
 pub mod subscriptions;
 
 use std::{
@@ -12,7 +14,11 @@ use mqtt::{Publish, SubscribeFilter, TopicFilter, TopicName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::subscriptions::{Subscriber, Subscriptions};
+use self::{
+    queue::{Delivery, Queue},
+    retained::Retained,
+    subscriptions::{Subscriber, Subscriptions},
+};
 
 /// Messages that wait for one connection to take them over.
 const MAILBOX_MESSAGES: usize = 256;
@@ -25,21 +31,15 @@ pub struct Broker(Mutex<State>);
 struct State {
     clients: HashMap<Arc<str>, Client>,
     subscriptions: Subscriptions,
-    retained: HashMap<TopicName, Publish>,
+    retained: Retained,
     connections: u64,
 }
 
 struct Client {
     connection: u64,
     mailbox: mpsc::Sender<Delivery>,
+    queue: Queue,
     signals: Signals,
-}
-
-/// A message for one connection.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The message, its QoS lowered to what was subscribed, its retain flag as it is to be sent.
-    pub publish: Publish,
 }
 
 /// What ends a connection from outside it.
@@ -70,7 +70,8 @@ impl Broker {
         let mut state = self.state();
         state.connections += 1;
         let connection = state.connections;
-        let client = Client { connection, mailbox: sender, signals: signals.clone() };
+        let client =
+            Client { connection, mailbox: sender, queue: Queue::default(), signals: signals.clone() };
         if let Some(earlier) = state.clients.insert(Arc::clone(client_id), client) {
             state.subscriptions.remove_client(client_id);
             earlier.signals.taken_over.cancel();
@@ -87,16 +88,22 @@ impl Broker {
     /// Sends a message to everyone who subscribes to its topic, once each, and keeps it if it is to be retained.
     pub fn publish(&self, from: &str, topic: &TopicName, publish: &Publish) {
         let mut state = self.state();
-        if publish.retain {
-            state.retain(topic, publish);
+        if publish.retain && !state.retained.keep(topic, publish) {
+            tracing::warn!("no room for another retained message");
         }
-        for (client_id, subscriber) in state.subscriptions.matching(topic) {
+        let matching = state.subscriptions.matching(topic);
+        if matching.is_empty() {
+            return;
+        }
+        // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
+        let publish = Publish { payload: Bytes::copy_from_slice(&publish.payload), ..publish.clone() };
+        for (client_id, subscriber) in matching {
             if subscriber.no_local && *client_id == *from {
                 continue;
             }
             let retain = publish.retain && subscriber.retain_as_published;
             if let Some(client) = state.clients.get(&client_id) {
-                client.deliver(outgoing(publish, topic, subscriber, retain));
+                client.deliver(outgoing(&publish, topic, subscriber, retain));
             }
         }
     }
@@ -115,17 +122,20 @@ impl Registration {
         else {
             return;
         };
-        let mailbox = client.mailbox.clone();
+        let (mailbox, queue) = (client.mailbox.clone(), client.queue.clone());
         let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
         let send = match filter.retain_handling {
             mqtt::RetainHandling::Send => true,
             mqtt::RetainHandling::SendIfNew => new,
             mqtt::RetainHandling::DoNotSend => false,
         };
-        let retained = state.retained.iter().filter(|(topic, _)| send && filter.filter.matches(topic));
-        for (topic, publish) in retained {
+        let retained = state.retained.matching(&filter.filter).filter(|_| send);
+        let messages = retained.map(|(topic, publish)| outgoing(publish, topic, subscriber, true));
+        for delivery in messages.map_while(|message| queue.accept(message)) {
             // More retained messages than the mailbox holds are not sent: the client would not keep up.
-            _ = mailbox.try_send(outgoing(publish, topic, subscriber, true));
+            if mailbox.try_send(delivery).is_err() {
+                break;
+            }
         }
     }
 
@@ -153,46 +163,27 @@ impl Drop for Registration {
     }
 }
 
-impl State {
-    /// An empty payload removes the topic's retained message (MQTT 5 section 3.3.1.3).
-    fn retain(&mut self, topic: &TopicName, publish: &Publish) {
-        if publish.payload.is_empty() {
-            self.retained.remove(topic);
-            return;
-        }
-        // What is received shares the connection's read buffer; what is kept must not hold that.
-        let payload = Bytes::copy_from_slice(&publish.payload);
-        let mut kept = Publish { payload, ..publish.clone() };
-        if let Some(properties) = &mut kept.properties
-            && let Some(data) = &properties.correlation_data
-        {
-            let data = Bytes::copy_from_slice(data);
-            Arc::make_mut(properties).correlation_data = Some(data);
-        }
-        self.retained.insert(topic.clone(), kept);
-    }
-}
-
 impl Client {
     /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence.
-    fn deliver(&self, delivery: Delivery) {
-        let at_least_once = delivery.publish.qos > mqtt::QoS::AtMostOnce;
-        if self.mailbox.try_send(delivery).is_err() && at_least_once {
+    fn deliver(&self, publish: Publish) {
+        let at_least_once = publish.qos > mqtt::QoS::AtMostOnce;
+        let delivery = self.queue.accept(publish);
+        let delivered = delivery.is_some_and(|delivery| self.mailbox.try_send(delivery).is_ok());
+        if !delivered && at_least_once {
             self.signals.overflowed.cancel();
         }
     }
 }
 
-fn outgoing(publish: &Publish, topic: &TopicName, subscriber: Subscriber, retain: bool) -> Delivery {
-    let publish = Publish {
+fn outgoing(publish: &Publish, topic: &TopicName, subscriber: Subscriber, retain: bool) -> Publish {
+    Publish {
         topic: Some(topic.clone()),
         qos: publish.qos.min(subscriber.qos),
         retain,
         dup: false,
         packet_id: None,
         ..publish.clone()
-    };
-    Delivery { publish }
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +205,6 @@ mod tests {
         drop(old);
         broker.publish("x", &"other".parse().unwrap(), &Publish::new("other".parse().unwrap(), "lost"));
         broker.publish("x", &topic, &Publish::new(topic.clone(), "arrives"));
-        assert_eq!(new.mailbox.recv().await.unwrap().publish.payload, "arrives");
+        assert_eq!(new.mailbox.recv().await.unwrap().publish().payload, "arrives");
     }
 }

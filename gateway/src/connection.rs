@@ -13,9 +13,10 @@ use tokio_util::codec::Framed;
 
 use self::{log::ConnectionLog, opening::Opened};
 use crate::{
-    broker::Registration,
+    broker::{Registration, queue::Delivery},
     custom_auth::{self, Refusal, answer::Authorization},
     gateway::Shared,
+    lambda::pool::Call,
     session::{Effect, Session, ending::Ending},
 };
 
@@ -53,7 +54,7 @@ enum Happening {
     Packet(Packet),
     Malformed(DecodeError),
     Closed,
-    Message(mqtt::Publish),
+    Message(Delivery),
     Refreshed(Result<Authorization, Refusal>),
     Time,
     Outside(Ending),
@@ -101,7 +102,7 @@ impl Connection {
                 Some(Err(DecodeError::Io(_))) | None => Happening::Closed,
                 Some(Err(error)) => Happening::Malformed(error),
             },
-            Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery.publish),
+            Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery),
         }
     }
 
@@ -109,7 +110,7 @@ impl Connection {
         let now = self.shared.clock.now();
         match happening {
             Happening::Packet(packet) => self.session.on_packet(packet, now, effects),
-            Happening::Message(publish) => self.session.on_message(publish, effects),
+            Happening::Message(delivery) => self.session.on_message(delivery, effects),
             Happening::Time => self.session.on_time(now, effects),
             Happening::Outside(ending) => self.session.end(ending, effects),
             Happening::Closed => self.session.end(Ending::Lost, effects),
@@ -169,7 +170,9 @@ impl Connection {
 
     fn refresh(&self) -> Refreshing {
         let credentials = Arc::clone(&self.presented);
-        Box::pin(async move { custom_auth::authenticate(&credentials.pool, &credentials.presented).await })
+        Box::pin(async move {
+            custom_auth::authenticate(&credentials.pool, Call::Refresh, &credentials.presented).await
+        })
     }
 
     async fn close(mut self, ending: Ending) {

@@ -13,7 +13,10 @@ use self::{
     answer::{AnswerError, Authorization},
     event::Presented,
 };
-use crate::lambda::{InvokeError, pool::Pool};
+use crate::lambda::{
+    InvokeError,
+    pool::{Call, Pool},
+};
 
 /// The authorizers of this gateway.
 pub struct Authorizers {
@@ -40,7 +43,7 @@ pub enum Refusal {
     #[error("the authorizer's answer can't be used: {0}")]
     Answer(#[from] AnswerError),
     /// The function said no.
-    #[error("the authorizer refused; its own log line with this connection id says why")]
+    #[error("the authorizer refused: its decision line says why, docs/authorizer.md what to do")]
     NotAuthenticated,
 }
 
@@ -70,8 +73,8 @@ impl Authorizers {
 /// # Errors
 ///
 /// Why the client is not, or no longer, authenticated.
-pub async fn authenticate(pool: &Pool, presented: &Presented) -> Result<Authorization, Refusal> {
-    let answer = pool.invoke(presented.to_json()).await?;
+pub async fn authenticate(pool: &Pool, call: Call, presented: &Presented) -> Result<Authorization, Refusal> {
+    let answer = pool.invoke(call, || presented.to_json()).await?;
     Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)
 }
 

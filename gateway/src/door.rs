@@ -41,6 +41,9 @@ pub enum Refusal {
     Tls(io::Error),
 }
 
+/// How many of the offered protocols, and how much of each, goes into the log.
+const SHOWN_PROTOCOLS: usize = 4;
+const SHOWN_BYTES: usize = 32;
 /// TLS alert descriptions (RFC 8446 section 6, RFC 7301 section 3.2, RFC 6066 section 3).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 const UNRECOGNIZED_NAME: u8 = 112;
@@ -61,9 +64,7 @@ impl Door {
         let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Refusal::Tls)?;
         let hello = handshake.client_hello();
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
-        let offered =
-            hello.alpn().into_iter().flatten().map(|name| String::from_utf8_lossy(name).into_owned());
-        let offered = offered.collect::<Vec<_>>();
+        let offered = hello.alpn().into_iter().flatten().map(shown).collect::<Vec<_>>();
         if let Some((refusal, alert)) = self.refusal(server_name.as_deref(), offered) {
             send_alert(handshake.io, alert).await;
             return Err(refusal);
@@ -82,6 +83,11 @@ impl Door {
         }
         None
     }
+}
+
+/// A protocol's name as far as it may go into the log; a longer one is none that is known.
+fn shown(protocol: &[u8]) -> String {
+    protocol.iter().take(SHOWN_BYTES).map(|byte| byte.escape_ascii().to_string()).collect()
 }
 
 /// A fatal alert before any key was agreed on is plain: type 21, version 3.3, two bytes. The connection ends
@@ -111,13 +117,33 @@ impl fmt::Display for Refusal {
                 write!(f, "the client offered no ALPN protocol; set it to `{MQTT}`")
             }
             Self::Alpn { offered } => {
-                write!(f, "the client offered ALPN {offered:?}; this port is for `{MQTT}`")
+                let (shown, more) = offered.split_at(offered.len().min(SHOWN_PROTOCOLS));
+                let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+                write!(f, "the client offered ALPN {shown:?}{more}; this port is for `{MQTT}`")
             }
             Self::ServerName => f.write_str(
                 "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
             ),
-            Self::Tls(error) => write!(f, "{error}"),
+            Self::Tls(error) => f.write_str(&describe(error)),
         }
+    }
+}
+
+/// What people get wrong most often, in words that name the cure.
+fn describe(error: &io::Error) -> String {
+    use rustls::{AlertDescription, Error, InvalidMessage};
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the client spoke without TLS; this port takes TLS only (`mqtts://`)".to_owned()
+        }
+        Some(Error::AlertReceived(AlertDescription::UnknownCA)) => {
+            "the client does not trust the server's certificate (unknown_ca): give it this gateway's ca.pem"
+                .to_owned()
+        }
+        Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
+            "the client holds the certificate for expired: its clock is wrong".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

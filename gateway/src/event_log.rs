@@ -95,7 +95,7 @@ impl EventLog {
             return self.sinks().write(line, short_decision(&value));
         }
         let wrapped = serde_json::json!({"timestamp": timestamp(), "function": line});
-        self.sinks().write(&wrapped.to_string(), Some(short("authorizer", std::iter::once(line))));
+        self.sinks().write(&wrapped.to_string(), Some(short("", "authorizer", std::iter::once(line))));
     }
 
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
@@ -106,9 +106,9 @@ impl EventLog {
 impl Sinks {
     /// A log that can't be written must not stop the connections.
     fn write(&mut self, json: &str, short: Option<String>) {
-        _ = writeln!(self.file, "{json}");
+        _ = self.file.write_all(format!("{json}\n").as_bytes());
         if let (Some(terminal), Some(short)) = (&mut self.terminal, short) {
-            _ = writeln!(terminal, "{short}");
+            _ = terminal.write_all(format!("{short}\n").as_bytes());
         }
     }
 }
@@ -125,15 +125,18 @@ fn short_event(event: &Event<'_>) -> String {
         ("Disconnect", _) => "disconnected",
         _ => "denied",
     };
-    let parts = [event.client_id, event.topic_name, event.reason, event.details.as_deref()];
-    short(what, parts.into_iter().flatten())
+    let who = event.client_id.or(Some(event.source_ip));
+    let parts = [who, event.topic_name, event.reason, event.details.as_deref()];
+    short(event.connection_id, what, parts.into_iter().flatten())
 }
 
-/// A line for a person; what a client sent can't draw on the terminal.
-fn short<'a>(what: &str, parts: impl Iterator<Item = &'a str>) -> String {
+/// A line for a person: the time (UTC), the beginning of the connection's id, what happened. What a client sent
+/// can't draw on the terminal.
+fn short<'a>(connection_id: &str, what: &str, parts: impl Iterator<Item = &'a str>) -> String {
     let format = format_description!("[hour]:[minute]:[second]");
     let time = OffsetDateTime::now_utc().format(&format).unwrap_or_default();
-    let mut line = format!("{time}  {what:<12}");
+    let connection = connection_id.chars().take(4).collect::<String>();
+    let mut line = format!("{time}Z  {connection:<4}  {what:<12}");
     for part in parts {
         line.push_str("  ");
         line.extend(part.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
@@ -148,6 +151,7 @@ fn short_decision(line: &Value) -> Option<String> {
         return None;
     }
     let why = text("reason").or_else(|| text("error")).unwrap_or("?");
-    let who = text("device").unwrap_or("(a name that can't be a device's)");
-    Some(short("decision", [who, text("outcome").unwrap_or("?"), why].into_iter()))
+    let who = text("device").or(text("client_id"));
+    let parts = [who, text("outcome"), Some(why)];
+    Some(short(text("connection_id").unwrap_or_default(), "decision", parts.into_iter().flatten()))
 }

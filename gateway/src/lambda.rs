@@ -22,7 +22,7 @@ pub struct Function {
     pub variables: Vec<(String, String)>,
     /// How long one call may take.
     pub limit: Duration,
-    /// How many instances may run at a time.
+    /// How many instances may serve connects at a time; one more serves refreshes.
     pub instances: usize,
 }
 
@@ -50,6 +50,9 @@ pub enum InvokeError {
     /// The program asked for no event in time.
     #[error("the authorizer did not finish its start within {INIT_LIMIT:?}")]
     InitTimeout,
+    /// All instances were busy for as long as a call may take.
+    #[error("all instances of the authorizer are busy; `--instances` allows more")]
+    Throttled,
     /// The call took too long. The instance is gone.
     #[error("the authorizer did not answer within {0:?}")]
     Timeout(Duration),
@@ -57,7 +60,7 @@ pub enum InvokeError {
     #[error("the authorizer ended during the call with {0}")]
     Crash(String),
     /// The function reported an error.
-    #[error("the authorizer reported {error_type}")]
+    #[error("the authorizer reported `{error_type}`; its own log line with this connection id says more")]
     Function {
         /// The error's type; its message stays out of the log.
         error_type: String,

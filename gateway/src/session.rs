@@ -19,7 +19,7 @@ use mqtt::{
 };
 
 use self::{ending::Ending, enforcement::Enforcement, flow::Flow};
-use crate::{clock::Moment, custom_auth::answer::Authorization};
+use crate::{broker::queue::Delivery, clock::Moment, custom_auth::answer::Authorization};
 
 /// A session.
 pub struct Session {
@@ -68,10 +68,25 @@ pub struct Record {
     pub action: Action,
     /// The topic or topic filter.
     pub resource: String,
-    /// Whether it was allowed.
-    pub allowed: bool,
-    /// Which statement decided.
+    /// AWS's name for why it was refused; absent if it was allowed.
+    pub reason: Option<&'static str>,
+    /// Which statement decided, or what else.
     pub details: String,
+}
+
+/// What a person has to know who waits for an acknowledgement that doesn't come.
+const NO_QOS_2: &str = "QoS 2 is not supported: use 0 or 1";
+
+impl Record {
+    /// A request at QoS 2, which AWS doesn't answer.
+    fn without_answer(action: Action, resource: &str) -> Self {
+        Self {
+            action,
+            resource: resource.to_owned(),
+            reason: Some("CLIENT_ERROR"),
+            details: NO_QOS_2.to_owned(),
+        }
+    }
 }
 
 struct Timers {
@@ -159,14 +174,14 @@ impl Session {
     }
 
     /// A message from the broker. A client gets it only if its policy lets it receive from the topic.
-    pub fn on_message(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
-        let Some(topic) = publish.topic.as_ref() else { return };
+    pub fn on_message(&mut self, delivery: Delivery, effects: &mut Vec<Effect>) {
+        let Some(topic) = delivery.publish().topic.as_ref() else { return };
         let decision = self.enforcement.decide(Action::Receive, topic.as_str());
         if let Some(record) = decision.denial() {
             effects.push(Effect::Log(record));
             return;
         }
-        match self.flow.outgoing(publish) {
+        match self.flow.outgoing(delivery) {
             Ok(Some(publish)) => effects.push(Effect::Send(Packet::Publish(publish))),
             Ok(None) => {}
             Err(ending) => self.end(ending, effects),
@@ -197,13 +212,35 @@ impl Session {
     /// The authorizer answered the refresh. The new documents rule at once; the time at which the connection
     /// ends stays as it was at the connect (developer guide, `custom-auth-lambda`).
     pub fn on_refreshed(&mut self, authorization: Authorization, now: Moment, effects: &mut Vec<Effect>) {
+        if authorization.principal_id != self.enforcement.authorization().principal_id {
+            return self.end(Ending::RefreshRefused, effects);
+        }
         self.timers.refresh_at = Some(now + authorization.refresh_after);
         self.enforcement.replace(authorization);
         let decision = self.enforcement.connect();
         if let Some(record) = decision.denial() {
             effects.push(Effect::Log(record));
-            self.end(Ending::RefreshRefused, effects);
+            return self.end(Ending::RefreshRefused, effects);
         }
+        self.withdraw(effects);
+    }
+
+    /// Ends what the new documents no longer allow: subscriptions *(unverified)*, and messages that wait.
+    fn withdraw(&mut self, effects: &mut Vec<Effect>) {
+        let enforcement = &self.enforcement;
+        self.subscriptions.retain(|filter| {
+            let denial = enforcement.decide(Action::Subscribe, filter.as_str()).denial();
+            let kept = denial.is_none();
+            effects.extend(denial.map(Effect::Log));
+            effects.extend((!kept).then(|| Effect::Unsubscribe(filter.clone())));
+            kept
+        });
+        self.flow.retain_waiting(|topic| {
+            let denial = enforcement.decide(Action::Receive, topic.as_str()).denial();
+            let kept = denial.is_none();
+            effects.extend(denial.map(Effect::Log));
+            kept
+        });
     }
 
     /// The connection is over for a reason from outside the session.

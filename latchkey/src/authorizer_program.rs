@@ -19,7 +19,10 @@ pub(crate) async fn find() -> anyhow::Result<PathBuf> {
     let this = env::current_exe().context("this program does not know where it is")?;
     let program = this.with_file_name(format!("latchkey-authorizer{}", env::consts::EXE_SUFFIX));
     if let (Some(cargo), Some(manifest)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
-        build(Path::new(&cargo), Path::new(&manifest), &this).await?;
+        // Not when another project's cargo started this program.
+        if Path::new(&manifest) == Path::new(env!("CARGO_MANIFEST_DIR")) {
+            build(Path::new(&cargo), Path::new(&manifest), &this).await?;
+        }
     }
     anyhow::ensure!(
         program.exists(),

@@ -1,9 +1,10 @@
-//! The whole system at work on real connections, in half a minute.
+//! The whole system at work on real connections, in ten seconds.
 //!
 //! Gateway and simulator are processes of their own, the same commands that a person types. The demo itself
 //! provisions the fleet, watches the readings as an operator's dashboard would, and plays the two that are
 //! refused.
 
+mod folder;
 mod outsiders;
 mod processes;
 mod provision;
@@ -21,6 +22,7 @@ use device_sim::Endpoint;
 use tokio::task::JoinHandle;
 
 use self::{
+    folder::Folder,
     outsiders::{Refused, Watcher},
     processes::{Local, Sim},
     provision::Fleet,
@@ -66,11 +68,31 @@ pub(crate) async fn run(args: DemoArgs) -> ExitCode {
             }
             Err(error) => crate::fail("demo", &error),
         },
-        () = gateway::args::interrupted() => {
+        () = told_to_stop() => {
             stage.say("\ninterrupted; the gateway and the fleet have stopped");
             ExitCode::from(INTERRUPTED)
         }
     }
+}
+
+/// Ctrl-C, the signal that ends a service, or the terminal's end.
+async fn told_to_stop() {
+    tokio::select! {
+        () = gateway::args::interrupted() => {}
+        () = hung_up() => {}
+    }
+}
+
+async fn hung_up() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+            hangup.recv().await;
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
@@ -78,10 +100,11 @@ async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
         "Latchkey demo: devices with a user name and a password on AWS IoT Core's rules, on this machine\n",
     );
     let authorizer = authorizer_program::find().await?;
-    let fleet = Fleet::provision(&args.data, args.devices)?;
+    let folder = Folder::take(&args.data)?;
+    let fleet = Fleet::provision(&folder, args.devices)?;
     stage.step(
         "records",
-        &format!("{} devices, each with its own secret; only hashes are kept", fleet.records),
+        &format!("{} devices, each with its own secret; the records keep only their hashes", fleet.records),
     );
 
     let local = Local::start(&args.data, &authorizer).await?;
@@ -97,8 +120,11 @@ async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
     stage.step(
         "fleet",
         &format!(
-            "{} simulated SHT20 devices connect and publish at QoS 1; a dashboard watches\n",
-            args.devices
+            "{}; a dashboard watches\n",
+            match args.devices {
+                1 => "1 simulated SHT20 device connects and publishes at QoS 1".to_owned(),
+                many => format!("{many} simulated SHT20 devices connect and publish at QoS 1"),
+            }
         ),
     );
     let mut show = Show::new(stage, endpoint.clone(), &fleet);
@@ -151,12 +177,14 @@ impl<'a> Show<'a> {
             let Ok(reading) = tokio::time::timeout(PATIENCE, watcher.reading()).await else { break };
             self.reading(&reading?);
         }
-        self.stage.progress_ends();
+        self.stage.progress_ends(self.received > SHOWN_READINGS);
         Ok(())
     }
 
     fn reading(&mut self, reading: &str) {
         self.received += 1;
+        // A reading was published, so the simulator has read them.
+        self.fleet.forget_credentials();
         if self.received <= SHOWN_READINGS {
             self.stage.say(&format!("  {reading}"));
         } else {
@@ -192,8 +220,9 @@ impl Stage {
         }
     }
 
-    fn progress_ends(&self) {
-        self.say("");
+    /// An empty line, which on a terminal comes after the end of the line that was overwritten.
+    fn progress_ends(&self, shown: bool) {
+        self.say(if shown && self.terminal { "\n" } else { "" });
     }
 
     fn say(&self, text: &str) {

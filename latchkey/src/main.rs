@@ -4,13 +4,13 @@ mod authorizer_program;
 mod demo;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 use device_sim::SimArgs;
-use fleet::args::FleetArgs;
+use fleet::{args::FleetArgs, command::Input};
 use gateway::args::LocalArgs;
 
 /// `EX_USAGE` of `sysexits.h`.
@@ -25,7 +25,7 @@ struct Cli {
 }
 
 const FIRST_STEPS: &str = "First steps:
-  latchkey demo                   see everything work, in half a minute
+  latchkey demo                   see everything work, in ten seconds once built
   latchkey local                  run AWS IoT Core's side, and leave it running
   latchkey fleet add my-device    give a device of yours its password";
 
@@ -71,7 +71,8 @@ async fn local(args: LocalArgs) -> ExitCode {
 }
 
 fn fleet(args: FleetArgs) -> ExitCode {
-    match fleet::command::run(args, io::stdin(), &mut io::stdout()) {
+    let input = Input { terminal: io::stdin().is_terminal(), reader: io::stdin().lock() };
+    match fleet::command::run(args, input, &mut io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail("fleet", &error),
     }

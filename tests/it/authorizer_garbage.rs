@@ -1,6 +1,11 @@
 //! Whatever JSON an event is: the answer is a refusal, never an error and never a panic.
 
-use authorizer::{handler, record::Timers, store::file::FileStore};
+use authorizer::{
+    credential::budget::FunctionMemory,
+    handler,
+    record::{FunctionSettings, Timers},
+    store::file::FileStore,
+};
 use integration::fixture;
 use lambda_runtime::Context;
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
@@ -69,7 +74,8 @@ fn event() -> impl Strategy<Value = Value> {
 fn garbage_is_refused() {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    let store = FileStore::open(&fixture::path("golden/devices.json"), timers).unwrap();
+    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
+    let store = FileStore::open(&fixture::path("golden/devices.json"), function).unwrap();
     let mut context = Context::default();
     context.invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use authorizer::{decision::DenyReason, handler, log, record::Timers, store::file::FileStore};
+use authorizer::{
+    credential::budget::FunctionMemory,
+    decision::DenyReason,
+    handler, log,
+    record::{FunctionSettings, Timers},
+    store::file::FileStore,
+};
 use integration::{captured_log::CapturedLog, fixture};
 use lambda_runtime::Context;
 use serde::Deserialize;
@@ -102,7 +108,8 @@ fn cases() -> Vec<Case> {
 fn store() -> FileStore {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    FileStore::open(&fixture::path("golden/devices.json"), timers).unwrap()
+    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
+    FileStore::open(&fixture::path("golden/devices.json"), function).unwrap()
 }
 
 fn context(function_arn: &str) -> Context {

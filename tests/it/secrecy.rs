@@ -12,7 +12,10 @@ use device_sim::{
 use gateway::{
     clock::Clock,
     event_log::EventLog,
-    lambda::{Function, pool::Pool},
+    lambda::{
+        Function,
+        pool::{Call, Pool},
+    },
 };
 use integration::{
     canary::{Canary, Writings},
@@ -227,7 +230,7 @@ async fn a_malformed_event_tells_no_secret() {
     let pool = real_authorizer(folder.path(), &log);
     let mut writings = Writings::default();
     for event in events {
-        let answer = within("the answer", pool.invoke(event.into())).await;
+        let answer = within("the answer", pool.invoke(Call::Connect, || event.into())).await;
         match &answer {
             Ok(answer) => assert_eq!(&answer[..], br#"{"isAuthenticated":false}"#),
             Err(error) => writings.add("an error", format!("{error} {error:?}")),

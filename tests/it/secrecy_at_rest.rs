@@ -101,8 +101,8 @@ fn debug_shows_no_secret() {
     connect.properties.authentication_data = Some(text.to_owned().into());
     connect.properties.user_properties.push((text.into(), text.into()));
     connect.last_will = Some(LastWill::new("topic".parse().unwrap(), text.to_owned().into()));
-    let digest = authorizer::credential::salted_sha256::SaltedSha256::of(text.as_bytes(), [7; 16]);
-    let live = LiveVerifier { verifier: Verifier::SaltedSha256(digest), expires_at: None };
+    let verifier = Verifier::of_generated(text.as_bytes(), [7; 16]);
+    let live = LiveVerifier { verifier, expires_at: None };
     let unknown = Verifier::try_from(text.to_owned()).unwrap_err();
     let no_digest = Verifier::try_from(format!("$sha256$!{text}$!{text}")).unwrap_err();
     let mut writings = Writings::default();

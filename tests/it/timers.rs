@@ -1,6 +1,6 @@
 //! Keep-alive, refresh and the fixed end of a connection, on a clock that only the test moves.
 
-use std::time::Duration;
+use std::{num::NonZeroU16, time::Duration};
 
 use integration::{
     eventually::{eventually, within},
@@ -138,7 +138,11 @@ async fn what_was_subscribed_before_is_not_received_once_the_policy_is_gone() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut reader = client(&gateway, Version::V5, "reader", LONGEST).await;
     reader.subscribe(&["secret", "open"], QoS::AtMostOnce).await.unwrap();
-    let only_open = [("Allow", "iot:Connect", "client/*"), ("Allow", "iot:Receive", "topic/open")];
+    let only_open = [
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/*"),
+        ("Allow", "iot:Receive", "topic/open"),
+    ];
     script.set(&Step::Answer(allow(&only_open)));
     gateway.advance(seconds(300));
     until(&mut reader, "other", PubAckCode::NotAuthorized).await;
@@ -150,6 +154,84 @@ async fn what_was_subscribed_before_is_not_received_once_the_policy_is_gone() {
     within("the open message", shown).await;
     let line = gateway.logged_with(&[("eventType", "Publish-Out"), ("topicName", "secret")]).await;
     assert_eq!(line["details"], "iot:Receive denied: no statement allows");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_client_is_not_sent_once_the_policy_is_gone() {
+    let (gateway, script) = scripted(allow_all()).await;
+    let mut slow = connect(Version::V5, "slow", "u", "p");
+    slow.keep_alive = 1_200;
+    slow.properties.receive_maximum = NonZeroU16::new(1);
+    let mut slow = MqttClient::connected(&gateway, slow).await;
+    slow.subscribe(&["secret", "open"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = client(&gateway, Version::V5, "sender", LONGEST).await;
+    for (topic, payload) in [("open", "first"), ("secret", "hidden"), ("open", "last")] {
+        sender.publish(topic, payload, QoS::AtLeastOnce).await.unwrap();
+    }
+    let first = slow.message().await;
+    assert_eq!(first.payload, "first", "the others wait for its acknowledgement");
+    let only_open = [
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/*"),
+        ("Allow", "iot:Receive", "topic/open"),
+    ];
+    script.set(&Step::Answer(allow(&only_open)));
+    gateway.advance(seconds(300));
+    gateway.logged_with(&[("eventType", "Publish-Out"), ("topicName", "secret")]).await;
+    slow.acknowledge(&first).await;
+    assert_eq!(slow.message().await.payload, "last");
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_the_policy_that_allowed_it() {
+    let (gateway, script) = scripted(allow_all()).await;
+    let mut reader = client(&gateway, Version::V5, "reader", LONGEST).await;
+    reader.subscribe(&["gone", "stays"], QoS::AtMostOnce).await.unwrap();
+    let stays = [
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Publish", "topic/*"),
+        ("Allow", "iot:Receive", "topic/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/stays"),
+    ];
+    script.set(&Step::Answer(allow(&stays)));
+    gateway.advance(seconds(300));
+    gateway.logged_with(&[("eventType", "Subscribe"), ("topicName", "gone")]).await;
+    let mut sender = client(&gateway, Version::V5, "sender", LONGEST).await;
+    sender.publish("gone", "withdrawn", QoS::AtLeastOnce).await.unwrap();
+    sender.publish("stays", "kept", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(reader.message().await.payload, "kept");
+}
+
+#[tokio::test]
+async fn whom_the_authorizer_no_longer_lets_in_leaves_no_last_will() {
+    let (gateway, script) = scripted(with_timers(86_400, 86_400)).await;
+    let mut watcher = client(&gateway, Version::V5, "watcher", LONGEST).await;
+    watcher.subscribe(&["will", "after"], QoS::AtMostOnce).await.unwrap();
+    script.set(&Step::Answer(with_timers(300, 86_400)));
+    let mut revoked = connect(Version::V5, "revoked", "u", "p");
+    revoked.keep_alive = LONGEST;
+    revoked.last_will = Some(mqtt::LastWill::new("will".parse().unwrap(), "revoked".into()));
+    let mut revoked = MqttClient::connected(&gateway, revoked).await;
+    script.set(&Step::Answer(json!({"isAuthenticated": false})));
+    gateway.advance(seconds(300));
+    revoked.closed().await;
+    ended(&gateway, "revoked", "AUTH_ERROR").await;
+    script.set(&Step::Answer(with_timers(86_400, 86_400)));
+    let mut sender = client(&gateway, Version::V5, "sender", LONGEST).await;
+    sender.publish("after", "after", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(watcher.message().await.payload, "after");
+}
+
+#[tokio::test]
+async fn a_refresh_that_names_another_principal_ends_the_connection() {
+    let (gateway, script) = scripted(allow_all()).await;
+    let mut client = client(&gateway, Version::V5, "c", LONGEST).await;
+    let mut other = allow_all();
+    other["principalId"] = "another".into();
+    script.set(&Step::Answer(other));
+    gateway.advance(seconds(300));
+    client.closed().await;
+    ended(&gateway, "c", "AUTH_ERROR").await;
 }
 
 #[tokio::test]

@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use authorizer::{
-    credential::{
-        salted_sha256::SaltedSha256,
-        verifier::{LiveVerifier, Verifier},
-    },
+    credential::verifier::{LiveVerifier, Verifier},
     store::document::{RecordDocument, Scheme, StoreDocument},
 };
 use fleet::store_file::StoreFile;
@@ -44,7 +41,7 @@ fn change(folder: &Path, change: impl FnOnce(&mut StoreDocument)) {
 }
 
 fn insert(document: &mut StoreDocument, name: &str, grant: &str, password: &[u8]) {
-    let verifier = Verifier::SaltedSha256(SaltedSha256::of(password, [7; 16]));
+    let verifier = Verifier::of_generated(password, [7; 16]);
     let record = RecordDocument {
         scheme: Scheme::Password,
         verifiers: vec![LiveVerifier { verifier, expires_at: None }],

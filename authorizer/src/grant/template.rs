@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct TopicTemplate(Vec<Level>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     Literal(String),
     Placeholder(String),
 }
@@ -33,13 +33,9 @@ impl TopicTemplate {
         Ok(self.0.iter().map(level).collect::<Result<Vec<_>, _>>()?.join("/"))
     }
 
-    /// The first level, if it is not a placeholder.
-    #[must_use]
-    pub fn literal_first_level(&self) -> Option<&str> {
-        match self.0.first() {
-            Some(Level::Literal(text)) => Some(text),
-            _ => None,
-        }
+    /// The levels.
+    pub(super) fn levels(&self) -> &[Level] {
+        &self.0
     }
 }
 
@@ -73,9 +69,25 @@ impl TryFrom<String> for TopicTemplate {
         if text.is_empty() {
             return Err("a topic template is empty".to_owned());
         }
-        let levels = text.split('/').map(Level::parse).collect::<Result<_, _>>();
+        let levels = text.split('/').map(Level::parse).collect::<Result<Vec<_>, _>>();
+        let levels = levels
+            .and_then(|levels| if hides_a_placeholder(&levels) { Err(WILDCARD_FIRST) } else { Ok(levels) });
         levels.map(Self).map_err(|why| format!("topic template `{text}`: {why}"))
     }
+}
+
+const WILDCARD_FIRST: &str = "a `*` before a placeholder would reach into other devices' topics";
+
+/// A `*` runs over `/`, so what follows it is no longer at its own level.
+fn hides_a_placeholder(levels: &[Level]) -> bool {
+    let mut wildcard = false;
+    levels.iter().any(|level| match level {
+        Level::Literal(text) => {
+            wildcard |= text.contains('*');
+            false
+        }
+        Level::Placeholder(_) => wildcard,
+    })
 }
 
 impl From<TopicTemplate> for String {
@@ -114,9 +126,20 @@ mod tests {
             assert_eq!(fill(text), filled.map(str::to_owned).map_err(str::to_owned), "{text}");
             assert_eq!(String::from(TopicTemplate::try_from(text.to_owned()).unwrap()), text);
         }
-        for text in
-            ["", "a{client_id}", "{client_id}b/c", "{}", "{A}", "a/?", "${iot:ClientId}/x", "a b", "a\n", "ä"]
-        {
+        for text in [
+            "",
+            "a{client_id}",
+            "{client_id}b/c",
+            "{}",
+            "{A}",
+            "a/?",
+            "${iot:ClientId}/x",
+            "a b",
+            "a\n",
+            "ä",
+            "*/{client_id}",
+            "site*/{client_id}/x",
+        ] {
             assert!(fill(text).is_err(), "{text:?}");
         }
     }

@@ -21,6 +21,7 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
     });
     let mut claims = claims.by_ref().collect::<Vec<_>>();
     claims.sort_unstable();
+    check_parameters(records, &claims)?;
     // Sorted by text, whatever a prefix covers follows it, so one open prefix has to be remembered.
     let mut open: Option<&Claim<'_>> = None;
     let mut last: Option<&Claim<'_>> = None;
@@ -36,6 +37,23 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
             open = Some(claim);
         }
         last = Some(claim);
+    }
+    Ok(())
+}
+
+/// A parameter's value stands in topics too, so no device may use it as its client id, unless it alone has it.
+fn check_parameters(records: &BTreeMap<DeviceName, Arc<Record>>, claims: &[Claim<'_>]) -> Result<(), String> {
+    for (user, record) in records {
+        for (parameter, value) in &record.parameters {
+            let claim = claims.iter().take_while(|claim| claim.text.as_str() <= value.as_str());
+            let other = claim.filter(|claim| claim.device != user && claim.covers(value.as_str())).last();
+            if let Some(other) = other {
+                return Err(format!(
+                    "device `{}` may use the client id `{value}`, which is the parameter `{parameter}` of device `{user}`",
+                    other.device
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -59,6 +77,10 @@ impl<'a> Claim<'a> {
                 Self { text: id.as_str().to_owned(), is_exact: false, device, is_prefix: true }
             }
         }
+    }
+
+    fn covers(&self, text: &str) -> bool {
+        if self.is_prefix { text.starts_with(&self.text) } else { self.text == text }
     }
 
     fn rule(&self) -> String {

@@ -11,7 +11,7 @@ use crate::{
     device_name::DeviceName,
     document::{self, Values},
     grant::{GrantDefinition, Grants},
-    record::{ClientIdRule, MAX_VERIFIERS, Parameters, Record, TimerSeconds, Timers},
+    record::{ClientIdRule, FunctionSettings, MAX_VERIFIERS, Parameters, Record, TimerSeconds, Timers},
     store::claims,
     unix_time::UnixTime,
 };
@@ -96,14 +96,14 @@ impl StoreDocument {
     /// # Errors
     ///
     /// What is wrong and with which device or grant.
-    pub fn records(self, timers: Timers) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
+    pub fn records(self, function: FunctionSettings) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
         if self.version != VERSION {
             return Err(format!("the format's version is {}, this program reads {VERSION}", self.version));
         }
         let grants = Grants::new(self.grants)?;
         let mut records = BTreeMap::new();
         for (name, document) in self.devices {
-            let record = document.record(&name, &grants, timers);
+            let record = document.record(&name, &grants, function);
             let record = record.map_err(|why| format!("device `{name}`: {why}"))?;
             records.insert(name, Arc::new(record));
         }
@@ -113,10 +113,17 @@ impl StoreDocument {
 }
 
 impl RecordDocument {
-    fn record(self, name: &DeviceName, grants: &Grants, timers: Timers) -> Result<Record, String> {
+    fn record(
+        self,
+        name: &DeviceName,
+        grants: &Grants,
+        function: FunctionSettings,
+    ) -> Result<Record, String> {
         if self.verifiers.is_empty() || self.verifiers.len() > MAX_VERIFIERS {
             return Err(format!("`verifiers` has {} entries, it takes 1 or 2", self.verifiers.len()));
         }
+        function.memory.check(&self.verifiers).map_err(|error| error.to_string())?;
+        let timers = function.timers;
         let own_name = || vec![ClientIdRule::Exact(name.client_id().clone())];
         let record = Record {
             verifiers: self.verifiers,
@@ -132,6 +139,7 @@ impl RecordDocument {
             not_after: self.not_after,
         };
         check_client_ids(&record)?;
+        check_reserved(&record, name)?;
         check_documents(&record, name)?;
         Ok(record)
     }
@@ -141,19 +149,22 @@ fn check_client_ids(record: &Record) -> Result<(), String> {
     if record.client_ids.is_empty() {
         return Err("`client_ids` is an empty list; leave it out to allow the device's own name".to_owned());
     }
+    Ok(())
+}
+
+/// What the record puts into its grant's placeholders must not make it the owner of topics that a grant names.
+fn check_reserved(record: &Record, name: &DeviceName) -> Result<(), String> {
     let exact = record.client_ids.iter().filter_map(|rule| match rule {
-        ClientIdRule::Exact(id) => Some(id),
+        ClientIdRule::Exact(id) => Some(("client_id", id.as_str())),
         ClientIdRule::Prefix(_) => None,
     });
-    for id in exact {
-        if record.grant.reserves(id) {
-            let grant = record.grant.name();
-            return Err(format!(
-                "client id `{id}` is the first level of another grant's topics, so grant `{grant}` can't own it"
-            ));
-        }
-    }
-    Ok(())
+    let parameters = record.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut values = exact.chain([("device", name.as_str())]).chain(parameters);
+    let taken = values.find(|(placeholder, value)| record.grant.reserves(placeholder, value));
+    taken.map_or(Ok(()), |(placeholder, value)| {
+        let grant = record.grant.name();
+        Err(format!("`{value}` as `{{{placeholder}}}` of grant `{grant}` would own topics that a grant names literally"))
+    })
 }
 
 /// Builds the documents once with the longest client id there is and the longest ARN that AWS has, so that
@@ -164,14 +175,15 @@ fn check_documents(record: &Record, name: &DeviceName) -> Result<(), String> {
     let arn = "arn:aws-us-gov:lambda:ap-southeast-1:000000000000:function:f".parse::<FunctionArn>();
     let arn = arn.map_err(|error| error.to_string())?;
     let values = Values { client_id: &client_id, device: name, parameters: &record.parameters };
-    document::build(&record.grant, values, &arn).map_err(|error| error.to_string())?;
+    document::check(&record.grant, values, &arn).map_err(|error| error.to_string())?;
     Ok(())
 }
 
-/// Takes the value out of serde's `invalid type: string "…", expected …`, and leaves its kind.
+/// Takes the value out of serde's `invalid type: string "…", expected …` and its like, and leaves its kind.
 fn unquoted(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
-    if !["invalid type: ", "invalid value: "].iter().any(|start| found.starts_with(start)) {
+    if !["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| found.starts_with(start))
+    {
         return message.to_owned();
     }
     let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
@@ -227,7 +239,7 @@ mod tests {
 
     fn load(text: &str) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
         let timers = Timers { refresh_after: 300.try_into()?, disconnect_after: 300.try_into()? };
-        StoreDocument::parse(text)?.records(timers)
+        StoreDocument::parse(text)?.records(FunctionSettings { timers, memory: 128.try_into()? })
     }
 
     fn device(changes: &[(&str, Value)]) -> Value {
@@ -256,7 +268,7 @@ mod tests {
             (&format!("{{\"version\":1,\"devices\":{{\n\n\"a/b\":{record}}}}}"), "at byte 1 at line 3"),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"scheme\":\"none\"}}}",
-                "unknown variant `none`, expected `password` at line 2",
+                "unknown variant, expected `password` at line 2",
             ),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[{\"verifier\":\"hunter2\"}]}}}",
@@ -299,7 +311,7 @@ mod tests {
             (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 seconds"),
             (
                 device(&[("client_ids", json!(["sensor"])), ("grant", json!("own-topics"))]),
-                "client id `sensor` is the first level",
+                "`sensor` as `{client_id}` of grant `own-topics` would own",
             ),
         ];
         for (device, part) in cases {
@@ -307,6 +319,17 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(load("{\"version\":2,\"devices\":{}}").unwrap_err().contains("version is 2"));
+    }
+
+    #[test]
+    fn a_record_that_the_function_can_not_check_in_time_is_refused() {
+        let bcrypt = format!("$2b$12${}{}", ".".repeat(22), ".".repeat(31));
+        let slow = device(&[("verifiers", json!([{"verifier": bcrypt}]))]);
+        assert_eq!(
+            fault(&json!({"a": slow}), &json!({})),
+            "device `a`: checking its verifiers would take about 3400 ms with 128 MB, the budget is 2500 ms; \
+             give the function 174 MB or set the password anew"
+        );
     }
 
     #[test]
@@ -347,6 +370,29 @@ mod tests {
         }
         let apart = json!({"a": ids(&["a*", "ab*", "abc"]), "b": ids(&["b", "bc*"]), "c": device(&[])});
         assert!(load(&json!({"version": 1, "devices": apart}).to_string()).is_ok());
+    }
+
+    #[test]
+    fn what_stands_in_topics_is_nobody_elses_to_choose() {
+        let grants =
+            json!({"unit": {"publish": ["{product}/{device}/data"]}, "all": {"publish": ["pk/broadcast/x"]}});
+        let unit =
+            |product: &str| device(&[("grant", json!("unit")), ("parameters", json!({"product": product}))]);
+        let roamer = device(&[("grant", json!("own-topics")), ("client_ids", json!(["p*"]))]);
+        let cases = [
+            (
+                json!({"a": unit("pk1"), "roamer": roamer}),
+                "`pk1`, which is the parameter `product` of device `a`",
+            ),
+            (json!({"broadcast": unit("pk")}), "`broadcast` as `{device}` of grant `unit` would own"),
+            (json!({"a": unit("sensor")}), "`sensor` as `{product}` of grant `unit` would own"),
+        ];
+        for (devices, part) in cases {
+            let error = fault(&devices, &grants);
+            assert!(error.contains(part), "{error}");
+        }
+        let apart = json!({"version": 1, "grants": grants, "devices": {"a": unit("q1"), "b": unit("q1"), "roamer": roamer}});
+        assert!(load(&apart.to_string()).is_ok());
     }
 
     #[test]

@@ -5,34 +5,35 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use sha2::{Digest, Sha256};
-
-use super::{Lookup, Store, StoreFault, document::StoreDocument};
+use super::{Lookup, Store, StoreFault, decoys::Decoys, document::StoreDocument};
 use crate::{
-    credential::{salted_sha256::SaltedSha256, verifier::LiveVerifier, verifier::Verifier},
     device_name::DeviceName,
-    record::{Record, Timers},
+    record::{FunctionSettings, Record},
 };
+
+/// The coarsest step in which a common file system counts time: FAT's 2 s.
+const COARSEST_STEP: Duration = Duration::from_secs(2);
 
 /// A store that follows its file: when the file changes, the next look-up reads it again.
 ///
 /// A file that can't be read any more is a fault for everybody, not a reason to go on with old records.
 pub struct FileStore {
     path: PathBuf,
-    timers: Timers,
+    function: FunctionSettings,
     loaded: Mutex<Loaded>,
 }
 
 struct Loaded {
     stamp: Stamp,
     records: BTreeMap<DeviceName, Arc<Record>>,
-    /// Verifiers for names that don't exist, in an order that only the file's contents determine.
-    decoys: Vec<Arc<[LiveVerifier]>>,
-    /// What ties a name to its decoy: a digest of the file, so that it is secret and the same in every process.
-    seed: [u8; 32],
+    /// Verifiers for names that don't exist.
+    decoys: Decoys,
+    /// Whether the file was left alone for a while before it was read: only then does another change show in its
+    /// stamp for sure, because file systems count time in steps.
+    settled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,21 +43,21 @@ struct Stamp {
 }
 
 impl FileStore {
-    /// Reads the file. `timers` hold for records that don't set their own.
+    /// Reads the file for a function with these settings.
     ///
     /// # Errors
     ///
     /// The path, and the line or the device at fault.
-    pub fn open(path: &Path, timers: Timers) -> Result<Self, StoreFault> {
-        let loaded = Mutex::new(Loaded::read(path, timers)?);
-        Ok(Self { path: path.to_owned(), timers, loaded })
+    pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
+        let loaded = Mutex::new(Loaded::read(path, function)?);
+        Ok(Self { path: path.to_owned(), function, loaded })
     }
 
     fn look_up(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.path).map_err(|error| unreadable(&self.path, &error))?;
-        if stamp != loaded.stamp {
-            *loaded = Loaded::read(&self.path, self.timers)?;
+        if stamp != loaded.stamp || !loaded.settled {
+            *loaded = Loaded::read(&self.path, self.function)?;
         }
         Ok(loaded.get(name))
     }
@@ -69,43 +70,22 @@ impl Store for FileStore {
 }
 
 impl Loaded {
-    fn read(path: &Path, timers: Timers) -> Result<Self, StoreFault> {
+    fn read(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
         let stamp = Stamp::of(path).map_err(|error| unreadable(path, &error))?;
         let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
         let fault = |why: &dyn std::fmt::Display| StoreFault(format!("`{}`: {why}", path.display()));
         let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
-        let records = document.records(timers).map_err(|error| fault(&error))?;
-        let seed = Sha256::digest(text.as_bytes()).into();
-        let mut decoys = records.values().map(|record| record.verifiers.clone().into()).collect::<Vec<_>>();
-        if decoys.is_empty() {
-            decoys.push(Arc::from([unmatchable(seed)]));
-        }
-        Ok(Self { stamp, records, decoys, seed })
+        let records = document.records(function).map_err(|error| fault(&error))?;
+        let decoys = Decoys::new(records.values());
+        Ok(Self { stamp, records, decoys, settled: stamp.is_settled(SystemTime::now()) })
     }
 
     fn get(&self, name: &DeviceName) -> Lookup {
         match self.records.get(name) {
             Some(record) => Lookup::Found(Arc::clone(record)),
-            None => Lookup::Unknown { decoy: self.decoy(name) },
+            None => Lookup::Unknown { decoy: self.decoys.of(name) },
         }
     }
-
-    /// Draws a decoy by the name: a name that doesn't exist behaves, each time it is tried, like one and the
-    /// same of the records that do.
-    fn decoy(&self, name: &DeviceName) -> Arc<[LiveVerifier]> {
-        let digest = Sha256::new().chain_update(self.seed).chain_update(name.as_str()).finalize();
-        let number = digest
-            .iter()
-            .take(8)
-            .fold(0_usize, |number, byte| number.wrapping_mul(256).wrapping_add(usize::from(*byte)));
-        let at = number.checked_rem(self.decoys.len()).unwrap_or(0);
-        self.decoys.get(at).cloned().unwrap_or_else(|| Arc::from([unmatchable(self.seed)]))
-    }
-}
-
-/// A verifier of a secret that nobody has: for a store without records.
-fn unmatchable(seed: [u8; 32]) -> LiveVerifier {
-    LiveVerifier { verifier: Verifier::SaltedSha256(SaltedSha256::of(&seed, [0; 16])), expires_at: None }
 }
 
 impl Stamp {
@@ -113,11 +93,16 @@ impl Stamp {
         let metadata = fs::metadata(path)?;
         Ok(Self { modified: metadata.modified().ok(), bytes: metadata.len() })
     }
+
+    fn is_settled(self, now: SystemTime) -> bool {
+        let age = self.modified.and_then(|modified| now.duration_since(modified).ok());
+        age.is_some_and(|age| age >= COARSEST_STEP)
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
     StoreFault(format!(
-        "can't read the device records in `{}`: {error}; `latchkey fleet add NAME` makes the file",
+        "can't read the device records in `{}`: {error}; LATCHKEY_STORE says where they are, and `latchkey fleet add NAME` makes the file",
         path.display()
     ))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mqtt::{ConnAck, Connect, ConnectReasonCode, DecodeError, Packet};
 use rustls::{AlertDescription, CertificateError};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
@@ -48,12 +48,16 @@ impl Limit {
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
     let address = endpoint.address();
-    let connected = async {
-        let stream = TcpStream::connect((address.host(), address.port())).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    connected.await.map_err(|source| ConnectError::Tcp { address: address.to_string(), source })
+    let failed = |source| ConnectError::Tcp { address: address.to_string(), source };
+    let found = lookup_host((address.host(), address.port())).await;
+    let found = found.map(Vec::from_iter).map_err(|source| match source.raw_os_error() {
+        Some(_) => failed(source),
+        // The resolver's own errors have no number of the operating system.
+        None => ConnectError::NameNotFound { host: address.host().to_owned(), source },
+    })?;
+    let stream = TcpStream::connect(found.as_slice()).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
 }
 
 async fn tls(endpoint: &Endpoint, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ConnectError> {

@@ -11,6 +11,14 @@ use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, Pu
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The host's name leads to no address.
+    #[error("the name `{host}` is not found: {error}; check `--endpoint`", error = detail(source))]
+    NameNotFound {
+        /// The name.
+        host: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The host could not be reached.
     #[error("{}", tcp_message(address, source))]
     Tcp {
@@ -72,6 +80,7 @@ impl ConnectError {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
+            Self::NameNotFound { .. } => "name_not_found".to_owned(),
             Self::Tcp { source, .. } => format!("tcp_{}", snake_case(&source.kind())),
             Self::Tls(error) => error.reason().to_owned(),
             Self::Refused { code, .. } => snake_case(code),
@@ -284,6 +293,12 @@ impl fmt::Display for Explained<'_> {
 /// `EMFILE` on Linux and macOS, `WSAEMFILE` on Windows.
 const TOO_MANY_FILES: [i32; 2] = [24, 10_024];
 
+/// What follows Rust's own `failed to lookup address information: `.
+fn detail(source: &io::Error) -> String {
+    let text = source.to_string();
+    text.rsplit_once(": ").map_or_else(|| text.clone(), |(_, detail)| detail.to_lowercase())
+}
+
 fn tcp_message(address: &str, source: &io::Error) -> String {
     if source.kind() == io::ErrorKind::ConnectionRefused {
         return format!("nothing listens on `{address}`: start it with `latchkey local`");
@@ -315,6 +330,16 @@ mod tests {
                 ConnectError::Tcp { address: "h:1".into(), source: io::Error::from_raw_os_error(24) },
                 "too many open files: allow more with `ulimit -n`, or simulate fewer devices",
                 "",
+            ),
+            (
+                ConnectError::NameNotFound {
+                    host: "nowhere.invalid".into(),
+                    source: io::Error::other(
+                        "failed to lookup address information: Name or service not known",
+                    ),
+                },
+                "the name `nowhere.invalid` is not found: name or service not known; check `--endpoint`",
+                "name_not_found",
             ),
             (refused(None), "the server refused the connection: not authorized (0x87)", "not_authorized"),
             (

@@ -12,11 +12,14 @@ use super::HEADER;
 pub enum CredentialsError {
     /// It is not there.
     #[error(
-        "there is no credentials file `{}`: `latchkey fleet provision` writes one, or pass another with \
-         `--credentials`",
+        "there is no credentials file `{}`: `latchkey fleet add NAME --grant sht20 --credentials FILE` writes \
+         one, or pass another with `--credentials`",
         .0.display()
     )]
     Missing(PathBuf),
+    /// Its folder is not there, and is not the one that everything is kept in by default.
+    #[error("there is no folder `{}` for the credentials file: make it first", .0.display())]
+    NoFolder(PathBuf),
     /// The operating system refuses.
     #[error("cannot use the credentials file `{path}`: {error}", path = .0.display(), error = .1)]
     Io(PathBuf, #[source] io::Error),

@@ -22,7 +22,7 @@ fn complaint(content: &[u8]) -> String {
 #[test]
 fn what_is_appended_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("new").join("credentials.csv");
+    let path = folder.path().join("credentials.csv");
     let rows = ["sht20", "id|securemode=2,signmethod=hmacsha256|", "c"].map(a_row);
     let [first, others @ ..] = &rows;
     append(&path, std::slice::from_ref(first)).unwrap();
@@ -52,6 +52,57 @@ fn another_file_is_left_alone() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "dear diary\n");
 }
 
+#[test]
+fn a_device_and_a_client_id_have_one_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.csv");
+    let put = |row: &Row| Replacement::of(&path, row).and_then(Replacement::commit).unwrap();
+    let again = Row { password: Password::from("another"), ..a_row("a") };
+    let moved = Row { client_id: "c".to_owned(), ..a_row("b") };
+    let taken_over = Row { device: "d".to_owned(), ..a_row("c") };
+    let cases: [(Row, &[&Row]); 5] = [
+        (a_row("a"), &[&a_row("a")]),
+        (a_row("b"), &[&a_row("a"), &a_row("b")]),
+        (again.clone(), &[&a_row("b"), &again]),
+        (moved.clone(), &[&again, &moved]),
+        (taken_over.clone(), &[&again, &taken_over]),
+    ];
+    for (row, left) in cases {
+        put(&row);
+        assert!(read(&path, None).unwrap().iter().eq(left.iter().copied()), "{}", row.client_id);
+    }
+    // Two rows of a device, which `sim` refuses, become one.
+    append(&path, &[a_row("a"), a_row("a")]).unwrap();
+    put(&a_row("a"));
+    assert_eq!(read(&path, None).unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_not_committed_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.csv");
+    append(&path, &[a_row("a")]).unwrap();
+    drop(Replacement::of(&path, &a_row("b")).ok().unwrap());
+    assert!(read(&path, None).unwrap() == [a_row("a")]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    fs::write(&path, "dear diary\n").unwrap();
+    let message = Replacement::of(&path, &a_row("b")).err().unwrap().to_string();
+    assert!(message.ends_with("the header must be `device,client_id,user_name,password`"), "{message}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new").join("credentials.csv");
+    let message = format!(
+        "there is no folder `{}` for the credentials file: make it first",
+        path.parent().unwrap().display()
+    );
+    assert_eq!(append(&path, &[a_row("a")]).unwrap_err().to_string(), message);
+    assert_eq!(Replacement::of(&path, &a_row("a")).err().unwrap().to_string(), message);
+    assert!(!path.parent().unwrap().exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_can_read_it() {
@@ -61,6 +112,9 @@ fn only_the_owner_can_read_it() {
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     append(&path, &[a_row("a")]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    Replacement::of(&path, &a_row("b")).and_then(Replacement::commit).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -112,6 +166,6 @@ fn a_missing_file_has_its_cure_in_the_message() {
     let message = read(Path::new("/nowhere/c.csv"), None).err().unwrap().to_string();
     assert_eq!(
         message,
-        "there is no credentials file `/nowhere/c.csv`: `latchkey fleet provision` writes one, or pass another with `--credentials`"
+        "there is no credentials file `/nowhere/c.csv`: `latchkey fleet add NAME --grant sht20 --credentials FILE` writes one, or pass another with `--credentials`"
     );
 }

@@ -22,7 +22,7 @@ impl fmt::Display for Summary {
             messages.sent, messages.acknowledged, messages.failed
         )?;
         if self.sensor_failures > 0 {
-            writeln!(f, "sensors   {} measurements failed", self.sensor_failures)?;
+            writeln!(f, "sensors   {} failed", counted(self.sensor_failures, "measurement"))?;
         }
         latencies(f, self)?;
         reasons(f, "refused", &self.refused)?;
@@ -30,6 +30,11 @@ impl fmt::Display for Summary {
         reasons(f, "lost", &self.lost)?;
         reasons(f, "failed", &self.failed)
     }
+}
+
+/// `1 reading`, `2 readings`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn latencies(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
@@ -92,6 +97,14 @@ mod tests {
         let text = summary.to_string();
         assert_eq!(text, LARGE);
         assert!(text.lines().all(|line| line.len() <= 72));
+    }
+
+    #[test]
+    fn one_is_not_a_plural() {
+        assert_eq!(
+            [0, 1, 2].map(|count| counted(count, "reading")),
+            ["0 readings", "1 reading", "2 readings"]
+        );
     }
 
     const LARGE: &str = "\

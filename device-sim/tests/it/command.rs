@@ -154,7 +154,8 @@ async fn a_refused_device_fails_the_run_and_not_the_others() {
         (&devices["expected"], &devices["got_through"], &devices["refused"]),
         (&2.into(), &1.into(), &1.into())
     );
-    let warning = "b-name: the server refused the connection: bad user name or password (0x86)\n";
+    let warning = "b-name: the server refused the connection: bad user name or password (0x86); \
+                   the log of `latchkey local` says why\n";
     assert!(ran.err.contains(warning), "{}", ran.err);
 }
 
@@ -185,7 +186,7 @@ async fn only_so_many_devices_run_as_asked_for() {
     let args_of_four = args(&server, &["c"], &["--devices", "4"]);
     let ran = run(&args_of_four, std::future::pending()).await;
     assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
-    assert!(ran.err.ends_with("has 3 devices, 4 are asked for with `--devices`\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("has 3 devices, `--devices` asks for 4\n"), "{}", ran.err);
 }
 
 #[tokio::test]

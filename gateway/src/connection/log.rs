@@ -1,6 +1,12 @@
 //! One connection's lines in the log.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use iot_policy::Action;
 
@@ -17,7 +23,11 @@ pub(super) struct ConnectionLog {
     source_ip: String,
     client_id: Option<Arc<str>>,
     principal_id: Option<Arc<str>>,
+    denials: AtomicU32,
 }
+
+/// Denials of one connection that get a line each. A client can be denied as fast as it can send.
+const LOGGED_DENIALS: u32 = 100;
 
 /// What one line says beyond that.
 #[derive(Default)]
@@ -31,7 +41,14 @@ struct Line<'a> {
 impl ConnectionLog {
     /// The lines of the connection with this id.
     pub(super) fn new(log: EventLog, connection_id: String, source_ip: IpAddr) -> Self {
-        Self { log, connection_id, source_ip: source_ip.to_string(), client_id: None, principal_id: None }
+        Self {
+            log,
+            connection_id,
+            source_ip: source_ip.to_string(),
+            client_id: None,
+            principal_id: None,
+            denials: AtomicU32::new(0),
+        }
     }
 
     /// The connection's id.
@@ -39,9 +56,11 @@ impl ConnectionLog {
         &self.connection_id
     }
 
-    /// From now on the lines name the client.
+    /// From now on the lines name the client; what could draw on a terminal is escaped.
     pub(super) fn name_client(&mut self, client_id: &Arc<str>) {
-        self.client_id = Some(Arc::clone(client_id));
+        let plain = client_id.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        self.client_id =
+            Some(if plain { Arc::clone(client_id) } else { client_id.escape_default().to_string().into() });
     }
 
     /// The client may connect; from now on the lines name its principal.
@@ -66,6 +85,12 @@ impl ConnectionLog {
 
     /// The policies decided about a request.
     pub(super) fn decided(&self, record: &Record) {
+        let denials = self.denials.fetch_add(1, Ordering::Relaxed) + 1;
+        if denials > LOGGED_DENIALS {
+            return;
+        }
+        let last =
+            if denials == LOGGED_DENIALS { "; further denials of this connection get no line" } else { "" };
         let event_type = match record.action {
             Action::Connect => "Connect",
             Action::Publish | Action::RetainPublish => "Publish-In",
@@ -73,10 +98,10 @@ impl ConnectionLog {
             Action::Receive => "Publish-Out",
         };
         let line = Line {
-            failed: !record.allowed,
+            failed: record.reason.is_some(),
             topic_name: (record.action != Action::Connect).then_some(&record.resource),
-            reason: (!record.allowed).then_some("AUTHORIZATION_FAILURE"),
-            details: Some(format!("{} {}", record.action, record.details)),
+            reason: record.reason,
+            details: Some(format!("{} {}{last}", record.action, record.details)),
         };
         self.write(event_type, line);
     }

@@ -15,7 +15,7 @@ use crate::{
     broker::Registration,
     custom_auth::{self, Refusal, answer::Authorization, event::Presented},
     gateway::Shared,
-    lambda::pool::Pool,
+    lambda::pool::{Call, Pool},
     session::{Session, enforcement::Enforcement, limits},
 };
 
@@ -82,6 +82,12 @@ fn check_will(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
     if will.qos == QoS::ExactlyOnce && connect.version == Version::V5 {
         return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
     }
+    if will.properties.user_properties.len() > limits::MAX_USER_PROPERTIES {
+        return Err((
+            ConnectReasonCode::QuotaExceeded,
+            "the last will has too many user properties".to_owned(),
+        ));
+    }
     limits::check(&will.topic, &will.payload).map_err(|ending| {
         let details = format!("the last will: {}", ending.details().unwrap_or_default());
         (ConnectReasonCode::TopicNameInvalid, details)
@@ -113,7 +119,11 @@ impl Opening<'_> {
 
     async fn connect(&self, stream: &mut Stream) -> Option<Connect> {
         match self.shared.clock.timeout(OPENING_LIMIT, stream.next()).await {
-            Some(Some(Ok(Packet::Connect(connect)))) => Some(*connect),
+            Some(Some(Ok(Packet::Connect(mut connect)))) => {
+                // Nothing asks for them, and there can be thousands while the authorizer decides.
+                connect.properties.user_properties = Vec::new();
+                Some(*connect)
+            }
             Some(Some(Err(error))) => {
                 self.log.refused("CLIENT_ERROR", error.to_string());
                 self.refuse(stream, opening_code(error)).await;
@@ -171,7 +181,7 @@ impl Opening<'_> {
         let password = connect.password.as_deref();
         let presented =
             Presented::over_tls(self.log.connection_id(), server_name, client_id, user_name, password);
-        let authorization = custom_auth::authenticate(&pool, &presented).await?;
+        let authorization = custom_auth::authenticate(&pool, Call::Connect, &presented).await?;
         Ok((Credentials { pool, presented }, authorization))
     }
 
@@ -186,17 +196,19 @@ impl Opening<'_> {
         if let Some(name) = server_name {
             context = context.with_domain_name(name);
         }
+        let mut connect_context = context.clone();
         let persistent = match connect.version {
             Version::V311 => !connect.clean_start,
             Version::V5 => connect.properties.session_expiry_interval > 0,
         };
         if persistent {
-            context = context.with_persistent_session();
+            connect_context = connect_context.with_persistent_session();
         }
         if let Some(will) = &connect.last_will {
-            context = context.with_last_will(&self.shared.scope, will.topic.as_str());
+            connect_context = connect_context.with_last_will(&self.shared.scope, will.topic.as_str());
         }
-        Enforcement::new(authorization, Arc::clone(&self.shared.scope), Arc::clone(client_id), context)
+        let scope = Arc::clone(&self.shared.scope);
+        Enforcement::new(authorization, scope, Arc::clone(client_id), connect_context, context)
     }
 
     async fn refuse(&self, stream: &mut Stream, code: ConnectReasonCode) {

@@ -85,6 +85,10 @@ impl Authorization {
     /// When it breaks one of AWS's rules. That a document, a timer or the principal may not be absent is our
     /// reading *(unverified)*, and the one that lets nobody in.
     pub fn parse(json: &[u8]) -> Result<Option<Self>, AnswerError> {
+        // A list of the same values in the right order is no answer, though serde would take it.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(AnswerError::Json { line: 1, column: 1 });
+        }
         let answer = serde_json::from_slice::<Answer>(json)
             .map_err(|error| AnswerError::Json { line: error.line(), column: error.column() })?;
         if !answer.is_authenticated {
@@ -202,7 +206,7 @@ mod tests {
             let error = answer(&[(key, value.clone())]).unwrap_err();
             assert!(error.contains(part), "{key} {value}: {error}");
         }
-        for garbage in [&b""[..], b"null", b"[]", b"{}", b"\xff", b"{\"isAuthenticated\":true"] {
+        for garbage in [&b""[..], b"null", b"[]", b"{}", b"\xff", b"{\"isAuthenticated\":true", b"[false]"] {
             assert!(Authorization::parse(garbage).is_err(), "{garbage:?}");
         }
     }

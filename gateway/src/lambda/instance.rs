@@ -25,6 +25,8 @@ use crate::{clock::Clock, event_log::EventLog};
 
 /// How many of the last lines on standard error explain a failed start.
 const KEPT_LINES: usize = 10;
+/// How long a process that has ended may take to hand over what it wrote.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
 /// The longest line that is taken from the function; one that is longer is cut.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
@@ -48,12 +50,16 @@ impl Instance {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (exchange, invocations) = Exchange::new(function.arn.clone());
-        let router = exchange.clone().router();
+        // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client. Other
+        // languages' clients take no path at all: for them this would have to be a setting.
+        let secret_path = format!("/{}", Uuid::new_v4().simple());
+        let router = exchange.clone().router(&secret_path);
         let api = tokio::spawn(async move {
             // It ends only with the task itself.
             _ = axum::serve(listener, router).await;
         });
-        let mut process = command(function, &address.to_string()).spawn().map_err(failed)?;
+        let mut process =
+            command(function, &format!("http://{address}{secret_path}")).spawn().map_err(failed)?;
         let last_words = forward(&mut process, log);
         let mut instance = Self { process, invocations, api };
         tokio::select! {
@@ -115,16 +121,21 @@ impl Drop for Instance {
     }
 }
 
-/// The environment that Lambda gives a function (developer guide, `configuration-envvars`).
+/// The environment that Lambda gives a function (developer guide, `configuration-envvars`). The AWS keys of the
+/// person who runs the gateway are not the function's.
 fn command(function: &Function, runtime_api: &str) -> Command {
     let region = function.arn.split(':').nth(3).unwrap_or_default();
     let name = function.arn.split(':').nth(6).unwrap_or_default();
     let mut command = Command::new(&function.program);
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
+        command.env_remove(name);
+    }
     command
         .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
         .env("AWS_LAMBDA_FUNCTION_NAME", name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        // Lambda gives CPU by memory (`configuration-memory`); here a function has a whole one, as with 1,769 MB.
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
         .env("AWS_REGION", region)
@@ -144,10 +155,11 @@ struct LastWords {
 }
 
 impl LastWords {
-    /// Everything kept, once the process has closed its end.
+    /// Everything kept of a process that has ended.
     async fn join(mut self) -> String {
         if let Some(reader) = self.reader.take() {
-            _ = reader.await;
+            // Whatever else holds the other end open must not hold up the start.
+            _ = tokio::time::timeout(LAST_WORDS_LIMIT, reader).await;
         }
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")

@@ -8,9 +8,10 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE},
+    http::{Response, StatusCode, header::CONTENT_TYPE},
     routing::{get, post},
 };
+use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 /// The most that a function may answer: far above what policies need, far below what would hurt.
@@ -67,8 +68,13 @@ impl Exchange {
         _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// The HTTP routes.
-    pub fn router(self) -> Router {
+    /// The HTTP routes, under a path that only the function is told: other users of the machine can reach the
+    /// port too, and must neither read an event nor answer one.
+    pub fn router(self, secret_path: &str) -> Router {
+        Router::new().nest(secret_path, self.routes())
+    }
+
+    fn routes(self) -> Router {
         Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
@@ -93,7 +99,8 @@ impl Exchange {
 
 async fn next(State(exchange): State<Exchange>) -> Result<Response<Body>, StatusCode> {
     let shared = &exchange.0;
-    let mut invocations = shared.invocations.lock().await;
+    // One function asks, and asks again only when it has answered.
+    let mut invocations = shared.invocations.try_lock().map_err(|_| StatusCode::CONFLICT)?;
     shared.ready.send_replace(true);
     let invocation = invocations.recv().await.ok_or(StatusCode::GONE)?;
     let response = Response::builder()
@@ -116,12 +123,8 @@ async fn response(
     exchange.finish(&request_id, Answer::Response(body))
 }
 
-async fn error(
-    State(exchange): State<Exchange>,
-    Path(request_id): Path<String>,
-    headers: HeaderMap,
-) -> StatusCode {
-    exchange.finish(&request_id, Answer::Error(error_type(&headers)))
+async fn error(State(exchange): State<Exchange>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
+    exchange.finish(&request_id, Answer::Error(error_type(&body)))
 }
 
 /// The process ends after this by itself, and that is what is reported.
@@ -129,11 +132,63 @@ async fn init_error() -> StatusCode {
     StatusCode::ACCEPTED
 }
 
+/// What a function's error says of itself.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionError {
+    error_type: String,
+}
+
 /// The type alone, and only if it looks like one: a function's error message may hold anything.
-fn error_type(headers: &HeaderMap) -> String {
-    let text = headers.get("Lambda-Runtime-Function-Error-Type").and_then(|value| value.to_str().ok());
-    let plain = |text: &&str| {
+fn error_type(body: &[u8]) -> String {
+    let plain = |text: &str| {
         text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     };
-    text.filter(plain).unwrap_or("an error without a type").to_owned()
+    let error = serde_json::from_slice::<FunctionError>(body).ok();
+    let error_type = error.map(|error| error.error_type).filter(|text| plain(text));
+    error_type.unwrap_or_else(|| "an error without a type".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn get(address: std::net::SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn only_who_knows_the_path_gets_an_event() {
+        let (exchange, invocations) = Exchange::new("arn".to_owned());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, exchange.router("/secret")).await });
+        let (reply, _answer) = oneshot::channel();
+        let (request_id, payload) = ("id".to_owned(), Bytes::from_static(b"the event"));
+        invocations.send(Invocation { request_id, payload, deadline_ms: 0, reply }).await.unwrap();
+        for path in ["/2018-06-01/runtime/invocation/next", "/guess/2018-06-01/runtime/invocation/next", "/"]
+        {
+            let answer = get(address, path).await;
+            assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("the event"), "{answer}");
+        }
+        assert!(get(address, "/secret/2018-06-01/runtime/invocation/next").await.contains("the event"));
+    }
+
+    #[test]
+    fn only_the_type_of_an_error_is_kept_and_only_if_it_looks_like_one() {
+        assert_eq!(error_type(br#"{"errorType":"store_fault","errorMessage":"hunter2"}"#), "store_fault");
+        for body in [&b""[..], b"hunter2", br#"{"errorType":"a b"}"#, br#"{"errorType":7}"#] {
+            assert_eq!(error_type(body), "an error without a type");
+        }
+    }
 }

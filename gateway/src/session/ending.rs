@@ -79,9 +79,10 @@ impl Ending {
         })
     }
 
-    /// Every end but a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5).
+    /// Every end but a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5), and but a refusal at the
+    /// refresh: whom the authorizer no longer lets in publishes nothing more *(unverified)*.
     #[must_use]
     pub fn publishes_will(self) -> bool {
-        self != Self::Client { with_will: false }
+        !matches!(self, Self::Client { with_will: false } | Self::RefreshRefused)
     }
 }

@@ -11,6 +11,7 @@ pub struct Enforcement {
     authorization: Authorization,
     scope: std::sync::Arc<Scope>,
     client_id: std::sync::Arc<str>,
+    connect_context: Context,
     context: Context,
 }
 
@@ -22,15 +23,17 @@ pub struct Decided<'a> {
 }
 
 impl Enforcement {
-    /// Policies for a client with this id. `context` holds what conditions and variables may ask for.
+    /// Policies for a client with this id. The contexts hold what conditions and variables may ask for: of the
+    /// CONNECT, which has a last will and a session, and of every other request, which has not.
     #[must_use]
     pub fn new(
         authorization: Authorization,
         scope: std::sync::Arc<Scope>,
         client_id: std::sync::Arc<str>,
+        connect_context: Context,
         context: Context,
     ) -> Self {
-        Self { authorization, scope, client_id, context }
+        Self { authorization, scope, client_id, connect_context, context }
     }
 
     /// What the authorizer granted last.
@@ -47,14 +50,18 @@ impl Enforcement {
     /// Whether the client may be connected at all.
     #[must_use]
     pub fn connect(&self) -> Decided<'_> {
-        self.decide(Action::Connect, &self.client_id)
+        self.decide_in(&self.connect_context, Action::Connect, &self.client_id)
     }
 
     /// Whether `action` is allowed on a client id, topic or topic filter.
     #[must_use]
     pub fn decide<'a>(&'a self, action: Action, resource: &'a str) -> Decided<'a> {
+        self.decide_in(&self.context, action, resource)
+    }
+
+    fn decide_in<'a>(&'a self, context: &Context, action: Action, resource: &'a str) -> Decided<'a> {
         let documents: &'a [PolicyDocument] = &self.authorization.documents;
-        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, &self.context));
+        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, context));
         Decided { action, resource, decision }
     }
 
@@ -82,7 +89,7 @@ impl Decided<'_> {
         Record {
             action: self.action,
             resource: self.resource.to_owned(),
-            allowed: self.decision.is_allowed(),
+            reason: (!self.decision.is_allowed()).then_some("AUTHORIZATION_FAILURE"),
             details: self.decision.to_string(),
         }
     }

@@ -5,9 +5,10 @@ use std::{
     num::NonZeroU16,
 };
 
-use mqtt::{Publish, QoS};
+use mqtt::{Publish, QoS, TopicName};
 
 use super::ending::Ending;
+use crate::broker::queue::Delivery;
 
 /// AWS's limit of unacknowledged messages to a client (general reference, `iot-core`).
 const MAX_IN_FLIGHT: u16 = 100;
@@ -18,7 +19,7 @@ const MAX_WAITING: usize = 1_000;
 pub struct Flow {
     limit: usize,
     in_flight: BTreeSet<NonZeroU16>,
-    waiting: VecDeque<Publish>,
+    waiting: VecDeque<Delivery>,
     last_id: NonZeroU16,
 }
 
@@ -40,17 +41,17 @@ impl Flow {
     /// # Errors
     ///
     /// When too many wait: the client does not take its messages.
-    pub fn outgoing(&mut self, publish: Publish) -> Result<Option<Publish>, Ending> {
-        if publish.qos == QoS::AtMostOnce {
-            return Ok(Some(publish));
+    pub fn outgoing(&mut self, delivery: Delivery) -> Result<Option<Publish>, Ending> {
+        if delivery.publish().qos == QoS::AtMostOnce {
+            return Ok(Some(delivery.publish().clone()));
         }
         if self.in_flight.len() < self.limit {
-            return Ok(Some(self.number(publish)));
+            return Ok(Some(self.number(&delivery)));
         }
         if self.waiting.len() >= MAX_WAITING {
             return Err(Ending::SlowReader);
         }
-        self.waiting.push_back(publish);
+        self.waiting.push_back(delivery);
         Ok(None)
     }
 
@@ -60,10 +61,16 @@ impl Flow {
             return None;
         }
         let next = self.waiting.pop_front()?;
-        Some(self.number(next))
+        Some(self.number(&next))
     }
 
-    fn number(&mut self, mut publish: Publish) -> Publish {
+    /// Drops the messages that wait on topics that `keep` does not accept.
+    pub fn retain_waiting(&mut self, mut keep: impl FnMut(&TopicName) -> bool) {
+        self.waiting.retain(|delivery| delivery.publish().topic.as_ref().is_some_and(&mut keep));
+    }
+
+    fn number(&mut self, delivery: &Delivery) -> Publish {
+        let mut publish = delivery.publish().clone();
         // At most 100 of 65,535 ids are taken, so the search ends soon.
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(NonZeroU16::MIN);
@@ -78,9 +85,11 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::queue::Queue;
 
-    fn message(n: u32) -> Publish {
-        Publish { qos: QoS::AtLeastOnce, ..Publish::new("t".parse().unwrap(), n.to_string()) }
+    fn message(n: u32) -> Delivery {
+        let publish = Publish { qos: QoS::AtLeastOnce, ..Publish::new("t".parse().unwrap(), n.to_string()) };
+        Queue::default().accept(publish).unwrap()
     }
 
     #[test]

@@ -4,19 +4,18 @@ use std::num::NonZeroU16;
 
 use mqtt::{DisconnectReasonCode as Code, Packet, PubAck, PubAckCode, Publish, QoS, TopicName, Version};
 
-use super::{Effect, Session, ending::Ending, limits};
+use iot_policy::Action;
+
+use super::{Effect, NO_QOS_2, Record, Session, ending::Ending, limits};
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
-        let topic = match self
-            .topic(&publish)
-            .and_then(|topic| limits::check(&topic, &publish.payload).map(|()| topic))
-        {
+        let topic = match self.topic(&publish).and_then(|topic| within_limits(topic, &publish)) {
             Ok(topic) => topic,
             Err(ending) => return self.end(ending, effects),
         };
         if publish.qos == QoS::ExactlyOnce {
-            return self.on_qos_2(effects);
+            return self.on_qos_2(&topic, effects);
         }
         let denial = self.enforcement.decide_publish(&topic, publish.retain).denial();
         if let Some(record) = denial {
@@ -58,10 +57,11 @@ impl Session {
 
     /// AWS acknowledges no QoS 2 (developer guide, `mqtt`). An MQTT 5 client was told so by Maximum QoS, so it
     /// breaks the protocol (MQTT 5 section 3.2.2.3.4).
-    fn on_qos_2(&mut self, effects: &mut Vec<Effect>) {
+    fn on_qos_2(&mut self, topic: &TopicName, effects: &mut Vec<Effect>) {
         if self.version == Version::V5 {
-            self.end(Ending::Protocol(Code::QosNotSupported, "QoS 2 is not supported"), effects);
+            return self.end(Ending::Protocol(Code::QosNotSupported, NO_QOS_2), effects);
         }
+        effects.push(Effect::Log(Record::without_answer(Action::Publish, topic.as_str())));
     }
 
     /// 3.1.1 has no way to say no, so the connection ends. MQTT 5 has PUBACK for QoS 1 *(unverified: AWS may
@@ -78,6 +78,12 @@ impl Session {
             _ => self.end(Ending::Forbidden, effects),
         }
     }
+}
+
+fn within_limits(topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
+    limits::check(&topic, &publish.payload)?;
+    limits::check_properties(publish.properties.as_deref())?;
+    Ok(topic)
 }
 
 /// An alias means something on the client's own connection only.

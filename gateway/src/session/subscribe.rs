@@ -11,7 +11,7 @@ use mqtt::{
     SubscribeFilter, TopicFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
 };
 
-use super::{Effect, Session, ending::Ending};
+use super::{Effect, Record, Session, ending::Ending};
 
 impl Session {
     pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, effects: &mut Vec<Effect>) {
@@ -24,8 +24,10 @@ impl Session {
                 .end(Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has more than 8 filters"), effects);
         }
         // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
-        if self.version == Version::V311 && subscribe.filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
-            return;
+        let qos_2 = subscribe.filters.iter().find(|filter| filter.qos == QoS::ExactlyOnce);
+        if let Some(filter) = qos_2.filter(|_| self.version == Version::V311) {
+            let record = Record::without_answer(Action::Subscribe, filter.filter.as_str());
+            return effects.push(Effect::Log(record));
         }
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         for filter in subscribe.filters {

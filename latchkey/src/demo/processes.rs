@@ -11,7 +11,7 @@ use device_sim::{Address, Alpn, Endpoint, Target};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 use super::{provision::Fleet, report::SimSummary};
@@ -27,7 +27,11 @@ pub(super) struct Local {
 }
 
 /// `latchkey sim`, running.
-pub(super) struct Sim(Child);
+pub(super) struct Sim {
+    process: Child,
+    /// Its end is the simulator's.
+    stdin: Option<ChildStdin>,
+}
 
 /// The line that `latchkey local --json` prints when it is ready.
 #[derive(Deserialize)]
@@ -74,24 +78,36 @@ impl Local {
 }
 
 impl Sim {
-    /// Starts the fleet for so long.
+    /// Starts the fleet for so long. It ends with this process, however that ends.
     pub(super) fn start(local: &Local, fleet: &Fleet, duration: Duration) -> anyhow::Result<Self> {
         let mut command = this_program()?;
-        command.args(["sim", "--json", "--quiet", "--interval", "500ms", "--ramp", "100"]);
+        command.args([
+            "sim",
+            "--json",
+            "--quiet",
+            "--stop-with-stdin",
+            "--interval",
+            "500ms",
+            "--ramp",
+            "100",
+        ]);
         command.args([
             "--endpoint",
             &local.host_and_port(),
             "--duration",
             &format!("{}s", duration.as_secs()),
         ]);
-        command.arg("--ca").arg(&fleet.ca).arg("--credentials").arg(&fleet.credentials);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        Ok(Self(command.spawn().context("can't start `latchkey sim`")?))
+        command.arg("--ca").arg(&fleet.ca).arg("--credentials").arg(&fleet.credentials.0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("can't start `latchkey sim`")?;
+        Ok(Self { stdin: process.stdin.take(), process })
     }
 
     /// Waits for its summary.
     pub(super) async fn finish(self) -> anyhow::Result<SimSummary> {
-        let output = self.0.wait_with_output().await.context("`latchkey sim` gave no summary")?;
+        let Self { process, stdin } = self;
+        let output = process.wait_with_output().await.context("`latchkey sim` gave no summary")?;
+        drop(stdin);
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("`latchkey sim` ended with {} and no summary", output.status))
     }

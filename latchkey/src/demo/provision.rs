@@ -1,9 +1,6 @@
 //! The demo's fleet: records for the authorizer, credentials for the simulator.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use device_sim::{
@@ -16,6 +13,8 @@ use fleet::{
     store_file::{NewDevice, StoreFile},
 };
 
+use super::folder::{Folder, Temporary};
+
 /// The dashboard may see every device's readings, and do nothing else.
 const DASHBOARD: &str = "dashboard";
 const TRESPASSER: &str = "sht20-9999";
@@ -27,8 +26,8 @@ pub(super) struct Fleet {
     pub(super) records: usize,
     /// The CA's certificate, once the gateway has started.
     pub(super) ca: PathBuf,
-    /// The simulated devices' credentials.
-    pub(super) credentials: PathBuf,
+    /// The simulated devices' credentials, in clear, for as long as the simulator may still read them.
+    pub(super) credentials: Temporary,
     dashboard: Secret,
     trespasser: Secret,
     victim: String,
@@ -36,13 +35,10 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Writes everything anew into `folder`; the CA that may be there stays.
-    pub(super) fn provision(folder: &Path, devices: u16) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
-        let (store, credentials) = (folder.join("devices.json"), folder.join("credentials.csv"));
-        for old in [&store, &credentials, &folder.join("events.jsonl")] {
-            remove(old)?;
-        }
+    pub(super) fn provision(folder: &Folder, devices: u16) -> anyhow::Result<Self> {
+        let store = folder.without("devices.json")?;
+        folder.without("events.jsonl")?;
+        let credentials = Temporary(folder.without("credentials.csv")?);
         let mut file = StoreFile::open(&store)?;
         file.document_mut().grants.insert(DASHBOARD.to_owned(), dashboard_grant()?);
         let mut rows = Vec::new();
@@ -56,10 +52,15 @@ impl Fleet {
         let trespasser = add(&mut file, TRESPASSER, SHT20)?;
         let records = file.document().devices.len();
         file.save()?;
-        credentials_file::append(&credentials, &rows)?;
-        let ca = folder.join("ca.pem");
+        credentials_file::append(&credentials.0, &rows)?;
+        let ca = folder.file("ca.pem");
         let victim = rows.first().map(|row| row.device.clone()).context("the fleet has no device")?;
         Ok(Self { records, ca, credentials, dashboard, trespasser, victim })
+    }
+
+    /// Removes the clear passwords; the simulator has read them.
+    pub(super) fn forget_credentials(&self) {
+        self.credentials.remove();
     }
 
     /// The dashboard's login.
@@ -106,13 +107,4 @@ fn add(file: &mut StoreFile, name: &str, grant: &str) -> anyhow::Result<Secret> 
 fn login(name: &str, password: &str) -> Login {
     let user_name = format!("{name}?x-amz-customauthorizer-name=latchkey");
     Login { client_id: name.to_owned(), user_name, password: password.into() }
-}
-
-fn remove(file: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't remove the old `{}`", file.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -72,7 +72,7 @@ impl Report {
     pub(super) fn new(outcome: Outcome) -> anyhow::Result<Self> {
         let Outcome { summary, refused, received, log } = outcome;
         let refusals = refusals(&log)?;
-        let expected = ["wrong_password", "publish outside its scope"].map(|reason| (reason.to_owned(), 1));
+        let expected = ["wrong_password", "publish_outside_its_scope"].map(|reason| (reason.to_owned(), 1));
         let as_expected = summary.ok
             && refused.intruder.failed
             && refused.trespasser.failed
@@ -126,7 +126,7 @@ fn refusals(log: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
         let field = |key: &str| line.get(key).and_then(Value::as_str);
         let reason = match (field("outcome"), field("eventType"), field("reason")) {
             (Some("deny"), _, Some(reason)) => reason,
-            (_, Some("Publish-In"), Some("AUTHORIZATION_FAILURE")) => "publish outside its scope",
+            (_, Some("Publish-In"), Some("AUTHORIZATION_FAILURE")) => "publish_outside_its_scope",
             _ => continue,
         };
         *refusals.entry(reason.to_owned()).or_default() += 1;

@@ -281,3 +281,22 @@ async fn a_publish_is_acknowledged_under_its_own_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn more_user_properties_than_a_message_may_have_end_the_connection() {
+    let gateway = gateway().await;
+    let properties = |count: usize, width: usize| {
+        let user_properties = vec![("n".into(), "v".repeat(width).into()); count];
+        Some(std::sync::Arc::new(mqtt::PublishProperties { user_properties, ..Default::default() }))
+    };
+    for (count, width, fits) in [(100, 10, true), (101, 0, false), (3, 4_000, false)] {
+        let mut client = MqttClient::connected(&gateway, connect(Version::V5, "many", "u", "p")).await;
+        let publish = mqtt::Publish::new("t".parse().unwrap(), "x");
+        client.send(Packet::Publish(mqtt::Publish { properties: properties(count, width), ..publish })).await;
+        if fits {
+            client.ping().await;
+        } else {
+            assert_eq!(client.ended().await, Some(0x97), "{count} of {width} bytes");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The commands as they are typed, and what they leave behind.
+
+use std::{fs, io::Read, path::PathBuf};
+
+use clap::Parser;
+use serde_json::Value;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    fleet: FleetArgs,
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, words: &[&str], input: Input<impl BufRead>) -> anyhow::Result<String> {
+        let store = self.file("devices.json");
+        let args = [&["fleet", "--store", store.to_str().unwrap()], words].concat();
+        let mut output = Vec::new();
+        run(Cli::try_parse_from(args)?.fleet, input, &mut output)?;
+        Ok(String::from_utf8(output)?)
+    }
+
+    fn fleet(&self, words: &[&str], input: &str) -> anyhow::Result<String> {
+        self.run(words, Input { reader: input.as_bytes(), terminal: false })
+    }
+
+    fn refusal(&self, words: &[&str], input: &str) -> String {
+        format!("{:#}", self.fleet(words, input).unwrap_err())
+    }
+
+    fn is_empty(&self) -> bool {
+        fs::read_dir(self.0.path()).unwrap().next().is_none()
+    }
+}
+
+#[test]
+fn a_device_is_added_listed_disabled_and_removed() {
+    let folder = Folder::new();
+    let added = folder.fleet(&["add", "dev-1", "--json"], "").unwrap();
+    let added = serde_json::from_str::<Value>(&added).unwrap();
+    assert_eq!((&added["device"], &added["client_id"]), (&json!("dev-1"), &json!("dev-1")));
+    let list = |row: &str| format!("device  grant       state{row}");
+    assert_eq!(
+        folder.fleet(&["list"], "").unwrap(),
+        list("    client ids\ndev-1   own-topics  enabled  dev-1\n")
+    );
+    assert_eq!(folder.fleet(&["disable", "dev-1"], "").unwrap(), "dev-1 disabled\n");
+    assert_eq!(
+        folder.fleet(&["list"], "").unwrap(),
+        list("     client ids\ndev-1   own-topics  disabled  dev-1\n")
+    );
+    assert_eq!(folder.fleet(&["remove", "dev-1"], "").unwrap(), "dev-1 removed\n");
+    assert!(folder.refusal(&["enable", "dev-1"], "").contains("no device `dev-1`"));
+    assert!(folder.fleet(&["list"], "").unwrap().starts_with("no devices yet"));
+}
+
+#[test]
+fn the_list_has_columns_and_client_ids() {
+    let folder = Folder::new();
+    folder.fleet(&["add", "a-long-name", "--grant", "sht20"], "").unwrap();
+    folder.fleet(&["add", "b", "--client-id", "b-*", "--client-id", "c"], "").unwrap();
+    folder.fleet(&["disable", "b"], "").unwrap();
+    assert_eq!(
+        folder.fleet(&["list"], "").unwrap(),
+        "device       grant       state     client ids\n\
+         a-long-name  sht20       enabled   a-long-name\n\
+         b            own-topics  disabled  b-*, c\n"
+    );
+    let list = serde_json::from_str::<Value>(&folder.fleet(&["list", "--json"], "").unwrap()).unwrap();
+    assert_eq!(list[0]["client_ids"], json!(["a-long-name"]));
+    assert_eq!(list[1]["client_ids"], json!(["b-*", "c"]));
+}
+
+#[test]
+fn a_store_that_is_not_there_is_named_and_not_made() {
+    let folder = Folder::new();
+    let path = folder.file("devices.json").display().to_string();
+    for words in [&["list"][..], &["enable", "a"], &["disable", "a"], &["remove", "a"]] {
+        let message = folder.refusal(words, "");
+        assert!(message.starts_with(&format!("there is no file of device records `{path}`")), "{message}");
+    }
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn a_store_that_the_authorizer_refuses_is_not_listed_as_if_it_were_good() {
+    let folder = Folder::new();
+    folder.fleet(&["add", "a"], "").unwrap();
+    let store = fs::read_to_string(folder.file("devices.json")).unwrap();
+    fs::write(folder.file("devices.json"), store.replace("own-topics", "none")).unwrap();
+    fs::remove_file(folder.file("devices.json.lock")).unwrap();
+    let message = folder.refusal(&["list"], "");
+    assert!(message.contains("can't use `") && message.contains("there is no grant `none`"), "{message}");
+    assert!(!folder.file("devices.json.lock").exists());
+    assert_eq!(folder.fleet(&["remove", "a"], "").unwrap(), "a removed\n", "which mends it");
+}
+
+#[test]
+fn a_new_password_is_shown_once_a_chosen_one_never_and_neither_is_kept() {
+    let folder = Folder::new();
+    let made = folder.fleet(&["add", "dev-0", "--json"], "").unwrap();
+    let made = serde_json::from_str::<Value>(&made).unwrap()["password"].clone();
+    for json in [&["--json"][..], &[]] {
+        let words = [&["add", "dev-1", "--password-stdin"], json].concat();
+        let text = folder.fleet(&words, "correct horse\n").unwrap();
+        assert!(!text.contains("correct horse"), "{text}");
+        folder.fleet(&["remove", "dev-1"], "").unwrap();
+    }
+    folder.fleet(&["add", "dev-1", "--password-stdin"], "correct horse\n").unwrap();
+    let kept = fs::read_to_string(folder.file("devices.json")).unwrap();
+    assert!(!kept.contains("correct horse") && kept.contains("$argon2id$"), "{kept}");
+    assert!(!kept.contains(made.as_str().unwrap()), "{kept}");
+    assert!(folder.fleet(&["add", "dev-2", "--password-stdin"], "\n").is_err());
+}
+
+/// A pipe that stays open after one line.
+struct OneLine(&'static [u8]);
+
+impl Read for OneLine {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        assert!(!self.0.is_empty(), "it would wait for ever");
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn a_chosen_password_is_the_first_line_and_is_not_typed() {
+    let folder = Folder::new();
+    let words = ["add", "dev-1", "--password-stdin", "--credentials"];
+    let credentials = folder.file("credentials.csv");
+    let words = [&words[..], &[credentials.to_str().unwrap()]].concat();
+    let typed = Input { reader: &b"secret\n"[..], terminal: true };
+    assert_eq!(
+        folder.run(&words, typed).unwrap_err().to_string(),
+        "pipe the password in: printf %s PASSWORD | latchkey fleet add dev-1 --password-stdin"
+    );
+    assert!(folder.is_empty());
+    let reader = std::io::BufReader::new(OneLine(b"correct horse\r\n"));
+    folder.run(&words, Input { reader, terminal: false }).unwrap();
+    let rows = device_sim::credentials_file::read(&credentials, None).unwrap();
+    assert_eq!(rows[0].password.expose(), b"correct horse");
+    let too_long = "x".repeat(70_000);
+    assert!(folder.refusal(&["add", "dev-2", "--password-stdin"], &too_long).contains("65535"));
+}
+
+#[test]
+fn what_can_not_work_is_refused_before_the_record_is_kept() {
+    let folder = Folder::new();
+    folder.fleet(&["add", "a"], "").unwrap();
+    let before = fs::read_to_string(folder.file("devices.json")).unwrap();
+    let (credentials, nowhere) = (folder.file("c.csv"), folder.file("no/c.csv"));
+    let (credentials, nowhere) = (credentials.to_str().unwrap(), nowhere.to_str().unwrap());
+    let cases: [(&[&str], &str); 3] = [
+        (&["--endpoint", "foo"], "`foo` is no endpoint"),
+        (&["--credentials", credentials, "--client-id", "fleet4-*"], "one like `--client-id fleet4-1`"),
+        (&["--credentials", nowhere], "there is no folder `"),
+    ];
+    for (more, part) in cases {
+        let message = folder.refusal(&[&["add", "b"], more].concat(), "");
+        assert!(message.contains(part), "{message}");
+        assert_eq!(fs::read_to_string(folder.file("devices.json")).unwrap(), before);
+    }
+    assert!(!Path::new(credentials).exists());
+}
+
+#[test]
+fn a_device_that_is_added_again_has_one_row() {
+    let folder = Folder::new();
+    let credentials = folder.file("credentials.csv");
+    let add = ["add", "a", "--credentials", credentials.to_str().unwrap()];
+    folder.fleet(&add, "").unwrap();
+    let first = device_sim::credentials_file::read(&credentials, None).unwrap();
+    folder.fleet(&["remove", "a"], "").unwrap();
+    folder.fleet(&add, "").unwrap();
+    let second = device_sim::credentials_file::read(&credentials, None).unwrap();
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert!(first != second);
+}
+
+#[test]
+fn the_lines_to_try_it_fit_the_device() {
+    let folder = Folder::new();
+    let grants = r#"{"version":1,"grants":{"dash":{"subscribe":["sensor/+/x"]}},"devices":{}}"#;
+    fs::write(folder.file("devices.json"), grants).unwrap();
+    let ca = folder.file("ca.pem").display().to_string();
+    let record = folder.file("devices.json").display().to_string();
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["a", "--endpoint", "h.example:443"], &["-h h.example -p 443 ", "-i 'a' ", "-t 'a/hello' "]),
+        (
+            &["b", "--client-id", "fleet4-*", "--grant", "sht20"],
+            &["client id  fleet4-*\n", "-i 'fleet4-1' ", "-t 'sensor/fleet4-1/temperature' "],
+        ),
+        (&["c", "--grant", "dash"], &["its grant `dash` says which topics", "-t \"$TOPIC\" "]),
+    ];
+    for (words, parts) in cases {
+        let text = folder.fleet(&[&["add"], words].concat(), "").unwrap();
+        for part in
+            parts.iter().copied().chain([&*format!("--cafile {ca} "), &*format!("record     {record}\n")])
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
