@@ -183,8 +183,9 @@ impl<'a> Show<'a> {
 
     fn reading(&mut self, reading: &str) {
         self.received += 1;
-        // A reading was published, so the simulator has read them.
-        self.fleet.forget_credentials();
+        if self.received == 1 {
+            self.fleet.forget_credentials();
+        }
         if self.received <= SHOWN_READINGS {
             self.stage.say(&format!("  {reading}"));
         } else {

@@ -74,6 +74,20 @@ async fn a_made_password_is_shown_once() {
 }
 
 #[tokio::test]
+async fn a_demo_leaves_no_clear_passwords_behind() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("demo");
+    let mut command = Command::new(program("latchkey"));
+    command.args(["demo", "--json", "--seconds", "2", "--data"]).arg(&data).env_remove("CARGO");
+    let finished = Running::start(command).finish().await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    let refusals = serde_json::json!({"publish_outside_its_scope": 1, "wrong_password": 1});
+    assert_eq!(report["refusals"], refusals);
+    assert!(data.join("devices.json").exists() && !data.join("credentials.csv").exists());
+}
+
+#[tokio::test]
 async fn a_store_that_can_not_be_read_is_not_quoted() {
     let folder = tempdir().unwrap();
     let secret = Canary::new("a password in the wrong place");

@@ -175,6 +175,36 @@ async fn ctrl_c_ends_the_run_with_its_summary() {
     }
 }
 
+#[tokio::test]
+async fn the_end_of_standard_input_ends_the_run_if_it_is_told_so() {
+    let gateway = gateway().await;
+    let credentials = fleet(&gateway, &["sht20-1"]);
+    let running = simulator(&gateway, &credentials, &["--quiet", "--stop-with-stdin"]);
+    gateway.logged_with(&[("eventType", "Connect"), ("status", "Success"), ("clientId", "sht20-1")]).await;
+    let finished = running.finish().await;
+    let summary = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    assert_eq!(summary["devices"]["connected"], 1, "{summary}");
+}
+
+#[tokio::test]
+async fn a_refusal_says_where_to_look_and_a_name_that_is_none_is_counted_as_that() {
+    let gateway = gateway().await;
+    let password = gateway.add("hall-1", "own-topics");
+    let rows = [row("hall-1", &password), row("nobody", "wrong")];
+    let credentials = credentials(gateway.folder.path(), &rows);
+    let finished = simulator(&gateway, &credentials, &["--duration", "1s"]).finish().await;
+    let said = finished.err();
+    let refused =
+        "nobody: the server refused the connection: not authorized (0x87); the log of `latchkey local`";
+    let denied = "not authorized (0x87); its grant must allow `sensor/{client_id}/…`: `--grant sht20`";
+    assert!(said.contains(refused) && said.contains(denied), "{said}");
+    let nowhere = ["--duration", "1s", "--sni", "localhost", "--endpoint", "nowhere.invalid:1"];
+    let mut command = Command::new(program("latchkey-sim"));
+    command.arg("--json").arg("--ca").arg(gateway.ca()).arg("--credentials").arg(&credentials).args(nowhere);
+    let summary = serde_json::from_slice::<Value>(&Running::start(command).finish().await.out).unwrap();
+    assert_eq!(summary["unreachable"].as_object().unwrap().keys().collect::<Vec<_>>(), ["name_not_found"]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_gives_a_script_its_json() {

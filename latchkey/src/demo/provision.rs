@@ -58,7 +58,7 @@ impl Fleet {
         Ok(Self { records, ca, credentials, dashboard, trespasser, victim })
     }
 
-    /// Removes the clear passwords; the simulator has read them.
+    /// Removes the clear passwords. The simulator has read them all before its first device connects.
     pub(super) fn forget_credentials(&self) {
         self.credentials.remove();
     }
