@@ -1,6 +1,6 @@
 //! What a person types.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use authorizer::{device_name::DeviceName, record::ClientIdRule};
 use clap::{Args, Subcommand};
@@ -33,6 +33,8 @@ pub struct FleetArgs {
 pub enum FleetCommand {
     /// Add a device and show its new password, once
     Add(AddArgs),
+    /// Give a device a new password; the old one goes on for a while, so that nothing stands still
+    Rotate(RotateArgs),
     /// List the devices
     List,
     /// Let a disabled device in again
@@ -69,6 +71,18 @@ pub struct AddArgs {
     /// Where the device is told to connect, in the lines that are printed for trying it out
     #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT")]
     pub endpoint: Address,
+}
+
+/// A device that gets a new password.
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// The device's name
+    #[arg(value_parser = device_name)]
+    pub name: DeviceName,
+
+    /// How long the old password still lets the device in, like `12h` or `7d`; `0s` ends it now
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub old_for: Duration,
 }
 
 /// A device's name.

@@ -6,17 +6,18 @@ mod list;
 use std::{
     io::{BufRead, Write},
     path::Path,
+    time::SystemTime,
 };
 
 use anyhow::Context as _;
-use authorizer::{device_name::DeviceName, record::ClientIdRule};
+use authorizer::{device_name::DeviceName, record::ClientIdRule, unix_time::UnixTime};
 use device_sim::credentials_file::{Replacement, Row};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::added::Added;
 use crate::{
-    args::{AddArgs, FleetArgs, FleetCommand},
+    args::{AddArgs, FleetArgs, FleetCommand, RotateArgs},
     secret::Secret,
     store_file::{NewDevice, StoreFile},
 };
@@ -41,6 +42,7 @@ pub fn run(args: FleetArgs, input: Input<impl BufRead>, output: &mut impl Write)
     let FleetArgs { command, store, json } = args;
     match command {
         FleetCommand::Add(args) => add(&store, args, json, input, output),
+        FleetCommand::Rotate(args) => rotate(&store, &args, json, output),
         FleetCommand::List => list::print(&StoreFile::read(&store)?, json, output),
         FleetCommand::Enable(args) => switch(&store, &args.name, true, json, output),
         FleetCommand::Disable(args) => switch(&store, &args.name, false, json, output),
@@ -78,6 +80,30 @@ fn add(
     let added =
         Added { name: &name, client_ids: &shown, grant: &grant, secret: &secret, store, endpoint: &endpoint };
     if json { added.json(output) } else { added.text(output) }
+}
+
+fn rotate(store: &Path, args: &RotateArgs, json: bool, output: &mut impl Write) -> anyhow::Result<()> {
+    let RotateArgs { name, old_for } = args;
+    let secret = Secret::generate()?;
+    let until =
+        SystemTime::now().checked_add(*old_for).context("`--old-for` is longer than time can be told")?;
+    let until = UnixTime::from(until);
+    let mut file = StoreFile::open_existing(store)?;
+    file.rotate(name, &secret, until)?;
+    file.save()?;
+    if json {
+        let line = json!({"device": name, "password": secret.text(), "old_password_expires_at": until});
+        writeln!(output, "{line}")?;
+    } else {
+        let old_for = humantime::format_duration(*old_for);
+        writeln!(
+            output,
+            "device     {name}\npassword   {}\n           shown this once: the record keeps only its hash\n\
+             the old    password lets it in for another {old_for}",
+            secret.text()
+        )?;
+    }
+    Ok(())
 }
 
 /// The rule of a record that names none.

@@ -8,10 +8,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use authorizer::{
-    credential::budget::FunctionMemory,
+    credential::{budget::FunctionMemory, verifier::LiveVerifier},
     device_name::DeviceName,
     record::{ClientIdRule, FunctionSettings, Timers},
     store::document::{RecordDocument, Scheme, StoreDocument},
+    unix_time::UnixTime,
 };
 
 use crate::secret::Secret;
@@ -94,7 +95,7 @@ impl StoreFile {
         let verifier = secret.verifier()?;
         let record = RecordDocument {
             scheme: Scheme::Password,
-            verifiers: vec![authorizer::credential::verifier::LiveVerifier { verifier, expires_at: None }],
+            verifiers: vec![LiveVerifier { verifier, expires_at: None }],
             enabled: true,
             client_ids: (!client_ids.is_empty()).then_some(client_ids),
             grant,
@@ -105,6 +106,22 @@ impl StoreFile {
             not_after: None,
         };
         self.document.devices.insert(name, record);
+        Ok(())
+    }
+
+    /// Gives a device a second password. The one in use, the newest if there are two, goes on until `until`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such device.
+    pub fn rotate(&mut self, name: &DeviceName, secret: &Secret, until: UnixTime) -> anyhow::Result<()> {
+        let verifier = secret.verifier()?;
+        let record = self.record_mut(name)?;
+        let old = record.verifiers.pop().map(|old| {
+            let expires_at = Some(old.expires_at.map_or(until, |known| known.min(until)));
+            LiveVerifier { expires_at, ..old }
+        });
+        record.verifiers = old.into_iter().chain([LiveVerifier { verifier, expires_at: None }]).collect();
         Ok(())
     }
 
@@ -224,6 +241,27 @@ mod tests {
         let unknown = NewDevice { grant: "none".to_owned(), ..device("c", &[]) };
         assert!(add(&path, unknown).unwrap_err().to_string().contains("there is no grant `none`"));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_newest_password_for_a_while_and_no_more_than_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.json");
+        add(&path, device("a", &[])).unwrap();
+        let name = "a".try_into().unwrap();
+        let secrets = [Secret::generate().unwrap(), Secret::generate().unwrap()];
+        for (secret, until) in secrets.iter().zip([100, 200]) {
+            let mut file = StoreFile::open(&path).unwrap();
+            file.rotate(&name, secret, UnixTime(until)).unwrap();
+            file.save().unwrap();
+        }
+        let verifiers = StoreFile::read(&path).unwrap().devices[&name].verifiers.clone();
+        let fits =
+            |n: usize, secret: &Secret| bool::from(verifiers[n].verifier.matches(secret.text().as_bytes()));
+        assert!(verifiers.len() == 2 && fits(0, &secrets[0]) && fits(1, &secrets[1]));
+        assert_eq!((verifiers[0].expires_at, verifiers[1].expires_at), (Some(UnixTime(200)), None));
+        let nobody = "nobody".try_into().unwrap();
+        assert!(StoreFile::open(&path).unwrap().rotate(&nobody, &secrets[0], UnixTime(1)).is_err());
     }
 
     #[test]

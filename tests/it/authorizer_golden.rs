@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use authorizer::{
     credential::budget::FunctionMemory,
     decision::DenyReason,
-    handler, log,
+    handler,
     record::{FunctionSettings, Timers},
     store::file::FileStore,
 };
-use integration::{captured_log::CapturedLog, fixture};
+use integration::{captured_log, fixture};
 use lambda_runtime::Context;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use tracing::Level;
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer";
 
@@ -33,8 +32,7 @@ struct Case {
 
 #[tokio::test]
 async fn events_get_their_exact_answer_and_reason() {
-    let (store, log) = (store(), CapturedLog::default());
-    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    let (store, log) = (store(), captured_log::of_this_thread());
     for case in cases() {
         let answer = handler::handle(&store, &case.event, &context(&case.function_arn)).await.unwrap();
         assert_eq!(serde_json::to_value(answer).unwrap(), case.answer, "{}", case.name);
@@ -45,7 +43,6 @@ async fn events_get_their_exact_answer_and_reason() {
         assert_eq!(lines[0].get("reason"), case.reason.map(Value::from).as_ref(), "{}", case.name);
         assert_eq!(lines[0].get("verifier"), case.verifier.map(Value::from).as_ref(), "{}", case.name);
     }
-    drop(guard);
 }
 
 #[test]
@@ -57,8 +54,7 @@ fn every_reason_has_a_case() {
 
 #[tokio::test]
 async fn what_does_not_fit_the_wire_is_refused_too() {
-    let (store, log) = (store(), CapturedLog::default());
-    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    let (store, log) = (store(), captured_log::of_this_thread());
     let oversized = "u".repeat(65_535);
     let cases = [
         (json!({"username": oversized, "password": "cA==", "clientId": "c"}), "user_name_too_long"),
@@ -80,13 +76,11 @@ async fn what_does_not_fit_the_wire_is_refused_too() {
         assert_eq!(serde_json::to_value(answer).unwrap(), json!({"isAuthenticated": false}));
         assert_eq!(log.take_lines()[0]["reason"], reason);
     }
-    drop(guard);
 }
 
 #[tokio::test]
 async fn a_fault_is_an_error_and_not_a_refusal() {
-    let (store, log) = (store(), CapturedLog::default());
-    let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, log.clone()));
+    let (store, log) = (store(), captured_log::of_this_thread());
     let event = RawValue::from_string(
         json!({"protocolData": {"mqtt": {"username": "sht20", "password": "cA==", "clientId": "sht20"}}})
             .to_string(),
@@ -98,7 +92,6 @@ async fn a_fault_is_an_error_and_not_a_refusal() {
         (&lines[0]["outcome"], &lines[0]["error_type"]),
         (&json!("fault"), &json!("function_arn_fault"))
     );
-    drop(guard);
 }
 
 fn cases() -> Vec<Case> {

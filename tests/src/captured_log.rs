@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use serde_json::Value;
@@ -44,10 +44,30 @@ impl io::Write for CapturedLog {
     }
 }
 
-impl<'w> MakeWriter<'w> for CapturedLog {
-    type Writer = Self;
+thread_local! {
+    static OF_THIS_THREAD: CapturedLog = CapturedLog::default();
+}
 
-    fn make_writer(&'w self) -> Self {
-        self.clone()
+/// Where the authorizer's lines of this thread go from now on. A test that runs it in its own process calls this
+/// first; each test has a thread of its own.
+///
+/// The subscriber is one for all threads: subscribers that come and go beside each other lose lines.
+#[must_use]
+pub fn of_this_thread() -> CapturedLog {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let subscriber = authorizer::log::subscriber(tracing::Level::TRACE, ThreadWriter);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    OF_THIS_THREAD.with(CapturedLog::clone)
+}
+
+struct ThreadWriter;
+
+impl<'w> MakeWriter<'w> for ThreadWriter {
+    type Writer = CapturedLog;
+
+    fn make_writer(&'w self) -> CapturedLog {
+        OF_THIS_THREAD.with(CapturedLog::clone)
     }
 }

@@ -1,8 +1,8 @@
 //! The JSON form of a store: what stands in the file, and the step from it to records.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     arn::FunctionArn,
@@ -12,7 +12,7 @@ use crate::{
     document::{self, Values},
     grant::{GrantDefinition, Grants},
     record::{ClientIdRule, FunctionSettings, MAX_VERIFIERS, Parameters, Record, TimerSeconds, Timers},
-    store::claims,
+    store::{claims, unique_keys::unique_keys},
     unix_time::UnixTime,
 };
 
@@ -192,41 +192,6 @@ fn unquoted(message: &str) -> String {
 
 fn yes() -> bool {
     true
-}
-
-/// A map in which a key that stands twice is an error, where serde would let the later one win.
-fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: Deserialize<'de> + Ord + fmt::Display,
-    V: Deserialize<'de>,
-{
-    struct Unique<K, V>(PhantomData<(K, V)>);
-
-    impl<'de, K, V> de::Visitor<'de> for Unique<K, V>
-    where
-        K: Deserialize<'de> + Ord + fmt::Display,
-        V: Deserialize<'de>,
-    {
-        type Value = BTreeMap<K, V>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some(key) = access.next_key::<K>()? {
-                if map.contains_key(&key) {
-                    return Err(de::Error::custom(format!("`{key}` stands here twice")));
-                }
-                map.insert(key, access.next_value()?);
-            }
-            Ok(map)
-        }
-    }
-
-    deserializer.deserialize_map(Unique(PhantomData))
 }
 
 #[cfg(test)]
