@@ -140,7 +140,7 @@ fn cure(what: &What) -> &'static str {
 
 fn bar(expected: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(u64::try_from(expected).ok(), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:24} {pos}/{len} connected  {msg}") {
+    match ProgressStyle::with_template("{bar:16} {pos}/{len} connected  {msg}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

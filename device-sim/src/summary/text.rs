@@ -42,10 +42,10 @@ fn latencies(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
     if rows.iter().all(|(_, latency)| latency.is_none()) {
         return Ok(());
     }
-    writeln!(f, "\nlatency in ms  {:>10}  {:>10}  {:>10}  {:>10}", "p50", "p95", "p99", "max")?;
+    writeln!(f, "\nlatency in ms  {:>9}  {:>9}  {:>9}  {:>9}", "p50", "p95", "p99", "max")?;
     for (name, latency) in rows {
         if let Some(Latency { p50, p95, p99, max, .. }) = latency {
-            writeln!(f, "{name:<13}  {p50:>10.1}  {p95:>10.1}  {p99:>10.1}  {max:>10.1}")?;
+            writeln!(f, "{name:<13}  {p50:>9.1}  {p95:>9.1}  {p99:>9.1}  {max:>9.1}")?;
         }
     }
     Ok(())
@@ -113,9 +113,9 @@ mod tests {
 devices   9990 connected, 7 refused, 3 unreachable, 1 lost
 messages  1234567890 sent, 1234567889 acknowledged, 1 failed
 
-latency in ms         p50         p95         p99         max
-connect              12.3       100.0      1000.0     60000.0
-publish              12.3       100.0      1000.0      1001.5
+latency in ms        p50        p95        p99        max
+connect             12.3      100.0     1000.0    60000.0
+publish             12.3      100.0     1000.0     1001.5
 
 refused
        7  not_authorized
