@@ -14,6 +14,13 @@ use serde_json::{Value, json};
 /// AWS's longest; no test here waits for it but those that say so.
 const LONGEST: u16 = 1_200;
 
+/// Everything but publishing, and but receiving from other topics than `open`.
+const ONLY_OPEN: [(&str, &str, &str); 3] = [
+    ("Allow", "iot:Connect", "client/*"),
+    ("Allow", "iot:Subscribe", "topicfilter/*"),
+    ("Allow", "iot:Receive", "topic/open"),
+];
+
 async fn scripted(answer: Value) -> (TestGateway, Script) {
     let (start, script) = Start::with_script(&Step::Answer(answer));
     (start.on_manual_clock().run().await, script)
@@ -138,12 +145,7 @@ async fn what_was_subscribed_before_is_not_received_once_the_policy_is_gone() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut reader = client(&gateway, Version::V5, "reader", LONGEST).await;
     reader.subscribe(&["secret", "open"], QoS::AtMostOnce).await.unwrap();
-    let only_open = [
-        ("Allow", "iot:Connect", "client/*"),
-        ("Allow", "iot:Subscribe", "topicfilter/*"),
-        ("Allow", "iot:Receive", "topic/open"),
-    ];
-    script.set(&Step::Answer(allow(&only_open)));
+    script.set(&Step::Answer(allow(&ONLY_OPEN)));
     gateway.advance(seconds(300));
     until(&mut reader, "other", PubAckCode::NotAuthorized).await;
     script.set(&Step::Answer(allow_all()));
@@ -170,12 +172,7 @@ async fn what_waits_for_the_client_is_not_sent_once_the_policy_is_gone() {
     }
     let first = slow.message().await;
     assert_eq!(first.payload, "first", "the others wait for its acknowledgement");
-    let only_open = [
-        ("Allow", "iot:Connect", "client/*"),
-        ("Allow", "iot:Subscribe", "topicfilter/*"),
-        ("Allow", "iot:Receive", "topic/open"),
-    ];
-    script.set(&Step::Answer(allow(&only_open)));
+    script.set(&Step::Answer(allow(&ONLY_OPEN)));
     gateway.advance(seconds(300));
     gateway.logged_with(&[("eventType", "Publish-Out"), ("topicName", "secret")]).await;
     slow.acknowledge(&first).await;
