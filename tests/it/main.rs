@@ -7,6 +7,7 @@ mod door;
 mod enforcement;
 mod foreign_clients;
 mod function;
+mod function_queue;
 mod packets;
 mod readme;
 mod secrecy;
