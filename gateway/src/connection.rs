@@ -6,7 +6,7 @@ mod opening;
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::SinkExt;
-use mqtt::{Codec, DecodeError, DisconnectReasonCode, EncodeError, Packet};
+use mqtt::{Codec, DecodeError, EncodeError, Packet};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
@@ -210,13 +210,5 @@ async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization,
     match refreshing {
         Some(answer) => answer.await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a 3.1.1 or MQTT 5 client reads when it broke the rules before its session began.
-fn opening_code(error: DecodeError) -> mqtt::ConnectReasonCode {
-    match error.reason_code() {
-        DisconnectReasonCode::PacketTooLarge => mqtt::ConnectReasonCode::PacketTooLarge,
-        _ => error.connect_reason_code(),
     }
 }

@@ -85,17 +85,17 @@ impl EventLog {
         let level = if event.status == "Success" { "INFO" } else { "ERROR" };
         let line = Line { timestamp: timestamp(), log_level: level, protocol: "MQTT", event };
         let Ok(json) = serde_json::to_string(&line) else { return };
-        self.sinks().write(&json, Some(short_event(event)));
+        self.sinks().write(&json, || Some(short_event(event)));
     }
 
     /// Writes a line that the function wrote.
     pub fn function_line(&self, line: &str) {
         let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
         if let Some(value) = parsed {
-            return self.sinks().write(line, short_decision(&value));
+            return self.sinks().write(line, || short_decision(&value));
         }
         let wrapped = serde_json::json!({"timestamp": timestamp(), "function": line});
-        self.sinks().write(&wrapped.to_string(), Some(short("", "authorizer", std::iter::once(line))));
+        self.sinks().write(&wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
     }
 
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
@@ -104,10 +104,12 @@ impl EventLog {
 }
 
 impl Sinks {
-    /// A log that can't be written must not stop the connections.
-    fn write(&mut self, json: &str, short: Option<String>) {
+    /// A log that can't be written must not stop the connections. The short form is made for a terminal only.
+    fn write(&mut self, json: &str, short: impl FnOnce() -> Option<String>) {
         _ = self.file.write_all(format!("{json}\n").as_bytes());
-        if let (Some(terminal), Some(short)) = (&mut self.terminal, short) {
+        if let Some(terminal) = &mut self.terminal
+            && let Some(short) = short()
+        {
             _ = terminal.write_all(format!("{short}\n").as_bytes());
         }
     }

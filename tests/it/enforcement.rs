@@ -13,10 +13,6 @@ async fn gateway(statements: &[(&str, &str, &str)]) -> TestGateway {
     Start::with_script(&Step::Answer(allow(statements))).0.run().await
 }
 
-async fn client(gateway: &TestGateway, version: Version, id: &str) -> MqttClient {
-    MqttClient::connected(gateway, connect(version, id, "u", "p")).await
-}
-
 async fn denied(gateway: &TestGateway, event_type: &str, topic: &str) -> String {
     let line =
         gateway.logged_with(&[("eventType", event_type), ("status", "Failure"), ("topicName", topic)]).await;
@@ -28,7 +24,7 @@ async fn denied(gateway: &TestGateway, event_type: &str, topic: &str) -> String 
 async fn connect_needs_iot_connect_on_the_client_id() {
     let gateway = gateway(&[("Allow", "iot:Connect", "client/mine")]).await;
     for version in BOTH {
-        client(&gateway, version, "mine").await;
+        MqttClient::anybody(&gateway, version, "mine").await;
         let (mut refused, ack) = MqttClient::connect(&gateway, connect(version, "other", "u", "p")).await;
         assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
         refused.closed().await;
@@ -45,7 +41,7 @@ async fn publish_needs_iot_publish_on_the_topic() {
     let gateway =
         gateway(&[("Allow", "iot:Connect", "client/*"), ("Allow", "iot:Publish", "topic/mine")]).await;
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
-        let mut client = client(&gateway, Version::V311, "c").await;
+        let mut client = MqttClient::anybody(&gateway, Version::V311, "c").await;
         client.publish("mine", "x", QoS::AtLeastOnce).await.unwrap();
         assert!(
             client.publish("other", "x", qos).await.is_none(),
@@ -53,7 +49,7 @@ async fn publish_needs_iot_publish_on_the_topic() {
         );
         client.closed().await;
     }
-    let mut client = client(&gateway, Version::V5, "c").await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     assert_eq!(client.publish("other", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::NotAuthorized);
     client.ping().await;
     client.publish("other", "x", QoS::AtMostOnce).await;
@@ -66,7 +62,7 @@ async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_that_is_set() {
     let connect_only = allow(&[("Allow", "iot:Connect", "client/*")]);
     let start = Start::with_script(&Step::Answer(connect_only)).0;
     let gateway = start.with(|settings| settings.rules.denied_publish_disconnects = true).run().await;
-    let mut client = client(&gateway, Version::V5, "c").await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let ack = client.publish("other", "x", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(ack.code, PubAckCode::NotAuthorized);
     assert_eq!(client.ended().await, Some(0x87));
@@ -82,9 +78,9 @@ async fn a_denied_publish_reaches_nobody() {
         ("Allow", "iot:Publish", "topic/mine"),
     ])
     .await;
-    let mut watcher = client(&gateway, Version::V5, "watcher").await;
+    let mut watcher = MqttClient::anybody(&gateway, Version::V5, "watcher").await;
     watcher.subscribe(&["#"], QoS::AtLeastOnce).await.unwrap();
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     sender.publish("other", "denied", QoS::AtLeastOnce).await.unwrap();
     sender.publish("mine", "allowed", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(watcher.message().await.payload, "allowed");
@@ -105,7 +101,7 @@ async fn a_retained_message_needs_iot_retain_publish_too() {
         publish.retain = true;
         Packet::Publish(publish)
     };
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     sender.send(retained("kept")).await;
     sender.ping().await;
     sender.send(retained("other")).await;
@@ -114,7 +110,7 @@ async fn a_retained_message_needs_iot_retain_publish_too() {
         denied(&gateway, "Publish-In", "other").await,
         "iot:RetainPublish denied: no statement allows"
     );
-    let mut reader = client(&gateway, Version::V5, "reader").await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["other"], QoS::AtMostOnce).await.unwrap();
     reader.send(Packet::PingReq).await;
     assert!(matches!(reader.receive().await, Some(Packet::PingResp)), "nothing was kept of the denied one");
@@ -125,10 +121,10 @@ async fn subscribe_needs_iot_subscribe_on_the_filter() {
     let gateway =
         gateway(&[("Allow", "iot:Connect", "client/*"), ("Allow", "iot:Subscribe", "topicfilter/mine/+")])
             .await;
-    let mut old = client(&gateway, Version::V311, "old").await;
+    let mut old = MqttClient::anybody(&gateway, Version::V311, "old").await;
     old.subscribe(&["mine/+"], QoS::AtLeastOnce).await.unwrap();
     assert!(old.subscribe(&["mine/#"], QoS::AtLeastOnce).await.is_none(), "the connection ends");
-    let mut new = client(&gateway, Version::V5, "new").await;
+    let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;
     let ack = new.subscribe(&["mine/#", "mine/+", "#"], QoS::AtLeastOnce).await.unwrap();
     let refused = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
     assert_eq!(ack.codes, [refused, SubAckCode::Granted(QoS::AtLeastOnce), refused]);
@@ -146,9 +142,9 @@ async fn receive_needs_iot_receive_on_the_topic() {
         ("Deny", "iot:Receive", "topic/secret"),
     ])
     .await;
-    let mut reader = client(&gateway, Version::V311, "reader").await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V311, "reader").await;
     reader.subscribe(&["#"], QoS::AtLeastOnce).await.unwrap();
-    let mut sender = client(&gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     sender.publish("secret", "hidden", QoS::AtLeastOnce).await.unwrap();
     sender.publish("open", "shown", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(reader.message().await.payload, "shown");

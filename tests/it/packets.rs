@@ -15,17 +15,9 @@ use mqtt::{Packet, Publish, PublishProperties, QoS, Version};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 
-async fn gateway() -> TestGateway {
-    Start::with_script(&Step::Answer(allow_all())).0.run().await
-}
-
-async fn client(gateway: &TestGateway, version: Version, id: &str) -> MqttClient {
-    MqttClient::connected(gateway, connect(version, id, "u", "p")).await
-}
-
 /// A client that subscribes to `filter` with QoS 1.
 async fn subscriber(gateway: &TestGateway, version: Version, id: &str, filter: &str) -> MqttClient {
-    let mut client = client(gateway, version, id).await;
+    let mut client = MqttClient::anybody(gateway, version, id).await;
     client.subscribe(&[filter], QoS::AtLeastOnce).await.unwrap();
     client
 }

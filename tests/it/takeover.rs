@@ -10,22 +10,14 @@ use mqtt::{Connect, ConnectReasonCode, LastWill, QoS, Version};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 
-async fn gateway() -> TestGateway {
-    Start::with_script(&Step::Answer(allow_all())).0.run().await
-}
-
-async fn client(gateway: &TestGateway, version: Version, id: &str) -> MqttClient {
-    MqttClient::connected(gateway, connect(version, id, "u", "p")).await
-}
-
 #[tokio::test]
 async fn a_second_connection_with_a_client_id_ends_the_first() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for (version, code) in [(Version::V311, None), (Version::V5, Some(0x8e))] {
         for second in BOTH {
             let id = format!("{version:?}-{second:?}");
-            let mut first = client(&gateway, version, &id).await;
-            let mut second = client(&gateway, second, &id).await;
+            let mut first = MqttClient::anybody(&gateway, version, &id).await;
+            let mut second = MqttClient::anybody(&gateway, second, &id).await;
             assert_eq!(first.ended().await, code, "{id}");
             let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", &id)]).await;
             assert_eq!((&line["status"], &line["reason"]), (&"Failure".into(), &"DUPLICATE_CLIENTID".into()));
@@ -36,12 +28,12 @@ async fn a_second_connection_with_a_client_id_ends_the_first() {
 
 #[tokio::test]
 async fn the_second_connection_has_its_own_subscriptions_and_the_end_of_the_first_leaves_them_alone() {
-    let gateway = gateway().await;
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     for version in BOTH {
-        let mut first = client(&gateway, version, "c").await;
+        let mut first = MqttClient::anybody(&gateway, version, "c").await;
         first.subscribe(&["old", "both"], QoS::AtLeastOnce).await.unwrap();
-        let mut second = client(&gateway, version, "c").await;
+        let mut second = MqttClient::anybody(&gateway, version, "c").await;
         second.subscribe(&["new", "both"], QoS::AtLeastOnce).await.unwrap();
         first.closed().await;
         drop(first);
@@ -59,10 +51,10 @@ async fn the_second_connection_has_its_own_subscriptions_and_the_end_of_the_firs
 
 #[tokio::test]
 async fn other_client_ids_are_left_alone_even_those_that_differ_in_case() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut others = Vec::new();
     for id in ["c", "C", "c1", " c", "c "] {
-        others.push(client(&gateway, Version::V5, id).await);
+        others.push(MqttClient::anybody(&gateway, Version::V5, id).await);
     }
     for other in &mut others {
         other.ping().await;
@@ -72,8 +64,8 @@ async fn other_client_ids_are_left_alone_even_those_that_differ_in_case() {
 
 #[tokio::test]
 async fn the_will_of_the_first_is_published_and_the_second_keeps_its_own() {
-    let gateway = gateway().await;
-    let mut watcher = client(&gateway, Version::V5, "watcher").await;
+    let gateway = TestGateway::open_to_all().await;
+    let mut watcher = MqttClient::anybody(&gateway, Version::V5, "watcher").await;
     watcher.subscribe(&["will"], QoS::AtMostOnce).await.unwrap();
     let with_will = |payload: &str| {
         let will = LastWill::new("will".parse().unwrap(), payload.to_owned().into());
@@ -117,8 +109,8 @@ async fn a_refused_connect_takes_over_nothing() {
 async fn the_shutdown_tells_mqtt_5_and_closes_every_connection() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
-    let mut new = client(&gateway, Version::V5, "new").await;
-    let mut old = client(&gateway, Version::V311, "old").await;
+    let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;
+    let mut old = MqttClient::anybody(&gateway, Version::V311, "old").await;
     let mut silent = MqttClient::open(&gateway, Version::V5).await;
     script.set(&Step::Hang);
     let mut undecided = MqttClient::open(&gateway, Version::V5).await;

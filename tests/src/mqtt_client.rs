@@ -24,7 +24,6 @@ use crate::{eventually::within, test_gateway::TestGateway};
 /// A connection over TLS.
 pub struct MqttClient {
     stream: Framed<TlsStream<TcpStream>, Codec>,
-    version: Version,
 }
 
 /// A CONNECT with a user name and a password.
@@ -82,7 +81,7 @@ impl MqttClient {
 
     /// A client over a TLS connection on which nothing was sent yet.
     pub fn over(stream: TlsStream<TcpStream>, version: Version) -> Self {
-        Self { stream: Framed::new(stream, Codec::client(version, 1 << 20)), version }
+        Self { stream: Framed::new(stream, Codec::client(version, 1 << 20)) }
     }
 
     /// A connection, and what its CONNECT was answered with, if with anything.
@@ -103,6 +102,11 @@ impl MqttClient {
         let code = ack.map(|ack| ack.code);
         assert_eq!(code, Some(mqtt::ConnectReasonCode::Success), "{}", gateway.log.text());
         client
+    }
+
+    /// A connection under this client id, to a gateway whose function lets anybody in.
+    pub async fn anybody(gateway: &TestGateway, version: Version, id: &str) -> Self {
+        Self::connected(gateway, connect(version, id, "u", "p")).await
     }
 
     /// Sends a packet.
@@ -195,10 +199,5 @@ impl MqttClient {
     pub async fn ping(&mut self) {
         self.send(Packet::PingReq).await;
         assert!(matches!(self.receive().await, Some(Packet::PingResp)), "no PINGRESP");
-    }
-
-    /// The version that it speaks.
-    pub fn version(&self) -> Version {
-        self.version
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     captured_log::CapturedLog,
     eventually::{eventually, within},
     programs::program,
-    script::{Script, Step, VARIABLE},
+    script::{Script, Step, VARIABLE, allow_all},
 };
 
 /// A running gateway. Dropping it stops it.
@@ -109,6 +109,11 @@ impl Start {
 }
 
 impl TestGateway {
+    /// A gateway whose function lets anybody in and allows everything.
+    pub async fn open_to_all() -> Self {
+        Start::with_script(&Step::Answer(allow_all())).0.run().await
+    }
+
     /// The CA's certificate, as PEM.
     pub fn ca(&self) -> std::path::PathBuf {
         self.folder.path().join("ca.pem")

@@ -14,12 +14,12 @@ use crate::{
 ///
 /// Names two devices and what they both claim.
 pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> {
-    let mut claims = records.iter().flat_map(|(name, record)| {
+    let claims = records.iter().flat_map(|(name, record)| {
         let own = ClientIdRule::Exact(name.client_id().clone());
         let rules = record.client_ids.iter().cloned().chain([own]);
         rules.map(move |rule| Claim::new(rule, name))
     });
-    let mut claims = claims.by_ref().collect::<Vec<_>>();
+    let mut claims = claims.collect::<Vec<_>>();
     claims.sort_unstable();
     check_parameters(records, &claims)?;
     // Sorted by text, whatever a prefix covers follows it, so one open prefix has to be remembered.
@@ -33,7 +33,7 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
         if let Some(other) = covering.into_iter().flatten().find(|other| other.device != claim.device) {
             return Err(conflict(other, claim));
         }
-        if claim.is_prefix && open.is_none_or(|open| !claim.text.starts_with(&open.text)) {
+        if !claim.is_exact && open.is_none_or(|open| !claim.text.starts_with(&open.text)) {
             open = Some(claim);
         }
         last = Some(claim);
@@ -45,9 +45,8 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
 fn check_parameters(records: &BTreeMap<DeviceName, Arc<Record>>, claims: &[Claim<'_>]) -> Result<(), String> {
     for (user, record) in records {
         for (parameter, value) in &record.parameters {
-            let claim = claims.iter().take_while(|claim| claim.text.as_str() <= value.as_str());
-            let other = claim.filter(|claim| claim.device != user && claim.covers(value.as_str())).last();
-            if let Some(other) = other {
+            let mut covering = covering(claims, value.as_str());
+            if let Some(other) = covering.find(|claim| claim.device != user) {
                 return Err(format!(
                     "device `{}` may use the client id `{value}`, which is the parameter `{parameter}` of device `{user}`",
                     other.device
@@ -58,33 +57,34 @@ fn check_parameters(records: &BTreeMap<DeviceName, Arc<Record>>, claims: &[Claim
     Ok(())
 }
 
+/// The claims that cover `text`. In sorted claims each beginning of it, and itself, is found without a scan.
+fn covering<'c>(claims: &'c [Claim<'c>], text: &'c str) -> impl Iterator<Item = &'c Claim<'c>> {
+    let beginnings = (1..=text.len()).filter_map(|end| text.get(..end));
+    beginnings.flat_map(move |beginning| {
+        let first = claims.partition_point(|claim| claim.text.as_str() < beginning);
+        let same = claims.iter().skip(first).take_while(move |claim| claim.text == beginning);
+        same.filter(move |claim| !claim.is_exact || beginning == text)
+    })
+}
+
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Claim<'a> {
     text: String,
     /// Exact ids sort behind the prefix of the same text.
     is_exact: bool,
     device: &'a DeviceName,
-    is_prefix: bool,
 }
 
 impl<'a> Claim<'a> {
     fn new(rule: ClientIdRule, device: &'a DeviceName) -> Self {
         match rule {
-            ClientIdRule::Exact(id) => {
-                Self { text: id.as_str().to_owned(), is_exact: true, device, is_prefix: false }
-            }
-            ClientIdRule::Prefix(id) => {
-                Self { text: id.as_str().to_owned(), is_exact: false, device, is_prefix: true }
-            }
+            ClientIdRule::Exact(id) => Self { text: id.as_str().to_owned(), is_exact: true, device },
+            ClientIdRule::Prefix(id) => Self { text: id.as_str().to_owned(), is_exact: false, device },
         }
     }
 
-    fn covers(&self, text: &str) -> bool {
-        if self.is_prefix { text.starts_with(&self.text) } else { self.text == text }
-    }
-
     fn rule(&self) -> String {
-        format!("{}{}", self.text, if self.is_prefix { "*" } else { "" })
+        format!("{}{}", self.text, if self.is_exact { "" } else { "*" })
     }
 }
 

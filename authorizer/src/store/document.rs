@@ -349,6 +349,10 @@ mod tests {
                 json!({"a": unit("pk1"), "roamer": roamer}),
                 "`pk1`, which is the parameter `product` of device `a`",
             ),
+            (
+                json!({"a": unit("q"), "q": device(&[])}),
+                "device `q` may use the client id `q`, which is the parameter",
+            ),
             (json!({"broadcast": unit("pk")}), "`broadcast` as `{device}` of grant `unit` would own"),
             (json!({"a": unit("sensor")}), "`sensor` as `{product}` of grant `unit` would own"),
         ];

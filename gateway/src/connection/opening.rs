@@ -10,7 +10,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
-use super::{Stream, WRITE_LIMIT, log::ConnectionLog, opening_code, write};
+use super::{Stream, WRITE_LIMIT, log::ConnectionLog, write};
 use crate::{
     broker::Registration,
     custom_auth::{self, Refusal, answer::Authorization, event::Presented},
@@ -126,7 +126,7 @@ impl Opening<'_> {
             }
             Some(Some(Err(error))) => {
                 self.log.refused("CLIENT_ERROR", error.to_string());
-                self.refuse(stream, opening_code(error)).await;
+                self.refuse(stream, error.connect_reason_code()).await;
                 None
             }
             Some(Some(Ok(_)) | None) => {

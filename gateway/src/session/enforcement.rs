@@ -83,9 +83,7 @@ impl Decided<'_> {
         (!self.decision.is_allowed()).then(|| self.record())
     }
 
-    /// What the log says about it.
-    #[must_use]
-    pub fn record(&self) -> Record {
+    fn record(&self) -> Record {
         Record {
             action: self.action,
             resource: self.resource.to_owned(),

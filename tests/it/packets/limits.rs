@@ -8,7 +8,7 @@ const EXACTLY_256: usize = 256;
 
 #[tokio::test]
 async fn a_message_beyond_a_limit_ends_the_connection_and_reaches_nobody() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let large = "x".repeat(128 * 1_024 + 1);
     let cases = [
@@ -24,22 +24,22 @@ async fn a_message_beyond_a_limit_ends_the_connection_and_reaches_nobody() {
     for (n, (topic, payload, code, details)) in cases.into_iter().enumerate() {
         for (version, code) in [(Version::V311, None), (Version::V5, Some(code))] {
             let id = format!("{version:?}-{n}");
-            let mut sender = client(&gateway, version, &id).await;
+            let mut sender = MqttClient::anybody(&gateway, version, &id).await;
             sender.send(Packet::Publish(message(&topic, payload))).await;
             assert_eq!(sender.ended().await, code, "{id}");
             let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", &id)]).await;
             assert_eq!((&line["reason"], &line["details"]), (&"CLIENT_ERROR".into(), &details.into()));
         }
     }
-    client(&gateway, Version::V5, "end").await.publish("t", "end", QoS::AtMostOnce).await;
+    MqttClient::anybody(&gateway, Version::V5, "end").await.publish("t", "end", QoS::AtMostOnce).await;
     assert_eq!(watcher.message().await.payload, "end");
 }
 
 #[tokio::test]
 async fn a_message_at_the_limits_arrives() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V5, "reader", "#").await;
-    let mut sender = client(&gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     let large = "x".repeat(128 * 1_024);
     for (topic, payload) in [(&*"t".repeat(EXACTLY_256), "x"), ("a/b/c/d/e/f/g/h", "x"), ("t", &large)] {
         sender.publish(topic, payload, QoS::AtLeastOnce).await.unwrap();
@@ -51,9 +51,9 @@ async fn a_message_at_the_limits_arrives() {
 
 #[tokio::test]
 async fn a_subscribe_with_nine_filters_ends_the_connection() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for (version, code) in [(Version::V311, None), (Version::V5, Some(0x97))] {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         let filters = (0..9).map(|n| n.to_string()).collect::<Vec<_>>();
         let filters = filters.iter().map(String::as_str).collect::<Vec<_>>();
         let granted = client.subscribe(&filters[..8], QoS::AtMostOnce).await.unwrap();
@@ -66,11 +66,11 @@ async fn a_subscribe_with_nine_filters_ends_the_connection() {
 
 #[tokio::test]
 async fn the_fifty_first_subscription_is_refused_and_one_that_is_there_can_be_changed() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let refusals =
         [(Version::V311, SubscribeFailure::UnspecifiedError), (Version::V5, SubscribeFailure::QuotaExceeded)];
     for (version, refusal) in refusals {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         for n in 0..50 {
             let ack = client.subscribe(&[&n.to_string()], QoS::AtMostOnce).await.unwrap();
             assert_eq!(ack.codes, [SubAckCode::Granted(QoS::AtMostOnce)]);
@@ -85,7 +85,7 @@ async fn the_fifty_first_subscription_is_refused_and_one_that_is_there_can_be_ch
 
 #[tokio::test]
 async fn a_filter_beyond_a_limit_is_refused_and_the_connection_goes_on() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let long = "t".repeat(EXACTLY_256 + 1);
     let invalid = SubscribeFailure::TopicFilterInvalid;
     let shared = SubscribeFailure::SharedSubscriptionsNotSupported;
@@ -93,7 +93,7 @@ async fn a_filter_beyond_a_limit_is_refused_and_the_connection_goes_on() {
         for (version, failure) in
             [(Version::V311, SubscribeFailure::UnspecifiedError), (Version::V5, failure)]
         {
-            let mut client = client(&gateway, version, "c").await;
+            let mut client = MqttClient::anybody(&gateway, version, "c").await;
             let ack = client.subscribe(&[filter], QoS::AtMostOnce).await.unwrap();
             assert_eq!(ack.codes, [SubAckCode::Failed(failure)], "{filter}");
             client.ping().await;
@@ -103,8 +103,8 @@ async fn a_filter_beyond_a_limit_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_subscription_identifier_ends_the_connection() {
-    let gateway = gateway().await;
-    let mut client = client(&gateway, Version::V5, "c").await;
+    let gateway = TestGateway::open_to_all().await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let filters = vec![SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce)];
     let Packet::Subscribe(subscribe) = request(filters) else { unreachable!() };
     client.send(Packet::Subscribe(Subscribe { subscription_id: 1.try_into().ok(), ..subscribe })).await;

@@ -129,13 +129,13 @@ const CASES: &[Case] = &[
 
 #[tokio::test]
 async fn each_mistake_ends_its_own_connection_with_its_own_code() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
     for (n, (what, old, new, code)) in CASES.iter().enumerate() {
         for (version, bytes, code) in [(Version::V311, old, None), (Version::V5, new, Some(*code))] {
             let Some(bytes) = bytes else { continue };
             let id = format!("{version:?}-{n}");
-            let mut client = client(&gateway, version, &id).await;
+            let mut client = MqttClient::anybody(&gateway, version, &id).await;
             client.send_bytes(bytes).await;
             assert_eq!(client.ended().await, code, "{what} in {version:?}");
             let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", &id)]).await;
@@ -156,9 +156,9 @@ async fn each_mistake_ends_its_own_connection_with_its_own_code() {
 
 #[tokio::test]
 async fn nothing_that_follows_a_mistake_counts() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
-    let mut sender = client(&gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     let (before, mistake, after) = (b"\x30\x04\x00\x01a1", b"\xc1\x00", b"\x30\x04\x00\x01a2");
     sender.send_bytes(&[&before[..], mistake, after].concat()).await;
     sender.closed().await;
@@ -169,12 +169,12 @@ async fn nothing_that_follows_a_mistake_counts() {
 
 #[tokio::test]
 async fn a_connection_that_is_lost_inside_a_packet_is_lost_and_no_mistake() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let packet = b"\x30\x04\x00\x01ax";
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
     for sent in 0..packet.len() {
         let id = format!("half-{sent}");
-        let mut client = client(&gateway, Version::V311, &id).await;
+        let mut client = MqttClient::anybody(&gateway, Version::V311, &id).await;
         client.send_bytes(&packet[..sent]).await;
         drop(client);
         let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", &id)]).await;
@@ -185,9 +185,9 @@ async fn a_connection_that_is_lost_inside_a_packet_is_lost_and_no_mistake() {
 
 #[tokio::test]
 async fn a_packet_may_come_in_as_many_pieces_as_it_has_bytes() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
-    let mut client = client(&gateway, Version::V311, "c").await;
+    let mut client = MqttClient::anybody(&gateway, Version::V311, "c").await;
     for byte in b"\x30\x04\x00\x01ax" {
         client.send_bytes(&[*byte]).await;
         other.ping().await;

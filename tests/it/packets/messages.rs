@@ -23,14 +23,14 @@ fn filter(filter: &str) -> SubscribeFilter {
 
 #[tokio::test]
 async fn a_message_has_the_lower_qos_of_publisher_and_subscriber() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
         for published in [QoS::AtMostOnce, QoS::AtLeastOnce] {
             for subscribed in [QoS::AtMostOnce, QoS::AtLeastOnce] {
-                let mut reader = client(&gateway, version, "reader").await;
+                let mut reader = MqttClient::anybody(&gateway, version, "reader").await;
                 let ack = reader.subscribe(&["t"], subscribed).await.unwrap();
                 assert_eq!(ack.codes, [SubAckCode::Granted(subscribed)]);
-                let mut sender = client(&gateway, version, "sender").await;
+                let mut sender = MqttClient::anybody(&gateway, version, "sender").await;
                 let ack = sender.publish("t", "x", published).await;
                 assert_eq!(ack.is_some(), published == QoS::AtLeastOnce);
                 let message = reader.message().await;
@@ -44,15 +44,15 @@ async fn a_message_has_the_lower_qos_of_publisher_and_subscriber() {
 
 #[tokio::test]
 async fn a_qos_2_publish_is_not_acknowledged_and_reaches_nobody() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let qos_2 =
         || Packet::Publish(Publish { qos: QoS::ExactlyOnce, packet_id: Some(ONE), ..message("t", "lost") });
-    let mut old = client(&gateway, Version::V311, "old").await;
+    let mut old = MqttClient::anybody(&gateway, Version::V311, "old").await;
     old.send(qos_2()).await;
     old.ping().await;
     old.publish("t", "arrives", QoS::AtLeastOnce).await.unwrap();
-    let mut new = client(&gateway, Version::V5, "new").await;
+    let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;
     new.send(qos_2()).await;
     assert_eq!(new.ended().await, Some(0x9b));
     old.publish("t", "arrives too", QoS::AtLeastOnce).await.unwrap();
@@ -62,8 +62,8 @@ async fn a_qos_2_publish_is_not_acknowledged_and_reaches_nobody() {
 
 #[tokio::test]
 async fn a_subscribe_with_qos_2_is_not_acknowledged_in_3_1_1_and_gets_qos_1_in_5() {
-    let gateway = gateway().await;
-    let mut old = client(&gateway, Version::V311, "old").await;
+    let gateway = TestGateway::open_to_all().await;
+    let mut old = MqttClient::anybody(&gateway, Version::V311, "old").await;
     let filters = vec![filter("a"), SubscribeFilter { qos: QoS::ExactlyOnce, ..filter("b") }];
     old.send(subscribe(filters)).await;
     old.ping().await;
@@ -71,16 +71,16 @@ async fn a_subscribe_with_qos_2_is_not_acknowledged_in_3_1_1_and_gets_qos_1_in_5
         old.publish(topic, "x", QoS::AtLeastOnce).await.unwrap();
     }
     old.ping().await;
-    let mut new = client(&gateway, Version::V5, "new").await;
+    let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;
     let ack = new.subscribe(&["a"], QoS::ExactlyOnce).await.unwrap();
     assert_eq!(ack.codes, [SubAckCode::Granted(QoS::AtLeastOnce)]);
 }
 
 #[tokio::test]
 async fn unsubscribe_ends_delivery_and_tells_mqtt_5_what_was_not_there() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         client.subscribe(&["a", "b/#"], QoS::AtMostOnce).await.unwrap();
         let filters = vec!["b/#".parse().unwrap(), "b/+".parse().unwrap()];
         let unsubscribe = Unsubscribe { packet_id: ONE, filters, user_properties: Vec::new() };
@@ -96,9 +96,9 @@ async fn unsubscribe_ends_delivery_and_tells_mqtt_5_what_was_not_there() {
 
 #[tokio::test]
 async fn disconnect_ends_the_connection_without_an_answer_and_is_no_failure() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         client
             .send(Packet::Disconnect(mqtt::Disconnect::new(DisconnectReasonCode::NormalDisconnection)))
             .await;
@@ -113,9 +113,9 @@ async fn disconnect_ends_the_connection_without_an_answer_and_is_no_failure() {
 
 #[tokio::test]
 async fn overlapping_subscriptions_give_one_copy_with_the_highest_qos() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         client.subscribe(&["a/b", "#"], QoS::AtMostOnce).await.unwrap();
         client.subscribe(&["a/+", "a/#"], QoS::AtLeastOnce).await.unwrap();
         for payload in ["first", "second"] {
@@ -128,7 +128,7 @@ async fn overlapping_subscriptions_give_one_copy_with_the_highest_qos() {
 
 #[tokio::test]
 async fn wildcards_match_no_topic_that_they_should_not() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let cases = [("+", "a/b"), ("a/+", "a"), ("a/+/c", "a/b/d"), ("a", "a/"), ("A", "a"), ("b/#", "a")];
     for (filter, topic) in cases {
         let mut client = subscriber(&gateway, Version::V311, "c", filter).await;
@@ -141,21 +141,21 @@ async fn wildcards_match_no_topic_that_they_should_not() {
 
 #[tokio::test]
 async fn no_local_keeps_a_clients_own_messages_from_it() {
-    let gateway = gateway().await;
-    let mut client = client(&gateway, Version::V5, "c").await;
+    let gateway = TestGateway::open_to_all().await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     client.send(subscribe(vec![SubscribeFilter { no_local: true, ..filter("t") }])).await;
     assert!(matches!(client.receive().await, Some(Packet::SubAck(_))));
     client.publish("t", "own", QoS::AtLeastOnce).await.unwrap();
-    let mut other = self::client(&gateway, Version::V5, "other").await;
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
     other.publish("t", "another's", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(client.message().await.payload, "another's");
 }
 
 #[tokio::test]
 async fn a_topic_alias_stands_for_the_topic_that_it_was_set_to_last() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V5, "reader", "#").await;
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let aliased = |topic: Option<&str>, alias: u16, payload: &str| {
         let publish = Publish { topic: topic.map(|topic| topic.parse().unwrap()), ..message("t", payload) };
         Packet::Publish(with_properties(publish, |given| given.topic_alias = alias.try_into().ok()))
@@ -174,21 +174,21 @@ async fn a_topic_alias_stands_for_the_topic_that_it_was_set_to_last() {
         assert_eq!((&message.payload[..], message.topic_alias()), (payload.as_bytes(), None));
     }
     for (topic, alias) in [(None, 2), (Some("nine"), 9), (None, 9), (Some("max"), u16::MAX)] {
-        let mut sender = client(&gateway, Version::V5, "sender").await;
+        let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
         sender.send(aliased(topic, alias, "lost")).await;
         assert_eq!(sender.ended().await, Some(0x94), "{topic:?} {alias}");
     }
-    sender = client(&gateway, Version::V5, "sender").await;
+    sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     sender.send(aliased(None, 1, "lost")).await;
     assert_eq!(sender.ended().await, Some(0x94), "an alias ends with its connection");
 }
 
 #[tokio::test]
 async fn what_an_mqtt_5_message_carries_reaches_mqtt_5_and_3_1_1_gets_the_rest() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut new = subscriber(&gateway, Version::V5, "new", "t").await;
     let mut old = subscriber(&gateway, Version::V311, "old", "t").await;
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let sent = with_properties(message("t", "{}"), |given| {
         given.payload_is_utf8 = true;
         given.message_expiry_interval = Some(60);
@@ -205,12 +205,12 @@ async fn what_an_mqtt_5_message_carries_reaches_mqtt_5_and_3_1_1_gets_the_rest()
 
 #[tokio::test]
 async fn no_more_messages_are_in_flight_than_the_client_takes() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut wanted = connect(Version::V5, "reader", "u", "p");
     wanted.properties.receive_maximum = 2.try_into().ok();
     let mut reader = MqttClient::connected(&gateway, wanted).await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
-    let mut sender = client(&gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     for n in 0..4 {
         sender.publish("t", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
     }
@@ -230,9 +230,9 @@ async fn no_more_messages_are_in_flight_than_the_client_takes() {
 
 #[tokio::test]
 async fn a_client_that_acknowledges_nothing_gets_a_hundred_messages_in_flight() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V311, "reader", "t").await;
-    let mut sender = client(&gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     for n in 0..=100 {
         sender.publish("t", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
     }
@@ -250,13 +250,13 @@ async fn a_client_that_acknowledges_nothing_gets_a_hundred_messages_in_flight() 
 
 #[tokio::test]
 async fn a_message_that_is_larger_than_the_client_takes_is_left_out_and_the_next_ones_arrive() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut wanted = connect(Version::V5, "reader", "u", "p");
     wanted.properties.maximum_packet_size = 100.try_into().ok();
     wanted.properties.receive_maximum = 1.try_into().ok();
     let mut reader = MqttClient::connected(&gateway, wanted).await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let large = "x".repeat(100);
     for payload in [&*large, "first", &*large, &*large, "second"] {
         sender.publish("t", payload, QoS::AtLeastOnce).await.unwrap();
@@ -269,9 +269,9 @@ async fn a_message_that_is_larger_than_the_client_takes_is_left_out_and_the_next
 
 #[tokio::test]
 async fn a_publish_is_acknowledged_under_its_own_id() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
-        let mut client = client(&gateway, version, "c").await;
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
         for id in [1, 7, u16::MAX] {
             let packet_id = id.try_into().ok();
             let publish = Publish { qos: QoS::AtLeastOnce, packet_id, dup: true, ..message("t", "") };
@@ -284,7 +284,7 @@ async fn a_publish_is_acknowledged_under_its_own_id() {
 
 #[tokio::test]
 async fn more_user_properties_than_a_message_may_have_end_the_connection() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let properties = |count: usize, width: usize| {
         let user_properties = vec![("n".into(), "v".repeat(width).into()); count];
         Some(std::sync::Arc::new(mqtt::PublishProperties { user_properties, ..Default::default() }))

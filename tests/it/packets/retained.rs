@@ -5,14 +5,14 @@ use mqtt::{RetainHandling, Subscribe, SubscribeFilter};
 use super::*;
 
 async fn keep(gateway: &TestGateway, topic: &str, payload: &str) {
-    let mut sender = client(gateway, Version::V311, "sender").await;
+    let mut sender = MqttClient::anybody(gateway, Version::V311, "sender").await;
     sender.send(retained(topic, payload)).await;
     sender.ping().await;
 }
 
 #[tokio::test]
 async fn a_new_subscriber_gets_the_last_retained_message_and_knows_it_for_one() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t/1", "old").await;
     keep(&gateway, "t/1", "new").await;
     keep(&gateway, "other", "lost").await;
@@ -26,9 +26,9 @@ async fn a_new_subscriber_gets_the_last_retained_message_and_knows_it_for_one() 
 
 #[tokio::test]
 async fn whoever_subscribes_already_gets_it_as_any_other_message() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V5, "reader", "t").await;
-    let mut as_published = client(&gateway, Version::V5, "as-published").await;
+    let mut as_published = MqttClient::anybody(&gateway, Version::V5, "as-published").await;
     let filter = SubscribeFilter {
         retain_as_published: true,
         ..SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce)
@@ -42,7 +42,7 @@ async fn whoever_subscribes_already_gets_it_as_any_other_message() {
 
 #[tokio::test]
 async fn an_empty_payload_takes_the_retained_message_away() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "x").await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "t").await;
     assert_eq!(watcher.message().await.payload, "x");
@@ -53,9 +53,9 @@ async fn an_empty_payload_takes_the_retained_message_away() {
 
 #[tokio::test]
 async fn a_message_that_is_not_retained_leaves_the_retained_one_alone() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "kept").await;
-    let mut sender = client(&gateway, Version::V5, "sender").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     for payload in ["passing", ""] {
         sender.publish("t", payload, QoS::AtLeastOnce).await.unwrap();
     }
@@ -65,7 +65,7 @@ async fn a_message_that_is_not_retained_leaves_the_retained_one_alone() {
 
 #[tokio::test]
 async fn retain_handling_decides_when_mqtt_5_gets_retained_messages() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "x").await;
     let cases = [
         (RetainHandling::Send, [true, true]),
@@ -73,7 +73,7 @@ async fn retain_handling_decides_when_mqtt_5_gets_retained_messages() {
         (RetainHandling::DoNotSend, [false, false]),
     ];
     for (retain_handling, sent) in cases {
-        let mut reader = client(&gateway, Version::V5, "reader").await;
+        let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
         for sent in sent {
             let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
             reader.send(request(SubscribeFilter { retain_handling, ..filter })).await;

@@ -15,7 +15,7 @@ fn with_will(version: Version, id: &str, payload: &str) -> Connect {
 
 #[tokio::test]
 async fn a_lost_connection_publishes_its_will_and_a_disconnect_does_not() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     for version in BOTH {
         let mut polite = MqttClient::connected(&gateway, with_will(version, "polite", "lost")).await;
@@ -62,7 +62,7 @@ async fn a_client_that_stops_reading_is_lost_and_its_will_is_published() {
 
 #[tokio::test]
 async fn a_retained_will_is_kept_and_carries_what_mqtt_5_gave_it() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let mut connect = with_will(Version::V5, "gone", "gone");
     let will = connect.last_will.as_mut().unwrap();
@@ -114,7 +114,7 @@ async fn a_will_that_the_policy_denies_is_not_published() {
 
 #[tokio::test]
 async fn a_will_that_could_never_be_published_is_refused_with_its_connect() {
-    let gateway = gateway().await;
+    let gateway = TestGateway::open_to_all().await;
     let will = |topic: &str, payload: usize, qos| {
         let mut will = LastWill::new(topic.parse().unwrap(), "x".repeat(payload).into());
         will.qos = qos;
