@@ -4,6 +4,7 @@ pub mod claims;
 mod decoys;
 pub mod document;
 pub mod file;
+pub mod loader;
 mod unique_keys;
 
 use std::{future::Future, sync::Arc};

@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    arn::FunctionArn,
-    client_id::ClientId,
     credential::verifier::LiveVerifier,
     device_name::DeviceName,
-    document::{self, Values},
     grant::{GrantDefinition, Grants},
-    record::{ClientIdRule, FunctionSettings, MAX_VERIFIERS, Parameters, Record, TimerSeconds, Timers},
-    store::{claims, unique_keys::unique_keys},
+    record::{ClientIdRule, FunctionSettings, Parameters, Record, TimerSeconds},
+    store::{claims, loader::RecordLoader, unique_keys::unique_keys},
     unix_time::UnixTime,
 };
 
@@ -100,83 +97,15 @@ impl StoreDocument {
         if self.version != VERSION {
             return Err(format!("the format's version is {}, this program reads {VERSION}", self.version));
         }
-        let grants = Grants::new(self.grants)?;
+        let loader = RecordLoader::new(Grants::new(self.grants)?, function);
         let mut records = BTreeMap::new();
         for (name, document) in self.devices {
-            let record = document.record(&name, &grants, function);
-            let record = record.map_err(|why| format!("device `{name}`: {why}"))?;
+            let record = loader.load(&name, document)?;
             records.insert(name, Arc::new(record));
         }
         claims::check(&records)?;
         Ok(records)
     }
-}
-
-impl RecordDocument {
-    fn record(
-        self,
-        name: &DeviceName,
-        grants: &Grants,
-        function: FunctionSettings,
-    ) -> Result<Record, String> {
-        if self.verifiers.is_empty() || self.verifiers.len() > MAX_VERIFIERS {
-            return Err(format!("`verifiers` has {} entries, it takes 1 or 2", self.verifiers.len()));
-        }
-        function.memory.check(&self.verifiers).map_err(|error| error.to_string())?;
-        let timers = function.timers;
-        let own_name = || vec![ClientIdRule::Exact(name.client_id().clone())];
-        let record = Record {
-            verifiers: self.verifiers,
-            enabled: self.enabled,
-            client_ids: self.client_ids.unwrap_or_else(own_name),
-            grant: grants.get(&self.grant)?,
-            parameters: self.parameters,
-            timers: Timers {
-                refresh_after: self.refresh_after_seconds.unwrap_or(timers.refresh_after),
-                disconnect_after: self.disconnect_after_seconds.unwrap_or(timers.disconnect_after),
-            },
-            not_before: self.not_before,
-            not_after: self.not_after,
-        };
-        check_client_ids(&record)?;
-        check_reserved(&record, name)?;
-        check_documents(&record, name)?;
-        Ok(record)
-    }
-}
-
-fn check_client_ids(record: &Record) -> Result<(), String> {
-    if record.client_ids.is_empty() {
-        return Err("`client_ids` is an empty list; leave it out to allow the device's own name".to_owned());
-    }
-    Ok(())
-}
-
-/// What the record puts into its grant's placeholders must not make it the owner of topics that a grant names.
-fn check_reserved(record: &Record, name: &DeviceName) -> Result<(), String> {
-    let exact = record.client_ids.iter().filter_map(|rule| match rule {
-        ClientIdRule::Exact(id) => Some(("client_id", id.as_str())),
-        ClientIdRule::Prefix(_) => None,
-    });
-    let parameters = record.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut values = exact.chain([("device", name.as_str())]).chain(parameters);
-    let taken = values.find(|(placeholder, value)| record.grant.reserves(placeholder, value));
-    taken.map_or(Ok(()), |(placeholder, value)| {
-        let grant = record.grant.name();
-        Err(format!("`{value}` as `{{{placeholder}}}` of grant `{grant}` would own topics that a grant names literally"))
-    })
-}
-
-/// Builds the documents once with the longest client id there is and the longest ARN that AWS has, so that
-/// a connect can't meet a document that doesn't fit.
-fn check_documents(record: &Record, name: &DeviceName) -> Result<(), String> {
-    let longest = "x".repeat(iot_policy::limits::MAX_CLIENT_ID_BYTES);
-    let client_id = ClientId::try_from(longest.as_str()).map_err(|error| error.to_string())?;
-    let arn = "arn:aws-us-gov:lambda:ap-southeast-1:000000000000:function:f".parse::<FunctionArn>();
-    let arn = arn.map_err(|error| error.to_string())?;
-    let values = Values { client_id: &client_id, device: name, parameters: &record.parameters };
-    document::check(&record.grant, values, &arn).map_err(|error| error.to_string())?;
-    Ok(())
 }
 
 /// Takes the value out of serde's `invalid type: string "…", expected …` and its like, and leaves its kind.
@@ -199,6 +128,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::record::Timers;
 
     const VERIFIER: &str = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
 
