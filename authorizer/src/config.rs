@@ -14,6 +14,10 @@ use crate::{
 
 /// Where the records are: `file:PATH`. A relative path starts at the function's own folder.
 pub const STORE: &str = "LATCHKEY_STORE";
+/// The keyring that vendor secrets are sealed under: `file:PATH` or `kms:PATH`.
+pub const DATA_KEYS: &str = "LATCHKEY_DATA_KEYS";
+/// Whether vendor secrets may stand in records in plain text: `true` or `false`.
+pub const ALLOW_PLAIN_SECRETS: &str = "LATCHKEY_ALLOW_PLAIN_SECRETS";
 /// Seconds until IoT Core asks again, for records that don't say: 300 to 86,400.
 pub const REFRESH_AFTER: &str = "LATCHKEY_REFRESH_AFTER_SECONDS";
 /// Seconds until IoT Core ends a connection, for records that don't say: 300 to 86,400.

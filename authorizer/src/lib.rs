@@ -11,6 +11,7 @@
 //! 6. [`grant`] and [`document`]: what a bound device may do, as policy documents within AWS's limits.
 //! 7. [`response`]: the answer that IoT Core reads.
 //!
+//! [`seal`] keeps the secrets that have to be recovered, the HMAC keys of vendors' devices, out of sight.
 //! [`authorizer::decide`] ties them together, [`log`] writes one line about each attempt, and
 //! [`config`] is what the environment may set.
 
@@ -30,5 +31,6 @@ pub mod log;
 pub mod record;
 pub mod request;
 pub mod response;
+pub mod seal;
 pub mod store;
 pub mod unix_time;
