@@ -27,6 +27,7 @@ pub mod document;
 pub mod event;
 pub mod grant;
 pub mod handler;
+pub mod jwt;
 pub mod log;
 pub mod record;
 pub mod request;

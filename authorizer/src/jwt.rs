@@ -1,0 +1,84 @@
+//! JSON Web Tokens: a device whose proof is a signed token instead of a password (RFC 7519 in the form of RFC 7515).
+//!
+//! A token goes through the modules in this order:
+//!
+//! 1. [`token`]: its size, its three parts and its header.
+//! 2. [`key_source`]: the [`keys::Keys`] to check it with, from the configuration or from a URL.
+//! 3. [`keys`]: the one key that the header means. A key has one algorithm, so the header chooses no algorithm.
+//! 4. The signature. Only now are the claims looked into.
+//! 5. [`claims`]: issuer, audience, times, and the claims that name the device and its grant, by [`rules::Rules`].
+//!
+//! Nothing of a token is ever put into an error or a log line. What a header says about keys (`jku`, `jwk`, `x5u`,
+//! `x5c`) is never read.
+
+pub mod algorithm;
+mod claims;
+mod json_object;
+mod jwk;
+#[cfg(feature = "jwks-url")]
+pub mod jwks_url;
+mod key;
+pub mod key_source;
+pub mod keys;
+pub mod keys_error;
+mod pem_file;
+pub mod refusal;
+pub mod rules;
+pub mod token;
+
+use crate::{
+    device_name::DeviceName,
+    jwt::{claims::Claims, keys::Keys, refusal::Refusal, rules::Rules, token::Token},
+    unix_time::UnixTime,
+};
+
+/// What a token whose signature, times and addressee were right says.
+///
+/// Its fields are private: [`verify`] is the only source.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    device: DeviceName,
+    grant: Option<String>,
+    expires_at: UnixTime,
+}
+
+impl VerifiedToken {
+    /// The device, from the claim that [`Rules::device_claim`] names.
+    #[must_use]
+    pub fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    /// The grant's name, where [`Rules::grant_claim`] names a claim for it. Whether there is such a grant is not
+    /// checked here.
+    #[must_use]
+    pub fn grant(&self) -> Option<&str> {
+        self.grant.as_deref()
+    }
+
+    /// When the token ends: at least [`iot_policy::limits::MIN_DISCONNECT_SECONDS`] after the `now` it was verified
+    /// at, so that a connection can end with it.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+}
+
+/// Checks `token` with one of `keys` and by `rules`, at the moment `now`.
+///
+/// # Errors
+///
+/// The reason for the refusal, which holds nothing of the token.
+pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: UnixTime) -> Result<VerifiedToken, Refusal> {
+    let token = Token::read(token)?;
+    if !keys.find(token.header())?.signed(&token) {
+        return Err(Refusal::Signature);
+    }
+    let claims = Claims::read(token.claims())?;
+    claims.check_issuer(rules.issuer.as_deref())?;
+    claims.check_audience(rules.audience.as_deref())?;
+    let expires_at = claims.check_times(rules.leeway, now)?;
+    let device = claims.device(&rules.device_claim)?;
+    let grant = rules.grant_claim.as_deref().map(|name| claims.grant(name)).transpose()?;
+    Ok(VerifiedToken { device, grant, expires_at })
+}

@@ -1,0 +1,99 @@
+//! Whether to fetch, decided without IO and without a clock.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{JwksFault, JwksTiming, Keys};
+use crate::jwt::{refusal::Refusal, token::Header};
+
+/// How long after a fetch that failed the next one follows while old keys serve on: an issuer that is down is not to
+/// cost every connect the time limit.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+/// How long keys may serve after they were fetched, at most: whoever keeps the authorizer from the issuer must not keep
+/// a withdrawn key alive for ever.
+const MAX_STALE: Duration = Duration::from_hours(24);
+
+/// What has been fetched, and what has been tried.
+#[derive(Default)]
+pub(super) struct Cache {
+    fetched: Option<Fetched>,
+    failure: Option<Failure>,
+    unknown_kid_at: Option<Instant>,
+}
+
+struct Fetched {
+    keys: Arc<Keys>,
+    at: Instant,
+}
+
+struct Failure {
+    fault: JwksFault,
+    at: Instant,
+}
+
+/// Why to fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There are no keys, or they are old.
+    Age,
+    /// There are keys, but none with the token's `kid`.
+    UnknownKid,
+}
+
+impl Cache {
+    /// Whether to fetch for a token with this header, shown at the moment `asked`. A fetch that ended after that
+    /// moment was waited for, and is not repeated.
+    pub(super) fn due(&self, header: &Header, timing: &JwksTiming, asked: Instant) -> Option<Cause> {
+        if self.failure.as_ref().is_some_and(|failure| failure.at > asked) {
+            return None;
+        }
+        let Some(fetched) = &self.fetched else { return Some(Cause::Age) };
+        if fetched.at > asked {
+            return None;
+        }
+        let since = |moment: Instant| asked.saturating_duration_since(moment);
+        if since(fetched.at) >= timing.max_age {
+            let waited = self.failure.as_ref().is_none_or(|failure| since(failure.at) >= RETRY_INTERVAL);
+            return waited.then_some(Cause::Age);
+        }
+        let waited = self.unknown_kid_at.is_none_or(|at| since(at) >= timing.refetch_interval);
+        let unknown = matches!(fetched.keys.find(header), Err(Refusal::UnknownKey));
+        (unknown && waited).then_some(Cause::UnknownKid)
+    }
+
+    pub(super) fn note_attempt(&mut self, cause: Cause, now: Instant) {
+        if cause == Cause::UnknownKid {
+            self.unknown_kid_at = Some(now);
+        }
+    }
+
+    pub(super) fn succeed(&mut self, keys: Keys, now: Instant) {
+        *self = Self {
+            fetched: Some(Fetched { keys: Arc::new(keys), at: now }),
+            failure: None,
+            unknown_kid_at: self.unknown_kid_at,
+        };
+    }
+
+    pub(super) fn fail(&mut self, fault: JwksFault, now: Instant) {
+        self.failure = Some(Failure { fault, at: now });
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        self.fetched.is_some()
+    }
+
+    /// The keys, unless there are none or they have served for too long.
+    pub(super) fn answer(&self, now: Instant) -> Result<Arc<Keys>, JwksFault> {
+        match (&self.fetched, &self.failure) {
+            (Some(fetched), None) => Ok(Arc::clone(&fetched.keys)),
+            (Some(fetched), Some(_)) if now.saturating_duration_since(fetched.at) < MAX_STALE => {
+                Ok(Arc::clone(&fetched.keys))
+            }
+            (_, Some(failure)) => Err(failure.fault.clone()),
+            // Never met: with neither, a fetch was due, and it ended in one of them.
+            (None, None) => Err(JwksFault::TimedOut),
+        }
+    }
+}
