@@ -3,16 +3,25 @@
 use crate::{
     arn::FunctionArn,
     binding::{self, BoundDevice},
-    client_id::ClientId,
-    credential,
+    credential::{self, freshness::FreshnessRules},
     decision::{Allowed, Decision, DenyReason, Outcome},
-    device_name::DeviceName,
     document::{self, DocumentError},
-    request::{ConnectRequest, Password},
+    request::Claimed,
     response::{Grant, Response},
     store::Lookup,
     unix_time::UnixTime,
 };
+
+/// What decides beside the request and the record.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The function's own ARN.
+    pub arn: &'a FunctionArn,
+    /// How old signatures may be.
+    pub freshness: FreshnessRules,
+    /// The moment.
+    pub now: UnixTime,
+}
 
 /// Decides about a request that has the right shape.
 ///
@@ -20,39 +29,40 @@ use crate::{
 ///
 /// When the record's grant can't become policy documents, which loading the record has ruled out.
 pub fn decide(
-    request: ConnectRequest,
+    request: Claimed<'_>,
     lookup: Lookup,
-    arn: &FunctionArn,
-    now: UnixTime,
+    circumstances: Circumstances<'_>,
 ) -> Result<Decision, DocumentError> {
-    let ConnectRequest { device, password, client_id } = request;
-    let outcome = match prove(device.clone(), client_id.clone(), &password, lookup, now) {
-        Ok(bound) => Outcome::Allow(allow(&bound, arn, now)?),
+    let (device, scheme) = (request.claim.device.clone(), request.claim.evidence.scheme());
+    let client_id = request.client_id.clone();
+    let outcome = match prove(request, lookup, circumstances) {
+        Ok(bound) => Outcome::Allow(allow(&bound, circumstances)?),
         Err(reason) => Outcome::Deny(reason),
     };
-    Ok(Decision { device: Some(device), client_id: Some(client_id), outcome })
+    Ok(Decision { device: Some(device), client_id, scheme: Some(scheme), outcome })
 }
 
 fn prove(
-    device: DeviceName,
-    client_id: ClientId,
-    password: &Password,
+    request: Claimed<'_>,
     lookup: Lookup,
-    now: UnixTime,
+    Circumstances { freshness, now, .. }: Circumstances<'_>,
 ) -> Result<BoundDevice, DenyReason> {
-    let verified = credential::verify(device, lookup, password, now)?;
-    binding::bind(verified, client_id)
+    let verified = credential::verify(request.claim, request.certificate, lookup, freshness, now)?;
+    binding::bind(verified, request.client_id)
 }
 
-fn allow(bound: &BoundDevice, arn: &FunctionArn, now: UnixTime) -> Result<Allowed, DocumentError> {
+fn allow(
+    bound: &BoundDevice,
+    Circumstances { arn, now, .. }: Circumstances<'_>,
+) -> Result<Allowed, DocumentError> {
     let documents = document::documents(bound, arn)?;
     let device = bound.device();
     let record = device.record();
-    let grant =
-        Grant::new(device.name().principal_id(), record.timers.until(device.expires_at(), now), documents);
+    let timers = record.timers.refreshed_until(device.expires_at(), now).ended_by(device.ends_at(), now);
+    let grant = Grant::new(device.principal_id().to_owned(), timers, documents);
     Ok(Allowed {
         response: Response::Allow(grant),
         grant: record.grant.name().to_owned(),
-        verifier: device.verifier(),
+        verifier: device.matched(),
     })
 }

@@ -1,6 +1,11 @@
 //! The client id against the record: the only place where a [`BoundDevice`] can come from.
 
-use crate::{client_id::ClientId, credential::VerifiedDevice, decision::DenyReason};
+use crate::{
+    client_id::ClientId,
+    credential::VerifiedDevice,
+    decision::DenyReason,
+    record::{Proof, Record},
+};
 
 /// A verified device together with a client id that its record allows. Only such a pair gets a policy.
 #[derive(Debug)]
@@ -23,19 +28,32 @@ impl BoundDevice {
     }
 }
 
-/// Binds `client_id` to the device.
+/// Binds `client_id` to the device. Without one, as in an HTTPS publish, the device's own name takes its place:
+/// it belongs to the device whatever its record allows.
 ///
 /// # Errors
 ///
 /// The reason for the refusal: no rule of the record allows the id, or the id would become the first
 /// level of topics that a grant names literally.
-pub fn bind(device: VerifiedDevice, client_id: ClientId) -> Result<BoundDevice, DenyReason> {
+pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
-    if !record.client_ids.iter().any(|rule| rule.allows(&client_id)) {
-        return Err(DenyReason::ClientIdNotAllowed);
-    }
+    let client_id = match client_id {
+        Some(id) if !allows(record, &id) => return Err(DenyReason::ClientIdNotAllowed),
+        Some(id) => id,
+        None => device.name().client_id().clone(),
+    };
     if record.grant.reserves("client_id", client_id.as_str()) {
         return Err(DenyReason::ClientIdReserved);
     }
     Ok(BoundDevice { device, client_id })
+}
+
+/// In Alibaba's scheme a rule is about the id proper: the parameters behind its `|` may differ at each connect.
+fn allows(record: &Record, client_id: &ClientId) -> bool {
+    let whole = client_id.as_str();
+    let id = match record.proof {
+        Proof::Alibaba(_) => whole.split_once('|').map_or(whole, |(id, _)| id),
+        _ => whole,
+    };
+    record.client_ids.iter().any(|rule| rule.allows(id))
 }

@@ -1,5 +1,7 @@
 //! What the environment may set. Every variable is named here, once; all mistakes are reported together.
 
+mod reader;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -7,9 +9,10 @@ use std::{
 
 use tracing::Level;
 
+use self::reader::Reader;
 use crate::{
-    credential::budget::FunctionMemory,
-    record::{FunctionSettings, TimerSeconds, Timers},
+    credential::{budget::FunctionMemory, freshness::FreshnessRules},
+    record::{TimerSeconds, Timers},
 };
 
 /// Where the records are: `file:PATH`. A relative path starts at the function's own folder.
@@ -22,9 +25,17 @@ pub const ALLOW_PLAIN_SECRETS: &str = "LATCHKEY_ALLOW_PLAIN_SECRETS";
 pub const REFRESH_AFTER: &str = "LATCHKEY_REFRESH_AFTER_SECONDS";
 /// Seconds until IoT Core ends a connection, for records that don't say: 300 to 86,400.
 pub const DISCONNECT_AFTER: &str = "LATCHKEY_DISCONNECT_AFTER_SECONDS";
+/// Whether a token's signature must have been checked by IoT Core, whatever a device presents: `true` or `false`.
+pub const REQUIRE_SIGNATURE: &str = "LATCHKEY_REQUIRE_SIGNATURE";
+/// How far a timestamp that an Alibaba device signs may be from now, in seconds; not checked if absent.
+pub const ALIBABA_FRESHNESS: &str = "LATCHKEY_ALIBABA_FRESHNESS_SECONDS";
+/// Whether the expiry that a Tencent device signs is held against the clock: `true` or `false`.
+pub const TENCENT_EXPIRY: &str = "LATCHKEY_TENCENT_EXPIRY";
 /// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). Where nothing does,
 /// a whole CPU is taken for granted.
 pub const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+/// The function's own folder, which Lambda sets.
+pub const ROOT: &str = "LAMBDA_TASK_ROOT";
 /// How much this function logs: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LOG: &str = "RUST_LOG";
 
@@ -40,8 +51,14 @@ const DEFAULT_DISCONNECT_AFTER: u32 = 86_400;
 pub struct Config {
     /// Where the records are.
     pub store: StoreLocation,
-    /// What records are loaded with.
-    pub function: FunctionSettings,
+    /// Timers for records that don't set their own.
+    pub timers: Timers,
+    /// What the function has to check verifiers with.
+    pub memory: FunctionMemory,
+    /// Whether a signature must have been checked by IoT Core.
+    pub require_signature: bool,
+    /// How old signatures may be.
+    pub freshness: FreshnessRules,
     /// How much is logged. Libraries stay at `WARN` whatever it says.
     pub level: Level,
 }
@@ -58,33 +75,40 @@ pub enum StoreLocation {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Reads the settings from `variable`, which gives an environment variable's value by name.
+    /// Reads the settings from environment variables, given as names and values.
     ///
     /// # Errors
     ///
-    /// All mistakes together, each with its variable's name.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut mistakes = Vec::new();
-        let root = variable("LAMBDA_TASK_ROOT").map(PathBuf::from).unwrap_or_default();
-        let store = store(&variable(STORE).unwrap_or_else(|| DEFAULT_STORE.to_owned()), &root);
-        let refresh_after = timer(&variable, REFRESH_AFTER, DEFAULT_REFRESH_AFTER);
-        let disconnect_after = timer(&variable, DISCONNECT_AFTER, DEFAULT_DISCONNECT_AFTER);
-        let memory = memory(variable(MEMORY).as_deref());
-        let level = Ok(variable(LOG).map_or(Level::INFO, |text| level(&text)));
-        let settings = (
-            keep(store, &mut mistakes),
-            keep(refresh_after, &mut mistakes),
-            keep(disconnect_after, &mut mistakes),
-            keep(memory, &mut mistakes),
-            keep(level, &mut mistakes),
-        );
-        match settings {
-            (Some(store), Some(refresh_after), Some(disconnect_after), Some(memory), Some(level)) => {
-                let timers = Timers { refresh_after, disconnect_after };
-                Ok(Self { store, function: FunctionSettings { timers, memory }, level })
-            }
-            _ => Err(ConfigError(mistakes)),
-        }
+    /// All mistakes together, each with its variable's name. A variable that begins with `LATCHKEY_` and is no setting
+    /// is one, because a setting that is misspelt would be a setting that is not made.
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(variables);
+        let root = reader.text(ROOT).map(PathBuf::from).unwrap_or_default();
+        let store = reader.parsed(STORE, |text| store(text.unwrap_or(DEFAULT_STORE), &root));
+        let refresh_after = reader.parsed(REFRESH_AFTER, |text| timer(text, DEFAULT_REFRESH_AFTER));
+        let disconnect_after = reader.parsed(DISCONNECT_AFTER, |text| timer(text, DEFAULT_DISCONNECT_AFTER));
+        let memory = reader.parsed(MEMORY, memory);
+        let require_signature = reader.parsed(REQUIRE_SIGNATURE, |text| switch(text, false));
+        let alibaba_window = reader.parsed(ALIBABA_FRESHNESS, |text| text.map(seconds).transpose());
+        let tencent_expiry = reader.parsed(TENCENT_EXPIRY, |text| switch(text, true));
+        let level = reader.text(LOG).map_or(Level::INFO, |text| level(&text));
+        let config = || {
+            Some(Self {
+                store: store?,
+                timers: Timers { refresh_after: refresh_after?, disconnect_after: disconnect_after? },
+                memory: memory?,
+                require_signature: require_signature?,
+                freshness: FreshnessRules {
+                    alibaba_window: alibaba_window?,
+                    tencent_expiry: tencent_expiry?,
+                },
+                level,
+            })
+        };
+        let config = config();
+        reader.finish().and_then(|()| config.ok_or_else(|| ConfigError(Vec::new())))
     }
 }
 
@@ -96,33 +120,42 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-fn keep<T>(setting: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
-    setting.map_err(|mistake| mistakes.push(mistake)).ok()
-}
-
 fn store(text: &str, root: &Path) -> Result<StoreLocation, String> {
     match text.split_once(':') {
         Some(("file", path)) if !path.is_empty() => Ok(StoreLocation::File(root.join(path))),
-        _ => Err(format!("{STORE}: `{text}` is not a store; it should read `file:PATH`")),
+        _ => Err(format!("`{text}` is not a store; it should read `file:PATH`")),
     }
 }
 
-fn timer(
-    variable: impl Fn(&str) -> Option<String>,
-    name: &str,
-    default: u32,
-) -> Result<TimerSeconds, String> {
-    let seconds = match variable(name) {
-        Some(text) => text.parse().map_err(|_| format!("{name}: `{text}` is not a number of seconds"))?,
+fn timer(text: Option<&str>, default: u32) -> Result<TimerSeconds, String> {
+    let seconds = match text {
+        Some(text) => text.parse().map_err(|_| not_seconds(text))?,
         None => default,
     };
-    TimerSeconds::try_from(seconds).map_err(|error| format!("{name}: {error}"))
+    TimerSeconds::try_from(seconds)
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| not_seconds(text))
+}
+
+fn not_seconds(text: &str) -> String {
+    format!("`{text}` is not a number of seconds")
+}
+
+fn switch(text: Option<&str>, default: bool) -> Result<bool, String> {
+    match text {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(format!("`{other}` is neither `true` nor `false`")),
+    }
 }
 
 fn memory(text: Option<&str>) -> Result<FunctionMemory, String> {
     let Some(text) = text else { return Ok(FunctionMemory::WHOLE_CPU) };
     let mb = text.parse::<u32>().ok().and_then(|mb| FunctionMemory::try_from(mb).ok());
-    mb.ok_or_else(|| format!("{MEMORY}: `{text}` is not a number of MB"))
+    mb.ok_or_else(|| format!("`{text}` is not a number of MB"))
 }
 
 /// The most detailed level that a filter such as `info` or `warn,authorizer=debug` names. What `RUST_LOG`
@@ -137,9 +170,8 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, String> {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        Config::from_variables(|name| find(name).map(|(_, value)| (*value).to_owned()))
-            .map_err(|e| e.to_string())
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_variables(variables).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -147,10 +179,10 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.store, StoreLocation::File(PathBuf::from("devices.json")));
         assert_eq!(
-            (config.function.timers.refresh_after.get(), config.function.timers.disconnect_after.get()),
+            (config.timers.refresh_after.get(), config.timers.disconnect_after.get()),
             (3_600, 86_400)
         );
-        assert_eq!(config.function.memory, FunctionMemory::WHOLE_CPU);
+        assert_eq!(config.memory, FunctionMemory::WHOLE_CPU);
         assert_eq!(config.level, Level::INFO);
     }
 
@@ -168,6 +200,9 @@ mod tests {
             (REFRESH_AFTER, "299"),
             (DISCONNECT_AFTER, "1d"),
             (MEMORY, "0"),
+            (REQUIRE_SIGNATURE, "yes"),
+            ("LATCHKEY_STROE", "file:x"),
+            ("PATH", "/bin"),
         ])
         .unwrap_err();
         assert_eq!(
@@ -177,6 +212,8 @@ mod tests {
                 "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS takes 300 to 86400 for a timer",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
+                "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
+                "LATCHKEY_STROE: there is no such setting; docs/authorizer.md lists them all",
             ]
         );
     }

@@ -1,25 +1,33 @@
-//! The password against the record: the only place where a [`VerifiedDevice`] can come from.
+//! What a device presents against its record: the only place where a [`VerifiedDevice`] can come from.
 
 pub mod argon2;
 pub mod bcrypt;
 pub mod budget;
 pub mod estimate;
 mod field;
+pub mod freshness;
+mod matching;
 pub mod pbkdf2;
 pub mod salted_sha2;
+pub mod vendor_secret;
 pub mod verifier;
 pub mod verifier_error;
 
 use std::sync::Arc;
 
-use subtle::{Choice, ConditionallySelectable};
-
+use self::{freshness::FreshnessRules, matching::Known};
 use crate::{
-    credential::verifier::LiveVerifier, decision::DenyReason, device_name::DeviceName, record::Record,
-    request::Password, store::Lookup, unix_time::UnixTime,
+    decision::DenyReason,
+    device_name::DeviceName,
+    jwt::{self, VerifiedToken, keys::Keys, rules::Rules},
+    record::Record,
+    request::{Claim, Evidence, certificate::Certificate},
+    scheme::Scheme,
+    store::Lookup,
+    unix_time::UnixTime,
 };
 
-/// A device whose password was right and whose record lets it in now.
+/// A device whose credential was right and whose record lets it in now.
 ///
 /// Its fields are private to this module: [`verify`] is the only source, and everything that grants
 /// demands one.
@@ -27,7 +35,10 @@ use crate::{
 pub struct VerifiedDevice {
     name: DeviceName,
     record: Arc<Record>,
-    verifier: usize,
+    matched: Option<usize>,
+    principal_id: String,
+    credential_ends: Option<UnixTime>,
+    token_ends: Option<UnixTime>,
 }
 
 impl VerifiedDevice {
@@ -43,23 +54,53 @@ impl VerifiedDevice {
         &self.record
     }
 
-    /// When the password or the record runs out, whichever comes first.
+    /// The `principalId` of the answer: that of the certificate if there is one, else the name's digest.
     #[must_use]
-    pub fn expires_at(&self) -> Option<UnixTime> {
-        let verifier = self.record.verifiers.get(self.verifier).and_then(|verifier| verifier.expires_at);
-        [verifier, self.record.not_after].into_iter().flatten().min()
+    pub fn principal_id(&self) -> &str {
+        &self.principal_id
     }
 
-    /// Which of the record's verifiers matched, counted from 0.
+    /// When what it presented or its record runs out, whichever comes first: a refresh is refused from then on.
     #[must_use]
-    pub fn verifier(&self) -> usize {
-        self.verifier
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        [self.credential_ends, self.token_ends, self.record.not_after].into_iter().flatten().min()
+    }
+
+    /// When its token ends. The connection has to end by then, however it is refreshed.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<UnixTime> {
+        self.token_ends
+    }
+
+    /// Which of the record's verifiers or secrets matched, counted from 0; a token has none.
+    #[must_use]
+    pub fn matched(&self) -> Option<usize> {
+        self.matched
     }
 }
 
-/// Checks `password` against what the store knows of the device called `name`.
+/// What a token claims, once it is verified.
 ///
-/// The password is checked before anything else and against every verifier, live or not, and for an unknown
+/// # Errors
+///
+/// What is wrong with it, or that the user name beside it names another device.
+pub fn claim_of_jwt(
+    token: &str,
+    user_name: Option<&DeviceName>,
+    keys: &Keys,
+    rules: &Rules,
+    now: UnixTime,
+) -> Result<Claim<'static>, DenyReason> {
+    let token = jwt::verify(token, keys, rules, now)?;
+    if user_name.is_some_and(|name| name != token.device()) {
+        return Err(DenyReason::JwtOtherDevice);
+    }
+    Ok(Claim { device: token.device().clone(), evidence: Evidence::Jwt(token) })
+}
+
+/// Checks a claim against what the store knows of the device.
+///
+/// The evidence is checked before anything else and against every verifier, live or not, and for an unknown
 /// device against a decoy's: so how long a refusal takes tells neither which devices exist nor how far
 /// a guess came.
 ///
@@ -67,35 +108,54 @@ impl VerifiedDevice {
 ///
 /// The reason for the refusal.
 pub fn verify(
-    name: DeviceName,
+    claim: Claim<'_>,
+    certificate: Option<Certificate<'_>>,
     lookup: Lookup,
-    password: &Password,
+    rules: FreshnessRules,
     now: UnixTime,
 ) -> Result<VerifiedDevice, DenyReason> {
-    match lookup {
+    let Claim { device: name, evidence } = claim;
+    let record = match lookup {
         Lookup::Unknown { decoy } => {
-            let _same_work = matching(&decoy, password, now);
-            Err(DenyReason::UnknownDevice)
+            let _same_work = matching::matching(&evidence, &Known { verifiers: &decoy, secrets: &[] }, now)?;
+            return Err(DenyReason::UnknownDevice);
         }
-        Lookup::Found(record) => {
-            let verifier = matching(&record.verifiers, password, now).ok_or(DenyReason::WrongPassword)?;
-            in_force(&record, now)?;
-            Ok(VerifiedDevice { name, record, verifier })
-        }
+        Lookup::Found(record) => record,
+    };
+    let matched = matching::matching(&evidence, &Known::of(&record.proof), now)?;
+    same_scheme(record.proof.scheme(), evidence.scheme())?;
+    let matched = match evidence {
+        Evidence::Jwt(ref token) => same_grant(&record, token).map(|()| None)?,
+        Evidence::Token => None,
+        Evidence::Password(_) => Some(matched.ok_or(DenyReason::WrongPassword)?),
+        Evidence::Alibaba(..) | Evidence::Tencent(..) => Some(matched.ok_or(DenyReason::WrongSignature)?),
+    };
+    let signed_until = freshness::signed_until(&evidence, rules, now)?;
+    in_force(&record, now)?;
+    certified(&record, certificate)?;
+    let own_end = matched.and_then(|matched| Known::of(&record.proof).expiry(matched));
+    let credential_ends = [own_end, signed_until].into_iter().flatten().min();
+    let token_ends = if let Evidence::Jwt(token) = &evidence { Some(token.expires_at()) } else { None };
+    let principal_id = certificate.map_or_else(|| name.principal_id(), |own| own.principal_id().to_owned());
+    Ok(VerifiedDevice { name, record, matched, principal_id, credential_ends, token_ends })
+}
+
+/// What was presented must have the shape of the record's own scheme.
+fn same_scheme(known: Scheme, presented: Scheme) -> Result<(), DenyReason> {
+    match (known, presented) {
+        (Scheme::Alibaba, Scheme::Password) => Err(DenyReason::AlibabaNoParameters),
+        (Scheme::Tencent, Scheme::Password) => Err(DenyReason::TencentTooFewParts),
+        (known, presented) if known == presented => Ok(()),
+        _ => Err(DenyReason::SchemeMismatch),
     }
 }
 
-/// The index of a live verifier that matches, found without stopping early.
-fn matching(verifiers: &[LiveVerifier], password: &Password, now: UnixTime) -> Option<usize> {
-    let mut found = Choice::from(0);
-    let mut index = 0_u64;
-    for (at, candidate) in (0_u64..).zip(verifiers) {
-        let live = Choice::from(u8::from(candidate.is_live(now)));
-        let matches = candidate.verifier.matches(password.as_bytes()) & live;
-        index.conditional_assign(&at, matches);
-        found |= matches;
+/// A token can't widen what the record grants.
+fn same_grant(record: &Record, token: &VerifiedToken) -> Result<(), DenyReason> {
+    match token.grant() {
+        Some(grant) if grant != record.grant.name() => Err(DenyReason::JwtOtherGrant),
+        _ => Ok(()),
     }
-    bool::from(found).then(|| usize::try_from(index).ok()).flatten()
 }
 
 fn in_force(record: &Record, now: UnixTime) -> Result<(), DenyReason> {
@@ -109,4 +169,15 @@ fn in_force(record: &Record, now: UnixTime) -> Result<(), DenyReason> {
         return Err(DenyReason::Expired);
     }
     Ok(())
+}
+
+/// Where a door asks for a certificate, it is bound to the device as the credential is; a record that names one
+/// lets nobody in without it.
+fn certified(record: &Record, certificate: Option<Certificate<'_>>) -> Result<(), DenyReason> {
+    match certificate {
+        None if record.certificates.is_empty() => Ok(()),
+        None => Err(DenyReason::NoCertificate),
+        Some(own) if record.certificates.contains(&own.fingerprint()) => Ok(()),
+        Some(_) => Err(DenyReason::CertificateNotAllowed),
+    }
 }

@@ -1,13 +1,17 @@
 //! What becomes of one connect attempt. A refusal is a value; only a fault is an error.
 
-use crate::{client_id::ClientId, device_name::DeviceName, response::Response};
+use crate::{
+    client_id::ClientId, device_name::DeviceName, jwt::refusal::Refusal, response::Response, scheme::Scheme,
+};
 
 /// The outcome of one attempt, with what the log may say about it.
 pub struct Decision {
     /// The device's name, once its shape was checked. It is what the device says, not proof of anything.
     pub device: Option<DeviceName>,
-    /// The client id, once its shape was checked.
+    /// The client id, once its shape was checked; an HTTPS publish has none.
     pub client_id: Option<ClientId>,
+    /// The scheme whose shape was presented.
+    pub scheme: Option<Scheme>,
     /// Let in or refused.
     pub outcome: Outcome,
 }
@@ -26,8 +30,8 @@ pub struct Allowed {
     pub response: Response,
     /// The grant's name.
     pub grant: String,
-    /// Which of the record's verifiers matched, counted from 0.
-    pub verifier: usize,
+    /// Which of the record's verifiers or secrets matched, counted from 0; a token has none.
+    pub verifier: Option<usize>,
 }
 
 /// Declares [`DenyReason`] once: each variant with the stable name that logs and metrics carry.
@@ -37,28 +41,43 @@ macro_rules! deny_reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DenyReason {
             $($(#[$doc])* $variant,)*
+            /// A JSON Web Token that is not in order.
+            Jwt(Refusal),
         }
 
         impl DenyReason {
-            /// Every reason, in the order in which an attempt meets them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            /// Every reason: those of JSON Web Tokens last, the others in the order in which an attempt meets them.
+            pub fn all() -> impl Iterator<Item = Self> {
+                [$(Self::$variant,)*].into_iter().chain(Refusal::ALL.iter().copied().map(Self::Jwt))
+            }
 
             /// The stable name that logs and metrics carry.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                    Self::Jwt(refusal) => refusal.as_str(),
                 }
             }
         }
     };
 }
 
+impl From<Refusal> for DenyReason {
+    fn from(refusal: Refusal) -> Self {
+        Self::Jwt(refusal)
+    }
+}
+
 deny_reasons! {
     /// The payload is JSON, but not a custom-authorizer event.
     NotAnEvent => "not_an_event",
-    /// The event has no `protocolData.mqtt`.
-    NoMqttData => "no_mqtt_data",
+    /// IoT Core has not checked a token's signature, and the function's settings demand it.
+    SignatureNotVerified => "signature_not_verified",
+    /// The event has neither `protocolData.mqtt` nor `protocolData.http`.
+    NoProtocolData => "no_protocol_data",
+    /// The client's certificate, or IoT Core's name for it, is missing or can't be read.
+    CertificateInvalid => "certificate_invalid",
     /// No user name, or nothing before its first `?`.
     NoUserName => "no_user_name",
     /// The user name has more than one `?`.
@@ -77,16 +96,108 @@ deny_reasons! {
     ClientIdTooLong => "client_id_too_long",
     /// The client id has a character that could mean something in a policy or a topic filter.
     ClientIdInvalid => "client_id_invalid",
+    /// An HTTP request without credentials.
+    NoHttpCredentials => "no_http_credentials",
+    /// An HTTP request with more than one credential.
+    HttpCredentialsTwice => "http_credentials_twice",
+    /// An `Authorization` header that is neither `Basic` nor `Bearer`, or not as their RFCs say.
+    AuthorizationInvalid => "authorization_invalid",
+    /// A token that is no JSON Web Token and whose signature IoT Core has not checked.
+    TokenNotVerified => "token_not_verified",
+    /// A verified token that is no device name.
+    TokenInvalid => "token_invalid",
+    /// A verified token that names another device than the user name.
+    TokenOtherDevice => "token_other_device",
+    /// A JSON Web Token, but the function has no keys for them.
+    JwtNotConfigured => "jwt_not_configured",
+    /// A JSON Web Token that names another device than the user name.
+    JwtOtherDevice => "jwt_other_device",
+    /// A JSON Web Token that names another grant than the device's record.
+    JwtOtherGrant => "jwt_other_grant",
+    /// A JSON Web Token of a device without a record, with a grant that there is not or that the device can't have.
+    JwtUnusableGrant => "jwt_unusable_grant",
+    /// Alibaba: no `|` in the client id.
+    AlibabaNoParameters => "alibaba_no_parameters",
+    /// Alibaba: no second `|` in the client id.
+    AlibabaUnclosed => "alibaba_unclosed",
+    /// Alibaba: something behind the client id's second `|`.
+    AlibabaAfterParameters => "alibaba_after_parameters",
+    /// Alibaba: a parameter that is not `key=value`, or too many of them.
+    AlibabaParameters => "alibaba_parameters",
+    /// Alibaba: a parameter given twice.
+    AlibabaParameterTwice => "alibaba_parameter_twice",
+    /// Alibaba: an unknown `signmethod`.
+    AlibabaSignMethod => "alibaba_sign_method",
+    /// Alibaba: a `timestamp` that is no number.
+    AlibabaTimestamp => "alibaba_timestamp",
+    /// Alibaba: an unknown `securemode`.
+    AlibabaSecureMode => "alibaba_secure_mode",
+    /// Alibaba: an unknown `authType`.
+    AlibabaAuthType => "alibaba_auth_type",
+    /// Alibaba: the device asks to be registered.
+    AlibabaRegistration => "alibaba_registration",
+    /// Alibaba: one of `securemode=-2` and `authType=connwl` without the other.
+    AlibabaAuthentication => "alibaba_authentication",
+    /// Alibaba: no `&` in the user name.
+    AlibabaNoProductKey => "alibaba_no_product_key",
+    /// Alibaba: more than one `&` in the user name.
+    AlibabaSecondAmpersand => "alibaba_second_ampersand",
+    /// Alibaba: what stands before the first `|` is empty or too long.
+    AlibabaId => "alibaba_id",
+    /// Alibaba: not a device name of that platform.
+    AlibabaDeviceName => "alibaba_device_name",
+    /// Alibaba: not a product key.
+    AlibabaProductKey => "alibaba_product_key",
+    /// Tencent: fewer than the user name's four parts.
+    TencentTooFewParts => "tencent_too_few_parts",
+    /// Tencent: more than the user name's four parts.
+    TencentTooManyParts => "tencent_too_many_parts",
+    /// Tencent: not a product id.
+    TencentProductId => "tencent_product_id",
+    /// Tencent: not a device name of that platform.
+    TencentDeviceName => "tencent_device_name",
+    /// Tencent: an `sdkappid` that is no number.
+    TencentSdkAppId => "tencent_sdk_app_id",
+    /// Tencent: an empty or unreadable `connid`.
+    TencentConnId => "tencent_conn_id",
+    /// Tencent: an expiry that is no number.
+    TencentExpiry => "tencent_expiry",
+    /// Tencent: no sign method behind the signature.
+    TencentNoSignMethod => "tencent_no_sign_method",
+    /// Tencent: an unknown sign method.
+    TencentSignMethod => "tencent_sign_method",
+    /// An odd number of hex digits.
+    SignatureOddLength => "signature_odd_length",
+    /// Something other than hex digits.
+    SignatureNotHex => "signature_not_hex",
+    /// Not as many hex digits as the sign method makes.
+    SignatureLength => "signature_length",
     /// No record has this name.
     UnknownDevice => "unknown_device",
+    /// The record names another scheme than the one whose shape was presented.
+    SchemeMismatch => "scheme_mismatch",
     /// No live verifier matches the password.
     WrongPassword => "wrong_password",
+    /// No live secret of the record makes this signature or is this token.
+    WrongSignature => "wrong_signature",
+    /// Alibaba: the signed timestamp lies too far back.
+    TimestampStale => "timestamp_stale",
+    /// Alibaba: the signed timestamp lies too far ahead.
+    TimestampAhead => "timestamp_ahead",
+    /// Alibaba: there is no timestamp, but the function's settings demand a fresh one.
+    TimestampAbsent => "timestamp_absent",
+    /// Tencent: the user name's expiry has passed.
+    SignatureExpired => "signature_expired",
     /// The record is switched off.
     DeviceDisabled => "device_disabled",
     /// The record's `not_before` lies ahead.
     NotYetValid => "not_yet_valid",
     /// The record's `not_after` has passed.
     Expired => "expired",
+    /// The record demands a certificate, and there is none.
+    NoCertificate => "no_certificate",
+    /// The record does not name the client's certificate.
+    CertificateNotAllowed => "certificate_not_allowed",
     /// The record does not allow this client id.
     ClientIdNotAllowed => "client_id_not_allowed",
     /// The client id is the first level of another grant's topics.

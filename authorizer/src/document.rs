@@ -12,7 +12,7 @@ use crate::{
     client_id::ClientId,
     device_name::DeviceName,
     grant::{Grant, template::TopicTemplate},
-    record::Parameters,
+    record::Record,
 };
 
 /// One policy document, as JSON.
@@ -50,10 +50,8 @@ struct ConnectAttributes {
 pub struct Values<'a> {
     /// `{client_id}`.
     pub client_id: &'a ClientId,
-    /// `{device}`.
-    pub device: &'a DeviceName,
-    /// Every other placeholder, by name.
-    pub parameters: &'a Parameters,
+    /// `{device}`, `{product}` and, by name, every other placeholder.
+    pub record: &'a Record,
 }
 
 /// Why a grant can't become policy documents. It is found when a store is loaded, so it never meets a device.
@@ -86,13 +84,8 @@ pub enum DocumentError {
 ///
 /// When a placeholder has no value, or when the result is more than AWS takes; a store that loaded has ruled both out.
 pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
-    let record = bound.device().record();
-    let values = Values {
-        client_id: bound.client_id(),
-        device: bound.device().name(),
-        parameters: &record.parameters,
-    };
-    build(&record.grant, values, arn, MAX_POLICY_DOCUMENTS)
+    let values = Values { client_id: bound.client_id(), record: bound.device().record() };
+    build(values, arn, MAX_POLICY_DOCUMENTS)
 }
 
 /// Whether the documents will fit for every client id, tried with the longest one there is. A document is spared,
@@ -101,21 +94,17 @@ pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDoc
 /// # Errors
 ///
 /// As [`documents`].
-pub(crate) fn check(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<(), DocumentError> {
-    build(grant, values, arn, MAX_POLICY_DOCUMENTS - 1).map(drop)
+pub(crate) fn check(values: Values<'_>, arn: &FunctionArn) -> Result<(), DocumentError> {
+    build(values, arn, MAX_POLICY_DOCUMENTS - 1).map(drop)
 }
 
-/// The documents that `grant` makes of `values`. For a connection use [`documents`], which demands proof.
+/// The documents that the record's grant makes of `values`. For a connection use [`documents`], which demands proof.
 ///
 /// # Errors
 ///
 /// When a placeholder has no value, or when the result is more than AWS takes.
-fn build(
-    grant: &Grant,
-    values: Values<'_>,
-    arn: &FunctionArn,
-    most: usize,
-) -> Result<Vec<PolicyDocument>, DocumentError> {
+fn build(values: Values<'_>, arn: &FunctionArn, most: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
+    let grant = &values.record.grant;
     let statements = statements(grant, values, arn)?;
     pack(statements, most).ok_or_else(|| DocumentError::TooLarge { grant: grant.name().to_owned() })
 }
@@ -243,8 +232,9 @@ impl<'a> Values<'a> {
     fn get(self, placeholder: &str) -> Option<&'a str> {
         match placeholder {
             "client_id" => Some(self.client_id.as_str()),
-            "device" => Some(self.device.as_str()),
-            other => self.parameters.get(other).map(DeviceName::as_str),
+            "device" => Some(self.record.device.as_str()),
+            "product" => self.record.product.as_ref().map(DeviceName::as_str),
+            other => self.record.parameters.get(other).map(DeviceName::as_str),
         }
     }
 }
@@ -254,7 +244,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::grant::{GrantDefinition, Grants};
+    use crate::{
+        grant::{GrantDefinition, Grants},
+        record::{Proof, Timers},
+    };
 
     fn pack_topics(count: usize, width: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
         let topic = |n| TopicTemplate::try_from(format!("site/{n:0>width$}/{{client_id}}")).unwrap();
@@ -263,10 +256,25 @@ mod tests {
             GrantDefinition { publish, last_will: true, persistent_session: true, ..Default::default() };
         let grants = Grants::new(BTreeMap::from([("g".to_owned(), definition)])).unwrap();
         let device = DeviceName::try_from("device").unwrap();
-        let values =
-            Values { client_id: device.client_id(), device: &device, parameters: &Parameters::new() };
+        let record = Record {
+            proof: Proof::Token,
+            certificates: Vec::new(),
+            enabled: true,
+            client_ids: Vec::new(),
+            device: device.clone(),
+            product: None,
+            grant: grants.get("g").unwrap(),
+            parameters: BTreeMap::new(),
+            timers: Timers {
+                refresh_after: 300.try_into().unwrap(),
+                disconnect_after: 300.try_into().unwrap(),
+            },
+            not_before: None,
+            not_after: None,
+        };
+        let values = Values { client_id: device.client_id(), record: &record };
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
-        build(&grants.get("g").unwrap(), values, &arn, MAX_POLICY_DOCUMENTS)
+        build(values, &arn, MAX_POLICY_DOCUMENTS)
     }
 
     proptest::proptest! {

@@ -1,16 +1,22 @@
 //! The event that IoT Core sends to a custom authorizer, as it stands on the wire.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda` and `custom-auth-509cert`.
 //! Every field is optional: IoT Core leaves out what does not concern the connection, and a CONNECT
 //! without a password has no `password`. The types have no `Debug`, so that no log can print a secret.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// One custom-authorizer event.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
+    /// What the client sent under the authorizer's token key name.
+    pub token: Option<Zeroizing<String>>,
+    /// Whether IoT Core has checked the token's signature.
+    pub signature_verified: Option<bool>,
     /// What the protocols of this connection brought along.
     pub protocol_data: Option<ProtocolData>,
     /// What IoT Core says about the connection itself.
@@ -18,10 +24,35 @@ pub struct Event {
 }
 
 /// The part of the event that holds one object for each protocol.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct ProtocolData {
+    /// Present for every connection.
+    pub tls: Option<TlsData>,
+    /// Present for WebSocket and for HTTPS publish.
+    pub http: Option<HttpData>,
     /// Present for MQTT, over TLS and over WebSocket alike.
     pub mqtt: Option<MqttData>,
+}
+
+/// What the TLS handshake brought along.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsData {
+    /// The client's certificate, where the door asks for one and for a password too.
+    #[serde(rename = "x509CertificatePem")]
+    pub x509_certificate_pem: Option<String>,
+    /// IoT Core's name for that certificate; the answer has to repeat it.
+    pub principal_id: Option<String>,
+}
+
+/// What the HTTP request brought along.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpData {
+    /// The headers by name.
+    pub headers: Option<BTreeMap<String, Zeroizing<String>>>,
+    /// The query string with its `?`.
+    pub query_string: Option<Zeroizing<String>>,
 }
 
 /// What the device put into its CONNECT packet.

@@ -7,14 +7,19 @@ use serde_json::value::RawValue;
 
 use crate::{
     arn::{FunctionArn, FunctionArnError},
-    authorizer,
+    authorizer::{self, Circumstances},
+    credential::{self, freshness::FreshnessRules},
     decision::{Decision, DenyReason, Outcome},
     document::DocumentError,
     event::Event,
+    jwt::{
+        key_source::{JwksFault, KeySource},
+        rules::Rules,
+    },
     log,
-    request::ConnectRequest,
+    request::{Claim, Claimed, ConnectRequest, Demands, Evidence, Presented},
     response::Response,
-    store::{Store, StoreFault},
+    store::{Lookup, Store, StoreFault},
     unix_time::UnixTime,
 };
 
@@ -27,31 +32,124 @@ pub enum Fault {
     /// The function's own ARN can't be read.
     #[error(transparent)]
     FunctionArn(#[from] FunctionArnError),
+    /// There are no keys to check a token with.
+    #[error(transparent)]
+    Jwks(#[from] JwksFault),
     /// A grant doesn't fit AWS's limits.
     #[error(transparent)]
     Document(#[from] DocumentError),
 }
 
-/// Handles one event.
-///
-/// # Errors
-///
-/// A [`Fault`]; everything that is wrong with the event itself is a refusal.
-pub async fn handle(store: &impl Store, payload: &RawValue, context: &Context) -> Result<Response, Fault> {
-    let started = Instant::now();
-    let event = parse(payload.get());
-    let attempt = log::Attempt::new(&context.request_id, event.as_ref());
-    let mut store_time = Duration::ZERO;
-    let decided = decide(store, event.as_ref(), context, &mut store_time).await;
-    let timing = log::Timing { store: store_time, total: started.elapsed() };
-    match decided {
-        Ok(decision) => {
-            log::decision(&attempt, &decision, timing);
-            Ok(decision.into_response())
+/// The function: a store, and how it is set up.
+pub struct Function<S> {
+    /// Where the records are.
+    pub store: S,
+    /// What every event must bring along.
+    pub require_signature: bool,
+    /// How old signatures may be.
+    pub freshness: FreshnessRules,
+    /// How JSON Web Tokens are checked; without it there are none.
+    pub jwt: Option<Jwt>,
+}
+
+/// How JSON Web Tokens are checked.
+pub struct Jwt {
+    /// With which keys.
+    pub keys: KeySource,
+    /// What they must say.
+    pub rules: Rules,
+}
+
+impl<S: Store> Function<S> {
+    /// A function that lets in by the records alone.
+    pub fn new(store: S) -> Self {
+        Self { store, require_signature: false, freshness: FreshnessRules::default(), jwt: None }
+    }
+
+    /// Handles one event.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]; everything that is wrong with the event itself is a refusal.
+    pub async fn handle(&self, payload: &RawValue, context: &Context) -> Result<Response, Fault> {
+        let started = Instant::now();
+        let event = parse(payload.get());
+        let attempt = log::Attempt::new(context, event.as_ref());
+        let mut store_time = Duration::ZERO;
+        let decided = self.decide(event.as_ref(), context, &mut store_time).await;
+        let timing = log::Timing { store: store_time, total: started.elapsed() };
+        match decided {
+            Ok(decision) => {
+                log::decision(&attempt, &decision, timing);
+                Ok(decision.into_response())
+            }
+            Err(fault) => {
+                log::fault(&attempt, &fault, timing);
+                Err(fault)
+            }
         }
-        Err(fault) => {
-            log::fault(&attempt, &fault, timing);
-            Err(fault)
+    }
+
+    async fn decide(
+        &self,
+        event: Option<&Event>,
+        context: &Context,
+        store_time: &mut Duration,
+    ) -> Result<Decision, Fault> {
+        let now = UnixTime::from(SystemTime::now());
+        let demands = Demands { signature: self.require_signature, jwt: self.jwt.is_some() };
+        let request =
+            event.ok_or(DenyReason::NotAnEvent).and_then(|event| ConnectRequest::read(event, demands));
+        let request = match request {
+            Ok(request) => request,
+            Err(reason) => return Ok(Decision::refuse_unread(reason)),
+        };
+        let request = match self.claimed(request, now).await? {
+            Ok(request) => request,
+            Err(reason) => return Ok(Decision::refuse_unread(reason)),
+        };
+        let arn = context.invoked_function_arn.parse::<FunctionArn>()?;
+        let looking_up = Instant::now();
+        let lookup = self.store.find(&request.claim.device).await;
+        *store_time = looking_up.elapsed();
+        let lookup = match self.vouched(&request.claim, lookup?) {
+            Ok(lookup) => lookup,
+            Err(reason) => return Ok(Decision::refuse(request, reason)),
+        };
+        Ok(authorizer::decide(request, lookup, Circumstances { arn: &arn, freshness: self.freshness, now })?)
+    }
+
+    /// A token names its device, but only once it is verified.
+    async fn claimed<'e>(
+        &self,
+        request: ConnectRequest<'e>,
+        now: UnixTime,
+    ) -> Result<Result<Claimed<'e>, DenyReason>, Fault> {
+        let ConnectRequest { presented, client_id, certificate } = request;
+        let claim = match (presented, &self.jwt) {
+            (Presented::Claim(claim), _) => Ok(claim),
+            (Presented::Jwt { .. }, None) => Err(DenyReason::JwtNotConfigured),
+            (Presented::Jwt { token, user_name }, Some(Jwt { keys, rules })) => {
+                let keys = keys.keys_for(&token).await?;
+                credential::claim_of_jwt(&token, user_name.as_ref(), &keys, rules, now)
+            }
+        };
+        Ok(claim.map(|claim| Claimed { claim, client_id, certificate }))
+    }
+
+    /// A token that names its grant can stand in for a record.
+    fn vouched(&self, claim: &Claim<'_>, lookup: Lookup) -> Result<Lookup, DenyReason> {
+        match (&claim.evidence, &lookup) {
+            (Evidence::Jwt(token), Lookup::Unknown { .. }) => {
+                let Some(grant) = token.grant() else { return Ok(lookup) };
+                let record = self.store.vouched(&claim.device, grant);
+                let record = record.map_err(|why| {
+                    tracing::warn!(target: "authorizer", device = claim.device.as_str(), why, "a token's grant is of no use");
+                    DenyReason::JwtUnusableGrant
+                })?;
+                Ok(Lookup::Found(record))
+            }
+            _ => Ok(lookup),
         }
     }
 }
@@ -62,28 +160,16 @@ fn parse(payload: &str) -> Option<Event> {
     object.then(|| serde_json::from_str(payload).ok()).flatten()
 }
 
-async fn decide(
-    store: &impl Store,
-    event: Option<&Event>,
-    context: &Context,
-    store_time: &mut Duration,
-) -> Result<Decision, Fault> {
-    let request = event.ok_or(DenyReason::NotAnEvent).and_then(ConnectRequest::try_from);
-    let request = match request {
-        Ok(request) => request,
-        Err(reason) => return Ok(Decision::refuse_unread(reason)),
-    };
-    let arn = context.invoked_function_arn.parse::<FunctionArn>()?;
-    let looking_up = Instant::now();
-    let lookup = store.find(&request.device).await;
-    *store_time = looking_up.elapsed();
-    Ok(authorizer::decide(request, lookup?, &arn, UnixTime::from(SystemTime::now()))?)
-}
-
 impl Decision {
     /// Names no device: of an event that is not as it should be, who knows which field holds the password.
     fn refuse_unread(reason: DenyReason) -> Self {
-        Self { device: None, client_id: None, outcome: Outcome::Deny(reason) }
+        Self { device: None, client_id: None, scheme: None, outcome: Outcome::Deny(reason) }
+    }
+
+    fn refuse(request: Claimed<'_>, reason: DenyReason) -> Self {
+        let Claimed { claim, client_id, .. } = request;
+        let scheme = Some(claim.evidence.scheme());
+        Self { device: Some(claim.device), client_id, scheme, outcome: Outcome::Deny(reason) }
     }
 
     fn into_response(self) -> Response {
@@ -101,6 +187,7 @@ impl Fault {
         match self {
             Self::Store(_) => "store_fault",
             Self::FunctionArn(_) => "function_arn_fault",
+            Self::Jwks(_) => "jwks_fault",
             Self::Document(_) => "document_fault",
         }
     }

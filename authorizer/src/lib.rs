@@ -32,6 +32,7 @@ pub mod log;
 pub mod record;
 pub mod request;
 pub mod response;
+pub mod scheme;
 pub mod seal;
 pub mod store;
 pub mod unix_time;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use lambda_runtime::Context;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::Registry};
 
@@ -15,11 +16,14 @@ use crate::{
     event::Event,
     handler::Fault,
     response::Response,
+    scheme::Scheme,
 };
 
 /// What ties a line to the attempt.
 pub struct Attempt<'a> {
     request_id: &'a str,
+    /// The trace that Lambda's tracing and the logs are joined by.
+    xray_trace: Option<&'a str>,
     connection_id: Option<&'a str>,
 }
 
@@ -68,15 +72,16 @@ pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
         device = known.map(DeviceName::as_str),
         device_digest = unknown.map(short_digest),
         client_id = decision.client_id.as_ref().map(ClientId::as_str),
-        scheme = "password",
+        scheme = decision.scheme.map(Scheme::as_str),
         grant = allowed.map(|allowed| allowed.grant.as_str()),
-        verifier = allowed.map(|allowed| allowed.verifier),
+        verifier = allowed.and_then(|allowed| allowed.verifier),
         documents = documents.map(<[_]>::len),
         document_characters = documents.map(|all| all.iter().map(PolicyDocument::characters).sum::<usize>()),
         store_us = micros(timing.store),
         total_us = micros(timing.total),
         connection_id = attempt.connection_id,
         request_id = attempt.request_id,
+        xray_trace_id = attempt.xray_trace,
     );
 }
 
@@ -92,16 +97,18 @@ pub fn fault(attempt: &Attempt<'_>, fault: &Fault, timing: Timing) {
         total_us = micros(timing.total),
         connection_id = attempt.connection_id,
         request_id = attempt.request_id,
+        xray_trace_id = attempt.xray_trace,
     );
 }
 
 impl<'a> Attempt<'a> {
     /// Takes the connection id only if it looks like one: the field is IoT Core's, but an event can hold anything.
     #[must_use]
-    pub fn new(request_id: &'a str, event: Option<&'a Event>) -> Self {
+    pub fn new(context: &'a Context, event: Option<&'a Event>) -> Self {
         let id = event.and_then(|event| event.connection_metadata.as_ref()?.id.as_deref());
         let plain = |id: &&str| id.len() <= 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-        Self { request_id, connection_id: id.filter(plain) }
+        let Context { request_id, xray_trace_id, .. } = context;
+        Self { request_id, xray_trace: xray_trace_id.as_deref(), connection_id: id.filter(plain) }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The Lambda function: wiring only.
 
-use std::{env, io::Write, process::ExitCode};
+use std::{env, io::Write, process::ExitCode, sync::Arc};
 
 use authorizer::{
     config::{Config, StoreLocation},
-    handler, log,
+    handler::Function,
+    log,
+    record::{FunctionSettings, Unsealing},
+    seal::Keyring,
     store::file::FileStore,
 };
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -15,8 +18,8 @@ const BAD_CONFIGURATION: u8 = 64;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let store = match configure() {
-        Ok(store) => store,
+    let function = match configure() {
+        Ok(function) => function,
         Err(error) => {
             // There may be no log to write to yet; a failed write to standard error has no other place to go.
             _ = writeln!(std::io::stderr(), "latchkey-authorizer: {error:#}");
@@ -24,8 +27,8 @@ async fn main() -> ExitCode {
         }
     };
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        let store = &store;
-        async move { handler::handle(store, &event.payload, &event.context).await }
+        let function = &function;
+        async move { function.handle(&event.payload, &event.context).await }
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,9 +39,19 @@ async fn main() -> ExitCode {
     }
 }
 
-fn configure() -> anyhow::Result<FileStore> {
-    let config = Config::from_variables(|name| env::var(name).ok())?;
+fn configure() -> anyhow::Result<Function<FileStore>> {
+    // A variable that is not UTF-8 is none of ours.
+    let variables = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = Config::from_variables(variables)?;
     tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
     let StoreLocation::File(path) = config.store;
-    Ok(FileStore::open(&path, config.function)?)
+    let unsealing = Unsealing::With(Arc::new(Keyring::empty()));
+    let settings = FunctionSettings { timers: config.timers, memory: config.memory, unsealing };
+    let store = FileStore::open(&path, settings)?;
+    Ok(Function {
+        require_signature: config.require_signature,
+        freshness: config.freshness,
+        ..Function::new(store)
+    })
 }

@@ -9,24 +9,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client_id::ClientId,
-    credential::{budget::FunctionMemory, verifier::LiveVerifier},
+    credential::{budget::FunctionMemory, vendor_secret::LiveSecret, verifier::LiveVerifier},
     device_name::DeviceName,
     grant::Grant,
+    request::certificate::Fingerprint,
+    scheme::Scheme,
+    seal::Keyring,
     unix_time::UnixTime,
 };
 
-/// The most verifiers that a record may have: the one in use and the one that replaces it.
+/// The most verifiers, secrets or certificates that a record may have: the one in use and the one that replaces it.
 pub const MAX_VERIFIERS: usize = 2;
 
 /// One device's record.
 #[derive(Debug)]
 pub struct Record {
-    /// One or two, each with its own expiry.
-    pub verifiers: Vec<LiveVerifier>,
+    /// How the device proves itself, and what that is checked with.
+    pub proof: Proof,
+    /// The certificates that the device may have beside it; empty where no door asks for one.
+    pub certificates: Vec<Fingerprint>,
     /// A record that is switched off refuses.
     pub enabled: bool,
-    /// Which client ids the device may connect with; at least one rule.
+    /// Which client ids the device may connect with; at least one rule. In Alibaba's scheme they are about what
+    /// stands before the client id's first `|`.
     pub client_ids: Vec<ClientIdRule>,
+    /// What `{device}` stands for: the device's name, and in a vendor's scheme the device's name there.
+    pub device: DeviceName,
+    /// What `{product}` stands for, in a vendor's scheme.
+    pub product: Option<DeviceName>,
     /// What the device may do once connected.
     pub grant: Arc<Grant>,
     /// Values for the grant's own placeholders, by placeholder name.
@@ -37,6 +47,21 @@ pub struct Record {
     pub not_before: Option<UnixTime>,
     /// From this moment on the device is refused.
     pub not_after: Option<UnixTime>,
+}
+
+/// How a device proves itself.
+#[derive(Debug)]
+pub enum Proof {
+    /// By a password that one of these matches: one or two, each with its own expiry.
+    Password(Vec<LiveVerifier>),
+    /// By a signature with one of these secrets, or by one of them as it is: one or two.
+    Alibaba(Vec<LiveSecret>),
+    /// By a signature with one of these secrets: one or two.
+    Tencent(Vec<LiveSecret>),
+    /// By a JSON Web Token.
+    Jwt,
+    /// By a token that IoT Core has verified.
+    Token,
 }
 
 /// Values for a grant's placeholders, each of a client id's shape.
@@ -62,12 +87,23 @@ pub struct Timers {
 }
 
 /// What the function that loads a record brings along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct FunctionSettings {
     /// Timers for records that don't set their own.
     pub timers: Timers,
     /// What the function has to check verifiers with.
     pub memory: FunctionMemory,
+    /// What happens to sealed secrets.
+    pub unsealing: Unsealing,
+}
+
+/// Whether sealed secrets are opened when a record is loaded.
+#[derive(Clone)]
+pub enum Unsealing {
+    /// They are, and one that can't be opened is an error.
+    With(Arc<Keyring>),
+    /// They are not: for programs that check records and let nobody in. Such a record has no secrets.
+    LeftSealed,
 }
 
 /// AWS's range is the same for both timers, so one type serves them.
@@ -81,13 +117,33 @@ const RANGE: std::ops::RangeInclusive<u32> = {
 #[serde(try_from = "u32", into = "u32")]
 pub struct TimerSeconds(NonZeroU32);
 
+impl Proof {
+    /// The scheme that it belongs to.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Password(_) => Scheme::Password,
+            Self::Alibaba(_) => Scheme::Alibaba,
+            Self::Tencent(_) => Scheme::Tencent,
+            Self::Jwt => Scheme::Jwt,
+            Self::Token => Scheme::Token,
+        }
+    }
+
+    /// The verifiers, if it is by password.
+    #[must_use]
+    pub fn verifiers(&self) -> &[LiveVerifier] {
+        if let Self::Password(verifiers) = self { verifiers } else { &[] }
+    }
+}
+
 impl ClientIdRule {
     /// Whether the rule allows `client_id`.
     #[must_use]
-    pub fn allows(&self, client_id: &ClientId) -> bool {
+    pub fn allows(&self, client_id: &str) -> bool {
         match self {
-            Self::Exact(id) => id == client_id,
-            Self::Prefix(prefix) => client_id.as_str().starts_with(prefix.as_str()),
+            Self::Exact(id) => id.as_str() == client_id,
+            Self::Prefix(prefix) => client_id.starts_with(prefix.as_str()),
         }
     }
 }
@@ -118,12 +174,14 @@ impl From<ClientIdRule> for String {
 impl Timers {
     /// The same timers, but with a refresh no later than `expires`, as far as AWS's minimum lets that be.
     #[must_use]
-    pub fn until(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
-        let left = expires.map(|expires| expires.0.saturating_sub(now.0).max(MIN_REFRESH_SECONDS.into()));
-        let left = left.and_then(|left| TimerSeconds::try_from(u32::try_from(left).ok()?).ok());
-        let refresh_after =
-            left.filter(|left| left.get() < self.refresh_after.get()).unwrap_or(self.refresh_after);
-        Self { refresh_after, ..self }
+    pub fn refreshed_until(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
+        Self { refresh_after: self.refresh_after.at_most(expires, now), ..self }
+    }
+
+    /// The same timers, but with an end no later than `expires`, as far as AWS's minimum lets that be.
+    #[must_use]
+    pub fn ended_by(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
+        Self { disconnect_after: self.disconnect_after.at_most(expires, now), ..self }
     }
 }
 
@@ -132,6 +190,12 @@ impl TimerSeconds {
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()
+    }
+
+    fn at_most(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
+        let left = expires.map(|expires| expires.0.saturating_sub(now.0).max(MIN_REFRESH_SECONDS.into()));
+        let left = left.and_then(|left| Self::try_from(u32::try_from(left).ok()?).ok());
+        left.filter(|left| left.get() < self.get()).unwrap_or(self)
     }
 }
 

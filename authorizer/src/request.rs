@@ -1,27 +1,128 @@
 //! What a device presents, checked for shape: the step from the wire to the domain.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+pub mod certificate;
+mod http;
+mod mqtt;
+mod vendor;
+
+use credentials::{alibaba, tencent};
 use zeroize::Zeroizing;
 
+use self::certificate::Certificate;
 use crate::{
-    client_id::{ClientId, ClientIdError},
-    decision::DenyReason,
-    device_name::{DeviceName, DeviceNameError},
-    event::{Event, MqttData},
+    client_id::ClientId, decision::DenyReason, device_name::DeviceName, event::Event, jwt::VerifiedToken,
+    scheme::Scheme,
 };
 
 /// A connect attempt whose parts all have the right shape. Nothing in it is verified yet.
-pub struct ConnectRequest {
-    /// The name that the device says it has.
+pub struct ConnectRequest<'e> {
+    /// How the device says who it is.
+    pub presented: Presented<'e>,
+    /// The client id that the device asks for. An HTTPS publish has none.
+    pub client_id: Option<ClientId>,
+    /// The client's certificate, behind a door that asks for one.
+    pub certificate: Option<Certificate<'e>>,
+}
+
+/// What a device presents. The shape alone decides about the variant.
+pub enum Presented<'e> {
+    /// A name, and what is to prove it.
+    Claim(Claim<'e>),
+    /// A JSON Web Token, as password or as token. The name is in it, and worth nothing before it is verified.
+    Jwt {
+        /// The token.
+        token: Zeroizing<String>,
+        /// The user name beside it, which must be the token's device then.
+        user_name: Option<DeviceName>,
+    },
+}
+
+/// A device's name, with what is to prove it.
+pub struct Claim<'e> {
+    /// The name that the device says it has, and the name of its record.
     pub device: DeviceName,
-    /// The password as the device sent it; the bytes need not be UTF-8.
-    pub password: Password,
-    /// The client id that the device asks for.
-    pub client_id: ClientId,
+    /// What is to prove it.
+    pub evidence: Evidence<'e>,
+}
+
+/// What is to prove a device's name. A record must name the same scheme.
+pub enum Evidence<'e> {
+    /// A password.
+    Password(Password),
+    /// Client id and user name, taken apart, with the signature or the device token. The device is
+    /// `deviceName&productKey`.
+    Alibaba(alibaba::Presented<'e>, Password),
+    /// The user name, taken apart, with the signature and its sign method. The device is the client id in it.
+    Tencent(tencent::Presented<'e>, Password),
+    /// A JSON Web Token, verified already: its name is not known before.
+    Jwt(VerifiedToken),
+    /// A token that IoT Core has verified: it is the device's name.
+    Token,
+}
+
+/// A request of which the device's name is known. Whether it is true is not.
+pub struct Claimed<'e> {
+    /// The name, and what is to prove it.
+    pub claim: Claim<'e>,
+    /// As in [`ConnectRequest`].
+    pub client_id: Option<ClientId>,
+    /// As in [`ConnectRequest`].
+    pub certificate: Option<Certificate<'e>>,
 }
 
 /// The bytes of a password. No `Debug`, wiped when dropped.
 pub struct Password(Zeroizing<Vec<u8>>);
+
+/// What the function demands of every event, whatever it presents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Refuse whatever IoT Core has not checked the token's signature of.
+    pub signature: bool,
+    /// Take what has the shape of a JSON Web Token as one.
+    pub jwt: bool,
+}
+
+impl<'e> ConnectRequest<'e> {
+    /// Reads an event.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is missing or has not its shape.
+    pub fn read(event: &'e Event, demands: Demands) -> Result<Self, DenyReason> {
+        if demands.signature && event.signature_verified != Some(true) {
+            return Err(DenyReason::SignatureNotVerified);
+        }
+        let data = event.protocol_data.as_ref().ok_or(DenyReason::NoProtocolData)?;
+        let certificate = Certificate::read(data.tls.as_ref())?;
+        let token = Token { event, jwt: demands.jwt };
+        let (presented, client_id) = match (&data.mqtt, &data.http) {
+            (Some(mqtt), _) => mqtt::read(mqtt, &token)?,
+            (None, Some(http)) => (http::read(http, &token)?, None),
+            (None, None) => return Err(DenyReason::NoProtocolData),
+        };
+        Ok(Self { presented, client_id, certificate })
+    }
+}
+
+impl<'e> Presented<'e> {
+    fn claim(device: DeviceName, evidence: Evidence<'e>) -> Self {
+        Self::Claim(Claim { device, evidence })
+    }
+}
+
+impl Evidence<'_> {
+    /// The scheme that it has the shape of.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Password(_) => Scheme::Password,
+            Self::Alibaba(..) => Scheme::Alibaba,
+            Self::Tencent(..) => Scheme::Tencent,
+            Self::Jwt(_) => Scheme::Jwt,
+            Self::Token => Scheme::Token,
+        }
+    }
+}
 
 impl Password {
     /// The raw bytes.
@@ -29,87 +130,53 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl From<Vec<u8>> for Password {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// The password as a JSON Web Token, if it has the shape of one: `eyJ` is `{"` in base64.
+    fn as_jwt(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().filter(|text| is_jwt(text))
     }
 }
 
-impl TryFrom<&Event> for ConnectRequest {
+impl TryFrom<Vec<u8>> for Password {
     type Error = DenyReason;
 
-    fn try_from(event: &Event) -> Result<Self, DenyReason> {
-        let mqtt = event.protocol_data.as_ref().and_then(|data| data.mqtt.as_ref());
-        let mqtt = mqtt.ok_or(DenyReason::NoMqttData)?;
-        Ok(Self { device: device(mqtt)?, password: password(mqtt)?, client_id: client_id(mqtt)? })
+    fn try_from(bytes: Vec<u8>) -> Result<Self, DenyReason> {
+        let password = Self(Zeroizing::new(bytes));
+        if password.0.is_empty() { Err(DenyReason::NoPassword) } else { Ok(password) }
     }
 }
 
-/// The identity is what stands before the first `?`; behind it IoT Core's and the SDKs' parameters follow.
-/// A second `?` is how some SDKs spoil the authorizer's name, so it is refused rather than guessed at.
-fn device(mqtt: &MqttData) -> Result<DeviceName, DenyReason> {
-    let user_name = mqtt.username.as_ref().ok_or(DenyReason::NoUserName)?;
-    let (identity, query) = user_name.split_once('?').unwrap_or((user_name, ""));
-    if query.contains('?') {
-        return Err(DenyReason::UserNameSecondQuery);
-    }
-    DeviceName::try_from(identity).map_err(|DeviceNameError(error)| match error {
-        ClientIdError::Empty => DenyReason::NoUserName,
-        ClientIdError::TooLong(_) => DenyReason::UserNameTooLong,
-        ClientIdError::Character(_) => DenyReason::UserNameInvalid,
-    })
+/// The way in by a token, for requests that have no password.
+struct Token<'e> {
+    event: &'e Event,
+    /// Whether JSON Web Tokens are taken.
+    jwt: bool,
 }
 
-fn password(mqtt: &MqttData) -> Result<Password, DenyReason> {
-    let encoded = mqtt.password.as_ref().ok_or(DenyReason::NoPassword)?;
-    let bytes = STANDARD.decode(encoded.as_bytes()).map_err(|_| DenyReason::PasswordNotBase64)?;
-    if bytes.is_empty() {
-        return Err(DenyReason::NoPassword);
-    }
-    Ok(Password::from(bytes))
-}
-
-fn client_id(mqtt: &MqttData) -> Result<ClientId, DenyReason> {
-    let client_id = mqtt.client_id.as_deref().ok_or(DenyReason::NoClientId)?;
-    ClientId::try_from(client_id).map_err(|error| match error {
-        ClientIdError::Empty => DenyReason::NoClientId,
-        ClientIdError::TooLong(_) => DenyReason::ClientIdTooLong,
-        ClientIdError::Character(_) => DenyReason::ClientIdInvalid,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(user_name: &str, password: &str, client_id: &str) -> Result<ConnectRequest, DenyReason> {
-        let mqtt = MqttData {
-            username: Some(Zeroizing::new(user_name.to_owned())),
-            password: Some(Zeroizing::new(password.to_owned())),
-            client_id: Some(client_id.to_owned()),
-        };
-        let protocol_data = crate::event::ProtocolData { mqtt: Some(mqtt) };
-        ConnectRequest::try_from(&Event { protocol_data: Some(protocol_data), connection_metadata: None })
+impl<'e> Token<'e> {
+    /// What the event's own token presents, if there is one.
+    fn presented(&self, user_name: Option<DeviceName>) -> Option<Result<Presented<'e>, DenyReason>> {
+        let token = self.event.token.as_ref().filter(|token| !token.is_empty())?;
+        Some(if self.jwt && is_jwt(token) {
+            Ok(Presented::Jwt { token: token.clone(), user_name })
+        } else {
+            self.signed(token, user_name.as_ref())
+        })
     }
 
-    #[test]
-    fn the_identity_ends_at_the_first_question_mark() {
-        for user_name in ["dev", "dev?", "dev?x-amz-customauthorizer-name=a&SDK=Python&Platform=(x)"] {
-            assert_eq!(request(user_name, "cGFzcw==", "dev").unwrap().device.as_str(), "dev", "{user_name}");
+    /// A token that is no JSON Web Token is a device's name, if somebody vouches for it.
+    fn signed(&self, token: &str, user_name: Option<&DeviceName>) -> Result<Presented<'e>, DenyReason> {
+        if self.event.signature_verified != Some(true) {
+            return Err(DenyReason::TokenNotVerified);
+        }
+        let device = DeviceName::try_from(token).map_err(|_| DenyReason::TokenInvalid)?;
+        match user_name {
+            Some(other) if *other != device => Err(DenyReason::TokenOtherDevice),
+            _ => Ok(Presented::claim(device, Evidence::Token)),
         }
     }
+}
 
-    #[test]
-    fn a_password_is_any_bytes_in_standard_base64() {
-        assert_eq!(request("dev", "/wCA", "dev").unwrap().password.as_bytes(), [0xff, 0x00, 0x80]);
-        for encoded in ["_wCA", "cGFzcw", "cGFzcw=", "cGFz cw==", "cGFzcw==\n", "p", "%"] {
-            assert_eq!(
-                request("dev", encoded, "dev").err(),
-                Some(DenyReason::PasswordNotBase64),
-                "{encoded:?}"
-            );
-        }
-    }
+fn is_jwt(text: &str) -> bool {
+    text.starts_with("eyJ") && text.contains('.')
 }

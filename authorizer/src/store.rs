@@ -6,6 +6,7 @@ pub mod document;
 pub mod file;
 pub mod loader;
 mod unique_keys;
+mod vendor_secrets;
 
 use std::{future::Future, sync::Arc};
 
@@ -19,6 +20,13 @@ pub trait Store {
     ///
     /// When the store can't tell. That is a fault, not a refusal; IoT Core lets nobody in either way.
     fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>>;
+
+    /// The record of a device that has none, but for which a verified token vouches with a grant's name.
+    ///
+    /// # Errors
+    ///
+    /// Why such a device can't have that grant.
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String>;
 }
 
 /// What a store knows of one name.

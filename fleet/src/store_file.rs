@@ -10,8 +10,9 @@ use anyhow::{Context as _, bail};
 use authorizer::{
     credential::{budget::FunctionMemory, verifier::LiveVerifier},
     device_name::DeviceName,
-    record::{ClientIdRule, FunctionSettings, Timers},
-    store::document::{RecordDocument, Scheme, StoreDocument},
+    record::{ClientIdRule, FunctionSettings, Timers, Unsealing},
+    scheme::Scheme,
+    store::document::{RecordDocument, StoreDocument},
     unix_time::UnixTime,
 };
 
@@ -94,16 +95,9 @@ impl StoreFile {
         }
         let verifier = secret.verifier()?;
         let record = RecordDocument {
-            scheme: Scheme::Password,
             verifiers: vec![LiveVerifier { verifier, expires_at: None }],
-            enabled: true,
             client_ids: (!client_ids.is_empty()).then_some(client_ids),
-            grant,
-            parameters: std::collections::BTreeMap::new(),
-            refresh_after_seconds: None,
-            disconnect_after_seconds: None,
-            not_before: None,
-            not_after: None,
+            ..RecordDocument::new(Scheme::Password, grant)
         };
         self.document.devices.insert(name, record);
         Ok(())
@@ -196,7 +190,8 @@ fn read(path: &Path) -> anyhow::Result<StoreDocument> {
 fn check(document: &StoreDocument) -> anyhow::Result<()> {
     let any = authorizer::record::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
-    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
+    let function =
+        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
     document.clone().records(function).map(drop).map_err(anyhow::Error::msg)
 }
 

@@ -2,8 +2,8 @@
 
 use authorizer::{
     credential::budget::FunctionMemory,
-    handler,
-    record::{FunctionSettings, Timers},
+    handler::Function,
+    record::{FunctionSettings, Timers, Unsealing},
     store::file::FileStore,
 };
 use integration::fixture;
@@ -74,15 +74,16 @@ fn event() -> impl Strategy<Value = Value> {
 fn garbage_is_refused() {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
-    let store = FileStore::open(&fixture::path("golden/devices.json"), function).unwrap();
+    let settings =
+        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
+    let function = Function::new(FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap());
     let mut context = Context::default();
     context.invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     proptest!(config, |(payload in prop_oneof![garbage(), event()])| {
         let payload = RawValue::from_string(payload.to_string()).unwrap();
-        let answer = runtime.block_on(handler::handle(&store, &payload, &context));
+        let answer = runtime.block_on(function.handle(&payload, &context));
         let answer = answer.map_err(|fault| TestCaseError::fail(fault.to_string()))?;
         prop_assert_eq!(serde_json::to_value(answer).unwrap(), json!({"isAuthenticated": false}));
     });

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use authorizer::{
     credential::budget::FunctionMemory,
     decision::DenyReason,
-    handler,
-    record::{FunctionSettings, Timers},
+    handler::Function,
+    record::{FunctionSettings, Timers, Unsealing},
     store::file::FileStore,
 };
 use integration::{captured_log, fixture};
@@ -32,9 +32,9 @@ struct Case {
 
 #[tokio::test]
 async fn events_get_their_exact_answer_and_reason() {
-    let (store, log) = (store(), captured_log::of_this_thread());
+    let (function, log) = (function(), captured_log::of_this_thread());
     for case in cases() {
-        let answer = handler::handle(&store, &case.event, &context(&case.function_arn)).await.unwrap();
+        let answer = function.handle(&case.event, &context(&case.function_arn)).await.unwrap();
         assert_eq!(serde_json::to_value(answer).unwrap(), case.answer, "{}", case.name);
         let lines = log.take_lines();
         assert_eq!(lines.len(), 1, "{}: one line for each attempt", case.name);
@@ -48,13 +48,13 @@ async fn events_get_their_exact_answer_and_reason() {
 #[test]
 fn every_reason_has_a_case() {
     let met = cases().into_iter().filter_map(|case| case.reason).collect::<BTreeSet<_>>();
-    let all = DenyReason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect::<BTreeSet<_>>();
+    let all = DenyReason::all().map(|reason| reason.as_str().to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(met, all);
 }
 
 #[tokio::test]
 async fn what_does_not_fit_the_wire_is_refused_too() {
-    let (store, log) = (store(), captured_log::of_this_thread());
+    let (function, log) = (function(), captured_log::of_this_thread());
     let oversized = "u".repeat(65_535);
     let cases = [
         (json!({"username": oversized, "password": "cA==", "clientId": "c"}), "user_name_too_long"),
@@ -72,7 +72,7 @@ async fn what_does_not_fit_the_wire_is_refused_too() {
     for (mqtt, reason) in cases {
         let event = json!({"protocolData": {"mqtt": mqtt}}).to_string();
         let event = RawValue::from_string(event).unwrap();
-        let answer = handler::handle(&store, &event, &context(FUNCTION_ARN)).await.unwrap();
+        let answer = function.handle(&event, &context(FUNCTION_ARN)).await.unwrap();
         assert_eq!(serde_json::to_value(answer).unwrap(), json!({"isAuthenticated": false}));
         assert_eq!(log.take_lines()[0]["reason"], reason);
     }
@@ -80,12 +80,12 @@ async fn what_does_not_fit_the_wire_is_refused_too() {
 
 #[tokio::test]
 async fn a_fault_is_an_error_and_not_a_refusal() {
-    let (store, log) = (store(), captured_log::of_this_thread());
+    let (function, log) = (function(), captured_log::of_this_thread());
     let event = RawValue::from_string(
         json!({"protocolData": {"mqtt": {"username": "sht20", "password": "cA==", "clientId": "sht20"}}})
             .to_string(),
     );
-    let answer = handler::handle(&store, &event.unwrap(), &context("not-an-arn")).await;
+    let answer = function.handle(&event.unwrap(), &context("not-an-arn")).await;
     assert_eq!(answer.unwrap_err().error_type(), "function_arn_fault");
     let lines = log.take_lines();
     assert_eq!(
@@ -98,11 +98,12 @@ fn cases() -> Vec<Case> {
     ["golden/allow.json", "golden/deny.json"].into_iter().flat_map(fixture::json::<Vec<Case>>).collect()
 }
 
-fn store() -> FileStore {
+fn function() -> Function<FileStore> {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
-    FileStore::open(&fixture::path("golden/devices.json"), function).unwrap()
+    let settings =
+        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
+    Function::new(FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap())
 }
 
 fn context(function_arn: &str) -> Context {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use authorizer::{
     credential::verifier::{LiveVerifier, Verifier},
-    store::document::{RecordDocument, Scheme, StoreDocument},
+    scheme::Scheme,
+    store::document::{RecordDocument, StoreDocument},
 };
 use fleet::store_file::StoreFile;
 use serde_json::json;
@@ -43,16 +44,8 @@ fn change(folder: &Path, change: impl FnOnce(&mut StoreDocument)) {
 fn insert(document: &mut StoreDocument, name: &str, grant: &str, password: &[u8]) {
     let verifier = Verifier::of_generated(password, [7; 16]);
     let record = RecordDocument {
-        scheme: Scheme::Password,
         verifiers: vec![LiveVerifier { verifier, expires_at: None }],
-        enabled: true,
-        client_ids: None,
-        grant: grant.to_owned(),
-        parameters: std::collections::BTreeMap::new(),
-        refresh_after_seconds: None,
-        disconnect_after_seconds: None,
-        not_before: None,
-        not_after: None,
+        ..RecordDocument::new(Scheme::Password, grant.to_owned())
     };
     document.devices.insert(name.try_into().unwrap(), record);
 }

@@ -33,6 +33,12 @@ impl TopicTemplate {
         Ok(self.0.iter().map(level).collect::<Result<Vec<_>, _>>()?.join("/"))
     }
 
+    /// Whether the placeholder of this name is one of its levels.
+    #[must_use]
+    pub fn has(&self, placeholder: &str) -> bool {
+        self.0.iter().any(|level| matches!(level, Level::Placeholder(name) if name == placeholder))
+    }
+
     /// The levels.
     pub(super) fn levels(&self) -> &[Level] {
         &self.0

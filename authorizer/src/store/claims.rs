@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     device_name::DeviceName,
-    record::{ClientIdRule, Record},
+    record::{ClientIdRule, Proof, Record},
 };
 
 /// Checks that each client id belongs to one record at most. A device's own name counts as its own even if
@@ -15,9 +15,12 @@ use crate::{
 /// Names two devices and what they both claim.
 pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> {
     let claims = records.iter().flat_map(|(name, record)| {
-        let own = ClientIdRule::Exact(name.client_id().clone());
-        let rules = record.client_ids.iter().cloned().chain([own]);
-        rules.map(move |rule| Claim::new(rule, name))
+        let own = Claim::new(&ClientIdRule::Exact(name.client_id().clone()), name);
+        let has_parameters = matches!(record.proof, Proof::Alibaba(_));
+        let claim = move |rule| {
+            if has_parameters { Claim::with_parameters(rule, name) } else { Claim::new(rule, name) }
+        };
+        record.client_ids.iter().map(claim).chain([own])
     });
     let mut claims = claims.collect::<Vec<_>>();
     claims.sort_unstable();
@@ -41,14 +44,29 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
     Ok(())
 }
 
+/// Checks that a device without a record doesn't use what a record gives to another one.
+///
+/// # Errors
+///
+/// Names the other device.
+pub fn check_newcomer(name: &DeviceName, records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> {
+    let taken = records.iter().find(|(_, record)| {
+        let stands_in_topics = record.parameters.values().chain(&record.product).any(|value| value == name);
+        stands_in_topics || record.client_ids.iter().any(|rule| rule.allows(name.as_str()))
+    });
+    taken.map_or(Ok(()), |(other, _)| Err(format!("`{name}` as a client id belongs to device `{other}`")))
+}
+
 /// A parameter's value stands in topics too, so no device may use it as its client id, unless it alone has it.
 fn check_parameters(records: &BTreeMap<DeviceName, Arc<Record>>, claims: &[Claim<'_>]) -> Result<(), String> {
     for (user, record) in records {
-        for (parameter, value) in &record.parameters {
+        let product = record.product.as_ref().map(|product| ("product", product));
+        let parameters = record.parameters.iter().map(|(name, value)| (name.as_str(), value));
+        for (parameter, value) in parameters.chain(product) {
             let mut covering = covering(claims, value.as_str());
             if let Some(other) = covering.find(|claim| claim.device != user) {
                 return Err(format!(
-                    "device `{}` may use the client id `{value}`, which is the parameter `{parameter}` of device `{user}`",
+                    "device `{}` may use the client id `{value}`, which is the `{parameter}` of device `{user}`",
                     other.device
                 ));
             }
@@ -76,10 +94,19 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    fn new(rule: ClientIdRule, device: &'a DeviceName) -> Self {
+    fn new(rule: &ClientIdRule, device: &'a DeviceName) -> Self {
+        let (text, is_exact) = match rule {
+            ClientIdRule::Exact(id) => (id.as_str().to_owned(), true),
+            ClientIdRule::Prefix(id) => (id.as_str().to_owned(), false),
+        };
+        Self { text, is_exact, device }
+    }
+
+    /// In Alibaba's scheme any parameters may follow an id, behind a `|`.
+    fn with_parameters(rule: &ClientIdRule, device: &'a DeviceName) -> Self {
         match rule {
-            ClientIdRule::Exact(id) => Self { text: id.as_str().to_owned(), is_exact: true, device },
-            ClientIdRule::Prefix(id) => Self { text: id.as_str().to_owned(), is_exact: false, device },
+            ClientIdRule::Exact(id) => Self { text: format!("{id}|"), is_exact: false, device },
+            ClientIdRule::Prefix(_) => Self::new(rule, device),
         }
     }
 
@@ -90,7 +117,8 @@ impl<'a> Claim<'a> {
 
 fn conflict(one: &Claim<'_>, other: &Claim<'_>) -> String {
     format!(
-        "devices `{}` and `{}` may both use client ids that `{}` and `{}` cover; each id may belong to one device only",
+        "devices `{}` and `{}` may both use client ids that `{}` and `{}` cover; each id may belong to one device \
+         only: list others in `client_ids`",
         one.device,
         other.device,
         one.rule(),

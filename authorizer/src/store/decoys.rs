@@ -24,10 +24,11 @@ pub(super) struct Decoys {
 impl Decoys {
     /// The decoys that these records make.
     pub(super) fn new<'r>(records: impl Iterator<Item = &'r Arc<Record>>) -> Self {
-        let place = |record: &'r Arc<Record>| (digest_of(&record.verifiers), record.verifiers.clone().into());
+        let with_password = records.map(|record| record.proof.verifiers()).filter(|some| !some.is_empty());
+        let place = |verifiers: &[LiveVerifier]| (digest_of(verifiers), Arc::from(verifiers));
         let only = Verifier::of_generated(b"nobody has this", [0; 16]);
         let only = Arc::from([LiveVerifier { verifier: only, expires_at: None }]);
-        Self { ring: records.map(place).collect(), only }
+        Self { ring: with_password.map(place).collect(), only }
     }
 
     /// The verifiers that a name without a record is checked against.

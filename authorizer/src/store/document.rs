@@ -9,9 +9,20 @@ use crate::{
     device_name::DeviceName,
     grant::{GrantDefinition, Grants},
     record::{ClientIdRule, FunctionSettings, Parameters, Record, TimerSeconds},
+    request::certificate::Fingerprint,
+    scheme::Scheme,
+    seal::SealedSecret,
     store::{claims, loader::RecordLoader, unique_keys::unique_keys},
     unix_time::UnixTime,
 };
+
+/// The records of a whole store.
+pub struct Records {
+    /// What they were loaded with.
+    pub loader: RecordLoader,
+    /// By device name.
+    pub by_name: BTreeMap<DeviceName, Arc<Record>>,
+}
 
 /// The version of the format that this code reads and writes.
 pub const VERSION: u32 = 1;
@@ -36,8 +47,15 @@ pub struct StoreDocument {
 pub struct RecordDocument {
     /// How the device proves itself.
     pub scheme: Scheme,
-    /// One or two verifiers.
+    /// One or two verifiers, for the scheme `password`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifiers: Vec<LiveVerifier>,
+    /// One or two secrets, for a vendor's scheme.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretDocument>,
+    /// Up to two certificates, for a door that asks for one beside the credential.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Fingerprint>,
     /// Whether the device is let in.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -63,12 +81,46 @@ pub struct RecordDocument {
     pub not_after: Option<UnixTime>,
 }
 
-/// The ways in which a device can prove itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// A password, sent as it is inside TLS.
-    Password,
+/// One secret of a vendor's scheme as JSON: exactly one of the three kinds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretDocument {
+    /// Alibaba's `DeviceSecret`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_secret: Option<SealedSecret>,
+    /// Alibaba's `DeviceToken`, with the `id` that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<SealedSecret>,
+    /// The `ClientID` of a device token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<DeviceName>,
+    /// Tencent's `psk`, base64 as the vendor gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psk: Option<SealedSecret>,
+    /// From this moment on it matches nothing. Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixTime>,
+}
+
+impl RecordDocument {
+    /// A record of this scheme and grant that leaves everything else to the defaults.
+    #[must_use]
+    pub fn new(scheme: Scheme, grant: String) -> Self {
+        Self {
+            scheme,
+            verifiers: Vec::new(),
+            secrets: Vec::new(),
+            certificates: Vec::new(),
+            enabled: true,
+            client_ids: None,
+            grant,
+            parameters: Parameters::new(),
+            refresh_after_seconds: None,
+            disconnect_after_seconds: None,
+            not_before: None,
+            not_after: None,
+        }
+    }
 }
 
 impl StoreDocument {
@@ -93,7 +145,7 @@ impl StoreDocument {
     /// # Errors
     ///
     /// What is wrong and with which device or grant.
-    pub fn records(self, function: FunctionSettings) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
+    pub fn records(self, function: FunctionSettings) -> Result<Records, String> {
         if self.version != VERSION {
             return Err(format!("the format's version is {}, this program reads {VERSION}", self.version));
         }
@@ -104,7 +156,7 @@ impl StoreDocument {
             records.insert(name, Arc::new(record));
         }
         claims::check(&records)?;
-        Ok(records)
+        Ok(Records { loader, by_name: records })
     }
 }
 
@@ -128,13 +180,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::record::Timers;
+    use crate::record::{Timers, Unsealing};
 
     const VERIFIER: &str = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
 
-    fn load(text: &str) -> Result<BTreeMap<DeviceName, Arc<Record>>, String> {
+    fn load(text: &str) -> Result<Records, String> {
         let timers = Timers { refresh_after: 300.try_into()?, disconnect_after: 300.try_into()? };
-        StoreDocument::parse(text)?.records(FunctionSettings { timers, memory: 128.try_into()? })
+        let unsealing = Unsealing::LeftSealed;
+        StoreDocument::parse(text)?.records(FunctionSettings { timers, memory: 128.try_into()?, unsealing })
     }
 
     fn device(changes: &[(&str, Value)]) -> Value {
@@ -147,7 +200,7 @@ mod tests {
     }
 
     fn fault(devices: &Value, grants: &Value) -> String {
-        load(&json!({"version": 1, "grants": grants, "devices": devices}).to_string()).unwrap_err()
+        load(&json!({"version": 1, "grants": grants, "devices": devices}).to_string()).err().unwrap()
     }
 
     #[test]
@@ -163,7 +216,7 @@ mod tests {
             (&format!("{{\"version\":1,\"devices\":{{\n\n\"a/b\":{record}}}}}"), "at byte 1 at line 3"),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"scheme\":\"none\"}}}",
-                "unknown variant, expected `password` at line 2",
+                "unknown variant, expected one of `password`",
             ),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[{\"verifier\":\"hunter2\"}]}}}",
@@ -183,7 +236,7 @@ mod tests {
             ),
         ];
         for (text, part) in cases {
-            let error = load(text).unwrap_err();
+            let error = load(text).err().unwrap();
             assert!(error.contains(part), "{text}: {error}");
             assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
         }
@@ -200,7 +253,7 @@ mod tests {
             (device(&[("client_ids", json!(["a*b"]))]), "`a*b` is not a client id"),
             (
                 device(&[("grant", json!("none"))]),
-                "there is no grant `none`; the grants are `own-topics`, `sht20`",
+                "there is no grant `none`; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",
             ),
             (device(&[("refresh_after_seconds", json!(299))]), "299 seconds: AWS takes 300 to 86400"),
             (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 seconds"),
@@ -213,7 +266,7 @@ mod tests {
             let error = fault(&json!({"a": device}), &json!({}));
             assert!(error.contains(part), "{error}");
         }
-        assert!(load("{\"version\":2,\"devices\":{}}").unwrap_err().contains("version is 2"));
+        assert!(load("{\"version\":2,\"devices\":{}}").err().unwrap().contains("version is 2"));
     }
 
     #[test]
@@ -270,21 +323,17 @@ mod tests {
     #[test]
     fn what_stands_in_topics_is_nobody_elses_to_choose() {
         let grants =
-            json!({"unit": {"publish": ["{product}/{device}/data"]}, "all": {"publish": ["pk/broadcast/x"]}});
-        let unit =
-            |product: &str| device(&[("grant", json!("unit")), ("parameters", json!({"product": product}))]);
+            json!({"unit": {"publish": ["{line}/{device}/data"]}, "all": {"publish": ["pk/broadcast/x"]}});
+        let unit = |line: &str| device(&[("grant", json!("unit")), ("parameters", json!({"line": line}))]);
         let roamer = device(&[("grant", json!("own-topics")), ("client_ids", json!(["p*"]))]);
         let cases = [
-            (
-                json!({"a": unit("pk1"), "roamer": roamer}),
-                "`pk1`, which is the parameter `product` of device `a`",
-            ),
+            (json!({"a": unit("pk1"), "roamer": roamer}), "`pk1`, which is the `line` of device `a`"),
             (
                 json!({"a": unit("q"), "q": device(&[])}),
-                "device `q` may use the client id `q`, which is the parameter",
+                "device `q` may use the client id `q`, which is the `line`",
             ),
             (json!({"broadcast": unit("pk")}), "`broadcast` as `{device}` of grant `unit` would own"),
-            (json!({"a": unit("sensor")}), "`sensor` as `{product}` of grant `unit` would own"),
+            (json!({"a": unit("sensor")}), "`sensor` as `{line}` of grant `unit` would own"),
         ];
         for (devices, part) in cases {
             let error = fault(&devices, &grants);

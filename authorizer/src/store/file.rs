@@ -1,14 +1,17 @@
 //! Records in a JSON file, bundled with the function or beside a local gateway.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{Lookup, Store, StoreFault, decoys::Decoys, document::StoreDocument};
+use super::{
+    Lookup, Store, StoreFault, claims,
+    decoys::Decoys,
+    document::{Records, StoreDocument},
+};
 use crate::{
     device_name::DeviceName,
     record::{FunctionSettings, Record},
@@ -28,7 +31,7 @@ pub struct FileStore {
 
 struct Loaded {
     stamp: Stamp,
-    records: BTreeMap<DeviceName, Arc<Record>>,
+    records: Records,
     /// Verifiers for names that don't exist.
     decoys: Decoys,
     /// Whether the file was left alone for a while before it was read: only then does another change show in its
@@ -49,7 +52,7 @@ impl FileStore {
     ///
     /// The path, and the line or the device at fault.
     pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
-        let loaded = Mutex::new(Loaded::read(path, function)?);
+        let loaded = Mutex::new(Loaded::read(path, function.clone())?);
         Ok(Self { path: path.to_owned(), function, loaded })
     }
 
@@ -57,7 +60,7 @@ impl FileStore {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.path).map_err(|error| unreadable(&self.path, &error))?;
         if stamp != loaded.stamp || !loaded.settled {
-            *loaded = Loaded::read(&self.path, self.function)?;
+            *loaded = Loaded::read(&self.path, self.function.clone())?;
         }
         Ok(loaded.get(name))
     }
@@ -66,6 +69,13 @@ impl FileStore {
 impl Store for FileStore {
     async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         self.look_up(name)
+    }
+
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = loaded.records.loader.vouched(name, grant)?;
+        claims::check_newcomer(name, &loaded.records.by_name)?;
+        Ok(Arc::new(record))
     }
 }
 
@@ -76,12 +86,12 @@ impl Loaded {
         let fault = |why: &dyn std::fmt::Display| StoreFault(format!("`{}`: {why}", path.display()));
         let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
         let records = document.records(function).map_err(|error| fault(&error))?;
-        let decoys = Decoys::new(records.values());
+        let decoys = Decoys::new(records.by_name.values());
         Ok(Self { stamp, records, decoys, settled: stamp.is_settled(SystemTime::now()) })
     }
 
     fn get(&self, name: &DeviceName) -> Lookup {
-        match self.records.get(name) {
+        match self.records.by_name.get(name) {
             Some(record) => Lookup::Found(Arc::clone(record)),
             None => Lookup::Unknown { decoy: self.decoys.of(name) },
         }

@@ -1,0 +1,47 @@
+//! Environment variables, read one by one, and the mistakes that were met.
+
+use std::collections::BTreeMap;
+
+use super::ConfigError;
+
+/// Variables that nobody has asked for yet, and the mistakes in those that somebody has.
+pub(super) struct Reader {
+    left: BTreeMap<String, String>,
+    mistakes: Vec<String>,
+}
+
+const OURS: &str = "LATCHKEY_";
+
+impl Reader {
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { left: variables.into_iter().collect(), mistakes: Vec::new() }
+    }
+
+    /// The variable's text, if it is set.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.left.remove(name)
+    }
+
+    /// What `parse` makes of the variable's text; a mistake is noted with the variable's name.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(Option<&str>) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(name);
+        self.kept(name, parse(text.as_deref()))
+    }
+
+    fn kept<T>(&mut self, name: &str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
+    }
+
+    /// All mistakes, if there are any.
+    pub(super) fn finish(mut self) -> Result<(), ConfigError> {
+        let unknown = self.left.keys().filter(|name| name.starts_with(OURS));
+        let unknown = unknown
+            .map(|name| format!("{name}: there is no such setting; docs/authorizer.md lists them all"));
+        self.mistakes.extend(unknown);
+        if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
+    }
+}
