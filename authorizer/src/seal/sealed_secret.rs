@@ -53,7 +53,7 @@ pub enum SealedSecretError {
     Unknown,
     /// A key id that can't be one.
     #[error("the sealed secret's key: {0}")]
-    Key(#[from] KeyIdError),
+    Key(KeyIdError),
     /// A field that is not base64, or another spelling of it.
     #[error("the sealed secret's {field} is not base64 without padding")]
     Encoding {
@@ -101,7 +101,7 @@ impl TryFrom<&str> for SealedSecret {
             ["", "aes256gcm", key, nonce, sealed] => {
                 let nonce = field("nonce", nonce, NONCE_LEN..=NONCE_LEN)?;
                 Ok(Self(Form::Aes256Gcm {
-                    key: KeyId::try_from(*key)?,
+                    key: KeyId::try_from(*key).map_err(SealedSecretError::Key)?,
                     nonce: nonce.as_slice().try_into().map_err(|_| SealedSecretError::Unknown)?,
                     sealed: field("ciphertext", sealed, BOX_BYTES)?.to_vec(),
                 }))

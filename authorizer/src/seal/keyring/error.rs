@@ -40,14 +40,13 @@ pub enum KeyringError {
     },
     /// What `current` says can't be an id.
     #[error("the keyring's `current`: {0}")]
-    CurrentId(#[source] KeyIdError),
+    CurrentId(KeyIdError),
     /// One of the ids can't be one.
     #[error("key {position} of the keyring: {error}")]
     Id {
         /// The how many-th key, from 1 on.
         position: usize,
         /// What is wrong.
-        #[source]
         error: KeyIdError,
     },
     /// A key of another length, or not base64.

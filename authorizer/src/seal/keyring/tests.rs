@@ -6,7 +6,7 @@ use crate::seal::encoding;
 /// Bytes 0 to 31.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-/// The secret `vendor secret` of the device `sht20` under the key above, by Python's `cryptography` 46:
+/// The secret `vendor secret` of the device `sht20` under the key above, by Python's `cryptography` 50.0.2:
 ///
 /// ```sh
 /// python3 -c "
