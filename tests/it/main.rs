@@ -8,6 +8,7 @@ mod enforcement;
 mod foreign_clients;
 mod function;
 mod function_queue;
+mod kms;
 mod packets;
 mod readme;
 mod secrecy;

@@ -77,11 +77,8 @@ impl Device {
             "version": version.paho(),
             "actions": actions,
         });
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = if cfg!(windows) { "Scripts" } else { "bin" };
-        let python = tests.join("../target/tools/python").join(folder).join("python");
-        let mut command = Command::new(python);
-        command.arg(tests.join("clients/paho_client.py"));
+        let mut command = Command::new(python());
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/paho_client.py"));
         let mut running = Running::start(command);
         running.input(task.to_string().as_bytes()).await;
         let finished = running.finish().await;
@@ -107,6 +104,12 @@ impl Device {
         }
         command
     }
+}
+
+/// The Python that `make setup` has put paho-mqtt and moto into.
+pub fn python() -> PathBuf {
+    let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python").join(folder).join("python")
 }
 
 impl Version {

@@ -7,6 +7,7 @@ pub mod eventually;
 pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;
+pub mod moto;
 pub mod mqtt_client;
 pub mod programs;
 pub mod running;

@@ -1,0 +1,131 @@
+//! A keyring that KMS has encrypted, against moto's KMS.
+
+use std::{fs, path::PathBuf};
+
+use authorizer::seal::{KeyId, Keyring, KeyringSource, KeyringSourceError};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_kms::{
+    Client,
+    config::{Credentials, SharedCredentialsProvider},
+    primitives::Blob,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use integration::moto::Moto;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A KMS with one key, and a folder for files.
+struct Kms {
+    _moto: Moto,
+    aws: SdkConfig,
+    key: String,
+    folder: TempDir,
+}
+
+impl Kms {
+    async fn start() -> Self {
+        let moto = Moto::start().await;
+        let aws = aws(moto.endpoint());
+        let made = Client::new(&aws).create_key().send().await.unwrap();
+        let key = made.key_metadata.unwrap().key_id;
+        Self { _moto: moto, aws, key, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A file with what KMS made of `plaintext`.
+    async fn encrypted(&self, plaintext: &[u8], context: &str) -> PathBuf {
+        let call = Client::new(&self.aws).encrypt().key_id(&self.key).plaintext(Blob::new(plaintext));
+        let answer = call.encryption_context("latchkey", context).send().await.unwrap();
+        let ciphertext = answer.ciphertext_blob.unwrap();
+        envelope(&self.folder, ciphertext.as_ref())
+    }
+
+    async fn load(&self, path: PathBuf) -> Result<Keyring, KeyringSourceError> {
+        KeyringSource::Kms(path).load_with(None, &self.aws).await
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_comes_back_as_it_was_encrypted() {
+    let kms = Kms::start().await;
+    let keyring = Keyring::generate(id("2025-01")).unwrap().rotate(id("2026-11")).unwrap();
+    let file = kms.encrypted(keyring.to_json().unwrap().as_bytes(), "keyring").await;
+    let loaded = kms.load(file).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.to_json(), keyring.to_json());
+}
+
+#[tokio::test]
+async fn what_kms_refuses_is_told_with_a_cure() {
+    let kms = Kms::start().await;
+    let json = Keyring::generate(id("k")).unwrap().to_json().unwrap();
+    let other_purpose = kms.encrypted(json.as_bytes(), "backup").await;
+    let error = told(kms.load(other_purpose).await);
+    assert!(
+        error.contains("(InvalidCiphertextException)") && error.contains("context `latchkey=keyring`"),
+        "{error}"
+    );
+
+    let nothing_of_kms = envelope(&kms.folder, &[7; 100]);
+    let error = told(kms.load(nothing_of_kms).await);
+    assert!(error.contains("LATCHKEY_DATA_KEYS: KMS doesn't decrypt the keyring `/"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_encrypted_and_no_keyring_is_never_quoted() {
+    let kms = Kms::start().await;
+    for plaintext in [b"canary".as_slice(), b"\xff", br#"{"version":1,"current":"k","keys":"canary"}"#] {
+        let file = kms.encrypted(plaintext, "keyring").await;
+        let error = kms.load(file).await.err().unwrap();
+        assert!(matches!(error, KeyringSourceError::Keyring { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_from_kms_makes_no_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    fs::write(&path, r#"{"version":1,"current":"k","keys":{"k":"canary"}}"#).unwrap();
+    let error = told(KeyringSource::Kms(path).load_with(None, &nowhere()).await);
+    assert!(error.contains("should read `{\"version\":1,\"kms_ciphertext\":\"BASE64\"}`"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kms_that_does_not_answer_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = envelope(&folder, b"ciphertext");
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = aws(&format!("http://{}", silent.local_addr().unwrap()));
+    for aws in [nowhere(), silent] {
+        let loading = KeyringSource::Kms(path.clone());
+        let error = told(integration::eventually::within("giving up", loading.load_with(None, &aws)).await);
+        assert!(error.starts_with("LATCHKEY_DATA_KEYS: KMS doesn't answer ("), "{error}");
+    }
+}
+
+fn aws(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let builder = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+    let builder = builder.credentials_provider(SharedCredentialsProvider::new(credentials));
+    builder.region(Region::from_static("us-east-1")).endpoint_url(endpoint).build()
+}
+
+/// Port 1 has no listener.
+fn nowhere() -> SdkConfig {
+    aws("http://127.0.0.1:1")
+}
+
+fn envelope(folder: &TempDir, ciphertext: &[u8]) -> PathBuf {
+    let path = folder.path().join("keyring.kms.json");
+    fs::write(&path, json!({"version": 1, "kms_ciphertext": STANDARD.encode(ciphertext)}).to_string())
+        .unwrap();
+    path
+}
+
+fn id(text: &str) -> KeyId {
+    text.try_into().unwrap()
+}
+
+fn told(loaded: Result<Keyring, KeyringSourceError>) -> String {
+    loaded.err().unwrap().to_string()
+}
