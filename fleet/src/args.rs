@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use authorizer::{device_name::DeviceName, record::ClientIdRule};
+use authorizer::{device_name::DeviceName, record::ClientIdRule, seal::KeyId};
 use clap::{Args, Subcommand};
 use device_sim::Address;
 
@@ -43,6 +43,43 @@ pub enum FleetCommand {
     Disable(NameArgs),
     /// Take a device's record out
     Remove(NameArgs),
+    /// Make and renew the keys that vendor secrets are sealed under
+    Keys(KeysArgs),
+}
+
+/// The keys that vendor secrets (Alibaba's and Tencent's HMAC keys) are sealed under.
+///
+/// The authorizer reads the file if `LATCHKEY_DATA_KEYS=file:FILE`, which is for development. For AWS, have KMS
+/// encrypt the whole file (`aws kms encrypt --encryption-context latchkey=keyring`), put the `CiphertextBlob` of
+/// its answer into `{"version":1,"kms_ciphertext":"..."}` and set `LATCHKEY_DATA_KEYS=kms:FILE`.
+#[derive(Args, Debug)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+
+    /// The file of keys; only its owner can read it, and without it no sealed secret can be opened again
+    #[arg(long, global = true, default_value = ".latchkey/keyring.json", value_name = "FILE")]
+    pub keyring: PathBuf,
+}
+
+/// What can be done with the keys.
+#[derive(Subcommand, Debug)]
+pub enum KeysCommand {
+    /// Make the file, with one key; an existing file is never overwritten
+    New(KeyArgs),
+    /// Add a key that seals from now on; the others still open what they sealed
+    Rotate(KeyArgs),
+    /// Show the keys' ids, and which one seals
+    Show,
+}
+
+/// A new key.
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    /// What the key is to be called, `2026-11` for example: 1 to 64 characters out of `A-Z a-z 0-9 . _ -`
+    #[arg(value_parser = key_id)]
+    pub id: KeyId,
 }
 
 /// A device to be added.
@@ -95,6 +132,10 @@ pub struct NameArgs {
 
 fn device_name(text: &str) -> Result<DeviceName, String> {
     DeviceName::try_from(text).map_err(|error| error.to_string())
+}
+
+fn key_id(text: &str) -> Result<KeyId, String> {
+    KeyId::try_from(text).map_err(|error| error.to_string())
 }
 
 fn client_id_rule(text: &str) -> Result<ClientIdRule, String> {

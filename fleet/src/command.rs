@@ -1,6 +1,7 @@
 //! What the operator's commands do.
 
 mod added;
+mod keys;
 mod list;
 
 use std::{
@@ -52,6 +53,7 @@ pub fn run(args: FleetArgs, input: Input<impl BufRead>, output: &mut impl Write)
             file.save()?;
             done(&args.name, "removed", json, output)
         }
+        FleetCommand::Keys(args) => keys::run(args, json, output),
     }
 }
 

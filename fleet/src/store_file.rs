@@ -160,7 +160,8 @@ impl StoreFile {
     }
 }
 
-fn lock(path: &Path) -> anyhow::Result<File> {
+/// Holds other writers of `path` up for as long as it lives.
+pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);

@@ -38,6 +38,15 @@ impl KeyringSource {
         }
     }
 
+    /// The keyring in a file that its owner alone can read.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, is no keyring, or can be read by others.
+    pub fn read_file(path: &Path) -> Result<Keyring, KeyringSourceError> {
+        file::load(path, None)
+    }
+
     /// The keyring. For `kms:PATH` this is one call of KMS, with what the environment says about AWS
     /// (`AWS_REGION`, credentials, `AWS_ENDPOINT_URL_KMS`).
     ///

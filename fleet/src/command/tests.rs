@@ -213,3 +213,31 @@ fn the_lines_to_try_it_fit_the_device() {
         }
     }
 }
+
+#[test]
+fn keys_are_made_renewed_and_never_shown_or_overwritten() {
+    let folder = Folder::new();
+    let file = folder.file("new/keyring.json");
+    let path = file.to_str().unwrap();
+    let keys = |words: &[&'static str]| [&["keys", "--keyring", path], words].concat();
+    assert!(folder.refusal(&keys(&["show"]), "").contains("`latchkey fleet keys new ID` makes it"));
+    assert!(folder.refusal(&keys(&["rotate", "a"]), "").contains("there is no keyring"));
+    let made = folder.fleet(&keys(&["new", "2025-01"]), "").unwrap();
+    assert_eq!(made, format!("keyring  {path}\nkey      2025-01  (seals new secrets)\n"));
+    let before = fs::read_to_string(&file).unwrap();
+    assert!(folder.refusal(&keys(&["new", "2026-11"]), "").contains("if it is there already"));
+    assert!(folder.refusal(&keys(&["rotate", "2025-01"]), "").contains("has a key `2025-01` already"));
+    assert!(folder.refusal(&keys(&["rotate", "a b"]), "").contains("1 to 64 characters"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let rotated = folder.fleet(&keys(&["rotate", "2026-11", "--json"]), "").unwrap();
+    let rotated = serde_json::from_str::<Value>(&rotated).unwrap();
+    assert_eq!(rotated, json!({"keyring": path, "current": "2026-11", "keys": ["2025-01", "2026-11"]}));
+    assert!(folder.fleet(&keys(&["show"]), "").unwrap().contains("2026-11  (seals"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(folder.refusal(&keys(&["show"]), "").contains("chmod 600"));
+    }
+}

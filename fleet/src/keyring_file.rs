@@ -1,0 +1,78 @@
+//! The file of keys that vendor secrets are sealed under, changed safely.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use authorizer::seal::{KeyId, Keyring, KeyringSource};
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+use crate::store_file::lock;
+
+/// Makes a file with one new key.
+///
+/// # Errors
+///
+/// When there is such a file already (it is never overwritten: without its keys no sealed secret opens), or it
+/// can't be written.
+pub fn make(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
+    let folder = folder(path);
+    fs::create_dir_all(&folder).with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+    let keyring = Keyring::generate(id)?;
+    let file = written(path, &keyring)?;
+    file.persist_noclobber(path).with_context(|| {
+        let path = path.display();
+        format!(
+            "can't make `{path}`; if it is there already, `latchkey fleet keys rotate ID` adds a key to it"
+        )
+    })?;
+    Ok(keyring)
+}
+
+/// Adds a new key to a file and makes it the current one.
+///
+/// # Errors
+///
+/// As [`read`], when the id is taken, or when the file can't be written. The old file then stays as it was.
+pub fn rotate(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
+    read(path)?;
+    let _lock = lock(path)?;
+    let keyring = read(path)?.rotate(id)?;
+    written(path, &keyring)?.persist(path).with_context(|| unwritable(path))?;
+    Ok(keyring)
+}
+
+/// Reads a file.
+///
+/// # Errors
+///
+/// When it isn't there, isn't a keyring, or others can read it.
+pub fn read(path: &Path) -> anyhow::Result<Keyring> {
+    let there = path.try_exists().unwrap_or(true);
+    let missing =
+        || format!("there is no keyring `{}`; `latchkey fleet keys new ID` makes it", path.display());
+    anyhow::ensure!(there, missing());
+    Ok(KeyringSource::read_file(path)?)
+}
+
+/// A temporary file beside `path`, which its owner alone can read.
+fn written(path: &Path, keyring: &Keyring) -> anyhow::Result<NamedTempFile> {
+    let json = keyring.to_json().unwrap_or_else(|| Zeroizing::new(String::new()));
+    let mut file = NamedTempFile::new_in(folder(path)).with_context(|| unwritable(path))?;
+    file.write_all(json.as_bytes()).with_context(|| unwritable(path))?;
+    file.as_file().sync_all().with_context(|| unwritable(path))?;
+    Ok(file)
+}
+
+fn folder(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+fn unwritable(path: &Path) -> String {
+    format!("can't write `{}`", path.display())
+}
