@@ -56,6 +56,7 @@ impl KeyringSource {
     /// # Errors
     ///
     /// When a file can't be read, is not what it should be or can be read by others, or KMS doesn't decrypt it.
+    #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "KMS is what is waited for"))]
     pub async fn load(&self, root: Option<&Path>) -> Result<Keyring, KeyringSourceError> {
         match self {
             Self::None => Ok(Keyring::empty()),
