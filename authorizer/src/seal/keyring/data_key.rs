@@ -57,7 +57,7 @@ impl DataKey {
         Some(bytes)
     }
 
-    /// Made for each use: that takes less than a microsecond, and AWS-LC wipes its own copy of the key.
+    /// Made for each use, so that the key is kept once; AWS-LC wipes its own copy when it frees it.
     fn cipher(&self) -> Option<RandomizedNonceKey> {
         RandomizedNonceKey::new(&AES_256_GCM, &self.0).ok()
     }

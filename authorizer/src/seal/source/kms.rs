@@ -28,7 +28,7 @@ const MOST_CIPHERTEXT_BYTES: usize = 6_144;
 /// for it.
 const CONTEXT: (&str, &str) = ("latchkey", "keyring");
 
-/// KMS answers within some ten milliseconds. Lambda gives a start ten seconds, and a device waits meanwhile.
+/// Lambda gives a start ten seconds (developer guide, `lambda-runtime-environment`), and a device waits meanwhile.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// For all attempts together.
