@@ -1,6 +1,6 @@
 //! Tokens that another implementation made, every reason for a refusal, and what must hold for any text.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is the test's failure")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure here is the test's failure")]
 
 use std::collections::BTreeSet;
 
@@ -303,7 +303,8 @@ proptest! {
     fn another_character_anywhere_is_refused(algorithm in 0..4_usize, at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_.=+/ -]") {
         let token = token(ALGORITHMS[algorithm]);
         let at = at.index(token.len());
-        let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+        let mut changed = token.clone();
+        changed.replace_range(at..=at, &other);
         prop_assert_eq!(verify(&changed, &jwks()).is_ok(), changed == token);
     }
 

@@ -1,6 +1,11 @@
 //! Keys that are taken, and what is said of those that are not.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is the test's failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is the test's failure"
+)]
 
 use authorizer::jwt::{
     keys::Keys,
