@@ -1,5 +1,6 @@
 //! What the environment may set. Every variable is named here, once; all mistakes are reported together.
 
+pub mod jwt;
 mod reader;
 
 use std::{
@@ -9,10 +10,11 @@ use std::{
 
 use tracing::Level;
 
-use self::reader::Reader;
+use self::{jwt::JwtSettings, reader::Reader};
 use crate::{
     credential::{budget::FunctionMemory, freshness::FreshnessRules},
     record::{TimerSeconds, Timers},
+    seal::source::KeyringSource,
 };
 
 /// Where the records are: `file:PATH`. A relative path starts at the function's own folder.
@@ -59,6 +61,14 @@ pub struct Config {
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
+    /// How JSON Web Tokens are checked; without it there are none.
+    pub jwt: Option<JwtSettings>,
+    /// Where the keyring is.
+    pub keyring: KeyringSource,
+    /// Whether vendor secrets may stand in records in plain text.
+    pub plain_secrets: bool,
+    /// The function's own folder.
+    pub root: Option<PathBuf>,
     /// How much is logged. Libraries stay at `WARN` whatever it says.
     pub level: Level,
 }
@@ -85,7 +95,8 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let root = reader.text(ROOT).map(PathBuf::from).unwrap_or_default();
+        let function_folder = reader.text(ROOT).map(PathBuf::from);
+        let root = function_folder.clone().unwrap_or_default();
         let store = reader.parsed(STORE, |text| store(text.unwrap_or(DEFAULT_STORE), &root));
         let refresh_after = reader.parsed(REFRESH_AFTER, |text| timer(text, DEFAULT_REFRESH_AFTER));
         let disconnect_after = reader.parsed(DISCONNECT_AFTER, |text| timer(text, DEFAULT_DISCONNECT_AFTER));
@@ -93,6 +104,9 @@ impl Config {
         let require_signature = reader.parsed(REQUIRE_SIGNATURE, |text| switch(text, false));
         let alibaba_window = reader.parsed(ALIBABA_FRESHNESS, |text| text.map(seconds).transpose());
         let tencent_expiry = reader.parsed(TENCENT_EXPIRY, |text| switch(text, true));
+        let jwt = jwt::read(&mut reader, &root);
+        let keyring = reader.parsed(DATA_KEYS, |text| keyring(text, &root));
+        let plain_secrets = reader.parsed(ALLOW_PLAIN_SECRETS, |text| switch(text, false));
         let level = reader.text(LOG).map_or(Level::INFO, |text| level(&text));
         let config = || {
             Some(Self {
@@ -104,6 +118,10 @@ impl Config {
                     alibaba_window: alibaba_window?,
                     tencent_expiry: tencent_expiry?,
                 },
+                jwt,
+                keyring: keyring?,
+                plain_secrets: plain_secrets?,
+                root: function_folder,
                 level,
             })
         };
@@ -125,6 +143,11 @@ fn store(text: &str, root: &Path) -> Result<StoreLocation, String> {
         Some(("file", path)) if !path.is_empty() => Ok(StoreLocation::File(root.join(path))),
         _ => Err(format!("`{text}` is not a store; it should read `file:PATH`")),
     }
+}
+
+fn keyring(text: Option<&str>, root: &Path) -> Result<KeyringSource, String> {
+    let Some(text) = text else { return Ok(KeyringSource::None) };
+    KeyringSource::parse(text, root).map_err(|error| error.to_string())
 }
 
 fn timer(text: Option<&str>, default: u32) -> Result<TimerSeconds, String> {
@@ -203,6 +226,8 @@ mod tests {
             (REQUIRE_SIGNATURE, "yes"),
             ("LATCHKEY_STROE", "file:x"),
             ("PATH", "/bin"),
+            (DATA_KEYS, "keys.json"),
+            (jwt::JWT_LEEWAY, "30"),
         ])
         .unwrap_err();
         assert_eq!(
@@ -213,6 +238,8 @@ mod tests {
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
+                "LATCHKEY_JWT_LEEWAY_SECONDS: means nothing without LATCHKEY_JWT_KEYS",
+                "LATCHKEY_DATA_KEYS: `keys.json` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development",
                 "LATCHKEY_STROE: there is no such setting; docs/authorizer.md lists them all",
             ]
         );

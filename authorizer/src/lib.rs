@@ -13,7 +13,7 @@
 //!
 //! [`seal`] keeps the secrets that have to be recovered, the HMAC keys of vendors' devices, out of sight.
 //! [`authorizer::decide`] ties them together, [`log`] writes one line about each attempt, and
-//! [`config`] is what the environment may set.
+//! [`config`] is what the environment may set and [`setup`] makes a [`handler::Function`] of it.
 
 pub mod arn;
 pub mod authorizer;
@@ -34,5 +34,6 @@ pub mod request;
 pub mod response;
 pub mod scheme;
 pub mod seal;
+pub mod setup;
 pub mod store;
 pub mod unix_time;

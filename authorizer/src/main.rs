@@ -1,15 +1,8 @@
 //! The Lambda function: wiring only.
 
-use std::{env, io::Write, process::ExitCode, sync::Arc};
+use std::{env, ffi::OsString, io::Write, process::ExitCode};
 
-use authorizer::{
-    config::{Config, StoreLocation},
-    handler::Function,
-    log,
-    record::{FunctionSettings, Unsealing},
-    seal::Keyring,
-    store::file::FileStore,
-};
+use authorizer::{config::Config, handler::Function, log, setup, store::file::FileStore};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -18,7 +11,7 @@ const BAD_CONFIGURATION: u8 = 64;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let function = match configure() {
+    let function = match configure().await {
         Ok(function) => function,
         Err(error) => {
             // There may be no log to write to yet; a failed write to standard error has no other place to go.
@@ -39,19 +32,11 @@ async fn main() -> ExitCode {
     }
 }
 
-fn configure() -> anyhow::Result<Function<FileStore>> {
+async fn configure() -> anyhow::Result<Function<FileStore>> {
     // A variable that is not UTF-8 is none of ours.
-    let variables = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = Config::from_variables(variables)?;
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let config = Config::from_variables(env::vars_os().filter_map(text))?;
     tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
-    let StoreLocation::File(path) = config.store;
-    let unsealing = Unsealing::With(Arc::new(Keyring::empty()));
-    let settings = FunctionSettings { timers: config.timers, memory: config.memory, unsealing };
-    let store = FileStore::open(&path, settings)?;
-    Ok(Function {
-        require_signature: config.require_signature,
-        freshness: config.freshness,
-        ..Function::new(store)
-    })
+    setup::function(config).await
 }

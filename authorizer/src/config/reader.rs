@@ -29,11 +29,18 @@ impl Reader {
         parse: impl FnOnce(Option<&str>) -> Result<T, String>,
     ) -> Option<T> {
         let text = self.text(name);
-        self.kept(name, parse(text.as_deref()))
+        parse(text.as_deref()).map_or_else(|mistake| self.mistake(name, &mistake), Some)
     }
 
-    fn kept<T>(&mut self, name: &str, value: Result<T, String>) -> Option<T> {
-        value.map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
+    /// Whether the variable is set and nobody has asked for it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// Notes a mistake in a variable.
+    pub(super) fn mistake<T>(&mut self, name: &str, mistake: &str) -> Option<T> {
+        self.mistakes.push(format!("{name}: {mistake}"));
+        None
     }
 
     /// All mistakes, if there are any.

@@ -6,7 +6,7 @@ use crate::{config::DATA_KEYS, seal::keyring::KeyringError};
 
 /// A setting that names no keyring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{DATA_KEYS}: `{0}` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development")]
+#[error("`{0}` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development")]
 pub struct NotASource(pub String);
 
 /// Why there is no keyring. No message carries a key or what a file says.

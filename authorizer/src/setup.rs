@@ -1,0 +1,58 @@
+//! From settings to a function that is ready: the only place where the start does IO.
+
+use std::{fs, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+
+#[cfg(feature = "jwks-url")]
+use crate::jwt::jwks_url::JwksUrl;
+use crate::{
+    config::{
+        Config, StoreLocation,
+        jwt::{JWT_KEYS, JwtKeys, JwtSettings},
+    },
+    handler::{Function, Jwt},
+    jwt::{key_source::KeySource, keys::Keys, keys_error::KeysError},
+    record::{FunctionSettings, Unsealing},
+    store::file::FileStore,
+};
+
+/// Sets the function up.
+///
+/// # Errors
+///
+/// What can't be read or reached, with its setting.
+pub async fn function(config: Config) -> anyhow::Result<Function<FileStore>> {
+    let keyring = config.keyring.load(config.root.as_deref()).await?;
+    let keyring = if config.plain_secrets { keyring.allow_plain() } else { keyring };
+    let settings = FunctionSettings {
+        timers: config.timers,
+        memory: config.memory,
+        unsealing: Unsealing::With(Arc::new(keyring)),
+    };
+    let StoreLocation::File(path) = config.store;
+    Ok(Function {
+        store: FileStore::open(&path, settings)?,
+        require_signature: config.require_signature,
+        freshness: config.freshness,
+        jwt: config.jwt.map(jwt).transpose()?,
+    })
+}
+
+fn jwt(settings: JwtSettings) -> anyhow::Result<Jwt> {
+    let keys = match settings.keys {
+        JwtKeys::Pem(path) => fixed(&path, Keys::from_pem)?,
+        JwtKeys::Jwks(path) => fixed(&path, Keys::from_jwks)?,
+        #[cfg(feature = "jwks-url")]
+        JwtKeys::Url(address, timing) => {
+            KeySource::Url(Box::new(JwksUrl::new(address, timing).context(JWT_KEYS)?))
+        }
+    };
+    Ok(Jwt { keys, rules: settings.rules })
+}
+
+fn fixed(path: &Path, parse: impl Fn(&str) -> Result<Keys, KeysError>) -> anyhow::Result<KeySource> {
+    let place = || format!("{JWT_KEYS}: `{}`", path.display());
+    let text = fs::read_to_string(path).with_context(place)?;
+    Ok(KeySource::Fixed(Arc::new(parse(&text).with_context(place)?)))
+}
