@@ -33,6 +33,8 @@ pub const REQUIRE_SIGNATURE: &str = "LATCHKEY_REQUIRE_SIGNATURE";
 pub const ALIBABA_FRESHNESS: &str = "LATCHKEY_ALIBABA_FRESHNESS_SECONDS";
 /// Whether the expiry that a Tencent device signs is held against the clock: `true` or `false`.
 pub const TENCENT_EXPIRY: &str = "LATCHKEY_TENCENT_EXPIRY";
+/// The namespace of the metrics that go to CloudWatch with the log; `off` writes none.
+pub const METRICS: &str = "LATCHKEY_METRICS";
 /// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). Where nothing does,
 /// a whole CPU is taken for granted.
 pub const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -47,6 +49,9 @@ const DEFAULT_STORE: &str = "file:devices.json";
 const DEFAULT_REFRESH_AFTER: u32 = 3_600;
 /// A day, AWS's maximum: a device that behaves is not made to reconnect more often than needed.
 const DEFAULT_DISCONNECT_AFTER: u32 = 86_400;
+
+/// The namespace that dashboards look into.
+const DEFAULT_METRICS: &str = "Latchkey";
 
 /// The settings of one process.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub struct Config {
     pub keyring: KeyringSource,
     /// Whether vendor secrets may stand in records in plain text.
     pub plain_secrets: bool,
+    /// The namespace of the metrics; without it there are none.
+    pub metrics: Option<String>,
     /// The function's own folder.
     pub root: Option<PathBuf>,
     /// How much is logged. Libraries stay at `WARN` whatever it says.
@@ -107,6 +114,7 @@ impl Config {
         let jwt = jwt::read(&mut reader, &root);
         let keyring = reader.parsed(DATA_KEYS, |text| keyring(text, &root));
         let plain_secrets = reader.parsed(ALLOW_PLAIN_SECRETS, |text| switch(text, false));
+        let metrics = reader.parsed(METRICS, namespace);
         let level = reader.text(LOG).map_or(Level::INFO, |text| level(&text));
         let config = || {
             Some(Self {
@@ -121,6 +129,7 @@ impl Config {
                 jwt,
                 keyring: keyring?,
                 plain_secrets: plain_secrets?,
+                metrics: metrics?,
                 root: function_folder,
                 level,
             })
@@ -148,6 +157,17 @@ fn store(text: &str, root: &Path) -> Result<StoreLocation, String> {
 fn keyring(text: Option<&str>, root: &Path) -> Result<KeyringSource, String> {
     let Some(text) = text else { return Ok(KeyringSource::None) };
     KeyringSource::parse(text, root).map_err(|error| error.to_string())
+}
+
+/// The characters that CloudWatch takes (API reference, `MetricDatum`).
+fn namespace(text: Option<&str>) -> Result<Option<String>, String> {
+    let text = text.unwrap_or(DEFAULT_METRICS);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#:".contains(&byte);
+    match text {
+        "off" => Ok(None),
+        _ if (1..=255).contains(&text.len()) && text.bytes().all(plain) => Ok(Some(text.to_owned())),
+        _ => Err(format!("`{text}` is neither `off` nor 1 to 255 characters of `A-Z a-z 0-9 . _ - / # :`")),
+    }
 }
 
 fn timer(text: Option<&str>, default: u32) -> Result<TimerSeconds, String> {

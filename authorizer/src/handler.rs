@@ -1,6 +1,9 @@
 //! The Lambda handler: one event in, one answer out, one line in the log. The clock is read here alone.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Instant, SystemTime},
+};
 
 use lambda_runtime::{Context, Diagnostic};
 use serde_json::value::RawValue;
@@ -16,10 +19,11 @@ use crate::{
         key_source::{JwksFault, KeySource},
         rules::Rules,
     },
-    log,
+    log::{self, Run},
+    metrics::Metrics,
     request::{Claim, Claimed, ConnectRequest, Demands, Evidence, Presented},
     response::Response,
-    store::{Lookup, Store, StoreFault},
+    store::{Found, Lookup, Store, StoreFault},
     unix_time::UnixTime,
 };
 
@@ -50,6 +54,10 @@ pub struct Function<S> {
     pub freshness: FreshnessRules,
     /// How JSON Web Tokens are checked; without it there are none.
     pub jwt: Option<Jwt>,
+    /// Where metrics go; nowhere without it.
+    pub metrics: Option<Metrics>,
+    /// Whether an event was handled before.
+    pub warm: AtomicBool,
 }
 
 /// How JSON Web Tokens are checked.
@@ -63,7 +71,14 @@ pub struct Jwt {
 impl<S: Store> Function<S> {
     /// A function that lets in by the records alone.
     pub fn new(store: S) -> Self {
-        Self { store, require_signature: false, freshness: FreshnessRules::default(), jwt: None }
+        Self {
+            store,
+            require_signature: false,
+            freshness: FreshnessRules::default(),
+            jwt: None,
+            metrics: None,
+            warm: AtomicBool::new(false),
+        }
     }
 
     /// Handles one event.
@@ -75,16 +90,19 @@ impl<S: Store> Function<S> {
         let started = Instant::now();
         let event = parse(payload.get());
         let attempt = log::Attempt::new(context, event.as_ref());
-        let mut store_time = Duration::ZERO;
-        let decided = self.decide(event.as_ref(), context, &mut store_time).await;
-        let timing = log::Timing { store: store_time, total: started.elapsed() };
+        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        let mut run = Run { cold_start, ..Run::default() };
+        let decided = self.decide(event.as_ref(), context, &mut run).await;
+        run.total = started.elapsed();
         match decided {
             Ok(decision) => {
-                log::decision(&attempt, &decision, timing);
+                log::decision(&attempt, &decision, run);
+                self.metrics.iter().for_each(|metrics| metrics.decision(&decision, run));
                 Ok(decision.into_response())
             }
             Err(fault) => {
-                log::fault(&attempt, &fault, timing);
+                log::fault(&attempt, &fault, run);
+                self.metrics.iter().for_each(|metrics| metrics.fault(&fault, run));
                 Err(fault)
             }
         }
@@ -94,7 +112,7 @@ impl<S: Store> Function<S> {
         &self,
         event: Option<&Event>,
         context: &Context,
-        store_time: &mut Duration,
+        run: &mut Run,
     ) -> Result<Decision, Fault> {
         let now = UnixTime::from(SystemTime::now());
         let demands = Demands { signature: self.require_signature, jwt: self.jwt.is_some() };
@@ -110,9 +128,11 @@ impl<S: Store> Function<S> {
         };
         let arn = context.invoked_function_arn.parse::<FunctionArn>()?;
         let looking_up = Instant::now();
-        let lookup = self.store.find(&request.claim.device).await;
-        *store_time = looking_up.elapsed();
-        let lookup = match self.vouched(&request.claim, lookup?) {
+        let found = self.store.find_with_source(&request.claim.device).await;
+        run.store = looking_up.elapsed();
+        let Found { lookup, from } = found?;
+        run.source = Some(from);
+        let lookup = match self.vouched(&request.claim, lookup) {
             Ok(lookup) => lookup,
             Err(reason) => return Ok(Decision::refuse(request, reason)),
         };

@@ -12,7 +12,7 @@
 //! 7. [`response`]: the answer that IoT Core reads.
 //!
 //! [`seal`] keeps the secrets that have to be recovered, the HMAC keys of vendors' devices, out of sight.
-//! [`authorizer::decide`] ties them together, [`log`] writes one line about each attempt, and
+//! [`authorizer::decide`] ties them together, [`log`] and [`metrics`] write one line each about each attempt,
 //! [`config`] is what the environment may set and [`setup`] makes a [`handler::Function`] of it.
 
 pub mod arn;
@@ -29,6 +29,7 @@ pub mod grant;
 pub mod handler;
 pub mod jwt;
 pub mod log;
+pub mod metrics;
 pub mod record;
 pub mod request;
 pub mod response;

@@ -17,6 +17,7 @@ use crate::{
     handler::Fault,
     response::Response,
     scheme::Scheme,
+    store::Source,
 };
 
 /// What ties a line to the attempt.
@@ -27,13 +28,17 @@ pub struct Attempt<'a> {
     connection_id: Option<&'a str>,
 }
 
-/// How long it took.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// In the store.
+/// How an attempt went through the function.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// How long it took in the store.
     pub store: Duration,
-    /// Altogether.
+    /// How long it took altogether.
     pub total: Duration,
+    /// Where the store's answer came from, if it was asked.
+    pub source: Option<Source>,
+    /// Whether it is the process's first.
+    pub cold_start: bool,
 }
 
 /// Writes log lines to `writer`, standard output in the function itself.
@@ -50,7 +55,7 @@ where
 }
 
 /// Writes the line of a decided attempt.
-pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
+pub fn decision(attempt: &Attempt<'_>, decision: &Decision, run: Run) {
     let (allowed, reason) = match &decision.outcome {
         Outcome::Allow(allowed) => (Some(allowed), None),
         Outcome::Deny(reason) => (None, Some(reason.as_str())),
@@ -77,8 +82,10 @@ pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
         verifier = allowed.and_then(|allowed| allowed.verifier),
         documents = documents.map(<[_]>::len),
         document_characters = documents.map(|all| all.iter().map(PolicyDocument::characters).sum::<usize>()),
-        store_us = micros(timing.store),
-        total_us = micros(timing.total),
+        cache = run.source.map(Source::as_str),
+        cold_start = run.cold_start,
+        store_us = micros(run.store),
+        total_us = micros(run.total),
         connection_id = attempt.connection_id,
         request_id = attempt.request_id,
         xray_trace_id = attempt.xray_trace,
@@ -86,15 +93,17 @@ pub fn decision(attempt: &Attempt<'_>, decision: &Decision, timing: Timing) {
 }
 
 /// Writes the line of an attempt that could not be decided.
-pub fn fault(attempt: &Attempt<'_>, fault: &Fault, timing: Timing) {
+pub fn fault(attempt: &Attempt<'_>, fault: &Fault, run: Run) {
     tracing::error!(
         target: "authorizer::decision",
         event = "decision",
         outcome = "fault",
         error_type = fault.error_type(),
         error = %fault,
-        store_us = micros(timing.store),
-        total_us = micros(timing.total),
+        cache = run.source.map(Source::as_str),
+        cold_start = run.cold_start,
+        store_us = micros(run.store),
+        total_us = micros(run.total),
         connection_id = attempt.connection_id,
         request_id = attempt.request_id,
         xray_trace_id = attempt.xray_trace,

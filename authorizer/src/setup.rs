@@ -1,6 +1,10 @@
 //! From settings to a function that is ready: the only place where the start does IO.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use anyhow::Context as _;
 
@@ -13,6 +17,7 @@ use crate::{
     },
     handler::{Function, Jwt},
     jwt::{key_source::KeySource, keys::Keys, keys_error::KeysError},
+    metrics::Metrics,
     record::{FunctionSettings, Unsealing},
     store::file::FileStore,
 };
@@ -36,6 +41,8 @@ pub async fn function(config: Config) -> anyhow::Result<Function<FileStore>> {
         require_signature: config.require_signature,
         freshness: config.freshness,
         jwt: config.jwt.map(jwt).transpose()?,
+        metrics: config.metrics.map(|namespace| Metrics::new(namespace, std::io::stdout())),
+        warm: AtomicBool::new(false),
     })
 }
 

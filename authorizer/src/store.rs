@@ -21,12 +21,53 @@ pub trait Store {
     /// When the store can't tell. That is a fault, not a refusal; IoT Core lets nobody in either way.
     fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>>;
 
+    /// The same, and where the answer came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::find`].
+    fn find_with_source(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
+        async { self.find(name).await.map(|lookup| Found { lookup, from: Source::Store }) }
+    }
+
     /// The record of a device that has none, but for which a verified token vouches with a grant's name.
     ///
     /// # Errors
     ///
     /// Why such a device can't have that grant.
     fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String>;
+}
+
+/// What a store knows of a name, and where that came from.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What is known.
+    pub lookup: Lookup,
+    /// Where that came from.
+    pub from: Source,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The store was asked.
+    Store,
+    /// It was read before, and not long ago.
+    Cache,
+    /// It was read before, longer ago than it should have been, and the store does not answer.
+    Stale,
+}
+
+impl Source {
+    /// The fixed name under which logs count it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "miss",
+            Self::Cache => "hit",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// What a store knows of one name.

@@ -147,12 +147,19 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         account: Account { partition: args.partition, region: args.region, id: args.account },
         authorizer_name: args.authorizer_name,
         authorizer: args.authorizer.unwrap_or(authorizer),
-        variables: vec![("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()))],
+        variables: variables(&devices),
         instances: args.instances.get(),
         max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
         rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
     })
+}
+
+/// What the authorizer is told beside what the gateway itself was. Nothing on this machine makes metrics of its lines.
+fn variables(devices: &Path) -> Vec<(String, String)> {
+    let store = ("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()));
+    let metrics = std::env::var("LATCHKEY_METRICS").unwrap_or_else(|_| "off".to_owned());
+    vec![store, ("LATCHKEY_METRICS".to_owned(), metrics)]
 }
 
 /// The log and the CA's key are in it, so it is its owner's alone where the system can say that.

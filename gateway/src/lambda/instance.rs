@@ -130,6 +130,10 @@ fn command(function: &Function, runtime_api: &str) -> Command {
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
         command.env_remove(name);
     }
+    // The gateway's own settings, which would be misspelt ones to an authorizer that knows its own.
+    for name in ["LATCHKEY_AUTHORIZER", "LATCHKEY_DEVICES"] {
+        command.env_remove(name);
+    }
     command
         .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
         .env("AWS_LAMBDA_FUNCTION_NAME", name)
