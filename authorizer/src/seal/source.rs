@@ -100,7 +100,7 @@ mod tests {
         }
         assert_eq!(
             parse("k.json").unwrap_err().to_string(),
-            "LATCHKEY_DATA_KEYS: `k.json` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development"
+            "`k.json` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development"
         );
     }
 }
