@@ -1,15 +1,32 @@
 //! Where records are kept.
 
+pub mod any;
+#[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
+pub mod aws;
+pub mod cached;
 pub mod claims;
+pub mod deadline;
 mod decoys;
+pub mod default_verifier;
 pub mod document;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
+pub mod fault;
 pub mod file;
 pub mod loader;
+pub mod location;
+mod moment;
+mod outage;
+#[cfg(feature = "secrets-manager")]
+pub mod secrets_manager;
+pub mod settings;
+mod single_flight;
 mod unique_keys;
 mod vendor_secrets;
 
 use std::{future::Future, sync::Arc};
 
+pub use self::fault::{FaultKind, StoreFault};
 use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
 
 /// A place that knows devices.
@@ -78,12 +95,7 @@ pub enum Lookup {
     /// No such device. The decoy's verifiers are checked all the same and the result thrown away, so that
     /// an unknown device costs the time of a wrong password.
     Unknown {
-        /// Another record's verifiers; always the same ones for the same name.
+        /// Another record's verifiers, or the configured default; always the same ones for the same name.
         decoy: Arc<[LiveVerifier]>,
     },
 }
-
-/// Why a store can't tell.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreFault(pub String);

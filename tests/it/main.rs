@@ -13,6 +13,8 @@ mod packets;
 mod readme;
 mod secrecy;
 mod secrecy_at_rest;
+mod secrets_manager;
 mod simulator;
+mod stores;
 mod takeover;
 mod timers;

@@ -1,9 +1,12 @@
 //! What the integration tests share: the system under test, started for real, and ways to look at it.
 
+pub mod aws;
 pub mod canary;
 pub mod captured_log;
 pub mod devices;
+pub mod dynamodb;
 pub mod eventually;
+pub mod fake_aws;
 pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Lookup, Store, StoreFault, claims,
+    FaultKind, Lookup, Store, StoreFault, claims,
     decoys::Decoys,
     document::{Records, StoreDocument},
 };
@@ -83,7 +83,9 @@ impl Loaded {
     fn read(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
         let stamp = Stamp::of(path).map_err(|error| unreadable(path, &error))?;
         let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let fault = |why: &dyn std::fmt::Display| StoreFault(format!("`{}`: {why}", path.display()));
+        let fault = |why: &dyn std::fmt::Display| {
+            StoreFault::new(FaultKind::BadRecord, format!("`{}`: {why}", path.display()))
+        };
         let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
         let records = document.records(function).map_err(|error| fault(&error))?;
         let decoys = Decoys::new(records.by_name.values());
@@ -111,8 +113,9 @@ impl Stamp {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
-    StoreFault(format!(
+    let message = format!(
         "can't read the device records in `{}`: {error}; LATCHKEY_STORE says where they are, and `latchkey fleet add NAME` makes the file",
         path.display()
-    ))
+    );
+    StoreFault::new(FaultKind::Unavailable, message)
 }

@@ -1,0 +1,206 @@
+//! The authorizer on one secret of Secrets Manager, by the real client: against moto, and against a service that
+//! fails.
+
+use std::time::Duration;
+
+use authorizer::{
+    credential::{budget::FunctionMemory, verifier::Verifier},
+    device_name::DeviceName,
+    record::{FunctionSettings, Timers},
+    store::{
+        FaultKind, Lookup, Store,
+        cached::Source,
+        deadline::Deadline,
+        secrets_manager::{SecretsManagerSettings, SecretsManagerStore},
+    },
+};
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::{Client, primitives::Blob};
+use integration::{
+    aws,
+    canary::{Canary, Writings},
+    captured_log,
+    eventually::within,
+    fake_aws::{Act, FakeAws},
+    moto::Moto,
+};
+use serde_json::json;
+
+const SECRET: &str = "latchkey/devices";
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn a_secret_holds_every_record_and_is_read_again_when_it_is_old() {
+    let moto = Moto::start().await;
+    let aws = aws::configuration(moto.endpoint());
+    let client = Client::new(&aws);
+    client.create_secret().name(SECRET).secret_string(devices(&["a", "b"])).send().await.unwrap();
+    let (following, keeping) =
+        (store(&aws, Duration::ZERO, Duration::ZERO), store(&aws, HOUR, Duration::ZERO));
+    for store in [&following, &keeping] {
+        assert!(is_known(store, "a").await && is_known(store, "b").await && !is_known(store, "c").await);
+    }
+    let put = client.put_secret_value().secret_id(SECRET);
+    put.secret_string(devices(&["b", "c"])).send().await.unwrap();
+    assert!(
+        !is_known(&following, "a").await
+            && is_known(&following, "b").await
+            && is_known(&following, "c").await
+    );
+    assert!(is_known(&keeping, "a").await && !is_known(&keeping, "c").await);
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_meets_another_records_verifiers() {
+    let fake = FakeAws::start([answer(&devices(&["a"]))]).await;
+    let Lookup::Unknown { decoy } = find(&store(&fake.aws, HOUR, HOUR), "c").await.unwrap() else {
+        panic!("it is known")
+    };
+    assert_eq!(decoy[0].verifier, verifier("a"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_or_is_not_text_is_a_fault_with_a_cure() {
+    let moto = Moto::start().await;
+    let aws = aws::configuration(moto.endpoint());
+    let store = store(&aws, HOUR, HOUR);
+    let fault = find(&store, "a").await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::NotFound);
+    assert_eq!(
+        fault.to_string(),
+        "the secret `latchkey/devices` is not in this account and region (ResourceNotFoundException); \
+         LATCHKEY_STORE says which it is"
+    );
+    let binary = Blob::new(devices(&["a"]));
+    Client::new(&aws).create_secret().name(SECRET).secret_binary(binary).send().await.unwrap();
+    let fault = find(&store, "a").await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::BadRecord);
+    assert_eq!(
+        fault.to_string(),
+        "the secret `latchkey/devices` is binary; it should be the text of a records file"
+    );
+}
+
+#[tokio::test]
+async fn a_secret_that_is_no_records_file_is_not_quoted() {
+    let canary = Canary::new("another secret");
+    let secret = canary.secret();
+    let mut writings = Writings::default();
+    let record = |verifier: &str| {
+        json!({"version": 1, "devices": {"a": {"scheme": "password", "grant": "own-topics",
+            "verifiers": [{"verifier": verifier}]}}})
+    };
+    for (text, part) in [
+        (String::new(), "is empty"),
+        (secret.to_owned(), "is not a records file from line 1 column 1 on; docs/records.md"),
+        (json!({"username": "admin", "password": secret}).to_string(), "is not a records file from line 1"),
+        (json!({secret: 1}).to_string(), "is not a records file from line 1"),
+        (json!({"version": 1, "devices": {secret.repeat(9): {}}}).to_string(), "is not a records file"),
+        (record(secret).to_string(), "is not a records file from line 1"),
+        (json!({"version": 2, "devices": {}}).to_string(), "the format's version is 2"),
+        (devices(&["a"]).replace("own-topics", "none"), "device `a`: there is no grant `none`"),
+    ] {
+        let fake = FakeAws::start([answer(&text)]).await;
+        let fault = find(&store(&fake.aws, HOUR, HOUR), "a").await.unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::BadRecord, "{fault}");
+        assert!(fault.to_string().contains(part), "{part}: {fault}");
+        writings.add("the fault", format!("{fault} {fault:?}"));
+    }
+    writings.assert_says("latchkey/devices");
+    writings.assert_free_of(&[&canary]);
+}
+
+#[tokio::test]
+async fn those_who_ask_at_the_same_time_cost_one_read() {
+    let fake = FakeAws::start([answer(&devices(&["a"]))]).await;
+    let store = store(&fake.aws, Duration::ZERO, Duration::ZERO);
+    let (a, c, again) = tokio::join!(find(&store, "a"), find(&store, "c"), find(&store, "a"));
+    assert!(matches!(a, Ok(Lookup::Found(_))) && matches!(c, Ok(Lookup::Unknown { .. })) && again.is_ok());
+    assert_eq!(fake.calls(), [json!({"SecretId": SECRET})]);
+}
+
+#[tokio::test]
+async fn old_records_stand_in_for_an_outage_only_if_they_may() {
+    for stale in [Duration::ZERO, HOUR] {
+        let away = || Act::error(500, "InternalServiceError");
+        let acts = [answer(&devices(&["a"])), away(), away(), Act::HangUp, Act::HangUp, answer("{}")];
+        let (fake, log) = (FakeAws::start(acts).await, captured_log::of_this_thread());
+        let store = store(&fake.aws, Duration::ZERO, stale);
+        assert_eq!(source(&store).await, Ok(Source::Store));
+        let expected = if stale.is_zero() { Err(FaultKind::Unavailable) } else { Ok(Source::Stale) };
+        assert_eq!(source(&store).await, expected);
+        assert_eq!(source(&store).await, expected);
+        assert_eq!(source(&store).await, Err(FaultKind::BadRecord), "what was written may have been meant");
+        let events = log.take_lines().into_iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
+        let told: &[&str] = if stale.is_zero() { &[] } else { &["store_outage", "store_back"] };
+        assert_eq!(events, told);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_fails_is_a_fault_within_the_deadline() {
+    for (act, kind, part) in [
+        (Act::error(400, "ThrottlingException"), FaultKind::Throttled, "LATCHKEY_CACHE_SECONDS"),
+        (
+            Act::error(400, "AccessDeniedException"),
+            FaultKind::AccessDenied,
+            "`secretsmanager:GetSecretValue`",
+        ),
+        (Act::error(400, "DecryptionFailure"), FaultKind::Refused, "(DecryptionFailure)"),
+        (Act::error(500, "InternalServiceError"), FaultKind::Unavailable, "(InternalServiceError)"),
+        (Act::HangUp, FaultKind::Unavailable, "can't be asked"),
+        (Act::Silence, FaultKind::Timeout, "no answer about the secret"),
+    ] {
+        let fake = FakeAws::start([act.clone()]).await;
+        let store = store(&fake.aws, HOUR, HOUR);
+        let fault = within("an answer", find(&store, "a")).await.unwrap_err();
+        assert_eq!(fault.kind(), kind, "{act:?}: {fault}");
+        assert!(fault.to_string().contains(part), "{act:?}: {fault}");
+    }
+}
+
+async fn find(store: &SecretsManagerStore, device: &str) -> Result<Lookup, authorizer::store::StoreFault> {
+    store.find(&name(device)).await
+}
+
+async fn is_known(store: &SecretsManagerStore, device: &str) -> bool {
+    matches!(find(store, device).await.unwrap(), Lookup::Found(_))
+}
+
+async fn source(store: &SecretsManagerStore) -> Result<Source, FaultKind> {
+    let found = store.find_with_source(&name("a")).await;
+    found.map(|found| found.from).map_err(|fault| fault.kind())
+}
+
+fn store(aws: &SdkConfig, known: Duration, stale: Duration) -> SecretsManagerStore {
+    let settings = SecretsManagerSettings {
+        secret: SECRET.try_into().unwrap(),
+        deadline: Deadline::try_from(2_000).unwrap(),
+        known,
+        stale,
+    };
+    let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
+    SecretsManagerStore::new(aws, settings, FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU })
+}
+
+fn answer(secret: &str) -> Act {
+    Act::Answer(200, json!({"Name": SECRET, "SecretString": secret}).to_string())
+}
+
+/// A records file with these devices.
+fn devices(names: &[&str]) -> String {
+    let record = |name: &str| {
+        let verifier = String::from(verifier(name));
+        json!({"scheme": "password", "grant": "own-topics", "verifiers": [{"verifier": verifier}]})
+    };
+    let devices = names.iter().map(|name| ((*name).to_owned(), record(name)));
+    json!({"version": 1, "devices": devices.collect::<serde_json::Map<_, _>>()}).to_string()
+}
+
+fn verifier(name: &str) -> Verifier {
+    Verifier::of_generated(name.as_bytes(), [7; 16])
+}
+
+fn name(text: &str) -> DeviceName {
+    DeviceName::try_from(text).unwrap()
+}

@@ -1,0 +1,74 @@
+//! dynoxide: a DynamoDB that was not written here, inside the test.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{
+    Client,
+    types::{
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::aws;
+
+/// A DynamoDB of the test's own on a free port, in memory, with an empty table. Dropping it ends it.
+pub struct DynamoDb {
+    /// The configuration that finds it.
+    pub aws: SdkConfig,
+    client: Client,
+    server: JoinHandle<()>,
+}
+
+/// The name of the table.
+pub const TABLE: &str = "latchkey-devices";
+
+impl DynamoDb {
+    /// Starts it and makes the table: the partition key `device`, and no sort key.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let aws = aws::configuration(&format!("http://{}", listener.local_addr().unwrap()));
+        let database = dynoxide::Database::memory().unwrap();
+        let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let client = Client::new(&aws);
+        let kind = ScalarAttributeType::S;
+        let key = AttributeDefinition::builder().attribute_name("device").attribute_type(kind).build();
+        let schema = KeySchemaElement::builder().attribute_name("device").key_type(KeyType::Hash).build();
+        let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+        let table = table.attribute_definitions(key.unwrap()).key_schema(schema.unwrap());
+        table.send().await.unwrap();
+        Self { aws, client, server }
+    }
+
+    /// Puts an item, in the JSON that the AWS CLI takes for `--item`.
+    pub async fn put(&self, item: &serde_json::Value) {
+        let put = self.client.put_item().table_name(TABLE).set_item(Some(attributes(item)));
+        put.send().await.unwrap();
+    }
+}
+
+impl Drop for DynamoDb {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn attributes(object: &serde_json::Value) -> HashMap<String, AttributeValue> {
+    let object = object.as_object().unwrap();
+    object.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+}
+
+fn attribute(typed: &serde_json::Value) -> AttributeValue {
+    let (kind, value) = typed.as_object().unwrap().iter().next().unwrap();
+    let text = || value.as_str().unwrap().to_owned();
+    match kind.as_str() {
+        "S" => AttributeValue::S(text()),
+        "N" => AttributeValue::N(text()),
+        "BOOL" => AttributeValue::Bool(value.as_bool().unwrap()),
+        "SS" => AttributeValue::Ss(serde_json::from_value(value.clone()).unwrap()),
+        "L" => AttributeValue::L(value.as_array().unwrap().iter().map(attribute).collect()),
+        "M" => AttributeValue::M(attributes(value)),
+        other => panic!("{other} is no type of this test's"),
+    }
+}
