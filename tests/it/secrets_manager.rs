@@ -27,7 +27,7 @@ use integration::{
 use serde_json::json;
 
 const SECRET: &str = "latchkey/devices";
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_secret_holds_every_record_and_is_read_again_when_it_is_old() {

@@ -19,6 +19,8 @@ use authorizer::{
         default_verifier::{DefaultVerifier, RANDOM_BYTES},
         dynamodb::{DynamoDbSettings, DynamoDbStore},
         loader::RecordLoader,
+        location::StoreLocation,
+        settings::StoreSettings,
     },
 };
 use aws_config::SdkConfig;
@@ -34,7 +36,7 @@ use lambda_runtime::Context;
 use serde_json::{Value, json, value::RawValue};
 
 const DEADLINE_MILLIS: u64 = 600;
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_device_is_found_with_everything_that_its_item_says() {
@@ -100,7 +102,10 @@ async fn an_item_that_is_no_record_is_a_fault_of_its_device_alone() {
         (json!({"password": text}), "unknown field `password`"),
         (json!({"enabled": text}), "attribute `enabled`"),
         (json!({"grant": {"S": "none"}}), "there is no grant `none`"),
-        (json!({"client_ids": {"L": [text]}}), "attribute `client_ids[0]`"),
+        (
+            json!({"client_ids": {"L": [{"S": format!("{} *", canary.secret())}]}}),
+            "attribute `client_ids[0]`",
+        ),
         (json!({"refresh_after_seconds": {"N": "299"}}), "attribute `refresh_after_seconds`"),
         (json!({"ttl": text}), "attribute `ttl` is not a number"),
     ] {
@@ -231,7 +236,7 @@ async fn devices_are_let_in_and_refused_by_what_the_table_says() {
 async fn a_cache_in_front_of_the_table_says_where_an_answer_came_from() {
     let item = json!({"Item": item_of("hall-1")}).to_string();
     let fake = FakeAws::start([Act::Answer(200, item), Act::error(500, "InternalServerError")]).await;
-    let store = AnyStore::DynamoDb(Cached::new(store(&fake.aws), cache(HOUR, Duration::ZERO)));
+    let store = AnyStore::DynamoDb(Box::new(Cached::new(store(&fake.aws), cache(HOUR, Duration::ZERO))));
     for source in [Source::Store, Source::Cache, Source::Cache] {
         let found = store.find_with_source(&name("hall-1")).await.unwrap();
         assert_eq!(found.from, source);
@@ -258,6 +263,21 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     assert_eq!(events, ["store_outage", "store_back"]);
     let fault = cached.find_with_source(&name("hall-1")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::AccessDenied, "what was meant is no outage");
+}
+
+#[tokio::test]
+async fn a_file_needs_no_aws() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("devices.json");
+    let location = format!("file:{}", path.display()).parse::<StoreLocation>().unwrap();
+    let open = || AnyStore::open(&location, store_settings(&location), function());
+    let missing = open().await.map(|_| ()).unwrap_err();
+    assert_eq!(missing.kind(), FaultKind::Unavailable);
+    std::fs::write(&path, "{}").unwrap();
+    assert_eq!(open().await.map(|_| ()).unwrap_err().kind(), FaultKind::BadRecord);
+    std::fs::write(&path, r#"{"version":1,"devices":{}}"#).unwrap();
+    let found = open().await.unwrap().find_with_source(&name("a")).await.unwrap();
+    assert!(matches!(found.lookup, Lookup::Unknown { .. }));
 }
 
 async fn find(store: &impl Store, device: &str) -> Result<Lookup, StoreFault> {
@@ -295,11 +315,19 @@ fn default_verifier() -> DefaultVerifier {
     DefaultVerifier::parse("sha256", &[7; RANDOM_BYTES], FunctionMemory::WHOLE_CPU).unwrap()
 }
 
+fn store_settings(location: &StoreLocation) -> StoreSettings {
+    let memory = FunctionMemory::WHOLE_CPU;
+    StoreSettings::from_variables(|_| None, location, memory, &[7; RANDOM_BYTES]).unwrap()
+}
+
 fn loader() -> RecordLoader {
+    RecordLoader::new(Grants::new(BTreeMap::new()).unwrap(), function())
+}
+
+fn function() -> FunctionSettings {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
-    RecordLoader::new(Grants::new(BTreeMap::new()).unwrap(), function)
+    FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU }
 }
 
 /// The item of a device whose password is its name.
@@ -316,7 +344,8 @@ fn live(device: &str) -> LiveVerifier {
 }
 
 fn with(mut item: Value, changes: Value) -> Value {
-    item.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let Value::Object(changes) = changes else { panic!("changes have names") };
+    item.as_object_mut().unwrap().extend(changes);
     item
 }
 

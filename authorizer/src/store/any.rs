@@ -29,7 +29,7 @@ pub enum AnyStore {
     File(FileStore),
     /// A DynamoDB table behind a cache.
     #[cfg(feature = "dynamodb")]
-    DynamoDb(Cached<DynamoDbStore>),
+    DynamoDb(Box<Cached<DynamoDbStore>>),
     /// A secret, which is kept as a whole.
     #[cfg(feature = "secrets-manager")]
     SecretsManager(SecretsManagerStore),
@@ -86,7 +86,7 @@ async fn dynamodb(
     let grants = Grants::new(BTreeMap::new()).map_err(|why| StoreFault::new(FaultKind::BadRecord, why))?;
     let aws = super::aws::configuration().await?;
     let store = DynamoDbStore::new(&aws, settings, RecordLoader::new(grants, function));
-    Ok(AnyStore::DynamoDb(Cached::new(store, cache)))
+    Ok(AnyStore::DynamoDb(Box::new(Cached::new(store, cache))))
 }
 
 #[cfg(feature = "secrets-manager")]

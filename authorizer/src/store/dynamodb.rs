@@ -64,7 +64,8 @@ impl DynamoDbStore {
         let get = self.client.get_item().table_name(self.table.as_str());
         let get = get.key(KEY, AttributeValue::S(name.as_str().to_owned()));
         let get = get.consistent_read(self.consistent_read);
-        let answer = self.call.deadline.hold(get.send()).await.ok_or_else(|| self.call.timeout())?;
+        let answer =
+            self.call.deadline.hold(Box::pin(get.send())).await.ok_or_else(|| self.call.timeout())?;
         answer.map(|answer| answer.item).map_err(|error| self.call.fault(&error))
     }
 

@@ -117,7 +117,8 @@ impl SecretsManagerStore {
     async fn read(&self) -> Result<Arc<Contents>, StoreFault> {
         let since = Moment::now();
         let get = self.client.get_secret_value().secret_id(self.settings.secret.as_str());
-        let answer = self.call.deadline.hold(get.send()).await.ok_or_else(|| self.call.timeout())?;
+        let answer =
+            self.call.deadline.hold(Box::pin(get.send())).await.ok_or_else(|| self.call.timeout())?;
         let answer = answer.map_err(|error| self.call.fault(&error))?;
         self.outage.is_over();
         let contents = Contents::parse(&answer, self.function, since)

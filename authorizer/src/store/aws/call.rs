@@ -10,6 +10,8 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use crate::store::{FaultKind, StoreFault, deadline::Deadline};
 
+const UNREADABLE: &str = "its answer can't be read";
+
 /// One kind of call, as its faults name it.
 pub(crate) struct Call {
     /// The service's name.
@@ -53,11 +55,12 @@ impl Call {
         match error {
             SdkError::TimeoutError(_) => self.timeout(),
             SdkError::DispatchFailure(failure) if failure.is_timeout() => self.timeout(),
+            SdkError::ServiceError(failure) if failure.raw().status().is_success() => unavailable(UNREADABLE),
             SdkError::ServiceError(failure) => {
                 self.refused(failure.err().meta().code(), failure.raw().status().as_u16())
             }
             SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => unavailable(&causes(error)),
-            _ => unavailable("its answer can't be read"),
+            _ => unavailable(UNREADABLE),
         }
     }
 
