@@ -98,7 +98,6 @@ impl<S: Store> Cached<S> {
         let answer = self.store.find(name).await;
         match &answer {
             Ok(Lookup::Found(record)) => {
-                self.unknown.remove(name);
                 self.known.insert(name.clone(), Kept { value: Arc::clone(record), since });
             }
             Ok(Lookup::Unknown { decoy }) => {

@@ -64,4 +64,12 @@ mod tests {
             assert_eq!(Deadline::try_from(millis).is_ok(), taken, "{millis}");
         }
     }
+    #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_is_given_up() {
+        let started = tokio::time::Instant::now();
+        assert_eq!(Deadline::DEFAULT.hold(std::future::pending::<()>()).await, None);
+        assert_eq!(started.elapsed(), Duration::from_millis(1_600));
+        assert_eq!(Deadline::DEFAULT.hold(std::future::ready(7)).await, Some(7));
+    }
 }

@@ -91,19 +91,31 @@ mod tests {
         let flights = SingleFlight::<&str, u32>::new();
         let mut leader = Box::pin(flights.run(&"a", future::pending::<u32>));
         let mut follower = Box::pin(flights.run(&"a", || future::ready(7)));
-        assert!(futures_poll(leader.as_mut()).await.is_none());
-        assert!(futures_poll(follower.as_mut()).await.is_none());
+        assert!(poll_once(leader.as_mut()).await.is_none());
+        assert!(poll_once(follower.as_mut()).await.is_none());
         drop(leader);
         assert_eq!(follower.await, 7);
         let mut alone = Box::pin(flights.run(&"a", future::pending::<u32>));
-        assert!(futures_poll(alone.as_mut()).await.is_none());
+        assert!(poll_once(alone.as_mut()).await.is_none());
         assert_eq!(flights.lock().len(), 1);
         drop(alone);
         assert!(flights.lock().is_empty());
     }
 
+    #[tokio::test]
+    async fn who_comes_after_the_answer_asks_anew() {
+        let flights = SingleFlight::<&str, u32>::new();
+        let mut leader = Box::pin(flights.run(&"a", || yield_then(1)));
+        let mut slow = Box::pin(flights.run(&"a", || yield_then(2)));
+        assert!(poll_once(leader.as_mut()).await.is_none());
+        assert!(poll_once(slow.as_mut()).await.is_none());
+        assert_eq!(leader.await, 1);
+        assert_eq!(flights.run(&"a", || yield_then(3)).await, 3);
+        assert_eq!(slow.await, 1);
+    }
+
     /// Polls once.
-    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
             value = &mut future => Some(value),
