@@ -15,10 +15,17 @@ use crate::{
     credential::{budget::FunctionMemory, freshness::FreshnessRules},
     record::{TimerSeconds, Timers},
     seal::source::KeyringSource,
+    store::{
+        location::{LocationError, StoreLocation},
+        settings::StoreSettings,
+    },
 };
 
-/// Where the records are: `file:PATH`. A relative path starts at the function's own folder.
+/// Where the records are: `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts at the
+/// function's own folder. [`crate::store::settings`] has what can be set about the latter two.
 pub const STORE: &str = "LATCHKEY_STORE";
+/// The grants of a store that holds none, which is DynamoDB: `file:PATH`, a records file without devices.
+pub const GRANTS: &str = "LATCHKEY_GRANTS";
 /// The keyring that vendor secrets are sealed under: `file:PATH` or `kms:PATH`.
 pub const DATA_KEYS: &str = "LATCHKEY_DATA_KEYS";
 /// Whether vendor secrets may stand in records in plain text: `true` or `false`.
@@ -54,10 +61,14 @@ const DEFAULT_DISCONNECT_AFTER: u32 = 86_400;
 const DEFAULT_METRICS: &str = "Latchkey";
 
 /// The settings of one process.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Config {
     /// Where the records are.
     pub store: StoreLocation,
+    /// How they are read.
+    pub store_settings: StoreSettings,
+    /// Where the grants are of a store that holds none.
+    pub grants: Option<PathBuf>,
     /// Timers for records that don't set their own.
     pub timers: Timers,
     /// What the function has to check verifiers with.
@@ -78,13 +89,6 @@ pub struct Config {
     pub root: Option<PathBuf>,
     /// How much is logged. Libraries stay at `WARN` whatever it says.
     pub level: Level,
-}
-
-/// Where the records are.
-#[derive(Debug, PartialEq, Eq)]
-pub enum StoreLocation {
-    /// In a JSON file.
-    File(PathBuf),
 }
 
 /// Every mistake in the environment.
@@ -108,6 +112,8 @@ impl Config {
         let refresh_after = reader.parsed(REFRESH_AFTER, |text| timer(text, DEFAULT_REFRESH_AFTER));
         let disconnect_after = reader.parsed(DISCONNECT_AFTER, |text| timer(text, DEFAULT_DISCONNECT_AFTER));
         let memory = reader.parsed(MEMORY, memory);
+        let store_settings = store_settings(&mut reader, store.as_ref(), memory);
+        let grants = reader.parsed(GRANTS, |text| grants(text, store.as_ref(), &root));
         let require_signature = reader.parsed(REQUIRE_SIGNATURE, |text| switch(text, false));
         let alibaba_window = reader.parsed(ALIBABA_FRESHNESS, |text| text.map(seconds).transpose());
         let tencent_expiry = reader.parsed(TENCENT_EXPIRY, |text| switch(text, true));
@@ -119,6 +125,8 @@ impl Config {
         let config = || {
             Some(Self {
                 store: store?,
+                store_settings: store_settings?,
+                grants: grants?,
                 timers: Timers { refresh_after: refresh_after?, disconnect_after: disconnect_after? },
                 memory: memory?,
                 require_signature: require_signature?,
@@ -148,9 +156,31 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 fn store(text: &str, root: &Path) -> Result<StoreLocation, String> {
-    match text.split_once(':') {
-        Some(("file", path)) if !path.is_empty() => Ok(StoreLocation::File(root.join(path))),
-        _ => Err(format!("`{text}` is not a store; it should read `file:PATH`")),
+    match text.parse() {
+        Ok(StoreLocation::File(path)) => Ok(StoreLocation::File(root.join(path))),
+        other => other.map_err(|error: LocationError| error.to_string()),
+    }
+}
+
+fn store_settings(
+    reader: &mut Reader,
+    location: Option<&StoreLocation>,
+    memory: Option<FunctionMemory>,
+) -> Option<StoreSettings> {
+    let location = location?;
+    let memory = memory.unwrap_or(FunctionMemory::WHOLE_CPU);
+    let settings = StoreSettings::from_variables(|name| reader.text(name), location, memory);
+    settings.map_err(|mistakes| reader.mistakes(mistakes)).ok()
+}
+
+fn grants(text: Option<&str>, store: Option<&StoreLocation>, root: &Path) -> Result<Option<PathBuf>, String> {
+    match (text.map(|text| text.split_once(':')), store) {
+        (None, _) => Ok(None),
+        (Some(_), Some(StoreLocation::File(_) | StoreLocation::SecretsManager(_))) => {
+            Err("is for DynamoDB; the other stores hold grants themselves".to_owned())
+        }
+        (Some(Some(("file", path))), _) if !path.is_empty() => Ok(Some(root.join(path))),
+        _ => Err("should read `file:PATH`".to_owned()),
     }
 }
 
@@ -248,17 +278,19 @@ mod tests {
             ("PATH", "/bin"),
             (DATA_KEYS, "keys.json"),
             (jwt::JWT_LEEWAY, "30"),
+            (jwt::JWKS_TIMEOUT, "1"),
         ])
         .unwrap_err();
         assert_eq!(
             error.lines().collect::<Vec<_>>(),
             [
-                "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`",
+                "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`",
                 "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS takes 300 to 86400 for a timer",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
                 "LATCHKEY_JWT_LEEWAY_SECONDS: means nothing without LATCHKEY_JWT_KEYS",
+                "LATCHKEY_JWKS_TIMEOUT_MS: means nothing without LATCHKEY_JWT_KEYS",
                 "LATCHKEY_DATA_KEYS: `keys.json` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development",
                 "LATCHKEY_STROE: there is no such setting; docs/authorizer.md lists them all",
             ]

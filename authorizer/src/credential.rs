@@ -117,7 +117,8 @@ pub fn verify(
     let Claim { device: name, evidence } = claim;
     let record = match lookup {
         Lookup::Unknown { decoy } => {
-            let _same_work = matching::matching(&evidence, &Known { verifiers: &decoy, secrets: &[] }, now)?;
+            // A name that nobody knows is just that, whatever came with it.
+            let _same_work = matching::matching(&evidence, &Known { verifiers: &decoy, secrets: &[] }, now);
             return Err(DenyReason::UnknownDevice);
         }
         Lookup::Found(record) => record,

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, io::Write, process::ExitCode};
 
-use authorizer::{config::Config, handler::Function, log, setup, store::file::FileStore};
+use authorizer::{config::Config, handler::Function, log, setup, store::any::AnyStore};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn configure() -> anyhow::Result<Function<FileStore>> {
+async fn configure() -> anyhow::Result<Function<AnyStore>> {
     // A variable that is not UTF-8 is none of ours.
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

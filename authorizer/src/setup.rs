@@ -1,6 +1,7 @@
 //! From settings to a function that is ready: the only place where the start does IO.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
@@ -12,14 +13,15 @@ use anyhow::Context as _;
 use crate::jwt::jwks_url::JwksUrl;
 use crate::{
     config::{
-        Config, StoreLocation,
+        Config, GRANTS,
         jwt::{JWT_KEYS, JwtKeys, JwtSettings},
     },
+    grant::Grants,
     handler::{Function, Jwt},
     jwt::{key_source::KeySource, keys::Keys, keys_error::KeysError},
     metrics::Metrics,
     record::{FunctionSettings, Unsealing},
-    store::file::FileStore,
+    store::{any::AnyStore, document::StoreDocument},
 };
 
 /// Sets the function up.
@@ -27,7 +29,7 @@ use crate::{
 /// # Errors
 ///
 /// What can't be read or reached, with its setting.
-pub async fn function(config: Config) -> anyhow::Result<Function<FileStore>> {
+pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
     let keyring = config.keyring.load(config.root.as_deref()).await?;
     let keyring = if config.plain_secrets { keyring.allow_plain() } else { keyring };
     let settings = FunctionSettings {
@@ -35,15 +37,25 @@ pub async fn function(config: Config) -> anyhow::Result<Function<FileStore>> {
         memory: config.memory,
         unsealing: Unsealing::With(Arc::new(keyring)),
     };
-    let StoreLocation::File(path) = config.store;
+    let grants = grants(config.grants.as_deref())?;
     Ok(Function {
-        store: FileStore::open(&path, settings)?,
+        store: AnyStore::open(&config.store, config.store_settings, grants, settings).await?,
         require_signature: config.require_signature,
         freshness: config.freshness,
         jwt: config.jwt.map(jwt).transpose()?,
         metrics: config.metrics.map(|namespace| Metrics::new(namespace, std::io::stdout())),
         warm: AtomicBool::new(false),
     })
+}
+
+/// The built-in grants and those in the file.
+fn grants(path: Option<&Path>) -> anyhow::Result<Grants> {
+    let Some(path) = path else { return Grants::new(BTreeMap::new()).map_err(anyhow::Error::msg) };
+    let place = || format!("{GRANTS}: `{}`", path.display());
+    let text = fs::read_to_string(path).with_context(place)?;
+    let document = StoreDocument::parse(&text).map_err(anyhow::Error::msg).with_context(place)?;
+    anyhow::ensure!(document.devices.is_empty(), "{}: it has devices, which belong into the table", place());
+    Grants::new(document.grants).map_err(anyhow::Error::msg).with_context(place)
 }
 
 fn jwt(settings: JwtSettings) -> anyhow::Result<Jwt> {

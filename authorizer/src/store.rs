@@ -99,3 +99,17 @@ pub enum Lookup {
         decoy: Arc<[LiveVerifier]>,
     },
 }
+
+impl<S: Store> Store for &S {
+    fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>> {
+        S::find(self, name)
+    }
+
+    fn find_with_source(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
+        S::find_with_source(self, name)
+    }
+
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+        S::vouched(self, name, grant)
+    }
+}

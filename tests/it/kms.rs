@@ -98,7 +98,8 @@ async fn a_kms_that_does_not_answer_is_given_up() {
     let silent = aws(&format!("http://{}", silent.local_addr().unwrap()));
     for aws in [nowhere(), silent] {
         let loading = KeyringSource::Kms(path.clone());
-        let error = told(integration::eventually::within("giving up", loading.load_with(None, &aws)).await);
+        let error =
+            told(integration::eventually::within("giving up", Box::pin(loading.load_with(None, &aws))).await);
         assert!(error.starts_with("LATCHKEY_DATA_KEYS: KMS doesn't answer ("), "{error}");
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use authorizer::{
     credential::{budget::FunctionMemory, verifier::Verifier},
     device_name::DeviceName,
-    record::{FunctionSettings, Timers},
+    record::{FunctionSettings, Timers, Unsealing},
     store::{
-        FaultKind, Lookup, Store,
-        cached::Source,
+        FaultKind, Lookup, Source, Store,
         deadline::Deadline,
         secrets_manager::{SecretsManagerSettings, SecretsManagerStore},
     },
@@ -180,7 +179,11 @@ fn store(aws: &SdkConfig, known: Duration, stale: Duration) -> SecretsManagerSto
         stale,
     };
     let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
-    SecretsManagerStore::new(aws, settings, FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU })
+    SecretsManagerStore::new(
+        aws,
+        settings,
+        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed },
+    )
 }
 
 fn answer(secret: &str) -> Act {

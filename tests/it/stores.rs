@@ -9,14 +9,14 @@ use authorizer::{
     },
     device_name::DeviceName,
     grant::Grants,
-    handler::{self, Fault},
-    record::{FunctionSettings, Timers},
+    handler::{Fault, Function},
+    record::{FunctionSettings, Timers, Unsealing},
     store::{
-        FaultKind, Lookup, Store, StoreFault,
+        FaultKind, Lookup, Source, Store, StoreFault,
         any::AnyStore,
-        cached::{CacheSettings, Cached, Source},
+        cached::{CacheSettings, Cached},
         deadline::Deadline,
-        default_verifier::{DefaultVerifier, RANDOM_BYTES},
+        default_verifier::DefaultVerifier,
         dynamodb::{DynamoDbSettings, DynamoDbStore},
         loader::RecordLoader,
         location::StoreLocation,
@@ -51,7 +51,7 @@ async fn a_device_is_found_with_everything_that_its_item_says() {
         panic!("it is unknown")
     };
     assert!(!record.enabled);
-    assert_eq!(record.verifiers, [live("hall-1")]);
+    assert_eq!(record.proof.verifiers(), [live("hall-1")]);
     assert_eq!(record.client_ids.len(), 2);
     assert_eq!(record.grant.name(), "own-topics");
     assert_eq!(record.parameters["product"].as_str(), "pk");
@@ -270,7 +270,14 @@ async fn a_file_needs_no_aws() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("devices.json");
     let location = format!("file:{}", path.display()).parse::<StoreLocation>().unwrap();
-    let open = || AnyStore::open(&location, store_settings(&location), function());
+    let open = || {
+        AnyStore::open(
+            &location,
+            store_settings(&location),
+            Grants::new(BTreeMap::new()).unwrap(),
+            function(),
+        )
+    };
     let missing = open().await.map(|_| ()).unwrap_err();
     assert_eq!(missing.kind(), FaultKind::Unavailable);
     std::fs::write(&path, "{}").unwrap();
@@ -284,13 +291,13 @@ async fn find(store: &impl Store, device: &str) -> Result<Lookup, StoreFault> {
     store.find(&name(device)).await
 }
 
-async fn connect(store: &impl Store, device: &str, password: &str) -> Result<Value, Fault> {
+async fn connect(store: impl Store, device: &str, password: &str) -> Result<Value, Fault> {
     let mqtt = json!({"username": device, "password": STANDARD.encode(password), "clientId": device});
     let event = json!({"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}).to_string();
     let mut context = Context::default();
     "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer"
         .clone_into(&mut context.invoked_function_arn);
-    let answer = handler::handle(store, &RawValue::from_string(event).unwrap(), &context).await?;
+    let answer = Function::new(store).handle(&RawValue::from_string(event).unwrap(), &context).await?;
     Ok(serde_json::to_value(answer).unwrap())
 }
 
@@ -312,12 +319,12 @@ fn settings() -> DynamoDbSettings {
 }
 
 fn default_verifier() -> DefaultVerifier {
-    DefaultVerifier::parse("sha256", &[7; RANDOM_BYTES], FunctionMemory::WHOLE_CPU).unwrap()
+    DefaultVerifier::parse("sha256", FunctionMemory::WHOLE_CPU).unwrap()
 }
 
 fn store_settings(location: &StoreLocation) -> StoreSettings {
     let memory = FunctionMemory::WHOLE_CPU;
-    StoreSettings::from_variables(|_| None, location, memory, &[7; RANDOM_BYTES]).unwrap()
+    StoreSettings::from_variables(|_| None, location, memory).unwrap()
 }
 
 fn loader() -> RecordLoader {
@@ -327,7 +334,7 @@ fn loader() -> RecordLoader {
 fn function() -> FunctionSettings {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
-    FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU }
+    FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed }
 }
 
 /// The item of a device whose password is its name.

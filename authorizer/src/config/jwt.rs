@@ -53,14 +53,15 @@ pub enum JwtKeys {
 
 /// Reads the settings; `None` where there are to be no tokens, and after a mistake, which the reader has noted.
 pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
-    let names = [JWT_ISSUER, JWT_AUDIENCE, JWT_LEEWAY, JWT_DEVICE_CLAIM, JWT_GRANT_CLAIM];
     let Some(keys) = reader.text(JWT_KEYS) else {
-        let mut alone = names.into_iter().chain([JWKS_MAX_AGE, JWKS_TIMEOUT, JWKS_REFETCH]);
-        let needs = |_text: Option<&str>| Err::<(), _>(format!("means nothing without {JWT_KEYS}"));
-        let name = alone.find(|name| reader.has(name))?;
-        reader.parsed(name, needs);
+        let names = [JWT_ISSUER, JWT_AUDIENCE, JWT_LEEWAY, JWT_DEVICE_CLAIM, JWT_GRANT_CLAIM];
+        useless(reader, &names, &format!("means nothing without {JWT_KEYS}"));
+        useless(reader, &JWKS_NAMES, &format!("means nothing without {JWT_KEYS}"));
         return None;
     };
+    if !keys.starts_with("http") {
+        useless(reader, &JWKS_NAMES, &format!("means nothing without a URL in {JWT_KEYS}"));
+    }
     let text = |text: Option<&str>| match text {
         Some("") => Err("is empty".to_owned()),
         text => Ok(text.map(str::to_owned)),
@@ -79,6 +80,15 @@ pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
         grant_claim: grant_claim?,
     };
     Some(JwtSettings { keys: keys?, rules })
+}
+
+const JWKS_NAMES: [&str; 3] = [JWKS_MAX_AGE, JWKS_TIMEOUT, JWKS_REFETCH];
+
+/// Notes each of these variables that is set as a mistake.
+fn useless(reader: &mut Reader, names: &[&str], why: &str) {
+    for name in names {
+        reader.parsed(name, |text| text.map_or(Ok(()), |_| Err(why.to_owned())));
+    }
 }
 
 fn leeway(text: Option<&str>) -> Result<Leeway, String> {

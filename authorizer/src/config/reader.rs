@@ -32,15 +32,15 @@ impl Reader {
         parse(text.as_deref()).map_or_else(|mistake| self.mistake(name, &mistake), Some)
     }
 
-    /// Whether the variable is set and nobody has asked for it yet.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.left.contains_key(name)
-    }
-
     /// Notes a mistake in a variable.
     pub(super) fn mistake<T>(&mut self, name: &str, mistake: &str) -> Option<T> {
         self.mistakes.push(format!("{name}: {mistake}"));
         None
+    }
+
+    /// Notes mistakes that already name their variables.
+    pub(super) fn mistakes(&mut self, mistakes: Vec<String>) {
+        self.mistakes.extend(mistakes);
     }
 
     /// All mistakes, if there are any.

@@ -1,27 +1,26 @@
 //! Whichever store the configuration names.
 
-#[cfg(feature = "dynamodb")]
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[cfg(feature = "secrets-manager")]
 use super::secrets_manager::{SecretsManagerSettings, SecretsManagerStore};
-#[cfg(feature = "dynamodb")]
 use super::{
-    FaultKind,
-    cached::Cached,
-    dynamodb::{DynamoDbSettings, DynamoDbStore},
-    loader::RecordLoader,
-};
-use super::{
-    Lookup, Store, StoreFault,
-    cached::{Found, Source},
+    Found, Lookup, Store, StoreFault,
     file::FileStore,
+    loader::RecordLoader,
     location::{SecretId, StoreLocation, TableName},
     settings::StoreSettings,
 };
 #[cfg(feature = "dynamodb")]
-use crate::grant::Grants;
-use crate::{device_name::DeviceName, record::FunctionSettings};
+use super::{
+    cached::Cached,
+    dynamodb::{DynamoDbSettings, DynamoDbStore},
+};
+use crate::{
+    device_name::DeviceName,
+    grant::Grants,
+    record::{FunctionSettings, Record},
+};
 
 /// One of the stores.
 pub enum AnyStore {
@@ -36,7 +35,8 @@ pub enum AnyStore {
 }
 
 impl AnyStore {
-    /// The store at `location`. Only one in AWS loads the AWS configuration, and only the file is read now.
+    /// The store at `location`; `grants` are for one that holds none. Only a store in AWS loads the AWS
+    /// configuration, and only the file is read now.
     ///
     /// # Errors
     ///
@@ -44,27 +44,15 @@ impl AnyStore {
     pub async fn open(
         location: &StoreLocation,
         settings: StoreSettings,
+        grants: Grants,
         function: FunctionSettings,
     ) -> Result<Self, StoreFault> {
         match location {
             StoreLocation::File(path) => FileStore::open(path, function).map(Self::File),
-            StoreLocation::DynamoDb(table) => dynamodb(table, settings, function).await,
+            StoreLocation::DynamoDb(table) => {
+                dynamodb(table, settings, RecordLoader::new(grants, function)).await
+            }
             StoreLocation::SecretsManager(secret) => secrets_manager(secret, settings, function).await,
-        }
-    }
-
-    /// What is known of the device called `name`, and where that came from.
-    ///
-    /// # Errors
-    ///
-    /// When the store can't tell.
-    pub async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        match self {
-            Self::File(store) => store.find(name).await.map(|lookup| Found { lookup, from: Source::Store }),
-            #[cfg(feature = "dynamodb")]
-            Self::DynamoDb(store) => store.find_with_source(name).await,
-            #[cfg(feature = "secrets-manager")]
-            Self::SecretsManager(store) => store.find_with_source(name).await,
         }
     }
 }
@@ -73,19 +61,38 @@ impl Store for AnyStore {
     async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         self.find_with_source(name).await.map(|found| found.lookup)
     }
+
+    async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        match self {
+            Self::File(store) => store.find_with_source(name).await,
+            #[cfg(feature = "dynamodb")]
+            Self::DynamoDb(store) => store.find_with_source(name).await,
+            #[cfg(feature = "secrets-manager")]
+            Self::SecretsManager(store) => store.find_with_source(name).await,
+        }
+    }
+
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+        match self {
+            Self::File(store) => store.vouched(name, grant),
+            #[cfg(feature = "dynamodb")]
+            Self::DynamoDb(store) => store.vouched(name, grant),
+            #[cfg(feature = "secrets-manager")]
+            Self::SecretsManager(store) => store.vouched(name, grant),
+        }
+    }
 }
 
 #[cfg(feature = "dynamodb")]
 async fn dynamodb(
     table: &TableName,
     settings: StoreSettings,
-    function: FunctionSettings,
+    loader: RecordLoader,
 ) -> Result<AnyStore, StoreFault> {
     let StoreSettings { consistent_read, deadline, cache, default_verifier } = settings;
     let settings = DynamoDbSettings { table: table.clone(), consistent_read, deadline, default_verifier };
-    let grants = Grants::new(BTreeMap::new()).map_err(|why| StoreFault::new(FaultKind::BadRecord, why))?;
     let aws = super::aws::configuration().await?;
-    let store = DynamoDbStore::new(&aws, settings, RecordLoader::new(grants, function));
+    let store = DynamoDbStore::new(&aws, settings, loader);
     Ok(AnyStore::DynamoDb(Box::new(Cached::new(store, cache))))
 }
 
@@ -104,7 +111,7 @@ async fn secrets_manager(
 
 #[cfg(not(feature = "dynamodb"))]
 #[expect(clippy::unused_async, reason = "it stands in for one that waits")]
-async fn dynamodb(_: &TableName, _: StoreSettings, _: FunctionSettings) -> Result<AnyStore, StoreFault> {
+async fn dynamodb(_: &TableName, _: StoreSettings, _: RecordLoader) -> Result<AnyStore, StoreFault> {
     Err(not_built("DynamoDB", "dynamodb"))
 }
 

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 pub use self::settings::CacheSettings;
-use super::{Lookup, Store, StoreFault, moment::Moment, outage::Outage, single_flight::SingleFlight};
+use super::{
+    Found, Lookup, Source, Store, StoreFault, moment::Moment, outage::Outage, single_flight::SingleFlight,
+};
 use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
 
 /// How many names that don't exist are remembered, whatever comes.
@@ -26,26 +28,6 @@ pub struct Cached<S> {
     unknown: Cache<DeviceName, Kept<Arc<[LiveVerifier]>>>,
     flights: SingleFlight<DeviceName, Result<Lookup, StoreFault>>,
     outage: Outage,
-}
-
-/// What a store knows of a name, and where that came from.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// What is known.
-    pub lookup: Lookup,
-    /// Where that came from.
-    pub from: Source,
-}
-
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The store was asked.
-    Store,
-    /// It was read before, and not long ago.
-    Cache,
-    /// It was read before, longer ago than it should have been, and the store does not answer.
-    Stale,
 }
 
 #[derive(Clone)]
@@ -64,21 +46,6 @@ impl<S: Store> Cached<S> {
             unknown: Cache::new(UNKNOWN_ENTRIES),
             flights: SingleFlight::new(),
             outage: Outage::default(),
-        }
-    }
-
-    /// What is known of the device called `name`, and where that came from.
-    ///
-    /// # Errors
-    ///
-    /// The store's own fault, unless a record that was read before may stand in.
-    pub async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        if let Some(lookup) = self.kept(name) {
-            return Ok(Found { lookup, from: Source::Cache });
-        }
-        match self.flights.run(name, || self.ask(name)).await {
-            Ok(lookup) => Ok(Found { lookup, from: Source::Store }),
-            Err(fault) => self.stale(name, &fault).ok_or(fault),
         }
     }
 
@@ -125,16 +92,19 @@ impl<S: Store> Store for Cached<S> {
     async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         self.find_with_source(name).await.map(|found| found.lookup)
     }
-}
 
-impl Source {
-    /// The fixed name under which logs and metrics count it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Store => "miss",
-            Self::Cache => "hit",
-            Self::Stale => "stale",
+    /// The store's own fault, unless a record that was read before may stand in.
+    async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        if let Some(lookup) = self.kept(name) {
+            return Ok(Found { lookup, from: Source::Cache });
         }
+        match self.flights.run(name, || self.ask(name)).await {
+            Ok(lookup) => Ok(Found { lookup, from: Source::Store }),
+            Err(fault) => self.stale(name, &fault).ok_or(fault),
+        }
+    }
+
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+        self.store.vouched(name, grant)
     }
 }

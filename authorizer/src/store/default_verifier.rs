@@ -15,13 +15,12 @@ use crate::credential::{
     verifier::{LiveVerifier, Verifier},
 };
 
-/// How many random bytes a default verifier is made of: 16 of salt and 64 of digest.
-pub const RANDOM_BYTES: usize = SALT_BYTES + DIGEST_BYTES;
 /// What most of a fleet has: verifiers of generated secrets.
 pub const DEFAULT: &str = "sha256";
 
-const SALT_BYTES: usize = 16;
-const DIGEST_BYTES: usize = 64;
+/// Nobody looks for a password that fits: what a check against a decoy says is thrown away.
+const SALT: [u8; 16] = *b"for nobody, ever";
+const DIGEST: [u8; 64] = [0x5a; 64];
 const BCRYPT_DIGEST_BYTES: usize = 23;
 const BCRYPT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 
@@ -33,19 +32,18 @@ const BCRYPT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 pub struct DefaultVerifier(Arc<[LiveVerifier]>);
 
 impl DefaultVerifier {
-    /// Completes the verifier that `text` begins. Nobody has the password of a digest that was drawn by lot, and
-    /// whatever a decoy's check says is thrown away.
+    /// Completes the verifier that `text` begins.
     ///
     /// # Errors
     ///
     /// What is wrong with the text, or why a function with this memory can't check such a verifier in time.
-    pub fn parse(text: &str, random: &[u8; RANDOM_BYTES], memory: FunctionMemory) -> Result<Self, String> {
+    pub fn parse(text: &str, memory: FunctionMemory) -> Result<Self, String> {
         let beginning = match text {
             "sha256" => "$sha256",
             "argon2id" => "$argon2id$v=19$m=19456,t=2,p=1",
             other => other,
         };
-        let verifier = Verifier::try_from(completed(beginning, random)?);
+        let verifier = Verifier::try_from(completed(beginning)?);
         let verifier =
             verifier.map_err(|error| format!("`{text}` is no beginning of a verifier: {error}"))?;
         let decoy = [LiveVerifier { verifier, expires_at: None }];
@@ -61,13 +59,13 @@ impl DefaultVerifier {
 }
 
 /// `beginning` with salt and digest, each as its form writes them.
-fn completed(beginning: &str, random: &[u8; RANDOM_BYTES]) -> Result<String, String> {
+fn completed(beginning: &str) -> Result<String, String> {
     let mut fields = beginning.split('$');
     let (Some(""), Some(name), parameters) = (fields.next(), fields.next(), fields.collect::<Vec<_>>())
     else {
         return Err(not_known(beginning));
     };
-    let (salt, digest) = random.split_at(SALT_BYTES);
+    let (salt, digest) = (&SALT, &DIGEST[..]);
     let first = |bytes: usize| digest.get(..bytes).unwrap_or(digest);
     let plain = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes);
     Ok(match (name, parameters.as_slice()) {
@@ -76,7 +74,7 @@ fn completed(beginning: &str, random: &[u8; RANDOM_BYTES]) -> Result<String, Str
         }
         ("sha512" | "sha512-suffix", []) => format!("{beginning}${}${}", plain(salt), plain(digest)),
         ("pbkdf2-sha256" | "pbkdf2-sha512", [parameters]) => {
-            let usual = if name == "pbkdf2-sha256" { 32 } else { DIGEST_BYTES };
+            let usual = if name == "pbkdf2-sha256" { 32 } else { DIGEST.len() };
             let length = parameters.rsplit_once("l=").and_then(|(_, length)| length.parse().ok());
             format!("{beginning}${}${}", plain(salt), plain(first(length.unwrap_or(usual))))
         }
@@ -101,32 +99,25 @@ fn not_known(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const RANDOM: [u8; RANDOM_BYTES] = {
-        let mut random = [7; RANDOM_BYTES];
-        random[0] = 1;
-        random[RANDOM_BYTES - 1] = 255;
-        random
-    };
-
     fn parse(text: &str) -> Result<Verifier, String> {
-        let verifier = DefaultVerifier::parse(text, &RANDOM, FunctionMemory::WHOLE_CPU)?;
+        let verifier = DefaultVerifier::parse(text, FunctionMemory::WHOLE_CPU)?;
         Ok(verifier.decoy()[0].verifier.clone())
     }
 
     #[test]
     fn every_form_can_stand_in() {
         for (text, beginning) in [
-            ("sha256", "$sha256$AQcH"),
-            ("argon2id", "$argon2id$v=19$m=19456,t=2,p=1$AQcH"),
-            ("$argon2id$v=19$m=8,t=1,p=1", "$argon2id$v=19$m=8,t=1,p=1$AQcH"),
-            ("$argon2i$v=19$m=8,t=1,p=1", "$argon2i$v=19$m=8,t=1,p=1$AQcH"),
-            ("$sha256-suffix", "$sha256-suffix$AQcH"),
-            ("$sha512", "$sha512$AQcH"),
-            ("$pbkdf2-sha256$i=600000,l=32", "$pbkdf2-sha256$i=600000,l=32$AQcH"),
-            ("$pbkdf2-sha256$29000", "$pbkdf2-sha256$29000$AQcH"),
-            ("$pbkdf2-sha512$i=2,l=64", "$pbkdf2-sha512$i=2,l=64$AQcH"),
-            ("$7$101", "$7$101$AQcH"),
-            ("$6", "$6$AQcH"),
+            ("sha256", "$sha256$Zm9y"),
+            ("argon2id", "$argon2id$v=19$m=19456,t=2,p=1$Zm9y"),
+            ("$argon2id$v=19$m=8,t=1,p=1", "$argon2id$v=19$m=8,t=1,p=1$Zm9y"),
+            ("$argon2i$v=19$m=8,t=1,p=1", "$argon2i$v=19$m=8,t=1,p=1$Zm9y"),
+            ("$sha256-suffix", "$sha256-suffix$Zm9y"),
+            ("$sha512", "$sha512$Zm9y"),
+            ("$pbkdf2-sha256$i=600000,l=32", "$pbkdf2-sha256$i=600000,l=32$Zm9y"),
+            ("$pbkdf2-sha256$29000", "$pbkdf2-sha256$29000$Zm9y"),
+            ("$pbkdf2-sha512$i=2,l=64", "$pbkdf2-sha512$i=2,l=64$Zm9y"),
+            ("$7$101", "$7$101$Zm9y"),
+            ("$6", "$6$Zm9y"),
             ("$2b$10", "$2b$10$"),
         ] {
             let verifier = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));

@@ -102,6 +102,19 @@ pub struct SecretDocument {
     pub expires_at: Option<UnixTime>,
 }
 
+impl Records {
+    /// The record of a device that has none, but for which a verified token vouches with a grant's name.
+    ///
+    /// # Errors
+    ///
+    /// Why such a device can't have that grant, or that its name is another device's client id.
+    pub fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Record, String> {
+        let record = self.loader.vouched(name, grant)?;
+        claims::check_newcomer(name, &self.by_name)?;
+        Ok(record)
+    }
+}
+
 impl RecordDocument {
     /// A record of this scheme and grant that leaves everything else to the defaults.
     #[must_use]

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     arn::FunctionArn,
     client_id::ClientId,
-    credential::{vendor_secret::VendorSecret, verifier::LiveVerifier},
+    credential::verifier::LiveVerifier,
     device_name::DeviceName,
     document::{self, Values},
     grant::{Grants, TopicTemplate},
@@ -59,8 +59,11 @@ impl RecordLoader {
                 document.certificates.len()
             ));
         }
+        // An id that came with a device token belongs to the device too.
+        let token_ids = document.secrets.iter().filter_map(|secret| secret.id.as_ref());
+        let token_ids = token_ids.map(|id| id.client_id().clone()).collect::<Vec<_>>();
         let proof = self.proof(name, document.scheme, document.verifiers, document.secrets)?;
-        let ids = || ids.into_iter().chain(token_ids(&proof)).map(ClientIdRule::Exact).collect();
+        let ids = || ids.into_iter().chain(token_ids).map(ClientIdRule::Exact).collect();
         let record = Record {
             certificates: document.certificates,
             enabled: document.enabled,
@@ -147,16 +150,6 @@ impl Identity {
     }
 }
 
-/// The ids that came with device tokens belong to the device too.
-fn token_ids(proof: &Proof) -> Vec<ClientId> {
-    let Proof::Alibaba(secrets) = proof else { return Vec::new() };
-    let ids = secrets.iter().filter_map(|live| match &live.secret {
-        VendorSecret::DeviceToken { id, .. } => Some(id.clone()),
-        _ => None,
-    });
-    ids.collect()
-}
-
 fn count(field: &str, found: usize, wanted: bool, scheme: Scheme) -> Result<(), String> {
     match (found, wanted) {
         (0, false) | (1..=MAX_VERIFIERS, true) => Ok(()),
@@ -168,6 +161,19 @@ fn count(field: &str, found: usize, wanted: bool, scheme: Scheme) -> Result<(), 
 fn check_client_ids(record: &Record) -> Result<(), String> {
     if record.client_ids.is_empty() {
         return Err("`client_ids` is an empty list; leave it out to allow the device's own name".to_owned());
+    }
+    let with_parameters = |rule: &&ClientIdRule| matches!(rule, ClientIdRule::Exact(id) | ClientIdRule::Prefix(id) if id.as_str().contains('|'));
+    let rule = record.client_ids.iter().find(with_parameters).cloned().map(String::from);
+    match (&record.proof, rule) {
+        (Proof::Alibaba(_), Some(rule)) => {
+            return Err(format!("`{rule}` in `client_ids` has a `|`: here an id is what stands before it"));
+        }
+        (Proof::Password(_), Some(rule)) => {
+            return Err(format!(
+                "`{rule}` in `client_ids` has a `|`: that makes a client id one of the scheme `alibaba`"
+            ));
+        }
+        _ => {}
     }
     Ok(())
 }

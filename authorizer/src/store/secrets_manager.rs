@@ -1,7 +1,6 @@
 //! Records in one secret of AWS Secrets Manager: the whole records file, for a small fleet.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,12 +9,11 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_value::GetSecretValueOutput};
 
 use super::{
-    FaultKind, Lookup, Store, StoreFault,
+    FaultKind, Found, Lookup, Source, Store, StoreFault,
     aws::{self, Call},
-    cached::{Found, Source},
     deadline::Deadline,
     decoys::Decoys,
-    document::StoreDocument,
+    document::{Records, StoreDocument},
     location::SecretId,
     moment::Moment,
     outage::Outage,
@@ -51,7 +49,7 @@ pub struct SecretsManagerSettings {
 }
 
 struct Contents {
-    records: BTreeMap<DeviceName, Arc<Record>>,
+    records: Records,
     /// Verifiers for names that don't exist.
     decoys: Decoys,
     since: Moment,
@@ -83,16 +81,6 @@ impl SecretsManagerStore {
         }
     }
 
-    /// What is known of the device called `name`, and where that came from.
-    ///
-    /// # Errors
-    ///
-    /// When the secret can't be read or holds no records, unless records that were read before may stand in.
-    pub async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        let (contents, from) = self.contents().await?;
-        Ok(Found { lookup: contents.get(name), from })
-    }
-
     async fn contents(&self) -> Result<(Arc<Contents>, Source), StoreFault> {
         if let Some(contents) = self.kept_for(self.settings.known) {
             return Ok((contents, Source::Cache));
@@ -121,7 +109,7 @@ impl SecretsManagerStore {
             self.call.deadline.hold(Box::pin(get.send())).await.ok_or_else(|| self.call.timeout())?;
         let answer = answer.map_err(|error| self.call.fault(&error))?;
         self.outage.is_over();
-        let contents = Contents::parse(&answer, self.function, since)
+        let contents = Contents::parse(&answer, self.function.clone(), since)
             .map_err(|why| StoreFault::new(FaultKind::BadRecord, format!("{} {why}", self.call.subject)))?;
         let contents = Arc::new(contents);
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&contents));
@@ -132,6 +120,19 @@ impl SecretsManagerStore {
 impl Store for SecretsManagerStore {
     async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         self.find_with_source(name).await.map(|found| found.lookup)
+    }
+
+    /// A fault unless records that were read before may stand in.
+    async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        let (contents, from) = self.contents().await?;
+        Ok(Found { lookup: contents.get(name), from })
+    }
+
+    /// By the grants that were read last: who asks this has just looked the name up.
+    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let contents = kept.ok_or_else(|| format!("{} was not read yet", self.call.subject))?;
+        contents.records.vouched(name, grant).map(Arc::new)
     }
 }
 
@@ -151,12 +152,12 @@ impl Contents {
         let document = StoreDocument::parse(text).map_err(|error| not_a_store(&error))?;
         let records =
             document.records(function).map_err(|why| format!("holds a records file at fault: {why}"))?;
-        let decoys = Decoys::new(records.values());
+        let decoys = Decoys::new(records.by_name.values());
         Ok(Self { records, decoys, since })
     }
 
     fn get(&self, name: &DeviceName) -> Lookup {
-        match self.records.get(name) {
+        match self.records.by_name.get(name) {
             Some(record) => Lookup::Found(Arc::clone(record)),
             None => Lookup::Unknown { decoy: self.decoys.of(name) },
         }

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, ops::RangeInclusive, str::FromStr, time::Duration};
 use super::{
     cached::CacheSettings,
     deadline::Deadline,
-    default_verifier::{self, DefaultVerifier, RANDOM_BYTES},
+    default_verifier::{self, DefaultVerifier},
     location::StoreLocation,
 };
 use crate::credential::budget::FunctionMemory;
@@ -55,16 +55,15 @@ pub struct StoreSettings {
 
 impl StoreSettings {
     /// Reads the settings of a store at `location` from `variable`, which gives an environment variable's value by
-    /// name. `random` is what the default verifier is made of.
+    /// name.
     ///
     /// # Errors
     ///
     /// All mistakes, each with its variable's name.
     pub fn from_variables(
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl FnMut(&str) -> Option<String>,
         location: &StoreLocation,
         memory: FunctionMemory,
-        random: &[u8; RANDOM_BYTES],
     ) -> Result<Self, Vec<String>> {
         let mut variables = Variables { variable, mistakes: Vec::new() };
         let known = match location {
@@ -84,7 +83,7 @@ impl StoreSettings {
         let unknown =
             variables.read(CACHE_UNKNOWN_SECONDS, DEFAULT_UNKNOWN_SECONDS, |text| number(text, &SECONDS));
         let stale = variables.read(CACHE_STALE_SECONDS, 0, |text| number(text, &STALE_SECONDS));
-        let default_verifier = variables.default_verifier(random, memory);
+        let default_verifier = variables.default_verifier(memory);
         match (NonZeroUsize::new(entries), default_verifier, variables.mistakes) {
             (Some(entries), Some(default_verifier), mistakes) if mistakes.is_empty() => {
                 let [known, unknown, stale] = [known, unknown, stale].map(Duration::from_secs);
@@ -101,7 +100,7 @@ struct Variables<V> {
     mistakes: Vec<String>,
 }
 
-impl<V: Fn(&str) -> Option<String>> Variables<V> {
+impl<V: FnMut(&str) -> Option<String>> Variables<V> {
     /// The value of a variable, or `default` if it is not set, or a mistake, which is kept.
     fn read<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
         let Some(text) = (self.variable)(name) else { return default };
@@ -111,14 +110,10 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
         })
     }
 
-    fn default_verifier(
-        &mut self,
-        random: &[u8; RANDOM_BYTES],
-        memory: FunctionMemory,
-    ) -> Option<DefaultVerifier> {
+    fn default_verifier(&mut self, memory: FunctionMemory) -> Option<DefaultVerifier> {
         let text = (self.variable)(DEFAULT_VERIFIER);
         let text = text.as_deref().unwrap_or(default_verifier::DEFAULT);
-        let parsed = DefaultVerifier::parse(text, random, memory);
+        let parsed = DefaultVerifier::parse(text, memory);
         parsed.map_err(|mistake| self.mistakes.push(format!("{DEFAULT_VERIFIER}: {mistake}"))).ok()
     }
 }
@@ -139,7 +134,7 @@ mod tests {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
         let variable = |name: &str| find(name).map(|(_, value)| (*value).to_owned());
         let location = location.parse().unwrap();
-        StoreSettings::from_variables(variable, &location, FunctionMemory::WHOLE_CPU, &[7; RANDOM_BYTES])
+        StoreSettings::from_variables(variable, &location, FunctionMemory::WHOLE_CPU)
     }
 
     #[test]

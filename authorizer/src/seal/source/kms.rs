@@ -3,12 +3,12 @@
 //! The keyring as a whole is encrypted, not key by key: then it is one call a start, however many keys there
 //! are. KMS takes 4,096 bytes (API reference, Encrypt), which is some 70 keys.
 
-use std::{path::Path, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_kms::{
     Client, config,
-    error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError},
+    error::{ProvideErrorMetadata as _, SdkError},
     operation::decrypt::DecryptError,
     primitives::Blob,
 };
@@ -89,9 +89,21 @@ fn client(aws: &SdkConfig) -> Client {
 
 fn fault(path: &Path, error: &SdkError<DecryptError>) -> KeyringSourceError {
     let Some(code) = error.as_service_error().and_then(|error| error.code()) else {
-        return KeyringSourceError::KmsUnreachable { reason: DisplayErrorContext(error).to_string() };
+        return KeyringSourceError::KmsUnreachable { reason: reason(error) };
     };
     KeyringSourceError::KmsRefused { path: path.to_owned(), code: code.to_owned(), cure: cure(code) }
+}
+
+/// What went wrong before there was an answer. Of an answer that can't be read nothing is told: it may be the keyring.
+fn reason(error: &SdkError<DecryptError>) -> String {
+    match error {
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
+            let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
+            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        }
+        SdkError::TimeoutError(_) => format!("no answer within {} s", OPERATION_TIMEOUT.as_secs()),
+        _ => "its answer can't be read".to_owned(),
+    }
 }
 
 /// The codes are those of the API reference, Decrypt, and of its common errors.

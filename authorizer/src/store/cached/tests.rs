@@ -26,7 +26,7 @@ struct Told {
     hangs: Cell<bool>,
 }
 
-impl Store for &Told {
+impl Store for Told {
     async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         self.calls.set(self.calls.get() + 1);
         tokio::task::yield_now().await;
@@ -40,6 +40,10 @@ impl Store for &Told {
             Some(record) => Lookup::Found(Arc::clone(record)),
             None => Lookup::Unknown { decoy: Arc::from([]) },
         })
+    }
+
+    fn vouched(&self, _: &DeviceName, _: &str) -> Result<Arc<Record>, String> {
+        Err("nobody vouches here".to_owned())
     }
 }
 
@@ -63,10 +67,11 @@ fn record() -> Arc<Record> {
     );
     let record = serde_json::from_value::<RecordDocument>(record).unwrap();
     let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
-    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU };
+    let unsealing = crate::record::Unsealing::LeftSealed;
+    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
     let devices = BTreeMap::from([(name("a"), record)]);
     let document = StoreDocument { devices, ..StoreDocument::empty() };
-    document.records(function).unwrap().remove("a").unwrap()
+    document.records(function).unwrap().by_name.remove("a").unwrap()
 }
 
 fn name(text: &str) -> DeviceName {
