@@ -1,10 +1,15 @@
 //! What a person types.
 
+mod examples;
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
-use authorizer::{device_name::DeviceName, record::ClientIdRule, seal::KeyId};
+use authorizer::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, seal::KeyId};
 use clap::{Args, Subcommand};
 use device_sim::Address;
+
+use self::values::{client_id_rule, device_name, key_id, movable, scheme};
 
 /// Gives devices their credentials and keeps their records.
 #[derive(Args, Debug)]
@@ -31,11 +36,15 @@ pub struct FleetArgs {
 /// What can be done.
 #[derive(Subcommand, Debug)]
 pub enum FleetCommand {
-    /// Add a device and show its new password, once
+    /// Add a device: with a new password that is shown once, or with the secret that it has from another cloud
     Add(AddArgs),
-    /// Give a device a new password; the old one goes on for a while, so that nothing stands still
+    /// Add the devices of a file: another cloud's export, a table of passwords, or mosquitto's password file
+    Import(ImportArgs),
+    /// Give a device a new password or secret; the old one goes on for a while, so that nothing stands still
     Rotate(RotateArgs),
-    /// List the devices
+    /// Seal every vendor secret under the keyring's current key
+    Reseal(ResealArgs),
+    /// List the devices: how they prove themselves, what they may do, and which keys their secrets need
     List,
     /// Let a disabled device in again
     Enable(NameArgs),
@@ -58,9 +67,37 @@ pub struct KeysArgs {
     #[command(subcommand)]
     pub command: KeysCommand,
 
-    /// The file of keys; only its owner can read it, and without it no sealed secret can be opened again
-    #[arg(long, global = true, default_value = ".latchkey/keyring.json", value_name = "FILE")]
-    pub keyring: PathBuf,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keyring: KeyringArgs,
+}
+
+/// Where the keys are that vendor secrets are sealed under.
+#[derive(Args, Debug)]
+pub struct KeyringArgs {
+    /// The file of keys, or `file:` and its path as the authorizer reads that variable; only its owner can read
+    /// it, and without it no sealed secret can be opened again
+    #[arg(
+        long,
+        global = true,
+        env = "LATCHKEY_DATA_KEYS",
+        default_value = ".latchkey/keyring.json",
+        value_name = "FILE"
+    )]
+    pub keyring: String,
+}
+
+/// How a vendor's secret is kept.
+#[derive(Args, Debug)]
+pub struct SealingArgs {
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keyring: KeyringArgs,
+
+    /// Keep the secret as it is, for whoever reads the records; the function then needs
+    /// `LATCHKEY_ALLOW_PLAIN_SECRETS=true`. For tests, with secrets that no real device has
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// What can be done with the keys.
@@ -84,14 +121,25 @@ pub struct KeyArgs {
 
 /// A device to be added.
 #[derive(Args, Debug)]
+#[command(after_help = examples::ADD)]
 pub struct AddArgs {
-    /// The device's name: its MQTT user name and, unless --client-id says otherwise, its client id
+    /// The device's name as it stands in its MQTT user name: for alibaba `deviceName&productKey` in quotes,
+    /// because the shell takes `&` for itself, for tencent the product id and the device name in one word
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
 
-    /// What the device may do: `own-topics` (all under its client id), `sht20`, or a grant of the store
-    #[arg(long, default_value = "own-topics")]
-    pub grant: String,
+    /// How the device proves itself
+    #[arg(long, default_value = Scheme::Password.as_str(), value_parser = scheme())]
+    pub scheme: Scheme,
+
+    /// The vendor's product key or product id; NAME is then the device name alone
+    #[arg(long, value_name = "KEY")]
+    pub product: Option<String>,
+
+    /// What the device may do: `own-topics` (all under its client id), `sht20`, `alibaba`, `tencent`, or a grant
+    /// of the store [default: the vendor's, otherwise own-topics]
+    #[arg(long)]
+    pub grant: Option<String>,
 
     /// A client id that the device may use, or `prefix*`; may be given more than once
     #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID")]
@@ -100,6 +148,18 @@ pub struct AddArgs {
     /// Take a chosen password, piped in as one line, instead of making one; it is kept as argon2id
     #[arg(long)]
     pub password_stdin: bool,
+
+    /// Take the secret that the vendor gave, piped in as one line: Alibaba's `DeviceSecret`, Tencent's `psk`
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub secret_stdin: bool,
+
+    /// The secret is an Alibaba `DeviceToken`, and this the `ClientID` that came with it
+    #[arg(long, requires = "secret_stdin", value_parser = device_name, value_name = "ID")]
+    pub device_token_id: Option<DeviceName>,
+
+    /// How the vendor's secret is kept.
+    #[command(flatten)]
+    pub sealing: SealingArgs,
 
     /// Put the new credentials into a CSV file, as `latchkey sim` reads it; it holds the password in clear
     #[arg(long, value_name = "FILE")]
@@ -110,16 +170,71 @@ pub struct AddArgs {
     pub endpoint: Address,
 }
 
-/// A device that gets a new password.
+/// A file of devices to be added.
 #[derive(Args, Debug)]
+#[command(after_help = examples::IMPORT)]
+pub struct ImportArgs {
+    /// The file: CSV with a header, or with --mosquitto lines of `name:hash`
+    pub file: PathBuf,
+
+    /// How its devices prove themselves
+    #[arg(long, value_parser = movable(), required_unless_present = "mosquitto")]
+    pub scheme: Option<Scheme>,
+
+    /// FILE is a password file as `mosquitto_passwd` and `htpasswd -B` write it: the hashes move in as they are
+    #[arg(long, conflicts_with_all = ["scheme", "product", "plain"])]
+    pub mosquitto: bool,
+
+    /// The product of all devices, where the file has no column for it
+    #[arg(long, value_name = "KEY")]
+    pub product: Option<String>,
+
+    /// What the devices may do, as with `latchkey fleet add` [default: the vendor's, otherwise own-topics]
+    #[arg(long)]
+    pub grant: Option<String>,
+
+    /// Leave devices alone that have a record already, and take the first of two rows for one device; otherwise
+    /// both are errors
+    #[arg(long)]
+    pub skip_existing: bool,
+
+    /// How vendors' secrets are kept.
+    #[command(flatten)]
+    pub sealing: SealingArgs,
+}
+
+/// A device that gets a new password or secret.
+#[derive(Args, Debug)]
+#[command(after_help = examples::ROTATE)]
 pub struct RotateArgs {
-    /// The device's name
+    /// The device's name, as `latchkey fleet list` shows it
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
 
-    /// How long the old password still lets the device in, like `12h` or `7d`; `0s` ends it now
+    /// How long the old one still lets the device in, like `12h` or `7d`; `0s` ends it now
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub old_for: Duration,
+
+    /// Take the new secret of an alibaba or tencent device, piped in as one line
+    #[arg(long)]
+    pub secret_stdin: bool,
+
+    /// The secret is an Alibaba `DeviceToken`, and this the `ClientID` that came with it
+    #[arg(long, requires = "secret_stdin", value_parser = device_name, value_name = "ID")]
+    pub device_token_id: Option<DeviceName>,
+
+    /// How the vendor's secret is kept.
+    #[command(flatten)]
+    pub sealing: SealingArgs,
+}
+
+/// Every vendor secret, sealed anew.
+#[derive(Args, Debug)]
+#[command(after_help = examples::RESEAL)]
+pub struct ResealArgs {
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keyring: KeyringArgs,
 }
 
 /// A device's name.
@@ -128,16 +243,4 @@ pub struct NameArgs {
     /// The device's name
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
-}
-
-fn device_name(text: &str) -> Result<DeviceName, String> {
-    DeviceName::try_from(text).map_err(|error| error.to_string())
-}
-
-fn key_id(text: &str) -> Result<KeyId, String> {
-    KeyId::try_from(text).map_err(|error| error.to_string())
-}
-
-fn client_id_rule(text: &str) -> Result<ClientIdRule, String> {
-    ClientIdRule::try_from(text.to_owned())
 }

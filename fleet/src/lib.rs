@@ -1,12 +1,18 @@
 //! The operator's tool: it gives devices their credentials and keeps their records.
 //!
 //! [`args`] is what a person types, [`command`] what then happens, [`store_file`] the file that the
-//! authorizer reads, [`keyring_file`] the keys that vendor secrets are sealed under, [`secret`] where passwords come from.
+//! authorizer reads, [`import`] another cloud's list of devices, [`vendor`] what those are called and know,
+//! [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
 
 pub mod args;
+pub mod client_ids;
 pub mod command;
+pub mod count;
+pub mod import;
 pub mod keyring_file;
+pub mod sealing;
 pub mod secret;
 pub mod store_file;
+pub mod vendor;
 
 pub use authorizer::grant;

@@ -12,11 +12,11 @@ use authorizer::{
     device_name::DeviceName,
     record::{ClientIdRule, FunctionSettings, Timers, Unsealing},
     scheme::Scheme,
-    store::document::{RecordDocument, StoreDocument},
+    store::document::{RecordDocument, SecretDocument, StoreDocument},
     unix_time::UnixTime,
 };
 
-use crate::secret::Secret;
+use crate::{client_ids, secret::Secret};
 
 /// The file, locked against other writers for as long as this lives.
 pub struct StoreFile {
@@ -90,15 +90,23 @@ impl StoreFile {
     /// When the name is taken.
     pub fn add(&mut self, device: NewDevice, secret: &Secret) -> anyhow::Result<()> {
         let NewDevice { name, client_ids, grant } = device;
-        if self.document.devices.contains_key(&name) {
-            bail!("`{name}` has a record already; take it out with `latchkey fleet remove {name}` first");
-        }
+        self.refuse_taken(&name)?;
         let verifier = secret.verifier()?;
         let record = RecordDocument {
             verifiers: vec![LiveVerifier { verifier, expires_at: None }],
             client_ids: (!client_ids.is_empty()).then_some(client_ids),
             ..RecordDocument::new(Scheme::Password, grant)
         };
+        self.insert(name, record)
+    }
+
+    /// Adds a device with this record.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken.
+    pub fn insert(&mut self, name: DeviceName, record: RecordDocument) -> anyhow::Result<()> {
+        self.refuse_taken(&name)?;
         self.document.devices.insert(name, record);
         Ok(())
     }
@@ -116,6 +124,26 @@ impl StoreFile {
             LiveVerifier { expires_at, ..old }
         });
         record.verifiers = old.into_iter().chain([LiveVerifier { verifier, expires_at: None }]).collect();
+        Ok(())
+    }
+
+    /// Gives a vendor's device a second secret, as [`StoreFile::rotate`] gives a password.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such device.
+    pub fn rotate_secret(
+        &mut self,
+        name: &DeviceName,
+        secret: SecretDocument,
+        until: UnixTime,
+    ) -> anyhow::Result<()> {
+        let record = self.record_mut(name)?;
+        let old = record.secrets.pop().map(|old| {
+            let expires_at = Some(old.expires_at.map_or(until, |known| known.min(until)));
+            SecretDocument { expires_at, ..old }
+        });
+        record.secrets = old.into_iter().chain([secret]).collect();
         Ok(())
     }
 
@@ -137,6 +165,13 @@ impl StoreFile {
     pub fn remove(&mut self, name: &DeviceName) -> anyhow::Result<()> {
         let removed = self.document.devices.remove(name);
         removed.map(drop).with_context(|| no_such_device(name, &self.path.display().to_string()))
+    }
+
+    fn refuse_taken(&self, name: &DeviceName) -> anyhow::Result<()> {
+        if self.document.devices.contains_key(name) {
+            bail!("`{name}` has a record already; take it out with `latchkey fleet remove '{name}'` first");
+        }
+        Ok(())
     }
 
     /// Writes the file, if the authorizer would take it: as a new file that then takes the old one's place.
@@ -186,14 +221,24 @@ fn read(path: &Path) -> anyhow::Result<StoreDocument> {
     }
 }
 
+fn check(document: &StoreDocument) -> anyhow::Result<()> {
+    let mut document = document.clone();
+    for (name, record) in &mut document.devices {
+        // A secret that is left sealed doesn't tell the authorizer's rules that the id of a device token is its
+        // device's own.
+        if record.secrets.iter().any(|secret| secret.id.is_some()) {
+            record.client_ids = Some(client_ids::of(name, record));
+        }
+    }
+    document.records(any_function()?).map(drop).map_err(anyhow::Error::msg)
+}
+
 /// The timers have no part in whether a store makes sense; any allowed value does. How much memory the function
 /// will have is not known here; what a whole CPU can't check is too much for any function.
-fn check(document: &StoreDocument) -> anyhow::Result<()> {
+pub(crate) fn any_function() -> anyhow::Result<FunctionSettings> {
     let any = authorizer::record::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
-    let function =
-        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
-    document.clone().records(function).map(drop).map_err(anyhow::Error::msg)
+    Ok(FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed })
 }
 
 fn ensure_there(path: &Path) -> anyhow::Result<()> {

@@ -3,11 +3,11 @@
 use std::{io::Write, path::Path};
 
 use anyhow::Context as _;
-use authorizer::{device_name::DeviceName, record::ClientIdRule};
+use authorizer::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
 use device_sim::Address;
 use serde_json::json;
 
-use crate::secret::Secret;
+use crate::{sealing::Sealing, secret::Secret};
 
 /// The device, and where it is kept and connects to.
 pub(super) struct Added<'a> {
@@ -94,6 +94,55 @@ impl Added<'_> {
             Some(ClientIdRule::Prefix(prefix)) => format!("{prefix}1"),
             None => self.name.to_string(),
         }
+    }
+}
+
+/// A device that has its credential from somebody else, and where it is kept.
+pub(super) struct AddedByOther<'a> {
+    pub(super) name: &'a DeviceName,
+    pub(super) record: &'a RecordDocument,
+    pub(super) client_ids: &'a [ClientIdRule],
+    /// How its secret is kept, if its record has one.
+    pub(super) sealing: Option<&'a Sealing>,
+    pub(super) store: &'a Path,
+}
+
+impl AddedByOther<'_> {
+    /// One line for scripts.
+    pub(super) fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
+        let Self { name, record, client_ids, sealing, .. } = self;
+        let line = json!({
+            "device": name, "scheme": record.scheme, "client_ids": client_ids, "grant": record.grant,
+            "key": sealing.and_then(Sealing::key),
+        });
+        writeln!(output, "{line}")?;
+        Ok(())
+    }
+
+    /// What its owner has to know.
+    pub(super) fn text(&self, output: &mut impl Write) -> anyhow::Result<()> {
+        let Self { name, record, client_ids, sealing, store } = self;
+        let client_ids = client_ids.iter().cloned().map(String::from).collect::<Vec<_>>().join(", ");
+        let store = std::path::absolute(store).context("the store has no path")?;
+        let (proof, next) = match sealing {
+            Some(sealing) => (
+                format!("secret     {}", sealing.told()),
+                "it connects with the client id, user name and password that it computes already",
+            ),
+            None => (
+                "proof      a token that it presents; there is nothing to keep".to_owned(),
+                "the function's settings say whose tokens it takes",
+            ),
+        };
+        let scheme = record.scheme.as_str();
+        write!(
+            output,
+            "device     {name}\nscheme     {scheme}\nclient id  {client_ids}\n{proof}\nmay        {}\n\
+             record     {}\n\n{next}\n",
+            record.grant,
+            store.display()
+        )?;
+        Ok(())
     }
 }
 

@@ -8,11 +8,13 @@ use serde_json::json;
 use crate::{
     args::{KeysArgs, KeysCommand},
     keyring_file,
+    sealing::keyring_path,
 };
 
 /// Runs one command and prints the keys' ids: never a key.
 pub(super) fn run(args: KeysArgs, json: bool, output: &mut impl Write) -> anyhow::Result<()> {
-    let KeysArgs { command, keyring: path } = args;
+    let KeysArgs { command, keyring } = args;
+    let path = keyring_path(&keyring)?;
     let keyring = match command {
         KeysCommand::New(args) => keyring_file::make(&path, args.id)?,
         KeysCommand::Rotate(args) => keyring_file::rotate(&path, args.id)?,

@@ -1,22 +1,32 @@
 //! The list of devices.
 
-use std::io::Write;
+use std::{io::Write, iter};
 
 use authorizer::{
     device_name::DeviceName,
+    seal::{KeyId, SealedSecret},
     store::document::{RecordDocument, StoreDocument},
 };
 use serde_json::json;
 
-const TITLES: [&str; 4] = ["device", "grant", "state", "client ids"];
+use crate::client_ids;
+
+const COLUMNS: usize = 6;
+const TITLES: [&str; COLUMNS] = ["device", "scheme", "grant", "state", "keys", "client ids"];
+/// No key has such an id.
+const IN_PLAIN_TEXT: &str = "(plain text)";
 
 /// Prints it: for people in columns, for scripts as one line of JSON.
 pub(super) fn print(store: &StoreDocument, json: bool, output: &mut impl Write) -> anyhow::Result<()> {
     let devices = &store.devices;
     if json {
         let list = devices.iter().map(|(name, record)| {
-            let RecordDocument { enabled, grant, .. } = record;
-            json!({"device": name, "enabled": enabled, "grant": grant, "client_ids": client_ids(name, record)})
+            let RecordDocument { enabled, grant, scheme, .. } = record;
+            let keys = secrets(record).map(SealedSecret::key).collect::<Vec<_>>();
+            json!({
+                "device": name, "scheme": scheme, "enabled": enabled, "grant": grant, "keys": keys,
+                "client_ids": client_ids::of(name, record),
+            })
         });
         writeln!(output, "{}", serde_json::to_string(&list.collect::<Vec<_>>())?)?;
     } else if devices.is_empty() {
@@ -28,28 +38,39 @@ pub(super) fn print(store: &StoreDocument, json: bool, output: &mut impl Write) 
     Ok(())
 }
 
-fn row(name: &DeviceName, record: &RecordDocument) -> [String; 4] {
+fn row(name: &DeviceName, record: &RecordDocument) -> [String; COLUMNS] {
     let state = if record.enabled { "enabled" } else { "disabled" };
-    [name.to_string(), record.grant.clone(), state.to_owned(), client_ids(name, record).join(", ")]
+    let mut keys =
+        secrets(record).map(|secret| secret.key().map_or(IN_PLAIN_TEXT, KeyId::as_str)).collect::<Vec<_>>();
+    keys.dedup();
+    let keys = if keys.is_empty() { "-".to_owned() } else { keys.join(", ") };
+    let client_ids =
+        client_ids::of(name, record).into_iter().map(String::from).collect::<Vec<_>>().join(", ");
+    [
+        name.to_string(),
+        record.scheme.as_str().to_owned(),
+        record.grant.clone(),
+        state.to_owned(),
+        keys,
+        client_ids,
+    ]
 }
 
-fn client_ids(name: &DeviceName, record: &RecordDocument) -> Vec<String> {
-    match &record.client_ids {
-        Some(rules) => rules.iter().cloned().map(String::from).collect(),
-        None => vec![name.to_string()],
-    }
+fn secrets(record: &RecordDocument) -> impl Iterator<Item = &SealedSecret> {
+    record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten()
 }
 
-fn columns(rows: &[[String; 4]], output: &mut impl Write) -> std::io::Result<()> {
+fn columns(rows: &[[String; COLUMNS]], output: &mut impl Write) -> std::io::Result<()> {
     let titles = TITLES.map(str::to_owned);
-    let mut widths = [0; 4];
+    let mut widths = [0; COLUMNS];
     for row in rows.iter().chain([&titles]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let [first, second, third, _] = widths;
-    [&titles].into_iter().chain(rows).try_for_each(|[name, grant, state, ids]| {
-        writeln!(output, "{name:<first$}  {grant:<second$}  {state:<third$}  {ids}")
-    })
+    for row in iter::once(&titles).chain(rows) {
+        let line = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>();
+        writeln!(output, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
 }

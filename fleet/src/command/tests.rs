@@ -1,11 +1,19 @@
 //! The commands as they are typed, and what they leave behind.
 
-use std::{fs, io::Read, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::Parser;
 use serde_json::Value;
 
 use super::*;
+
+mod examples;
+mod import;
+mod vendors;
 
 #[derive(Parser)]
 struct Cli {
@@ -40,6 +48,40 @@ impl Folder {
         format!("{:#}", self.fleet(words, input).unwrap_err())
     }
 
+    /// With a keyring in this folder.
+    fn sealing(&self, words: &[&str], input: &str) -> anyhow::Result<String> {
+        let keyring = self.file("keyring.json");
+        self.fleet(&[words, &["--keyring", keyring.to_str().unwrap()]].concat(), input)
+    }
+
+    fn sealing_refusal(&self, words: &[&str], input: &str) -> String {
+        format!("{:#}", self.sealing(words, input).unwrap_err())
+    }
+
+    fn store(&self) -> String {
+        fs::read_to_string(self.file("devices.json")).unwrap()
+    }
+
+    /// Whether the function can use the store with the folder's keyring.
+    fn is_used(&self) -> bool {
+        let keyring = crate::keyring_file::read(&self.file("keyring.json")).unwrap();
+        let unsealing = authorizer::record::Unsealing::With(std::sync::Arc::new(keyring));
+        let function =
+            authorizer::record::FunctionSettings { unsealing, ..crate::store_file::any_function().unwrap() };
+        StoreFile::read(&self.file("devices.json")).unwrap().records(function).is_ok()
+    }
+
+    /// What the secrets of a record are, opened with the folder's keyring.
+    fn opened(&self, name: &str) -> Vec<String> {
+        let keyring = crate::keyring_file::read(&self.file("keyring.json")).unwrap();
+        let store = StoreFile::read(&self.file("devices.json")).unwrap();
+        let (name, record) = store.devices.get_key_value(name).unwrap();
+        let secrets =
+            record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten();
+        let open = |sealed| String::from_utf8(keyring.open(sealed, name).unwrap().to_vec()).unwrap();
+        secrets.map(open).collect()
+    }
+
     fn is_empty(&self) -> bool {
         fs::read_dir(self.0.path()).unwrap().next().is_none()
     }
@@ -51,15 +93,15 @@ fn a_device_is_added_listed_disabled_and_removed() {
     let added = folder.fleet(&["add", "dev-1", "--json"], "").unwrap();
     let added = serde_json::from_str::<Value>(&added).unwrap();
     assert_eq!((&added["device"], &added["client_id"]), (&json!("dev-1"), &json!("dev-1")));
-    let list = |row: &str| format!("device  grant       state{row}");
+    let list = |row: &str| format!("device  scheme    grant       state{row}");
     assert_eq!(
         folder.fleet(&["list"], "").unwrap(),
-        list("    client ids\ndev-1   own-topics  enabled  dev-1\n")
+        list("    keys  client ids\ndev-1   password  own-topics  enabled  -     dev-1\n")
     );
     assert_eq!(folder.fleet(&["disable", "dev-1"], "").unwrap(), "dev-1 disabled\n");
     assert_eq!(
         folder.fleet(&["list"], "").unwrap(),
-        list("     client ids\ndev-1   own-topics  disabled  dev-1\n")
+        list("     keys  client ids\ndev-1   password  own-topics  disabled  -     dev-1\n")
     );
     assert_eq!(folder.fleet(&["remove", "dev-1"], "").unwrap(), "dev-1 removed\n");
     assert!(folder.refusal(&["enable", "dev-1"], "").contains("no device `dev-1`"));
@@ -74,9 +116,9 @@ fn the_list_has_columns_and_client_ids() {
     folder.fleet(&["disable", "b"], "").unwrap();
     assert_eq!(
         folder.fleet(&["list"], "").unwrap(),
-        "device       grant       state     client ids\n\
-         a-long-name  sht20       enabled   a-long-name\n\
-         b            own-topics  disabled  b-*, c\n"
+        "device       scheme    grant       state     keys  client ids\n\
+         a-long-name  password  sht20       enabled   -     a-long-name\n\
+         b            password  own-topics  disabled  -     b-*, c\n"
     );
     let list = serde_json::from_str::<Value>(&folder.fleet(&["list", "--json"], "").unwrap()).unwrap();
     assert_eq!(list[0]["client_ids"], json!(["a-long-name"]));

@@ -1,0 +1,51 @@
+//! What the commands look like when they are typed.
+
+pub(super) const ADD: &str = "\
+Examples:
+  latchkey fleet add my-device
+      makes a password and shows it once
+
+  latchkey fleet add 'sensor-07&a1ExampleKey' --scheme alibaba --secret-stdin < secret.txt
+      a device that has its DeviceSecret from Alibaba Cloud; the quotes keep the shell from taking the `&`
+
+  latchkey fleet add sht20_01 --product AB12CD34EF --scheme tencent --secret-stdin < psk.txt
+      a device that has its psk from Tencent Cloud; its record is called AB12CD34EFsht20_01
+
+A vendor's secret is sealed under a key that `latchkey fleet keys new 2026-11` makes, once.";
+
+pub(super) const IMPORT: &str = "\
+The columns are found by their names, in any order, capitals or not; other columns are ignored:
+  alibaba   DeviceName, DeviceSecret, ProductKey
+  tencent   ProductID, DeviceName, DevicePsk (or psk)
+  password  username, and password (kept as argon2id) or verifier (a text of docs/records.md)
+  any       client_ids, if you like: client ids or `prefix*`, with blanks between
+
+All rows are checked first. Either all of them are written, or each bad one is named by its line and none is.
+
+Examples:
+  latchkey fleet keys new 2026-11
+  latchkey fleet import devices.csv --scheme alibaba
+      the file that Alibaba Cloud's console exported; its secrets are sealed under the key 2026-11
+
+  latchkey fleet import psks.csv --scheme tencent --product AB12CD34EF --skip-existing
+      without a column for the product, and again after more devices were added to it
+
+  latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
+      everybody keeps their password";
+
+pub(super) const ROTATE: &str = "\
+Examples:
+  latchkey fleet rotate my-device --old-for 12h
+      makes a password and shows it once; the old one goes on for 12 hours
+
+  latchkey fleet rotate 'sensor-07&a1ExampleKey' --secret-stdin --old-for 7d < new-secret.txt
+      the device's new secret stands beside the old one for a week";
+
+pub(super) const RESEAL: &str = "\
+Example, changing the key:
+  latchkey fleet keys rotate 2027-01
+      adds a key; now give the function the keyring with both keys
+  latchkey fleet reseal
+      all secrets are under 2027-01 after it, or, if one can't be opened, none was touched
+  latchkey fleet list
+      shows under which keys they are; a key that nothing needs any more may leave the keyring";

@@ -1,0 +1,219 @@
+//! Devices of a file.
+
+use super::*;
+
+const PSK: &str = "AQIDBAUGBwgJCgsMDQ4PEA==";
+
+fn with_key() -> Folder {
+    let folder = Folder::new();
+    folder.sealing(&["keys", "new", "k"], "").unwrap();
+    folder
+}
+
+impl Folder {
+    fn import(&self, text: &str, words: &[&str]) -> anyhow::Result<String> {
+        let file = self.file("import.csv");
+        fs::write(&file, text).unwrap();
+        self.sealing(&[&["import", file.to_str().unwrap()], words].concat(), "")
+    }
+
+    fn import_refusal(&self, text: &str, words: &[&str]) -> String {
+        format!("{:#}", self.import(text, words).unwrap_err())
+    }
+}
+
+#[test]
+fn a_vendors_export_is_taken_as_spreadsheets_leave_it() {
+    let folder = with_key();
+    let text = "\u{feff}ProductKey;Notes;\"Device Name\";DEVICESECRET;Client_IDs\r\n\
+                a1Key;\"cellar; left\r\nand right\";d1;\"se\"\"cret\";\r\n\
+                \r\n;;;;\r\n\
+                a1Key;;\"d2\"; secret2 ;d2 x-*\r\n";
+    let told = folder.import(text, &["--scheme", "alibaba"]).unwrap();
+    assert!(
+        told.starts_with("imported 2 devices, skipped 0\nsecrets    sealed under the key `k` of /"),
+        "{told}"
+    );
+    assert_eq!(folder.opened("d1&a1Key"), ["se\"cret"]);
+    assert_eq!(folder.opened("d2&a1Key"), ["secret2"]);
+    let store = serde_json::from_str::<Value>(&folder.store()).unwrap();
+    let second = &store["devices"]["d2&a1Key"];
+    assert_eq!((&second["client_ids"], &second["grant"]), (&json!(["d2", "x-*"]), &json!("alibaba")));
+    assert!(store["devices"]["d1&a1Key"].get("client_ids").is_none());
+    for (header, more) in [
+        ("ProductID,DeviceName,DevicePsk\nAB12CD34EF,", &[][..]),
+        ("devicename,psk\n", &["--product", "AB12CD34EF"]),
+    ] {
+        let text = format!("{header}d{},{PSK}", more.len());
+        let told = folder.import(&text, &[&["--scheme", "tencent", "--json"], more].concat()).unwrap();
+        assert_eq!(told, "{\"imported\":1,\"key\":\"k\",\"skipped\":0}\n");
+        assert_eq!(folder.opened(&format!("AB12CD34EFd{}", more.len())), [PSK]);
+    }
+    assert!(folder.is_used());
+}
+
+#[test]
+fn every_bad_row_is_named_and_none_is_written() {
+    let folder = with_key();
+    folder.sealing(&["add", "d0&k", "--scheme", "alibaba", "--secret-stdin"], "x").unwrap();
+    let before = folder.store();
+    let text = "DeviceName,DeviceSecret,ProductKey\r\n\
+                good,hunter2,k\r\n\
+                bad name,hunter2,k\r\n\
+                ,hunter2,k\r\n\
+                d3,,k\r\n\
+                d4,hunter2 hunter2,k\r\n\
+                d5,hunter2\r\n\
+                d0,hunter2,k\r\n\
+                good,hunter2,k\r\n\
+                d6,\"hunter2\"hunter2,k\r\n\
+                bad name,hunter2,k\r\n\
+                d7,\"hunter2,k\r\n";
+    let message = folder.import_refusal(text, &["--scheme", "alibaba"]);
+    for part in [
+        "import.csv` has 10 bad rows\n",
+        "  lines 3, 11: the device name has something other than letters, digits and `-_@.:` at byte 3\n",
+        "  line 4: `DeviceName` is empty\n",
+        "  line 5: `DeviceSecret` is empty\n",
+        "  line 6: the secret has white space in it\n",
+        "  line 7: it has 2 fields, the header has 3\n",
+        "  line 8: the device has a record already; `--skip-existing` leaves it alone\n",
+        "  line 9: the same device as in line 2; `--skip-existing` takes the first\n",
+        "  line 10: something stands behind a closing quote\n",
+        "  line 12: a quote opens here that nothing closes\n",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    assert!(message.ends_with("\nnothing was imported") && !message.contains("hunter2"), "{message}");
+    assert_eq!(folder.store(), before);
+}
+
+#[test]
+fn a_fault_of_all_rows_is_told_once_and_one_of_two_devices_names_both() {
+    let folder = with_key();
+    let header = "DeviceName,DeviceSecret,ProductKey\n";
+    let rows = "d,s,k1\nd,s,k2\n";
+    let message =
+        folder.import_refusal(&format!("{header}{rows}"), &["--scheme", "alibaba", "--grant", "none"]);
+    assert!(message.contains("2 bad rows\n  lines 2-3: there is no grant `none`"), "{message}");
+    let message = folder.import_refusal(&format!("{header}{rows}"), &["--scheme", "alibaba"]);
+    assert!(message.contains("nothing was imported: devices `d&k1` and `d&k2`"), "{message}");
+    assert!(!folder.file("devices.json").exists());
+    let apart = "DeviceName,DeviceSecret,ProductKey,client_ids\nd,s,k1,k1.d\nd,s,k2,k2.d\n";
+    folder.import(apart, &["--scheme", "alibaba"]).unwrap();
+}
+
+#[test]
+fn existing_devices_are_skipped_when_that_is_asked_for() {
+    let folder = with_key();
+    let words = ["--scheme", "alibaba", "--skip-existing"];
+    let text = "DeviceName,DeviceSecret,ProductKey\nd1,one,k\nd1,other,k\n";
+    assert!(folder.import(text, &words).unwrap().starts_with("imported 1 device, skipped 1\n"));
+    let text = "DeviceName,DeviceSecret,ProductKey\nd1,other,k\nd2,two,k\n";
+    assert!(folder.import(text, &words).unwrap().starts_with("imported 1 device, skipped 1\n"));
+    let before = folder.store();
+    assert!(folder.import(text, &words).unwrap().starts_with("imported 0 devices, skipped 2\n"));
+    assert_eq!(
+        (folder.opened("d1&k"), folder.opened("d2&k")),
+        (vec!["one".to_owned()], vec!["two".to_owned()])
+    );
+    assert_eq!(folder.store(), before);
+}
+
+#[test]
+fn a_header_that_does_not_fit_is_told_without_repeating_it() {
+    let folder = with_key();
+    let cases: [(&[&str], &str, &str); 11] = [
+        (&["--scheme", "alibaba"], "", "it is empty"),
+        (
+            &["--scheme", "alibaba"],
+            "d,hunter2,k\n",
+            "its first line is the header, and has no column `ProductKey`; `--product`",
+        ),
+        (&["--scheme", "alibaba", "--product", "k"], "d,hunter2\n", "no column `DeviceName`"),
+        (&["--scheme", "alibaba", "--product", "k"], "DeviceName,psk\n", "no column `DeviceSecret`"),
+        (
+            &["--scheme", "alibaba", "--product", "k"],
+            "DeviceName,DeviceSecret,ProductKey\n",
+            "leave `--product` out",
+        ),
+        (
+            &["--scheme", "alibaba"],
+            "DeviceName,Device_Name,DeviceSecret,ProductKey\n",
+            "two columns `DeviceName`",
+        ),
+        (&["--scheme", "alibaba"], "DeviceName,DeviceSecret,ProductKey\n\n", "it has no devices"),
+        (
+            &["--scheme", "tencent", "--product", "AB12CD34EF"],
+            "DeviceName\n",
+            "no column `DevicePsk` or `psk`",
+        ),
+        (&["--scheme", "password"], "username\n", "no column `password` or `verifier`"),
+        (&["--scheme", "password"], "username,password,verifier\n", "leave one out"),
+        (&["--scheme", "password", "--product", "k"], "username,password\n", "`--product` is not for"),
+    ];
+    for (words, text, part) in cases {
+        let message = folder.import_refusal(text, words);
+        assert!(message.contains(part) && !message.contains("hunter2"), "{message}");
+    }
+    fs::write(folder.file("latin1.csv"), b"DeviceName\n\xe9").unwrap();
+    let path = folder.file("latin1.csv").display().to_string();
+    assert!(
+        folder.refusal(&["import", &path, "--scheme", "password"], "").contains("save it as \"CSV UTF-8\"")
+    );
+    assert!(folder.refusal(&["import", "none.csv", "--mosquitto"], "").contains("can't read `none.csv`"));
+    let conflict = folder.refusal(&["import", &path, "--mosquitto", "--scheme", "alibaba"], "");
+    assert!(conflict.contains("cannot be used with"), "{conflict}");
+}
+
+#[test]
+fn passwords_are_hashed_and_hashes_move_in_as_they_are() {
+    let folder = Folder::new();
+    let told =
+        folder.import("username,password\na, pass word \nb,hunter2\n", &["--scheme", "password"]).unwrap();
+    assert!(told.starts_with("imported 2 devices, skipped 0\nthe file   "), "{told}");
+    let store = StoreFile::read(&folder.file("devices.json")).unwrap();
+    let fits = |name: &str, password: &str| {
+        bool::from(store.devices[name].verifiers[0].verifier.matches(password.as_bytes()))
+    };
+    assert!(fits("a", " pass word ") && fits("b", "hunter2") && !fits("b", "hunter"));
+    assert!(folder.store().contains("$argon2id$") && !folder.store().contains("hunter2"));
+    let verifier = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
+    folder
+        .import(&format!("verifier,username\n{verifier},c\n"), &["--scheme", "password", "--grant", "sht20"])
+        .unwrap();
+    assert!(folder.store().contains(verifier));
+    let message =
+        folder.import_refusal("username,verifier\nd,hunter2\nd/e,hunter2\n", &["--scheme", "password"]);
+    assert!(
+        message.contains("line 2: unknown verifier") && message.contains("line 3: not a device name"),
+        "{message}"
+    );
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn mosquittos_file_is_taken() {
+    let folder = Folder::new();
+    let salt = "AAECAwQFBgcICQoL";
+    let hash = format!("$7$101${salt}${}AA==", "A".repeat(84));
+    let text = format!("# fleet\nroger:{hash}\r\n\nsub_client:{hash}\n");
+    assert!(folder.import(&text, &["--mosquitto"]).unwrap().starts_with("imported 2 devices"));
+    assert!(folder.store().contains(&hash) && folder.store().contains("\"sub_client\""));
+    let message =
+        folder.import_refusal("roger:hunter2\nhunter2\na b:hunter2\n", &["--mosquitto", "--skip-existing"]);
+    for part in ["line 1: unknown verifier", "line 2: it is not `name:hash`", "line 3: not a device name"] {
+        assert!(message.contains(part) && !message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn ten_thousand_rows_are_one_change() {
+    let folder = with_key();
+    let rows = (0..10_000).map(|n| format!("d{n},secret{n},k")).collect::<Vec<_>>().join("\n");
+    let told = folder
+        .import(&format!("DeviceName,DeviceSecret,ProductKey\n{rows}"), &["--scheme", "alibaba"])
+        .unwrap();
+    assert!(told.starts_with("imported 10,000 devices, skipped 0\n"), "{told}");
+    assert_eq!(folder.opened("d9999&k"), ["secret9999"]);
+}

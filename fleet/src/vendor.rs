@@ -1,0 +1,165 @@
+//! Devices that come from another cloud: what they are called, and the secret that they have from there.
+
+use anyhow::{Context as _, bail};
+use authorizer::{device_name::DeviceName, grant::built_in, scheme::Scheme, store::document::SecretDocument};
+use credentials::{Secret, alibaba, tencent};
+
+use crate::sealing::Sealing;
+
+/// A cloud whose devices sign with a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// Alibaba Cloud IoT Platform.
+    Alibaba,
+    /// Tencent Cloud IoT Hub.
+    Tencent,
+}
+
+/// A secret that was checked to be one of the vendor's.
+pub struct VendorSecret<'a> {
+    vendor: Vendor,
+    text: &'a str,
+    token_id: Option<DeviceName>,
+}
+
+impl Vendor {
+    /// The vendor of a scheme; the others have none.
+    #[must_use]
+    pub fn of(scheme: Scheme) -> Option<Self> {
+        match scheme {
+            Scheme::Alibaba => Some(Self::Alibaba),
+            Scheme::Tencent => Some(Self::Tencent),
+            Scheme::Password | Scheme::Jwt | Scheme::Token => None,
+        }
+    }
+
+    /// The scheme of its devices.
+    #[must_use]
+    pub fn scheme(self) -> Scheme {
+        match self {
+            Self::Alibaba => Scheme::Alibaba,
+            Self::Tencent => Scheme::Tencent,
+        }
+    }
+
+    /// The name of the record of a device, whose product stands in `name` too unless it is given.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which part, by the vendor's own rules. No part is repeated.
+    pub fn name(self, name: &str, product: Option<&str>) -> anyhow::Result<DeviceName> {
+        let name = match (self, product) {
+            (Self::Alibaba, None) => {
+                let (device, product) = name.split_once('&').context(
+                    "an Alibaba device is called `deviceName&productKey`; put it in quotes, because the shell takes \
+                     `&` for itself, or give `--product KEY`",
+                )?;
+                alibaba::Identity::new("1", device, product)?.to_string()
+            }
+            (Self::Alibaba, Some(product)) => alibaba::Identity::new("1", name, product)?.to_string(),
+            (Self::Tencent, None) => {
+                let known = tencent::Identity::try_from(name);
+                let how = "a Tencent device is called by its product id and device name in one word";
+                known.context(how)?.to_string()
+            }
+            (Self::Tencent, Some(product)) => tencent::Identity::new(product, name)?.to_string(),
+        };
+        Ok(DeviceName::try_from(name)?)
+    }
+
+    /// Checks a secret as the vendor gives it. With a `token_id` it is a `DeviceToken` of Alibaba's.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, without a word of it.
+    pub fn secret(self, text: &str, token_id: Option<DeviceName>) -> anyhow::Result<VendorSecret<'_>> {
+        match self {
+            Self::Alibaba if text.contains(char::is_whitespace) => bail!("the secret has white space in it"),
+            Self::Alibaba => Secret::try_from(text.as_bytes()).map(drop)?,
+            Self::Tencent if token_id.is_some() => bail!("`--device-token-id` is for the scheme `alibaba`"),
+            Self::Tencent => Secret::from_base64(text).map(drop).context("Tencent's psk")?,
+        }
+        Ok(VendorSecret { vendor: self, text, token_id })
+    }
+}
+
+impl VendorSecret<'_> {
+    /// What the record of `device` keeps.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be sealed.
+    pub fn sealed(self, device: &DeviceName, sealing: &Sealing) -> anyhow::Result<SecretDocument> {
+        let sealed = Some(sealing.seal(self.text.as_bytes(), device)?);
+        let none = SecretDocument::default();
+        Ok(match (self.vendor, self.token_id) {
+            (Vendor::Alibaba, None) => SecretDocument { device_secret: sealed, ..none },
+            (Vendor::Alibaba, id) => SecretDocument { device_token: sealed, id, ..none },
+            (Vendor::Tencent, _) => SecretDocument { psk: sealed, ..none },
+        })
+    }
+}
+
+/// The grant of devices that are given none.
+#[must_use]
+pub fn default_grant(scheme: Scheme) -> &'static str {
+    match Vendor::of(scheme) {
+        Some(Vendor::Alibaba) => built_in::ALIBABA,
+        Some(Vendor::Tencent) => built_in::TENCENT,
+        None => built_in::OWN_TOPICS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_follows_its_vendors_rules() {
+        let name = |vendor: Vendor, name, product| match vendor.name(name, product) {
+            Ok(name) => name.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        for (vendor, text, product, told) in [
+            (Vendor::Alibaba, "d&pk", None, "d&pk"),
+            (Vendor::Alibaba, "d", Some("pk"), "d&pk"),
+            (Vendor::Tencent, "AB12CD34EFd", None, "AB12CD34EFd"),
+            (Vendor::Tencent, "d", Some("AB12CD34EF"), "AB12CD34EFd"),
+            (Vendor::Alibaba, "d", None, "put it in quotes"),
+            (Vendor::Alibaba, "d&", None, "the product key is empty"),
+            (
+                Vendor::Alibaba,
+                "d&p&k",
+                None,
+                "the product key has something other than letters and digits at byte 1",
+            ),
+            (Vendor::Alibaba, "d&pk", Some("pk"), "the device name has something other"),
+            (Vendor::Alibaba, &"d".repeat(33), Some("pk"), "33 bytes, at most 32"),
+            (Vendor::Alibaba, "d", Some(&"k".repeat(127)), "at most 128"),
+            (Vendor::Tencent, "d", None, "in one word: the product id has 1 bytes"),
+            (Vendor::Tencent, "AB12CD34EF", None, "the device name is empty"),
+            (Vendor::Tencent, "d", Some("AB12"), "the product id has 4 bytes, it must have 10"),
+        ] {
+            let found = name(vendor, text, product);
+            assert!(found.contains(told), "{text} {product:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_checked_and_never_repeated() {
+        let id = || DeviceName::try_from("id").ok();
+        assert!(Vendor::Alibaba.secret("c2VjcmV0", id()).is_ok());
+        assert!(Vendor::Tencent.secret("c2VjcmV0", None).is_ok());
+        for (vendor, text, id, told) in [
+            (Vendor::Alibaba, "", None, "the secret is empty"),
+            (Vendor::Alibaba, "sec ret", None, "white space"),
+            (Vendor::Alibaba, &"s".repeat(257), None, "257 bytes"),
+            (Vendor::Tencent, "", None, "empty"),
+            (Vendor::Tencent, "secre", None, "not standard base64"),
+            (Vendor::Tencent, "c2VjcmV0", id(), "`--device-token-id`"),
+        ] {
+            let error = format!("{:#}", vendor.secret(text, id).err().unwrap());
+            assert!(error.contains(told) && !error.contains("secre "), "{error}");
+        }
+    }
+}
