@@ -1,11 +1,6 @@
 //! The client id against the record: the only place where a [`BoundDevice`] can come from.
 
-use crate::{
-    client_id::ClientId,
-    credential::VerifiedDevice,
-    decision::DenyReason,
-    record::{Proof, Record},
-};
+use crate::{client_id::ClientId, credential::VerifiedDevice, decision::DenyReason};
 
 /// A verified device together with a client id that its record allows. Only such a pair gets a policy.
 #[derive(Debug)]
@@ -38,7 +33,7 @@ impl BoundDevice {
 pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
     let client_id = match client_id {
-        Some(id) if !allows(record, &id) => return Err(DenyReason::ClientIdNotAllowed),
+        Some(id) if !record.allows(&id) => return Err(DenyReason::ClientIdNotAllowed),
         Some(id) => id,
         None => device.name().client_id().clone(),
     };
@@ -46,14 +41,4 @@ pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<Bound
         return Err(DenyReason::ClientIdReserved);
     }
     Ok(BoundDevice { device, client_id })
-}
-
-/// In Alibaba's scheme a rule is about the id proper: the parameters behind its `|` may differ at each connect.
-fn allows(record: &Record, client_id: &ClientId) -> bool {
-    let whole = client_id.as_str();
-    let id = match record.proof {
-        Proof::Alibaba(_) => whole.split_once('|').map_or(whole, |(id, _)| id),
-        _ => whole,
-    };
-    record.client_ids.iter().any(|rule| rule.allows(id))
 }

@@ -117,6 +117,20 @@ const RANGE: std::ops::RangeInclusive<u32> = {
 #[serde(try_from = "u32", into = "u32")]
 pub struct TimerSeconds(NonZeroU32);
 
+impl Record {
+    /// Whether one of its rules allows `client_id`. In Alibaba's scheme a rule is about the id proper: the parameters
+    /// behind its `|` may differ at each connect.
+    #[must_use]
+    pub fn allows(&self, client_id: &ClientId) -> bool {
+        let whole = client_id.as_str();
+        let id = match self.proof {
+            Proof::Alibaba(_) => whole.split_once('|').map_or(whole, |(id, _)| id),
+            _ => whole,
+        };
+        self.client_ids.iter().any(|rule| rule.allows(id))
+    }
+}
+
 impl Proof {
     /// The scheme that it belongs to.
     #[must_use]

@@ -155,13 +155,15 @@ struct Token<'e> {
 
 impl<'e> Token<'e> {
     /// What the event's own token presents, if there is one.
-    fn presented(&self, user_name: Option<DeviceName>) -> Option<Result<Presented<'e>, DenyReason>> {
+    fn presented(&self, user_name: Option<&str>) -> Option<Result<Presented<'e>, DenyReason>> {
         let token = self.event.token.as_ref().filter(|token| !token.is_empty())?;
-        Some(if self.jwt && is_jwt(token) {
-            Ok(Presented::Jwt { token: token.clone(), user_name })
-        } else {
-            self.signed(token, user_name.as_ref())
-        })
+        Some(user_name.map(mqtt::device).transpose().and_then(|user_name| {
+            if self.jwt && is_jwt(token) {
+                Ok(Presented::Jwt { token: token.clone(), user_name })
+            } else {
+                self.signed(token, user_name.as_ref())
+            }
+        }))
     }
 
     /// A token that is no JSON Web Token is a device's name, if somebody vouches for it.

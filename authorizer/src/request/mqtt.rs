@@ -19,7 +19,7 @@ pub(super) fn read<'e>(
     let user_name = mqtt.username.as_deref().map(|text| identity(text)).transpose()?.flatten();
     let presented = match password(mqtt)? {
         Some(password) => with_password(user_name, password, mqtt.client_id.as_deref(), token.jwt)?,
-        None => match token.presented(user_name.map(device).transpose()?) {
+        None => match token.presented(user_name) {
             Some(presented) => presented?,
             None if user_name.is_none() => return Err(DenyReason::NoUserName),
             None => return Err(DenyReason::NoPassword),

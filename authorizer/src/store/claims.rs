@@ -52,7 +52,7 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> 
 pub fn check_newcomer(name: &DeviceName, records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), String> {
     let taken = records.iter().find(|(_, record)| {
         let stands_in_topics = record.parameters.values().chain(&record.product).any(|value| value == name);
-        stands_in_topics || record.client_ids.iter().any(|rule| rule.allows(name.as_str()))
+        stands_in_topics || record.allows(name.client_id())
     });
     taken.map_or(Ok(()), |(other, _)| Err(format!("`{name}` as a client id belongs to device `{other}`")))
 }

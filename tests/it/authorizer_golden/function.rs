@@ -1,0 +1,91 @@
+//! How a case sets up the function.
+
+use std::sync::Arc;
+
+use authorizer::{
+    credential::{budget::FunctionMemory, freshness::FreshnessRules},
+    handler::{Function, Jwt},
+    jwt::{
+        key_source::KeySource,
+        keys::Keys,
+        rules::{DEFAULT_DEVICE_CLAIM, Leeway, Rules},
+    },
+    record::{FunctionSettings, Timers, Unsealing},
+    seal::Keyring,
+    store::file::FileStore,
+};
+use integration::fixture;
+use serde::Deserialize;
+
+/// What differs from the default settings.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FunctionCase {
+    require_signature: bool,
+    alibaba_freshness_seconds: Option<u64>,
+    tencent_expiry: Option<bool>,
+    jwt: Option<JwtCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JwtCase {
+    /// A file under `golden/`: a public key as PEM, or a JWKS.
+    keys: String,
+    issuer: Option<String>,
+    audience: Option<String>,
+    device_claim: Option<String>,
+    grant_claim: Option<String>,
+}
+
+impl FunctionCase {
+    /// A function over `golden/devices.json`, which takes secrets in plain text.
+    pub(crate) fn start(&self) -> Function<FileStore> {
+        let default = FreshnessRules::default();
+        Function {
+            require_signature: self.require_signature,
+            freshness: FreshnessRules {
+                alibaba_window: self.alibaba_freshness_seconds.or(default.alibaba_window),
+                tencent_expiry: self.tencent_expiry.unwrap_or(default.tencent_expiry),
+            },
+            jwt: self.jwt.as_ref().map(JwtCase::read),
+            ..Function::new(store())
+        }
+    }
+}
+
+impl JwtCase {
+    fn read(&self) -> Jwt {
+        let text = fixture::text(&format!("golden/{}", self.keys));
+        let pem = std::path::Path::new(&self.keys).extension().is_some_and(|extension| extension == "pem");
+        let keys = if pem { Keys::from_pem(&text) } else { Keys::from_jwks(&text) };
+        let rules = Rules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            device_claim: self.device_claim.as_deref().unwrap_or(DEFAULT_DEVICE_CLAIM).to_owned(),
+            grant_claim: self.grant_claim.clone(),
+            ..rules()
+        };
+        Jwt { keys: KeySource::Fixed(Arc::new(keys.unwrap())), rules }
+    }
+}
+
+/// What is asked of a token by default.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        issuer: None,
+        audience: None,
+        leeway: Leeway::DEFAULT,
+        device_claim: DEFAULT_DEVICE_CLAIM.to_owned(),
+        grant_claim: None,
+    }
+}
+
+/// The records of all cases.
+pub(crate) fn store() -> FileStore {
+    let timers =
+        Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
+    let unsealing = Unsealing::With(Arc::new(Keyring::empty().allow_plain()));
+    let settings = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
+    FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap()
+}
