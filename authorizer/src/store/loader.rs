@@ -59,15 +59,12 @@ impl RecordLoader {
                 document.certificates.len()
             ));
         }
-        // An id that came with a device token belongs to the device too.
-        let token_ids = document.secrets.iter().filter_map(|secret| secret.id.as_ref());
-        let token_ids = token_ids.map(|id| id.client_id().clone()).collect::<Vec<_>>();
+        let ids = ids.into_iter().chain(token_ids(&document.secrets)).map(ClientIdRule::Exact).collect();
         let proof = self.proof(name, document.scheme, document.verifiers, document.secrets)?;
-        let ids = || ids.into_iter().chain(token_ids).map(ClientIdRule::Exact).collect();
         let record = Record {
             certificates: document.certificates,
             enabled: document.enabled,
-            client_ids: document.client_ids.unwrap_or_else(ids),
+            client_ids: document.client_ids.unwrap_or(ids),
             proof,
             device,
             product,
@@ -148,6 +145,11 @@ impl Identity {
         let ids = ids.iter().map(|id| id.client_id().clone()).collect();
         Ok(Self { device, product, ids })
     }
+}
+
+/// The ids that came with device tokens belong to the device too.
+fn token_ids(secrets: &[SecretDocument]) -> Vec<ClientId> {
+    secrets.iter().filter_map(|secret| secret.id.as_ref()).map(|id| id.client_id().clone()).collect()
 }
 
 fn count(field: &str, found: usize, wanted: bool, scheme: Scheme) -> Result<(), String> {

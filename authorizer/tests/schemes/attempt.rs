@@ -1,0 +1,103 @@
+//! One attempt: records, an event, settings and a moment in, the answer or the reason out.
+
+use std::sync::Arc;
+
+use authorizer::{
+    authorizer::{Circumstances, decide},
+    credential::{self, budget::FunctionMemory, freshness::FreshnessRules},
+    decision::{DenyReason, Outcome},
+    event::Event,
+    jwt::{keys::Keys, rules::Rules},
+    record::{FunctionSettings, Timers, Unsealing},
+    request::{Claimed, ConnectRequest, Demands, Presented},
+    seal::Keyring,
+    store::{
+        Lookup,
+        document::{Records, StoreDocument},
+    },
+    unix_time::UnixTime,
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
+use serde_json::{Value, json};
+
+/// Whoever has one can be asked for decisions.
+pub(crate) struct Attempts {
+    pub(crate) records: Records,
+    pub(crate) freshness: FreshnessRules,
+    pub(crate) jwt: Option<(Keys, Rules)>,
+}
+
+/// The records of a store with these devices. A record refreshes after an hour and disconnects after a day.
+pub(crate) fn load(devices: &Value) -> Result<Records, String> {
+    load_with(devices, &json!({}))
+}
+
+/// The same with grants of its own.
+pub(crate) fn load_with(devices: &Value, grants: &Value) -> Result<Records, String> {
+    let timers = Timers { refresh_after: 3_600.try_into()?, disconnect_after: 86_400.try_into()? };
+    let unsealing = Unsealing::With(Arc::new(Keyring::empty().allow_plain()));
+    let settings = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
+    StoreDocument::parse(&json!({"version": 1, "grants": grants, "devices": devices}).to_string())?
+        .records(settings)
+}
+
+impl Attempts {
+    pub(crate) fn with(devices: &Value) -> Self {
+        let freshness = FreshnessRules { alibaba_window: None, tencent_expiry: false };
+        Self { records: load(devices).unwrap(), freshness, jwt: None }
+    }
+
+    /// The answer as JSON, or why not.
+    pub(crate) fn decide(&self, event: &Value, now: u64) -> Result<Value, DenyReason> {
+        let now = UnixTime(now);
+        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        let demands = Demands { signature: false, jwt: self.jwt.is_some() };
+        let ConnectRequest { presented, client_id, certificate } = ConnectRequest::read(&event, demands)?;
+        let claim = match (presented, &self.jwt) {
+            (Presented::Claim(claim), _) => claim,
+            (Presented::Jwt { .. }, None) => return Err(DenyReason::JwtNotConfigured),
+            (Presented::Jwt { token, user_name }, Some((keys, rules))) => {
+                credential::claim_of_jwt(&token, user_name.as_ref(), keys, rules, now)?
+            }
+        };
+        let known = self.records.by_name.get(&claim.device).cloned();
+        let lookup = known.map_or_else(|| Lookup::Unknown { decoy: Arc::from([]) }, Lookup::Found);
+        let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
+        let circumstances = Circumstances { arn: &arn, freshness: self.freshness, now };
+        let request = Claimed { claim, client_id, certificate };
+        match decide(request, lookup, circumstances).unwrap().outcome {
+            Outcome::Allow(allowed) => Ok(serde_json::to_value(allowed.response).unwrap()),
+            Outcome::Deny(reason) => Err(reason),
+        }
+    }
+
+    /// Only whether it is let in.
+    pub(crate) fn outcome(&self, event: &Value) -> Result<(), DenyReason> {
+        self.decide(event, 1_700_000_000).map(drop)
+    }
+}
+
+/// A secret in plain text, as records hold it.
+pub(crate) fn plain(secret: impl AsRef<[u8]>) -> String {
+    format!("$plain${}", STANDARD_NO_PAD.encode(secret))
+}
+
+/// A CONNECT.
+pub(crate) fn connect(client_id: &str, user_name: &str, password: impl AsRef<[u8]>) -> Value {
+    let mqtt = json!({"clientId": client_id, "username": user_name, "password": STANDARD.encode(password)});
+    json!({"protocols": ["tls", "mqtt"], "protocolData": {"mqtt": mqtt}})
+}
+
+/// Every resource of an answer, without the ARN in front.
+pub(crate) fn resources(answer: &Value) -> Vec<String> {
+    let statements = answer["policyDocuments"].as_array().unwrap().iter();
+    let statements = statements.flat_map(|document| document["Statement"].as_array().unwrap());
+    let resources = statements.flat_map(|statement| statement["Resource"].as_array().unwrap());
+    let of_account = |resource: &Value| {
+        resource.as_str().unwrap().strip_prefix("arn:aws:iot:us-east-1:123456789012:").unwrap().to_owned()
+    };
+    resources.map(of_account).collect()
+}
