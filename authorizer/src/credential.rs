@@ -182,3 +182,6 @@ fn certified(record: &Record, certificate: Option<Certificate<'_>>) -> Result<()
         Some(_) => Err(DenyReason::CertificateNotAllowed),
     }
 }
+
+#[cfg(test)]
+mod tests;

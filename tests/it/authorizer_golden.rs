@@ -1,6 +1,6 @@
 //! AWS's sample events and every kind of bad input in, the exact answer and the log's reason out.
 
-mod function;
+pub(crate) mod function;
 mod run_time;
 
 use std::collections::BTreeSet;

@@ -18,3 +18,4 @@ mod simulator;
 mod stores;
 mod takeover;
 mod timers;
+mod vendors;

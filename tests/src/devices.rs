@@ -5,8 +5,10 @@ use std::path::Path;
 use authorizer::{
     credential::verifier::{LiveVerifier, Verifier},
     scheme::Scheme,
-    store::document::{RecordDocument, StoreDocument},
+    seal::SealedSecret,
+    store::document::{RecordDocument, SecretDocument, StoreDocument},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use fleet::store_file::StoreFile;
 use serde_json::json;
 
@@ -28,6 +30,22 @@ pub fn add_viewer(folder: &Path, name: &str, password: &[u8]) {
         document.grants.insert(VIEWER.to_owned(), serde_json::from_value(grant).unwrap());
         insert(document, name, VIEWER, password);
     });
+}
+
+/// Adds a vendor's device with the grant of its scheme and this client id.
+pub fn add_vendors(folder: &Path, name: &str, scheme: Scheme, secret: SecretDocument, client_id: &str) {
+    let record = RecordDocument {
+        secrets: vec![secret],
+        client_ids: Some(vec![client_id.to_owned().try_into().unwrap()]),
+        ..RecordDocument::new(scheme, scheme.as_str().to_owned())
+    };
+    change(folder, |document| _ = document.devices.insert(name.try_into().unwrap(), record));
+}
+
+/// A secret in plain text, as a record holds it.
+pub fn plain(secret: &str) -> SealedSecret {
+    let text = format!("$plain${}", STANDARD_NO_PAD.encode(secret));
+    SealedSecret::try_from(text).unwrap()
 }
 
 /// Refuses a device from now on.

@@ -112,7 +112,7 @@ impl Found {
 }
 
 /// Counts how often something was checked, for the tests alone.
-mod runs {
+pub(super) mod runs {
     #[cfg(not(test))]
     pub(super) fn count() {}
 

@@ -1,6 +1,6 @@
 //! How a case sets up the function.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use authorizer::{
     credential::{budget::FunctionMemory, freshness::FreshnessRules},
@@ -83,9 +83,18 @@ pub(crate) fn rules() -> Rules {
 
 /// The records of all cases.
 pub(crate) fn store() -> FileStore {
+    open(&fixture::path("golden/devices.json"))
+}
+
+/// A function over other records, with the default settings.
+pub(crate) fn over(path: &Path) -> Function<FileStore> {
+    Function::new(open(path))
+}
+
+fn open(path: &Path) -> FileStore {
     let timers =
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
     let unsealing = Unsealing::With(Arc::new(Keyring::empty().allow_plain()));
     let settings = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
-    FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap()
+    FileStore::open(path, settings).unwrap()
 }
