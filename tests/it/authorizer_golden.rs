@@ -117,7 +117,9 @@ async fn a_fault_is_an_error_and_not_a_refusal() {
 fn cases() -> Vec<Case> {
     let theme = |theme| {
         let mut cases = fixture::json::<Vec<Case>>(&format!("golden/{theme}.json"));
-        cases.iter_mut().for_each(|case| case.name = format!("{theme}: {}", case.name));
+        for case in &mut cases {
+            case.name = format!("{theme}: {}", case.name);
+        }
         cases
     };
     THEMES.into_iter().flat_map(theme).collect()

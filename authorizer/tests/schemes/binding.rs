@@ -137,7 +137,7 @@ fn a_client_id_with_a_bar_never_reaches_a_password() {
         ("p||", "p", Err(DenyReason::AlibabaNoProductKey)),
         ("a|b", "p", Err(DenyReason::AlibabaUnclosed)),
         // A right password is not even looked at: it is no signature.
-        ("p||", "p&PK", Err(DenyReason::SignatureOddLength)),
+        ("p||", "p&PK", Err(DenyReason::SignatureNotHex)),
         ("|", "p&PK", Err(DenyReason::AlibabaUnclosed)),
     ] {
         assert_eq!(attempts.outcome(&connect(client_id, user_name, "right")), outcome, "{client_id}");

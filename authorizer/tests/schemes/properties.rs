@@ -121,6 +121,10 @@ fn flipped(password: &str, at: Index) -> Vec<u8> {
     bytes
 }
 
+fn with_first(letter: &str, text: &str) -> String {
+    letter.chars().chain(text.chars().skip(1)).collect()
+}
+
 /// Each letter in the case that the bits say.
 fn in_either_case(hex: &str, bits: u64) -> String {
     let case = |(at, letter): (usize, char)| {
@@ -253,8 +257,8 @@ proptest! {
             Tencent { sdk_app_id: device.sdk_app_id.clone() + &digit, ..device.clone() },
             Tencent { conn_id: device.conn_id.clone() + &letter, ..device.clone() },
             Tencent { expiry: device.expiry ^ 1, ..device.clone() },
-            Tencent { product: format!("{letter}{}", &device.product[1..]), ..device.clone() },
-            Tencent { device: format!("{letter}{}", &device.device[1..]), ..device.clone() },
+            Tencent { product: with_first(&letter, &device.product), ..device.clone() },
+            Tencent { device: with_first(&letter, &device.device), ..device.clone() },
         ];
         for other in others.iter().filter(|other| other.user_name() != device.user_name()) {
             let outcome = other.attempts().outcome(&other.event(&password));
