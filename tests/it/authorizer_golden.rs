@@ -13,20 +13,20 @@ use serde_json::{Value, json, value::RawValue};
 
 use self::function::FunctionCase;
 
-const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer";
+pub(crate) const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer";
 /// The files of cases. `golden/make.py` writes all but the first.
 const THEMES: [&str; 7] = ["password", "alibaba", "tencent", "jwt", "token", "http", "certificate"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
+pub(crate) struct Case {
     name: String,
     #[serde(default = "function_arn")]
     function_arn: String,
     /// How the function is set up, where it is not as by default.
     #[serde(default)]
-    function: FunctionCase,
-    event: Box<RawValue>,
+    pub(crate) function: FunctionCase,
+    pub(crate) event: Box<RawValue>,
     answer: Value,
     /// The reason in the log, for a refusal.
     reason: Option<String>,
@@ -114,7 +114,7 @@ async fn a_fault_is_an_error_and_not_a_refusal() {
     );
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let theme = |theme| {
         let mut cases = fixture::json::<Vec<Case>>(&format!("golden/{theme}.json"));
         for case in &mut cases {
@@ -125,7 +125,7 @@ fn cases() -> Vec<Case> {
     THEMES.into_iter().flat_map(theme).collect()
 }
 
-fn context(function_arn: &str) -> Context {
+pub(crate) fn context(function_arn: &str) -> Context {
     let mut context = Context::default();
     function_arn.clone_into(&mut context.invoked_function_arn);
     context

@@ -9,6 +9,7 @@ mod foreign_clients;
 mod function;
 mod function_queue;
 mod kms;
+mod log_schema;
 mod packets;
 mod readme;
 mod secrecy;

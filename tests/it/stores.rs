@@ -43,7 +43,7 @@ async fn a_device_is_found_with_everything_that_its_item_says() {
     let dynamodb = DynamoDb::start().await;
     let item = json!({
         "enabled": {"BOOL": false}, "client_ids": {"SS": ["hall-1", "hall-1-*"]},
-        "parameters": {"M": {"product": {"S": "pk"}}}, "refresh_after_seconds": {"N": "600"},
+        "parameters": {"M": {"site": {"S": "pk"}}}, "refresh_after_seconds": {"N": "600"},
         "not_before": {"N": "1"}, "not_after": {"N": "4102444800"}, "ttl": {"N": "4102444800"},
     });
     dynamodb.put(&with(item_of("hall-1"), item)).await;
@@ -54,7 +54,7 @@ async fn a_device_is_found_with_everything_that_its_item_says() {
     assert_eq!(record.proof.verifiers(), [live("hall-1")]);
     assert_eq!(record.client_ids.len(), 2);
     assert_eq!(record.grant.name(), "own-topics");
-    assert_eq!(record.parameters["product"].as_str(), "pk");
+    assert_eq!(record.parameters["site"].as_str(), "pk");
     assert_eq!((record.timers.refresh_after.get(), record.timers.disconnect_after.get()), (600, 86_400));
     assert_eq!(record.not_before.map(|time| time.0), Some(1));
     assert_eq!(record.not_after.map(|time| time.0), Some(4_102_444_800));

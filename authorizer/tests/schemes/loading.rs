@@ -31,18 +31,24 @@ fn one_device_name_in_two_products_asks_for_qualified_ids() {
 fn nobodys_rule_covers_an_alibaba_id() {
     let alibaba = alibaba_record(&json!({"client_ids": ["dev"]}));
     let by_token = json!({"secrets": [{"device_token": plain("t"), "id": "tok"}]});
-    for (other, rule) in [
-        ("roamer", "d*"),
-        ("roamer", "dev*"),
-        ("roamer", "dev|*"),
-        ("roamer", "dev|securemode=2|"),
-        ("roamer", "dev|securemode*"),
-        ("roamer", "dev||"),
+    for (rule, why) in [
+        ("d*", "each id may belong to one device only"),
+        ("dev*", "each id may belong to one device only"),
+        ("dev|*", "has a `|`"),
+        ("dev|securemode=2|", "has a `|`"),
+        ("dev|securemode*", "has a `|`"),
+        ("dev||", "has a `|`"),
     ] {
-        let roamer = password_record(&json!({"client_ids": [rule]}));
-        let error = fault(&json!({"dev&PK": alibaba, other: roamer}));
+        let error =
+            fault(&json!({"dev&PK": alibaba, "roamer": password_record(&json!({"client_ids": [rule]}))}));
+        assert!(error.contains(why), "{rule}: {error}");
+        // A token may come with any client id.
+        let roamer = json!({"scheme": "token", "grant": "own-topics", "client_ids": [rule]});
+        let error = fault(&json!({"dev&PK": alibaba, "roamer": roamer}));
         assert!(error.contains("each id may belong to one device only"), "{rule}: {error}");
     }
+    let error = fault(&json!({"dev&PK": alibaba_record(&json!({"client_ids": ["dev|"]}))}));
+    assert!(error.contains("an id is what stands before it"), "{error}");
     let roamer = password_record(&json!({"client_ids": ["to*"]}));
     let error = fault(&json!({"dev&PK": alibaba_record(&by_token), "roamer": roamer}));
     assert!(error.contains("`tok|*`"), "{error}");

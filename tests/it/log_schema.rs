@@ -1,0 +1,86 @@
+//! The decision lines against the table in docs/logs.md: every field has its row and its type, and no row is idle.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use integration::captured_log;
+use lambda_runtime::Context;
+use serde_json::Value;
+
+use crate::authorizer_golden::{self, function::FunctionCase};
+
+/// A field's type and when it is there.
+struct Row {
+    type_name: String,
+    when: String,
+}
+
+/// The rows of the table, by field.
+fn documented() -> BTreeMap<String, Row> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/logs.md")).unwrap();
+    let section = text.split("## The decision line").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let row = |line: &str| {
+        let cells = line.split('|').map(str::trim).collect::<Vec<_>>();
+        let row = Row { type_name: cells[2].to_owned(), when: cells[3].to_owned() };
+        (cells[1].trim_matches('`').to_owned(), row)
+    };
+    rows.map(row).collect()
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "boolean",
+        _ => "something else",
+    }
+}
+
+/// Checks one decision line, and notes the fields that it has.
+fn check(line: &Value, seen: &mut BTreeSet<String>) {
+    let rows = documented();
+    let fields = line.as_object().unwrap();
+    for (field, value) in fields {
+        let row = rows.get(field).unwrap_or_else(|| panic!("docs/logs.md has no `{field}`: {line}"));
+        assert_eq!(row.type_name, type_name(value), "`{field}` in {line}");
+        seen.insert(field.clone());
+    }
+    for (field, row) in &rows {
+        let is_expected = match row.when.as_str() {
+            "always" => true,
+            "refused" => line["outcome"] == "deny",
+            "fault" => line["outcome"] == "fault",
+            "allowed" => line["outcome"] == "allow" && (field != "verifier" || line["scheme"] == "password"),
+            _ => continue,
+        };
+        assert!(!is_expected || fields.contains_key(field), "`{field}` is missing in {line}");
+    }
+}
+
+/// Fails when a row of the table was in no line.
+fn check_complete(seen: &BTreeSet<String>) {
+    let idle = documented().into_keys().filter(|field| !seen.contains(field)).collect::<Vec<_>>();
+    assert!(idle.is_empty(), "no line had {idle:?}");
+}
+
+#[tokio::test]
+async fn every_line_is_as_documented() {
+    let log = captured_log::of_this_thread();
+    let mut seen = BTreeSet::new();
+    let mut context = authorizer_golden::context(authorizer_golden::FUNCTION_ARN);
+    context.xray_trace_id = Some("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1".to_owned());
+    for case in authorizer_golden::cases() {
+        case.function.start().handle(&case.event, &context).await.unwrap();
+    }
+    let case = authorizer_golden::cases().remove(0);
+    let fault = FunctionCase::default().start().handle(&case.event, &Context::default()).await;
+    assert!(fault.is_err());
+    let lines = log.take_lines();
+    let decisions = lines.iter().filter(|line| line["event"] == "decision");
+    decisions.for_each(|line| check(line, &mut seen));
+    check_complete(&seen);
+}
