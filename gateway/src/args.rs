@@ -55,6 +55,11 @@ pub struct LocalArgs {
     #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM")]
     pub authorizer: Option<PathBuf>,
 
+    /// An environment variable for the authorizer, such as `RUST_LOG=debug`; may be given more than
+    /// once, and wins over what the gateway sets itself
+    #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub function_env: Vec<(String, String)>,
+
     /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name
     #[arg(long, default_value = "latchkey", value_name = "NAME", value_parser = authorizer_name)]
     pub authorizer_name: String,
@@ -147,7 +152,7 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         account: Account { partition: args.partition, region: args.region, id: args.account },
         authorizer_name: args.authorizer_name,
         authorizer: args.authorizer.unwrap_or(authorizer),
-        variables: variables(&devices),
+        variables: variables(&devices, args.function_env),
         instances: args.instances.get(),
         max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
@@ -155,11 +160,19 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
     })
 }
 
-/// What the authorizer is told beside what the gateway itself was. Nothing on this machine makes metrics of its lines.
-fn variables(devices: &Path) -> Vec<(String, String)> {
+/// What the authorizer is told beside what the gateway itself was; the later of two wins. Nothing on this machine makes
+/// metrics of its lines.
+fn variables(devices: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
     let store = ("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()));
     let metrics = std::env::var("LATCHKEY_METRICS").unwrap_or_else(|_| "off".to_owned());
-    vec![store, ("LATCHKEY_METRICS".to_owned(), metrics)]
+    [store, ("LATCHKEY_METRICS".to_owned(), metrics)].into_iter().chain(own).collect()
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it should read NAME=VALUE".to_owned()),
+    }
 }
 
 /// The log and the CA's key are in it, so it is its owner's alone where the system can say that.

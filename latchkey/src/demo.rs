@@ -9,6 +9,7 @@ mod outsiders;
 mod processes;
 mod provision;
 mod report;
+mod table;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -27,6 +28,7 @@ use self::{
     processes::{Local, Sim},
     provision::Fleet,
     report::{Outcome, Report},
+    table::Table,
 };
 use crate::authorizer_program;
 
@@ -102,17 +104,24 @@ async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
     let authorizer = authorizer_program::find().await?;
     let folder = Folder::take(&args.data)?;
     let fleet = Fleet::provision(&folder, args.devices)?;
+    let table = Table::with(&fleet.records).await?;
     stage.step(
         "records",
-        &format!("{} devices, each with its own secret; the records keep only their hashes", fleet.records),
+        &format!(
+            "{} devices, each with its own secret; a DynamoDB table keeps only hashes",
+            fleet.records.len()
+        ),
     );
 
-    let local = Local::start(&args.data, &authorizer).await?;
+    let local = Local::start(&args.data, &authorizer, &table.variables(&fleet.grants)).await?;
     stage.step(
         "gateway",
         &format!("TLS on {}, ALPN mqtt, its own CA in {}", local.address, fleet.ca.display()),
     );
-    stage.step("authorizer", "the real Lambda binary, behind a Lambda Runtime API");
+    stage.step(
+        "authorizer",
+        "the real Lambda binary, behind a Lambda Runtime API; it reads the table by AWS's SDK",
+    );
 
     let endpoint = local.endpoint(&fleet)?;
     let mut watcher = Watcher::connect(&endpoint, &fleet).await?;

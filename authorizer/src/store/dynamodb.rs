@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
 
-pub use self::item::{KEY, SCHEMA_VERSION, TTL};
+pub use self::item::{KEY, SCHEMA_VERSION, TTL, item};
 
 /// A table of records. It keeps nothing: [`super::cached::Cached`] in front of it does.
 pub struct DynamoDbStore {

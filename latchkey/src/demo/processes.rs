@@ -42,10 +42,15 @@ struct Ready {
 
 impl Local {
     /// Starts it on a free port and waits until it is ready. It ends with this process, however that ends.
-    pub(super) async fn start(folder: &Path, authorizer: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        folder: &Path,
+        authorizer: &Path,
+        variables: &[String],
+    ) -> anyhow::Result<Self> {
         let mut command = this_program()?;
         command.args(["local", "--json", "--stop-with-stdin", "--port", "0", "--data"]).arg(folder);
-        command.arg("--authorizer").arg(authorizer).arg("--devices").arg(folder.join("devices.json"));
+        command.arg("--authorizer").arg(authorizer);
+        command.args(variables.iter().flat_map(|variable| ["--function-env", variable]));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("can't start `latchkey local`")?;
         let output = process.stdout.take().context("`latchkey local` has no output")?;

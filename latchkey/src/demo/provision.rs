@@ -1,8 +1,9 @@
 //! The demo's fleet: records for the authorizer, credentials for the simulator.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context as _;
+use authorizer::{device_name::DeviceName, store::document::RecordDocument};
 use device_sim::{
     Login,
     credentials_file::{self, Row},
@@ -20,10 +21,15 @@ const DASHBOARD: &str = "dashboard";
 const TRESPASSER: &str = "sht20-9999";
 const SHT20: &str = "sht20";
 
+/// Device records by name.
+pub(super) type Records = BTreeMap<DeviceName, RecordDocument>;
+
 /// What was provisioned.
 pub(super) struct Fleet {
-    /// How many records there are.
-    pub(super) records: usize,
+    /// The records.
+    pub(super) records: Records,
+    /// The file with the grants that they name.
+    pub(super) grants: PathBuf,
     /// The CA's certificate, once the gateway has started.
     pub(super) ca: PathBuf,
     /// The simulated devices' credentials, in clear, for as long as the simulator may still read them.
@@ -36,10 +42,12 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Writes everything anew into `folder`; the CA that may be there stays.
     pub(super) fn provision(folder: &Folder, devices: u16) -> anyhow::Result<Self> {
-        let store = folder.without("devices.json")?;
+        folder.without("devices.json")?;
+        let grants =
+            std::path::absolute(folder.without("grants.json")?).context("the grants' file has no path")?;
         folder.without("events.jsonl")?;
         let credentials = Temporary(folder.without("credentials.csv")?);
-        let mut file = StoreFile::open(&store)?;
+        let mut file = StoreFile::open(&grants)?;
         file.document_mut().grants.insert(DASHBOARD.to_owned(), dashboard_grant()?);
         let mut rows = Vec::new();
         for number in 1..=devices {
@@ -50,12 +58,12 @@ impl Fleet {
         }
         let dashboard = add(&mut file, DASHBOARD, DASHBOARD)?;
         let trespasser = add(&mut file, TRESPASSER, SHT20)?;
-        let records = file.document().devices.len();
+        let records = std::mem::take(&mut file.document_mut().devices);
         file.save()?;
         credentials_file::append(&credentials.0, &rows)?;
         let ca = folder.file("ca.pem");
         let victim = rows.first().map(|row| row.device.clone()).context("the fleet has no device")?;
-        Ok(Self { records, ca, credentials, dashboard, trespasser, victim })
+        Ok(Self { records, grants, ca, credentials, dashboard, trespasser, victim })
     }
 
     /// Removes the clear passwords. The simulator has read them all before its first device connects.

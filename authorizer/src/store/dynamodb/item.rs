@@ -1,4 +1,4 @@
-//! The step from an item to a record's document.
+//! The step from an item to a record's document, and back.
 //!
 //! An item has the names of the records file, in DynamoDB's own types, and three attributes that the file doesn't
 //! have: the key, the version of the item's form, and for who wants it the time of its deletion.
@@ -53,6 +53,36 @@ pub(super) fn document(
     let value = object("", item)?;
     let described = |error: serde_path_to_error::Error<serde_json::Error>| unquoted(&value, &error);
     serde_path_to_error::deserialize(&value).map_err(described)
+}
+
+/// The item of the device called `name`.
+///
+/// # Errors
+///
+/// When the record can't be written as JSON, which none that was read is.
+pub fn item(
+    name: &DeviceName,
+    document: &RecordDocument,
+) -> Result<HashMap<String, AttributeValue>, serde_json::Error> {
+    let Value::Object(fields) = serde_json::to_value(document)? else { return Ok(HashMap::new()) };
+    let own = [
+        (KEY.to_owned(), AttributeValue::S(name.as_str().to_owned())),
+        (SCHEMA_VERSION.to_owned(), AttributeValue::N(VERSION.to_owned())),
+    ];
+    Ok(fields.into_iter().map(|(name, value)| (name, attribute(value))).chain(own).collect())
+}
+
+fn attribute(value: Value) -> AttributeValue {
+    match value {
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(value) => AttributeValue::Bool(value),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::String(text) => AttributeValue::S(text),
+        Value::Array(values) => AttributeValue::L(values.into_iter().map(attribute).collect()),
+        Value::Object(fields) => {
+            AttributeValue::M(fields.into_iter().map(|(name, value)| (name, attribute(value))).collect())
+        }
+    }
 }
 
 fn object(path: &str, attributes: HashMap<String, AttributeValue>) -> Result<Value, String> {
@@ -159,6 +189,19 @@ mod tests {
 
     fn as_json(changes: &[(&str, Option<AttributeValue>)]) -> Value {
         serde_json::to_value(read(changes).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let text = serde_json::json!({
+            "scheme": "alibaba", "secrets": [{"device_secret": "$plain$c2VjcmV0", "expires_at": 4_102_444_800_u64}],
+            "certificates": ["00".repeat(32)], "enabled": false, "client_ids": ["a", "a-*"], "grant": "alibaba",
+            "parameters": {"site": "hall"}, "refresh_after_seconds": 300, "not_after": 4_102_444_800_u64,
+        });
+        let document_of = |value: &Value| serde_json::from_value::<RecordDocument>(value.clone()).unwrap();
+        let name = DeviceName::try_from("a&PK").unwrap();
+        let read = document(&name, item(&name, &document_of(&text)).unwrap()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), serde_json::to_value(document_of(&text)).unwrap());
     }
 
     #[test]

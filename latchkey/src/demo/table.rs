@@ -1,0 +1,95 @@
+//! The records in a DynamoDB table, as a fleet has them: dynoxide plays DynamoDB, inside this process.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use authorizer::store::dynamodb::{KEY, item};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PutRequest, ScalarAttributeType,
+        WriteRequest,
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::provision::Records;
+
+const TABLE: &str = "latchkey-devices";
+const REGION: &str = "us-east-1";
+/// dynoxide asks for no keys of anybody's in particular.
+const ACCESS_KEY: &str = "demo";
+/// As many as one call takes (API reference, `BatchWriteItem`).
+const BATCH: usize = 25;
+
+/// A table on a free port of this machine, in memory. It ends when this is dropped.
+pub(super) struct Table {
+    endpoint: String,
+    server: JoinHandle<()>,
+}
+
+impl Table {
+    /// Makes the table and fills it with the records.
+    pub(super) async fn with(records: &Records) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("there is no free port")?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let database = dynoxide::Database::memory().context("dynoxide does not start")?;
+        let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let table = Self { endpoint, server };
+        let client = table.client();
+        create(&client).await.context("dynoxide makes no table")?;
+        fill(&client, records).await.context("dynoxide takes no records")?;
+        Ok(table)
+    }
+
+    /// What makes the authorizer read it: what a person sets for a DynamoDB of their own.
+    pub(super) fn variables(&self, grants: &Path) -> Vec<String> {
+        let Self { endpoint, .. } = self;
+        vec![
+            format!("LATCHKEY_STORE=dynamodb:{TABLE}"),
+            format!("LATCHKEY_GRANTS=file:{}", grants.display()),
+            format!("AWS_ENDPOINT_URL_DYNAMODB={endpoint}"),
+            format!("AWS_ACCESS_KEY_ID={ACCESS_KEY}"),
+            format!("AWS_SECRET_ACCESS_KEY={ACCESS_KEY}"),
+        ]
+    }
+
+    fn client(&self) -> Client {
+        let configuration = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "demo"))
+            .endpoint_url(&self.endpoint);
+        Client::from_conf(configuration.build())
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn create(client: &Client) -> anyhow::Result<()> {
+    let kind = ScalarAttributeType::S;
+    let key = AttributeDefinition::builder().attribute_name(KEY).attribute_type(kind).build()?;
+    let schema = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash).build()?;
+    let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+    table.attribute_definitions(key).key_schema(schema).send().await?;
+    Ok(())
+}
+
+async fn fill(client: &Client, records: &Records) -> anyhow::Result<()> {
+    let mut writes = Vec::new();
+    for (name, record) in records {
+        let put = PutRequest::builder().set_item(Some(item(name, record)?)).build()?;
+        writes.push(WriteRequest::builder().put_request(put).build());
+    }
+    for batch in writes.chunks(BATCH) {
+        let answer = client.batch_write_item().request_items(TABLE, batch.to_vec()).send().await?;
+        let left = answer.unprocessed_items.unwrap_or_default();
+        anyhow::ensure!(left.is_empty(), "some were left over");
+    }
+    Ok(())
+}
