@@ -3,6 +3,7 @@
 mod authorizer_garbage;
 mod authorizer_golden;
 mod connect;
+mod documentation;
 mod door;
 mod enforcement;
 mod foreign_clients;

@@ -1,0 +1,46 @@
+//! The tables of docs/ against the code: every setting and every reason has one row, and no row is left over.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use authorizer::decision::DenyReason;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
+/// What the first cells of a page's table rows name, in backticks.
+fn rows(page: &str) -> Vec<String> {
+    let first = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    read(page).lines().filter_map(first).collect()
+}
+
+#[test]
+fn every_setting_is_documented_once() {
+    let sources = ["config.rs", "config/jwt.rs", "store/settings.rs"];
+    let known = sources.iter().flat_map(|source| {
+        let text = read(&format!("authorizer/src/{source}"));
+        let name = |line: &str| {
+            let value = line.strip_prefix("pub const ")?.split_once("&str = \"")?.1;
+            Some(value.strip_suffix("\";")?.to_owned())
+        };
+        text.lines().filter_map(name).collect::<Vec<_>>()
+    });
+    let known = known.filter(|name| name.starts_with("LATCHKEY_")).collect::<BTreeSet<_>>();
+    assert!(known.len() > 25, "{known:?}");
+    let rows = [rows("docs/authorizer.md"), rows("docs/stores.md")].concat();
+    let documented = rows.iter().filter(|name| name.starts_with("LATCHKEY_")).collect::<Vec<_>>();
+    for name in &known {
+        let count = documented.iter().filter(|row| **row == name).count();
+        assert_eq!(count, 1, "{name} should have one row in docs/authorizer.md or docs/stores.md");
+    }
+    assert_eq!(documented.len(), known.len(), "a row is left over: {documented:?}");
+}
+
+#[test]
+fn every_reason_is_documented_once() {
+    let rows = rows("docs/authorizer.md");
+    for reason in DenyReason::all().map(DenyReason::as_str) {
+        let count = rows.iter().filter(|row| *row == reason).count();
+        assert_eq!(count, 1, "`{reason}` should have one row in docs/authorizer.md");
+    }
+}
