@@ -4,6 +4,7 @@ pub mod jwt;
 mod reader;
 
 use std::{
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -103,7 +104,7 @@ impl Config {
     /// All mistakes together, each with its variable's name. A variable that begins with `LATCHKEY_` and is no setting
     /// is one, because a setting that is misspelt would be a setting that is not made.
     pub fn from_variables(
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
         let function_folder = reader.text(ROOT).map(PathBuf::from);
@@ -118,6 +119,13 @@ impl Config {
         let alibaba_window = reader.parsed(ALIBABA_FRESHNESS, |text| text.map(seconds).transpose());
         let tencent_expiry = reader.parsed(TENCENT_EXPIRY, |text| switch(text, true));
         let jwt = jwt::read(&mut reader, &root);
+        if matches!(store, Some(StoreLocation::DynamoDb(_))) {
+            let why =
+                "can't be used with DynamoDB: a token's device name can't be held against all records there";
+            if jwt.as_ref().is_some_and(|jwt| jwt.rules.grant_claim.is_some()) {
+                reader.mistake::<()>(jwt::JWT_GRANT_CLAIM, why);
+            }
+        }
         let keyring = reader.parsed(DATA_KEYS, |text| keyring(text, &root));
         let plain_secrets = reader.parsed(ALLOW_PLAIN_SECRETS, |text| switch(text, false));
         let metrics = reader.parsed(METRICS, namespace);
@@ -243,7 +251,7 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, String> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         Config::from_variables(variables).map_err(|error| error.to_string())
     }
 
@@ -291,10 +299,33 @@ mod tests {
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
                 "LATCHKEY_JWT_LEEWAY_SECONDS: means nothing without LATCHKEY_JWT_KEYS",
                 "LATCHKEY_JWKS_TIMEOUT_MS: means nothing without LATCHKEY_JWT_KEYS",
-                "LATCHKEY_DATA_KEYS: `keys.json` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development",
+                "LATCHKEY_DATA_KEYS: it names no keyring; it should read `kms:PATH`, or `file:PATH` for development",
                 "LATCHKEY_STROE: there is no such setting; docs/authorizer.md lists them all",
             ]
         );
+    }
+
+    #[test]
+    fn dynamodb_takes_no_token_in_place_of_a_record() {
+        let variables =
+            |store| [(STORE, store), (jwt::JWT_KEYS, "jwks:keys.json"), (jwt::JWT_GRANT_CLAIM, "grant")];
+        assert!(config(&variables("file:devices.json")).is_ok());
+        let error = config(&variables("dynamodb:devices")).unwrap_err();
+        assert!(error.starts_with("LATCHKEY_JWT_GRANT_CLAIM: can't be used with DynamoDB"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_setting_that_is_no_text_is_a_mistake() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        for (name, value) in
+            [(&b"LATCHKEY_REQUIRE_SIGNATURE"[..], &b"true\xff"[..]), (b"LATCHKEY_\xff", b"x")]
+        {
+            let error = Config::from_variables([(text(name), text(value))]).unwrap_err().to_string();
+            assert!(error.ends_with("is not UTF-8"), "{error}");
+        }
+        assert!(Config::from_variables([(text(b"OTHER"), text(b"\xff"))]).is_ok());
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
+
+use crate::unique_keys::unique_keys;
 
 /// One custom-authorizer event.
 #[derive(Default, Deserialize)]
@@ -49,10 +51,26 @@ pub struct TlsData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpData {
-    /// The headers by name.
-    pub headers: Option<BTreeMap<String, Zeroizing<String>>>,
+    /// The headers by name. Twice the same name is no event: the later one must not win in silence.
+    #[serde(default, deserialize_with = "unique_headers")]
+    pub headers: Option<Headers>,
     /// The query string with its `?`.
     pub query_string: Option<Zeroizing<String>>,
+}
+
+/// Values by name.
+pub type Headers = BTreeMap<String, Zeroizing<String>>;
+
+fn unique_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Headers>, D::Error> {
+    struct Unique(Headers);
+
+    impl<'de> Deserialize<'de> for Unique {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            unique_keys(deserializer).map(Self)
+        }
+    }
+
+    Option::<Unique>::deserialize(deserializer).map(|headers| headers.map(|Unique(headers)| headers))
 }
 
 /// What the device put into its CONNECT packet.

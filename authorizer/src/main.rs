@@ -1,6 +1,6 @@
 //! The Lambda function: wiring only.
 
-use std::{env, ffi::OsString, io::Write, process::ExitCode};
+use std::{env, io::Write, process::ExitCode};
 
 use authorizer::{config::Config, handler::Function, log, setup, store::any::AnyStore};
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -33,10 +33,7 @@ async fn main() -> ExitCode {
 }
 
 async fn configure() -> anyhow::Result<Function<AnyStore>> {
-    // A variable that is not UTF-8 is none of ours.
-    let text =
-        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    let config = Config::from_variables(env::vars_os().filter_map(text))?;
+    let config = Config::from_variables(env::vars_os())?;
     tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
     setup::function(config).await
 }

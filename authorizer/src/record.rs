@@ -171,7 +171,7 @@ impl TryFrom<String> for ClientIdRule {
             None => (text.as_str(), Self::Exact),
         };
         ClientId::try_from(id).map(rule).map_err(|error| {
-            format!("`{text}` is not a client id, nor a prefix of one followed by `*`: {error}")
+            format!("its value is not a client id, nor a prefix of one followed by `*`: {error}")
         })
     }
 }

@@ -15,13 +15,11 @@ pub mod fault;
 pub mod file;
 pub mod loader;
 pub mod location;
-mod moment;
 mod outage;
 #[cfg(feature = "secrets-manager")]
 pub mod secrets_manager;
 pub mod settings;
 mod single_flight;
-mod unique_keys;
 mod vendor_secrets;
 
 use std::{future::Future, sync::Arc};

@@ -93,7 +93,7 @@ pub fn keyring_path(args: &KeyringArgs) -> anyhow::Result<PathBuf> {
     match KeyringSource::parse(text, Path::new("")) {
         Ok(KeyringSource::File(path)) => Ok(path),
         Ok(KeyringSource::Kms(_)) => bail!(
-            "`{text}` is a keyring that only KMS opens; name the file that it was made of with `--keyring FILE`"
+            "it is a keyring that only KMS opens; name the file that it was made of with `--keyring FILE`"
         ),
         Ok(KeyringSource::None) | Err(_) => {
             let path = Some(text).filter(|text| !text.is_empty() && *text != "file:");

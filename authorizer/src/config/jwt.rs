@@ -101,10 +101,9 @@ fn keys_at(text: &str, reader: &mut Reader, root: &Path) -> Option<JwtKeys> {
         Some(("pem", path)) if !path.is_empty() => Some(JwtKeys::Pem(root.join(path))),
         Some(("jwks", path)) if !path.is_empty() => Some(JwtKeys::Jwks(root.join(path))),
         Some(("http" | "https", _)) => url(text, reader),
-        _ => reader.mistake(
-            JWT_KEYS,
-            &format!("`{text}` names no keys; it should read `pem:PATH`, `jwks:PATH` or `https://…`"),
-        ),
+        // Not quoted: somebody may have put the keys themselves there.
+        _ => reader
+            .mistake(JWT_KEYS, "it names no keys; it should read `pem:PATH`, `jwks:PATH` or `https://…`"),
     }
 }
 

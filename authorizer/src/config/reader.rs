@@ -1,6 +1,6 @@
 //! Environment variables, read one by one, and the mistakes that were met.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use super::ConfigError;
 
@@ -13,8 +13,19 @@ pub(super) struct Reader {
 const OURS: &str = "LATCHKEY_";
 
 impl Reader {
-    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { left: variables.into_iter().collect(), mistakes: Vec::new() }
+    /// What is not UTF-8 is left out, and a mistake if it is ours.
+    pub(super) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut reader = Self { left: BTreeMap::new(), mistakes: Vec::new() };
+        for (name, value) in variables {
+            match (name.to_str(), value.into_string()) {
+                (Some(name), Ok(value)) => _ = reader.left.insert(name.to_owned(), value),
+                _ if name.to_string_lossy().starts_with(OURS) => {
+                    reader.mistakes.push(format!("{}: is not UTF-8", name.to_string_lossy()));
+                }
+                _ => {}
+            }
+        }
+        reader
     }
 
     /// The variable's text, if it is set.

@@ -11,10 +11,7 @@ mod client;
 use std::{sync::Arc, time::Duration};
 
 use rustls::RootCertStore;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Mutex, time::timeout};
 
 pub use self::{
     address::{JwksAddress, JwksAddressError},
@@ -22,6 +19,7 @@ pub use self::{
 };
 use self::{cache::Cache, client::Client};
 use super::{key_source::JwksFault, keys::Keys, keys_error::KeysError, token::Token};
+use crate::moment::Moment;
 
 /// How often and how patiently keys are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,21 +82,21 @@ impl JwksUrl {
     ///
     /// Where there are no keys, neither new ones nor old ones that can serve a little longer.
     pub async fn keys_for(&self, token: &str) -> Result<Arc<Keys>, JwksFault> {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let Ok(token) = Token::read(token) else { return Ok(Arc::new(Keys::none())) };
         let mut cache = self.cache.lock().await;
         if let Some(cause) = cache.due(token.header(), &self.timing, asked) {
-            cache.note_attempt(cause, Instant::now());
+            cache.note_attempt(cause, Moment::now());
             match self.fetch().await {
-                Ok(keys) => cache.succeed(keys, Instant::now()),
+                Ok(keys) => cache.succeed(keys, Moment::now()),
                 Err(fault) => {
                     let stale = cache.has_keys();
                     tracing::warn!(target: "authorizer", host = self.client.host(), error = %fault, stale, "JWKS fetch failed");
-                    cache.fail(fault, Instant::now());
+                    cache.fail(fault, Moment::now());
                 }
             }
         }
-        cache.answer(Instant::now())
+        cache.answer(Moment::now())
     }
 
     async fn fetch(&self) -> Result<Keys, JwksFault> {

@@ -50,7 +50,7 @@ impl AnyStore {
         match location {
             StoreLocation::File(path) => FileStore::open(path, function).map(Self::File),
             StoreLocation::DynamoDb(table) => {
-                dynamodb(table, settings, RecordLoader::new(grants, function)).await
+                dynamodb(table, settings, RecordLoader::new(grants, function).alone()).await
             }
             StoreLocation::SecretsManager(secret) => secrets_manager(secret, settings, function).await,
         }

@@ -12,10 +12,8 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 pub use self::settings::CacheSettings;
-use super::{
-    Found, Lookup, Source, Store, StoreFault, moment::Moment, outage::Outage, single_flight::SingleFlight,
-};
-use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
+use super::{Found, Lookup, Source, Store, StoreFault, outage::Outage, single_flight::SingleFlight};
+use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, moment::Moment, record::Record};
 
 /// How many names that don't exist are remembered, whatever comes.
 const UNKNOWN_ENTRIES: usize = 1_000;

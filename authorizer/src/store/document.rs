@@ -12,7 +12,8 @@ use crate::{
     request::certificate::Fingerprint,
     scheme::Scheme,
     seal::SealedSecret,
-    store::{claims, loader::RecordLoader, unique_keys::unique_keys},
+    store::{claims, loader::RecordLoader},
+    unique_keys::unique_keys,
     unix_time::UnixTime,
 };
 
@@ -262,8 +263,8 @@ mod tests {
             (device(&[("verifiers", json!([]))]), "device `a`: `verifiers` has 0 entries, it takes 1 or 2"),
             (device(&[("verifiers", three)]), "device `a`: `verifiers` has 3 entries"),
             (device(&[("client_ids", json!([]))]), "device `a`: `client_ids` is an empty list"),
-            (device(&[("client_ids", json!(["*"]))]), "`*` is not a client id, nor a prefix"),
-            (device(&[("client_ids", json!(["a*b"]))]), "`a*b` is not a client id"),
+            (device(&[("client_ids", json!(["*"]))]), "its value is not a client id, nor a prefix"),
+            (device(&[("client_ids", json!(["a*b"]))]), "its value is not a client id"),
             (
                 device(&[("grant", json!("none"))]),
                 "there is no grant `none`; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",

@@ -86,7 +86,8 @@ impl Store for DynamoDbStore {
         }
     }
 
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
-        self.loader.vouched(name, grant).map(Arc::new)
+    /// Nobody: a name without an item can't be held against all items' client ids and products.
+    fn vouched(&self, _: &DeviceName, _: &str) -> Result<Arc<Record>, String> {
+        Err(format!("a device in {} needs an item", self.call.subject))
     }
 }

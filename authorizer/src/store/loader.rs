@@ -23,13 +23,22 @@ use crate::{
 pub struct RecordLoader {
     grants: Grants,
     function: FunctionSettings,
+    /// Whether nobody compares the records with each other.
+    alone: bool,
 }
 
 impl RecordLoader {
     /// A loader for records that name these grants, in a function with these settings.
     #[must_use]
     pub fn new(grants: Grants, function: FunctionSettings) -> Self {
-        Self { grants, function }
+        Self { grants, function, alone: false }
+    }
+
+    /// The same for a store whose records are never seen together. An Alibaba device's name is unique in its product
+    /// only, so by default the client id is `productKey.deviceName` alone there.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// The record of the device called `name`.
@@ -51,7 +60,7 @@ impl RecordLoader {
     }
 
     fn check(&self, name: &DeviceName, document: RecordDocument) -> Result<Record, String> {
-        let Identity { device, product, ids } = Identity::of(name, document.scheme)?;
+        let Identity { device, product, ids } = Identity::of(name, document.scheme, self.alone)?;
         let timers = self.function.timers;
         if document.certificates.len() > MAX_VERIFIERS {
             return Err(format!(
@@ -120,7 +129,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(name: &DeviceName, scheme: Scheme) -> Result<Self, String> {
+    fn of(name: &DeviceName, scheme: Scheme, alone: bool) -> Result<Self, String> {
         let plain = |text: &str| DeviceName::try_from(text).map_err(|error| error.to_string());
         let (device, product, ids) = match scheme {
             Scheme::Password | Scheme::Jwt | Scheme::Token => (name.clone(), None, vec![name.clone()]),
@@ -133,7 +142,8 @@ impl Identity {
                     alibaba::Identity::new("1", device, product).map_err(|error| error.to_string())?;
                 let qualified = plain(&format!("{}.{}", known.product_key(), known.device_name()))?;
                 let device = plain(known.device_name())?;
-                (device.clone(), Some(plain(known.product_key())?), vec![device, qualified])
+                let ids = if alone { vec![qualified] } else { vec![device.clone(), qualified] };
+                (device, Some(plain(known.product_key())?), ids)
             }
             Scheme::Tencent => {
                 let known = tencent::Identity::try_from(name.as_str()).map_err(|error| {
@@ -170,12 +180,12 @@ fn check_client_ids(record: &Record) -> Result<(), String> {
         (Proof::Alibaba(_), Some(rule)) => {
             return Err(format!("`{rule}` in `client_ids` has a `|`: here an id is what stands before it"));
         }
-        (Proof::Password(_), Some(rule)) => {
+        (_, Some(rule)) => {
             return Err(format!(
                 "`{rule}` in `client_ids` has a `|`: that makes a client id one of the scheme `alibaba`"
             ));
         }
-        _ => {}
+        (_, None) => {}
     }
     Ok(())
 }

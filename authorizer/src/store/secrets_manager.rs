@@ -15,12 +15,12 @@ use super::{
     decoys::Decoys,
     document::{Records, StoreDocument},
     location::SecretId,
-    moment::Moment,
     outage::Outage,
     single_flight::SingleFlight,
 };
 use crate::{
     device_name::DeviceName,
+    moment::Moment,
     record::{FunctionSettings, Record},
 };
 

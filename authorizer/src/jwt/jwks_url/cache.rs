@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{JwksFault, JwksTiming, Keys};
-use crate::jwt::{refusal::Refusal, token::Header};
+use crate::{
+    jwt::{refusal::Refusal, token::Header},
+    moment::Moment,
+};
 
 /// How long after a fetch that failed the next one follows while old keys serve on: an issuer that is down is not to
 /// cost every connect the time limit.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+/// The same where there are no keys yet, so that strangers' tokens don't make one fetch each.
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// How long keys may serve after they were fetched, at most: whoever keeps the authorizer from the issuer must not keep
 /// a withdrawn key alive for ever.
 const MAX_STALE: Duration = Duration::from_hours(24);
@@ -19,17 +22,17 @@ const MAX_STALE: Duration = Duration::from_hours(24);
 pub(super) struct Cache {
     fetched: Option<Fetched>,
     failure: Option<Failure>,
-    unknown_kid_at: Option<Instant>,
+    unknown_kid_at: Option<Moment>,
 }
 
 struct Fetched {
     keys: Arc<Keys>,
-    at: Instant,
+    at: Moment,
 }
 
 struct Failure {
     fault: JwksFault,
-    at: Instant,
+    at: Moment,
 }
 
 /// Why to fetch.
@@ -44,15 +47,19 @@ pub(super) enum Cause {
 impl Cache {
     /// Whether to fetch for a token with this header, shown at the moment `asked`. A fetch that ended after that
     /// moment was waited for, and is not repeated.
-    pub(super) fn due(&self, header: &Header, timing: &JwksTiming, asked: Instant) -> Option<Cause> {
-        if self.failure.as_ref().is_some_and(|failure| failure.at > asked) {
+    pub(super) fn due(&self, header: &Header, timing: &JwksTiming, asked: Moment) -> Option<Cause> {
+        if self.failure.as_ref().is_some_and(|failure| failure.at.is_after(asked)) {
             return None;
         }
-        let Some(fetched) = &self.fetched else { return Some(Cause::Age) };
-        if fetched.at > asked {
+        let since = |moment: Moment| moment.age(asked);
+        let Some(fetched) = &self.fetched else {
+            let waited =
+                self.failure.as_ref().is_none_or(|failure| since(failure.at) >= FIRST_RETRY_INTERVAL);
+            return waited.then_some(Cause::Age);
+        };
+        if fetched.at.is_after(asked) {
             return None;
         }
-        let since = |moment: Instant| asked.saturating_duration_since(moment);
         if since(fetched.at) >= timing.max_age {
             let waited = self.failure.as_ref().is_none_or(|failure| since(failure.at) >= RETRY_INTERVAL);
             return waited.then_some(Cause::Age);
@@ -62,13 +69,13 @@ impl Cache {
         (unknown && waited).then_some(Cause::UnknownKid)
     }
 
-    pub(super) fn note_attempt(&mut self, cause: Cause, now: Instant) {
+    pub(super) fn note_attempt(&mut self, cause: Cause, now: Moment) {
         if cause == Cause::UnknownKid {
             self.unknown_kid_at = Some(now);
         }
     }
 
-    pub(super) fn succeed(&mut self, keys: Keys, now: Instant) {
+    pub(super) fn succeed(&mut self, keys: Keys, now: Moment) {
         *self = Self {
             fetched: Some(Fetched { keys: Arc::new(keys), at: now }),
             failure: None,
@@ -76,7 +83,7 @@ impl Cache {
         };
     }
 
-    pub(super) fn fail(&mut self, fault: JwksFault, now: Instant) {
+    pub(super) fn fail(&mut self, fault: JwksFault, now: Moment) {
         self.failure = Some(Failure { fault, at: now });
     }
 
@@ -85,12 +92,10 @@ impl Cache {
     }
 
     /// The keys, unless there are none or they have served for too long.
-    pub(super) fn answer(&self, now: Instant) -> Result<Arc<Keys>, JwksFault> {
+    pub(super) fn answer(&self, now: Moment) -> Result<Arc<Keys>, JwksFault> {
         match (&self.fetched, &self.failure) {
             (Some(fetched), None) => Ok(Arc::clone(&fetched.keys)),
-            (Some(fetched), Some(_)) if now.saturating_duration_since(fetched.at) < MAX_STALE => {
-                Ok(Arc::clone(&fetched.keys))
-            }
+            (Some(fetched), Some(_)) if fetched.at.age(now) < MAX_STALE => Ok(Arc::clone(&fetched.keys)),
             (_, Some(failure)) => Err(failure.fault.clone()),
             // Never met: with neither, a fetch was due, and it ended in one of them.
             (None, None) => Err(JwksFault::TimedOut),

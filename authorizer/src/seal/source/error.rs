@@ -4,10 +4,10 @@ use std::{io, path::PathBuf};
 
 use crate::{config::DATA_KEYS, seal::keyring::KeyringError};
 
-/// A setting that names no keyring.
+/// A setting that names no keyring. It is not quoted: somebody may have put the keyring itself there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a keyring; it should read `kms:PATH`, or `file:PATH` for development")]
-pub struct NotASource(pub String);
+#[error("it names no keyring; it should read `kms:PATH`, or `file:PATH` for development")]
+pub struct NotASource;
 
 /// Why there is no keyring. No message carries a key or what a file says.
 #[derive(Debug, thiserror::Error)]

@@ -9,18 +9,24 @@ use tokio::time::Instant;
 /// Lambda freezes a function between calls. Whether the steady clock counts that time is *unverified*, and the wall
 /// clock can be set back, so an answer is as old as the clock says that makes it older.
 #[derive(Clone, Copy)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     steady: Instant,
     wall: SystemTime,
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { steady: Instant::now(), wall: SystemTime::now() }
     }
 
+    /// Whether it came after `other`.
+    #[cfg(feature = "jwks-url")]
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.steady > other.steady
+    }
+
     /// How long before `now` it was.
-    pub(super) fn age(self, now: Self) -> Duration {
+    pub(crate) fn age(self, now: Self) -> Duration {
         let steady = now.steady.saturating_duration_since(self.steady);
         let wall = now.wall.duration_since(self.wall).unwrap_or(Duration::ZERO);
         steady.max(wall)
