@@ -257,6 +257,11 @@ async fn nobody_there_is_a_fault_and_is_tried_again() {
     let source = issuer.source(PATIENT);
     assert_eq!(count(&source, "a").await, Err(JwksFault::Status(500)));
     issuer.says(keys(&[key("a")]));
+    // Strangers' tokens must not make one fetch each while the issuer is down.
+    pass(Duration::from_millis(4_900)).await;
+    assert_eq!(count(&source, "a").await, Err(JwksFault::Status(500)));
+    assert_eq!(issuer.asked(), 1);
+    pass(Duration::from_millis(200)).await;
     assert_eq!(count(&source, "a").await, Ok(1));
 }
 
