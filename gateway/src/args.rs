@@ -25,6 +25,7 @@ use crate::{
 const BAD_CONFIGURATION: u8 = 64;
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
+const KEYRING_FILE: &str = "keyring.json";
 const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// AWS IoT Core on this machine: devices connect over TLS with ALPN `mqtt`, the authorizer decides
@@ -137,6 +138,7 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         .with_context(|| format!("can't make the data folder `{}`", args.data.display()))?;
     let devices = args.devices.unwrap_or_else(|| args.data.join(DEVICES_FILE));
     let devices = std::path::absolute(&devices).context("the devices file has no path")?;
+    let data = std::path::absolute(&args.data).context("the data folder has no path")?;
     make_empty_store(&devices)?;
     let mut names = ALWAYS_NAMED.map(str::to_owned).to_vec();
     names.extend(args.names);
@@ -152,7 +154,7 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         account: Account { partition: args.partition, region: args.region, id: args.account },
         authorizer_name: args.authorizer_name,
         authorizer: args.authorizer.unwrap_or(authorizer),
-        variables: variables(&devices, args.function_env),
+        variables: variables(&devices, &data, args.function_env),
         instances: args.instances.get(),
         max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
@@ -161,11 +163,18 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
 }
 
 /// What the authorizer is told beside what the gateway itself was; the later of two wins. Nothing on this machine makes
-/// metrics of its lines.
-fn variables(devices: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
-    let store = ("LATCHKEY_STORE".to_owned(), format!("file:{}", devices.display()));
-    let metrics = std::env::var("LATCHKEY_METRICS").unwrap_or_else(|_| "off".to_owned());
-    [store, ("LATCHKEY_METRICS".to_owned(), metrics)].into_iter().chain(own).collect()
+/// metrics of its lines, and a keyring that `latchkey fleet` made beside the records is the one that opens them.
+fn variables(devices: &Path, data: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
+    let unset = |name: &str| std::env::var_os(name).is_none();
+    let keyring = data.join(KEYRING_FILE);
+    let defaults = [
+        Some(("LATCHKEY_STORE", format!("file:{}", devices.display()))),
+        Some(("LATCHKEY_METRICS", "off".to_owned())).filter(|(name, _)| unset(name)),
+        Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display())))
+            .filter(|(name, _)| unset(name) && keyring.is_file()),
+    ];
+    let defaults = defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+    defaults.chain(own).collect()
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
