@@ -4,7 +4,7 @@ pub mod argon2;
 pub mod bcrypt;
 pub mod budget;
 pub mod estimate;
-mod field;
+pub(crate) mod field;
 pub mod freshness;
 mod matching;
 pub mod pbkdf2;

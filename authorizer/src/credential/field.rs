@@ -16,7 +16,7 @@ const BCRYPT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 
 /// How bytes are written.
 #[derive(Clone, Copy)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// Base64 without padding: PHC strings and our own forms.
     Plain,
     /// Base64 with padding: mosquitto.
@@ -49,7 +49,7 @@ impl Encoding {
         Ok(bytes)
     }
 
-    pub(super) fn encode(self, bytes: &[u8]) -> String {
+    pub(crate) fn encode(self, bytes: &[u8]) -> String {
         match self {
             Self::Plain => STANDARD_NO_PAD.encode(bytes),
             Self::Padded => STANDARD.encode(bytes),

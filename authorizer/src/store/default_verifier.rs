@@ -2,16 +2,9 @@
 
 use std::sync::Arc;
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{
-        GeneralPurpose,
-        general_purpose::{NO_PAD, STANDARD, STANDARD_NO_PAD},
-    },
-};
-
 use crate::credential::{
     budget::FunctionMemory,
+    field::Encoding,
     verifier::{LiveVerifier, Verifier},
 };
 
@@ -22,7 +15,6 @@ pub const DEFAULT: &str = "sha256";
 const SALT: [u8; 16] = *b"for nobody, ever";
 const DIGEST: [u8; 64] = [0x5a; 64];
 const BCRYPT_DIGEST_BYTES: usize = 23;
-const BCRYPT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 
 /// A verifier that no password matches and that takes as long to check as a device's own.
 ///
@@ -67,7 +59,7 @@ fn completed(beginning: &str) -> Result<String, String> {
     };
     let (salt, digest) = (&SALT, &DIGEST[..]);
     let first = |bytes: usize| digest.get(..bytes).unwrap_or(digest);
-    let plain = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes);
+    let plain = |bytes: &[u8]| Encoding::Plain.encode(bytes);
     Ok(match (name, parameters.as_slice()) {
         ("sha256" | "sha256-suffix", []) | ("argon2i" | "argon2id", [_, _]) => {
             format!("{beginning}${}${}", plain(salt), plain(first(32)))
@@ -79,10 +71,14 @@ fn completed(beginning: &str) -> Result<String, String> {
             format!("{beginning}${}${}", plain(salt), plain(first(length.unwrap_or(usual))))
         }
         ("6", []) | ("7", [_]) => {
-            format!("{beginning}${}${}", STANDARD.encode(salt), STANDARD.encode(digest))
+            format!("{beginning}${}${}", Encoding::Padded.encode(salt), Encoding::Padded.encode(digest))
         }
         ("2a" | "2b" | "2y", [_]) => {
-            format!("{beginning}${}{}", BCRYPT.encode(salt), BCRYPT.encode(first(BCRYPT_DIGEST_BYTES)))
+            format!(
+                "{beginning}${}{}",
+                Encoding::Bcrypt.encode(salt),
+                Encoding::Bcrypt.encode(first(BCRYPT_DIGEST_BYTES))
+            )
         }
         _ => return Err(not_known(beginning)),
     })
