@@ -1,13 +1,12 @@
 //! The function's own ARN, from which the policies take partition, region and account.
 
-use std::str::FromStr;
+use std::{array, str::FromStr};
 
 /// Where the function runs: so `aws-cn` and `aws-us-gov` need no setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionArn {
-    partition: String,
-    region: String,
-    account: String,
+    /// What the ARNs of AWS IoT resources begin with, the last colon included.
+    iot: String,
 }
 
 /// Why a text is not a Lambda function's ARN.
@@ -16,11 +15,11 @@ pub struct FunctionArn {
 pub struct FunctionArnError;
 
 impl FunctionArn {
-    /// The ARN of an AWS IoT resource in the same partition, region and account.
+    /// The ARN of an AWS IoT resource in the same partition, region and account: `kind` is `client`, `topic` or
+    /// `topicfilter`.
     #[must_use]
-    pub fn iot_resource(&self, resource: &str) -> String {
-        let Self { partition, region, account } = self;
-        format!("arn:{partition}:iot:{region}:{account}:{resource}")
+    pub fn iot_resource(&self, kind: &str, name: &str) -> String {
+        [self.iot.as_str(), kind, "/", name].concat()
     }
 }
 
@@ -28,8 +27,10 @@ impl FromStr for FunctionArn {
     type Err = FunctionArnError;
 
     fn from_str(text: &str) -> Result<Self, FunctionArnError> {
-        let parts = text.split(':').collect::<Vec<_>>();
-        let ["arn", partition, "lambda", region, account, "function", name, ..] = parts.as_slice() else {
+        let mut parts = text.split(':');
+        // A part that is missing is as wrong as an empty one.
+        let parts = array::from_fn(|_| parts.next().unwrap_or_default());
+        let ["arn", partition, "lambda", region, account, "function", name] = parts else {
             return Err(FunctionArnError);
         };
         let word = |text: &str| {
@@ -39,11 +40,7 @@ impl FromStr for FunctionArn {
         if !(word(partition) && word(region) && digits(account)) || name.is_empty() {
             return Err(FunctionArnError);
         }
-        Ok(Self {
-            partition: (*partition).to_owned(),
-            region: (*region).to_owned(),
-            account: (*account).to_owned(),
-        })
+        Ok(Self { iot: format!("arn:{partition}:iot:{region}:{account}:") })
     }
 }
 
@@ -68,7 +65,7 @@ mod tests {
             ),
         ];
         for (function, topic) in cases {
-            assert_eq!(function.parse::<FunctionArn>().unwrap().iot_resource("topic/t"), topic);
+            assert_eq!(function.parse::<FunctionArn>().unwrap().iot_resource("topic", "t"), topic);
         }
     }
 

@@ -3,6 +3,8 @@
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda` (10 documents of 2,048 characters) and
 //! `pub-sub-policy` (which action goes with which resource).
 
+use std::{collections::VecDeque, io};
+
 use iot_policy::limits::{MAX_POLICY_DOCUMENT_CHARACTERS, MAX_POLICY_DOCUMENTS};
 use serde::Serialize;
 
@@ -21,6 +23,9 @@ use crate::{
 pub struct PolicyDocument {
     version: &'static str,
     statement: Vec<Statement>,
+    /// Kept, because writing the JSON only to measure it is most of what an answer costs.
+    #[serde(skip)]
+    characters: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,9 +116,10 @@ fn build(values: Values<'_>, arn: &FunctionArn, most: usize) -> Result<Vec<Polic
 
 fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Statement>, DocumentError> {
     let definition = grant.definition();
-    let client = vec![arn.iot_resource(&format!("client/{}", values.client_id))];
-    let mut statements = vec![Statement::allow("iot:Connect", client.clone())];
-    statements.extend(withheld_attributes(definition.last_will, definition.persistent_session, client));
+    let client = arn.iot_resource("client", values.client_id.as_str());
+    let withheld = withheld_attributes(definition.last_will, definition.persistent_session, &client);
+    let mut statements = vec![Statement::allow("iot:Connect", vec![client])];
+    statements.extend(withheld);
     let topic_actions = [
         ("iot:Publish", "topic", &definition.publish),
         ("iot:Receive", "topic", &definition.receive),
@@ -135,15 +141,14 @@ fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Ve
 
 /// A plain `iot:Connect` also allows a last will and a persistent session (developer guide,
 /// `connect-policy`); what a grant withholds is therefore denied.
-fn withheld_attributes(last_will: bool, persistent: bool, client: Vec<String>) -> Option<Statement> {
+fn withheld_attributes(last_will: bool, persistent: bool, client: &str) -> Option<Statement> {
     let all = [("LastWill", last_will), ("PersistentConnect", persistent)];
     let withheld = all.into_iter().filter(|(_, granted)| !granted).map(|(name, _)| name).collect::<Vec<_>>();
-    let condition = Condition { any_equals: ConnectAttributes { connect_attributes: withheld.clone() } };
     (!withheld.is_empty()).then(|| Statement {
         effect: "Deny",
         action: vec!["iot:Connect"],
-        resource: client,
-        condition: Some(condition),
+        resource: vec![client.to_owned()],
+        condition: Some(Condition { any_equals: ConnectAttributes { connect_attributes: withheld } }),
     })
 }
 
@@ -158,7 +163,7 @@ fn resources(
         let topic = template.fill(|name| values.get(name)).map_err(|placeholder| {
             DocumentError::Placeholder { grant: grant.name().to_owned(), placeholder }
         })?;
-        Ok(arn.iot_resource(&format!("{kind}/{topic}")))
+        Ok(arn.iot_resource(kind, &topic))
     };
     templates.iter().map(resource).collect()
 }
@@ -166,18 +171,18 @@ fn resources(
 /// Fills one document after another; `None` when AWS's limits don't hold what there is.
 fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> {
     let mut documents: Vec<PolicyDocument> = Vec::new();
-    let mut queue = std::collections::VecDeque::from(statements);
+    let mut queue = VecDeque::from(statements);
     while let Some(statement) = queue.pop_front() {
+        let characters = characters_of(&statement);
         if let Some(last) = documents.last_mut()
-            && last.try_push(&statement)
+            && last.has_room_for(characters)
         {
-            continue;
-        }
-        let document = PolicyDocument::of(statement);
-        if document.fits() {
+            last.push(statement, characters);
+        } else if PolicyDocument::empty().has_room_for(characters) {
+            let mut document = PolicyDocument::empty();
+            document.push(statement, characters);
             documents.push(document);
         } else {
-            let statement = document.statement.into_iter().next()?;
             let (front, back) = statement.halves()?;
             queue.push_front(back);
             queue.push_front(front);
@@ -190,27 +195,51 @@ fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> 
 }
 
 impl PolicyDocument {
-    fn of(statement: Statement) -> Self {
-        Self { version: "2012-10-17", statement: vec![statement] }
+    fn empty() -> Self {
+        let characters = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
+        Self { version: "2012-10-17", statement: Vec::new(), characters }
     }
 
-    fn try_push(&mut self, statement: &Statement) -> bool {
-        self.statement.push(statement.clone());
-        let fits = self.fits();
-        if !fits {
-            self.statement.pop();
-        }
-        fits
+    fn has_room_for(&self, characters: usize) -> bool {
+        self.characters_with(characters) <= MAX_POLICY_DOCUMENT_CHARACTERS
     }
 
-    fn fits(&self) -> bool {
-        self.characters() <= MAX_POLICY_DOCUMENT_CHARACTERS
+    fn push(&mut self, statement: Statement, characters: usize) {
+        self.characters = self.characters_with(characters);
+        self.statement.push(statement);
+    }
+
+    /// Its characters with another statement of so many, and the comma before that.
+    fn characters_with(&self, characters: usize) -> usize {
+        let comma = usize::from(!self.statement.is_empty());
+        self.characters.saturating_add(characters).saturating_add(comma)
     }
 
     /// The characters that AWS counts; the JSON has no white space between its parts.
     #[must_use]
     pub fn characters(&self) -> usize {
-        serde_json::to_string(self).map_or(usize::MAX, |text| text.chars().count())
+        self.characters
+    }
+}
+
+/// The characters of the statement as JSON.
+fn characters_of(statement: &Statement) -> usize {
+    let mut characters = Characters(0);
+    serde_json::to_writer(&mut characters, statement).map_or(usize::MAX, |()| characters.0)
+}
+
+/// Counts the characters of the UTF-8 that is written to it.
+struct Characters(usize);
+
+impl io::Write for Characters {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+        self.0 += bytes.iter().filter(|byte| !continues(byte)).count();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -282,6 +311,10 @@ mod tests {
         fn every_resource_is_kept_and_every_document_fits(count in 0_usize..150, width in 1_usize..200) {
             let Ok(documents) = pack_topics(count, width) else { return Ok(()) };
             proptest::prop_assert!(documents.len() <= MAX_POLICY_DOCUMENTS);
+            for document in &documents {
+                let text = serde_json::to_string(document).unwrap();
+                proptest::prop_assert_eq!(document.characters(), text.chars().count());
+            }
             proptest::prop_assert!(documents.iter().all(|one| one.characters() <= MAX_POLICY_DOCUMENT_CHARACTERS));
             let statements = documents.iter().flat_map(|one| &one.statement);
             let publish = statements.filter(|one| one.action == ["iot:Publish"]);

@@ -65,17 +65,16 @@ pub fn decision(attempt: &Attempt<'_>, decision: &Decision, run: Run) {
         Response::Deny(_) => &[],
     });
     // A password that was typed where the user name goes looks like a name that nobody knows.
-    let (unknown, known) = match reason {
-        Some("unknown_device") => (decision.device.as_ref(), None),
-        _ => (None, decision.device.as_ref()),
-    };
+    let known = decision.device.as_ref().filter(|_| reason != Some("unknown_device"));
+    // Made for every refusal: the answer waits for the line, and must not come later for a name that nobody knows.
+    let digest = decision.device.as_ref().filter(|_| reason.is_some()).map(short_digest);
     tracing::info!(
         target: "authorizer::decision",
         event = "decision",
         outcome = if allowed.is_some() { "allow" } else { "deny" },
         reason,
         device = known.map(DeviceName::as_str),
-        device_digest = unknown.map(short_digest),
+        device_digest = digest.filter(|_| known.is_none()),
         client_id = decision.client_id.as_ref().map(ClientId::as_str),
         scheme = decision.scheme.map(Scheme::as_str),
         grant = allowed.map(|allowed| allowed.grant.as_str()),
@@ -123,7 +122,9 @@ impl<'a> Attempt<'a> {
 
 /// Enough of the principal to recognise a name that comes again.
 fn short_digest(name: &DeviceName) -> String {
-    name.principal_id().chars().take(16).collect()
+    let mut digest = name.principal_id();
+    digest.truncate(16);
+    digest
 }
 
 fn micros(time: Duration) -> u64 {

@@ -25,10 +25,10 @@ impl TopicTemplate {
     /// # Errors
     ///
     /// The name of the first placeholder for which there is no value.
-    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
-        let level = |level: &Level| match level {
-            Level::Literal(text) => Ok(text.clone()),
-            Level::Placeholder(name) => value(name).map(str::to_owned).ok_or_else(|| name.clone()),
+    pub fn fill<'v>(&'v self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
+        let level = |level: &'v Level| match level {
+            Level::Literal(text) => Ok(text.as_str()),
+            Level::Placeholder(name) => value(name).ok_or_else(|| name.clone()),
         };
         Ok(self.0.iter().map(level).collect::<Result<Vec<_>, _>>()?.join("/"))
     }

@@ -91,9 +91,11 @@ impl Loaded {
     }
 
     fn get(&self, name: &DeviceName) -> Lookup {
+        // For a name that has a record too, so that this doesn't tell either which names have one.
+        let decoy = self.decoys.of(name);
         match self.records.by_name.get(name) {
             Some(record) => Lookup::Found(Arc::clone(record)),
-            None => Lookup::Unknown { decoy: self.decoys.of(name) },
+            None => Lookup::Unknown { decoy },
         }
     }
 }
