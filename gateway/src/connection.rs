@@ -1,17 +1,20 @@
 //! One connection from its TCP accept to its end: the IO around a [`Session`].
 
+mod authentication;
+mod http;
 mod log;
 mod opening;
+mod transport;
+mod websocket;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::SinkExt;
-use mqtt::{Codec, DecodeError, EncodeError, Packet};
+use mqtt::{Codec, DecodeError, DisconnectReasonCode as Code, EncodeError, Packet};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 
-use self::{log::ConnectionLog, opening::Opened};
+use self::{authentication::Credentials, log::ConnectionLog, opening::Opened, transport::Transport};
 use crate::{
     broker::{Registration, queue::Delivery},
     custom_auth::{self, Refusal, answer::Authorization},
@@ -23,7 +26,7 @@ use crate::{
 /// How long a client may take over what is written to it.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
-type Stream = Framed<TlsStream<TcpStream>, Codec>;
+type Stream = Framed<Transport, Codec>;
 type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
 
 /// Serves one connection. It returns when the connection has ended, however it did.
@@ -42,7 +45,7 @@ struct Connection {
     stream: Stream,
     session: Session,
     registration: Registration,
-    presented: Arc<opening::Credentials>,
+    presented: Arc<Credentials>,
     client_id: Arc<str>,
     log: ConnectionLog,
     refreshing: Option<Refreshing>,
@@ -99,7 +102,10 @@ impl Connection {
             packet = self.stream.next() => match packet {
                 Some(Ok(packet)) => Happening::Packet(packet),
                 // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
-                Some(Err(DecodeError::Io(_))) | None => Happening::Closed,
+                Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().fault() {
+                    Some(fault) => Happening::Outside(Ending::Protocol(Code::ProtocolError, fault)),
+                    None => Happening::Closed,
+                },
                 Some(Err(error)) => Happening::Malformed(error),
             },
             Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery),

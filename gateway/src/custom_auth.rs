@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod event;
+pub mod http_request;
 pub mod user_name;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -29,7 +30,7 @@ pub struct Authorizers {
 pub enum Refusal {
     /// The user name names an authorizer that doesn't exist, or names none and there is no default.
     #[error(
-        "the user name asks for an authorizer that this gateway doesn't have; its parameter should read \
+        "the client asks for an authorizer that this gateway doesn't have; its parameter should read \
          `?x-amz-customauthorizer-name={known}`"
     )]
     NotFound {
@@ -60,7 +61,15 @@ impl Authorizers {
     ///
     /// When there is none; then no function is called.
     pub fn find(&self, user_name: Option<&str>) -> Result<Arc<Pool>, Refusal> {
-        let asked = user_name.and_then(user_name::authorizer);
+        self.named(user_name.and_then(user_name::authorizer))
+    }
+
+    /// The function of the authorizer with this name, or of the default one.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; then no function is called.
+    pub fn named(&self, asked: Option<&str>) -> Result<Arc<Pool>, Refusal> {
         let pool = asked.or(self.default.as_deref()).and_then(|name| self.by_name.get(name));
         pool.cloned().ok_or_else(|| Refusal::NotFound {
             known: self.by_name.keys().next().cloned().unwrap_or_default(),

@@ -1,7 +1,8 @@
 //! The front door: TLS, and by ALPN and SNI whether this connection may come in here.
 //!
-//! Source: AWS IoT Core developer guide, `protocols`: MQTT with custom authentication is port 443 with ALPN
-//! `mqtt`. A connection that does not match is ended with the TLS alert that names the cause.
+//! Source: AWS IoT Core developer guide, `protocols`: with custom authentication, MQTT is port 443 with ALPN `mqtt`;
+//! MQTT over WebSocket and HTTPS publish are the same port without ALPN or with `http/1.1`. A connection that does
+//! not match is ended with the TLS alert that names the cause.
 
 use std::{fmt, io, sync::Arc};
 
@@ -11,6 +12,10 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// The ALPN protocol for MQTT with custom authentication.
 pub const MQTT: &str = "mqtt";
+/// The ALPN protocol for HTTP, which a client may also leave out.
+pub const HTTP: &str = "http/1.1";
+/// What a client may offer. Of several that it offers, the first of these is taken.
+pub const PROTOCOLS: [&str; 2] = [MQTT, HTTP];
 
 /// A door on one port.
 pub struct Door {
@@ -25,12 +30,23 @@ pub struct Entered {
     pub stream: TlsStream<TcpStream>,
     /// The server name that the client asked for (SNI), if it did.
     pub server_name: Option<String>,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+}
+
+/// What a client speaks, as the handshake has settled it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT.
+    Mqtt,
+    /// HTTP/1.1: MQTT over WebSocket, or HTTPS publish.
+    Http,
 }
 
 /// Why a connection did not come in.
 #[derive(Debug)]
 pub enum Refusal {
-    /// It offered no ALPN protocol, or none that this door knows.
+    /// It offered ALPN protocols, and none that this door knows.
     Alpn {
         /// What it offered, for the log.
         offered: Vec<String>,
@@ -70,7 +86,11 @@ impl Door {
             return Err(refusal);
         }
         let stream = handshake.into_stream(Arc::clone(&self.config)).await.map_err(Refusal::Tls)?;
-        Ok(Entered { stream, server_name })
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(protocol) if protocol == MQTT.as_bytes() => Protocol::Mqtt,
+            _ => Protocol::Http,
+        };
+        Ok(Entered { stream, server_name, protocol })
     }
 
     /// A client may leave out SNI, as one that dials an address does; a name must be ours.
@@ -78,7 +98,7 @@ impl Door {
         if server_name.is_some_and(|name| !self.server_names.iter().any(|known| known == name)) {
             return Some((Refusal::ServerName, UNRECOGNIZED_NAME));
         }
-        if offered.iter().all(|protocol| protocol != MQTT) {
+        if !offered.is_empty() && !offered.iter().any(|protocol| PROTOCOLS.contains(&protocol.as_str())) {
             return Some((Refusal::Alpn { offered }, NO_APPLICATION_PROTOCOL));
         }
         None
@@ -113,13 +133,14 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alpn { offered } if offered.is_empty() => {
-                write!(f, "the client offered no ALPN protocol; set it to `{MQTT}`")
-            }
             Self::Alpn { offered } => {
                 let (shown, more) = offered.split_at(offered.len().min(SHOWN_PROTOCOLS));
                 let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-                write!(f, "the client offered ALPN {shown:?}{more}; this port is for `{MQTT}`")
+                write!(
+                    f,
+                    "the client offered ALPN {shown:?}{more}; this port takes `{MQTT}`, and for WebSocket and HTTPS \
+                     `{HTTP}` or none"
+                )
             }
             Self::ServerName => f.write_str(
                 "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
@@ -154,19 +175,21 @@ mod tests {
     fn reason(server_name: Option<&str>, offered: &[&str]) -> Option<&'static str> {
         let authority = crate::certificate::Authority::open(tempfile::tempdir().unwrap().path()).unwrap();
         let names = ["localhost".to_owned()];
-        let door = Door::new(authority.server_config(&names, &[MQTT]).unwrap(), &names);
+        let door = Door::new(authority.server_config(&names, &PROTOCOLS).unwrap(), &names);
         let offered = offered.iter().map(|&name| name.to_owned()).collect();
         door.refusal(server_name, offered).map(|(refusal, _)| refusal.reason())
     }
 
     #[test]
     fn the_hello_decides() {
-        let cases: [(Option<&str>, &[&str], Option<&str>); 8] = [
+        let cases: [(Option<&str>, &[&str], Option<&str>); 10] = [
             (Some("localhost"), &["mqtt"], None),
             (Some("localhost"), &["http/1.1", "mqtt"], None),
             (None, &["mqtt"], None),
-            (Some("localhost"), &[], Some("ALPN_NOT_SUPPORTED")),
-            (Some("localhost"), &["http/1.1"], Some("ALPN_NOT_SUPPORTED")),
+            (Some("localhost"), &[], None),
+            (Some("localhost"), &["http/1.1"], None),
+            (Some("localhost"), &["h2", "http/1.1"], None),
+            (Some("localhost"), &["h2"], Some("ALPN_NOT_SUPPORTED")),
             (Some("localhost"), &["MQTT"], Some("ALPN_NOT_SUPPORTED")),
             (Some("localhost"), &["x-amzn-mqtt-ca"], Some("ALPN_NOT_SUPPORTED")),
             (Some("example.com"), &["mqtt"], Some("SNI_MISUSED")),

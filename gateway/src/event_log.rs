@@ -30,6 +30,8 @@ struct Sinks {
 pub struct Event<'a> {
     /// AWS's name for what happened, `Connect` for example.
     pub event_type: &'static str,
+    /// `MQTT` or `HTTP`.
+    pub protocol: &'static str,
     /// `Success` or `Failure`.
     pub status: &'static str,
     /// The connection's id, the same as in the function's lines.
@@ -58,7 +60,6 @@ pub struct Event<'a> {
 struct Line<'a> {
     timestamp: String,
     log_level: &'static str,
-    protocol: &'static str,
     #[serde(flatten)]
     event: &'a Event<'a>,
 }
@@ -83,7 +84,7 @@ impl EventLog {
     /// Writes a line of the gateway's own.
     pub fn event(&self, event: &Event<'_>) {
         let level = if event.status == "Success" { "INFO" } else { "ERROR" };
-        let line = Line { timestamp: timestamp(), log_level: level, protocol: "MQTT", event };
+        let line = Line { timestamp: timestamp(), log_level: level, event };
         let Ok(json) = serde_json::to_string(&line) else { return };
         self.sinks().write(&json, || Some(short_event(event)));
     }
@@ -124,6 +125,7 @@ fn short_event(event: &Event<'_>) -> String {
     let what = match (event.event_type, event.status) {
         ("Connect", "Success") => "connected",
         ("Connect" | "Connection.AuthNError", _) => "refused",
+        ("Publish-In", "Success") => "published",
         ("Disconnect", _) => "disconnected",
         _ => "denied",
     };

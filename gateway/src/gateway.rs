@@ -88,7 +88,7 @@ impl Gateway {
         let listener = listen(settings.listen).await?;
         let address = listener.local_addr().context("the port has no address")?;
         let authority = Authority::open(&settings.data)?;
-        let config = authority.server_config(&settings.names, &[door::MQTT])?;
+        let config = authority.server_config(&settings.names, &door::PROTOCOLS)?;
         let pool = Arc::new(Pool::new(settings.function(), clock.clone(), log.clone()));
         pool.warm_up().await?;
         let name = settings.authorizer_name.clone();

@@ -1,7 +1,7 @@
 """A device on paho-mqtt: reads one task as JSON from standard input, writes what happens as JSON lines.
 
-The task: host, port, ca, alpn (or null), client_id, user_name, password (base64), version (4 or 5) and
-actions, each a list: ["publish", topic, payload, qos], ["subscribe", filter, qos], ["receive"],
+The task: host, port, ca, alpn (or null), client_id, user_name, password (base64), version (4 or 5),
+transport ("tcp", or "websockets" at /mqtt) and actions, each a list: ["publish", topic, payload, qos], ["subscribe", filter, qos], ["receive"],
 ["closed"], ["disconnect"]. An action that fails ends the task.
 """
 
@@ -27,7 +27,10 @@ class Device:
         self.messages = []
         self.ended = False
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=task["client_id"], protocol=task["version"]
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=task["client_id"],
+            protocol=task["version"],
+            transport=task["transport"],
         )
         context = ssl.create_default_context(cafile=task["ca"])
         if task["alpn"] is not None:

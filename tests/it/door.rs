@@ -62,11 +62,14 @@ async fn refused(gateway: &TestGateway, reason: &str, details: &str) {
 }
 
 #[tokio::test]
-async fn without_alpn_mqtt_nobody_comes_in_and_the_alert_says_why() {
+async fn another_alpn_protocol_does_not_come_in_and_the_alert_says_why() {
     let gateway = gateway().await;
     let cases: [(&[&str], &str); 6] = [
-        (&[], "offered no ALPN protocol"),
-        (&["http/1.1"], r#"offered ALPN ["http/1.1"]"#),
+        (
+            &["h2"],
+            r#"offered ALPN ["h2"]; this port takes `mqtt`, and for WebSocket and HTTPS `http/1.1` or none"#,
+        ),
+        (&["http/1.0"], r#"offered ALPN ["http/1.0"]"#),
         (&["x-amzn-mqtt-ca"], r#"offered ALPN ["x-amzn-mqtt-ca"]"#),
         (&["MQTT"], r#"offered ALPN ["MQTT"]"#),
         (&["mqtt/5", "mqt"], r#"offered ALPN ["mqtt/5", "mqt"]"#),

@@ -122,10 +122,10 @@ async fn mosquitto_does_not_get_in_by_another_door() {
     for version in BOTH {
         for device in [&no_alpn, &other_alpn] {
             let finished = publish(device, version, "hall-1/temperature", 1).await;
-            assert!(MOSQUITTO_TLS.map(Some).contains(&finished.code), "{:?}", finished.code);
+            assert_ne!(finished.code, Some(0), "{}", finished.err());
         }
     }
-    gateway.logged("the missing ALPN", |line| says(line, "offered no ALPN protocol")).await;
+    gateway.logged("the missing ALPN", |line| says(line, "speaks MQTT without ALPN `mqtt`")).await;
     gateway.logged("the other ALPN", |line| says(line, "offered ALPN [\"x-amzn-mqtt-ca\"]")).await;
     assert!(gateway.log.lines().iter().all(|line| line["event"] != "decision"), "nobody was asked");
 }
@@ -220,7 +220,7 @@ async fn paho_gets_no_subscription_outside_its_scope() {
 async fn paho_does_not_get_in_by_another_door() {
     let gateway = gateway().await;
     let device = own_device(&gateway);
-    for alpn in [None, Some("http/1.1"), Some("MQTT")] {
+    for alpn in [Some("x-amzn-mqtt-ca"), Some("h2"), Some("MQTT")] {
         let log = Device { alpn, ..device.clone() }.paho(Version::V5, &[]).await;
         assert_eq!(events(&log), ["tls_failed"], "{alpn:?}: {log:?}");
     }

@@ -17,6 +17,8 @@ pub struct Device {
     pub ca: PathBuf,
     /// The ALPN protocol to offer, if any.
     pub alpn: Option<&'static str>,
+    /// Whether paho-mqtt speaks MQTT over WebSocket.
+    pub websocket: bool,
     /// The client id.
     pub client_id: String,
     /// The user name.
@@ -44,10 +46,17 @@ impl Device {
             port: gateway.address.port(),
             ca: gateway.ca(),
             alpn: Some("mqtt"),
+            websocket: false,
             client_id: name.to_owned(),
             user_name: format!("{name}?x-amz-customauthorizer-name=latchkey&SDK=Test&Platform=(none)"),
             password: password.into(),
         }
+    }
+
+    /// The same device over WebSocket, as clients do that: without ALPN.
+    #[must_use]
+    pub fn over_websocket(self) -> Self {
+        Self { alpn: None, websocket: true, ..self }
     }
 
     /// `mosquitto_pub`, about to publish one message.
@@ -75,6 +84,7 @@ impl Device {
             "user_name": self.user_name,
             "password": STANDARD.encode(&self.password),
             "version": version.paho(),
+            "transport": if self.websocket { "websockets" } else { "tcp" },
             "actions": actions,
         });
         let mut command = Command::new(python());

@@ -10,6 +10,7 @@ pub mod fake_aws;
 pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;
+pub mod http_client;
 pub mod moto;
 pub mod mqtt_client;
 pub mod programs;

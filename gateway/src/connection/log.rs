@@ -19,6 +19,7 @@ use crate::{
 /// Knows what every line of a connection says about it.
 pub(super) struct ConnectionLog {
     log: EventLog,
+    protocol: &'static str,
     connection_id: String,
     source_ip: String,
     client_id: Option<Arc<str>>,
@@ -43,12 +44,18 @@ impl ConnectionLog {
     pub(super) fn new(log: EventLog, connection_id: String, source_ip: IpAddr) -> Self {
         Self {
             log,
+            protocol: "MQTT",
             connection_id,
             source_ip: source_ip.to_string(),
             client_id: None,
             principal_id: None,
             denials: AtomicU32::new(0),
         }
+    }
+
+    /// The lines of an HTTP request with this id.
+    pub(super) fn of_request(log: EventLog, request_id: String, source_ip: IpAddr) -> Self {
+        Self { protocol: "HTTP", ..Self::new(log, request_id, source_ip) }
     }
 
     /// The connection's id.
@@ -67,6 +74,22 @@ impl ConnectionLog {
     pub(super) fn connected(&mut self, principal_id: &Arc<str>) {
         self.principal_id = Some(Arc::clone(principal_id));
         self.write("Connect", Line::default());
+    }
+
+    /// From now on the lines name the principal.
+    pub(super) fn name_principal(&mut self, principal_id: &Arc<str>) {
+        self.principal_id = Some(Arc::clone(principal_id));
+    }
+
+    /// A request has published a message.
+    pub(super) fn published(&self, topic: &str) {
+        self.write("Publish-In", Line { topic_name: Some(topic), ..Line::default() });
+    }
+
+    /// A request to publish has a fault, and nobody was asked about it.
+    pub(super) fn publish_refused(&self, details: String) {
+        let (reason, details) = (Some("CLIENT_ERROR"), Some(details));
+        self.write("Publish-In", Line { failed: true, reason, details, ..Line::default() });
     }
 
     /// The connection ended before anybody was asked about it.
@@ -116,6 +139,7 @@ impl ConnectionLog {
     fn write(&self, event_type: &'static str, line: Line<'_>) {
         self.log.event(&Event {
             event_type,
+            protocol: self.protocol,
             status: if line.failed { "Failure" } else { "Success" },
             connection_id: &self.connection_id,
             client_id: self.client_id.as_deref(),

@@ -4,25 +4,37 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use iot_policy::Context;
-use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, Packet, QoS, Version};
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, Packet, QoS, Version};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
-use super::{Stream, WRITE_LIMIT, log::ConnectionLog, write};
+use super::{
+    Stream, WRITE_LIMIT,
+    authentication::{Credentials, authenticate},
+    http,
+    log::ConnectionLog,
+    transport::Transport,
+    write,
+};
 use crate::{
     broker::Registration,
-    custom_auth::{self, Refusal, answer::Authorization, event::Presented},
+    custom_auth::{
+        answer::Authorization,
+        event::{Sent, SentConnect},
+        http_request::HttpRequest,
+    },
+    door::{Entered, HTTP, MQTT, Protocol},
     gateway::Shared,
-    lambda::pool::{Call, Pool},
     session::{Session, enforcement::Enforcement, limits},
 };
 
-/// How long a client may take for its TLS handshake, and then for its CONNECT.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
+pub(super) const OPENING_LIMIT: Duration = Duration::from_secs(10);
 /// The first read buffer; most packets of a sensor fit.
 const BUFFER_BYTES: usize = 1_024;
+/// How an HTTP request begins.
+const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
 
 /// A connection whose client may be connected.
 pub(super) struct Opened {
@@ -34,17 +46,19 @@ pub(super) struct Opened {
     pub(super) log: ConnectionLog,
 }
 
-/// What a refresh needs: whom to ask, and with what.
-pub(super) struct Credentials {
-    pub(super) pool: Arc<Pool>,
-    pub(super) presented: Presented,
-}
-
 /// Brings a connection as far as its CONNACK; `None` if it ended before, and the log says why.
 pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Opened> {
     let log = ConnectionLog::new(shared.log.clone(), Uuid::new_v4().to_string(), peer.ip());
     let mut opening = Opening { log, peer, shared };
-    let (stream, server_name) = opening.enter(stream).await?;
+    let Entered { stream, server_name, protocol } = opening.enter(stream).await?;
+    let (stream, request) = match protocol {
+        Protocol::Mqtt => (Transport::Tls(stream), None),
+        Protocol::Http => {
+            let served = http::serve(stream, server_name.as_deref(), peer.ip(), &opening.log, shared).await;
+            let (stream, request) = served?;
+            (Transport::WebSocket(Box::new(stream)), Some(request))
+        }
+    };
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
     let connect = opening.connect(&mut stream).await?;
     if let Err((code, details)) = check_will(&connect) {
@@ -54,7 +68,8 @@ pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Share
     }
     let client_id = opening.client_id(&connect, &mut stream).await?;
     opening.log.name_client(&client_id);
-    let opened = opening.authorize(&connect, &client_id, server_name.as_deref()).await;
+    let way = Way { server_name: server_name.as_deref(), request: request.as_ref() };
+    let opened = opening.authorize(&connect, &client_id, way).await;
     let (credentials, enforcement) = match opened {
         Ok(authorized) => authorized,
         Err(code) => {
@@ -94,6 +109,15 @@ fn check_will(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
     })
 }
 
+/// How the CONNECT came.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    /// The server name that the client asked for (SNI), if it did.
+    server_name: Option<&'a str>,
+    /// The upgrade to WebSocket, if there was one.
+    request: Option<&'a HttpRequest>,
+}
+
 struct Opening<'a> {
     log: ConnectionLog,
     peer: SocketAddr,
@@ -101,11 +125,11 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn enter(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Option<String>)> {
+    async fn enter(&self, stream: TcpStream) -> Option<Entered> {
         // Small packets should not wait for more; if that can't be set, they just do.
         _ = stream.set_nodelay(true);
         match self.shared.clock.timeout(OPENING_LIMIT, self.shared.door.enter(stream)).await {
-            Some(Ok(entered)) => Some((entered.stream, entered.server_name)),
+            Some(Ok(entered)) => Some(entered),
             Some(Err(refusal)) => {
                 self.log.refused(refusal.reason(), refusal.to_string());
                 None
@@ -125,7 +149,8 @@ impl Opening<'_> {
                 Some(*connect)
             }
             Some(Some(Err(error))) => {
-                self.log.refused("CLIENT_ERROR", error.to_string());
+                let details = describe(error, stream);
+                self.log.refused("CLIENT_ERROR", details);
                 self.refuse(stream, error.connect_reason_code()).await;
                 None
             }
@@ -155,9 +180,16 @@ impl Opening<'_> {
         &self,
         connect: &Connect,
         client_id: &Arc<str>,
-        server_name: Option<&str>,
+        way: Way<'_>,
     ) -> Result<(Credentials, Enforcement), ConnectReasonCode> {
-        let authenticated = self.authenticate(connect, client_id, server_name).await;
+        let mqtt = SentConnect {
+            client_id,
+            user_name: connect.username.as_deref(),
+            password: connect.password.as_deref(),
+        };
+        let Way { server_name, request: http } = way;
+        let sent = Sent { connection_id: self.log.connection_id(), server_name, http, mqtt: Some(mqtt) };
+        let authenticated = authenticate(&sent, self.shared).await;
         let (credentials, authorization) = authenticated.map_err(|refusal| {
             self.log.not_authenticated(&refusal);
             ConnectReasonCode::NotAuthorized
@@ -168,21 +200,6 @@ impl Opening<'_> {
             return Err(ConnectReasonCode::NotAuthorized);
         }
         Ok((credentials, enforcement))
-    }
-
-    async fn authenticate(
-        &self,
-        connect: &Connect,
-        client_id: &str,
-        server_name: Option<&str>,
-    ) -> Result<(Credentials, Authorization), Refusal> {
-        let user_name = connect.username.as_deref();
-        let pool = self.shared.authorizers.find(user_name)?;
-        let password = connect.password.as_deref();
-        let presented =
-            Presented::over_tls(self.log.connection_id(), server_name, client_id, user_name, password);
-        let authorization = custom_auth::authenticate(&pool, Call::Connect, &presented).await?;
-        Ok((Credentials { pool, presented }, authorization))
     }
 
     fn enforcement(
@@ -218,5 +235,17 @@ impl Opening<'_> {
         }
         // The peer may be gone already.
         _ = self.shared.clock.timeout(OPENING_LIMIT, stream.close()).await;
+    }
+}
+
+/// What people get wrong most often, in words that name the cure.
+fn describe(error: DecodeError, stream: &Stream) -> String {
+    let read = stream.read_buffer();
+    if let Some(fault) = stream.get_ref().fault() {
+        fault.to_owned()
+    } else if HTTP_METHODS.iter().any(|method| read.starts_with(method)) {
+        format!("the client speaks HTTP with ALPN `{MQTT}`; it should offer `{HTTP}` or none")
+    } else {
+        error.to_string()
     }
 }

@@ -7,9 +7,35 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-/// What a client presented in its CONNECT. It is kept for as long as the connection lives, because each refresh
+use super::http_request::{Headers, HttpRequest};
+
+/// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because each refresh
 /// presents it again *(unverified)*. No `Debug`; wiped when dropped.
 pub struct Presented(Zeroizing<Vec<u8>>);
+
+/// What a client sent, and by which way.
+#[derive(Clone, Copy)]
+pub struct Sent<'a> {
+    /// The connection's id.
+    pub connection_id: &'a str,
+    /// The server name that it asked for (SNI), if it did.
+    pub server_name: Option<&'a str>,
+    /// Its HTTP request, if there was one: the publish, or the upgrade to WebSocket.
+    pub http: Option<&'a HttpRequest>,
+    /// Its CONNECT, which an HTTPS publish has not.
+    pub mqtt: Option<SentConnect<'a>>,
+}
+
+/// What a CONNECT says about who sends it.
+#[derive(Clone, Copy)]
+pub struct SentConnect<'a> {
+    /// The client id.
+    pub client_id: &'a str,
+    /// The user name as sent.
+    pub user_name: Option<&'a str>,
+    /// The password's bytes.
+    pub password: Option<&'a [u8]>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +50,18 @@ struct Event<'a> {
 struct ProtocolData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
-    mqtt: Mqtt<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<Http<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mqtt: Option<Mqtt<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Http<'a> {
+    headers: &'a Headers,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_string: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -49,25 +86,25 @@ struct ConnectionMetadata<'a> {
 }
 
 impl Presented {
-    /// The event of an MQTT connection over TLS.
+    /// The event about what was sent.
     #[must_use]
-    pub fn over_tls(
-        connection_id: &str,
-        server_name: Option<&str>,
-        client_id: &str,
-        user_name: Option<&str>,
-        password: Option<&[u8]>,
-    ) -> Self {
-        let mqtt = Mqtt {
-            username: user_name,
-            password: password.map(|bytes| Zeroizing::new(STANDARD.encode(bytes))),
-            client_id,
+    pub fn new(sent: &Sent<'_>) -> Self {
+        let protocols: &[_] = match (sent.http, sent.mqtt) {
+            (None, _) => &["tls", "mqtt"],
+            (Some(_), Some(_)) => &["tls", "http", "mqtt"],
+            (Some(_), None) => &["tls", "http"],
         };
         let event = Event {
             signature_verified: false,
-            protocols: &["tls", "mqtt"],
-            protocol_data: ProtocolData { tls: server_name.map(|server_name| Tls { server_name }), mqtt },
-            connection_metadata: ConnectionMetadata { id: connection_id },
+            protocols,
+            protocol_data: ProtocolData {
+                tls: sent.server_name.map(|server_name| Tls { server_name }),
+                http: sent
+                    .http
+                    .map(|http| Http { headers: http.headers(), query_string: http.query_string() }),
+                mqtt: sent.mqtt.map(Mqtt::from),
+            },
+            connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
         // Strings and booleans always become JSON; if they did not, an empty event would be refused.
         Self(Zeroizing::new(serde_json::to_vec(&event).unwrap_or_default()))
@@ -80,6 +117,16 @@ impl Presented {
     }
 }
 
+impl<'a> From<SentConnect<'a>> for Mqtt<'a> {
+    fn from(connect: SentConnect<'a>) -> Self {
+        Self {
+            username: connect.user_name,
+            password: connect.password.map(|bytes| Zeroizing::new(STANDARD.encode(bytes))),
+            client_id: connect.client_id,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -87,7 +134,8 @@ mod tests {
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
-        let presented = Presented::over_tls("id", server_name, "client", user_name, password);
+        let mqtt = Some(SentConnect { client_id: "client", user_name, password });
+        let presented = Presented::new(&Sent { connection_id: "id", server_name, http: None, mqtt });
         serde_json::from_slice(&presented.to_json()).unwrap()
     }
 
@@ -110,5 +158,38 @@ mod tests {
     fn what_was_not_sent_is_absent() {
         assert_eq!(event(None, None, None)["protocolData"], json!({"mqtt": {"clientId": "client"}}));
         assert_eq!(event(None, Some(b""), None)["protocolData"]["mqtt"]["password"], "");
+    }
+
+    #[test]
+    fn an_http_request_is_in_it_as_it_was_sent() {
+        let request = hyper::Request::builder()
+            .uri("/mqtt?x-amz-customauthorizer-name=a&p=%41")
+            .header("Authorization", "Basic YTpi")
+            .header("X-Twice", "1")
+            .header("x-twice", "2");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        let mqtt = SentConnect { client_id: "client", user_name: None, password: None };
+        let mut sent =
+            Sent { connection_id: "id", server_name: Some("localhost"), http: Some(&http), mqtt: Some(mqtt) };
+        let event =
+            |sent: &Sent<'_>| -> Value { serde_json::from_slice(&Presented::new(sent).to_json()).unwrap() };
+        let expected_http = json!({
+            "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},
+            "queryString": "?x-amz-customauthorizer-name=a&p=%41",
+        });
+        let websocket = event(&sent);
+        assert_eq!(websocket["protocols"], json!(["tls", "http", "mqtt"]));
+        assert_eq!(
+            websocket["protocolData"],
+            json!({"tls": {"serverName": "localhost"}, "http": expected_http, "mqtt": {"clientId": "client"}})
+        );
+        sent.mqtt = None;
+        let publish = event(&sent);
+        assert_eq!(publish["protocols"], json!(["tls", "http"]));
+        assert_eq!(
+            publish["protocolData"],
+            json!({"tls": {"serverName": "localhost"}, "http": expected_http})
+        );
     }
 }

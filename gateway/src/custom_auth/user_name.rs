@@ -2,7 +2,8 @@
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth`.
 
-const AUTHORIZER_NAME: &str = "x-amz-customauthorizer-name";
+/// The parameter, or the HTTP header, that names the authorizer.
+pub(super) const AUTHORIZER_NAME: &str = "x-amz-customauthorizer-name";
 
 /// The authorizer that the user name asks for, exactly as it stands there.
 ///

@@ -1,0 +1,157 @@
+//! A connection at the HTTP door: HTTPS publishes, one after the other, or an upgrade to WebSocket.
+//!
+//! Source: AWS IoT Core developer guide, `http` and `protocols`.
+
+mod answer;
+mod publish;
+mod timer;
+mod upgrade;
+
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+use uuid::Uuid;
+
+use self::{
+    answer::{Body, Fault},
+    timer::ClockTimer,
+    upgrade::Upgrade,
+};
+use super::{log::ConnectionLog, opening::OPENING_LIMIT, websocket::WebSocket};
+use crate::{custom_auth::http_request::HttpRequest, gateway::Shared};
+
+/// The connection below HTTP. Its buffer is only for a look at the first byte.
+pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
+
+/// The request line and the headers of one request, in bytes. hyper itself takes at most 100 headers.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How long the headers of a request may take to come, counted from the end of the request before it.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// The first byte of a CONNECT.
+const MQTT_CONNECT: u8 = 0x10;
+
+/// What all requests of a connection share.
+struct Exchange {
+    shared: Arc<Shared>,
+    source_ip: IpAddr,
+    server_name: Option<String>,
+    upgrade: Mutex<Option<Upgrade>>,
+    /// Whether a request came that could be read.
+    any: AtomicBool,
+}
+
+/// Serves requests until the connection ends, or becomes a WebSocket.
+pub(super) async fn serve(
+    stream: TlsStream<TcpStream>,
+    server_name: Option<&str>,
+    source_ip: IpAddr,
+    log: &ConnectionLog,
+    shared: &Arc<Shared>,
+) -> Option<(WebSocket, HttpRequest)> {
+    let stream = first_byte(stream, log, shared).await?;
+    let exchange = Arc::new(Exchange {
+        shared: Arc::clone(shared),
+        source_ip,
+        server_name: server_name.map(str::to_owned),
+        upgrade: Mutex::new(None),
+        any: AtomicBool::new(false),
+    });
+    let service = service_fn(|request| {
+        let exchange = Arc::clone(&exchange);
+        async move { Ok::<_, Infallible>(exchange.answer(request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(ClockTimer::new(shared.clock.clone()))
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served
+        && let Some(details) = describe(&error, exchange.any.load(Ordering::Relaxed))
+    {
+        log.refused("CLIENT_ERROR", details);
+    }
+    let upgrade = exchange.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    upgrade.finish().await
+}
+
+/// Waits for the client to speak, and hears whether it is HTTP at all.
+async fn first_byte(
+    stream: TlsStream<TcpStream>,
+    log: &ConnectionLog,
+    shared: &Shared,
+) -> Option<HttpStream> {
+    let mut stream = BufReader::with_capacity(1, stream);
+    let details = match shared.clock.timeout(OPENING_LIMIT, stream.fill_buf()).await {
+        Some(Ok([MQTT_CONNECT])) => {
+            "the client speaks MQTT without ALPN `mqtt`: set it, or use MQTT over WebSocket".to_owned()
+        }
+        Some(Ok([_, ..])) => return Some(stream),
+        Some(Ok([]) | Err(_)) => "the connection ended before its first request".to_owned(),
+        None => format!("no HTTP request within {OPENING_LIMIT:?}"),
+    };
+    log.refused("CLIENT_ERROR", details);
+    None
+}
+
+impl Exchange {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        self.any.store(true, Ordering::Relaxed);
+        let id = Uuid::new_v4().to_string();
+        let log = ConnectionLog::of_request(self.shared.log.clone(), id.clone(), self.source_ip);
+        let path = request.uri().path();
+        let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
+            (&Method::POST, Some(_), _) => publish::publish(request, self, log).await,
+            (_, Some(_), _) => Err(refused(&log, Fault::Method("POST"))),
+            (&Method::GET, _, upgrade::PATH) => match upgrade::accept(request) {
+                Ok((response, upgrade)) => {
+                    *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+                    return response;
+                }
+                Err(fault) => Err(refused(&log, fault)),
+            },
+            (_, _, upgrade::PATH) => Err(refused(&log, Fault::Method("GET"))),
+            _ => Err(refused(&log, Fault::Path)),
+        };
+        answer::answer(&answer, &id)
+    }
+}
+
+fn refused(log: &ConnectionLog, fault: Fault) -> Fault {
+    log.refused("CLIENT_ERROR", fault.details());
+    fault
+}
+
+/// What the log says about the end of a connection; nothing if it just was not used any more.
+fn describe(error: &hyper::Error, any: bool) -> Option<String> {
+    if error.is_parse_too_large() {
+        return Some("the request line and headers are larger than 16 KiB, or more than 100".to_owned());
+    }
+    if error.is_parse() {
+        return Some("the client did not send an HTTP/1.1 request".to_owned());
+    }
+    if any {
+        return None;
+    }
+    let timeout = error.is_timeout();
+    Some(if timeout {
+        format!("no HTTP request within {HEAD_LIMIT:?}")
+    } else {
+        "the connection ended inside its first request".to_owned()
+    })
+}

@@ -1,0 +1,176 @@
+//! `POST /topics/TOPIC?qos=1&retain=true`: a publish over HTTPS, with custom authentication.
+//!
+//! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`. The properties of MQTT 5,
+//! which AWS takes from parameters and headers, are not read yet.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    Request,
+    body::{Body as _, Incoming},
+    http::request::Parts,
+};
+use iot_policy::{Context, limits::MAX_PAYLOAD_BYTES};
+use mqtt::{Publish, QoS, TopicName};
+use percent_encoding::percent_decode_str;
+
+use super::{Exchange, answer::Fault};
+use crate::{
+    connection::{authentication::authenticate, log::ConnectionLog},
+    custom_auth::{event::Sent, http_request::HttpRequest},
+    session::{enforcement::Enforcement, limits},
+};
+
+/// The largest body, in bytes.
+pub(super) const MAX_BODY: usize = MAX_PAYLOAD_BYTES;
+/// How long a body may take to come.
+pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the request line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    topic: TopicName,
+    qos: QoS,
+    retain: bool,
+}
+
+/// Publishes what a request holds, if its authorizer and the policies let it. Every request is asked about anew
+/// (developer guide, `custom-authorizer`).
+pub(super) async fn publish(
+    request: Request<Incoming>,
+    exchange: &Exchange,
+    mut log: ConnectionLog,
+) -> Result<(), Fault> {
+    let read = read(request, exchange).await;
+    let (wanted, http, payload) = read.inspect_err(|fault| log.publish_refused(fault.details()))?;
+    let enforcement = authorize(&http, exchange, &mut log).await?;
+    if let Some(record) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
+        log.decided(&record);
+        return Err(Fault::Forbidden);
+    }
+    let Wanted { topic, qos, retain } = wanted;
+    let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
+    // No client has an empty id, so nobody is taken for the sender.
+    exchange.shared.broker.publish("", &topic, &publish);
+    log.published(topic.as_str());
+    Ok(())
+}
+
+/// A body comes whole before the authorizer is asked, so that a slow one holds up no instance of it.
+async fn read(
+    request: Request<Incoming>,
+    exchange: &Exchange,
+) -> Result<(Wanted, HttpRequest, Bytes), Fault> {
+    let (parts, body) = request.into_parts();
+    let wanted = Wanted::read(&parts)?;
+    let http = HttpRequest::read(&parts).map_err(|error| Fault::Request(error.to_string()))?;
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Fault::TooLarge);
+    }
+    let body = exchange.shared.clock.timeout(BODY_LIMIT, Limited::new(body, MAX_BODY).collect());
+    let payload = match body.await.ok_or(Fault::Slow)? {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge),
+        Err(_) => return Err(Fault::Request("the body can't be read".to_owned())),
+    };
+    let within = limits::check(&wanted.topic, &payload);
+    within.map_err(|ending| Fault::Request(ending.details().unwrap_or_default()))?;
+    Ok((wanted, http, payload))
+}
+
+/// A request has no client id and is no CONNECT, so `iot:Connect` is not asked for *(unverified)*.
+async fn authorize(
+    http: &HttpRequest,
+    exchange: &Exchange,
+    log: &mut ConnectionLog,
+) -> Result<Enforcement, Fault> {
+    let server_name = exchange.server_name.as_deref();
+    let sent = Sent { connection_id: log.connection_id(), server_name, http: Some(http), mqtt: None };
+    let authenticated = authenticate(&sent, &exchange.shared).await;
+    let (_, authorization) = authenticated.map_err(|refusal| {
+        log.not_authenticated(&refusal);
+        Fault::not_authenticated(&refusal)
+    })?;
+    log.name_principal(&authorization.principal_id);
+    let mut context = Context::empty().with_source_ip(exchange.source_ip);
+    if let Some(name) = server_name {
+        context = context.with_domain_name(name);
+    }
+    let scope = Arc::clone(&exchange.shared.scope);
+    Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
+}
+
+impl Wanted {
+    fn read(parts: &Parts) -> Result<Self, Fault> {
+        let path = parts.uri.path().strip_prefix("/topics/").unwrap_or_default();
+        let fault = |details: String| Fault::Request(format!("the path's topic {details}"));
+        let topic = percent_decode_str(path).decode_utf8().map_err(|_| fault("is not UTF-8".to_owned()))?;
+        let topic = topic.parse::<TopicName>().map_err(|error| fault(format!("can't be used: {error}")))?;
+        let query = parts.uri.query().unwrap_or_default();
+        let qos = parameter(query, "qos", &[("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce)])?;
+        let retain = parameter(query, "retain", &[("false", false), ("true", true)])?;
+        Ok(Self { topic, qos: qos.unwrap_or(QoS::AtMostOnce), retain: retain.unwrap_or(false) })
+    }
+}
+
+/// A parameter that has one of these values, or is absent. Others belong to the authorizer.
+fn parameter<T: Copy>(query: &str, name: &'static str, values: &[(&str, T)]) -> Result<Option<T>, Fault> {
+    let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    let Some((_, value)) = found.next() else { return Ok(None) };
+    let known = values.iter().find(|(text, _)| *text == value).map(|(_, value)| *value);
+    if known.is_some() && found.next().is_none() {
+        return Ok(known);
+    }
+    let names = values.iter().map(|(text, _)| format!("`{text}`")).collect::<Vec<_>>().join(" or ");
+    Err(Fault::Request(format!("the parameter `{name}` should be {names}, once")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(uri: &str) -> Result<(String, QoS, bool), String> {
+        let parts = Request::builder().uri(uri).body(()).unwrap().into_parts().0;
+        let wanted = Wanted::read(&parts).map_err(|fault| fault.details())?;
+        Ok((wanted.topic.as_str().to_owned(), wanted.qos, wanted.retain))
+    }
+
+    #[test]
+    fn a_request_line_says_what_is_wanted() {
+        let cases = [
+            ("/topics/a", ("a", QoS::AtMostOnce, false)),
+            ("/topics/a/b?qos=1", ("a/b", QoS::AtLeastOnce, false)),
+            ("/topics/a%2Fb%2fc?retain=true&qos=0", ("a/b/c", QoS::AtMostOnce, true)),
+            ("/topics//a/?retain=false", ("/a/", QoS::AtMostOnce, false)),
+            ("/topics/gr%C3%BC%C3%9Fe%20x?x=y&username=u", ("grüße x", QoS::AtMostOnce, false)),
+            ("/topics/%25?qos=%31", ("%", QoS::AtLeastOnce, false)),
+        ];
+        for (uri, (topic, qos, retain)) in cases {
+            assert_eq!(wanted(uri), Ok((topic.to_owned(), qos, retain)), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_understood_is_refused_and_the_value_is_not_repeated() {
+        let uris = [
+            "/topics/",
+            "/topics/a%23",
+            "/topics/a/%2B",
+            "/topics/a/+",
+            "/topics/%00",
+            "/topics/%ff",
+            "/topics/a?qos=2",
+            "/topics/a?qos=",
+            "/topics/a?qos",
+            "/topics/a?qos=1&qos=1",
+            "/topics/a?retain=TRUE",
+            "/topics/a?retain=1&password=secret",
+        ];
+        for uri in uris {
+            let details = wanted(uri).unwrap_err();
+            assert!(!details.contains("secret"), "{uri}: {details}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! MQTT's bytes in the binary frames of a WebSocket (RFC 6455; MQTT 5 section 6).
+//!
+//! A packet may span frames, and a frame may hold several packets. Pings are answered below this.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+use super::http::HttpStream;
+
+/// The largest frame, and the largest message of several frames, in bytes *(unverified)*: it holds the largest
+/// packet.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// What may wait to be written before the connection ends; the largest packet fits twice.
+const MAX_WAITING_BYTES: usize = 512 * 1024;
+/// The library's own read buffer; most packets of a sensor fit.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// A WebSocket as a stream of bytes.
+pub(super) struct WebSocket {
+    stream: WebSocketStream<HttpStream>,
+    /// What is left of the last message.
+    rest: Bytes,
+    fault: Option<Fault>,
+    closing: bool,
+}
+
+/// What a client may get wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Text,
+    TooLarge,
+    Malformed,
+}
+
+impl WebSocket {
+    /// The server's end of a connection that was upgraded; `read` is what came behind the upgrade.
+    pub(super) async fn new(stream: HttpStream, read: Vec<u8>) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(MAX_WAITING_BYTES)
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let stream = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+        Self { stream, rest: Bytes::new(), fault: None, closing: false }
+    }
+
+    /// Which rule the client broke, if that is why nothing more can be read.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        self.fault.map(Fault::details)
+    }
+
+    fn broken(&mut self, fault: Fault) -> Poll<io::Result<()>> {
+        self.fault = Some(fault);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault.details())))
+    }
+}
+
+impl AsyncRead for WebSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.stream).poll_next(cx)) {
+                None => return Poll::Ready(Ok(())),
+                Some(Ok(Message::Binary(bytes))) => this.rest = bytes,
+                // The next read answers a ping or a close.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => return this.broken(Fault::Text),
+                Some(Err(Error::Io(error))) => return Poll::Ready(Err(error)),
+                Some(Err(Error::Capacity(_))) => return this.broken(Fault::TooLarge),
+                Some(Err(_)) => return this.broken(Fault::Malformed),
+            }
+        }
+        let count = this.rest.len().min(buffer.remaining());
+        buffer.put_slice(this.rest.get(..count).unwrap_or_default());
+        this.rest.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WebSocket {
+    /// What is written at a time becomes one message.
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_ready(cx)).map_err(broken_pipe)?;
+        let message = Message::Binary(Bytes::copy_from_slice(bytes));
+        Pin::new(&mut this.stream).start_send(message).map_err(broken_pipe)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx).map_err(broken_pipe)
+    }
+
+    /// Says goodbye with a close frame, and does not wait for the client's.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.closing {
+            this.closing = true;
+            let code = this.fault.map_or(CloseCode::Normal, Fault::code);
+            let reason = this.fault.map_or("", Fault::details);
+            // The client may have closed already; then its own frame was answered.
+            let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+            _ = Pin::new(&mut this.stream).start_send(close);
+        }
+        _ = ready!(Pin::new(&mut this.stream).poll_flush(cx));
+        Pin::new(this.stream.get_mut()).poll_shutdown(cx)
+    }
+}
+
+fn broken_pipe(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        error => io::Error::new(io::ErrorKind::BrokenPipe, error.to_string()),
+    }
+}
+
+impl Fault {
+    /// RFC 6455 section 7.4.1.
+    fn code(self) -> CloseCode {
+        match self {
+            Self::Text => CloseCode::Unsupported,
+            Self::TooLarge => CloseCode::Size,
+            Self::Malformed => CloseCode::Protocol,
+        }
+    }
+
+    fn details(self) -> &'static str {
+        match self {
+            Self::Text => "MQTT goes in binary WebSocket frames; the client sent a text frame",
+            Self::TooLarge => "a WebSocket message is larger than 256 KiB",
+            Self::Malformed => "the client broke the rules of WebSocket (RFC 6455)",
+        }
+    }
+}

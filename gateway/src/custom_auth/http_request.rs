@@ -1,0 +1,110 @@
+//! The HTTP request that a client presents to an authorizer: the headers and the query string of an HTTPS publish or
+//! of the upgrade to WebSocket.
+//!
+//! Source: AWS IoT Core developer guide, `custom-auth` and `custom-auth-lambda`.
+
+use std::collections::BTreeMap;
+
+use hyper::http::request::Parts;
+use zeroize::Zeroizing;
+
+use super::user_name::AUTHORIZER_NAME;
+
+/// Values by name. Names are in lower case, which AWS does not say *(unverified)*; the values of a name that stands
+/// twice are one value with commas, as RFC 9110 section 5.3 reads them *(unverified)*.
+pub type Headers = BTreeMap<String, Zeroizing<String>>;
+
+/// What is in a request beside its body. No `Debug`; wiped when dropped.
+pub struct HttpRequest {
+    headers: Headers,
+    query_string: Option<Zeroizing<String>>,
+}
+
+/// A header's value is not text.
+#[derive(Debug, thiserror::Error)]
+#[error("the value of the header `{0}` is not UTF-8")]
+pub struct NotText(String);
+
+impl HttpRequest {
+    /// Takes what an authorizer gets to see.
+    ///
+    /// # Errors
+    ///
+    /// When a header's value can't stand in an event, which is text.
+    pub fn read(parts: &Parts) -> Result<Self, NotText> {
+        let mut headers = Headers::new();
+        for (name, value) in &parts.headers {
+            let value = std::str::from_utf8(value.as_bytes()).map_err(|_| NotText(name.to_string()))?;
+            headers
+                .entry(name.as_str().to_owned())
+                .and_modify(|earlier| {
+                    earlier.push_str(", ");
+                    earlier.push_str(value);
+                })
+                .or_insert_with(|| Zeroizing::new(value.to_owned()));
+        }
+        let query_string = parts.uri.query().map(|query| Zeroizing::new(format!("?{query}")));
+        Ok(Self { headers, query_string })
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The query string as sent, with its `?`.
+    #[must_use]
+    pub fn query_string(&self) -> Option<&str> {
+        self.query_string.as_ref().map(|query| query.as_str())
+    }
+
+    /// The authorizer that the request asks for: by a header, or else by a parameter of the query string, which is
+    /// decoded. Which of two wins is *(unverified)*.
+    #[must_use]
+    pub fn authorizer(&self) -> Option<String> {
+        let header = self.headers.get(AUTHORIZER_NAME).map(|value| value.to_string());
+        header.or_else(|| {
+            let query = self.query_string()?.strip_prefix('?')?;
+            let mut parameters = form_urlencoded::parse(query.as_bytes());
+            parameters.find_map(|(name, value)| (name == AUTHORIZER_NAME).then(|| value.into_owned()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(uri: &str, headers: &[(&str, &[u8])]) -> Result<HttpRequest, NotText> {
+        let mut request = hyper::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        HttpRequest::read(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_authorizer_stands_in_a_header_or_in_the_query_string() {
+        let header: &[(&str, &[u8])] = &[("X-Amz-CustomAuthorizer-Name", b"h")];
+        let cases = [
+            ("/mqtt", &[][..], None),
+            ("/mqtt?", &[], None),
+            ("/mqtt?a=b", &[], None),
+            ("/mqtt?x-amz-customauthorizer-name=a", &[], Some("a")),
+            ("/mqtt?a=b&x-amz-customauthorizer-name=a%40b%3D&c", &[], Some("a@b=")),
+            ("/mqtt?X-AMZ-CUSTOMAUTHORIZER-NAME=a", &[], None),
+            ("/mqtt", header, Some("h")),
+            ("/mqtt?x-amz-customauthorizer-name=a", header, Some("h")),
+        ];
+        for (uri, headers, name) in cases {
+            assert_eq!(read(uri, headers).unwrap().authorizer().as_deref(), name, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_refused_and_not_shown() {
+        let error = read("/", &[("authorization", b"secret\xff")]).err().unwrap().to_string();
+        assert_eq!(error, "the value of the header `authorization` is not UTF-8");
+    }
+}
