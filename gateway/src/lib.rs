@@ -2,8 +2,8 @@
 //!
 //! A connection goes through the modules in this order:
 //!
-//! 1. [`door`]: TLS, and by ALPN and SNI whether it may come in.
-//! 2. [`connection`]: the IO of one connection. It reads the CONNECT and has it
+//! 1. [`door`]: TLS, and by ALPN and SNI whether it may come in, and what it speaks.
+//! 2. [`connection`]: the IO of one connection: MQTT, the same over WebSocket, or HTTPS publish. It has what was sent
 //! 3. [`custom_auth`]-enticated: the authorizer's function is called through [`lambda`], its answer checked.
 //! 4. [`session`]: what the client may do and what follows from it. No IO, no clock.
 //! 5. [`broker`]: the way of a message from one connection to the others.
