@@ -14,6 +14,8 @@ use mqtt::{Connect, QoS, Version};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn scripted() -> (TestGateway, Script) {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     (start.run().await, script)
@@ -73,7 +75,7 @@ async fn who_is_not_authenticated_or_not_allowed_publishes_nothing() {
     subscriber.subscribe(&["dev/#"], QoS::AtMostOnce).await.unwrap();
     let (right, wrong) = (basic("dev", &password), basic("dev", "wrong"));
     let other = basic("other", &password);
-    let cases: [(&str, &[(&str, &str)], u16, &str); 9] = [
+    let cases: [(&str, Headers<'_>, u16, &str); 9] = [
         ("/topics/dev/t", &[("Authorization", &wrong)], 401, "NOT_AUTHENTICATED"),
         ("/topics/dev/t", &[("Authorization", &other)], 401, "NOT_AUTHENTICATED"),
         ("/topics/dev/t", &[("Authorization", &right), ("Authorization", &right)], 401, "NOT_AUTHENTICATED"),
@@ -251,7 +253,7 @@ async fn a_megabyte_of_headers_and_a_thousand_headers_are_refused_and_others_go_
     let heads = [
         head("POST", "/topics/t", &[("X-Large", &large)]),
         format!("POST /topics/t?{large} HTTP/1.1\r\n\r\n"),
-        head("POST", "/topics/t", &[("a", "b"); 1_000]),
+        head("POST", "/topics/t", &vec![("a", "b"); 1_000]),
     ];
     for (index, head) in heads.iter().enumerate() {
         let mut client = HttpClient::open(&gateway).await;

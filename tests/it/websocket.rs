@@ -12,8 +12,10 @@ use mqtt::{Codec, Packet, QoS, Version};
 use serde_json::{Value, json};
 use tokio_util::codec::Encoder;
 
-/// The first of a masked frame of 127 bytes and more.
-const LARGE_FRAME: u8 = 0x80 | 127;
+/// The second byte of a masked frame whose length stands in the next eight.
+const LARGE_FRAME: u8 = 0xff;
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 async fn scripted() -> (TestGateway, Script) {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
@@ -205,7 +207,8 @@ async fn frames_that_are_not_as_they_should_be_end_the_connection_and_no_other()
     let mut other = connected(&gateway, "other").await;
     let too_large = [&[0x82, LARGE_FRAME][..], &(1_u64 << 40).to_be_bytes(), &[0; 4]].concat();
     let fragments =
-        [frame(false, BINARY, &[0; 60_000]), frame(false, CONTINUATION, &[0; 60_000]).repeat(4)].concat();
+        [frame(false, BINARY, &vec![0; 60_000]), frame(false, CONTINUATION, &vec![0; 60_000]).repeat(4)]
+            .concat();
     let unmasked = vec![0x82, 1, 0];
     let cases: [(&str, Vec<u8>, u16); 10] = [
         ("a text frame", frame(true, TEXT, b"hello"), 1003),
@@ -265,7 +268,7 @@ async fn a_malformed_packet_over_websocket_is_a_malformed_packet() {
 #[tokio::test]
 async fn what_is_no_upgrade_to_mqtt_is_refused_and_nobody_is_asked() {
     let (gateway, script) = scripted().await;
-    let cases: [(&str, &[(&str, &str)], u16, &str); 9] = [
+    let cases: [(&str, Headers<'_>, u16, &str); 9] = [
         ("/mqtt", &[("Sec-WebSocket-Protocol", "")], 400, "Sec-WebSocket-Protocol"),
         ("/mqtt", &[("Sec-WebSocket-Protocol", "mqttv3.1")], 400, "Sec-WebSocket-Protocol"),
         ("/mqtt", &[("Sec-WebSocket-Protocol", "MQTT, wamp")], 400, "Sec-WebSocket-Protocol"),

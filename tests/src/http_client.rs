@@ -68,22 +68,26 @@ pub fn upgrade(target: &str, headers: &[(&str, &str)]) -> String {
 
 /// The head of a request.
 pub fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
-    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
-    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
+    for part in headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]) {
+        head.push_str(part);
+    }
+    head + "\r\n"
 }
 
 /// A frame as a client sends it: masked, and the last of its message if `fin`.
 pub fn frame(fin: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [1, 2, 3, 4];
+    const MASKED: u8 = 0x80;
     let mut bytes = vec![(u8::from(fin) << 7) | opcode];
-    match u16::try_from(payload.len()) {
-        Ok(short @ 0..126) => bytes.push(0x80 | short as u8),
-        Ok(length) => {
-            bytes.push(0x80 | 126);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(length @ 0..126), _) => bytes.push(MASKED | length),
+        (_, Ok(length)) => {
+            bytes.push(MASKED | 0x7e);
             bytes.extend(length.to_be_bytes());
         }
-        Err(_) => {
-            bytes.push(0x80 | 127);
+        _ => {
+            bytes.push(MASKED | 0x7f);
             bytes.extend((payload.len() as u64).to_be_bytes());
         }
     }
