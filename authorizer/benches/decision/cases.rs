@@ -75,8 +75,9 @@ pub(crate) fn decider(more: usize) -> anyhow::Result<(Decider, Vec<Case>)> {
     let cases = cases(&issuer)?;
     let decider = Decider::new(&store(more), issuer.keys()?)?;
     for case in &cases {
-        let answer: Value = serde_json::from_slice(&decider.answer(&case.event)?)?;
-        ensure!(answer["isAuthenticated"] == case.allowed, "`{}` is answered with {answer}", case.name);
+        let answer = String::from_utf8(decider.answer(&case.event)?)?;
+        let expected = format!(r#"{{"isAuthenticated":{}"#, case.allowed);
+        ensure!(answer.starts_with(&expected), "`{}` is answered with {answer}", case.name);
     }
     Ok((decider, cases))
 }
@@ -146,15 +147,15 @@ fn other(at: usize, grant: Option<&String>) -> (String, Value) {
 
 fn devices() -> Map<String, Value> {
     let verifier = |salt| String::from(Verifier::of_generated(PASSWORD.as_bytes(), [salt; 16]));
-    let password =
-        |salt| json!({"scheme": "password", "verifiers": [{"verifier": verifier(salt)}], "grant": "sht20"});
+    let password = |salt, enabled: bool| {
+        let verifiers = json!([{"verifier": verifier(salt)}]);
+        json!({"scheme": "password", "verifiers": verifiers, "grant": "sht20", "enabled": enabled})
+    };
     let plain = |secret: &[u8]| format!("$plain${}", STANDARD_NO_PAD.encode(secret));
-    let mut disabled = password(2);
-    disabled["enabled"] = false.into();
     let psk = STANDARD.encode(VENDOR_SECRET);
     Map::from_iter([
-        (KNOWN.to_owned(), password(1)),
-        (DISABLED.to_owned(), disabled),
+        (KNOWN.to_owned(), password(1, true)),
+        (DISABLED.to_owned(), password(2, false)),
         (
             "probe-07&a1ExampleKey".to_owned(),
             json!({"scheme": "alibaba", "secrets": [{"device_secret": plain(VENDOR_SECRET)}], "grant": "alibaba"}),
