@@ -21,5 +21,4 @@ fn a_store_of_ten_thousand_costs_no_allocation_more_than_one_of_ten() {
     let of_ten = allocations(10);
     assert!(of_ten.iter().all(|(_, count)| *count > 0), "nothing was counted: {of_ten:?}");
     assert_eq!(allocations(10_000), of_ten);
-    println!("{of_ten:?}");
 }
