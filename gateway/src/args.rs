@@ -14,11 +14,16 @@ use serde_json::json;
 
 use crate::{
     clock::Clock,
+    custom_auth::{
+        name::{AuthorizerName, NameError},
+        registry::Status,
+        signing::Signing,
+    },
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
     session::Rules,
-    settings::{Account, Settings},
+    settings::{Account, AuthorizerSettings, Program, Settings},
 };
 
 /// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
@@ -63,7 +68,7 @@ pub struct LocalArgs {
 
     /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name
     #[arg(long, default_value = "latchkey", value_name = "NAME", value_parser = authorizer_name)]
-    pub authorizer_name: String,
+    pub authorizer_name: AuthorizerName,
 
     /// How many instances of the authorizer may run at a time
     #[arg(long, default_value = "4", value_name = "N")]
@@ -152,10 +157,17 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         names,
         data: args.data,
         account: Account { partition: args.partition, region: args.region, id: args.account },
-        authorizer_name: args.authorizer_name,
-        authorizer: args.authorizer.unwrap_or(authorizer),
-        variables: variables(&devices, &data, args.function_env),
-        instances: args.instances.get(),
+        default_authorizer: Some(args.authorizer_name.clone()),
+        authorizers: vec![AuthorizerSettings {
+            name: args.authorizer_name,
+            status: Status::Active,
+            signing: Signing::Disabled(None),
+            program: Program {
+                path: args.authorizer.unwrap_or(authorizer),
+                variables: variables(&devices, &data, args.function_env),
+                instances: args.instances.get(),
+            },
+        }],
         max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
         rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
@@ -201,9 +213,8 @@ fn server_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "a name here is a host name or an address, as in `192.168.1.10`".to_owned())
 }
 
-fn authorizer_name(text: &str) -> Result<String, String> {
-    let valid = iot_policy::limits::is_authorizer_name(text);
-    valid.then(|| text.to_owned()).ok_or_else(|| "AWS takes 1 to 128 of `A-Z a-z 0-9 _ = , @ -`".to_owned())
+fn authorizer_name(text: &str) -> Result<AuthorizerName, NameError> {
+    text.try_into()
 }
 
 /// A gateway without devices is a fine start: `latchkey fleet add` is the next step.

@@ -177,7 +177,7 @@ impl Connection {
     fn refresh(&self) -> Refreshing {
         let credentials = Arc::clone(&self.presented);
         Box::pin(async move {
-            custom_auth::authenticate(&credentials.pool, Call::Refresh, &credentials.presented).await
+            custom_auth::authenticate(&credentials.authorizer, Call::Refresh, &credentials.presented).await
         })
     }
 

@@ -6,24 +6,19 @@
 pub mod answer;
 pub mod event;
 pub mod http_request;
-pub mod user_name;
-
-use std::{collections::BTreeMap, sync::Arc};
+pub mod name;
+pub mod parameters;
+pub mod registry;
+pub mod signing;
 
 use self::{
     answer::{AnswerError, Authorization},
     event::Presented,
+    name::AuthorizerName,
+    parameters::ParameterError,
+    registry::Authorizer,
 };
-use crate::lambda::{
-    InvokeError,
-    pool::{Call, Pool},
-};
-
-/// The authorizers of this gateway.
-pub struct Authorizers {
-    by_name: BTreeMap<String, Arc<Pool>>,
-    default: Option<String>,
-}
+use crate::lambda::{InvokeError, pool::Call};
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +32,15 @@ pub enum Refusal {
         /// A name that would do.
         known: String,
     },
+    /// The authorizer is not in use.
+    #[error("the authorizer `{0}` is INACTIVE")]
+    Inactive(AuthorizerName),
+    /// A parameter can't be used.
+    #[error("{0}; the function was not called")]
+    Parameter(#[from] ParameterError),
+    /// None of the authorizer's keys made the token's signature.
+    #[error("the token's signature is not by any of the authorizer's keys; the function was not called")]
+    Signature,
     /// The function gave no answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
@@ -48,53 +52,30 @@ pub enum Refusal {
     NotAuthenticated,
 }
 
-impl Authorizers {
-    /// `default` serves connections that name none.
-    #[must_use]
-    pub fn new(by_name: BTreeMap<String, Arc<Pool>>, default: Option<String>) -> Self {
-        Self { by_name, default }
-    }
-
-    /// The function of the authorizer that the user name asks for.
-    ///
-    /// # Errors
-    ///
-    /// When there is none; then no function is called.
-    pub fn find(&self, user_name: Option<&str>) -> Result<Arc<Pool>, Refusal> {
-        self.named(user_name.and_then(user_name::authorizer))
-    }
-
-    /// The function of the authorizer with this name, or of the default one.
-    ///
-    /// # Errors
-    ///
-    /// When there is none; then no function is called.
-    pub fn named(&self, asked: Option<&str>) -> Result<Arc<Pool>, Refusal> {
-        let pool = asked.or(self.default.as_deref()).and_then(|name| self.by_name.get(name));
-        pool.cloned().ok_or_else(|| Refusal::NotFound {
-            known: self.by_name.keys().next().cloned().unwrap_or_default(),
-        })
-    }
-}
-
 /// Asks the function about what the client presented: at the connect, and again at each refresh.
 ///
 /// # Errors
 ///
 /// Why the client is not, or no longer, authenticated.
-pub async fn authenticate(pool: &Pool, call: Call, presented: &Presented) -> Result<Authorization, Refusal> {
-    let answer = pool.invoke(call, || presented.to_json()).await?;
+pub async fn authenticate(
+    authorizer: &Authorizer,
+    call: Call,
+    presented: &Presented,
+) -> Result<Authorization, Refusal> {
+    let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
     Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)
 }
 
 impl Refusal {
-    /// AWS's name for it: the reasons of `Connection.AuthNError` (developer guide, `cwl-format`).
+    /// AWS's name for it: the reasons of `Connection.AuthNError` (developer guide, `cwl-format`). Which one AWS gives
+    /// an inactive authorizer, an absent or unusable parameter and a wrong signature is *(unverified)*.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } => "CUSTOM_AUTHORIZER_NOT_FOUND",
+            Self::NotFound { .. } | Self::Inactive(_) => "CUSTOM_AUTHORIZER_NOT_FOUND",
+            Self::Parameter(_) => "CUSTOM_AUTHORIZER_PARAMETER_INVALID",
             Self::Invoke(_) | Self::Answer(_) => "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR",
-            Self::NotAuthenticated => "NOT_AUTHENTICATED",
+            Self::Signature | Self::NotAuthenticated => "NOT_AUTHENTICATED",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A gateway: its parts put together, its port, its start and its end.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use iot_policy::{Scope, limits::MQTT5_MAXIMUM_PACKET_SIZE};
@@ -12,12 +12,12 @@ use crate::{
     certificate::Authority,
     clock::Clock,
     connection,
-    custom_auth::Authorizers,
+    custom_auth::registry::{Authorizer, Authorizers, Status},
     door::{self, Door},
     event_log::EventLog,
     lambda::{InvokeError, pool::Pool},
     session::Rules,
-    settings::Settings,
+    settings::{AuthorizerSettings, Settings},
 };
 
 /// How long connections have to say goodbye when the gateway stops.
@@ -79,7 +79,7 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, makes the CA and the certificate, and starts one instance of the authorizer.
+    /// Listens, makes the CA and the certificate, and starts one instance of each authorizer.
     ///
     /// # Errors
     ///
@@ -89,14 +89,12 @@ impl Gateway {
         let address = listener.local_addr().context("the port has no address")?;
         let authority = Authority::open(&settings.data)?;
         let config = authority.server_config(&settings.names, &door::PROTOCOLS)?;
-        let pool = Arc::new(Pool::new(settings.function(), clock.clone(), log.clone()));
-        pool.warm_up().await?;
-        let name = settings.authorizer_name.clone();
+        let authorizers = authorizers(settings, &clock, &log).await?;
         let shared = Shared {
             clock,
             log,
             broker: Arc::new(Broker::default()),
-            authorizers: Authorizers::new(BTreeMap::from([(name.clone(), pool)]), Some(name)),
+            authorizers,
             door: Door::new(config, &settings.names),
             scope: Arc::new(settings.account.scope().context("the account's settings make no ARN")?),
             rules: settings.rules,
@@ -146,6 +144,20 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The authorizers. An instance of each that may be used starts at once, so that a wrong configuration shows.
+async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Result<Authorizers, StartError> {
+    let mut authorizers = Vec::new();
+    for AuthorizerSettings { name, status, signing, program } in settings.authorizers.clone() {
+        let function = Pool::new(program.function(&settings.account), clock.clone(), log.clone());
+        if status == Status::Active {
+            function.warm_up().await?;
+        }
+        authorizers.push(Authorizer { name, status, signing, function });
+    }
+    let authorizers = Authorizers::new(authorizers, settings.default_authorizer.clone());
+    Ok(authorizers.context("the authorizers can't be used")?)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use iot_policy::{Scope, ScopeError, limits::AUTHORIZER_TIMEOUT_SECONDS};
 
-use crate::{lambda::Function, session::Rules};
+use crate::{
+    custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
+    lambda::Function,
+    session::Rules,
+};
 
 /// The name of the function in its ARN.
 const FUNCTION_NAME: &str = "latchkey-authorizer";
@@ -20,20 +24,40 @@ pub struct Settings {
     pub data: PathBuf,
     /// The account that it plays.
     pub account: Account,
-    /// The authorizer's name, as user names ask for it; it serves those that ask for none too.
-    pub authorizer_name: String,
-    /// The authorizer's program.
-    pub authorizer: PathBuf,
-    /// Environment variables for it.
-    pub variables: Vec<(String, String)>,
-    /// How many instances of it may run.
-    pub instances: usize,
+    /// The authorizers.
+    pub authorizers: Vec<AuthorizerSettings>,
+    /// Which of them serves connections that name none.
+    pub default_authorizer: Option<AuthorizerName>,
     /// How many connections there may be.
     pub max_connections: usize,
     /// Whether a refused CONNECT is answered with a CONNACK before the end *(unverified)*.
     pub answer_refused_connects: bool,
     /// What else AWS's documents leave open.
     pub rules: Rules,
+}
+
+/// One authorizer.
+#[derive(Clone, Debug)]
+pub struct AuthorizerSettings {
+    /// Its name, as clients ask for it.
+    pub name: AuthorizerName,
+    /// Whether it may be used.
+    pub status: Status,
+    /// Whether tokens must be signed.
+    pub signing: Signing,
+    /// Its function.
+    pub program: Program,
+}
+
+/// A function that is a program on this machine.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Environment variables for it.
+    pub variables: Vec<(String, String)>,
+    /// How many instances of it may run.
+    pub instances: usize,
 }
 
 /// Partition, region and account: the first half of every ARN.
@@ -58,13 +82,13 @@ impl Account {
     }
 }
 
-impl Settings {
-    /// The authorizer's function.
+impl Program {
+    /// What Lambda is told of it.
     #[must_use]
-    pub fn function(&self) -> Function {
-        let Account { partition, region, id } = &self.account;
+    pub fn function(&self, account: &Account) -> Function {
+        let Account { partition, region, id } = account;
         Function {
-            program: self.authorizer.clone(),
+            program: self.path.clone(),
             arn: format!("arn:{partition}:lambda:{region}:{id}:function:{FUNCTION_NAME}"),
             variables: self.variables.clone(),
             limit: Duration::from_secs(AUTHORIZER_TIMEOUT_SECONDS.into()),

@@ -252,7 +252,7 @@ async fn an_authorizer_that_does_not_exist_calls_no_function() {
         "u?x-amz-customauthorizer-name=",
         "u?x-amz-customauthorizer-name=Latchkey",
         "u?x-amz-customauthorizer-name=latchkey?SDK=Java&Version=1.16",
-        "u?x-amz-customauthorizer-name=%6Catchkey",
+        "u?x-amz-customauthorizer-name=%4Catchkey",
         "u?SDK=Java&x-amz-customauthorizer-name=latchkey2",
     ];
     for version in BOTH {

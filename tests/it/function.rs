@@ -181,7 +181,7 @@ async fn an_instance_is_started_once_for_many_connects() {
 #[tokio::test]
 async fn no_more_instances_run_at_a_time_than_allowed_and_nobody_who_waits_is_lost() {
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
-    let gateway = start.with(|settings| settings.instances = 3).run().await;
+    let gateway = start.with_program(|program| program.instances = 3).run().await;
     let mut connecting = tokio::task::JoinSet::new();
     for n in 0..8 {
         let mut client = MqttClient::open(&gateway, Version::V5).await;
@@ -237,13 +237,14 @@ async fn a_broken_devices_file_keeps_the_gateway_from_starting_and_the_message_n
 
 #[tokio::test]
 async fn a_program_that_is_not_there_or_no_function_keeps_the_gateway_from_starting() {
-    let start = Start::with_authorizer().with(|settings| settings.authorizer = "/no/such/program".into());
+    let start = Start::with_authorizer().with_program(|program| program.path = "/no/such/program".into());
     let Err(StartError::Authorizer(InvokeError::Start { program, .. })) = start.try_run().await else {
         panic!("it starts")
     };
     assert_eq!(program, "/no/such/program");
-    let start = Start::with_authorizer().with(|settings| settings.variables.clear());
-    let error = start.with(|settings| settings.variables.push(("LATCHKEY_STORE".to_owned(), "x".to_owned())));
+    let start = Start::with_authorizer().with_program(|program| program.variables.clear());
+    let error =
+        start.with_program(|program| program.variables.push(("LATCHKEY_STORE".to_owned(), "x".to_owned())));
     let Err(StartError::Authorizer(InvokeError::Init { code, message, .. })) = error.try_run().await else {
         panic!("it starts")
     };

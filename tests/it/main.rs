@@ -2,6 +2,7 @@
 
 mod authorizer_garbage;
 mod authorizer_golden;
+mod authorizers;
 mod connect;
 mod documentation;
 mod door;

@@ -101,8 +101,8 @@ fn add_devices(folder: &std::path::Path, rows: &[Row]) {
 }
 
 async fn gateway(rows: &[Row], tencent_expiry: bool) -> TestGateway {
-    let start = Start::with_authorizer().with(|settings| {
-        settings.variables.extend([
+    let start = Start::with_authorizer().with_program(|program| {
+        program.variables.extend([
             ("LATCHKEY_ALLOW_PLAIN_SECRETS".to_owned(), "true".to_owned()),
             ("LATCHKEY_TENCENT_EXPIRY".to_owned(), tencent_expiry.to_string()),
         ]);

@@ -42,6 +42,12 @@ pub fn add_vendors(folder: &Path, name: &str, scheme: Scheme, secret: SecretDocu
     change(folder, |document| _ = document.devices.insert(name.try_into().unwrap(), record));
 }
 
+/// Adds a device that presents a token which IoT Core has checked.
+pub fn add_token(folder: &Path, name: &str) {
+    let record = RecordDocument::new(Scheme::Token, "own-topics".to_owned());
+    change(folder, |document| _ = document.devices.insert(name.try_into().unwrap(), record));
+}
+
 /// A secret in plain text, as a record holds it.
 pub fn plain(secret: &str) -> SealedSecret {
     let text = format!("$plain${}", STANDARD_NO_PAD.encode(secret));

@@ -17,3 +17,4 @@ pub mod programs;
 pub mod running;
 pub mod script;
 pub mod test_gateway;
+pub mod token_signer;

@@ -9,10 +9,11 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
+    custom_auth::{registry::Status, signing::Signing},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     session::Rules,
-    settings::{Account, Settings},
+    settings::{Account, AuthorizerSettings, Program, Settings},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -78,6 +79,29 @@ impl Start {
     pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
+    }
+
+    /// With another program, or another way to run it.
+    #[must_use]
+    pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
+        self.with(|settings| change(&mut settings.authorizers[0].program))
+    }
+
+    /// With the first authorizer's signing changed.
+    #[must_use]
+    pub fn signing(self, signing: Signing) -> Self {
+        self.with(|settings| settings.authorizers[0].signing = signing)
+    }
+
+    /// With another authorizer beside the first, whose function does as the script says.
+    #[must_use]
+    pub fn and_script(mut self, name: &str, step: &Step) -> (Self, Script) {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let script = Script::new(&folder, step);
+        let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
+        self.settings.authorizers.push(authorizer(name, "scripted-function", variables));
+        (self, script)
     }
 
     /// Adds a device with a generated password, which it returns.
@@ -183,12 +207,19 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
             region: "us-east-1".to_owned(),
             id: "123456789012".to_owned(),
         },
-        authorizer_name: "latchkey".to_owned(),
-        authorizer: program(name),
-        variables,
-        instances: 2,
+        authorizers: vec![authorizer("latchkey", name, variables)],
+        default_authorizer: Some("latchkey".try_into().unwrap()),
         max_connections: 1_000,
         answer_refused_connects: true,
         rules: Rules { denied_publish_disconnects: false },
+    }
+}
+
+fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> AuthorizerSettings {
+    AuthorizerSettings {
+        name: name.try_into().unwrap(),
+        status: Status::Active,
+        signing: Signing::Disabled(None),
+        program: Program { path: program(of), variables, instances: 2 },
     }
 }

@@ -8,28 +8,30 @@ use crate::{
         answer::Authorization,
         event::{Presented, Sent},
         http_request::HttpRequest,
+        registry::Authorizer,
     },
     gateway::Shared,
-    lambda::pool::{Call, Pool},
+    lambda::pool::Call,
 };
 
 /// What a refresh needs: whom to ask, and with what.
 pub(super) struct Credentials {
-    pub(super) pool: Arc<Pool>,
+    pub(super) authorizer: Arc<Authorizer>,
     pub(super) presented: Presented,
 }
 
-/// Finds the authorizer that the client asks for, and asks it. The HTTP request's own word comes first, then the user
-/// name's *(unverified)*.
+/// Finds the authorizer that the client asks for, and asks it.
 pub(super) async fn authenticate(
     sent: &Sent<'_>,
     shared: &Shared,
 ) -> Result<(Credentials, Authorization), Refusal> {
-    let pool = match sent.http.and_then(HttpRequest::authorizer) {
-        Some(name) => shared.authorizers.named(Some(&name))?,
-        None => shared.authorizers.find(sent.mqtt.and_then(|mqtt| mqtt.user_name))?,
-    };
-    let presented = Presented::new(sent);
-    let authorization = custom_auth::authenticate(&pool, Call::Connect, &presented).await?;
-    Ok((Credentials { pool, presented }, authorization))
+    let mut parameters = sent.http.map(HttpRequest::parameters).unwrap_or_default();
+    if let Some(user_name) = sent.mqtt.and_then(|mqtt| mqtt.user_name) {
+        parameters = parameters.with_user_name(user_name);
+    }
+    let admitted = shared.authorizers.admit(&parameters)?;
+    let presented = Presented::new(sent, admitted.token());
+    let authorizer = Arc::clone(admitted.authorizer());
+    let authorization = custom_auth::authenticate(&authorizer, Call::Connect, &presented).await?;
+    Ok((Credentials { authorizer, presented }, authorization))
 }

@@ -7,10 +7,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::http_request::{Headers, HttpRequest};
+use super::{
+    http_request::{Headers, HttpRequest},
+    signing::Token,
+};
 
-/// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because each refresh
-/// presents it again *(unverified)*. No `Debug`; wiped when dropped.
+/// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because
+/// each refresh presents it again *(unverified)*. No `Debug`; wiped when dropped.
 pub struct Presented(Zeroizing<Vec<u8>>);
 
 /// What a client sent, and by which way.
@@ -40,6 +43,8 @@ pub struct SentConnect<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
     signature_verified: bool,
     protocols: &'static [&'static str],
     protocol_data: ProtocolData<'a>,
@@ -88,14 +93,15 @@ struct ConnectionMetadata<'a> {
 impl Presented {
     /// The event about what was sent.
     #[must_use]
-    pub fn new(sent: &Sent<'_>) -> Self {
+    pub fn new(sent: &Sent<'_>, token: Option<&Token>) -> Self {
         let protocols: &[_] = match (sent.http, sent.mqtt) {
             (None, _) => &["tls", "mqtt"],
             (Some(_), Some(_)) => &["tls", "http", "mqtt"],
             (Some(_), None) => &["tls", "http"],
         };
         let event = Event {
-            signature_verified: false,
+            token: token.map(Token::text),
+            signature_verified: token.is_some_and(Token::is_verified),
             protocols,
             protocol_data: ProtocolData {
                 tls: sent.server_name.map(|server_name| Tls { server_name }),
@@ -135,7 +141,7 @@ mod tests {
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
         let mqtt = Some(SentConnect { client_id: "client", user_name, password });
-        let presented = Presented::new(&Sent { connection_id: "id", server_name, http: None, mqtt });
+        let presented = Presented::new(&Sent { connection_id: "id", server_name, http: None, mqtt }, None);
         serde_json::from_slice(&presented.to_json()).unwrap()
     }
 
@@ -173,7 +179,7 @@ mod tests {
         let mut sent =
             Sent { connection_id: "id", server_name: Some("localhost"), http: Some(&http), mqtt: Some(mqtt) };
         let event =
-            |sent: &Sent<'_>| -> Value { serde_json::from_slice(&Presented::new(sent).to_json()).unwrap() };
+            |sent: &Sent<'_>| -> Value { serde_json::from_slice(&Presented::new(sent, None).to_json()).unwrap() };
         let expected_http = json!({
             "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},
             "queryString": "?x-amz-customauthorizer-name=a&p=%41",

@@ -1,0 +1,209 @@
+//! What a client says about the authorizer that it wants: its name, a token and the token's signature.
+//!
+//! Source: AWS IoT Core developer guide, `custom-auth`.
+
+use std::fmt;
+
+use iot_policy::limits::{MAX_TOKEN_LENGTH, MAX_TOKEN_SIGNATURE_LENGTH};
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use super::name::TokenKeyName;
+
+const NAME: &str = "x-amz-customauthorizer-name";
+const SIGNATURE: &str = "x-amz-customauthorizer-signature";
+
+/// The parameters of one connection, from wherever they came: one that comes twice, by whichever ways, is refused
+/// *(unverified)*. No `Debug`: tokens are among them.
+#[derive(Clone, Default)]
+pub struct Parameters<'a> {
+    queries: Vec<&'a str>,
+    headers: Vec<(&'a str, &'a str)>,
+}
+
+/// Which parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// The authorizer's name.
+    Name,
+    /// The token.
+    Token,
+    /// The token's signature.
+    Signature,
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// It is there twice.
+    #[error("{0} is there more than once")]
+    Doubled(Parameter),
+    /// Its percent-encoding makes no text.
+    #[error("{0} is no text once its percent-encoding is undone")]
+    NotText(Parameter),
+    /// It is longer than AWS takes.
+    #[error("{0} is longer than {1} characters")]
+    TooLong(Parameter, usize),
+    /// It is not there, and the authorizer can't do without.
+    #[error("{0} is absent, and the authorizer has signing enabled")]
+    Absent(Parameter),
+    /// The signature is not base64.
+    #[error("{} is not base64, URL-encoded: a `+` has to be sent as `%2B`", Parameter::Signature)]
+    NotBase64,
+}
+
+impl<'a> Parameters<'a> {
+    /// And those of an MQTT user name: everything behind the first `?`. A second `?` spoils what it stands in, so that
+    /// no authorizer has that name: AWS calls no function then, and neither does this gateway.
+    #[must_use]
+    pub fn with_user_name(self, user_name: &'a str) -> Self {
+        match user_name.split_once('?') {
+            Some((_, query)) => self.with_query(query),
+            None => self,
+        }
+    }
+
+    /// And those of a query string, without its `?`.
+    #[must_use]
+    pub fn with_query(mut self, query: &'a str) -> Self {
+        self.queries.push(query);
+        self
+    }
+
+    /// And those of HTTP headers, whose names have no case and whose values are taken as they are.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    pub(super) fn authorizer(&self) -> Result<Option<Zeroizing<String>>, ParameterError> {
+        self.one(Parameter::Name, NAME)
+    }
+
+    /// The token; an empty one is none.
+    pub(super) fn token(&self, key: &TokenKeyName) -> Result<Option<Zeroizing<String>>, ParameterError> {
+        let token = self.one(Parameter::Token, key.as_str())?;
+        within(token, Parameter::Token, MAX_TOKEN_LENGTH)
+    }
+
+    /// The signature, still as base64; an empty one is none.
+    pub(super) fn signature(&self) -> Result<Option<Zeroizing<String>>, ParameterError> {
+        // A `+` that was not URL-encoded may be a space to AWS *(unverified)*.
+        if self.in_query(SIGNATURE).any(|value| value.contains('+')) {
+            return Err(ParameterError::NotBase64);
+        }
+        let signature = self.one(Parameter::Signature, SIGNATURE)?;
+        within(signature, Parameter::Signature, MAX_TOKEN_SIGNATURE_LENGTH)
+    }
+
+    fn one(&self, parameter: Parameter, name: &str) -> Result<Option<Zeroizing<String>>, ParameterError> {
+        let decode = |value| {
+            let text =
+                percent_decode_str(value).decode_utf8().map_err(|_| ParameterError::NotText(parameter))?;
+            Ok(Zeroizing::new(text.into_owned()))
+        };
+        let in_headers = self.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        let in_headers = in_headers.map(|(_, value)| Ok(Zeroizing::new((*value).to_owned())));
+        let mut values = self.in_query(name).map(decode).chain(in_headers);
+        let value = values.next().transpose()?;
+        if values.next().is_some() { Err(ParameterError::Doubled(parameter)) } else { Ok(value) }
+    }
+
+    fn in_query(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let pairs = self.queries.iter().flat_map(|query| query.split('&'));
+        let pairs = pairs.filter_map(|pair| pair.split_once('='));
+        pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
+    }
+}
+
+fn within(
+    value: Option<Zeroizing<String>>,
+    parameter: Parameter,
+    limit: usize,
+) -> Result<Option<Zeroizing<String>>, ParameterError> {
+    match value {
+        Some(value) if value.len() > limit => Err(ParameterError::TooLong(parameter, limit)),
+        value => Ok(value.filter(|value| !value.is_empty())),
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "`x-amz-customauthorizer-name`",
+            Self::Token => "the token",
+            Self::Signature => "`x-amz-customauthorizer-signature`",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(
+        value: Result<Option<Zeroizing<String>>, ParameterError>,
+    ) -> Result<Option<String>, ParameterError> {
+        value.map(|value| value.map(|value| value.to_string()))
+    }
+
+    #[test]
+    fn the_name_is_what_stands_in_the_first_query_string() {
+        for (user_name, name) in [
+            ("dev", None),
+            ("dev?", None),
+            ("dev?SDK=Python", None),
+            ("dev?x-amz-customauthorizer-name=latchkey", Some("latchkey")),
+            ("dev?SDK=Python&x-amz-customauthorizer-name=a=b&Platform=x", Some("a=b")),
+            ("dev?x-amz-customauthorizer-name=a%3Db%40c", Some("a=b@c")),
+            ("dev?x-amz-customauthorizer-name=latchkey?SDK=Java", Some("latchkey?SDK=Java")),
+            ("dev?x-amz-customauthorizer-name=", Some("")),
+            ("dev?X-AMZ-CUSTOMAUTHORIZER-NAME=latchkey", None),
+        ] {
+            assert_eq!(
+                text(Parameters::default().with_user_name(user_name).authorizer()),
+                Ok(name.map(str::to_owned)),
+                "{user_name}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_decoded_and_held_to_their_limits() {
+        let key = TokenKeyName::try_from("key").unwrap();
+        let token = |query: &str| text(Parameters::default().with_query(query).token(&key));
+        let some = |value: &str| Ok(Some(value.to_owned()));
+        assert_eq!(token("key=a%2Fb+c%3d"), some("a/b+c="));
+        assert_eq!(token("key="), Ok(None));
+        assert_eq!(token("Key=a"), Ok(None));
+        assert_eq!(token("key=a&key=a"), Err(ParameterError::Doubled(Parameter::Token)));
+        assert_eq!(token("key=%ff"), Err(ParameterError::NotText(Parameter::Token)));
+        let longest = "t".repeat(6_144);
+        assert_eq!(token(&format!("key={longest}")), some(&longest));
+        assert_eq!(token(&format!("key={longest}t")), Err(ParameterError::TooLong(Parameter::Token, 6_144)));
+
+        let signature = |value: &str| {
+            text(Parameters::default().with_query(&format!("x-amz-customauthorizer-signature={value}")).signature())
+        };
+        assert_eq!(signature("a%2Bb%2F%3D"), some("a+b/="));
+        assert_eq!(signature("a+b"), Err(ParameterError::NotBase64));
+        let longest = "s".repeat(2_560);
+        assert_eq!(signature(&longest), some(&longest));
+        assert_eq!(
+            signature(&format!("{longest}s")),
+            Err(ParameterError::TooLong(Parameter::Signature, 2_560))
+        );
+    }
+
+    #[test]
+    fn headers_have_no_case_and_no_encoding_and_count_beside_the_query() {
+        let headers = [("X-Amz-CustomAuthorizer-Signature", "a+b%2B")];
+        let signature = |query| text(Parameters::default().with_query(query).with_headers(headers).signature());
+        assert_eq!(signature(""), Ok(Some("a+b%2B".to_owned())));
+        assert_eq!(
+            signature("x-amz-customauthorizer-signature=a"),
+            Err(ParameterError::Doubled(Parameter::Signature))
+        );
+    }
+}

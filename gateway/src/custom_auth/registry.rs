@@ -1,0 +1,129 @@
+//! The authorizers of this gateway: found by name, and asked only about who may ask them.
+//!
+//! Source: AWS IoT Core developer guide, `config-custom-auth`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use iot_policy::limits::MAX_ACTIVE_AUTHORIZERS;
+
+use super::{
+    Refusal,
+    name::AuthorizerName,
+    parameters::Parameters,
+    signing::{Signing, Token},
+};
+use crate::lambda::pool::Pool;
+
+/// One authorizer.
+pub struct Authorizer {
+    /// Its name.
+    pub name: AuthorizerName,
+    /// Whether it may be used.
+    pub status: Status,
+    /// Whether tokens must be signed.
+    pub signing: Signing,
+    /// Its function.
+    pub function: Pool,
+}
+
+/// Whether an authorizer may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It may.
+    Active,
+    /// It may not.
+    Inactive,
+}
+
+/// The authorizers of this gateway.
+pub struct Authorizers {
+    by_name: BTreeMap<AuthorizerName, Arc<Authorizer>>,
+    default: Option<AuthorizerName>,
+}
+
+/// Why authorizers can't stand beside each other.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Two have one name.
+    #[error("there are two authorizers with the name `{0}`")]
+    Doubled(AuthorizerName),
+    /// The default one is not there.
+    #[error("the default authorizer `{0}` does not exist")]
+    NoDefault(AuthorizerName),
+    /// There are more than AWS takes.
+    #[error("there are {0} active authorizers; AWS takes at most {MAX_ACTIVE_AUTHORIZERS}")]
+    TooMany(usize),
+}
+
+/// A connection whose authorizer may be asked. It comes only from [`Authorizers::admit`].
+pub struct Admitted {
+    authorizer: Arc<Authorizer>,
+    token: Option<Token>,
+}
+
+impl Authorizers {
+    /// `default` serves connections that name none.
+    ///
+    /// # Errors
+    ///
+    /// When two have one name, or there is no such default.
+    pub fn new(authorizers: Vec<Authorizer>, default: Option<AuthorizerName>) -> Result<Self, RegistryError> {
+        let active = authorizers.iter().filter(|authorizer| authorizer.status == Status::Active).count();
+        if active > MAX_ACTIVE_AUTHORIZERS {
+            return Err(RegistryError::TooMany(active));
+        }
+        let mut by_name = BTreeMap::new();
+        for authorizer in authorizers {
+            let name = authorizer.name.clone();
+            if by_name.insert(name.clone(), Arc::new(authorizer)).is_some() {
+                return Err(RegistryError::Doubled(name));
+            }
+        }
+        match default {
+            Some(name) if !by_name.contains_key(&name) => Err(RegistryError::NoDefault(name)),
+            default => Ok(Self { by_name, default }),
+        }
+    }
+
+    /// Everything that is checked before a function is called, whichever way the parameters came.
+    ///
+    /// # Errors
+    ///
+    /// Why no function is called.
+    pub fn admit(&self, parameters: &Parameters<'_>) -> Result<Admitted, Refusal> {
+        let authorizer = match parameters.authorizer()? {
+            Some(name) => self.find(&name),
+            None => self.default.as_ref().and_then(|name| self.by_name.get(name)),
+        };
+        let authorizer = authorizer.ok_or_else(|| self.not_found())?;
+        if authorizer.status == Status::Inactive {
+            return Err(Refusal::Inactive(authorizer.name.clone()));
+        }
+        let token = authorizer.signing.token(parameters)?;
+        Ok(Admitted { authorizer: Arc::clone(authorizer), token })
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<Authorizer>> {
+        self.by_name.get(&AuthorizerName::try_from(name).ok()?)
+    }
+
+    fn not_found(&self) -> Refusal {
+        let mut active = self.by_name.values().filter(|authorizer| authorizer.status == Status::Active);
+        let known = active.next().map(|authorizer| authorizer.name.to_string());
+        Refusal::NotFound { known: known.unwrap_or_default() }
+    }
+}
+
+impl Admitted {
+    /// Whom to ask.
+    #[must_use]
+    pub fn authorizer(&self) -> &Arc<Authorizer> {
+        &self.authorizer
+    }
+
+    /// The client's token.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+}

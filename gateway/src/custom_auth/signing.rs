@@ -1,0 +1,182 @@
+//! A token's signature: RSA with SHA-256, PKCS #1 v1.5, as base64.
+//!
+//! Source: AWS IoT Core developer guide, `config-custom-auth` and `custom-auth`.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lc_rs::{
+    rsa::PublicEncryptingKey,
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use iot_policy::limits::MIN_TOKEN_KEY_BITS;
+use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
+use zeroize::Zeroizing;
+
+use super::{
+    Refusal,
+    name::TokenKeyName,
+    parameters::{Parameter, ParameterError, Parameters},
+};
+
+/// Whether an authorizer's tokens must be signed. It can't be changed once an authorizer is there.
+#[derive(Clone, Debug)]
+pub enum Signing {
+    /// A token, where there is a key for one, is passed on unchecked.
+    Disabled(Option<TokenKeyName>),
+    /// Without a token and its signature the function is not called.
+    Enabled(TokenKeyName, SigningKeys),
+}
+
+/// At least one public key, each under its name. Several let tokens' signatures move from one key to the next.
+#[derive(Clone, Debug)]
+pub struct SigningKeys(BTreeMap<String, SigningKey>);
+
+/// An RSA key of 2,048 to 8,192 bits.
+#[derive(Clone)]
+pub struct SigningKey(ParsedPublicKey);
+
+/// Why a key can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It is not PEM, or a key of another kind: a private one, for example.
+    #[error(
+        "it is no public key in PEM form (`-----BEGIN PUBLIC KEY-----`), as `openssl rsa -pubout` writes it"
+    )]
+    NotPem,
+    /// It is not RSA, or too short.
+    #[error("it is no RSA key of at least 2,048 bits")]
+    NotRsa,
+    /// Signing is enabled, and there is none.
+    #[error("signing needs at least one public key")]
+    None,
+}
+
+/// A token that a client sent. No `Debug`; wiped when dropped.
+pub struct Token {
+    text: Zeroizing<String>,
+    verified: bool,
+}
+
+impl Signing {
+    /// The client's token, if it may be passed on.
+    ///
+    /// # Errors
+    ///
+    /// When signing is enabled and the token is not there or not signed by one of the keys.
+    pub(super) fn token(&self, parameters: &Parameters<'_>) -> Result<Option<Token>, Refusal> {
+        // Whether or not it is needed, one that is doubled or too long is refused.
+        let signature = parameters.signature()?;
+        match self {
+            Self::Disabled(None) => Ok(None),
+            Self::Disabled(Some(key)) => {
+                Ok(parameters.token(key)?.map(|text| Token { text, verified: false }))
+            }
+            Self::Enabled(key, keys) => {
+                let text = parameters.token(key)?.ok_or(ParameterError::Absent(Parameter::Token))?;
+                let signature = signature.ok_or(ParameterError::Absent(Parameter::Signature))?;
+                let signature =
+                    STANDARD.decode(signature.as_bytes()).map_err(|_| ParameterError::NotBase64)?;
+                let verified = keys.0.values().any(|key| key.verifies(text.as_bytes(), &signature));
+                if verified { Ok(Some(Token { text, verified })) } else { Err(Refusal::Signature) }
+            }
+        }
+    }
+}
+
+impl Token {
+    /// The token.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether one of the authorizer's keys signed it.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.verified
+    }
+}
+
+impl SigningKeys {
+    /// Keys by their names.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn new(keys: BTreeMap<String, SigningKey>) -> Result<Self, KeyError> {
+        if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
+    }
+}
+
+impl SigningKey {
+    /// Reads a public key.
+    ///
+    /// # Errors
+    ///
+    /// When it is none that AWS takes.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
+        // `ParsedPublicKey` takes a short key, and then verifies nothing with it.
+        let bits = PublicEncryptingKey::from_der(&der).map_err(|_| KeyError::NotRsa)?.key_size_bits();
+        if bits < MIN_TOKEN_KEY_BITS {
+            return Err(KeyError::NotRsa);
+        }
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &*der).map_err(|_| KeyError::NotRsa)?;
+        Ok(Self(key))
+    }
+
+    fn verifies(&self, token: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(token, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{
+        encoding::{AsDer, PublicKeyX509Der},
+        rsa::{KeyPair, KeySize},
+        signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
+    };
+
+    use super::*;
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    #[test]
+    fn only_a_public_rsa_key_of_2048_bits_is_taken() {
+        let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let public: PublicKeyX509Der = rsa.public_key().as_der().unwrap();
+        assert!(SigningKey::from_pem(&pem("PUBLIC KEY", public.as_ref())).is_ok());
+        let private: aws_lc_rs::encoding::Pkcs8V1Der = rsa.as_der().unwrap();
+        let curve = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let curve: PublicKeyX509Der = curve.public_key().as_der().unwrap();
+        // `openssl genrsa 1024 | openssl rsa -pubout`
+        let short = "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCwKkMjzozpQvjUq7fw/gK/r+gp\n\
+            S/pC7tOZeNVBW3RhCeA0QVCDN3Y5cYp7BId6ANjo1zDCpzOdmD3Ub6byiJgtvRhR\n\
+            5dDg5YXuNjbtnxnjDZqHgDS/8G7s1QOSmv+2Sku8N1/jCpVOZ/HiCBR4o9FiQN5J\n\
+            be7Y03cseEXJgHclwwIDAQAB\n\
+            -----END PUBLIC KEY-----\n";
+        let cases = [
+            (String::new(), KeyError::NotPem),
+            ("no PEM".to_owned(), KeyError::NotPem),
+            (pem("PRIVATE KEY", private.as_ref()), KeyError::NotPem),
+            (pem("PUBLIC KEY", private.as_ref()), KeyError::NotRsa),
+            (pem("PUBLIC KEY", b"garbage"), KeyError::NotRsa),
+            (pem("PUBLIC KEY", curve.as_ref()), KeyError::NotRsa),
+            (short.to_owned(), KeyError::NotRsa),
+        ];
+        for (pem, error) in cases {
+            assert_eq!(SigningKey::from_pem(&pem).err(), Some(error), "{pem}");
+        }
+        assert_eq!(SigningKeys::new(BTreeMap::new()).err(), Some(KeyError::None));
+    }
+}

@@ -1,0 +1,288 @@
+//! Which authorizer a connection gets, and what keeps its function from being called.
+
+use gateway::{
+    custom_auth::{registry::Status, signing::Signing},
+    gateway::StartError,
+};
+use integration::{
+    canary::{Canary, Writings},
+    mqtt_client::{MqttClient, connect},
+    script::{Script, Step, allow_all},
+    test_gateway::{Start, TestGateway},
+    token_signer::{TokenSigner, signed_by, url_encoded},
+};
+use mqtt::{ConnectReasonCode, Version};
+use serde_json::{Value, json};
+
+const KEY: &str = "TokenKeyName";
+/// Characters that mean something in a query string are among those of a token.
+const TOKEN: &str = "a+b/c=&?%41";
+const NAMES: [Option<&str>; 4] =
+    [Some("latchkey"), None, Some("other"), Some("latchkey?SDK=Java&Platform=Android")];
+const TOKENS: [Option<&str>; 3] = [Some(TOKEN), Some("another"), None];
+
+/// How the authorizer treats tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tokens {
+    Unknown,
+    Passed,
+    Signed,
+}
+
+/// What a client presents beside the name and the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signature {
+    Absent,
+    Good,
+    OfAnotherKey,
+    Garbage,
+    Empty,
+}
+
+const SIGNATURES: [Signature; 5] =
+    [Signature::Absent, Signature::Good, Signature::OfAnotherKey, Signature::Garbage, Signature::Empty];
+
+/// One CONNECT.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    tokens: Tokens,
+    status: Status,
+    name: Option<&'static str>,
+    token: Option<&'static str>,
+    signature: Signature,
+}
+
+impl Case {
+    fn user_name(self, signer: &TokenSigner, other: &TokenSigner) -> String {
+        let signature = match self.signature {
+            Signature::Absent => None,
+            Signature::Good => Some(signer.sign(TOKEN)),
+            Signature::OfAnotherKey => Some(other.sign(TOKEN)),
+            Signature::Garbage => Some("no base64!".to_owned()),
+            Signature::Empty => Some(String::new()),
+        };
+        let parameters = [
+            signature.map(|value| format!("x-amz-customauthorizer-signature={}", url_encoded(&value))),
+            self.token.map(|value| format!("{KEY}={}", url_encoded(value))),
+            self.name.map(|value| format!("x-amz-customauthorizer-name={value}")),
+        ];
+        format!("dev?{}", parameters.into_iter().flatten().collect::<Vec<_>>().join("&"))
+    }
+
+    /// What the function is told of the token, or the reason for which it isn't called.
+    fn expected(self) -> Result<(Value, Value), &'static str> {
+        if !matches!(self.name, None | Some("latchkey")) || self.status == Status::Inactive {
+            return Err("CUSTOM_AUTHORIZER_NOT_FOUND");
+        }
+        match (self.tokens, self.token, self.signature) {
+            (Tokens::Unknown, ..) | (Tokens::Passed, None, _) => Ok((Value::Null, json!(false))),
+            (Tokens::Passed, Some(token), _) => Ok((json!(token), json!(false))),
+            (Tokens::Signed, None, _)
+            | (Tokens::Signed, _, Signature::Absent | Signature::Garbage | Signature::Empty) => {
+                Err("CUSTOM_AUTHORIZER_PARAMETER_INVALID")
+            }
+            (Tokens::Signed, Some(TOKEN), Signature::Good) => Ok((json!(TOKEN), json!(true))),
+            (Tokens::Signed, ..) => Err("NOT_AUTHENTICATED"),
+        }
+    }
+}
+
+/// Why a client was not authenticated.
+async fn reason(gateway: &TestGateway, client_id: &str) -> Value {
+    gateway.logged_with(&[("eventType", "Connection.AuthNError"), ("clientId", client_id)]).await
+}
+
+async fn refused(gateway: &TestGateway, client_id: &str, user_name: &str) -> Value {
+    let (mut client, ack) =
+        MqttClient::connect(gateway, connect(Version::V5, client_id, user_name, "p")).await;
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{client_id}");
+    assert_eq!(client.ended().await, None);
+    reason(gateway, client_id).await
+}
+
+async fn let_in(gateway: &TestGateway, client_id: &str, user_name: &str) {
+    MqttClient::connected(gateway, connect(Version::V5, client_id, user_name, "p")).await;
+}
+
+#[tokio::test]
+async fn no_forbidden_combination_reaches_the_function() {
+    let (signer, other) = (TokenSigner::generate(), TokenSigner::generate());
+    let mut reached = 0;
+    for tokens in [Tokens::Unknown, Tokens::Passed, Tokens::Signed] {
+        for status in [Status::Active, Status::Inactive] {
+            let signing = match tokens {
+                Tokens::Unknown => Signing::Disabled(None),
+                Tokens::Passed => Signing::Disabled(Some(KEY.try_into().unwrap())),
+                Tokens::Signed => signed_by(KEY, &[&signer]),
+            };
+            let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+            let start = start.signing(signing).with(|settings| settings.authorizers[0].status = status);
+            let gateway = start.run().await;
+            let presented = NAMES.into_iter().flat_map(|name| {
+                TOKENS.into_iter().flat_map(move |token| SIGNATURES.map(|signature| (name, token, signature)))
+            });
+            for (n, (name, token, signature)) in presented.enumerate() {
+                let case = Case { tokens, status, name, token, signature };
+                let (user_name, calls) = (case.user_name(&signer, &other), script.calls());
+                let id = format!("case-{n}");
+                match case.expected() {
+                    Ok((token, verified)) => {
+                        let_in(&gateway, &id, &user_name).await;
+                        let event = script.events().pop().unwrap();
+                        assert_eq!((&event["token"], &event["signatureVerified"]), (&token, &verified));
+                        assert_eq!(event.get("token").is_some(), !token.is_null(), "{case:?}");
+                        assert_eq!(event["protocolData"]["mqtt"]["username"], user_name.as_str());
+                        assert_eq!(script.calls(), calls + 1, "{case:?}");
+                        reached += 1;
+                    }
+                    Err(wanted) => {
+                        assert_eq!(refused(&gateway, &id, &user_name).await["reason"], wanted, "{case:?}");
+                        assert_eq!(script.calls(), calls, "{case:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(reached, 62, "30 where tokens are unknown, 30 where they are passed, 2 where they are signed");
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_doubled_too_long_or_no_text_calls_nobody() {
+    let signer = TokenSigner::generate();
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.signing(signed_by(KEY, &[&signer])).run().await;
+    let signature = url_encoded(&signer.sign("t"));
+    let proof = format!("x-amz-customauthorizer-signature={signature}");
+    let with_plus = (0..100).map(|n| signer.sign(&n.to_string())).find(|signature| signature.contains('+'));
+    let unencoded = with_plus.unwrap();
+    let long = "t".repeat(6_145);
+    let cases = [
+        (
+            "x-amz-customauthorizer-name=latchkey&x-amz-customauthorizer-name=latchkey".to_owned(),
+            "`x-amz-customauthorizer-name` is there more than once",
+        ),
+        (format!("{KEY}=t&{KEY}=t&{proof}"), "the token is there more than once"),
+        (format!("{KEY}=t&{proof}&{proof}"), "`x-amz-customauthorizer-signature` is there more than once"),
+        (format!("{KEY}={long}&{proof}"), "the token is longer than 6144 characters"),
+        (
+            format!("{KEY}=t&x-amz-customauthorizer-signature={}", "A".repeat(2_561)),
+            "`x-amz-customauthorizer-signature` is longer than 2560 characters",
+        ),
+        (format!("{KEY}=%ff&{proof}"), "the token is no text once its percent-encoding is undone"),
+        (format!("tokenkeyname=t&{proof}"), "the token is absent, and the authorizer has signing enabled"),
+        (
+            format!("{KEY}=t&x-amz-customauthorizer-signature={unencoded}"),
+            "`x-amz-customauthorizer-signature` is not base64, URL-encoded: a `+` has to be sent as `%2B`",
+        ),
+    ];
+    for (n, (query, details)) in cases.iter().enumerate() {
+        let line = refused(&gateway, &format!("case-{n}"), &format!("dev?{query}")).await;
+        assert_eq!(line["reason"], "CUSTOM_AUTHORIZER_PARAMETER_INVALID");
+        assert_eq!(line["details"], format!("{details}; the function was not called"));
+    }
+    assert_eq!(script.calls(), 0);
+    let_in(&gateway, "good", &format!("dev?{KEY}=t&{proof}")).await;
+}
+
+#[tokio::test]
+async fn while_keys_change_either_signs() {
+    let (old, new, stranger) = (TokenSigner::generate(), TokenSigner::generate(), TokenSigner::generate());
+    let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.signing(signed_by(KEY, &[&old, &new])).run().await;
+    let user_name = |signer: &TokenSigner| {
+        format!("dev?{KEY}=t&x-amz-customauthorizer-signature={}", url_encoded(&signer.sign("t")))
+    };
+    let_in(&gateway, "old", &user_name(&old)).await;
+    let_in(&gateway, "new", &user_name(&new)).await;
+    assert_eq!(refused(&gateway, "stranger", &user_name(&stranger)).await["reason"], "NOT_AUTHENTICATED");
+}
+
+#[tokio::test]
+async fn authorizers_stand_side_by_side() {
+    let (start, first) = Start::with_script(&Step::Answer(allow_all()));
+    let (start, second) = start.and_script("second=one,@2", &Step::Answer(allow_all()));
+    let gateway = start.run().await;
+    let calls = |(first, second): (&Script, &Script)| (first.calls(), second.calls());
+    let_in(&gateway, "a", "dev").await;
+    let_in(&gateway, "b", "dev?x-amz-customauthorizer-name=latchkey").await;
+    assert_eq!(calls((&first, &second)), (2, 0));
+    let_in(&gateway, "c", "dev?x-amz-customauthorizer-name=second=one,@2").await;
+    let_in(&gateway, "d", "dev?x-amz-customauthorizer-name=second%3Done%2C%402").await;
+    assert_eq!(calls((&first, &second)), (2, 2));
+    first.set(&Step::Crash);
+    refused(&gateway, "e", "dev").await;
+    let_in(&gateway, "f", "dev?x-amz-customauthorizer-name=second=one,@2").await;
+    assert_eq!(calls((&first, &second)), (3, 3), "each has instances of its own");
+}
+
+#[tokio::test]
+async fn without_a_default_a_name_is_needed() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.with(|settings| settings.default_authorizer = None).run().await;
+    assert_eq!(refused(&gateway, "a", "dev").await["reason"], "CUSTOM_AUTHORIZER_NOT_FOUND");
+    assert_eq!(script.calls(), 0);
+    let_in(&gateway, "b", "dev?x-amz-customauthorizer-name=latchkey").await;
+}
+
+#[tokio::test]
+async fn authorizers_that_contradict_each_other_end_the_start() {
+    let error = async |change: fn(&mut gateway::settings::Settings)| {
+        let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
+        match start.with(change).try_run().await {
+            Err(StartError::Other(error)) => format!("{error:#}"),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it starts"),
+        }
+    };
+    let doubled = error(|settings| settings.authorizers.push(settings.authorizers[0].clone())).await;
+    assert!(doubled.ends_with("there are two authorizers with the name `latchkey`"), "{doubled}");
+    let missing = error(|settings| settings.default_authorizer = "other".try_into().ok()).await;
+    assert!(missing.ends_with("the default authorizer `other` does not exist"), "{missing}");
+}
+
+#[tokio::test]
+async fn the_real_authorizer_lets_in_a_device_with_a_signed_token() {
+    let signer = TokenSigner::generate();
+    let start = Start::with_authorizer().signing(signed_by(KEY, &[&signer]));
+    integration::devices::add_token(start.folder(), "tok");
+    let gateway = start.run().await;
+    let user_name = |signature: &str| {
+        format!("tok?{KEY}=tok&x-amz-customauthorizer-signature={}", url_encoded(signature))
+    };
+    let mut connect = connect(Version::V5, "tok", &user_name(&signer.sign("tok")), "");
+    connect.password = None;
+    MqttClient::connected(&gateway, connect).await;
+    let stranger = TokenSigner::generate().sign("tok");
+    assert_eq!(refused(&gateway, "tok", &user_name(&stranger)).await["reason"], "NOT_AUTHENTICATED");
+}
+
+#[tokio::test]
+async fn token_and_signature_get_into_no_log() {
+    let (signer, stranger) = (TokenSigner::generate(), TokenSigner::generate());
+    let (token, wrong) = (Canary::new("a token"), Canary::new("a token with a wrong signature"));
+    let (good, bad) = (signer.sign(token.secret()), stranger.sign(wrong.secret()));
+    let signatures = [Canary::of("a signature", &good), Canary::of("a wrong signature", &bad)];
+    let start = Start::with_authorizer().signing(signed_by(KEY, &[&signer]));
+    integration::devices::add_token(start.folder(), "tok");
+    let gateway = start.run().await;
+    for (n, (token, signature)) in
+        [(&token, good.as_str()), (&wrong, bad.as_str()), (&wrong, "!"), (&wrong, "")].into_iter().enumerate()
+    {
+        let encoded = url_encoded(signature);
+        let query = format!("{KEY}={}&x-amz-customauthorizer-signature={encoded}", token.secret());
+        for query in [query.clone(), format!("{query}&{query}"), format!("{query}%ff")] {
+            let (_, ack) = MqttClient::connect(
+                &gateway,
+                connect(Version::V5, &format!("c-{n}"), &format!("tok?{query}"), "p"),
+            )
+            .await;
+            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "no such device");
+        }
+        reason(&gateway, &format!("c-{n}")).await;
+    }
+    let mut writings = Writings::default();
+    writings.add("the log", gateway.log.text());
+    writings.assert_says("NOT_AUTHENTICATED");
+    writings.assert_says("CUSTOM_AUTHORIZER_PARAMETER_INVALID");
+    writings.assert_free_of(&[&token, &wrong, &signatures[0], &signatures[1]]);
+}
