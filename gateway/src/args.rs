@@ -14,11 +14,8 @@ use serde_json::json;
 
 use crate::{
     clock::Clock,
-    custom_auth::{
-        name::{AuthorizerName, NameError},
-        registry::Status,
-        signing::Signing,
-    },
+    config::Config,
+    custom_auth::name::{AuthorizerName, NameError},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
@@ -28,6 +25,8 @@ use crate::{
 
 /// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
 const BAD_CONFIGURATION: u8 = 64;
+const CONFIG_FILE: &str = "latchkey.toml";
+const DEFAULT_INSTANCES: usize = 4;
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
 const KEYRING_FILE: &str = "keyring.json";
@@ -66,13 +65,18 @@ pub struct LocalArgs {
     #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable)]
     pub function_env: Vec<(String, String)>,
 
-    /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name
-    #[arg(long, default_value = "latchkey", value_name = "NAME", value_parser = authorizer_name)]
-    pub authorizer_name: AuthorizerName,
+    /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name [default: latchkey];
+    /// with a settings file, the authorizer for those that name none
+    #[arg(long, value_name = "NAME", value_parser = authorizer_name)]
+    pub authorizer_name: Option<AuthorizerName>,
 
-    /// How many instances of the authorizer may run at a time
-    #[arg(long, default_value = "4", value_name = "N")]
-    pub instances: NonZeroUsize,
+    /// How many instances of the authorizer may run at a time [default: 4]
+    #[arg(long, value_name = "N")]
+    pub instances: Option<NonZeroUsize>,
+
+    /// A settings file with several authorizers [default: latchkey.toml in the working folder, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// How many connections there may be at a time
     #[arg(long, default_value = "15000", value_name = "N")]
@@ -141,10 +145,11 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String)
 fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
     make_private_folder(&args.data)
         .with_context(|| format!("can't make the data folder `{}`", args.data.display()))?;
-    let devices = args.devices.unwrap_or_else(|| args.data.join(DEVICES_FILE));
+    let devices = args.devices.clone().unwrap_or_else(|| args.data.join(DEVICES_FILE));
     let devices = std::path::absolute(&devices).context("the devices file has no path")?;
     let data = std::path::absolute(&args.data).context("the data folder has no path")?;
     make_empty_store(&devices)?;
+    let config = config(&args, authorizer, &devices, &data)?;
     let mut names = ALWAYS_NAMED.map(str::to_owned).to_vec();
     names.extend(args.names);
     if !args.listen.is_unspecified() {
@@ -157,26 +162,36 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
         names,
         data: args.data,
         account: Account { partition: args.partition, region: args.region, id: args.account },
-        default_authorizer: Some(args.authorizer_name.clone()),
-        authorizers: vec![AuthorizerSettings {
-            name: args.authorizer_name,
-            status: Status::Active,
-            signing: Signing::Disabled(None),
-            program: Program {
-                path: args.authorizer.unwrap_or(authorizer),
-                variables: variables(&devices, &data, args.function_env),
-                instances: args.instances.get(),
-            },
-        }],
+        authorizers: config.authorizers,
+        default_authorizer: config.default_authorizer,
         max_connections: args.max_connections.get(),
         answer_refused_connects: !args.close_refused,
         rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
     })
 }
 
-/// What the authorizer is told beside what the gateway itself was; the later of two wins. Nothing on this machine makes
+/// The authorizers: those of the settings file, or the one that is there without. What was typed wins over the file.
+fn config(args: &LocalArgs, program: PathBuf, devices: &Path, data: &Path) -> anyhow::Result<Config> {
+    let variables = variables(devices, data);
+    let program = Program { path: program, variables, instances: DEFAULT_INSTANCES };
+    let in_place = Path::new(CONFIG_FILE);
+    let file = args.config.as_deref().or_else(|| in_place.exists().then_some(in_place));
+    let mut config = match file {
+        Some(file) => Config::read(file, &program)?,
+        None => Config::without_file(args.authorizer_name.clone(), program)?,
+    };
+    for AuthorizerSettings { program, .. } in &mut config.authorizers {
+        program.path = args.authorizer.clone().unwrap_or_else(|| std::mem::take(&mut program.path));
+        program.instances = args.instances.map_or(program.instances, NonZeroUsize::get);
+        program.variables.extend(args.function_env.iter().cloned());
+    }
+    config.default_authorizer = args.authorizer_name.clone().or(config.default_authorizer);
+    Ok(config)
+}
+
+/// What the authorizer is told beside what the gateway itself was; a later variable wins. Nothing on this machine makes
 /// metrics of its lines, and a keyring that `latchkey fleet` made beside the records is the one that opens them.
-fn variables(devices: &Path, data: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
+fn variables(devices: &Path, data: &Path) -> Vec<(String, String)> {
     let unset = |name: &str| std::env::var_os(name).is_none();
     let keyring = data.join(KEYRING_FILE);
     let defaults = [
@@ -185,8 +200,7 @@ fn variables(devices: &Path, data: &Path, own: Vec<(String, String)>) -> Vec<(St
         Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display())))
             .filter(|(name, _)| unset(name) && keyring.is_file()),
     ];
-    let defaults = defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
-    defaults.chain(own).collect()
+    defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

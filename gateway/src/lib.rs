@@ -15,6 +15,7 @@ pub mod args;
 pub mod broker;
 pub mod certificate;
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod custom_auth;
 pub mod door;

@@ -7,12 +7,15 @@ use gateway::{
 use integration::{
     canary::{Canary, Writings},
     mqtt_client::{MqttClient, connect},
+    programs::program,
+    running::Running,
     script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
     token_signer::{TokenSigner, signed_by, url_encoded},
 };
 use mqtt::{ConnectReasonCode, Version};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 const KEY: &str = "TokenKeyName";
 /// Characters that mean something in a query string are among those of a token.
@@ -285,4 +288,30 @@ async fn token_and_signature_get_into_no_log() {
     writings.assert_says("NOT_AUTHENTICATED");
     writings.assert_says("CUSTOM_AUTHORIZER_PARAMETER_INVALID");
     writings.assert_free_of(&[&token, &wrong, &signatures[0], &signatures[1]]);
+}
+
+/// What a gateway says that does not start with this `latchkey.toml` in its working folder.
+async fn fails(file: &str, flags: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("latchkey.toml"), file).unwrap();
+    let mut command = Command::new(program("latchkey-gateway"));
+    command.args(["--json", "--port", "0", "--data", "data"]).args(flags).current_dir(folder.path());
+    let finished = Running::start(command).finish().await;
+    assert_eq!(finished.code, Some(64));
+    String::from_utf8(finished.err).unwrap()
+}
+
+#[tokio::test]
+async fn a_settings_file_says_which_authorizers_there_are_and_a_flag_wins() {
+    let file = "[[authorizer]]\nname = 'a'\nprogram = '/no/such/program'\n";
+    let error = fails(file, &[]).await;
+    assert!(error.contains("can't start the authorizer `/no/such/program`"), "{error}");
+    let error = fails(file, &["--authorizer", "/no/such/flag"]).await;
+    assert!(error.contains("can't start the authorizer `/no/such/flag`"), "{error}");
+    let error = fails("[[authorizer]]\nnmae = 'a'\n", &[]).await;
+    assert!(error.contains("the settings file `latchkey.toml`") && error.contains("line 2"), "{error}");
+    let error = fails(file, &["--config", "other.toml"]).await;
+    assert!(error.contains("the settings file `other.toml`"), "{error}");
+    let error = fails(&format!("default_authorizer = 'b'\n{file}status = 'INACTIVE'\n"), &[]).await;
+    assert!(error.contains("the default authorizer `b` does not exist"), "{error}");
 }
