@@ -130,8 +130,9 @@ async fn the_authorizer_is_named_by_a_header_the_query_string_or_the_user_name()
     let cases = [
         (query("latchkey"), None, "u".to_owned(), true),
         (query("none"), None, "u".to_owned(), false),
-        (query("none"), None, user("latchkey"), false),
-        ("/mqtt".to_owned(), Some("latchkey"), user("none"), true),
+        (query("latchkey"), None, user("latchkey"), false),
+        ("/mqtt".to_owned(), Some("latchkey"), "u".to_owned(), true),
+        ("/mqtt".to_owned(), Some("latchkey"), user("none"), false),
         ("/mqtt".to_owned(), Some("none"), "u".to_owned(), false),
         ("/mqtt".to_owned(), None, user("latchkey"), true),
         ("/mqtt".to_owned(), None, user("none"), false),

@@ -178,8 +178,9 @@ mod tests {
         let mqtt = SentConnect { client_id: "client", user_name: None, password: None };
         let mut sent =
             Sent { connection_id: "id", server_name: Some("localhost"), http: Some(&http), mqtt: Some(mqtt) };
-        let event =
-            |sent: &Sent<'_>| -> Value { serde_json::from_slice(&Presented::new(sent, None).to_json()).unwrap() };
+        let event = |sent: &Sent<'_>| -> Value {
+            serde_json::from_slice(&Presented::new(sent, None).to_json()).unwrap()
+        };
         let expected_http = json!({
             "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},
             "queryString": "?x-amz-customauthorizer-name=a&p=%41",

@@ -184,7 +184,11 @@ mod tests {
         assert_eq!(token(&format!("key={longest}t")), Err(ParameterError::TooLong(Parameter::Token, 6_144)));
 
         let signature = |value: &str| {
-            text(Parameters::default().with_query(&format!("x-amz-customauthorizer-signature={value}")).signature())
+            text(
+                Parameters::default()
+                    .with_query(&format!("x-amz-customauthorizer-signature={value}"))
+                    .signature(),
+            )
         };
         assert_eq!(signature("a%2Bb%2F%3D"), some("a+b/="));
         assert_eq!(signature("a+b"), Err(ParameterError::NotBase64));
@@ -199,7 +203,8 @@ mod tests {
     #[test]
     fn headers_have_no_case_and_no_encoding_and_count_beside_the_query() {
         let headers = [("X-Amz-CustomAuthorizer-Signature", "a+b%2B")];
-        let signature = |query| text(Parameters::default().with_query(query).with_headers(headers).signature());
+        let signature =
+            |query| text(Parameters::default().with_query(query).with_headers(headers).signature());
         assert_eq!(signature(""), Ok(Some("a+b%2B".to_owned())));
         assert_eq!(
             signature("x-amz-customauthorizer-signature=a"),
