@@ -24,7 +24,9 @@ pub fn program(name: &str) -> PathBuf {
 fn build() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // With the tests too, so that every dependency has the features that `cargo test --workspace` gave it: without, all
+    // of them would be built a second time.
+    command.args(["build", "--quiet", "--workspace", "--bins", "--tests"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
