@@ -1,56 +1,68 @@
 //! What a person types to run the gateway, and the run itself.
 
+pub mod init;
+pub mod limits;
+pub mod ports;
+
+mod greeting;
+mod settings;
+
 use std::{
-    io::{self, IsTerminal, Write},
-    net::{IpAddr, SocketAddr},
+    io::{self, Write},
+    net::IpAddr,
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
-use clap::Args;
-use serde_json::json;
+use clap::{Args, Subcommand};
 
+use self::{greeting::Greeting, limits::LimitArgs, ports::PortArgs};
 use crate::{
     clock::Clock,
-    config::Config,
     custom_auth::name::{AuthorizerName, NameError},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
-    session::Rules,
-    settings::{Account, AuthorizerSettings, Program, Settings},
+    settings::is_server_name,
 };
 
 /// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
 const BAD_CONFIGURATION: u8 = 64;
 const CONFIG_FILE: &str = "latchkey.toml";
-const DEFAULT_INSTANCES: usize = 4;
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
-const KEYRING_FILE: &str = "keyring.json";
 const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// AWS IoT Core on this machine: devices connect over TLS with ALPN `mqtt`, the authorizer decides
+/// AWS IoT Core on this machine: every front door, the real authorizer, the returned policies enforced
+///
+/// Devices with a user name and a password connect to port 10443, which stands for AWS's 443, with ALPN `mqtt`; WebSocket
+/// and HTTPS clients without ALPN; devices with a certificate to 18883 and 18443, or to 10443 with ALPN `x-amzn-mqtt-ca`
+/// or `x-amzn-http-ca`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct LocalArgs {
-    /// The port; AWS's own is 443
-    #[arg(long, default_value_t = 10_443)]
-    pub port: u16,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<LocalCommand>,
 
-    /// The address to listen on; 0.0.0.0 lets devices on your network in
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    pub listen: IpAddr,
+    /// Which ports of this machine.
+    #[command(flatten)]
+    pub ports: PortArgs,
+
+    /// The address to listen on; 0.0.0.0 lets devices on your network in [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<IpAddr>,
 
     /// Another host name or address by which devices reach this machine; may be given more than once
     #[arg(long = "name", value_name = "NAME", value_parser = server_name)]
     pub names: Vec<String>,
 
-    /// Where the CA (ca.pem), the device records and the log are kept
-    #[arg(long, default_value = ".latchkey", value_name = "FOLDER")]
-    pub data: PathBuf,
+    /// Where the CA (ca.pem), the device records and the log are kept [default: .latchkey]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
 
     /// The file of device records [default: devices.json in the data folder]
     #[arg(long, env = "LATCHKEY_DEVICES", value_name = "FILE")]
@@ -74,25 +86,25 @@ pub struct LocalArgs {
     #[arg(long, value_name = "N")]
     pub instances: Option<NonZeroUsize>,
 
-    /// A settings file with several authorizers [default: latchkey.toml in the working folder, if it is there]
+    /// A settings file, as `local init` writes one [default: latchkey.toml in the working folder, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// How many connections there may be at a time
-    #[arg(long, default_value = "15000", value_name = "N")]
-    pub max_connections: NonZeroUsize,
+    /// How much there may be at a time.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
-    /// The AWS region to play
-    #[arg(long, default_value = "us-east-1")]
-    pub region: String,
+    /// The AWS region to play [default: us-east-1]
+    #[arg(long)]
+    pub region: Option<String>,
 
-    /// The AWS account to play: 12 digits
-    #[arg(long, default_value = "123456789012")]
-    pub account: String,
+    /// The AWS account to play: 12 digits [default: 123456789012]
+    #[arg(long)]
+    pub account: Option<String>,
 
-    /// The AWS partition to play
-    #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
-    pub partition: String,
+    /// The AWS partition to play [default: aws]
+    #[arg(long, value_parser = ["aws", "aws-cn", "aws-us-gov"])]
+    pub partition: Option<String>,
 
     /// Close refused connects without a CONNACK (which of the two AWS does is unverified)
     #[arg(long)]
@@ -111,10 +123,20 @@ pub struct LocalArgs {
     pub stop_with_stdin: bool,
 }
 
+/// What to do instead of running.
+#[derive(Subcommand, Debug)]
+pub enum LocalCommand {
+    /// Write a settings file that explains every setting
+    Init(init::InitArgs),
+}
+
 /// Runs a gateway until it is told to stop. `authorizer` is the program to use if none was named.
 ///
 /// The exit code is 64 when the configuration is at fault: the gateway's own, or the authorizer's.
 pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
+    if let Some(LocalCommand::Init(init)) = &args.command {
+        return init::run(init);
+    }
     let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);
     match start(args, authorizer).await {
         Ok((gateway, greeting)) => {
@@ -132,75 +154,15 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
 
 async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String), StartError> {
     let json = args.json;
-    let settings = settings(args, authorizer)?;
+    let settings = settings::put_together(args, authorizer)?;
     let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
     let gateway = Gateway::start(&settings, Clock::system(), log).await?;
-    let greeting = greeting(&settings, gateway.address(), &log_file, json);
+    let greeting = Greeting { settings: &settings, addresses: gateway.addresses(), log: &log_file };
+    let greeting = if json { greeting.json() } else { greeting.text() };
     Ok((gateway, greeting))
-}
-
-fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
-    make_private_folder(&args.data)
-        .with_context(|| format!("can't make the data folder `{}`", args.data.display()))?;
-    let devices = args.devices.clone().unwrap_or_else(|| args.data.join(DEVICES_FILE));
-    let devices = std::path::absolute(&devices).context("the devices file has no path")?;
-    let data = std::path::absolute(&args.data).context("the data folder has no path")?;
-    make_empty_store(&devices)?;
-    let config = config(&args, authorizer, &devices, &data)?;
-    let mut names = ALWAYS_NAMED.map(str::to_owned).to_vec();
-    names.extend(args.names);
-    if !args.listen.is_unspecified() {
-        names.push(args.listen.to_string());
-    }
-    names.sort();
-    names.dedup();
-    Ok(Settings {
-        listen: SocketAddr::new(args.listen, args.port),
-        names,
-        data: args.data,
-        account: Account { partition: args.partition, region: args.region, id: args.account },
-        authorizers: config.authorizers,
-        default_authorizer: config.default_authorizer,
-        max_connections: args.max_connections.get(),
-        answer_refused_connects: !args.close_refused,
-        rules: Rules { denied_publish_disconnects: args.denied_publish_disconnects },
-    })
-}
-
-/// The authorizers: those of the settings file, or the one that is there without. What was typed wins over the file.
-fn config(args: &LocalArgs, program: PathBuf, devices: &Path, data: &Path) -> anyhow::Result<Config> {
-    let variables = variables(devices, data);
-    let program = Program { path: program, variables, instances: DEFAULT_INSTANCES };
-    let in_place = Path::new(CONFIG_FILE);
-    let file = args.config.as_deref().or_else(|| in_place.exists().then_some(in_place));
-    let mut config = match file {
-        Some(file) => Config::read(file, &program)?,
-        None => Config::without_file(args.authorizer_name.clone(), program)?,
-    };
-    for AuthorizerSettings { program, .. } in &mut config.authorizers {
-        program.path = args.authorizer.clone().unwrap_or_else(|| std::mem::take(&mut program.path));
-        program.instances = args.instances.map_or(program.instances, NonZeroUsize::get);
-        program.variables.extend(args.function_env.iter().cloned());
-    }
-    config.default_authorizer = args.authorizer_name.clone().or(config.default_authorizer);
-    Ok(config)
-}
-
-/// What the authorizer is told beside what the gateway itself was; a later variable wins. Nothing on this machine makes
-/// metrics of its lines, and a keyring that `latchkey fleet` made beside the records is the one that opens them.
-fn variables(devices: &Path, data: &Path) -> Vec<(String, String)> {
-    let unset = |name: &str| std::env::var_os(name).is_none();
-    let keyring = data.join(KEYRING_FILE);
-    let defaults = [
-        Some(("LATCHKEY_STORE", format!("file:{}", devices.display()))),
-        Some(("LATCHKEY_METRICS", "off".to_owned())).filter(|(name, _)| unset(name)),
-        Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display())))
-            .filter(|(name, _)| unset(name) && keyring.is_file()),
-    ];
-    defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -210,67 +172,16 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The log and the CA's key are in it, so it is its owner's alone where the system can say that.
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 fn server_name(text: &str) -> Result<String, String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:_".contains(&b);
-    let valid = !text.is_empty() && text.bytes().all(plain);
-    valid
-        .then(|| text.to_owned())
-        .ok_or_else(|| "a name here is a host name or an address, as in `192.168.1.10`".to_owned())
+    if is_server_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name here is a host name or an address, as in `192.168.1.10`".to_owned())
+    }
 }
 
 fn authorizer_name(text: &str) -> Result<AuthorizerName, NameError> {
     text.try_into()
-}
-
-/// A gateway without devices is a fine start: `latchkey fleet add` is the next step.
-fn make_empty_store(devices: &Path) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(devices) {
-        Ok(mut file) => {
-            file.write_all(b"{\"version\":1,\"devices\":{}}\n").context("can't write the devices file")
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("can't make `{}`", devices.display())),
-    }
-}
-
-fn greeting(settings: &Settings, address: SocketAddr, log: &Path, json: bool) -> String {
-    let ca = settings.data.join("ca.pem");
-    if json {
-        let line = json!({"ready": true, "address": address, "ca": ca, "log": log});
-        return format!("{line}\n");
-    }
-    let reachable = settings.names.len() > ALWAYS_NAMED.len() || !settings.listen.ip().is_unspecified();
-    let hint = if reachable {
-        ""
-    } else {
-        "  note    devices elsewhere need `--name ADDRESS`: this machine's, as they dial it\n"
-    };
-    let devices = if settings.data == Path::new(".latchkey") {
-        String::new()
-    } else {
-        format!(" --store {}", settings.data.join(DEVICES_FILE).display())
-    };
-    let colour = io::stdout().is_terminal();
-    let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    format!(
-        "{bold}latchkey local{plain} listens on {address}\n  \
-         CA      {}\n  log     {}\n{hint}  next    latchkey fleet add my-device{devices}\n  stop    Ctrl-C\n",
-        ca.display(),
-        log.display()
-    )
 }
 
 /// The authorizer's own words say why it does not start; a person has them on the terminal already.

@@ -3,7 +3,7 @@
 //! The authority is made once and kept in the data folder: devices trust `ca.pem`. The server's certificate
 //! is made anew at each start, so that it always holds the names that are asked for and never runs out.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use rcgen::{
@@ -11,9 +11,9 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use rustls::{
-    ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    sign::CertifiedKey,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -56,13 +56,12 @@ impl Authority {
         &self.pem
     }
 
-    /// A TLS configuration with a new P-256 certificate for `names` (host names and addresses), offering
-    /// `alpn` protocols. No session is ever resumed, as with AWS.
+    /// A new P-256 certificate for `names` (host names and addresses), with its key.
     ///
     /// # Errors
     ///
     /// When a name can't stand in a certificate.
-    pub fn server_config(&self, names: &[String], alpn: &[&str]) -> anyhow::Result<Arc<ServerConfig>> {
+    pub fn issue(&self, names: &[String]) -> anyhow::Result<CertifiedKey> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec()).context("a server name is not valid")?;
         set_life(&mut params, SERVER_LIFE);
@@ -73,14 +72,7 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer)?;
         let chain = vec![CertificateDer::from(certificate)];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(Arc::new(config))
+        Ok(CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?)
     }
 
     fn make(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
@@ -100,6 +92,23 @@ impl Authority {
             .with_context(|| format!("`{}` is not a private key; delete it and {CA_FILE}", key.display()))?;
         Ok(Self { issuer: Issuer::new(authority_params(), pair), pem: read(certificate)? })
     }
+}
+
+/// A certificate that was made elsewhere, its own first and its issuers' behind, with its key: PEM files.
+///
+/// # Errors
+///
+/// When they can't be read, or the key is not the certificate's.
+pub fn read(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
+    let about = |path: &Path| format!("`{}`", path.display());
+    let chain = CertificateDer::pem_file_iter(certificate).with_context(|| about(certificate))?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().with_context(|| about(certificate))?;
+    if chain.is_empty() {
+        anyhow::bail!("`{}` holds no PEM certificate", certificate.display());
+    }
+    let private = PrivateKeyDer::from_pem_file(key).with_context(|| about(key))?;
+    let certified = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
+    certified.with_context(|| format!("{} is not the key of {}", about(key), about(certificate)))
 }
 
 /// What an issuer needs to know of itself; its name and key are the same at each start.

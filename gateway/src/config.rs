@@ -1,29 +1,95 @@
-//! The settings file: which authorizers there are.
+//! The settings file: everything that a gateway can be told.
+
+mod domain;
+pub mod port;
+mod registry;
+pub mod template;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use self::port::PortChoice;
 use crate::{
     custom_auth::{
-        name::{AuthorizerName, NameError, TokenKeyName},
+        name::{AuthorizerName, TokenKeyName},
         registry::Status,
         signing::{Signing, SigningKey, SigningKeys},
     },
-    settings::{AuthorizerSettings, Program},
+    registry::fixed::FixedRegistry,
+    settings::{AuthorizerSettings, DomainSettings, Program},
 };
 
 /// What the file may say. A key that is not here is an error.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// The folder in which the file is: what its paths are relative to.
+    #[serde(skip)]
+    folder: PathBuf,
+    /// As the flag `--listen`.
+    pub listen: Option<IpAddr>,
+    /// As the flag `--name`.
+    pub names: Vec<String>,
+    /// As the flag `--data`.
+    data: Option<PathBuf>,
+    /// As the flag `--devices`.
+    devices: Option<PathBuf>,
+    /// As the flag `--region`.
+    pub region: Option<String>,
+    /// As the flag `--account`.
+    pub account: Option<String>,
+    /// As the flag `--partition`.
+    pub partition: Option<String>,
+    /// As the flag `--close-refused`.
+    pub close_refused: bool,
+    /// As the flag `--denied-publish-disconnects`.
+    pub denied_publish_disconnects: bool,
+    /// As the flags `--port…`.
+    pub ports: PortsTable,
+    /// As the flags `--max-…` and `--connect-timeout`.
+    pub limits: LimitsTable,
     default_authorizer: Option<String>,
-    #[serde(default)]
     authorizer: Vec<Table>,
+    domain: Vec<domain::Table>,
+    thing: Vec<registry::ThingTable>,
+    certificate: Vec<registry::CertificateTable>,
+    policy: Vec<registry::PolicyTable>,
+}
+
+/// This machine's ports, by AWS's.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PortsTable {
+    /// For 443.
+    #[serde(rename = "443")]
+    pub p443: Option<PortChoice>,
+    /// For 8883.
+    #[serde(rename = "8883")]
+    pub p8883: Option<PortChoice>,
+    /// For 8443.
+    #[serde(rename = "8443")]
+    pub p8443: Option<PortChoice>,
+    /// For `/healthz` and `/metrics`.
+    pub status: Option<PortChoice>,
+}
+
+/// How much there may be at a time.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsTable {
+    /// Connections.
+    pub connections: Option<NonZeroUsize>,
+    /// Connections before their CONNECT or first request.
+    pub handshakes: Option<NonZeroUsize>,
+    /// The time for a handshake, and then for a CONNECT or the begin of a request.
+    pub connect_timeout_seconds: Option<NonZeroU64>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +101,8 @@ struct Table {
     #[serde(default)]
     signing: bool,
     token_key_name: Option<String>,
+    #[serde(default)]
+    enable_caching_for_http: bool,
     /// Names and the files of public keys.
     #[serde(default)]
     keys: BTreeMap<String, PathBuf>,
@@ -52,55 +120,95 @@ enum StatusName {
     Inactive,
 }
 
-/// The authorizers of a settings file.
+/// The authorizers of this gateway.
 #[derive(Debug)]
-pub struct Config {
+pub struct AuthorizersSettings {
     /// They themselves.
     pub authorizers: Vec<AuthorizerSettings>,
     /// The one for connections that name none.
     pub default_authorizer: Option<AuthorizerName>,
 }
 
-/// The authorizer that is there without a file.
+/// The authorizer that is there without a table.
 const ONLY: &str = "latchkey";
 
-impl Config {
-    /// One authorizer, which is the default, without signing.
+impl File {
+    /// Reads the file.
     ///
     /// # Errors
     ///
-    /// Never: its own name is a name.
-    pub fn without_file(name: Option<AuthorizerName>, program: Program) -> Result<Self, NameError> {
-        let name = name.map_or_else(|| ONLY.try_into(), Ok)?;
-        let (status, signing) = (Status::Active, Signing::Disabled(None));
-        let authorizers = vec![AuthorizerSettings { name: name.clone(), status, signing, program }];
-        Ok(Self { authorizers, default_authorizer: Some(name) })
-    }
-
-    /// Reads the file. What an authorizer's table leaves out is as in `program`; paths are relative to the file.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be read or used: where, and why.
-    pub fn read(path: &Path, program: &Program) -> anyhow::Result<Self> {
+    /// When it can't be read: where, and why.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("the settings file `{}`", path.display());
         let text = std::fs::read_to_string(path).with_context(named)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        parse(&text, folder, program).with_context(named)
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { folder, ..parse(&text).with_context(named)? })
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> Option<PathBuf> {
+        self.data.as_ref().map(|path| self.folder.join(path))
+    }
+
+    /// The file of device records.
+    #[must_use]
+    pub fn devices(&self) -> Option<PathBuf> {
+        self.devices.as_ref().map(|path| self.folder.join(path))
+    }
+
+    /// The authorizers; without a table there is one, which is the default, without signing. What a table leaves out is
+    /// as in `program`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which.
+    pub fn authorizers(
+        &mut self,
+        only: Option<AuthorizerName>,
+        program: Program,
+    ) -> anyhow::Result<AuthorizersSettings> {
+        let default = self.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
+        if self.authorizer.is_empty() {
+            let name = only.or(default).map_or_else(|| ONLY.try_into(), Ok)?;
+            let (status, signing) = (Status::Active, Signing::Disabled(None));
+            let name_too = name.clone();
+            let only =
+                AuthorizerSettings { name: name_too, status, signing, caching_for_http: false, program };
+            return Ok(AuthorizersSettings { authorizers: vec![only], default_authorizer: Some(name) });
+        }
+        let authorizers = std::mem::take(&mut self.authorizer).into_iter().map(|table| {
+            let name = table.name.clone();
+            authorizer(table, &self.folder, &program).with_context(|| format!("the authorizer `{name}`"))
+        });
+        let authorizers = authorizers.collect::<Result<_, _>>()?;
+        Ok(AuthorizersSettings { authorizers, default_authorizer: only.or(default) })
+    }
+
+    /// The domain configurations beside the default one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which.
+    pub fn domains(&mut self) -> anyhow::Result<Vec<DomainSettings>> {
+        let tables = std::mem::take(&mut self.domain);
+        tables.into_iter().map(|table| table.settings(&self.folder)).collect()
+    }
+
+    /// Things, certificates and policies.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which.
+    pub fn registry(&mut self) -> anyhow::Result<FixedRegistry> {
+        let Self { thing, certificate, policy, folder, .. } = self;
+        let (things, certificates) = (std::mem::take(thing), std::mem::take(certificate));
+        registry::read(things, certificates, std::mem::take(policy), folder)
     }
 }
 
-fn parse(text: &str, folder: &Path, program: &Program) -> anyhow::Result<Config> {
-    let file: File = toml::from_str(text)?;
-    if file.authorizer.is_empty() {
-        bail!("it has no `[[authorizer]]`; without the file there is one, `latchkey`");
-    }
-    let default_authorizer = file.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
-    let authorizers = file.authorizer.into_iter().map(|table| {
-        let name = table.name.clone();
-        authorizer(table, folder, program).with_context(|| format!("the authorizer `{name}`"))
-    });
-    Ok(Config { authorizers: authorizers.collect::<Result<_, _>>()?, default_authorizer })
+fn parse(text: &str) -> anyhow::Result<File> {
+    Ok(toml::from_str(text)?)
 }
 
 fn authorizer(table: Table, folder: &Path, program: &Program) -> anyhow::Result<AuthorizerSettings> {
@@ -119,7 +227,8 @@ fn authorizer(table: Table, folder: &Path, program: &Program) -> anyhow::Result<
     let path = table.program.map_or_else(|| program.path.clone(), |path| folder.join(path));
     let variables = program.variables.iter().cloned().chain(table.env).collect();
     let instances = table.instances.map_or(program.instances, std::num::NonZeroUsize::get);
-    Ok(AuthorizerSettings { name, status, signing, program: Program { path, variables, instances } })
+    let program = Program { path, variables, instances };
+    Ok(AuthorizerSettings { name, status, signing, caching_for_http: table.enable_caching_for_http, program })
 }
 
 fn keys(files: &BTreeMap<String, PathBuf>, folder: &Path) -> anyhow::Result<SigningKeys> {
@@ -140,32 +249,60 @@ mod tests {
         Program { path: "own".into(), variables: vec![("A".to_owned(), "1".to_owned())], instances: 4 }
     }
 
+    fn file(text: &str, folder: &str) -> anyhow::Result<File> {
+        Ok(File { folder: folder.into(), ..parse(text)? })
+    }
+
+    /// What is wrong with a file, wherever it shows.
     fn error(text: &str) -> String {
-        format!("{:#}", parse(text, Path::new("/no/such/folder"), &program()).unwrap_err())
+        let read = || {
+            let mut file = file(text, "/no/such/folder")?;
+            file.authorizers(None, program())?;
+            file.domains()?;
+            file.registry()
+        };
+        read().map_or_else(|error| format!("{error:#}"), |_| "it can be read".to_owned())
     }
 
     #[test]
     fn what_a_table_leaves_out_is_as_without_a_file() {
         let text = "default_authorizer = 'b'\n[[authorizer]]\nname = 'a'\n[[authorizer]]\nname = 'b'\n\
-            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'other'\ninstances = 1\nenv = { B = '2' }\n";
-        let config = parse(text, Path::new("folder"), &program()).unwrap();
-        assert_eq!(config.default_authorizer.unwrap().as_str(), "b");
-        let [a, b] = &config.authorizers[..] else { panic!("{:?}", config.authorizers) };
-        assert_eq!((a.name.as_str(), a.status), ("a", Status::Active));
+            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'other'\ninstances = 1\nenv = { B = '2' }\n\
+            enable_caching_for_http = true\n";
+        let settings = file(text, "folder").unwrap().authorizers(None, program()).unwrap();
+        assert_eq!(settings.default_authorizer.unwrap().as_str(), "b");
+        let [a, b] = &settings.authorizers[..] else { panic!("{:?}", settings.authorizers) };
+        assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", Status::Active, false));
         assert!(matches!(a.signing, Signing::Disabled(None)));
         assert_eq!((a.program.path.to_str(), a.program.instances), (Some("own"), 4));
-        assert_eq!(b.status, Status::Inactive);
+        assert_eq!((b.status, b.caching_for_http), (Status::Inactive, true));
         assert!(matches!(&b.signing, Signing::Disabled(Some(key)) if key.as_str() == "T"));
         assert_eq!((b.program.path.clone(), b.program.instances), (Path::new("folder").join("other"), 1));
         assert_eq!(b.program.variables.last().unwrap(), &("B".to_owned(), "2".to_owned()));
     }
 
     #[test]
+    fn without_a_table_there_is_one_authorizer_and_a_flag_names_it() {
+        for (text, flag, name) in
+            [("", None, "latchkey"), ("default_authorizer = 'a'", None, "a"), ("", Some("b"), "b")]
+        {
+            let flag = flag.map(|name| AuthorizerName::try_from(name).unwrap());
+            let settings = file(text, "").unwrap().authorizers(flag, program()).unwrap();
+            assert_eq!(settings.default_authorizer.unwrap().as_str(), name);
+            assert_eq!(settings.authorizers.len(), 1);
+            assert_eq!(settings.authorizers[0].name.as_str(), name);
+        }
+    }
+
+    #[test]
     fn an_error_says_where_and_why() {
         let table = |rest: &str| format!("[[authorizer]]\nname = 'a'\n{rest}");
+        let domain = |rest: &str| format!("[[domain]]\nname = 'd'\nserver_name = 'd.example.com'\n{rest}");
         for (text, part) in [
-            (String::new(), "it has no `[[authorizer]]`"),
             ("x = 1".to_owned(), "line 1"),
+            ("[ports]\n443 = 70000".to_owned(), "line 2"),
+            ("[ports]\n8883 = 'none'".to_owned(), "a port is 0 to 65535, or `off`"),
+            ("[limits]\nhandshakes = 0".to_owned(), "line 2"),
             (table("signnig = true"), "line 3"),
             (table("status = 'OFF'"), "line 3"),
             (table("instances = 0"), "line 3"),
@@ -176,6 +313,21 @@ mod tests {
             (table("signing = true\ntoken_key_name = 'x-amz-T'"), "a token key name has"),
             (table("keys = { k = 'k.pem' }"), "`keys` without `signing = true`"),
             (table("signing = true\ntoken_key_name = 'T'\nkeys = { k = 'k.pem' }"), "the key `k` in `"),
+            ("[[domain]]\nname = 'd'".to_owned(), "missing field `server_name`"),
+            ("[[domain]]\nname = 'd'\nserver_name = 'a b'".to_owned(), "`d`: `server_name` is a host name"),
+            (domain("key = 'k'"), "`certificate` and `key` belong together"),
+            (domain("authentication_type = 'AWS_X509'"), "AWS_X509 does not go with"),
+            (domain("authentication_type = 'AWS_SIGV4'"), "not played by this gateway"),
+            (domain("application_protocol = 'MQTT'"), "line 4"),
+            (domain("allow_authorizer_override = false"), "needs a `default_authorizer`"),
+            ("[[thing]]\nname = 'a.b'".to_owned(), "the thing `a.b`: AWS takes names"),
+            ("[[thing]]\nname = 'a'\n[[thing]]\nname = 'a'".to_owned(), "two things with the name `a`"),
+            ("[[certificate]]\nfile = 'c'".to_owned(), "the certificate `/no/such/folder/c`"),
+            ("[[certificate]]\nfile = 'c'\npolicies = ['p']".to_owned(), "no policy with the name `p`"),
+            (
+                "[[policy]]\nname = 'p'\nfile = 'p.json'".to_owned(),
+                "the policy `p` in `/no/such/folder/p.json`",
+            ),
         ] {
             assert!(error(&text).contains(part), "{text}: {}", error(&text));
         }

@@ -1,10 +1,12 @@
 //! One connection from its TCP accept to its end: the IO around a [`Session`].
 
 mod authentication;
+mod context;
 mod http;
 mod log;
 mod opening;
 mod transport;
+mod waiting;
 mod websocket;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -18,6 +20,7 @@ use self::{authentication::Credentials, log::ConnectionLog, opening::Opened, tra
 use crate::{
     broker::{Registration, queue::Delivery},
     custom_auth::{self, Refusal, answer::Authorization},
+    door::port::Port,
     gateway::Shared,
     lambda::pool::Call,
     session::{Effect, Session, ending::Ending},
@@ -30,11 +33,13 @@ type Stream = Framed<Transport, Codec>;
 type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
 
 /// Serves one connection. It returns when the connection has ended, however it did.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub async fn serve(stream: TcpStream, port: Port, peer: SocketAddr, shared: Arc<Shared>) {
+    // What the opening needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
+    // goes when the session begins.
     let opened = tokio::select! {
         biased;
         () = shared.stopping.cancelled() => None,
-        opened = opening::open(stream, peer, &shared) => opened,
+        opened = Box::pin(opening::open(stream, port, peer, &shared)) => opened,
     };
     if let Some(opened) = opened {
         Connection::new(opened, shared).run().await;
@@ -45,7 +50,7 @@ struct Connection {
     stream: Stream,
     session: Session,
     registration: Registration,
-    presented: Arc<Credentials>,
+    credentials: Option<Arc<Credentials>>,
     client_id: Arc<str>,
     log: ConnectionLog,
     refreshing: Option<Refreshing>,
@@ -70,7 +75,7 @@ impl Connection {
             stream,
             session,
             registration,
-            presented: Arc::new(credentials),
+            credentials: credentials.map(Arc::new),
             client_id,
             log,
             refreshing: None,
@@ -168,17 +173,17 @@ impl Connection {
             }
             Effect::Subscribe(filter) => self.registration.subscribe(&filter),
             Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
-            Effect::Refresh => self.refreshing = Some(self.refresh()),
+            Effect::Refresh => self.refreshing = self.refresh(),
             Effect::Log(record) => self.log.decided(&record),
             Effect::Send(_) | Effect::End(_) => {}
         }
     }
 
-    fn refresh(&self) -> Refreshing {
-        let credentials = Arc::clone(&self.presented);
-        Box::pin(async move {
+    fn refresh(&self) -> Option<Refreshing> {
+        let credentials = Arc::clone(self.credentials.as_ref()?);
+        Some(Box::pin(async move {
             custom_auth::authenticate(&credentials.authorizer, Call::Refresh, &credentials.presented).await
-        })
+        }))
     }
 
     async fn close(mut self, ending: Ending) {

@@ -32,6 +32,12 @@ pub enum Refusal {
         /// A name that would do.
         known: String,
     },
+    /// The domain configuration has its authorizer, and the client asks for another.
+    #[error(
+        "the client asks for another authorizer than `{0}`, and the domain configuration does not allow that \
+         (`allow_authorizer_override`)"
+    )]
+    Overridden(AuthorizerName),
     /// The authorizer is not in use.
     #[error("the authorizer `{0}` is INACTIVE")]
     Inactive(AuthorizerName),
@@ -47,6 +53,11 @@ pub enum Refusal {
     /// The function's answer breaks AWS's rules.
     #[error("the authorizer's answer can't be used: {0}")]
     Answer(#[from] AnswerError),
+    /// The function names another principal than the certificate's.
+    #[error(
+        "the authorizer's answer can't be used: its `principalId` is not the one of the client's certificate"
+    )]
+    OtherPrincipal,
     /// The function said no.
     #[error("the authorizer refused: its decision line says why, docs/authorizer.md what to do")]
     NotAuthenticated,
@@ -63,7 +74,11 @@ pub async fn authenticate(
     presented: &Presented,
 ) -> Result<Authorization, Refusal> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
-    Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)
+    let authorization = Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)?;
+    match presented.principal_id() {
+        Some(principal_id) if principal_id != &*authorization.principal_id => Err(Refusal::OtherPrincipal),
+        _ => Ok(authorization),
+    }
 }
 
 impl Refusal {
@@ -72,9 +87,11 @@ impl Refusal {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } | Self::Inactive(_) => "CUSTOM_AUTHORIZER_NOT_FOUND",
+            Self::NotFound { .. } | Self::Overridden(_) | Self::Inactive(_) => "CUSTOM_AUTHORIZER_NOT_FOUND",
             Self::Parameter(_) => "CUSTOM_AUTHORIZER_PARAMETER_INVALID",
-            Self::Invoke(_) | Self::Answer(_) => "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR",
+            Self::Invoke(_) | Self::Answer(_) | Self::OtherPrincipal => {
+                "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR"
+            }
             Self::Signature | Self::NotAuthenticated => "NOT_AUTHENTICATED",
         }
     }

@@ -1,74 +1,79 @@
-//! The front door: TLS, and by ALPN and SNI whether this connection may come in here.
+//! The front doors: TLS, and by port, ALPN and SNI whether a connection may come in, and what awaits it.
 //!
-//! Source: AWS IoT Core developer guide, `protocols`: with custom authentication, MQTT is port 443 with ALPN `mqtt`;
-//! MQTT over WebSocket and HTTPS publish are the same port without ALPN or with `http/1.1`. A connection that does
-//! not match is ended with the TLS alert that names the cause.
+//! Source: AWS IoT Core developer guide, `protocols`. A connection that does not match is ended with the TLS alert that
+//! names the cause.
 
-use std::{fmt, io, sync::Arc};
+pub mod client_certificate;
+pub mod domain;
+pub mod port;
+pub mod refusal;
+pub mod route;
+pub mod tls;
 
-use rustls::{ServerConfig, server::Acceptor};
+use std::sync::Arc;
+
+use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-/// The ALPN protocol for MQTT with custom authentication.
-pub const MQTT: &str = "mqtt";
-/// The ALPN protocol for HTTP, which a client may also leave out.
-pub const HTTP: &str = "http/1.1";
-/// What a client may offer. Of several that it offers, the first of these is taken.
-pub const PROTOCOLS: [&str; 2] = [MQTT, HTTP];
+use self::{
+    client_certificate::CertificateRefusal,
+    domain::{Domain, Domains},
+    port::Port,
+    refusal::Refusal,
+    route::{Authentication, Route, Speaks},
+};
+use crate::registry::{Certificate, CertificateId, Registry};
 
-/// A door on one port.
-pub struct Door {
-    config: Arc<ServerConfig>,
-    /// The host names that the certificate holds; a client that names another one is refused.
-    server_names: Vec<String>,
+/// All doors of a gateway.
+pub struct Doors {
+    domains: Domains,
+    registry: Arc<dyn Registry>,
 }
 
 /// A connection that came in.
 pub struct Entered {
     /// The connection, encrypted.
     pub stream: TlsStream<TcpStream>,
+    /// How it came in.
+    pub arrival: Arrival,
+}
+
+/// How a connection came in.
+#[derive(Clone)]
+pub struct Arrival {
     /// The server name that the client asked for (SNI), if it did.
     pub server_name: Option<String>,
+    /// The domain configuration that holds for it.
+    pub domain: Arc<Domain>,
     /// What is spoken on it.
-    pub protocol: Protocol,
+    pub speaks: Speaks,
+    /// How the client shows who it is.
+    pub identification: Identification,
 }
 
-/// What a client speaks, as the handshake has settled it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// MQTT.
-    Mqtt,
-    /// HTTP/1.1: MQTT over WebSocket, or HTTPS publish.
-    Http,
+/// How a client shows who it is, and with which certificate, whose key it has.
+#[derive(Clone)]
+pub enum Identification {
+    /// To an authorizer's function.
+    Custom,
+    /// By this certificate.
+    X509(Arc<Certificate>),
+    /// By this certificate, and then to an authorizer's function.
+    CustomX509(Arc<Certificate>),
 }
 
-/// Why a connection did not come in.
-#[derive(Debug)]
-pub enum Refusal {
-    /// It offered ALPN protocols, and none that this door knows.
-    Alpn {
-        /// What it offered, for the log.
-        offered: Vec<String>,
-    },
-    /// It asked for a server name that is not ours.
-    ServerName,
-    /// The handshake failed.
-    Tls(io::Error),
-}
-
-/// How many of the offered protocols, and how much of each, goes into the log.
-const SHOWN_PROTOCOLS: usize = 4;
+/// How much of an offered protocol goes into the log.
 const SHOWN_BYTES: usize = 32;
 /// TLS alert descriptions (RFC 8446 section 6, RFC 7301 section 3.2, RFC 6066 section 3).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 const UNRECOGNIZED_NAME: u8 = 112;
 
-impl Door {
-    /// A door with this certificate. `server_names` without regard to case.
+impl Doors {
+    /// The doors of these domain configurations, for these certificates.
     #[must_use]
-    pub fn new(config: Arc<ServerConfig>, server_names: &[String]) -> Self {
-        Self { config, server_names: server_names.iter().map(|name| name.to_ascii_lowercase()).collect() }
+    pub fn new(domains: Domains, registry: Arc<dyn Registry>) -> Self {
+        Self { domains, registry }
     }
 
     /// Does the handshake, unless the `ClientHello` already shows that it is in vain.
@@ -76,32 +81,68 @@ impl Door {
     /// # Errors
     ///
     /// Why the connection was refused; the client was told by a TLS alert.
-    pub async fn enter(&self, stream: TcpStream) -> Result<Entered, Refusal> {
-        let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Refusal::Tls)?;
+    pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<Entered, Refusal> {
+        let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = handshake.client_hello();
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
         let offered = hello.alpn().into_iter().flatten().map(shown).collect::<Vec<_>>();
-        if let Some((refusal, alert)) = self.refusal(server_name.as_deref(), offered) {
-            send_alert(handshake.io, alert).await;
-            return Err(refusal);
-        }
-        let stream = handshake.into_stream(Arc::clone(&self.config)).await.map_err(Refusal::Tls)?;
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(protocol) if protocol == MQTT.as_bytes() => Protocol::Mqtt,
-            _ => Protocol::Http,
+        let (domain, route) = match self.find(port, server_name.as_deref(), offered) {
+            Ok(found) => found,
+            Err((refusal, alert)) => {
+                send_alert(handshake.io, alert).await;
+                return Err(refusal);
+            }
         };
-        Ok(Entered { stream, server_name, protocol })
+        let config = domain.tls.config(route).ok_or_else(|| std::io::Error::other("no TLS configuration"))?;
+        let stream = handshake.into_stream(config).await?;
+        let identification = self.identify(&stream, route.authentication)?;
+        let arrival = Arrival { server_name, domain, speaks: route.speaks, identification };
+        Ok(Entered { stream, arrival })
     }
 
     /// A client may leave out SNI, as one that dials an address does; a name must be ours.
-    fn refusal(&self, server_name: Option<&str>, offered: Vec<String>) -> Option<(Refusal, u8)> {
-        if server_name.is_some_and(|name| !self.server_names.iter().any(|known| known == name)) {
-            return Some((Refusal::ServerName, UNRECOGNIZED_NAME));
+    fn find(
+        &self,
+        port: Port,
+        server_name: Option<&str>,
+        offered: Vec<String>,
+    ) -> Result<(Arc<Domain>, Route), (Refusal, u8)> {
+        let domain = self.domains.find(server_name).ok_or((Refusal::ServerName, UNRECOGNIZED_NAME))?;
+        if let Some(route) = domain.access.route(port, &offered) {
+            return Ok((Arc::clone(domain), route));
         }
-        if !offered.is_empty() && !offered.iter().any(|protocol| PROTOCOLS.contains(&protocol.as_str())) {
-            return Some((Refusal::Alpn { offered }, NO_APPLICATION_PROTOCOL));
+        let taken = domain.access.taken(port).collect();
+        Err((Refusal::Alpn { port, offered, taken }, NO_APPLICATION_PROTOCOL))
+    }
+
+    /// The registry is asked again: the handshake only proved that the client has the key of this certificate.
+    fn identify(
+        &self,
+        stream: &TlsStream<TcpStream>,
+        authentication: Authentication,
+    ) -> Result<Identification, Refusal> {
+        if !authentication.needs_certificate() {
+            return Ok(Identification::Custom);
         }
-        None
+        let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let id = CertificateId::of(presented.ok_or(Refusal::NoCertificate)?);
+        let unknown = || Refusal::Certificate(CertificateRefusal::Unknown(Arc::clone(id.as_str())));
+        let certificate = self.registry.certificate(&id).ok_or_else(unknown)?;
+        Ok(match authentication {
+            Authentication::CustomX509 => Identification::CustomX509(certificate),
+            _ => Identification::X509(certificate),
+        })
+    }
+}
+
+impl Arrival {
+    /// The certificate whose key the client has shown.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        match &self.identification {
+            Identification::Custom => None,
+            Identification::X509(certificate) | Identification::CustomX509(certificate) => Some(certificate),
+        }
     }
 }
 
@@ -116,86 +157,4 @@ async fn send_alert(mut stream: TcpStream, description: u8) {
     const FATAL: u8 = 2;
     _ = stream.write_all(&[21, 3, 3, 0, 2, FATAL, description]).await;
     _ = stream.shutdown().await;
-}
-
-impl Refusal {
-    /// AWS's name for it in the log: `Connection.AuthNError` has one for SNI only.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Alpn { .. } => "ALPN_NOT_SUPPORTED",
-            Self::ServerName => "SNI_MISUSED",
-            Self::Tls(_) => "TLS_HANDSHAKE_FAILED",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Alpn { offered } => {
-                let (shown, more) = offered.split_at(offered.len().min(SHOWN_PROTOCOLS));
-                let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-                write!(
-                    f,
-                    "the client offered ALPN {shown:?}{more}; this port takes `{MQTT}`, and for WebSocket and HTTPS \
-                     `{HTTP}` or none"
-                )
-            }
-            Self::ServerName => f.write_str(
-                "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
-            ),
-            Self::Tls(error) => f.write_str(&describe(error)),
-        }
-    }
-}
-
-/// What people get wrong most often, in words that name the cure.
-fn describe(error: &io::Error) -> String {
-    use rustls::{AlertDescription, Error, InvalidMessage};
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "the client spoke without TLS; this port takes TLS only (`mqtts://`)".to_owned()
-        }
-        Some(Error::AlertReceived(AlertDescription::UnknownCA)) => {
-            "the client does not trust the server's certificate (unknown_ca): give it this gateway's ca.pem"
-                .to_owned()
-        }
-        Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
-            "the client holds the certificate for expired: its clock is wrong".to_owned()
-        }
-        _ => error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reason(server_name: Option<&str>, offered: &[&str]) -> Option<&'static str> {
-        let authority = crate::certificate::Authority::open(tempfile::tempdir().unwrap().path()).unwrap();
-        let names = ["localhost".to_owned()];
-        let door = Door::new(authority.server_config(&names, &PROTOCOLS).unwrap(), &names);
-        let offered = offered.iter().map(|&name| name.to_owned()).collect();
-        door.refusal(server_name, offered).map(|(refusal, _)| refusal.reason())
-    }
-
-    #[test]
-    fn the_hello_decides() {
-        let cases: [(Option<&str>, &[&str], Option<&str>); 10] = [
-            (Some("localhost"), &["mqtt"], None),
-            (Some("localhost"), &["http/1.1", "mqtt"], None),
-            (None, &["mqtt"], None),
-            (Some("localhost"), &[], None),
-            (Some("localhost"), &["http/1.1"], None),
-            (Some("localhost"), &["h2", "http/1.1"], None),
-            (Some("localhost"), &["h2"], Some("ALPN_NOT_SUPPORTED")),
-            (Some("localhost"), &["MQTT"], Some("ALPN_NOT_SUPPORTED")),
-            (Some("localhost"), &["x-amzn-mqtt-ca"], Some("ALPN_NOT_SUPPORTED")),
-            (Some("example.com"), &["mqtt"], Some("SNI_MISUSED")),
-        ];
-        for (server_name, offered, expected) in cases {
-            assert_eq!(reason(server_name, offered), expected, "{server_name:?} {offered:?}");
-        }
-    }
 }

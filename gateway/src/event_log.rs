@@ -15,9 +15,14 @@ use serde::Serialize;
 use serde_json::Value;
 use time::{OffsetDateTime, macros::format_description};
 
+use crate::metrics::Metrics;
+
 /// The log. Clones write to the same places.
 #[derive(Clone)]
-pub struct EventLog(Arc<Mutex<Sinks>>);
+pub struct EventLog {
+    sinks: Arc<Mutex<Sinks>>,
+    metrics: Metrics,
+}
 
 struct Sinks {
     file: Box<dyn Write + Send>,
@@ -30,11 +35,15 @@ struct Sinks {
 pub struct Event<'a> {
     /// AWS's name for what happened, `Connect` for example.
     pub event_type: &'static str,
+    /// AWS's name for what belongs together; here the connection's id.
+    pub trace_id: &'a str,
+    /// The account.
+    pub account_id: &'a str,
     /// `MQTT` or `HTTP`.
     pub protocol: &'static str,
     /// `Success` or `Failure`.
     pub status: &'static str,
-    /// The connection's id, the same as in the function's lines.
+    /// The connection's id, the same as in the function's lines; AWS's own lines have it in some events only.
     pub connection_id: &'a str,
     /// The client id; absent before it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +56,14 @@ pub struct Event<'a> {
     pub topic_name: Option<&'a str>,
     /// Where the client is.
     pub source_ip: &'a str,
+    /// The port there.
+    pub source_port: u16,
+    /// The server name that the client asked for (SNI), if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<&'a str>,
+    /// At the end of a connection: why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disconnect_reason: Option<&'static str>,
     /// AWS's name for why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -78,11 +95,18 @@ impl EventLog {
     /// Writes lines to `file`, and for a person to `terminal`.
     #[must_use]
     pub fn new(file: Box<dyn Write + Send>, terminal: Option<Box<dyn Write + Send>>) -> Self {
-        Self(Arc::new(Mutex::new(Sinks { file, terminal })))
+        Self { sinks: Arc::new(Mutex::new(Sinks { file, terminal })), metrics: Metrics::new() }
+    }
+
+    /// What is counted, of these lines among others.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Writes a line of the gateway's own.
     pub fn event(&self, event: &Event<'_>) {
+        self.metrics.event(event.event_type, event.protocol, event.status, event.reason);
         let level = if event.status == "Success" { "INFO" } else { "ERROR" };
         let line = Line { timestamp: timestamp(), log_level: level, event };
         let Ok(json) = serde_json::to_string(&line) else { return };
@@ -100,7 +124,7 @@ impl EventLog {
     }
 
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,8 +140,9 @@ impl Sinks {
     }
 }
 
+/// UTC, written as in AWS's own log.
 fn timestamp() -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]");
     OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 

@@ -1,6 +1,9 @@
-//! A gateway: its parts put together, its port, its start and its end.
+//! A gateway: its parts put together, its ports, its start and its end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod domains;
+mod listeners;
+
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use iot_policy::{Scope, limits::MQTT5_MAXIMUM_PACKET_SIZE};
@@ -13,11 +16,14 @@ use crate::{
     clock::Clock,
     connection,
     custom_auth::registry::{Authorizer, Authorizers, Status},
-    door::{self, Door},
+    door::{Doors, port::Port},
     event_log::EventLog,
     lambda::{InvokeError, pool::Pool},
+    openings::Openings,
+    registry::Registry,
     session::Rules,
     settings::{AuthorizerSettings, Settings},
+    status,
 };
 
 /// How long connections have to say goodbye when the gateway stops.
@@ -35,8 +41,16 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// The authorizers.
     pub authorizers: Authorizers,
-    /// The front door.
-    pub door: Door,
+    /// The front doors.
+    pub doors: Doors,
+    /// Who waits in them.
+    pub openings: Arc<Openings>,
+    /// What the doors for client certificates know.
+    pub registry: Arc<dyn Registry>,
+    /// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
+    pub connect_timeout: Duration,
+    /// The account that the log names.
+    pub account_id: Arc<str>,
     /// What resources are named with.
     pub scope: Arc<Scope>,
     /// What AWS's documents leave open.
@@ -51,10 +65,20 @@ pub struct Shared {
 
 /// A gateway that listens, and whose authorizer has started.
 pub struct Gateway {
-    listener: TcpListener,
+    listeners: BTreeMap<Port, TcpListener>,
+    status: Option<TcpListener>,
     shared: Arc<Shared>,
     slots: Arc<Semaphore>,
-    address: SocketAddr,
+    addresses: Addresses,
+}
+
+/// Where a gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// By AWS's ports.
+    pub doors: BTreeMap<Port, SocketAddr>,
+    /// `/healthz` and `/metrics`.
+    pub status: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
@@ -68,7 +92,7 @@ pub enum StartError {
         /// Why.
         error: io::Error,
         /// What to do.
-        cure: &'static str,
+        cure: String,
     },
     /// The authorizer does not start: its own words say why.
     #[error(transparent)]
@@ -79,44 +103,53 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, makes the CA and the certificate, and starts one instance of each authorizer.
+    /// Listens, makes the CA and the certificates, and starts one instance of each authorizer.
     ///
     /// # Errors
     ///
     /// What keeps it from starting.
     pub async fn start(settings: &Settings, clock: Clock, log: EventLog) -> Result<Self, StartError> {
-        let listener = listen(settings.listen).await?;
-        let address = listener.local_addr().context("the port has no address")?;
+        let (listeners, status) = listeners::listen(settings).await?;
+        let addresses = listeners::addresses(&listeners, status.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
-        let config = authority.server_config(&settings.names, &door::PROTOCOLS)?;
+        let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = authorizers(settings, &clock, &log).await?;
+        let domains = domains::read(settings, &authority, &registry, &authorizers)?;
         let shared = Shared {
             clock,
             log,
             broker: Arc::new(Broker::default()),
             authorizers,
-            door: Door::new(config, &settings.names),
+            doors: Doors::new(domains, Arc::clone(&registry)),
+            openings: Openings::new(settings.limits.handshakes),
+            registry,
+            connect_timeout: settings.limits.connect_timeout,
+            account_id: settings.account.id.as_str().into(),
             scope: Arc::new(settings.account.scope().context("the account's settings make no ARN")?),
             rules: settings.rules,
             answer_refused_connects: settings.answer_refused_connects,
             max_packet_bytes: MQTT5_MAXIMUM_PACKET_SIZE,
             stopping: CancellationToken::new(),
         };
-        let slots = Arc::new(Semaphore::new(settings.max_connections));
-        Ok(Self { listener, shared: Arc::new(shared), slots, address })
+        let slots = Arc::new(Semaphore::new(settings.limits.connections));
+        Ok(Self { listeners, status, shared: Arc::new(shared), slots, addresses })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Serves connections until `shutdown`, then ends them.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
+        if let Some(listener) = self.status.take() {
+            connections.spawn(status::serve(listener, Arc::clone(&self.shared)));
+        }
+        let doors = self.listeners.iter().map(|(port, listener)| self.accept(*port, listener, &connections));
         tokio::select! {
-            () = self.accept(&connections) => {}
+            _ = futures_util::future::join_all(doors) => {}
             () = shutdown => {}
         }
         self.shared.stopping.cancel();
@@ -125,15 +158,15 @@ impl Gateway {
         _ = tokio::time::timeout(FAREWELL, connections.wait()).await;
     }
 
-    async fn accept(&self, connections: &TaskTracker) {
+    async fn accept(&self, port: Port, listener: &TcpListener, connections: &TaskTracker) {
         loop {
             // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            match self.listener.accept().await {
+            match listener.accept().await {
                 Ok((stream, peer)) => {
                     let shared = Arc::clone(&self.shared);
                     connections.spawn(async move {
-                        connection::serve(stream, peer, shared).await;
+                        connection::serve(stream, port, peer, shared).await;
                         drop(slot);
                     });
                 }
@@ -149,26 +182,14 @@ impl Gateway {
 /// The authorizers. An instance of each that may be used starts at once, so that a wrong configuration shows.
 async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Result<Authorizers, StartError> {
     let mut authorizers = Vec::new();
-    for AuthorizerSettings { name, status, signing, program } in settings.authorizers.clone() {
+    for authorizer in settings.authorizers.clone() {
+        let AuthorizerSettings { name, status, signing, caching_for_http, program } = authorizer;
         let function = Pool::new(program.function(&settings.account), clock.clone(), log.clone());
         if status == Status::Active {
             function.warm_up().await?;
         }
-        authorizers.push(Authorizer { name, status, signing, function });
+        authorizers.push(Authorizer { name, status, signing, caching_for_http, function });
     }
     let authorizers = Authorizers::new(authorizers, settings.default_authorizer.clone());
     Ok(authorizers.context("the authorizers can't be used")?)
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let cure = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "; another program has the port: stop it, or choose another with `--port`"
-            }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: the default is 10443",
-            _ => "",
-        };
-        StartError::Listen { address, error, cure }
-    })
 }

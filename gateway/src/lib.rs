@@ -2,9 +2,9 @@
 //!
 //! A connection goes through the modules in this order:
 //!
-//! 1. [`door`]: TLS, and by ALPN and SNI whether it may come in, and what it speaks.
+//! 1. [`door`]: TLS, and by port, ALPN and SNI whether it may come in, what it speaks and how it shows who it is.
 //! 2. [`connection`]: the IO of one connection: MQTT, the same over WebSocket, or HTTPS publish. It has what was sent
-//! 3. [`custom_auth`]-enticated: the authorizer's function is called through [`lambda`], its answer checked.
+//! 3. authenticated: by its certificate, which the [`registry`] knows, or by [`custom_auth`]: the authorizer's function is called through [`lambda`], its answer checked.
 //! 4. [`session`]: what the client may do and what follows from it. No IO, no clock.
 //! 5. [`broker`]: the way of a message from one connection to the others.
 //!
@@ -22,5 +22,9 @@ pub mod door;
 pub mod event_log;
 pub mod gateway;
 pub mod lambda;
+pub mod metrics;
+pub mod openings;
+pub mod registry;
 pub mod session;
 pub mod settings;
+pub mod status;

@@ -93,7 +93,7 @@ struct Timers {
     keep_alive: Duration,
     heard_at: Moment,
     refresh_at: Option<Moment>,
-    disconnect_at: Moment,
+    disconnect_at: Option<Moment>,
 }
 
 impl Session {
@@ -106,13 +106,13 @@ impl Session {
         rules: Rules,
         now: Moment,
     ) -> Self {
-        let authorization = enforcement.authorization();
+        let lifetime = enforcement.authorization().lifetime;
         let keep_alive = iot_policy::limits::effective_keep_alive(connect.keep_alive);
         let timers = Timers {
             keep_alive: Duration::from_secs(keep_alive.into()),
             heard_at: now,
-            refresh_at: Some(now + authorization.refresh_after),
-            disconnect_at: now + authorization.disconnect_after,
+            refresh_at: lifetime.map(|lifetime| now + lifetime.refresh_after),
+            disconnect_at: lifetime.map(|lifetime| now + lifetime.disconnect_after),
         };
         Self {
             version: connect.version,
@@ -191,13 +191,13 @@ impl Session {
     /// When [`Session::on_time`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Moment {
-        let refresh = self.timers.refresh_at.unwrap_or(self.timers.disconnect_at);
-        self.timers.silence_ends().min(refresh).min(self.timers.disconnect_at)
+        let others = [self.timers.refresh_at, self.timers.disconnect_at];
+        others.into_iter().flatten().fold(self.timers.silence_ends(), Moment::min)
     }
 
     /// Time has passed.
     pub fn on_time(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if now >= self.timers.disconnect_at {
+        if self.timers.disconnect_at.is_some_and(|at| now >= at) {
             return self.end(Ending::TimeToLive, effects);
         }
         if now >= self.timers.silence_ends() {
@@ -215,7 +215,7 @@ impl Session {
         if authorization.principal_id != self.enforcement.authorization().principal_id {
             return self.end(Ending::RefreshRefused, effects);
         }
-        self.timers.refresh_at = Some(now + authorization.refresh_after);
+        self.timers.refresh_at = authorization.lifetime.map(|lifetime| now + lifetime.refresh_after);
         self.enforcement.replace(authorization);
         let decision = self.enforcement.connect();
         if let Some(record) = decision.denial() {

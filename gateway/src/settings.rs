@@ -1,12 +1,14 @@
 //! What a gateway can be told.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use iot_policy::{Scope, ScopeError, limits::AUTHORIZER_TIMEOUT_SECONDS};
 
 use crate::{
     custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
+    door::{port::Port, route::Access},
     lambda::Function,
+    registry::fixed::FixedRegistry,
     session::Rules,
 };
 
@@ -16,8 +18,10 @@ const FUNCTION_NAME: &str = "latchkey-authorizer";
 /// The settings of one gateway.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// The address on which it listens.
+    pub listen: IpAddr,
+    /// The ports on which it listens.
+    pub ports: Ports,
     /// Host names and addresses for the certificate, and the names that a client may ask for.
     pub names: Vec<String>,
     /// Where the CA, the log and the devices are.
@@ -28,8 +32,12 @@ pub struct Settings {
     pub authorizers: Vec<AuthorizerSettings>,
     /// Which of them serves connections that name none.
     pub default_authorizer: Option<AuthorizerName>,
-    /// How many connections there may be.
-    pub max_connections: usize,
+    /// Domain configurations beside the default one.
+    pub domains: Vec<DomainSettings>,
+    /// Things, certificates and their policies.
+    pub registry: FixedRegistry,
+    /// How much there may be at a time.
+    pub limits: Limits,
     /// Whether a refused CONNECT is answered with a CONNACK before the end *(unverified)*.
     pub answer_refused_connects: bool,
     /// What else AWS's documents leave open.
@@ -43,10 +51,49 @@ pub struct AuthorizerSettings {
     pub name: AuthorizerName,
     /// Whether it may be used.
     pub status: Status,
+    /// `enableCachingForHttp`.
+    pub caching_for_http: bool,
     /// Whether tokens must be signed.
     pub signing: Signing,
     /// Its function.
     pub program: Program,
+}
+
+/// The ports of this machine; 0 takes a free one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// By AWS's ports; one that is not there has no door.
+    pub doors: BTreeMap<Port, u16>,
+    /// `/healthz` and `/metrics`, if they are wanted.
+    pub status: Option<u16>,
+}
+
+/// How much there may be at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections; the next one waits until one ends.
+    pub connections: usize,
+    /// Connections that have not come as far as their CONNECT or first request; the next one ends the oldest.
+    pub handshakes: usize,
+    /// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
+    pub connect_timeout: Duration,
+}
+
+/// A domain configuration.
+#[derive(Clone, Debug)]
+pub struct DomainSettings {
+    /// `domainConfigurationName`.
+    pub name: String,
+    /// The server name (SNI) that it is for.
+    pub server_name: String,
+    /// PEM files of its certificate and key; without, the gateway's own CA makes them.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Who may come in, and how.
+    pub access: Access,
+    /// The authorizer of those who name none.
+    pub default_authorizer: Option<AuthorizerName>,
+    /// Whether a client may name another authorizer.
+    pub allow_authorizer_override: bool,
 }
 
 /// A function that is a program on this machine.
@@ -58,6 +105,12 @@ pub struct Program {
     pub variables: Vec<(String, String)>,
     /// How many instances of it may run.
     pub instances: usize,
+}
+
+/// Whether a text can be a server name (SNI), or an address in its place.
+#[must_use]
+pub fn is_server_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte))
 }
 
 /// Partition, region and account: the first half of every ARN.

@@ -58,7 +58,8 @@ async fn refused(gateway: &TestGateway, reason: &str, details: &str) {
             line["reason"] == reason && line["details"].as_str().is_some_and(|text| text.contains(details))
         })
         .await;
-    assert_eq!((&line["eventType"], &line["status"]), (&"Connect".into(), &"Failure".into()));
+    let event_type = if reason == "SNI_MISUSED" { "Connection.AuthNError" } else { "Connect" };
+    assert_eq!((&line["eventType"], &line["status"]), (&event_type.into(), &"Failure".into()));
 }
 
 #[tokio::test]
@@ -67,13 +68,13 @@ async fn another_alpn_protocol_does_not_come_in_and_the_alert_says_why() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["h2"],
-            r#"offered ALPN ["h2"]; this port takes `mqtt`, and for WebSocket and HTTPS `http/1.1` or none"#,
+            r#"offered ALPN ["h2"]; AWS's port 443 takes none, `mqtt`, `x-amzn-mqtt-ca`, `http/1.1` or `x-amzn-http-ca`"#,
         ),
         (&["http/1.0"], r#"offered ALPN ["http/1.0"]"#),
-        (&["x-amzn-mqtt-ca"], r#"offered ALPN ["x-amzn-mqtt-ca"]"#),
+        (&["x-amzn-mqtt-c"], r#"offered ALPN ["x-amzn-mqtt-c"]"#),
         (&["MQTT"], r#"offered ALPN ["MQTT"]"#),
         (&["mqtt/5", "mqt"], r#"offered ALPN ["mqtt/5", "mqt"]"#),
-        (&["x-amzn-http-ca", "h2"], r#"offered ALPN ["x-amzn-http-ca", "h2"]"#),
+        (&["x-amzn-http-ca2", "h2"], r#"offered ALPN ["x-amzn-http-ca2", "h2"]"#),
     ];
     for (alpn, details) in cases {
         let hello = client_hello(&gateway, "localhost", alpn);

@@ -26,7 +26,9 @@ fn build() {
     let mut command = Command::new(cargo);
     // With the tests too, so that every dependency has the features that `cargo test --workspace` gave it: without, all
     // of them would be built a second time.
-    command.args(["build", "--quiet", "--workspace", "--bins", "--tests"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .args(["build", "--quiet", "--workspace", "--bins", "--tests"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

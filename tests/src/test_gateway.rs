@@ -10,10 +10,12 @@ use fleet::{
 use gateway::{
     clock::{Clock, ManualClock},
     custom_auth::{registry::Status, signing::Signing},
+    door::port::Port,
     event_log::EventLog,
-    gateway::{Gateway, StartError},
+    gateway::{Addresses, Gateway, StartError},
+    registry::fixed::FixedRegistry,
     session::Rules,
-    settings::{Account, AuthorizerSettings, Program, Settings},
+    settings::{Account, AuthorizerSettings, Limits, Ports, Program, Settings},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -29,8 +31,10 @@ use crate::{
 
 /// A running gateway. Dropping it stops it.
 pub struct TestGateway {
-    /// Where it listens.
+    /// Where it listens, for AWS's port 443.
     pub address: SocketAddr,
+    /// Where else.
+    pub addresses: Addresses,
     /// Its data folder.
     pub folder: TempDir,
     /// Its log.
@@ -125,10 +129,12 @@ impl Start {
         let clock = self.clock.clone().map_or_else(Clock::system, Clock::Manual);
         let event_log = EventLog::new(Box::new(log.clone()), None);
         let gateway = within("the start", Gateway::start(&self.settings, clock, event_log)).await?;
-        let address = gateway.address();
+        let addresses = gateway.addresses().clone();
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone().cancelled_owned()));
-        Ok(TestGateway { address, folder: self.folder, log, clock: self.clock, stop, task: Some(task) })
+        let address = addresses.doors[&Port::P443];
+        let (folder, clock) = (self.folder, self.clock);
+        Ok(TestGateway { address, addresses, folder, log, clock, stop, task: Some(task) })
     }
 }
 
@@ -199,7 +205,8 @@ fn add_device(folder: &Path, name: &str, grant: &str) -> String {
 
 fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Settings {
     Settings {
-        listen: ([127, 0, 0, 1], 0).into(),
+        listen: [127, 0, 0, 1].into(),
+        ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         data: folder.to_owned(),
         account: Account {
@@ -209,7 +216,9 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         },
         authorizers: vec![authorizer("latchkey", name, variables)],
         default_authorizer: Some("latchkey".try_into().unwrap()),
-        max_connections: 1_000,
+        domains: Vec::new(),
+        registry: FixedRegistry::default(),
+        limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
         answer_refused_connects: true,
         rules: Rules { denied_publish_disconnects: false },
     }
@@ -220,6 +229,7 @@ fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> Authori
         name: name.try_into().unwrap(),
         status: Status::Active,
         signing: Signing::Disabled(None),
+        caching_for_http: false,
         program: Program { path: program(of), variables, instances: 2 },
     }
 }

@@ -31,6 +31,8 @@ pub const MAX_PRINCIPAL_ID_LENGTH: usize = 128;
 pub const MAX_AUTHORIZER_NAME_LENGTH: usize = 128;
 /// Characters of an authorizer's token key name, at most (api/CreateAuthorizer).
 pub const MAX_TOKEN_KEY_NAME_LENGTH: usize = 128;
+/// A Thing's name, in characters (api/CreateThing).
+pub const MAX_THING_NAME_LENGTH: usize = 128;
 /// Characters of the token that a signing authorizer receives, at most (api/TestInvokeAuthorizer).
 pub const MAX_TOKEN_LENGTH: usize = 6144;
 /// Characters of the token's base64 signature, at most (api/TestInvokeAuthorizer).
@@ -117,6 +119,12 @@ pub fn is_token_key_name(text: &str) -> bool {
     is_name(text, MAX_TOKEN_KEY_NAME_LENGTH, "_-")
 }
 
+/// Whether a text is a Thing's name: 1 to 128 of `[a-zA-Z0-9:_-]` (api/CreateThing).
+#[must_use]
+pub fn is_thing_name(text: &str) -> bool {
+    is_name(text, MAX_THING_NAME_LENGTH, ":_-")
+}
+
 /// The keep-alive in seconds that holds for what a client asked for: 30 to 1,200, and 1,200 for 0 (gr).
 #[must_use]
 pub fn effective_keep_alive(asked_seconds: u16) -> u16 {
@@ -166,6 +174,8 @@ mod tests {
         }
         assert!(is_authorizer_name("_=,@-") && !is_token_key_name("=") && !is_principal_id("a-b"));
         assert!(is_token_key_name("a_b-c"));
+        assert!(is_thing_name("a:b_c-1") && !is_thing_name("a.b") && !is_thing_name(""));
+        assert!(is_thing_name(&longest) && !is_thing_name(&too_long));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Whom to ask about what a client sent, and the answer: the same for MQTT, WebSocket and HTTPS publish.
+//! Who a client is and what it may do: asked of the registry, of an authorizer's function or of both, the same way for
+//! MQTT, WebSocket and HTTPS publish.
 
 use std::sync::Arc;
 
@@ -8,11 +9,21 @@ use crate::{
         answer::Authorization,
         event::{Presented, Sent},
         http_request::HttpRequest,
-        registry::Authorizer,
+        registry::{Authorizer, Choice},
     },
+    door::{Arrival, Identification},
     gateway::Shared,
     lambda::pool::Call,
+    registry::Certificate,
 };
+
+/// A client that may be asked what it wants.
+pub(super) struct Authenticated {
+    /// Who it is, and what it may do.
+    pub(super) authorization: Authorization,
+    /// How to ask again; without a function nobody is asked again.
+    pub(super) credentials: Option<Credentials>,
+}
 
 /// What a refresh needs: whom to ask, and with what.
 pub(super) struct Credentials {
@@ -20,18 +31,40 @@ pub(super) struct Credentials {
     pub(super) presented: Presented,
 }
 
-/// Finds the authorizer that the client asks for, and asks it.
+/// Finds whom to ask about a client, and asks.
 pub(super) async fn authenticate(
     sent: &Sent<'_>,
+    arrival: &Arrival,
     shared: &Shared,
-) -> Result<(Credentials, Authorization), Refusal> {
+) -> Result<Authenticated, Refusal> {
+    match &arrival.identification {
+        Identification::X509(certificate) => Ok(by_certificate(certificate)),
+        Identification::Custom | Identification::CustomX509(_) => by_function(sent, arrival, shared).await,
+    }
+}
+
+/// The handshake has proved that the client has the certificate's key, and that it may be used.
+fn by_certificate(certificate: &Certificate) -> Authenticated {
+    let authorization = Authorization {
+        principal_id: Arc::clone(certificate.id().as_str()),
+        documents: Arc::clone(&certificate.policies),
+        lifetime: None,
+    };
+    Authenticated { authorization, credentials: None }
+}
+
+async fn by_function(sent: &Sent<'_>, arrival: &Arrival, shared: &Shared) -> Result<Authenticated, Refusal> {
     let mut parameters = sent.http.map(HttpRequest::parameters).unwrap_or_default();
     if let Some(user_name) = sent.mqtt.and_then(|mqtt| mqtt.user_name) {
         parameters = parameters.with_user_name(user_name);
     }
-    let admitted = shared.authorizers.admit(&parameters)?;
+    let choice = Choice {
+        default: arrival.domain.default_authorizer.as_ref(),
+        allow_override: arrival.domain.allow_authorizer_override,
+    };
+    let admitted = shared.authorizers.admit(&parameters, choice)?;
     let presented = Presented::new(sent, admitted.token());
     let authorizer = Arc::clone(admitted.authorizer());
     let authorization = custom_auth::authenticate(&authorizer, Call::Connect, &presented).await?;
-    Ok((Credentials { authorizer, presented }, authorization))
+    Ok(Authenticated { authorization, credentials: Some(Credentials { authorizer, presented }) })
 }

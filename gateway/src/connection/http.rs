@@ -3,13 +3,14 @@
 //! Source: AWS IoT Core developer guide, `http` and `protocols`.
 
 mod answer;
+mod cache;
 mod publish;
 mod timer;
 mod upgrade;
 
 use std::{
     convert::Infallible,
-    net::IpAddr,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,11 +29,17 @@ use uuid::Uuid;
 
 use self::{
     answer::{Body, Fault},
+    cache::Cache,
     timer::ClockTimer,
     upgrade::Upgrade,
 };
-use super::{log::ConnectionLog, opening::OPENING_LIMIT, websocket::WebSocket};
-use crate::{custom_auth::http_request::HttpRequest, gateway::Shared};
+use super::{log::ConnectionLog, waiting::Waiting, websocket::WebSocket};
+use crate::{
+    custom_auth::http_request::HttpRequest,
+    door::{Arrival, route::Http},
+    gateway::Shared,
+    openings::Place,
+};
 
 /// The connection below HTTP. Its buffer is only for a look at the first byte.
 pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
@@ -44,11 +51,23 @@ const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// The first byte of a CONNECT.
 const MQTT_CONNECT: u8 = 0x10;
 
+/// How a connection came.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) allowed: Http,
+    pub(super) arrival: &'a Arrival,
+    pub(super) peer: SocketAddr,
+}
+
 /// What all requests of a connection share.
 struct Exchange {
     shared: Arc<Shared>,
-    source_ip: IpAddr,
-    server_name: Option<String>,
+    peer: SocketAddr,
+    arrival: Arrival,
+    allowed: Http,
+    cache: Cache,
+    /// Until the first request is there.
+    place: Mutex<Option<Place>>,
     upgrade: Mutex<Option<Upgrade>>,
     /// Whether a request came that could be read.
     any: AtomicBool,
@@ -57,16 +76,22 @@ struct Exchange {
 /// Serves requests until the connection ends, or becomes a WebSocket.
 pub(super) async fn serve(
     stream: TlsStream<TcpStream>,
-    server_name: Option<&str>,
-    source_ip: IpAddr,
+    way: Way<'_>,
+    place: Place,
     log: &ConnectionLog,
     shared: &Arc<Shared>,
 ) -> Option<(WebSocket, HttpRequest)> {
-    let stream = first_byte(stream, log, shared).await?;
+    let crowded_out = place.crowded_out();
+    let waiting = Waiting { shared, log, crowded_out: &crowded_out };
+    let stream = first_byte(stream, &waiting).await?;
+    let Way { allowed, arrival, peer } = way;
     let exchange = Arc::new(Exchange {
         shared: Arc::clone(shared),
-        source_ip,
-        server_name: server_name.map(str::to_owned),
+        peer,
+        arrival: arrival.clone(),
+        allowed,
+        cache: Cache::default(),
+        place: Mutex::new(Some(place)),
         upgrade: Mutex::new(None),
         any: AtomicBool::new(false),
     });
@@ -79,8 +104,8 @@ pub(super) async fn serve(
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    let served = waiting.or_crowded_out(served).await?;
     if let Err(error) = served
         && let Some(details) = describe(&error, exchange.any.load(Ordering::Relaxed))
     {
@@ -91,31 +116,29 @@ pub(super) async fn serve(
 }
 
 /// Waits for the client to speak, and hears whether it is HTTP at all.
-async fn first_byte(
-    stream: TlsStream<TcpStream>,
-    log: &ConnectionLog,
-    shared: &Shared,
-) -> Option<HttpStream> {
+async fn first_byte(stream: TlsStream<TcpStream>, waiting: &Waiting<'_>) -> Option<HttpStream> {
     let mut stream = BufReader::with_capacity(1, stream);
-    let details = match shared.clock.timeout(OPENING_LIMIT, stream.fill_buf()).await {
-        Some(Ok([MQTT_CONNECT])) => {
-            "the client speaks MQTT without ALPN `mqtt`: set it, or use MQTT over WebSocket".to_owned()
+    let details = match waiting.in_time("CLIENT_ERROR", "HTTP request", stream.fill_buf()).await? {
+        Ok([MQTT_CONNECT]) => {
+            "the client speaks MQTT without ALPN `mqtt`: set it, or use MQTT over WebSocket"
         }
-        Some(Ok([_, ..])) => return Some(stream),
-        Some(Ok([]) | Err(_)) => "the connection ended before its first request".to_owned(),
-        None => format!("no HTTP request within {OPENING_LIMIT:?}"),
+        Ok([_, ..]) => return Some(stream),
+        Ok([]) | Err(_) => "the connection ended before its first request",
     };
-    log.refused("CLIENT_ERROR", details);
+    waiting.log.refused("CLIENT_ERROR", details.to_owned());
     None
 }
 
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.any.store(true, Ordering::Relaxed);
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         let id = Uuid::new_v4().to_string();
-        let log = ConnectionLog::of_request(self.shared.log.clone(), id.clone(), self.source_ip);
+        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival);
         let path = request.uri().path();
         let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
+            (_, Some(_), _) if !self.allowed.publish => Err(refused(&log, Fault::NoPublish)),
+            (_, _, upgrade::PATH) if !self.allowed.websocket => Err(refused(&log, Fault::NoWebSocket)),
             (&Method::POST, Some(_), _) => publish::publish(request, self, log).await,
             (_, Some(_), _) => Err(refused(&log, Fault::Method("POST"))),
             (&Method::GET, _, upgrade::PATH) => match upgrade::accept(request) {

@@ -1,7 +1,7 @@
 //! One connection's lines in the log.
 
 use std::{
-    net::IpAddr,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -12,16 +12,21 @@ use iot_policy::Action;
 
 use crate::{
     custom_auth::Refusal,
+    door::{self, Arrival},
     event_log::{Event, EventLog},
+    gateway::Shared,
     session::{Record, ending::Ending},
 };
 
 /// Knows what every line of a connection says about it.
 pub(super) struct ConnectionLog {
     log: EventLog,
+    account_id: Arc<str>,
     protocol: &'static str,
     connection_id: String,
     source_ip: String,
+    source_port: u16,
+    server_name: Option<String>,
     client_id: Option<Arc<str>>,
     principal_id: Option<Arc<str>>,
     denials: AtomicU32,
@@ -36,17 +41,21 @@ struct Line<'a> {
     failed: bool,
     topic_name: Option<&'a str>,
     reason: Option<&'static str>,
+    disconnect_reason: Option<&'static str>,
     details: Option<String>,
 }
 
 impl ConnectionLog {
     /// The lines of the connection with this id.
-    pub(super) fn new(log: EventLog, connection_id: String, source_ip: IpAddr) -> Self {
+    pub(super) fn new(shared: &Shared, connection_id: String, peer: SocketAddr) -> Self {
         Self {
-            log,
+            log: shared.log.clone(),
+            account_id: Arc::clone(&shared.account_id),
             protocol: "MQTT",
             connection_id,
-            source_ip: source_ip.to_string(),
+            source_ip: peer.ip().to_canonical().to_string(),
+            source_port: peer.port(),
+            server_name: None,
             client_id: None,
             principal_id: None,
             denials: AtomicU32::new(0),
@@ -54,8 +63,20 @@ impl ConnectionLog {
     }
 
     /// The lines of an HTTP request with this id.
-    pub(super) fn of_request(log: EventLog, request_id: String, source_ip: IpAddr) -> Self {
-        Self { protocol: "HTTP", ..Self::new(log, request_id, source_ip) }
+    pub(super) fn of_request(
+        shared: &Shared,
+        request_id: String,
+        peer: SocketAddr,
+        arrival: &Arrival,
+    ) -> Self {
+        let mut log = Self { protocol: "HTTP", ..Self::new(shared, request_id, peer) };
+        log.name_domain(arrival);
+        log
+    }
+
+    /// From now on the lines say by which server name the client came.
+    pub(super) fn name_domain(&mut self, arrival: &Arrival) {
+        self.server_name.clone_from(&arrival.server_name);
     }
 
     /// The connection's id.
@@ -92,6 +113,12 @@ impl ConnectionLog {
         self.write("Publish-In", Line { failed: true, reason, details, ..Line::default() });
     }
 
+    /// The connection did not come in.
+    pub(super) fn kept_out(&self, refusal: &door::refusal::Refusal) {
+        let (reason, details) = (Some(refusal.reason()), Some(refusal.to_string()));
+        self.write(refusal.event_type(), Line { failed: true, reason, details, ..Line::default() });
+    }
+
     /// The connection ended before anybody was asked about it.
     pub(super) fn refused(&self, reason: &'static str, details: String) {
         self.write(
@@ -125,6 +152,7 @@ impl ConnectionLog {
             topic_name: (record.action != Action::Connect).then_some(&record.resource),
             reason: record.reason,
             details: Some(format!("{} {}{last}", record.action, record.details)),
+            ..Line::default()
         };
         self.write(event_type, line);
     }
@@ -133,12 +161,15 @@ impl ConnectionLog {
     pub(super) fn disconnected(&self, ending: Ending) {
         let failed = !matches!(ending, Ending::Client { .. });
         let (reason, details) = (Some(ending.reason()), ending.details());
-        self.write("Disconnect", Line { failed, reason, details, ..Line::default() });
+        let line = Line { failed, reason, details, ..Line::default() };
+        self.write("Disconnect", Line { disconnect_reason: reason, ..line });
     }
 
     fn write(&self, event_type: &'static str, line: Line<'_>) {
         self.log.event(&Event {
             event_type,
+            trace_id: &self.connection_id,
+            account_id: &self.account_id,
             protocol: self.protocol,
             status: if line.failed { "Failure" } else { "Success" },
             connection_id: &self.connection_id,
@@ -146,6 +177,9 @@ impl ConnectionLog {
             principal_id: self.principal_id.as_deref(),
             topic_name: line.topic_name,
             source_ip: &self.source_ip,
+            source_port: self.source_port,
+            domain_name: self.server_name.as_deref(),
+            disconnect_reason: line.disconnect_reason,
             reason: line.reason,
             details: line.details,
         });

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use iot_policy::Context;
 use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, Packet, QoS, Version};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
@@ -11,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     Stream, WRITE_LIMIT,
-    authentication::{Credentials, authenticate},
-    http,
+    authentication::{Authenticated, Credentials, authenticate},
+    context, http,
     log::ConnectionLog,
     transport::Transport,
+    waiting::Waiting,
     write,
 };
 use crate::{
@@ -24,13 +24,18 @@ use crate::{
         event::{Sent, SentConnect},
         http_request::HttpRequest,
     },
-    door::{Entered, HTTP, MQTT, Protocol},
+    door::{
+        Arrival, Entered,
+        port::Port,
+        route::{HTTP, MQTT, Speaks},
+    },
     gateway::Shared,
+    openings::Place,
     session::{Session, enforcement::Enforcement, limits},
 };
 
-/// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
-pub(super) const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take to be told that it is refused.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(10);
 /// The first read buffer; most packets of a sensor fit.
 const BUFFER_BYTES: usize = 1_024;
 /// How an HTTP request begins.
@@ -41,26 +46,34 @@ pub(super) struct Opened {
     pub(super) stream: Stream,
     pub(super) session: Session,
     pub(super) registration: Registration,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: Option<Credentials>,
     pub(super) client_id: Arc<str>,
     pub(super) log: ConnectionLog,
 }
 
 /// Brings a connection as far as its CONNACK; `None` if it ended before, and the log says why.
-pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Option<Opened> {
-    let log = ConnectionLog::new(shared.log.clone(), Uuid::new_v4().to_string(), peer.ip());
+pub(super) async fn open(
+    stream: TcpStream,
+    port: Port,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) -> Option<Opened> {
+    let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
     let mut opening = Opening { log, peer, shared };
-    let Entered { stream, server_name, protocol } = opening.enter(stream).await?;
-    let (stream, request) = match protocol {
-        Protocol::Mqtt => (Transport::Tls(stream), None),
-        Protocol::Http => {
-            let served = http::serve(stream, server_name.as_deref(), peer.ip(), &opening.log, shared).await;
-            let (stream, request) = served?;
-            (Transport::WebSocket(Box::new(stream)), Some(request))
+    let place = shared.openings.enter();
+    let Entered { stream, arrival } = opening.enter(port, stream, &place).await?;
+    opening.log.name_domain(&arrival);
+    let (stream, request, place) = match arrival.speaks {
+        Speaks::Mqtt => (Transport::Tls(stream), None, place),
+        Speaks::Http(allowed) => {
+            let way = http::Way { allowed, arrival: &arrival, peer };
+            let (stream, request) = http::serve(stream, way, place, &opening.log, shared).await?;
+            (Transport::WebSocket(Box::new(stream)), Some(request), shared.openings.enter())
         }
     };
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
-    let connect = opening.connect(&mut stream).await?;
+    let connect = opening.connect(&mut stream, &place).await?;
+    drop(place);
     if let Err((code, details)) = check_will(&connect) {
         opening.log.refused("CLIENT_ERROR", details);
         opening.refuse(&mut stream, code).await;
@@ -68,9 +81,8 @@ pub(super) async fn open(stream: TcpStream, peer: SocketAddr, shared: &Arc<Share
     }
     let client_id = opening.client_id(&connect, &mut stream).await?;
     opening.log.name_client(&client_id);
-    let way = Way { server_name: server_name.as_deref(), request: request.as_ref() };
-    let opened = opening.authorize(&connect, &client_id, way).await;
-    let (credentials, enforcement) = match opened {
+    let way = Way { arrival: &arrival, request: request.as_ref() };
+    let (credentials, enforcement) = match opening.authorize(&connect, &client_id, way).await {
         Ok(authorized) => authorized,
         Err(code) => {
             opening.refuse(&mut stream, code).await;
@@ -112,8 +124,8 @@ fn check_will(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
 /// How the CONNECT came.
 #[derive(Clone, Copy)]
 struct Way<'a> {
-    /// The server name that the client asked for (SNI), if it did.
-    server_name: Option<&'a str>,
+    /// By which door.
+    arrival: &'a Arrival,
     /// The upgrade to WebSocket, if there was one.
     request: Option<&'a HttpRequest>,
 }
@@ -125,41 +137,46 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn enter(&self, stream: TcpStream) -> Option<Entered> {
+    async fn enter(&self, port: Port, stream: TcpStream, place: &Place) -> Option<Entered> {
         // Small packets should not wait for more; if that can't be set, they just do.
         _ = stream.set_nodelay(true);
-        match self.shared.clock.timeout(OPENING_LIMIT, self.shared.door.enter(stream)).await {
-            Some(Ok(entered)) => Some(entered),
-            Some(Err(refusal)) => {
-                self.log.refused(refusal.reason(), refusal.to_string());
-                None
-            }
-            None => {
-                self.log.refused("TLS_HANDSHAKE_FAILED", format!("no handshake within {OPENING_LIMIT:?}"));
+        let entering = Box::pin(self.shared.doors.enter(port, stream));
+        match self.in_time(place, "TLS_HANDSHAKE_FAILED", "handshake", entering).await? {
+            Ok(entered) => Some(entered),
+            Err(refusal) => {
+                self.log.kept_out(&refusal);
                 None
             }
         }
     }
 
-    async fn connect(&self, stream: &mut Stream) -> Option<Connect> {
-        match self.shared.clock.timeout(OPENING_LIMIT, stream.next()).await {
-            Some(Some(Ok(Packet::Connect(mut connect)))) => {
+    async fn in_time<T>(
+        &self,
+        place: &Place,
+        reason: &'static str,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let crowded_out = place.crowded_out();
+        let waiting = Waiting { shared: self.shared, log: &self.log, crowded_out: &crowded_out };
+        waiting.in_time(reason, what, work).await
+    }
+
+    async fn connect(&self, stream: &mut Stream, place: &Place) -> Option<Connect> {
+        match self.in_time(place, "CLIENT_ERROR", "CONNECT", stream.next()).await? {
+            Some(Ok(Packet::Connect(mut connect))) => {
                 // Nothing asks for them, and there can be thousands while the authorizer decides.
                 connect.properties.user_properties = Vec::new();
                 Some(*connect)
             }
-            Some(Some(Err(error))) => {
+            Some(Err(error)) => {
                 let details = describe(error, stream);
                 self.log.refused("CLIENT_ERROR", details);
                 self.refuse(stream, error.connect_reason_code()).await;
                 None
             }
-            Some(Some(Ok(_)) | None) => {
+            Some(Ok(_)) | None => {
                 self.log.refused("CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
-                None
-            }
-            None => {
-                self.log.refused("CLIENT_ERROR", format!("no CONNECT within {OPENING_LIMIT:?}"));
                 None
             }
         }
@@ -181,20 +198,26 @@ impl Opening<'_> {
         connect: &Connect,
         client_id: &Arc<str>,
         way: Way<'_>,
-    ) -> Result<(Credentials, Enforcement), ConnectReasonCode> {
+    ) -> Result<(Option<Credentials>, Enforcement), ConnectReasonCode> {
         let mqtt = SentConnect {
             client_id,
             user_name: connect.username.as_deref(),
             password: connect.password.as_deref(),
         };
-        let Way { server_name, request: http } = way;
-        let sent = Sent { connection_id: self.log.connection_id(), server_name, http, mqtt: Some(mqtt) };
-        let authenticated = authenticate(&sent, self.shared).await;
-        let (credentials, authorization) = authenticated.map_err(|refusal| {
+        let Way { arrival, request: http } = way;
+        let sent = Sent {
+            connection_id: self.log.connection_id(),
+            server_name: arrival.server_name.as_deref(),
+            certificate: arrival.certificate().map(|certificate| &**certificate),
+            http,
+            mqtt: Some(mqtt),
+        };
+        let authenticated = authenticate(&sent, arrival, self.shared).await;
+        let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
             self.log.not_authenticated(&refusal);
             ConnectReasonCode::NotAuthorized
         })?;
-        let enforcement = self.enforcement(connect, client_id, server_name, authorization);
+        let enforcement = self.enforcement(connect, client_id, arrival, authorization);
         if let Some(record) = enforcement.connect().denial() {
             self.log.decided(&record);
             return Err(ConnectReasonCode::NotAuthorized);
@@ -206,13 +229,10 @@ impl Opening<'_> {
         &self,
         connect: &Connect,
         client_id: &Arc<str>,
-        server_name: Option<&str>,
+        arrival: &Arrival,
         authorization: Authorization,
     ) -> Enforcement {
-        let mut context = Context::empty().with_client_id(&**client_id).with_source_ip(self.peer.ip());
-        if let Some(name) = server_name {
-            context = context.with_domain_name(name);
-        }
+        let context = context::of_client(arrival, self.peer.ip(), client_id);
         let mut connect_context = context.clone();
         let persistent = match connect.version {
             Version::V311 => !connect.clean_start,
@@ -234,7 +254,7 @@ impl Opening<'_> {
             write(stream, ack, self.shared).await;
         }
         // The peer may be gone already.
-        _ = self.shared.clock.timeout(OPENING_LIMIT, stream.close()).await;
+        _ = self.shared.clock.timeout(FAREWELL_LIMIT, stream.close()).await;
     }
 }
 

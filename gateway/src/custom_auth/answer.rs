@@ -21,6 +21,13 @@ pub struct Authorization {
     pub principal_id: Arc<str>,
     /// What it may do.
     pub documents: Arc<[PolicyDocument]>,
+    /// For how long; without, for as long as the connection lasts, as a certificate's policies are.
+    pub lifetime: Option<Lifetime>,
+}
+
+/// For how long an authorizer's answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
     /// After how long the function is asked again.
     pub refresh_after: Duration,
     /// After how long the connection ends, counted from the connect.
@@ -102,16 +109,18 @@ impl Authorization {
         Ok(Some(Self {
             principal_id: principal_id.into(),
             documents: parse_documents(&documents)?,
-            refresh_after: timer(
-                "refreshAfterInSeconds",
-                answer.refresh_after_in_seconds,
-                MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS,
-            )?,
-            disconnect_after: timer(
-                "disconnectAfterInSeconds",
-                answer.disconnect_after_in_seconds,
-                MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS,
-            )?,
+            lifetime: Some(Lifetime {
+                refresh_after: timer(
+                    "refreshAfterInSeconds",
+                    answer.refresh_after_in_seconds,
+                    MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS,
+                )?,
+                disconnect_after: timer(
+                    "disconnectAfterInSeconds",
+                    answer.disconnect_after_in_seconds,
+                    MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS,
+                )?,
+            }),
         }))
     }
 }
@@ -168,7 +177,8 @@ mod tests {
     fn a_good_answer_lets_in_and_a_refusal_needs_nothing_else() {
         let granted = answer(&[]).unwrap().unwrap();
         assert_eq!((&*granted.principal_id, granted.documents.len()), ("p1", 1));
-        assert_eq!((granted.refresh_after.as_secs(), granted.disconnect_after.as_secs()), (300, 86_400));
+        let lifetime = granted.lifetime.unwrap();
+        assert_eq!((lifetime.refresh_after.as_secs(), lifetime.disconnect_after.as_secs()), (300, 86_400));
         assert!(Authorization::parse(br#"{"isAuthenticated":false}"#).unwrap().is_none());
         assert!(answer(&[("isAuthenticated", json!(false)), ("principalId", json!("-"))]).unwrap().is_none());
     }

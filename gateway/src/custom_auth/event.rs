@@ -2,6 +2,8 @@
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda`. What does not concern the connection is absent.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -11,10 +13,14 @@ use super::{
     http_request::{Headers, HttpRequest},
     signing::Token,
 };
+use crate::registry::Certificate;
 
 /// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because
 /// each refresh presents it again *(unverified)*. No `Debug`; wiped when dropped.
-pub struct Presented(Zeroizing<Vec<u8>>);
+pub struct Presented {
+    event: Zeroizing<Vec<u8>>,
+    principal_id: Option<Arc<str>>,
+}
 
 /// What a client sent, and by which way.
 #[derive(Clone, Copy)]
@@ -23,6 +29,8 @@ pub struct Sent<'a> {
     pub connection_id: &'a str,
     /// The server name that it asked for (SNI), if it did.
     pub server_name: Option<&'a str>,
+    /// The certificate whose key it has, if the door asked for one.
+    pub certificate: Option<&'a Certificate>,
     /// Its HTTP request, if there was one: the publish, or the upgrade to WebSocket.
     pub http: Option<&'a HttpRequest>,
     /// Its CONNECT, which an HTTPS publish has not.
@@ -72,7 +80,12 @@ struct Http<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Tls<'a> {
-    server_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<&'a str>,
+    #[serde(rename = "x509CertificatePem", skip_serializing_if = "Option::is_none")]
+    certificate_pem: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -104,7 +117,7 @@ impl Presented {
             signature_verified: token.is_some_and(Token::is_verified),
             protocols,
             protocol_data: ProtocolData {
-                tls: sent.server_name.map(|server_name| Tls { server_name }),
+                tls: Tls::of(sent),
                 http: sent
                     .http
                     .map(|http| Http { headers: http.headers(), query_string: http.query_string() }),
@@ -113,13 +126,34 @@ impl Presented {
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
         // Strings and booleans always become JSON; if they did not, an empty event would be refused.
-        Self(Zeroizing::new(serde_json::to_vec(&event).unwrap_or_default()))
+        let event = Zeroizing::new(serde_json::to_vec(&event).unwrap_or_default());
+        let principal_id = sent.certificate.map(|certificate| Arc::clone(certificate.id().as_str()));
+        Self { event, principal_id }
+    }
+
+    /// Whom the answer has to name: the certificate's principal, if there is a certificate (developer guide,
+    /// `custom-auth-509cert`).
+    #[must_use]
+    pub fn principal_id(&self) -> Option<&str> {
+        self.principal_id.as_deref()
     }
 
     /// The event, for one call.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
-        Bytes::copy_from_slice(&self.0)
+        Bytes::copy_from_slice(&self.event)
+    }
+}
+
+impl<'a> Tls<'a> {
+    /// Absent when there is nothing to say.
+    fn of(sent: &Sent<'a>) -> Option<Self> {
+        let (server_name, certificate) = (sent.server_name, sent.certificate);
+        (server_name.is_some() || certificate.is_some()).then(|| Self {
+            server_name,
+            certificate_pem: certificate.map(Certificate::pem),
+            principal_id: certificate.map(|certificate| &**certificate.id().as_str()),
+        })
     }
 }
 
@@ -141,7 +175,10 @@ mod tests {
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
         let mqtt = Some(SentConnect { client_id: "client", user_name, password });
-        let presented = Presented::new(&Sent { connection_id: "id", server_name, http: None, mqtt }, None);
+        let presented = Presented::new(
+            &Sent { connection_id: "id", server_name, certificate: None, http: None, mqtt },
+            None,
+        );
         serde_json::from_slice(&presented.to_json()).unwrap()
     }
 
@@ -176,8 +213,8 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let http = HttpRequest::read(&parts).unwrap();
         let mqtt = SentConnect { client_id: "client", user_name: None, password: None };
-        let mut sent =
-            Sent { connection_id: "id", server_name: Some("localhost"), http: Some(&http), mqtt: Some(mqtt) };
+        let (http, mqtt, server_name) = (Some(&http), Some(mqtt), Some("localhost"));
+        let mut sent = Sent { connection_id: "id", server_name, certificate: None, http, mqtt };
         let event = |sent: &Sent<'_>| -> Value {
             serde_json::from_slice(&Presented::new(sent, None).to_json()).unwrap()
         };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use hyper::http::request::Parts;
+use hyper::{header::CONTENT_LENGTH, http::request::Parts};
 use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
@@ -59,6 +59,16 @@ impl HttpRequest {
         self.query_string.as_ref().map(|query| query.as_str())
     }
 
+    /// Whether another request presents the same to an authorizer: its query string and all its headers, but for the
+    /// length of its body.
+    #[must_use]
+    pub fn presents_the_same(&self, other: &Self) -> bool {
+        fn headers(of: &HttpRequest) -> impl Iterator<Item = (&String, &Zeroizing<String>)> {
+            of.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH.as_str())
+        }
+        self.query_string == other.query_string && headers(self).eq(headers(other))
+    }
+
     /// What the request says about the authorizer that it wants.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
@@ -100,6 +110,23 @@ mod tests {
             assert_eq!(name(uri, headers), Ok(expected.map(str::to_owned)), "{uri}");
         }
         assert!(name("/mqtt?x-amz-customauthorizer-name=h", header).is_err(), "it is there twice");
+    }
+
+    #[test]
+    fn two_requests_present_the_same_whatever_the_length_of_their_bodies() {
+        let [a, b, empty] = [&b"a"[..], b"b", b""];
+        let one = read("/topics/a?qos=1", &[("authorization", a), ("content-length", b"1")]).unwrap();
+        let same = read("/topics/b?qos=1", &[("content-length", b"22"), ("authorization", a)]).unwrap();
+        assert!(one.presents_the_same(&same));
+        let others: [(_, &[_]); 4] = [
+            ("/topics/a", &[("authorization", a)]),
+            ("/topics/a?qos=1", &[("authorization", b)]),
+            ("/topics/a?qos=1", &[]),
+            ("/topics/a?qos=1", &[("authorization", a), ("x", empty)]),
+        ];
+        for (uri, headers) in others {
+            assert!(!one.presents_the_same(&read(uri, headers).unwrap()), "{uri} {headers:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Authorizer {
     pub status: Status,
     /// Whether tokens must be signed.
     pub signing: Signing,
+    /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
+    pub caching_for_http: bool,
     /// Its function.
     pub function: Pool,
 }
@@ -39,6 +41,15 @@ pub enum Status {
 pub struct Authorizers {
     by_name: BTreeMap<AuthorizerName, Arc<Authorizer>>,
     default: Option<AuthorizerName>,
+}
+
+/// What a domain configuration says about the choice among authorizers.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// The one for clients that name none, instead of the gateway's own default.
+    pub default: Option<&'a AuthorizerName>,
+    /// Whether a client may name another.
+    pub allow_override: bool,
 }
 
 /// Why authorizers can't stand beside each other.
@@ -90,17 +101,30 @@ impl Authorizers {
     /// # Errors
     ///
     /// Why no function is called.
-    pub fn admit(&self, parameters: &Parameters<'_>) -> Result<Admitted, Refusal> {
+    pub fn admit(&self, parameters: &Parameters<'_>, choice: Choice<'_>) -> Result<Admitted, Refusal> {
+        let default = choice.default.or(self.default.as_ref());
         let authorizer = match parameters.authorizer()? {
             Some(name) => self.find(&name),
-            None => self.default.as_ref().and_then(|name| self.by_name.get(name)),
+            None => default.and_then(|name| self.by_name.get(name)),
         };
         let authorizer = authorizer.ok_or_else(|| self.not_found())?;
+        match default {
+            Some(default) if !choice.allow_override && *default != authorizer.name => {
+                return Err(Refusal::Overridden(default.clone()));
+            }
+            _ => {}
+        }
         if authorizer.status == Status::Inactive {
             return Err(Refusal::Inactive(authorizer.name.clone()));
         }
         let token = authorizer.signing.token(parameters)?;
         Ok(Admitted { authorizer: Arc::clone(authorizer), token })
+    }
+
+    /// Whether there is an authorizer with this name.
+    #[must_use]
+    pub fn has(&self, name: &AuthorizerName) -> bool {
+        self.by_name.contains_key(name)
     }
 
     fn find(&self, name: &str) -> Option<&Arc<Authorizer>> {

@@ -24,6 +24,10 @@ pub(super) enum Fault {
     Forbidden,
     /// There is nothing at its path.
     Path,
+    /// This door takes no publish.
+    NoPublish,
+    /// This door takes no WebSocket.
+    NoWebSocket,
     /// Its path takes another method.
     Method(&'static str),
     /// Its body did not come in time.
@@ -63,7 +67,7 @@ impl Fault {
             Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(status) => *status,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Path => StatusCode::NOT_FOUND,
+            Self::Path | Self::NoPublish | Self::NoWebSocket => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -89,6 +93,13 @@ impl Fault {
             Self::Path => {
                 "nothing is at this path: use `POST /topics/TOPIC`, or WebSocket at `/mqtt`".to_owned()
             }
+            Self::NoPublish => {
+                "the domain configuration's `application_protocol` is MQTT_WSS: publish over WebSocket at `/mqtt`"
+                    .to_owned()
+            }
+            Self::NoWebSocket => "WebSocket is not taken here: it is for custom authentication, at AWS's port 443 \
+                                  without ALPN or with `http/1.1`"
+                .to_owned(),
             Self::Method(allowed) => format!("this path takes the method {allowed}"),
             Self::Slow => format!("the body did not come within {:?}", super::publish::BODY_LIMIT),
             Self::TooLarge => format!("the body is larger than {} KiB", MAX_BODY / 1024),

@@ -1,4 +1,4 @@
-//! `POST /topics/TOPIC?qos=1&retain=true`: a publish over HTTPS, with custom authentication.
+//! `POST /topics/TOPIC?qos=1&retain=true`: a publish over HTTPS, with custom authentication or a client certificate.
 //!
 //! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`. The properties of MQTT 5,
 //! which AWS takes from parameters and headers, are not read yet.
@@ -12,14 +12,18 @@ use hyper::{
     body::{Body as _, Incoming},
     http::request::Parts,
 };
-use iot_policy::{Context, limits::MAX_PAYLOAD_BYTES};
+use iot_policy::limits::MAX_PAYLOAD_BYTES;
 use mqtt::{Publish, QoS, TopicName};
 use percent_encoding::percent_decode_str;
 
 use super::{Exchange, answer::Fault};
 use crate::{
-    connection::{authentication::authenticate, log::ConnectionLog},
-    custom_auth::{event::Sent, http_request::HttpRequest},
+    connection::{
+        authentication::{Authenticated, authenticate},
+        context,
+        log::ConnectionLog,
+    },
+    custom_auth::{answer::Authorization, event::Sent, http_request::HttpRequest},
     session::{enforcement::Enforcement, limits},
 };
 
@@ -37,7 +41,7 @@ struct Wanted {
 }
 
 /// Publishes what a request holds, if its authorizer and the policies let it. Every request is asked about anew
-/// (developer guide, `custom-authorizer`).
+/// (developer guide, `custom-authorizer`), unless the authorizer allows its answers to be kept.
 pub(super) async fn publish(
     request: Request<Incoming>,
     exchange: &Exchange,
@@ -45,7 +49,7 @@ pub(super) async fn publish(
 ) -> Result<(), Fault> {
     let read = read(request, exchange).await;
     let (wanted, http, payload) = read.inspect_err(|fault| log.publish_refused(fault.details()))?;
-    let enforcement = authorize(&http, exchange, &mut log).await?;
+    let enforcement = authorize(http, exchange, &mut log).await?;
     if let Some(record) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
         log.decided(&record);
         return Err(Fault::Forbidden);
@@ -82,24 +86,39 @@ async fn read(
 
 /// A request has no client id and is no CONNECT, so `iot:Connect` is not asked for *(unverified)*.
 async fn authorize(
-    http: &HttpRequest,
+    http: HttpRequest,
     exchange: &Exchange,
     log: &mut ConnectionLog,
 ) -> Result<Enforcement, Fault> {
-    let server_name = exchange.server_name.as_deref();
-    let sent = Sent { connection_id: log.connection_id(), server_name, http: Some(http), mqtt: None };
-    let authenticated = authenticate(&sent, &exchange.shared).await;
-    let (_, authorization) = authenticated.map_err(|refusal| {
+    let cached = exchange.cache.find(&http, exchange.shared.clock.now());
+    let authorization = match cached {
+        Some(authorization) => authorization,
+        None => ask(http, exchange, log).await?,
+    };
+    log.name_principal(&authorization.principal_id);
+    let context = context::of_request(&exchange.arrival, exchange.peer.ip());
+    let scope = Arc::clone(&exchange.shared.scope);
+    Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
+}
+
+async fn ask(http: HttpRequest, exchange: &Exchange, log: &ConnectionLog) -> Result<Authorization, Fault> {
+    let Exchange { arrival, shared, cache, .. } = exchange;
+    let sent = Sent {
+        connection_id: log.connection_id(),
+        server_name: arrival.server_name.as_deref(),
+        certificate: arrival.certificate().map(|certificate| &**certificate),
+        http: Some(&http),
+        mqtt: None,
+    };
+    let authenticated = authenticate(&sent, arrival, shared).await;
+    let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
         log.not_authenticated(&refusal);
         Fault::not_authenticated(&refusal)
     })?;
-    log.name_principal(&authorization.principal_id);
-    let mut context = Context::empty().with_source_ip(exchange.source_ip);
-    if let Some(name) = server_name {
-        context = context.with_domain_name(name);
+    if credentials.is_some_and(|credentials| credentials.authorizer.caching_for_http) {
+        cache.keep(http, authorization.clone(), shared.clock.now());
     }
-    let scope = Arc::clone(&exchange.shared.scope);
-    Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
+    Ok(authorization)
 }
 
 impl Wanted {

@@ -1,0 +1,100 @@
+//! One `[[domain]]` of the settings file: a domain configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::{
+    custom_auth::name::AuthorizerName,
+    door::route::{Access, ApplicationProtocol, AuthenticationType},
+    settings::{DomainSettings, is_server_name},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    name: String,
+    server_name: String,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    authentication_type: Option<Authentication>,
+    application_protocol: Option<Protocol>,
+    default_authorizer: Option<String>,
+    allow_authorizer_override: Option<bool>,
+}
+
+/// AWS's names.
+#[derive(Clone, Copy, Deserialize)]
+enum Authentication {
+    #[serde(rename = "DEFAULT")]
+    Default,
+    #[serde(rename = "CUSTOM_AUTH")]
+    CustomAuth,
+    #[serde(rename = "CUSTOM_AUTH_X509")]
+    CustomAuthX509,
+    #[serde(rename = "AWS_X509")]
+    AwsX509,
+    #[serde(rename = "AWS_SIGV4")]
+    AwsSigV4,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum Protocol {
+    #[serde(rename = "DEFAULT")]
+    Default,
+    #[serde(rename = "SECURE_MQTT")]
+    SecureMqtt,
+    #[serde(rename = "MQTT_WSS")]
+    MqttWss,
+    #[serde(rename = "HTTPS")]
+    Https,
+}
+
+impl Table {
+    pub(super) fn settings(self, folder: &Path) -> anyhow::Result<DomainSettings> {
+        let name = self.name.clone();
+        self.read(folder).with_context(|| format!("the domain configuration `{name}`"))
+    }
+
+    fn read(self, folder: &Path) -> anyhow::Result<DomainSettings> {
+        if !is_server_name(&self.server_name) {
+            bail!("`server_name` is a host name, as in `iot.example.com`");
+        }
+        let certificate = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Some((folder.join(certificate), folder.join(key))),
+            (None, None) => None,
+            _ => bail!("`certificate` and `key` belong together"),
+        };
+        let default_authorizer =
+            self.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
+        if default_authorizer.is_none() && self.allow_authorizer_override == Some(false) {
+            bail!("`allow_authorizer_override = false` needs a `default_authorizer`");
+        }
+        Ok(DomainSettings {
+            name: self.name,
+            server_name: self.server_name,
+            certificate,
+            access: access(self.authentication_type, self.application_protocol)?,
+            default_authorizer,
+            allow_authorizer_override: self.allow_authorizer_override.unwrap_or(true),
+        })
+    }
+}
+
+fn access(authentication: Option<Authentication>, protocol: Option<Protocol>) -> anyhow::Result<Access> {
+    let authentication = match authentication.unwrap_or(Authentication::Default) {
+        Authentication::Default => AuthenticationType::Default,
+        Authentication::CustomAuth => AuthenticationType::CustomAuth,
+        Authentication::CustomAuthX509 => AuthenticationType::CustomAuthX509,
+        Authentication::AwsX509 => AuthenticationType::AwsX509,
+        Authentication::AwsSigV4 => bail!("AWS_SIGV4 is not played by this gateway"),
+    };
+    let protocol = match protocol.unwrap_or(Protocol::Default) {
+        Protocol::Default => ApplicationProtocol::Default,
+        Protocol::SecureMqtt => ApplicationProtocol::SecureMqtt,
+        Protocol::MqttWss => ApplicationProtocol::MqttWss,
+        Protocol::Https => ApplicationProtocol::Https,
+    };
+    Ok(Access::new(authentication, protocol)?)
+}

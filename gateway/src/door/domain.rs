@@ -1,0 +1,68 @@
+//! Domain configurations: what holds for whom, by the server name that a client asks for (SNI).
+//!
+//! Source: AWS IoT Core developer guide, `iot-custom-endpoints-configurable`; API reference,
+//! `API_CreateDomainConfiguration`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{route::Access, tls::Tls};
+use crate::custom_auth::name::AuthorizerName;
+
+/// A domain configuration.
+pub struct Domain {
+    /// `domainConfigurationName`.
+    pub name: String,
+    /// Who may come in, and how.
+    pub access: Access,
+    /// The authorizer of those who name none.
+    pub default_authorizer: Option<AuthorizerName>,
+    /// `allowAuthorizerOverride`: whether a client may name another authorizer than the default one.
+    pub allow_authorizer_override: bool,
+    /// Its certificate.
+    pub tls: Tls,
+}
+
+/// The domain configurations of this gateway.
+pub struct Domains {
+    by_server_name: BTreeMap<String, Arc<Domain>>,
+    /// For those who send no server name.
+    default: Arc<Domain>,
+}
+
+/// Two domain configurations have one server name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server name `{0}` belongs to two domain configurations")]
+pub struct DoubledServerName(String);
+
+impl Domains {
+    /// The default domain configuration, which has `names`, and others by their server names; names have no case.
+    ///
+    /// # Errors
+    ///
+    /// When two have one name.
+    pub fn new(
+        default: Domain,
+        names: &[String],
+        others: Vec<(String, Domain)>,
+    ) -> Result<Self, DoubledServerName> {
+        let default = Arc::new(default);
+        let mut by_server_name: BTreeMap<_, _> =
+            names.iter().map(|name| (name.to_ascii_lowercase(), Arc::clone(&default))).collect();
+        for (name, domain) in others {
+            let name = name.to_ascii_lowercase();
+            if by_server_name.insert(name.clone(), Arc::new(domain)).is_some() {
+                return Err(DoubledServerName(name));
+            }
+        }
+        Ok(Self { by_server_name, default })
+    }
+
+    /// The domain configuration for a client that asks for this name, in lower case, or for none.
+    #[must_use]
+    pub fn find(&self, server_name: Option<&str>) -> Option<&Arc<Domain>> {
+        match server_name {
+            Some(name) => self.by_server_name.get(name),
+            None => Some(&self.default),
+        }
+    }
+}

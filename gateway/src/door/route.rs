@@ -1,0 +1,333 @@
+//! Who reaches which authentication: by port, ALPN and domain configuration.
+//!
+//! Source: AWS IoT Core developer guide, `protocols`.
+
+use std::fmt;
+
+use super::port::Port;
+
+/// What is spoken behind a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// MQTT.
+    Mqtt,
+    /// HTTP/1.1.
+    Http(Http),
+}
+
+/// What HTTP requests may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// An upgrade to WebSocket at `/mqtt`.
+    pub websocket: bool,
+    /// A publish at `/topics/…`.
+    pub publish: bool,
+}
+
+/// How a client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// To an authorizer's function.
+    Custom,
+    /// By a registered certificate.
+    X509,
+    /// By a registered certificate, and then to an authorizer's function, which gets to see it.
+    CustomX509,
+}
+
+/// `authenticationType` of a domain configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthenticationType {
+    /// `DEFAULT`: by port and ALPN.
+    Default,
+    /// `CUSTOM_AUTH`.
+    CustomAuth,
+    /// `CUSTOM_AUTH_X509`.
+    CustomAuthX509,
+    /// `AWS_X509`.
+    AwsX509,
+}
+
+/// `applicationProtocol` of a domain configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplicationProtocol {
+    /// `DEFAULT`: by port and ALPN.
+    Default,
+    /// `SECURE_MQTT`.
+    SecureMqtt,
+    /// `MQTT_WSS`.
+    MqttWss,
+    /// `HTTPS`.
+    Https,
+}
+
+/// What a domain configuration says about those who ask for its name: one of the pairs that AWS takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    ByTable,
+    Fixed(Speaks, Authentication),
+}
+
+/// A pair that AWS does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`authentication_type` {0} does not go with `application_protocol` {1}: CUSTOM_AUTH goes with SECURE_MQTT, MQTT_WSS \
+     and HTTPS, AWS_X509 and CUSTOM_AUTH_X509 with SECURE_MQTT and HTTPS, DEFAULT with DEFAULT"
+)]
+pub struct UnknownPair(pub AuthenticationType, pub ApplicationProtocol);
+
+/// Where a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What is spoken there.
+    pub speaks: Speaks,
+    /// How the client shows who it is.
+    pub authentication: Authentication,
+    /// The ALPN protocol that the server answers with.
+    pub alpn: Option<&'static str>,
+}
+
+/// MQTT with custom authentication.
+pub const MQTT: &str = "mqtt";
+/// MQTT with a client certificate.
+pub const MQTT_CA: &str = "x-amzn-mqtt-ca";
+/// HTTP, which a client may also leave out.
+pub const HTTP: &str = "http/1.1";
+/// HTTPS publish with a client certificate.
+pub const HTTP_CA: &str = "x-amzn-http-ca";
+/// All of them.
+pub const PROTOCOLS: [&str; 4] = [MQTT, MQTT_CA, HTTP, HTTP_CA];
+
+const WEBSOCKET: Speaks = Speaks::Http(Http { websocket: true, publish: false });
+const PUBLISH: Speaks = Speaks::Http(Http { websocket: false, publish: true });
+const WEBSOCKET_OR_PUBLISH: Speaks = Speaks::Http(Http { websocket: true, publish: true });
+
+/// AWS's table. Of several protocols that a client offers, the first that stands here is taken *(unverified)*.
+const TABLE: [(Port, Option<&str>, Speaks, Authentication); 8] = [
+    (Port::P443, Some(MQTT), Speaks::Mqtt, Authentication::Custom),
+    (Port::P443, Some(MQTT_CA), Speaks::Mqtt, Authentication::X509),
+    (Port::P443, Some(HTTP), WEBSOCKET_OR_PUBLISH, Authentication::Custom),
+    (Port::P443, None, WEBSOCKET_OR_PUBLISH, Authentication::Custom),
+    (Port::P443, Some(HTTP_CA), PUBLISH, Authentication::X509),
+    (Port::P8883, None, Speaks::Mqtt, Authentication::X509),
+    (Port::P8443, None, PUBLISH, Authentication::X509),
+    // Not in AWS's table; most HTTP clients offer it *(unverified)*.
+    (Port::P8443, Some(HTTP), PUBLISH, Authentication::X509),
+];
+
+impl Access {
+    /// By port and ALPN, as AWS's table has it: `DEFAULT` with `DEFAULT`.
+    pub const BY_TABLE: Self = Self(Kind::ByTable);
+
+    /// What this pair of a domain configuration means.
+    ///
+    /// # Errors
+    ///
+    /// When AWS does not take the pair.
+    pub fn new(
+        authentication: AuthenticationType,
+        protocol: ApplicationProtocol,
+    ) -> Result<Self, UnknownPair> {
+        let authenticates = match authentication {
+            AuthenticationType::Default => None,
+            AuthenticationType::CustomAuth => Some(Authentication::Custom),
+            AuthenticationType::CustomAuthX509 => Some(Authentication::CustomX509),
+            AuthenticationType::AwsX509 => Some(Authentication::X509),
+        };
+        let speaks = match protocol {
+            ApplicationProtocol::Default => None,
+            ApplicationProtocol::SecureMqtt => Some(Speaks::Mqtt),
+            ApplicationProtocol::MqttWss => Some(WEBSOCKET),
+            ApplicationProtocol::Https => Some(PUBLISH),
+        };
+        match (speaks, authenticates) {
+            (None, None) => Ok(Self::BY_TABLE),
+            (Some(speaks), Some(Authentication::Custom)) => {
+                Ok(Self(Kind::Fixed(speaks, Authentication::Custom)))
+            }
+            (Some(speaks), Some(authentication)) if speaks != WEBSOCKET => {
+                Ok(Self(Kind::Fixed(speaks, authentication)))
+            }
+            _ => Err(UnknownPair(authentication, protocol)),
+        }
+    }
+
+    /// Where a connection goes that comes in at `port` and offers these ALPN protocols; `None` if nowhere.
+    #[must_use]
+    pub fn route(self, port: Port, offered: &[String]) -> Option<Route> {
+        match self.0 {
+            Kind::ByTable => TABLE
+                .into_iter()
+                .filter(|(of, ..)| *of == port)
+                .find(|(_, alpn, ..)| matches(*alpn, offered))
+                .map(|(_, alpn, speaks, authentication)| Route { speaks, authentication, alpn }),
+            Kind::Fixed(speaks, authentication) => fixed(speaks, authentication, port, offered),
+        }
+    }
+
+    /// The ALPN protocols with which a client comes in at `port`; `None` among them is none at all.
+    pub fn taken(self, port: Port) -> impl Iterator<Item = Option<&'static str>> {
+        let all = [None].into_iter().chain(PROTOCOLS.map(Some));
+        all.filter(move |alpn| {
+            let offered = alpn.map(str::to_owned).into_iter().collect::<Vec<_>>();
+            self.route(port, &offered).is_some()
+        })
+    }
+}
+
+/// A domain configuration that fixes both needs no ALPN *(unverified)*. A client that offers some all the same has to
+/// offer one of this kind *(unverified)*, as its SDK means another door otherwise. Which ports such a domain has is
+/// *(unverified)* too.
+fn fixed(speaks: Speaks, authentication: Authentication, port: Port, offered: &[String]) -> Option<Route> {
+    let (ports, own): (&[Port], &[&'static str]) = match speaks {
+        Speaks::Mqtt => (&[Port::P443, Port::P8883], &[MQTT, MQTT_CA]),
+        WEBSOCKET => (&[Port::P443], &[HTTP]),
+        Speaks::Http(_) => (&[Port::P443, Port::P8443], &[HTTP, HTTP_CA]),
+    };
+    let fits = |alpn: &str| match authentication {
+        Authentication::Custom => alpn != MQTT_CA && alpn != HTTP_CA,
+        Authentication::X509 => alpn != MQTT,
+        Authentication::CustomX509 => true,
+    };
+    let known = own.iter().copied().filter(|alpn| fits(alpn)).map(Some);
+    let alpn = known.chain([None]).find(|alpn| matches(*alpn, offered))?;
+    ports.contains(&port).then_some(Route { speaks, authentication, alpn })
+}
+
+fn matches(alpn: Option<&str>, offered: &[String]) -> bool {
+    alpn.map_or(offered.is_empty(), |alpn| offered.iter().any(|protocol| protocol == alpn))
+}
+
+impl Authentication {
+    /// Whether the client needs a certificate.
+    #[must_use]
+    pub fn needs_certificate(self) -> bool {
+        self != Self::Custom
+    }
+}
+
+impl fmt::Display for AuthenticationType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "DEFAULT",
+            Self::CustomAuth => "CUSTOM_AUTH",
+            Self::CustomAuthX509 => "CUSTOM_AUTH_X509",
+            Self::AwsX509 => "AWS_X509",
+        })
+    }
+}
+
+impl fmt::Display for ApplicationProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "DEFAULT",
+            Self::SecureMqtt => "SECURE_MQTT",
+            Self::MqttWss => "MQTT_WSS",
+            Self::Https => "HTTPS",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// The whole of AWS's table: whatever is not here is refused.
+    #[test]
+    fn the_default_is_awss_table() {
+        use Authentication::{Custom, X509};
+        let taken = [
+            (Port::P443, "mqtt", Speaks::Mqtt, Custom),
+            (Port::P443, "x-amzn-mqtt-ca", Speaks::Mqtt, X509),
+            (Port::P443, "http/1.1", WEBSOCKET_OR_PUBLISH, Custom),
+            (Port::P443, "", WEBSOCKET_OR_PUBLISH, Custom),
+            (Port::P443, "x-amzn-http-ca", PUBLISH, X509),
+            (Port::P8883, "", Speaks::Mqtt, X509),
+            (Port::P8443, "", PUBLISH, X509),
+            (Port::P8443, "http/1.1", PUBLISH, X509),
+        ];
+        for port in Port::ALL {
+            for alpn in ["", "mqtt", "x-amzn-mqtt-ca", "http/1.1", "x-amzn-http-ca", "h2", "MQTT"] {
+                let names = if alpn.is_empty() { vec![] } else { vec![alpn.to_owned()] };
+                let route = Access::BY_TABLE.route(port, &names);
+                let expected = taken.iter().find(|(of, name, ..)| (*of, *name) == (port, alpn));
+                assert_eq!(
+                    route.map(|route| (route.speaks, route.authentication)),
+                    expected.map(|(.., speaks, authentication)| (*speaks, *authentication)),
+                    "{port} {alpn:?}"
+                );
+                assert_eq!(
+                    route.and_then(|route| route.alpn),
+                    expected.and_then(|(_, name, ..)| (!name.is_empty()).then_some(*name))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_protocols_the_first_of_ours_is_taken() {
+        for (names, alpn) in [
+            (&["x-amzn-mqtt-ca", "http/1.1", "mqtt"][..], Some("mqtt")),
+            (&["h2", "http/1.1"], Some("http/1.1")),
+            (&["h2", "x"], None),
+        ] {
+            let route = Access::BY_TABLE.route(Port::P443, &offered(names));
+            assert_eq!(route.and_then(|route| route.alpn), alpn, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn only_awss_pairs_are_taken() {
+        use ApplicationProtocol::{Default as AnyProtocol, Https, MqttWss, SecureMqtt};
+        use AuthenticationType::{AwsX509, CustomAuth, CustomAuthX509, Default as AnyAuthentication};
+        let pairs = [
+            (AnyAuthentication, AnyProtocol),
+            (CustomAuth, SecureMqtt),
+            (CustomAuth, MqttWss),
+            (CustomAuth, Https),
+            (AwsX509, SecureMqtt),
+            (AwsX509, Https),
+            (CustomAuthX509, SecureMqtt),
+            (CustomAuthX509, Https),
+        ];
+        for authentication in [AnyAuthentication, CustomAuth, CustomAuthX509, AwsX509] {
+            for protocol in [AnyProtocol, SecureMqtt, MqttWss, Https] {
+                let taken = Access::new(authentication, protocol).is_ok();
+                assert_eq!(taken, pairs.contains(&(authentication, protocol)), "{authentication} {protocol}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fixed_domain_needs_no_alpn_and_takes_its_own_only() {
+        use ApplicationProtocol::{Https, MqttWss, SecureMqtt};
+        use AuthenticationType::{AwsX509, CustomAuth, CustomAuthX509};
+        let cases: [(_, _, &[Port], &[&str]); 7] = [
+            (CustomAuth, SecureMqtt, &[Port::P443, Port::P8883], &["", "mqtt"]),
+            (CustomAuth, MqttWss, &[Port::P443], &["", "http/1.1"]),
+            (CustomAuth, Https, &[Port::P443, Port::P8443], &["", "http/1.1"]),
+            (AwsX509, SecureMqtt, &[Port::P443, Port::P8883], &["", "x-amzn-mqtt-ca"]),
+            (AwsX509, Https, &[Port::P443, Port::P8443], &["", "http/1.1", "x-amzn-http-ca"]),
+            (CustomAuthX509, SecureMqtt, &[Port::P443, Port::P8883], &["", "mqtt", "x-amzn-mqtt-ca"]),
+            (CustomAuthX509, Https, &[Port::P443, Port::P8443], &["", "http/1.1", "x-amzn-http-ca"]),
+        ];
+        for (authentication, protocol, ports, alpns) in cases {
+            let access = Access::new(authentication, protocol).unwrap();
+            for port in Port::ALL {
+                for alpn in ["", "mqtt", "x-amzn-mqtt-ca", "http/1.1", "x-amzn-http-ca", "h2"] {
+                    let names = if alpn.is_empty() { vec![] } else { vec![alpn.to_owned()] };
+                    let expected = ports.contains(&port) && alpns.contains(&alpn);
+                    let taken = access.route(port, &names).is_some();
+                    assert_eq!(taken, expected, "{authentication} {protocol} {port} {alpn:?}");
+                }
+            }
+        }
+    }
+}

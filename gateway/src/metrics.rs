@@ -1,0 +1,151 @@
+//! What the gateway counts, in the text format of Prometheus.
+//!
+//! Every line of the log that is the gateway's own is counted by its event, status and reason, so that the two can't
+//! tell different stories.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// The gateway's counters. Clones count together.
+#[derive(Clone)]
+pub struct Metrics(Arc<Counters>);
+
+struct Counters {
+    registry: Registry,
+    events: Family<EventLabels, Counter>,
+    calls: Family<CallLabels, Histogram, fn() -> Histogram>,
+    messages: Family<MessageLabels, Counter>,
+    connections: Gauge,
+    handshakes: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    event_type: &'static str,
+    protocol: &'static str,
+    status: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    authorizer: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    direction: &'static str,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a client.
+    In,
+    /// To a client.
+    Out,
+}
+
+/// A connection that is counted for as long as this lives.
+pub struct Counted(Gauge);
+
+impl Metrics {
+    /// Counters at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let calls: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let mut counters = Counters {
+            registry: Registry::with_prefix("latchkey"),
+            events: Family::default(),
+            calls: Family::new_with_constructor(calls),
+            messages: Family::default(),
+            connections: Gauge::default(),
+            handshakes: Gauge::default(),
+        };
+        let Counters { registry, events, calls, messages, connections, handshakes } = &mut counters;
+        registry.register("events", "Lines of the gateway's log", events.clone());
+        registry.register_with_unit(
+            "authorizer_calls",
+            "How long calls of the authorizers took",
+            Unit::Seconds,
+            calls.clone(),
+        );
+        registry.register("messages", "Messages from and to clients", messages.clone());
+        registry.register("connections", "Connections that are open", connections.clone());
+        registry.register(
+            "handshakes",
+            "Connections that have not come as far as their CONNECT or first request",
+            handshakes.clone(),
+        );
+        Self(Arc::new(counters))
+    }
+
+    /// A line of the log.
+    pub fn event(
+        &self,
+        event_type: &'static str,
+        protocol: &'static str,
+        status: &'static str,
+        reason: Option<&'static str>,
+    ) {
+        let reason = reason.unwrap_or_default();
+        self.0.events.get_or_create(&EventLabels { event_type, protocol, status, reason }).inc();
+    }
+
+    /// A call of an authorizer: `allow`, `deny` or `error`.
+    pub fn call(&self, authorizer: &str, result: &'static str, took: Duration) {
+        let labels = CallLabels { authorizer: authorizer.to_owned(), result };
+        self.0.calls.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A message.
+    pub fn message(&self, direction: Direction) {
+        let direction = match direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        self.0.messages.get_or_create(&MessageLabels { direction }).inc();
+    }
+
+    /// A connection, for as long as what is returned lives.
+    #[must_use]
+    pub fn connection(&self) -> Counted {
+        self.0.connections.inc();
+        Counted(self.0.connections.clone())
+    }
+
+    /// Everything, as text; so many handshakes are under way.
+    ///
+    /// # Errors
+    ///
+    /// Never: text can always be written.
+    pub fn text(&self, handshakes: usize) -> Result<String, fmt::Error> {
+        self.0.handshakes.set(i64::try_from(handshakes).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

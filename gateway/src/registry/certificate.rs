@@ -1,0 +1,203 @@
+//! A registered certificate.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use anyhow::Context as _;
+use aws_lc_rs::digest::{SHA256, digest};
+use iot_policy::PolicyDocument;
+use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+/// AWS's `certificateId`: the SHA-256 of the certificate's DER, as 64 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateId(Arc<str>);
+
+/// Whether a certificate may be used (API reference, `API_UpdateCertificate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateStatus {
+    /// It may.
+    Active,
+    /// It may not, for now.
+    Inactive,
+    /// It may not, for good.
+    Revoked,
+}
+
+/// A certificate that the registry knows.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    id: CertificateId,
+    pem: String,
+    common_name: Option<String>,
+    not_before: i64,
+    not_after: i64,
+    /// Whether it may be used.
+    pub status: CertificateStatus,
+    /// What whoever has its key may do.
+    pub policies: Arc<[PolicyDocument]>,
+    /// The names of the Things that it is attached to.
+    pub things: BTreeSet<String>,
+}
+
+/// Why a certificate that the registry knows can't be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Its status.
+    #[error("the client's certificate is {0}: activate it, or give the device another")]
+    Status(CertificateStatus),
+    /// Its time is over.
+    #[error("the client's certificate has expired: give the device a new one")]
+    Expired,
+    /// Its time has not begun.
+    #[error(
+        "the client's certificate is not valid yet: look at this machine's clock and at the certificate's"
+    )]
+    NotYetValid,
+}
+
+impl CertificateId {
+    /// The id of a certificate in DER form.
+    #[must_use]
+    pub fn of(der: &[u8]) -> Self {
+        let digest = digest(&SHA256, der);
+        let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+        Self(digits.collect::<String>().into())
+    }
+
+    /// The 64 hex digits.
+    #[must_use]
+    pub fn as_str(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+impl Certificate {
+    /// The first certificate of a PEM file: active, with no policy and no Thing.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn from_pem(text: &str) -> anyhow::Result<Self> {
+        let der = CertificateDer::from_pem_slice(text.as_bytes()).context("it holds no PEM certificate")?;
+        let (_, parsed) = X509Certificate::from_der(&der).context("its certificate can't be read")?;
+        let common_name = parsed.subject().iter_common_name().next();
+        Ok(Self {
+            id: CertificateId::of(&der),
+            pem: pem(&der),
+            common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_owned),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+            status: CertificateStatus::Active,
+            policies: Arc::from([]),
+            things: BTreeSet::new(),
+        })
+    }
+
+    /// AWS's name for it.
+    #[must_use]
+    pub fn id(&self) -> &CertificateId {
+        &self.id
+    }
+
+    /// The certificate as PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The common name of its subject, if it has one.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// Whether it may be used now.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn usable(&self, now: UnixTime) -> Result<(), Unusable> {
+        if self.status != CertificateStatus::Active {
+            return Err(Unusable::Status(self.status));
+        }
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if now < self.not_before {
+            return Err(Unusable::NotYetValid);
+        }
+        if now > self.not_after { Err(Unusable::Expired) } else { Ok(()) }
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    pem::encode_config(
+        &pem::Pem::new("CERTIFICATE", der),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    )
+}
+
+impl fmt::Display for CertificateStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "ACTIVE",
+            Self::Inactive => "INACTIVE",
+            Self::Revoked => "REVOKED",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn certificate() -> Certificate {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "sht20");
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2026, 1, 1), rcgen::date_time_ymd(2027, 1, 1));
+        let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Certificate::from_pem(&signed.pem()).unwrap()
+    }
+
+    #[test]
+    fn the_id_is_the_sha256_of_the_der_form() {
+        let certificate = certificate();
+        let der = CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap();
+        assert_eq!(certificate.id(), &CertificateId::of(&der));
+        assert_eq!(
+            &**CertificateId::of(b"abc").as_str(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(certificate.common_name(), Some("sht20"));
+    }
+
+    #[test]
+    fn status_and_dates_decide_whether_it_may_be_used() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let (begins, ends) = (1_767_225_600, 1_798_761_600);
+        let mut certificate = certificate();
+        for (now, expected) in [
+            (begins - 1, Err(Unusable::NotYetValid)),
+            (begins, Ok(())),
+            (ends, Ok(())),
+            (ends + 1, Err(Unusable::Expired)),
+            (u64::MAX, Err(Unusable::Expired)),
+        ] {
+            assert_eq!(certificate.usable(at(now)), expected, "{now}");
+        }
+        for status in [CertificateStatus::Inactive, CertificateStatus::Revoked] {
+            certificate.status = status;
+            assert_eq!(certificate.usable(at(begins)), Err(Unusable::Status(status)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        for text in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert!(Certificate::from_pem(text).is_err(), "{text}");
+        }
+    }
+}
