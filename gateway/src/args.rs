@@ -1,5 +1,7 @@
 //! What a person types to run the gateway, and the run itself.
 
+pub mod function;
+
 use std::{
     io::{self, IsTerminal, Write},
     net::{IpAddr, SocketAddr},
@@ -12,21 +14,21 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use self::function::FunctionArgs;
 use crate::{
     clock::Clock,
     config::Config,
     custom_auth::name::{AuthorizerName, NameError},
     event_log::EventLog,
     gateway::{Gateway, StartError},
-    lambda::InvokeError,
+    lambda::{InvokeError, program::Program},
     session::Rules,
-    settings::{Account, AuthorizerSettings, Program, Settings},
+    settings::{Account, AuthorizerSettings, Settings},
 };
 
 /// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
 const BAD_CONFIGURATION: u8 = 64;
 const CONFIG_FILE: &str = "latchkey.toml";
-const DEFAULT_INSTANCES: usize = 4;
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
 const KEYRING_FILE: &str = "keyring.json";
@@ -56,23 +58,14 @@ pub struct LocalArgs {
     #[arg(long, env = "LATCHKEY_DEVICES", value_name = "FILE")]
     pub devices: Option<PathBuf>,
 
-    /// The authorizer's program [default: the one that belongs to this program]
-    #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM")]
-    pub authorizer: Option<PathBuf>,
-
-    /// An environment variable for the authorizer, such as `RUST_LOG=debug`; may be given more than
-    /// once, and wins over what the gateway sets itself
-    #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable)]
-    pub function_env: Vec<(String, String)>,
+    /// Which function decides.
+    #[command(flatten)]
+    pub function: FunctionArgs,
 
     /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name [default: latchkey];
     /// with a settings file, the authorizer for those that name none
     #[arg(long, value_name = "NAME", value_parser = authorizer_name)]
     pub authorizer_name: Option<AuthorizerName>,
-
-    /// How many instances of the authorizer may run at a time [default: 4]
-    #[arg(long, value_name = "N")]
-    pub instances: Option<NonZeroUsize>,
 
     /// A settings file with several authorizers [default: latchkey.toml in the working folder, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -173,17 +166,15 @@ fn settings(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
 /// The authorizers: those of the settings file, or the one that is there without. What was typed wins over the file.
 fn config(args: &LocalArgs, program: PathBuf, devices: &Path, data: &Path) -> anyhow::Result<Config> {
     let variables = variables(devices, data);
-    let program = Program { path: program, variables, instances: DEFAULT_INSTANCES };
+    let own = Program::new(program, variables);
     let in_place = Path::new(CONFIG_FILE);
     let file = args.config.as_deref().or_else(|| in_place.exists().then_some(in_place));
     let mut config = match file {
-        Some(file) => Config::read(file, &program)?,
-        None => Config::without_file(args.authorizer_name.clone(), program)?,
+        Some(file) => Config::read(file, &own)?,
+        None => Config::without_file(args.authorizer_name.clone(), own.clone())?,
     };
-    for AuthorizerSettings { program, .. } in &mut config.authorizers {
-        program.path = args.authorizer.clone().unwrap_or_else(|| std::mem::take(&mut program.path));
-        program.instances = args.instances.map_or(program.instances, NonZeroUsize::get);
-        program.variables.extend(args.function_env.iter().cloned());
+    for AuthorizerSettings { function, .. } in &mut config.authorizers {
+        args.function.apply(function, &own);
     }
     config.default_authorizer = args.authorizer_name.clone().or(config.default_authorizer);
     Ok(config)
@@ -201,13 +192,6 @@ fn variables(devices: &Path, data: &Path) -> Vec<(String, String)> {
             .filter(|(name, _)| unset(name) && keyring.is_file()),
     ];
     defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it should read NAME=VALUE".to_owned()),
-    }
 }
 
 /// The log and the CA's key are in it, so it is its owner's alone where the system can say that.

@@ -1,20 +1,21 @@
 //! The settings file: which authorizers there are.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod authorizer;
+mod function;
+
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use crate::{
     custom_auth::{
-        name::{AuthorizerName, NameError, TokenKeyName},
+        name::{AuthorizerName, NameError},
         registry::Status,
-        signing::{Signing, SigningKey, SigningKeys},
+        signing::Signing,
     },
-    settings::{AuthorizerSettings, Program},
+    lambda::program::Program,
+    settings::{AuthorizerSettings, DEFAULT_INSTANCES, FunctionSettings, Source},
 };
 
 /// What the file may say. A key that is not here is an error.
@@ -23,33 +24,7 @@ use crate::{
 struct File {
     default_authorizer: Option<String>,
     #[serde(default)]
-    authorizer: Vec<Table>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    name: String,
-    #[serde(default)]
-    status: StatusName,
-    #[serde(default)]
-    signing: bool,
-    token_key_name: Option<String>,
-    /// Names and the files of public keys.
-    #[serde(default)]
-    keys: BTreeMap<String, PathBuf>,
-    program: Option<PathBuf>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    instances: Option<std::num::NonZeroUsize>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "UPPERCASE")]
-enum StatusName {
-    #[default]
-    Active,
-    Inactive,
+    authorizer: Vec<authorizer::Table>,
 }
 
 /// The authorizers of a settings file.
@@ -73,7 +48,8 @@ impl Config {
     pub fn without_file(name: Option<AuthorizerName>, program: Program) -> Result<Self, NameError> {
         let name = name.map_or_else(|| ONLY.try_into(), Ok)?;
         let (status, signing) = (Status::Active, Signing::Disabled(None));
-        let authorizers = vec![AuthorizerSettings { name: name.clone(), status, signing, program }];
+        let function = FunctionSettings { source: Source::Program(program), instances: DEFAULT_INSTANCES };
+        let authorizers = vec![AuthorizerSettings { name: name.clone(), status, signing, function }];
         Ok(Self { authorizers, default_authorizer: Some(name) })
     }
 
@@ -85,6 +61,8 @@ impl Config {
     pub fn read(path: &Path, program: &Program) -> anyhow::Result<Self> {
         let named = || format!("the settings file `{}`", path.display());
         let text = std::fs::read_to_string(path).with_context(named)?;
+        // A program may run in another folder than the gateway does.
+        let path = std::path::absolute(path).with_context(named)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         parse(&text, folder, program).with_context(named)
     }
@@ -98,38 +76,9 @@ fn parse(text: &str, folder: &Path, program: &Program) -> anyhow::Result<Config>
     let default_authorizer = file.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
     let authorizers = file.authorizer.into_iter().map(|table| {
         let name = table.name.clone();
-        authorizer(table, folder, program).with_context(|| format!("the authorizer `{name}`"))
+        table.settings(folder, program).with_context(|| format!("the authorizer `{name}`"))
     });
     Ok(Config { authorizers: authorizers.collect::<Result<_, _>>()?, default_authorizer })
-}
-
-fn authorizer(table: Table, folder: &Path, program: &Program) -> anyhow::Result<AuthorizerSettings> {
-    let name = AuthorizerName::try_from(table.name.as_str())?;
-    let token_key_name = table.token_key_name.as_deref().map(TokenKeyName::try_from).transpose()?;
-    let signing = match (table.signing, token_key_name) {
-        (true, None) => bail!("`signing = true` needs a `token_key_name`"),
-        (true, Some(key)) => Signing::Enabled(key, keys(&table.keys, folder)?),
-        (false, _) if !table.keys.is_empty() => bail!("`keys` without `signing = true` would check nothing"),
-        (false, key) => Signing::Disabled(key),
-    };
-    let status = match table.status {
-        StatusName::Active => Status::Active,
-        StatusName::Inactive => Status::Inactive,
-    };
-    let path = table.program.map_or_else(|| program.path.clone(), |path| folder.join(path));
-    let variables = program.variables.iter().cloned().chain(table.env).collect();
-    let instances = table.instances.map_or(program.instances, std::num::NonZeroUsize::get);
-    Ok(AuthorizerSettings { name, status, signing, program: Program { path, variables, instances } })
-}
-
-fn keys(files: &BTreeMap<String, PathBuf>, folder: &Path) -> anyhow::Result<SigningKeys> {
-    let read = |(name, file): (&String, &PathBuf)| {
-        let path = folder.join(file);
-        let about = || format!("the key `{name}` in `{}`", path.display());
-        let pem = std::fs::read_to_string(&path).with_context(about)?;
-        anyhow::Ok((name.clone(), SigningKey::from_pem(&pem).with_context(about)?))
-    };
-    Ok(SigningKeys::new(files.iter().map(read).collect::<Result<_, _>>()?)?)
 }
 
 #[cfg(test)]
@@ -137,7 +86,14 @@ mod tests {
     use super::*;
 
     fn program() -> Program {
-        Program { path: "own".into(), variables: vec![("A".to_owned(), "1".to_owned())], instances: 4 }
+        Program::new("own".into(), vec![("A".to_owned(), "1".to_owned())])
+    }
+
+    fn program_of(authorizer: &AuthorizerSettings) -> (&Program, usize) {
+        let FunctionSettings { source: Source::Program(program), instances } = &authorizer.function else {
+            panic!("{authorizer:?}")
+        };
+        (program, *instances)
     }
 
     fn error(text: &str) -> String {
@@ -147,17 +103,19 @@ mod tests {
     #[test]
     fn what_a_table_leaves_out_is_as_without_a_file() {
         let text = "default_authorizer = 'b'\n[[authorizer]]\nname = 'a'\n[[authorizer]]\nname = 'b'\n\
-            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'other'\ninstances = 1\nenv = { B = '2' }\n";
+            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'bin/other'\ninstances = 1\nenv = { B = '2' }\n";
         let config = parse(text, Path::new("folder"), &program()).unwrap();
         assert_eq!(config.default_authorizer.unwrap().as_str(), "b");
         let [a, b] = &config.authorizers[..] else { panic!("{:?}", config.authorizers) };
         assert_eq!((a.name.as_str(), a.status), ("a", Status::Active));
         assert!(matches!(a.signing, Signing::Disabled(None)));
-        assert_eq!((a.program.path.to_str(), a.program.instances), (Some("own"), 4));
+        let (program, instances) = program_of(a);
+        assert_eq!((program.path.to_str(), instances), (Some("own"), 4));
         assert_eq!(b.status, Status::Inactive);
         assert!(matches!(&b.signing, Signing::Disabled(Some(key)) if key.as_str() == "T"));
-        assert_eq!((b.program.path.clone(), b.program.instances), (Path::new("folder").join("other"), 1));
-        assert_eq!(b.program.variables.last().unwrap(), &("B".to_owned(), "2".to_owned()));
+        let (program, instances) = program_of(b);
+        assert_eq!((program.path.clone(), instances), (Path::new("folder").join("bin/other"), 1));
+        assert_eq!(program.variables.last().unwrap(), &("B".to_owned(), "2".to_owned()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     broker::{Registration, queue::Delivery},
     custom_auth::{self, Refusal, answer::Authorization},
     gateway::Shared,
-    lambda::pool::Call,
+    lambda::Call,
     session::{Effect, Session, ending::Ending},
 };
 

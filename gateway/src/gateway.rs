@@ -15,7 +15,7 @@ use crate::{
     custom_auth::registry::{Authorizer, Authorizers, Status},
     door::{self, Door},
     event_log::EventLog,
-    lambda::{InvokeError, pool::Pool},
+    lambda::{InvokeError, backend::Backend},
     session::Rules,
     settings::{AuthorizerSettings, Settings},
 };
@@ -146,11 +146,12 @@ impl Gateway {
     }
 }
 
-/// The authorizers. An instance of each that may be used starts at once, so that a wrong configuration shows.
+/// The authorizers. An instance of each program that may be used starts at once, so that a wrong configuration shows.
 async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Result<Authorizers, StartError> {
     let mut authorizers = Vec::new();
-    for AuthorizerSettings { name, status, signing, program } in settings.authorizers.clone() {
-        let function = Pool::new(program.function(&settings.account), clock.clone(), log.clone());
+    for AuthorizerSettings { name, status, signing, function } in settings.authorizers.clone() {
+        let function = Backend::new(function, &settings.account, clock, log).await;
+        let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == Status::Active {
             function.warm_up().await?;
         }

@@ -5,6 +5,7 @@ mod demo;
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -60,9 +61,11 @@ async fn main() -> ExitCode {
 }
 
 async fn local(args: LocalArgs) -> ExitCode {
-    let authorizer = match &args.authorizer {
-        Some(program) => Ok(program.clone()),
-        None => authorizer_program::find().await,
+    let authorizer = if args.function.may_need_own() {
+        authorizer_program::find().await
+    } else {
+        // Another function decides.
+        Ok(PathBuf::new())
     };
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,

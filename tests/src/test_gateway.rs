@@ -12,8 +12,9 @@ use gateway::{
     custom_auth::{registry::Status, signing::Signing},
     event_log::EventLog,
     gateway::{Gateway, StartError},
+    lambda::program::Program,
     session::Rules,
-    settings::{Account, AuthorizerSettings, Program, Settings},
+    settings::{Account, AuthorizerSettings, FunctionSettings, Settings, Source},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -84,7 +85,21 @@ impl Start {
     /// With another program, or another way to run it.
     #[must_use]
     pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
-        self.with(|settings| change(&mut settings.authorizers[0].program))
+        self.with_function(|function| match &mut function.source {
+            Source::Program(program) => change(program),
+            other => panic!("{other:?} is no program"),
+        })
+    }
+
+    /// With another function, or with more or fewer instances of it.
+    #[must_use]
+    pub fn with_function(self, change: impl FnOnce(&mut FunctionSettings)) -> Self {
+        self.with(|settings| change(&mut settings.authorizers[0].function))
+    }
+
+    /// A gateway with this function in the place of a program.
+    pub fn with_source(source: Source) -> Self {
+        Self::with_authorizer().with_function(|function| function.source = source)
     }
 
     /// With the first authorizer's signing changed.
@@ -220,6 +235,9 @@ fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> Authori
         name: name.try_into().unwrap(),
         status: Status::Active,
         signing: Signing::Disabled(None),
-        program: Program { path: program(of), variables, instances: 2 },
+        function: FunctionSettings {
+            source: Source::Program(Program::new(program(of), variables)),
+            instances: 2,
+        },
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         registry::Authorizer,
     },
     gateway::Shared,
-    lambda::pool::Call,
+    lambda::Call,
 };
 
 /// What a refresh needs: whom to ask, and with what.

@@ -12,7 +12,7 @@ use super::{
     parameters::Parameters,
     signing::{Signing, Token},
 };
-use crate::lambda::pool::Pool;
+use crate::lambda::backend::Backend;
 
 /// One authorizer.
 pub struct Authorizer {
@@ -23,7 +23,7 @@ pub struct Authorizer {
     /// Whether tokens must be signed.
     pub signing: Signing,
     /// Its function.
-    pub function: Pool,
+    pub function: Backend,
 }
 
 /// Whether an authorizer may be used.
