@@ -16,8 +16,8 @@ pub struct FunctionArgs {
     #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM", group = "function")]
     pub authorizer: Option<PathBuf>,
 
-    /// Call an authorizer that runs by itself, where it takes Lambda's Invoke call, as `cargo lambda watch` does at
-    /// http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations
+    /// Call an authorizer that runs by itself, where it takes Lambda's Invoke call, for `cargo lambda watch`
+    /// `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`
     #[arg(long, value_name = "URL", group = "function")]
     pub invoke_url: Option<InvokeUrl>,
 

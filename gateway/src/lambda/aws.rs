@@ -50,7 +50,8 @@ impl AwsFunction {
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        self.slots.run(call, || self.call(payload())).await
+        // The call is large, and every connection would have the room for it.
+        self.slots.run(call, || Box::pin(self.call(payload()))).await
     }
 
     async fn call(&self, payload: Bytes) -> Result<Bytes, InvokeError> {

@@ -74,7 +74,7 @@ impl Backend {
             Source::InvokeUrl(url) => Self::Url(Box::new(UrlFunction::new(url, slots())?)),
             #[cfg(feature = "aws-lambda")]
             Source::FunctionArn(arn) => {
-                let aws = super::aws::environment(&arn).await;
+                let aws = Box::pin(super::aws::environment(&arn)).await;
                 Self::Aws(Box::new(AwsFunction::new(arn, &aws, slots())))
             }
             #[cfg(not(feature = "aws-lambda"))]

@@ -80,7 +80,8 @@ impl UrlFunction {
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        self.slots.run(call, || self.post(payload())).await
+        // The call is large, and every connection would have the room for it.
+        self.slots.run(call, || Box::pin(self.post(payload()))).await
     }
 
     async fn post(&self, payload: Bytes) -> Result<Bytes, InvokeError> {

@@ -71,13 +71,13 @@ async fn a_refresh_calls_it_again_and_a_refused_one_ends_the_connection() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let gateway = started(&function.url()).on_manual_clock().run().await;
     let mut dev = MqttClient::connected(&gateway, Connect { keep_alive: 1_200, ..client("c") }).await;
-    gateway.advance(Duration::from_secs(300));
+    gateway.advance(Duration::from_mins(5));
     eventually("the refresh", || (function.calls().len() == 2).then_some(())).await;
     dev.ping().await;
     let calls = function.calls();
     assert_eq!(calls[0].event, calls[1].event);
     function.set(refuse());
-    gateway.advance(Duration::from_secs(300));
+    gateway.advance(Duration::from_mins(5));
     dev.closed().await;
     assert_eq!(function.calls().len(), 3);
 }
