@@ -56,6 +56,10 @@ impl Backend {
     /// # Errors
     ///
     /// When there is none.
+    #[cfg_attr(
+        not(feature = "aws-lambda"),
+        expect(clippy::unused_async, reason = "AWS's client reads its environment, and waits for it")
+    )]
     pub async fn new(
         settings: FunctionSettings,
         account: &Account,
