@@ -9,7 +9,7 @@ use gateway::{clock::Clock, lambda::slots::Slots};
 use integration::fake_function::Act;
 use std::time::Duration;
 
-/// The header of a gateway's log line about a function that gave no usable answer.
+/// The reason in the log when a function gave no usable answer.
 const AT_FAULT: &str = "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR";
 
 /// Turns as the gateway makes them, for one connect at a time.

@@ -47,11 +47,11 @@ async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_made_twice()
     ];
     let mut writings = Writings::default();
     for (act, details) in faults().into_iter().chain(cases) {
-        function.set(act.clone());
+        function.set(act);
         let calls = function.calls().len();
         let error = invoke(&lambda, &event).await.unwrap_err();
-        assert!(error.to_string().contains(details), "{act:?}: {error}");
-        assert_eq!(function.calls().len(), calls + 1, "{act:?}");
+        assert!(error.to_string().contains(details), "{details}: {error}");
+        assert_eq!(function.calls().len(), calls + 1, "{details}");
         writings.add("an error", format!("{error} {error:?}"));
     }
     writings.assert_free_of(&[&secret]);

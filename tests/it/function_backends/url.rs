@@ -99,12 +99,12 @@ async fn each_fault_is_one_refused_connect_with_its_cause_in_the_log_and_no_pass
         (Act::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ngarbage".to_vec()), "can't be used"),
     ];
     for (n, (act, details)) in faults().into_iter().chain(statuses).enumerate() {
-        function.set(act.clone());
+        function.set(act);
         let calls = function.calls().len();
         let line = refused(&gateway, connect(Version::V5, &format!("c-{n}"), "u", password.secret())).await;
-        assert_eq!(line["reason"], AT_FAULT, "{act:?}");
-        assert!(line["details"].as_str().unwrap().contains(details), "{act:?}: {line}");
-        assert_eq!(function.calls().len(), calls + 1, "{act:?}: no call is made twice");
+        assert_eq!(line["reason"], AT_FAULT, "{details}");
+        assert!(line["details"].as_str().unwrap().contains(details), "{details}: {line}");
+        assert_eq!(function.calls().len(), calls + 1, "{details}: no call is made twice");
         other.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
         function.set(Act::Answer(allow_all()));
         MqttClient::connected(&gateway, connect(Version::V5, "next", "u", password.secret())).await;
