@@ -1,5 +1,6 @@
 //! What a person types to run the gateway, and the run itself.
 
+pub mod function;
 pub mod init;
 pub mod limits;
 pub mod ports;
@@ -10,7 +11,6 @@ mod settings;
 use std::{
     io::{self, Write},
     net::IpAddr,
-    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
 };
@@ -18,7 +18,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use self::{greeting::Greeting, limits::LimitArgs, ports::PortArgs};
+use self::{function::FunctionArgs, greeting::Greeting, limits::LimitArgs, ports::PortArgs};
 use crate::{
     clock::Clock,
     custom_auth::name::{AuthorizerName, NameError},
@@ -68,23 +68,14 @@ pub struct LocalArgs {
     #[arg(long, env = "LATCHKEY_DEVICES", value_name = "FILE")]
     pub devices: Option<PathBuf>,
 
-    /// The authorizer's program [default: the one that belongs to this program]
-    #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM")]
-    pub authorizer: Option<PathBuf>,
-
-    /// An environment variable for the authorizer, such as `RUST_LOG=debug`; may be given more than
-    /// once, and wins over what the gateway sets itself
-    #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable)]
-    pub function_env: Vec<(String, String)>,
+    /// Which function decides.
+    #[command(flatten)]
+    pub function: FunctionArgs,
 
     /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name [default: latchkey];
     /// with a settings file, the authorizer for those that name none
     #[arg(long, value_name = "NAME", value_parser = authorizer_name)]
     pub authorizer_name: Option<AuthorizerName>,
-
-    /// How many instances of the authorizer may run at a time [default: 4]
-    #[arg(long, value_name = "N")]
-    pub instances: Option<NonZeroUsize>,
 
     /// A settings file, as `local init` writes one [default: latchkey.toml in the working folder, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -164,14 +155,6 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String)
     let greeting = if json { greeting.json() } else { greeting.text() };
     Ok((gateway, greeting))
 }
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it should read NAME=VALUE".to_owned()),
-    }
-}
-
 fn server_name(text: &str) -> Result<String, String> {
     if is_server_name(text) {
         Ok(text.to_owned())

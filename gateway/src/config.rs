@@ -1,29 +1,28 @@
 //! The settings file: everything that a gateway can be told.
 
-mod domain;
 pub mod port;
-mod registry;
 pub mod template;
 
+mod authorizer;
+mod domain;
+mod function;
+mod registry;
+
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Deserialize;
 
 use self::port::PortChoice;
 use crate::{
-    custom_auth::{
-        name::{AuthorizerName, TokenKeyName},
-        registry::Status,
-        signing::{Signing, SigningKey, SigningKeys},
-    },
+    custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
+    lambda::program::Program,
     registry::fixed::FixedRegistry,
-    settings::{AuthorizerSettings, DomainSettings, Program},
+    settings::{AuthorizerSettings, DEFAULT_INSTANCES, DomainSettings, FunctionSettings, Source},
 };
 
 /// What the file may say. A key that is not here is an error.
@@ -56,7 +55,7 @@ pub struct File {
     /// As the flags `--max-…` and `--connect-timeout`.
     pub limits: LimitsTable,
     default_authorizer: Option<String>,
-    authorizer: Vec<Table>,
+    authorizer: Vec<authorizer::Table>,
     domain: Vec<domain::Table>,
     thing: Vec<registry::ThingTable>,
     certificate: Vec<registry::CertificateTable>,
@@ -92,34 +91,6 @@ pub struct LimitsTable {
     pub connect_timeout_seconds: Option<NonZeroU64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    name: String,
-    #[serde(default)]
-    status: StatusName,
-    #[serde(default)]
-    signing: bool,
-    token_key_name: Option<String>,
-    #[serde(default)]
-    enable_caching_for_http: bool,
-    /// Names and the files of public keys.
-    #[serde(default)]
-    keys: BTreeMap<String, PathBuf>,
-    program: Option<PathBuf>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    instances: Option<std::num::NonZeroUsize>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "UPPERCASE")]
-enum StatusName {
-    #[default]
-    Active,
-    Inactive,
-}
-
 /// The authorizers of this gateway.
 #[derive(Debug)]
 pub struct AuthorizersSettings {
@@ -141,6 +112,8 @@ impl File {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("the settings file `{}`", path.display());
         let text = std::fs::read_to_string(path).with_context(named)?;
+        // A program may run in another folder than the gateway does.
+        let path = std::path::absolute(path).with_context(named)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(Self { folder, ..parse(&text).with_context(named)? })
     }
@@ -172,14 +145,15 @@ impl File {
         if self.authorizer.is_empty() {
             let name = only.or(default).map_or_else(|| ONLY.try_into(), Ok)?;
             let (status, signing) = (Status::Active, Signing::Disabled(None));
-            let name_too = name.clone();
-            let only =
-                AuthorizerSettings { name: name_too, status, signing, caching_for_http: false, program };
-            return Ok(AuthorizersSettings { authorizers: vec![only], default_authorizer: Some(name) });
+            let function =
+                FunctionSettings { source: Source::Program(program), instances: DEFAULT_INSTANCES };
+            let default_authorizer = Some(name.clone());
+            let only = AuthorizerSettings { name, status, signing, caching_for_http: false, function };
+            return Ok(AuthorizersSettings { authorizers: vec![only], default_authorizer });
         }
         let authorizers = std::mem::take(&mut self.authorizer).into_iter().map(|table| {
             let name = table.name.clone();
-            authorizer(table, &self.folder, &program).with_context(|| format!("the authorizer `{name}`"))
+            table.settings(&self.folder, &program).with_context(|| format!("the authorizer `{name}`"))
         });
         let authorizers = authorizers.collect::<Result<_, _>>()?;
         Ok(AuthorizersSettings { authorizers, default_authorizer: only.or(default) })
@@ -211,42 +185,19 @@ fn parse(text: &str) -> anyhow::Result<File> {
     Ok(toml::from_str(text)?)
 }
 
-fn authorizer(table: Table, folder: &Path, program: &Program) -> anyhow::Result<AuthorizerSettings> {
-    let name = AuthorizerName::try_from(table.name.as_str())?;
-    let token_key_name = table.token_key_name.as_deref().map(TokenKeyName::try_from).transpose()?;
-    let signing = match (table.signing, token_key_name) {
-        (true, None) => bail!("`signing = true` needs a `token_key_name`"),
-        (true, Some(key)) => Signing::Enabled(key, keys(&table.keys, folder)?),
-        (false, _) if !table.keys.is_empty() => bail!("`keys` without `signing = true` would check nothing"),
-        (false, key) => Signing::Disabled(key),
-    };
-    let status = match table.status {
-        StatusName::Active => Status::Active,
-        StatusName::Inactive => Status::Inactive,
-    };
-    let path = table.program.map_or_else(|| program.path.clone(), |path| folder.join(path));
-    let variables = program.variables.iter().cloned().chain(table.env).collect();
-    let instances = table.instances.map_or(program.instances, std::num::NonZeroUsize::get);
-    let program = Program { path, variables, instances };
-    Ok(AuthorizerSettings { name, status, signing, caching_for_http: table.enable_caching_for_http, program })
-}
-
-fn keys(files: &BTreeMap<String, PathBuf>, folder: &Path) -> anyhow::Result<SigningKeys> {
-    let read = |(name, file): (&String, &PathBuf)| {
-        let path = folder.join(file);
-        let about = || format!("the key `{name}` in `{}`", path.display());
-        let pem = std::fs::read_to_string(&path).with_context(about)?;
-        anyhow::Ok((name.clone(), SigningKey::from_pem(&pem).with_context(about)?))
-    };
-    Ok(SigningKeys::new(files.iter().map(read).collect::<Result<_, _>>()?)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn program() -> Program {
-        Program { path: "own".into(), variables: vec![("A".to_owned(), "1".to_owned())], instances: 4 }
+        Program::new("own".into(), vec![("A".to_owned(), "1".to_owned())])
+    }
+
+    fn program_of(authorizer: &AuthorizerSettings) -> (&Program, usize) {
+        let FunctionSettings { source: Source::Program(program), instances } = &authorizer.function else {
+            panic!("{authorizer:?}")
+        };
+        (program, *instances)
     }
 
     fn file(text: &str, folder: &str) -> anyhow::Result<File> {
@@ -267,18 +218,20 @@ mod tests {
     #[test]
     fn what_a_table_leaves_out_is_as_without_a_file() {
         let text = "default_authorizer = 'b'\n[[authorizer]]\nname = 'a'\n[[authorizer]]\nname = 'b'\n\
-            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'other'\ninstances = 1\nenv = { B = '2' }\n\
+            status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'bin/other'\ninstances = 1\nenv = { B = '2' }\n\
             enable_caching_for_http = true\n";
         let settings = file(text, "folder").unwrap().authorizers(None, program()).unwrap();
         assert_eq!(settings.default_authorizer.unwrap().as_str(), "b");
         let [a, b] = &settings.authorizers[..] else { panic!("{:?}", settings.authorizers) };
         assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", Status::Active, false));
         assert!(matches!(a.signing, Signing::Disabled(None)));
-        assert_eq!((a.program.path.to_str(), a.program.instances), (Some("own"), 4));
+        let (program, instances) = program_of(a);
+        assert_eq!((program.path.to_str(), instances), (Some("own"), 4));
         assert_eq!((b.status, b.caching_for_http), (Status::Inactive, true));
         assert!(matches!(&b.signing, Signing::Disabled(Some(key)) if key.as_str() == "T"));
-        assert_eq!((b.program.path.clone(), b.program.instances), (Path::new("folder").join("other"), 1));
-        assert_eq!(b.program.variables.last().unwrap(), &("B".to_owned(), "2".to_owned()));
+        let (program, instances) = program_of(b);
+        assert_eq!((program.path.clone(), instances), (Path::new("folder").join("bin/other"), 1));
+        assert_eq!(program.variables.last().unwrap(), &("B".to_owned(), "2".to_owned()));
     }
 
     #[test]

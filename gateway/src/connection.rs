@@ -22,7 +22,7 @@ use crate::{
     custom_auth::{self, Refusal, answer::Authorization},
     door::port::Port,
     gateway::Shared,
-    lambda::pool::Call,
+    lambda::Call,
     session::{Effect, Session, ending::Ending},
 };
 

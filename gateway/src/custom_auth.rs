@@ -18,7 +18,7 @@ use self::{
     parameters::ParameterError,
     registry::Authorizer,
 };
-use crate::lambda::{InvokeError, pool::Call};
+use crate::lambda::{Call, InvokeError};
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use crate::{
     custom_auth::registry::{Authorizer, Authorizers, Status},
     door::{Doors, port::Port},
     event_log::EventLog,
-    lambda::{InvokeError, pool::Pool},
+    lambda::{InvokeError, backend::Backend},
     openings::Openings,
     registry::Registry,
     session::Rules,
@@ -179,12 +179,13 @@ impl Gateway {
     }
 }
 
-/// The authorizers. An instance of each that may be used starts at once, so that a wrong configuration shows.
+/// The authorizers. An instance of each program that may be used starts at once, so that a wrong configuration shows.
 async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Result<Authorizers, StartError> {
     let mut authorizers = Vec::new();
     for authorizer in settings.authorizers.clone() {
-        let AuthorizerSettings { name, status, signing, caching_for_http, program } = authorizer;
-        let function = Pool::new(program.function(&settings.account), clock.clone(), log.clone());
+        let AuthorizerSettings { name, status, signing, caching_for_http, function } = authorizer;
+        let function = Backend::new(function, &settings.account, clock, log).await;
+        let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == Status::Active {
             function.warm_up().await?;
         }

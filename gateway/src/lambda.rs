@@ -1,32 +1,55 @@
-//! AWS Lambda, as far as an authorizer needs it: the real binary, behind a Runtime API of its own.
+//! AWS Lambda, as far as an authorizer needs it: the real function, wherever it runs.
 //!
-//! Source: AWS Lambda developer guide, `runtimes-api` and `lambda-runtime-environment`.
+//! A program of this machine runs behind a [Runtime API](runtime_api) of its own, in a [pool]. Anything else that
+//! answers Lambda's Invoke call is a [URL](url), and a function in AWS has an [ARN](function_arn).
+//!
+//! Source: AWS Lambda developer guide, `runtimes-api` and `lambda-runtime-environment`; API reference, `Invoke`.
 
+#[cfg(feature = "aws-lambda")]
+pub mod aws;
+pub mod backend;
+pub mod function_arn;
 pub mod instance;
+pub mod invoke_url;
 pub mod pool;
+pub mod program;
 pub mod runtime_api;
+pub mod slots;
+pub mod url;
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, time::Duration};
+
+use program::Program;
 
 /// How long Lambda lets a function initialise (developer guide, `lambda-runtime-environment`).
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A function: a program and how to run it.
+/// The most that a function may answer: far above what policies need, far below what would hurt.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// A function that is a program, and how to run it.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The program, for example `latchkey-authorizer`.
-    pub program: PathBuf,
+    /// The program.
+    pub program: Program,
     /// The ARN under which it runs; the policies' partition, region and account come from it.
     pub arn: String,
-    /// Environment variables beside Lambda's own.
-    pub variables: Vec<(String, String)>,
     /// How long one call may take.
     pub limit: Duration,
     /// How many instances may serve connects at a time; one more serves refreshes.
     pub instances: usize,
 }
 
-/// Why a call gave no answer.
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A client wants to connect.
+    Connect,
+    /// A connected client's answer has to be renewed.
+    Refresh,
+}
+
+/// Why a call gave no answer. Nothing of the event or of the answer is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
     /// The program could not be started.
@@ -65,4 +88,50 @@ pub enum InvokeError {
         /// The error's type; its message stays out of the log.
         error_type: String,
     },
+    /// Nothing took the call.
+    #[error("can't reach the authorizer at `{place}`: {error}; {cure}")]
+    Unreachable {
+        /// Where it should be.
+        place: String,
+        /// What the system said.
+        error: String,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// The connection ended during the call.
+    #[error("the connection to the authorizer at `{place}` broke during the call: {error}")]
+    Broken {
+        /// Where it is.
+        place: String,
+        /// What the system said.
+        error: String,
+    },
+    /// Whatever took the call did not pass it on to the function.
+    #[error("`{place}` answered the call with {answer}{cure}")]
+    Refused {
+        /// Where the function should be.
+        place: String,
+        /// A status or the name of an error.
+        answer: String,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// Lambda runs no more of it at a time.
+    #[error("`{place}` takes no more calls at a time; raise the function's concurrency")]
+    TooManyRequests {
+        /// Where the function is.
+        place: String,
+    },
+    /// The answer is larger than an answer may be.
+    #[error("the authorizer's answer is larger than {} KiB", MAX_ANSWER_BYTES / 1024)]
+    TooLarge,
+}
+
+/// The innermost error says what happened; those around it say that it happened to a client.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
-use iot_policy::{Scope, ScopeError, limits::AUTHORIZER_TIMEOUT_SECONDS};
+use iot_policy::{Scope, ScopeError};
 
 use crate::{
     custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
     door::{port::Port, route::Access},
-    lambda::Function,
+    lambda::{function_arn::FunctionArn, invoke_url::InvokeUrl, program::Program},
     registry::fixed::FixedRegistry,
     session::Rules,
 };
 
-/// The name of the function in its ARN.
-const FUNCTION_NAME: &str = "latchkey-authorizer";
+/// How many calls of one function there are at a time if nobody says.
+pub const DEFAULT_INSTANCES: usize = 4;
 
 /// The settings of one gateway.
 #[derive(Clone, Debug)]
@@ -51,12 +51,12 @@ pub struct AuthorizerSettings {
     pub name: AuthorizerName,
     /// Whether it may be used.
     pub status: Status,
-    /// `enableCachingForHttp`.
-    pub caching_for_http: bool,
     /// Whether tokens must be signed.
     pub signing: Signing,
+    /// `enableCachingForHttp`.
+    pub caching_for_http: bool,
     /// Its function.
-    pub program: Program,
+    pub function: FunctionSettings,
 }
 
 /// The ports of this machine; 0 takes a free one.
@@ -96,15 +96,24 @@ pub struct DomainSettings {
     pub allow_authorizer_override: bool,
 }
 
-/// A function that is a program on this machine.
+/// An authorizer's function.
 #[derive(Clone, Debug)]
-pub struct Program {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Environment variables for it.
-    pub variables: Vec<(String, String)>,
-    /// How many instances of it may run.
+pub struct FunctionSettings {
+    /// Where it comes from.
+    pub source: Source,
+    /// How many connects may call it at a time; one more call serves refreshes.
     pub instances: usize,
+}
+
+/// Where a function comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A program of this machine, which the gateway starts.
+    Program(Program),
+    /// It runs by itself, and answers Lambda's Invoke call here.
+    InvokeUrl(InvokeUrl),
+    /// It is in AWS.
+    FunctionArn(FunctionArn),
 }
 
 /// Whether a text can be a server name (SNI), or an address in its place.
@@ -132,20 +141,5 @@ impl Account {
     /// When a part has not the shape that ARNs need.
     pub fn scope(&self) -> Result<Scope, ScopeError> {
         Scope::new(&self.partition, &self.region, &self.id)
-    }
-}
-
-impl Program {
-    /// What Lambda is told of it.
-    #[must_use]
-    pub fn function(&self, account: &Account) -> Function {
-        let Account { partition, region, id } = account;
-        Function {
-            program: self.path.clone(),
-            arn: format!("arn:{partition}:lambda:{region}:{id}:function:{FUNCTION_NAME}"),
-            variables: self.variables.clone(),
-            limit: Duration::from_secs(AUTHORIZER_TIMEOUT_SECONDS.into()),
-            instances: self.instances,
-        }
     }
 }

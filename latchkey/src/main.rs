@@ -5,6 +5,7 @@ mod demo;
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -34,7 +35,7 @@ enum Command {
     /// Show the whole system at work: gateway, authorizer, a small fleet, and what is refused
     Demo(demo::DemoArgs),
     /// Run AWS IoT Core on this machine, with the real authorizer
-    Local(LocalArgs),
+    Local(Box<LocalArgs>),
     /// Simulate a fleet of SHT20 devices, here or against AWS
     Sim(SimArgs),
     /// Give devices their credentials and keep their records
@@ -53,16 +54,18 @@ async fn main() -> ExitCode {
     };
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Local(args) => local(args).await,
+        Command::Local(args) => local(*args).await,
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Fleet(args) => fleet(args),
     }
 }
 
 async fn local(args: LocalArgs) -> ExitCode {
-    let authorizer = match &args.authorizer {
-        Some(program) => Ok(program.clone()),
-        None => authorizer_program::find().await,
+    let authorizer = if args.function.may_need_own() {
+        authorizer_program::find().await
+    } else {
+        // Another function decides.
+        Ok(PathBuf::new())
     };
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,

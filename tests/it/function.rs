@@ -181,7 +181,7 @@ async fn an_instance_is_started_once_for_many_connects() {
 #[tokio::test]
 async fn no_more_instances_run_at_a_time_than_allowed_and_nobody_who_waits_is_lost() {
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
-    let gateway = start.with_program(|program| program.instances = 3).run().await;
+    let gateway = start.with_function(|function| function.instances = 3).run().await;
     let mut connecting = tokio::task::JoinSet::new();
     for n in 0..8 {
         let mut client = MqttClient::open(&gateway, Version::V5).await;

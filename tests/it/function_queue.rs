@@ -6,10 +6,7 @@ use bytes::Bytes;
 use gateway::{
     clock::{Clock, ManualClock},
     event_log::EventLog,
-    lambda::{
-        Function, InvokeError,
-        pool::{Call, Pool},
-    },
+    lambda::{Call, Function, InvokeError, pool::Pool, program::Program},
 };
 use integration::{
     captured_log::CapturedLog,
@@ -21,10 +18,10 @@ use serde_json::json;
 
 /// One instance for connects.
 fn pool(script: &Script, clock: &ManualClock) -> Arc<Pool> {
+    let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
     let function = Function {
-        program: program("scripted-function"),
+        program: Program::new(program("scripted-function"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
-        variables: vec![(VARIABLE.to_owned(), script.path().display().to_string())],
         limit: Duration::from_secs(5),
         instances: 1,
     };

@@ -9,6 +9,7 @@ mod door;
 mod enforcement;
 mod foreign_clients;
 mod function;
+mod function_backends;
 mod function_queue;
 mod https_publish;
 mod kms;

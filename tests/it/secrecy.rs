@@ -12,10 +12,7 @@ use device_sim::{
 use gateway::{
     clock::Clock,
     event_log::EventLog,
-    lambda::{
-        Function,
-        pool::{Call, Pool},
-    },
+    lambda::{Call, Function, pool::Pool, program::Program},
 };
 use integration::{
     canary::{Canary, Writings},
@@ -247,10 +244,10 @@ async fn a_malformed_event_tells_no_secret() {
 fn real_authorizer(folder: &Path, log: &CapturedLog) -> Pool {
     let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
     let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
+    let variables = loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect();
     let function = Function {
-        program: program("latchkey-authorizer"),
+        program: Program::new(program("latchkey-authorizer"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer".to_owned(),
-        variables: loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect(),
         limit: LIMIT,
         instances: 1,
     };

@@ -116,7 +116,7 @@ impl Device {
     }
 }
 
-/// The Python that `make setup` has put paho-mqtt and moto into.
+/// The Python that `make setup` has put paho-mqtt, moto and awslambdaric into.
 pub fn python() -> PathBuf {
     let folder = if cfg!(windows) { "Scripts" } else { "bin" };
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python").join(folder).join("python")

@@ -25,12 +25,17 @@ impl GatewayProcess {
     /// Starts one on a free port, with its data in `folder`, and waits until it is ready. `json` is whether it
     /// writes for a script or for a person; `variables` are for it and its authorizer.
     pub async fn start(folder: &Path, authorizer: &str, json: bool, variables: &[(&str, &str)]) -> Self {
+        let authorizer = program(authorizer).display().to_string();
+        let flags = ["--authorizer", &authorizer, "--json"];
+        Self::start_with(folder, &flags[..if json { 3 } else { 2 }], variables).await
+    }
+
+    /// The same with these flags, in `folder`.
+    pub async fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let json = flags.contains(&"--json");
         let mut command = Command::new(program("latchkey-gateway"));
-        command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder);
-        command.arg("--authorizer").arg(program(authorizer)).envs(variables.iter().copied());
-        if json {
-            command.arg("--json");
-        }
+        command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder).args(flags);
+        command.envs(variables.iter().copied()).current_dir(folder);
         let mut running = Running::start(command);
         let address = running.line("the gateway's greeting", |line| greeted(line, json)).await;
         Self { address, ca: folder.join("ca.pem"), running }

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod dynamodb;
 pub mod eventually;
 pub mod fake_aws;
+pub mod fake_function;
 pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;

@@ -13,9 +13,10 @@ use gateway::{
     door::port::Port,
     event_log::EventLog,
     gateway::{Addresses, Gateway, StartError},
+    lambda::program::Program,
     registry::fixed::FixedRegistry,
     session::Rules,
-    settings::{Account, AuthorizerSettings, Limits, Ports, Program, Settings},
+    settings::{Account, AuthorizerSettings, FunctionSettings, Limits, Ports, Settings, Source},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -88,7 +89,21 @@ impl Start {
     /// With another program, or another way to run it.
     #[must_use]
     pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
-        self.with(|settings| change(&mut settings.authorizers[0].program))
+        self.with_function(|function| match &mut function.source {
+            Source::Program(program) => change(program),
+            other => panic!("{other:?} is no program"),
+        })
+    }
+
+    /// With another function, or with more or fewer instances of it.
+    #[must_use]
+    pub fn with_function(self, change: impl FnOnce(&mut FunctionSettings)) -> Self {
+        self.with(|settings| change(&mut settings.authorizers[0].function))
+    }
+
+    /// A gateway with this function in the place of a program.
+    pub fn with_source(source: Source) -> Self {
+        Self::with_authorizer().with_function(|function| function.source = source)
     }
 
     /// With the first authorizer's signing changed.
@@ -230,6 +245,9 @@ fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> Authori
         status: Status::Active,
         signing: Signing::Disabled(None),
         caching_for_http: false,
-        program: Program { path: program(of), variables, instances: 2 },
+        function: FunctionSettings {
+            source: Source::Program(Program::new(program(of), variables)),
+            instances: 2,
+        },
     }
 }

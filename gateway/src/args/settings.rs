@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr},
-    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -12,11 +11,11 @@ use anyhow::Context as _;
 use super::{ALWAYS_NAMED, CONFIG_FILE, DEVICES_FILE, LocalArgs};
 use crate::{
     config::{AuthorizersSettings, File},
+    lambda::program::Program,
     session::Rules,
-    settings::{Account, AuthorizerSettings, Program, Settings},
+    settings::{Account, AuthorizerSettings, Settings},
 };
 
-const DEFAULT_INSTANCES: usize = 4;
 const DATA_FOLDER: &str = ".latchkey";
 const KEYRING_FILE: &str = "keyring.json";
 
@@ -31,8 +30,8 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
     make_empty_store(&devices)?;
     let absolute = std::path::absolute(&data).context("the data folder has no path")?;
     let variables = variables(&devices, &absolute);
-    let program = Program { path: authorizer, variables, instances: DEFAULT_INSTANCES };
-    let AuthorizersSettings { authorizers, default_authorizer } = authorizers(&args, &mut file, program)?;
+    let program = Program::new(authorizer, variables);
+    let AuthorizersSettings { authorizers, default_authorizer } = authorizers(&args, &mut file, &program)?;
     let listen = args.listen.or(file.listen).unwrap_or(Ipv4Addr::LOCALHOST.into());
     Ok(Settings {
         listen,
@@ -65,12 +64,10 @@ fn file(args: &LocalArgs) -> anyhow::Result<File> {
     }
 }
 
-fn authorizers(args: &LocalArgs, file: &mut File, program: Program) -> anyhow::Result<AuthorizersSettings> {
-    let mut settings = file.authorizers(args.authorizer_name.clone(), program)?;
-    for AuthorizerSettings { program, .. } in &mut settings.authorizers {
-        program.path = args.authorizer.clone().unwrap_or_else(|| std::mem::take(&mut program.path));
-        program.instances = args.instances.map_or(program.instances, NonZeroUsize::get);
-        program.variables.extend(args.function_env.iter().cloned());
+fn authorizers(args: &LocalArgs, file: &mut File, own: &Program) -> anyhow::Result<AuthorizersSettings> {
+    let mut settings = file.authorizers(args.authorizer_name.clone(), own.clone())?;
+    for AuthorizerSettings { function, .. } in &mut settings.authorizers {
+        args.function.apply(function, own);
     }
     Ok(settings)
 }

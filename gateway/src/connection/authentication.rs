@@ -13,7 +13,7 @@ use crate::{
     },
     door::{Arrival, Identification},
     gateway::Shared,
-    lambda::pool::Call,
+    lambda::Call,
     registry::Certificate,
 };
 

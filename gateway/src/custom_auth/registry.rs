@@ -12,7 +12,7 @@ use super::{
     parameters::Parameters,
     signing::{Signing, Token},
 };
-use crate::lambda::pool::Pool;
+use crate::lambda::backend::Backend;
 
 /// One authorizer.
 pub struct Authorizer {
@@ -25,7 +25,7 @@ pub struct Authorizer {
     /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
     pub caching_for_http: bool,
     /// Its function.
-    pub function: Pool,
+    pub function: Backend,
 }
 
 /// Whether an authorizer may be used.

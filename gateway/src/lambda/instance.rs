@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::TcpListener,
-    process::{Child, Command},
+    process::Child,
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::{
     Function, INIT_LIMIT, InvokeError,
+    program::RuntimeApiAddress,
     runtime_api::{Answer, Exchange, Invocation},
 };
 use crate::{clock::Clock, event_log::EventLog};
@@ -44,22 +45,27 @@ impl Instance {
     ///
     /// When it can't be started, ends, or takes too long.
     pub async fn start(function: &Function, clock: &Clock, log: &EventLog) -> Result<Self, InvokeError> {
-        let program = function.program.display().to_string();
-        let failed =
-            |error: std::io::Error| InvokeError::Start { program: program.clone(), error: error.to_string() };
+        let program = &function.program;
+        let failed = |error: std::io::Error| InvokeError::Start {
+            program: program.path.display().to_string(),
+            error: error.to_string(),
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (exchange, invocations) = Exchange::new(function.arn.clone());
-        // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client. Other
-        // languages' clients take no path at all: for them this would have to be a setting.
         let secret_path = format!("/{}", Uuid::new_v4().simple());
-        let router = exchange.clone().router(&secret_path);
+        let (router, runtime_api) = match program.runtime_api {
+            // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client.
+            RuntimeApiAddress::SecretPath => {
+                (exchange.clone().router(&secret_path), format!("http://{address}{secret_path}"))
+            }
+            RuntimeApiAddress::HostAndPort => (exchange.clone().open_router(), address.to_string()),
+        };
         let api = tokio::spawn(async move {
             // It ends only with the task itself.
             _ = axum::serve(listener, router).await;
         });
-        let mut process =
-            command(function, &format!("http://{address}{secret_path}")).spawn().map_err(failed)?;
+        let mut process = program.command(&function.arn, &runtime_api).spawn().map_err(failed)?;
         let last_words = forward(&mut process, log);
         let mut instance = Self { process, invocations, api };
         tokio::select! {
@@ -119,37 +125,6 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.api.abort();
     }
-}
-
-/// The environment that Lambda gives a function (developer guide, `configuration-envvars`). The AWS keys of the
-/// person who runs the gateway are not the function's.
-fn command(function: &Function, runtime_api: &str) -> Command {
-    let region = function.arn.split(':').nth(3).unwrap_or_default();
-    let name = function.arn.split(':').nth(6).unwrap_or_default();
-    let mut command = Command::new(&function.program);
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
-        command.env_remove(name);
-    }
-    // The gateway's own settings, which would be misspelt ones to an authorizer that knows its own.
-    for name in ["LATCHKEY_AUTHORIZER", "LATCHKEY_DEVICES"] {
-        command.env_remove(name);
-    }
-    command
-        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
-        .env("AWS_LAMBDA_FUNCTION_NAME", name)
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        // Lambda gives CPU by memory (`configuration-memory`); here a function has a whole one, as with 1,769 MB.
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
-        .env("AWS_REGION", region)
-        .env("_HANDLER", "bootstrap")
-        .envs(function.variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
 }
 
 /// The end of what the process writes to standard error.

@@ -3,29 +3,16 @@
 use std::{collections::VecDeque, sync::Mutex};
 
 use axum::body::Bytes;
-use tokio::sync::Semaphore;
 
-use super::{Function, InvokeError, instance::Instance};
+use super::{Call, Function, InvokeError, instance::Instance, slots::Slots};
 use crate::{clock::Clock, event_log::EventLog};
-
-/// What a call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// A client wants to connect.
-    Connect,
-    /// A connected client's answer has to be renewed.
-    Refresh,
-}
 
 /// The instances of one function.
 pub struct Pool {
     function: Function,
     clock: Clock,
     log: EventLog,
-    /// One permit for each instance that may serve connects.
-    connects: Semaphore,
-    /// A permit of their own for refreshes: whoever floods the gateway with connects can't put them off.
-    refreshes: Semaphore,
+    slots: Slots,
     idle: Mutex<VecDeque<Instance>>,
 }
 
@@ -33,9 +20,8 @@ impl Pool {
     /// A pool without a running instance.
     #[must_use]
     pub fn new(function: Function, clock: Clock, log: EventLog) -> Self {
-        let connects = Semaphore::new(function.instances.max(1));
-        let refreshes = Semaphore::new(1);
-        Self { function, clock, log, connects, refreshes, idle: Mutex::new(VecDeque::new()) }
+        let slots = Slots::new(function.instances, function.limit, clock.clone());
+        Self { function, clock, log, slots, idle: Mutex::new(VecDeque::new()) }
     }
 
     /// Starts one instance ahead of the first call, so that a wrong configuration shows at once.
@@ -56,13 +42,7 @@ impl Pool {
     ///
     /// When there is no answer. An instance that crashed or took too long is replaced at the next call.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        let slots = match call {
-            Call::Connect => &self.connects,
-            Call::Refresh => &self.refreshes,
-        };
-        let slot = self.clock.timeout(self.function.limit, slots.acquire()).await;
-        // The semaphore is never closed.
-        let Some(Ok(_slot)) = slot else { return Err(InvokeError::Throttled) };
+        let _slot = self.slots.take(call).await?;
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             None => Instance::start(&self.function, &self.clock, &self.log).await?,

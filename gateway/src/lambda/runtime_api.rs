@@ -14,8 +14,7 @@ use axum::{
 use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-/// The most that a function may answer: far above what policies need, far below what would hurt.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+use super::MAX_ANSWER_BYTES;
 
 /// One event on its way to the function.
 pub struct Invocation {
@@ -71,10 +70,11 @@ impl Exchange {
     /// The HTTP routes, under a path that only the function is told: other users of the machine can reach the
     /// port too, and must neither read an event nor answer one.
     pub fn router(self, secret_path: &str) -> Router {
-        Router::new().nest(secret_path, self.routes())
+        Router::new().nest(secret_path, self.open_router())
     }
 
-    fn routes(self) -> Router {
+    /// The HTTP routes where Lambda has them, for functions that can be told a host and a port only.
+    pub fn open_router(self) -> Router {
         Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
@@ -140,7 +140,7 @@ struct FunctionError {
 }
 
 /// The type alone, and only if it looks like one: a function's error message may hold anything.
-fn error_type(body: &[u8]) -> String {
+pub(super) fn error_type(body: &[u8]) -> String {
     let plain = |text: &str| {
         text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     };

@@ -56,7 +56,9 @@ impl Fault {
     /// What a refusal by the authorizer comes to.
     pub(super) fn not_authenticated(refusal: &Refusal) -> Self {
         Self::NotAuthenticated(match refusal {
-            Refusal::Invoke(InvokeError::Throttled) => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Invoke(InvokeError::Throttled | InvokeError::TooManyRequests { .. }) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Refusal::Invoke(_) | Refusal::Answer(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         })

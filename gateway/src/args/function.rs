@@ -1,0 +1,149 @@
+//! The authorizer's function on the command line.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    lambda::{function_arn::FunctionArn, invoke_url::InvokeUrl, program::Program},
+    settings::{FunctionSettings, Source},
+};
+
+/// Which function decides. What is typed wins over the settings file.
+#[derive(Args, Debug)]
+pub struct FunctionArgs {
+    /// The authorizer's program [default: the one that belongs to this program]
+    #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM", group = "function")]
+    pub authorizer: Option<PathBuf>,
+
+    /// Call an authorizer that runs by itself, where it takes Lambda's Invoke call, for `cargo lambda watch`
+    /// `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`
+    #[arg(long, value_name = "URL", group = "function")]
+    pub invoke_url: Option<InvokeUrl>,
+
+    /// Call an authorizer in AWS, with the credentials that the AWS CLI uses
+    #[arg(long, value_name = "ARN", group = "function")]
+    pub function_arn: Option<FunctionArn>,
+
+    /// An environment variable for the authorizer's program, such as `RUST_LOG=debug`; may be given more than
+    /// once, and wins over what the gateway sets itself
+    #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable, conflicts_with_all = ["invoke_url", "function_arn"])]
+    pub function_env: Vec<(String, String)>,
+
+    /// How many connects may call the authorizer at a time [default: 4]
+    #[arg(long, value_name = "N")]
+    pub instances: Option<NonZeroUsize>,
+}
+
+impl FunctionArgs {
+    /// Whether the gateway's own authorizer may be needed.
+    #[must_use]
+    pub fn may_need_own(&self) -> bool {
+        self.authorizer.is_none() && self.invoke_url.is_none() && self.function_arn.is_none()
+    }
+
+    /// Puts what was typed in the place of what `function` has; `own` is the gateway's own authorizer.
+    pub(super) fn apply(&self, function: &mut FunctionSettings, own: &Program) {
+        function.instances = self.instances.map_or(function.instances, NonZeroUsize::get);
+        if let Some(url) = &self.invoke_url {
+            function.source = Source::InvokeUrl(url.clone());
+        }
+        if let Some(arn) = &self.function_arn {
+            function.source = Source::FunctionArn(arn.clone());
+        }
+        if let Some(path) = &self.authorizer {
+            // A table's variables are the authorizer's, whichever program it is; its arguments are the program's.
+            let variables = match &function.source {
+                Source::Program(program) => program.variables.clone(),
+                Source::InvokeUrl(_) | Source::FunctionArn(_) => own.variables.clone(),
+            };
+            function.source = Source::Program(Program::new(path.clone(), variables));
+        }
+        if let Source::Program(program) = &mut function.source {
+            program.variables.extend(self.function_env.iter().cloned());
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it should read NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/f/invocations";
+    const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:f";
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        function: FunctionArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<FunctionArgs, String> {
+        let parsed = Cli::try_parse_from([&["latchkey"], args].concat());
+        parsed.map(|cli| cli.function).map_err(|error| error.to_string())
+    }
+
+    fn own() -> Program {
+        Program::new("own".into(), vec![("A".to_owned(), "1".to_owned())])
+    }
+
+    fn applied(args: &[&str], source: Source) -> FunctionSettings {
+        let mut function = FunctionSettings { source, instances: 7 };
+        parse(args).unwrap().apply(&mut function, &own());
+        function
+    }
+
+    #[test]
+    fn what_is_typed_wins_over_every_source() {
+        let sources = || {
+            let program = Program { arguments: vec!["x".to_owned()], ..own() };
+            let (url, arn) = (URL.replace('f', "g").parse().unwrap(), ARN.parse().unwrap());
+            [Source::Program(program), Source::InvokeUrl(url), Source::FunctionArn(arn)]
+        };
+        for source in sources() {
+            let function = applied(&["--invoke-url", URL, "--instances", "2"], source.clone());
+            assert!(matches!(function.source, Source::InvokeUrl(url) if url == URL.parse().unwrap()));
+            assert_eq!(function.instances, 2);
+            let function = applied(&["--function-arn", ARN], source.clone());
+            assert!(matches!(function.source, Source::FunctionArn(arn) if arn.as_str() == ARN));
+            assert_eq!(function.instances, 7);
+            let function = applied(&["--authorizer", "p", "--function-env", "B=2"], source);
+            let Source::Program(program) = function.source else { panic!("no program") };
+            assert_eq!((program.path, program.arguments.len()), ("p".into(), 0));
+            assert_eq!(
+                program.variables.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+                ["A", "B"]
+            );
+        }
+        let kept = sources().map(|source| applied(&[], source).source);
+        assert!(matches!(&kept[0], Source::Program(program) if program.arguments == ["x"]));
+        assert!(matches!(kept[1..], [Source::InvokeUrl(_), Source::FunctionArn(_)]));
+    }
+
+    #[test]
+    fn there_is_one_function() {
+        for args in [
+            &["--authorizer", "p", "--invoke-url", URL][..],
+            &["--authorizer", "p", "--function-arn", ARN],
+            &["--invoke-url", URL, "--function-arn", ARN],
+            &["--invoke-url", URL, "--function-env", "A=1"],
+            &["--function-arn", ARN, "--function-env", "A=1"],
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.contains("cannot be used with"), "{error}");
+        }
+        assert!(parse(&["--invoke-url", "http://10.0.0.1/f"]).unwrap_err().contains("passwords"));
+        assert!(parse(&["--function-arn", "f"]).unwrap_err().contains("not a function's ARN"));
+        assert!(parse(&[]).unwrap().may_need_own());
+        assert!(!parse(&["--invoke-url", URL]).unwrap().may_need_own());
+    }
+}

@@ -1,0 +1,145 @@
+//! Where the function of an `[[authorizer]]` comes from.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+use super::authorizer::Table;
+use crate::{
+    lambda::program::{Program, RuntimeApiAddress},
+    settings::{DEFAULT_INSTANCES, FunctionSettings, Source},
+};
+
+/// What the table says, and for the rest what the gateway's own authorizer has.
+pub(super) fn settings(table: Table, folder: &Path, own: &Program) -> anyhow::Result<FunctionSettings> {
+    let instances = table.instances.map_or(DEFAULT_INSTANCES, NonZeroUsize::get);
+    let only_a_program_has = [
+        ("arguments", table.arguments.is_some()),
+        ("working_folder", table.working_folder.is_some()),
+        ("handler", table.handler.is_some()),
+        ("runtime_api_path", table.runtime_api_path.is_some()),
+        ("env", table.env.is_some()),
+    ];
+    let source = match (&table.program, &table.invoke_url, &table.function_arn) {
+        (_, None, None) => Source::Program(program(table, folder, own)),
+        (None, Some(url), None) => {
+            Source::InvokeUrl(url.parse().with_context(|| format!("`invoke_url = \"{url}\"`"))?)
+        }
+        (None, None, Some(arn)) => {
+            Source::FunctionArn(arn.parse().with_context(|| format!("`function_arn = \"{arn}\"`"))?)
+        }
+        _ => bail!("there is one of `program`, `invoke_url` and `function_arn`"),
+    };
+    match only_a_program_has.iter().find(|(_, there)| *there) {
+        Some((key, _)) if !matches!(source, Source::Program(_)) => {
+            bail!("`{key}` is for a `program`; a function elsewhere has its own")
+        }
+        _ => Ok(FunctionSettings { source, instances }),
+    }
+}
+
+fn program(table: Table, folder: &Path, own: &Program) -> Program {
+    let runtime_api = match table.runtime_api_path {
+        None | Some(true) => RuntimeApiAddress::SecretPath,
+        Some(false) => RuntimeApiAddress::HostAndPort,
+    };
+    Program {
+        path: table.program.map_or_else(|| own.path.clone(), |path| found(path, folder)),
+        arguments: table.arguments.unwrap_or_default(),
+        folder: table.working_folder.map(|path| folder.join(path)),
+        handler: table.handler,
+        variables: own.variables.iter().cloned().chain(table.env.into_iter().flatten()).collect(),
+        runtime_api,
+    }
+}
+
+/// Beside the file; a name alone that isn't there is left to the `PATH`, as `python3` is.
+fn found(path: PathBuf, folder: &Path) -> PathBuf {
+    let beside = folder.join(&path);
+    let alone = path.components().count() == 1 && !path.is_absolute();
+    if alone && !beside.exists() { path } else { beside }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOLDER: &str = "/no/such/folder";
+
+    fn settings_of(text: &str) -> anyhow::Result<FunctionSettings> {
+        let own = Program::new("/own".into(), vec![("A".to_owned(), "1".to_owned())]);
+        settings(toml::from_str(&format!("name = 'a'\n{text}")).unwrap(), Path::new(FOLDER), &own)
+    }
+
+    #[test]
+    fn a_function_is_a_program_an_invoke_url_or_an_arn() {
+        let url = "http://127.0.0.1:9000/2015-03-31/functions/f/invocations";
+        let function = settings_of(&format!("invoke_url = '{url}'\ninstances = 9")).unwrap();
+        let Source::InvokeUrl(found) = function.source else { panic!("{function:?}") };
+        assert_eq!((found, function.instances), (url.parse().unwrap(), 9));
+
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:f:live";
+        let function = settings_of(&format!("function_arn = '{arn}'")).unwrap();
+        let Source::FunctionArn(found) = function.source else { panic!("{function:?}") };
+        assert_eq!((found.as_str(), function.instances), (arn, 4));
+
+        let Source::Program(own) = settings_of("").unwrap().source else { panic!("no program") };
+        assert_eq!((own.path, own.runtime_api), ("/own".into(), RuntimeApiAddress::SecretPath));
+        assert_eq!((own.arguments, own.folder, own.handler), (Vec::new(), None, None));
+    }
+
+    #[test]
+    fn a_program_in_another_language_has_all_that_its_runtime_needs() {
+        let text = "program = 'venv/bin/python'\narguments = ['-m', 'awslambdaric', 'app.handler']\n\
+            working_folder = 'src'\nhandler = 'app.handler'\nruntime_api_path = false\nenv = { B = '2' }";
+        let Source::Program(program) = settings_of(text).unwrap().source else { panic!("no program") };
+        assert_eq!(program.path, Path::new(FOLDER).join("venv/bin/python"));
+        assert_eq!(program.arguments, ["-m", "awslambdaric", "app.handler"]);
+        assert_eq!(program.folder, Some(Path::new(FOLDER).join("src")));
+        assert_eq!(program.handler.as_deref(), Some("app.handler"));
+        assert_eq!(program.runtime_api, RuntimeApiAddress::HostAndPort);
+        let variables = [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(program.variables, variables);
+    }
+
+    #[test]
+    fn a_name_alone_is_looked_for_beside_the_file_and_then_on_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("here"), "").unwrap();
+        for (path, expected) in [
+            ("here", folder.path().join("here")),
+            ("python3", "python3".into()),
+            ("bin/python3", folder.path().join("bin/python3")),
+            ("/usr/bin/python3", "/usr/bin/python3".into()),
+        ] {
+            assert_eq!(found(path.into(), folder.path()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_one_thing_only() {
+        let url = "invoke_url = 'http://127.0.0.1:9000/f'\n";
+        let arn = "function_arn = 'arn:aws:lambda:us-east-1:123456789012:function:f'\n";
+        let one = "there is one of `program`, `invoke_url` and `function_arn`";
+        for (text, part) in [
+            (format!("program = 'p'\n{url}"), one),
+            (format!("program = 'p'\n{arn}"), one),
+            (format!("{url}{arn}"), one),
+            (format!("program = 'p'\n{url}{arn}"), one),
+            (format!("{url}env = {{ A = '1' }}"), "`env` is for a `program`"),
+            (format!("{url}arguments = ['x']"), "`arguments` is for a `program`"),
+            (format!("{arn}handler = 'x'"), "`handler` is for a `program`"),
+            (format!("{arn}working_folder = 'x'"), "`working_folder` is for a `program`"),
+            (format!("{url}runtime_api_path = false"), "`runtime_api_path` is for a `program`"),
+            ("invoke_url = 'http://10.0.0.1/f'".to_owned(), "`http` goes to `localhost`"),
+            ("invoke_url = ''".to_owned(), "not an Invoke URL"),
+            ("function_arn = 'f'".to_owned(), "not a function's ARN"),
+        ] {
+            let error = format!("{:#}", settings_of(&text).unwrap_err());
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A function in AWS, by its ARN.
+//!
+//! Source: AWS Lambda API reference, `Invoke`.
+
+use std::error::Error;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_lambda::{
+    Client,
+    config::Builder,
+    error::{ProvideErrorMetadata as _, SdkError},
+    operation::invoke::InvokeError as AwsError,
+    primitives::Blob,
+};
+use bytes::Bytes;
+use hyper_util::client::legacy;
+
+use super::{
+    Call, InvokeError, MAX_ANSWER_BYTES, function_arn::FunctionArn, innermost, runtime_api::error_type,
+    slots::Slots,
+};
+
+const UNREACHABLE: &str =
+    "are there credentials (`aws sts get-caller-identity`), and does this machine reach AWS?";
+
+/// A function in AWS.
+pub struct AwsFunction {
+    arn: FunctionArn,
+    client: Client,
+    slots: Slots,
+}
+
+/// What the environment says about AWS, in the function's own region.
+pub async fn environment(arn: &FunctionArn) -> SdkConfig {
+    let region = Region::new(arn.region().to_owned());
+    aws_config::defaults(BehaviorVersion::latest()).region(region).load().await
+}
+
+impl AwsFunction {
+    /// The function, called with this configuration. Nothing is called twice: a device connects again by itself.
+    #[must_use]
+    pub fn new(arn: FunctionArn, aws: &SdkConfig, slots: Slots) -> Self {
+        let config = Builder::from(aws).retry_config(RetryConfig::disabled()).build();
+        Self { arn, client: Client::from_conf(config), slots }
+    }
+
+    /// Calls the function with one event, when its turn has come.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
+        // The call is large, and every connection would have the room for it.
+        self.slots.run(call, || Box::pin(self.call(payload()))).await
+    }
+
+    async fn call(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let call = self.client.invoke().function_name(self.arn.as_str()).payload(Blob::new(payload));
+        let answer = call.send().await.map_err(|error| self.fault(&error))?;
+        let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        if answer.function_error.is_some() {
+            return Err(InvokeError::Function { error_type: error_type(&body) });
+        }
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(InvokeError::TooLarge);
+        }
+        Ok(body.into())
+    }
+
+    /// What AWS says of itself; its messages stay out of the log.
+    fn fault(&self, error: &SdkError<AwsError>) -> InvokeError {
+        let place = self.arn.to_string();
+        match error {
+            SdkError::ServiceError(answer) => match answer.err().code() {
+                Some("TooManyRequestsException") => InvokeError::TooManyRequests { place },
+                code => {
+                    let status = || format!("status {}", answer.raw().status().as_u16());
+                    let name = code.filter(|code| code.bytes().all(|b| b.is_ascii_alphanumeric()));
+                    let answer = name.map_or_else(status, |name| format!("`{name}`"));
+                    InvokeError::Refused { place, answer, cure: cure(code.unwrap_or_default()) }
+                }
+            },
+            SdkError::ResponseError(_) => {
+                InvokeError::Broken { place, error: "its answer can't be read".to_owned() }
+            }
+            other if broke(other) => InvokeError::Broken { place, error: innermost(other) },
+            other => InvokeError::Unreachable { place, error: innermost(other), cure: UNREACHABLE },
+        }
+    }
+}
+
+/// Whether there was a connection: without one the call never left.
+fn broke(error: &(dyn Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if let Some(error) = this.downcast_ref::<legacy::Error>() {
+            return !error.is_connect();
+        }
+        error = this.source();
+    }
+    false
+}
+
+fn cure(code: &str) -> &'static str {
+    match code {
+        "AccessDeniedException" => "; these credentials need `lambda:InvokeFunction` on the function",
+        "ResourceNotFoundException" => "; there is no such function, alias or version",
+        "ExpiredTokenException" | "UnrecognizedClientException" | "InvalidSignatureException" => {
+            "; these credentials don't hold: `aws sts get-caller-identity` says whose they are"
+        }
+        _ => "",
+    }
+}

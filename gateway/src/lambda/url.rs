@@ -1,0 +1,133 @@
+//! A function behind a URL: `cargo lambda watch`, an emulator, or whatever else answers Lambda's Invoke call.
+//!
+//! Source: AWS Lambda API reference, `Invoke`.
+
+use std::{error::Error, io, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+use super::{
+    Call, InvokeError, MAX_ANSWER_BYTES, innermost, invoke_url::InvokeUrl, runtime_api::error_type,
+    slots::Slots,
+};
+
+/// The header that tells a function's error from its answer.
+const FUNCTION_ERROR: &str = "x-amz-function-error";
+const NOT_RUNNING: &str = "is the function running? start it, for example with `cargo lambda watch`";
+
+/// The function at one URL.
+pub struct UrlFunction {
+    url: InvokeUrl,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    slots: Slots,
+}
+
+/// Why there is no client for `https`.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// TLS can't be set up.
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The system has no certificate authorities.
+    #[error(
+        "this system's certificate authorities can't be read: {0}; SSL_CERT_FILE may name a file with some"
+    )]
+    Roots(#[from] io::Error),
+}
+
+impl UrlFunction {
+    /// Reads the system's certificate authorities where the URL calls for TLS.
+    ///
+    /// # Errors
+    ///
+    /// When TLS can't be set up.
+    pub fn new(url: InvokeUrl, slots: Slots) -> Result<Self, TlsError> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?;
+        let tls = if url.is_https() {
+            tls.with_native_roots()?
+        } else {
+            tls.with_root_certificates(RootCertStore::empty())
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        // Which schemes there may be is the URL's own rule.
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        // Only a call that never left is sent again, over a new connection.
+        let http = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        Ok(Self { url, http, slots })
+    }
+
+    /// Calls the function with one event, when its turn has come.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
+        // The call is large, and every connection would have the room for it.
+        self.slots.run(call, || Box::pin(self.post(payload()))).await
+    }
+
+    async fn post(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let mut request = Request::new(Full::new(payload));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.uri().clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = self.http.request(request).await.map_err(|error| self.fault(&error))?;
+        let (head, body) = answer.into_parts();
+        let failed = head.headers.contains_key(FUNCTION_ERROR);
+        if head.status != StatusCode::OK && !failed {
+            return Err(self.status(head.status));
+        }
+        let body = match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(InvokeError::TooLarge),
+            Err(error) => return Err(self.broken(error.as_ref())),
+        };
+        if failed { Err(InvokeError::Function { error_type: error_type(&body) }) } else { Ok(body) }
+    }
+
+    fn fault(&self, error: &legacy::Error) -> InvokeError {
+        if !error.is_connect() {
+            return self.broken(error);
+        }
+        let (place, error) = (self.url.to_string(), innermost(error));
+        InvokeError::Unreachable { place, error, cure: NOT_RUNNING }
+    }
+
+    fn broken(&self, error: &(dyn Error + 'static)) -> InvokeError {
+        InvokeError::Broken { place: self.url.to_string(), error: innermost(error) }
+    }
+
+    /// What a status other than 200 means.
+    fn status(&self, status: StatusCode) -> InvokeError {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return InvokeError::TooManyRequests { place: self.url.to_string() };
+        }
+        let cure = match status {
+            _ if status.is_redirection() => "; a redirect is not followed, so name the place it leads to",
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                "; is the path that of Lambda's Invoke call, `/2015-03-31/functions/NAME/invocations`?"
+            }
+            _ => "; what runs there may say why",
+        };
+        let answer = format!("status {}", status.as_u16());
+        InvokeError::Refused { place: self.url.to_string(), answer, cure }
+    }
+}

@@ -1,0 +1,50 @@
+//! An authorizer in another language, behind that language's own runtime client.
+
+use std::path::Path;
+
+use gateway::{
+    lambda::program::{Program, RuntimeApiAddress},
+    settings::Source,
+};
+use integration::{
+    canary::{Canary, Writings},
+    foreign::python,
+    mqtt_client::{MqttClient, connect},
+    test_gateway::Start,
+};
+use mqtt::{ConnectReasonCode, QoS, Version};
+
+fn authorizer(password: &str) -> Program {
+    let variables = vec![("DEVICE_PASSWORD".to_owned(), password.to_owned())];
+    Program {
+        arguments: ["-m", "awslambdaric", "app.handler"].map(str::to_owned).to_vec(),
+        folder: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/python-authorizer")),
+        handler: Some("app.handler".to_owned()),
+        runtime_api: RuntimeApiAddress::HostAndPort,
+        ..Program::new(std::path::absolute(python()).unwrap(), variables)
+    }
+}
+
+#[tokio::test]
+async fn a_python_authorizer_lets_in_the_right_password_and_refuses_others() {
+    let (right, wrong) = (Canary::new("the right password"), Canary::new("a wrong password"));
+    let gateway = Start::with_source(Source::Program(authorizer(right.secret()))).run().await;
+    for version in [Version::V311, Version::V5] {
+        let mut hall =
+            MqttClient::connected(&gateway, connect(version, "hall", "hall?SDK=x", right.secret())).await;
+        hall.publish("hall/t", "x", QoS::AtLeastOnce).await.unwrap();
+        for (id, user, password) in [
+            ("hall", "hall", wrong.secret()),
+            ("hall", "hall", ""),
+            ("hall", "other", right.secret()),
+            ("other", "hall", right.secret()),
+        ] {
+            let (_, ack) = MqttClient::connect(&gateway, connect(version, id, user, password)).await;
+            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{id} {user}");
+        }
+    }
+    gateway.logged_with(&[("reason", "NOT_AUTHENTICATED")]).await;
+    let mut writings = Writings::default();
+    writings.add("the log", gateway.log.text());
+    writings.assert_free_of(&[&right, &wrong]);
+}
