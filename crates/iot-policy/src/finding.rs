@@ -40,6 +40,11 @@ impl Finding {
         Some(Self { place: place.to_owned(), kind })
     }
 
+    /// A variable without a value under custom authentication: in a resource, or a condition's key or value.
+    pub(crate) fn on_variable(place: &str, without_value: Option<String>) -> Option<Self> {
+        without_value.map(|name| Self { place: place.to_owned(), kind: FindingKind::NoValue(name) })
+    }
+
     pub(crate) fn on_resource(place: &str, effect: Effect, pattern: &ResourcePattern) -> Option<Self> {
         if effect != Effect::Allow || !pattern.mentions_client_id() {
             return None;
@@ -94,6 +99,10 @@ pub enum FindingKind {
     AnyClient,
     /// An Allow on a topic filter with `${iot:ClientId}`: a client named `+` gets a wildcard (the same page).
     ClientIdInFilter,
+    /// A thing or certificate variable, by its name: under plain custom authentication it has no value, so that a
+    /// resource with it matches nothing and a condition on it sees an absent key (developer guide,
+    /// `thing-policy-variables`; *unverified* for what an authorizer answers).
+    NoValue(String),
     /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
     SetTakenForOne,
 }
@@ -116,6 +125,10 @@ impl Display for FindingKind {
             }
             Self::ClientIdInFilter => f.write_str(
                 "`${iot:ClientId}` becomes a wildcard for a client named `+` or `#`, write the id out",
+            ),
+            Self::NoValue(name) => write!(
+                f,
+                "`{name}` has no value under custom authentication, let the authorizer write out what it stands for"
             ),
             Self::SetTakenForOne => {
                 f.write_str("the key has several values or none, write `ForAllValues:` or `ForAnyValue:`")

@@ -32,12 +32,13 @@
 //! # What is read how
 //!
 //! The sources are the AWS IoT Core developer guide (`iot-policies`, `pub-sub-policy`, `basic-policy-variables`,
-//! `connect-policy`) and the IAM user guide (`reference_policies_elements`, `reference_policies_variables`,
+//! `thing-policy-variables`, `cert-policy-variables`, `use-policy-variables`, `connect-policy`) and the IAM user guide (`reference_policies_elements`, `reference_policies_variables`,
 //! `reference_policies_condition-single-vs-multi-valued-context-keys`).
 //! Nothing was tried against a live account: a reading that the pages leave open is marked *unverified* where it
 //! is made, and is the one that allows less.
 
 mod action;
+mod certificate;
 mod condition;
 mod context;
 mod document;
@@ -50,9 +51,11 @@ mod node;
 mod pattern;
 mod resource;
 mod statement;
+mod thing;
 mod variable;
 
 pub use action::{Action, ActionPattern, UnknownAction};
+pub use certificate::{AlternativeName, Certificate, CertificateField, NameAttribute, Party};
 pub use context::Context;
 pub use document::PolicyDocument;
 pub use error::{ActionError, ConditionError, PatternError, PolicyError, Problem};
@@ -61,3 +64,4 @@ pub use finding::{Finding, FindingKind};
 pub use pattern::ResourcePattern;
 pub use resource::{Resource, ResourceKind, Scope, ScopeError, escape_literal};
 pub use statement::{Effect, Statement};
+pub use thing::Thing;

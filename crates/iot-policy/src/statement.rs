@@ -179,8 +179,12 @@ fn find(
         findings.extend(Finding::on_pair(&action.place, &action.value, resources));
     }
     for resource in resources {
+        findings.extend(Finding::on_variable(&resource.place, resource.value.without_value()));
         findings.extend(Finding::on_resource(&resource.place, effect, &resource.value));
     }
-    findings.extend(conditions.iter().filter_map(Finding::on_condition));
+    for condition in conditions {
+        findings.extend(Finding::on_variable(condition.place(), condition.without_value()));
+        findings.extend(Finding::on_condition(condition));
+    }
     findings
 }

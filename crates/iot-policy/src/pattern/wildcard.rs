@@ -30,8 +30,11 @@ impl Wildcard {
         Self::read(text, false)
     }
 
-    pub(crate) fn mentions(&self, variable: Variable) -> bool {
-        self.tokens.contains(&Token::Variable(variable))
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Variable(variable) => Some(variable),
+            _ => None,
+        })
     }
 
     /// Whether the whole text matches.
@@ -97,7 +100,7 @@ impl Token {
         match self {
             Self::Literal(literal) => text.after(literal),
             Self::AnyOne => text.after_one(),
-            Self::Variable(variable) => text.after(context.variable(*variable)?),
+            Self::Variable(variable) => text.after(context.variable(variable)?),
             Self::AnyRun => Some(text),
         }
     }

@@ -29,15 +29,28 @@ pub(crate) fn name() -> impl Strategy<Value = String> {
 pub(crate) fn connection() -> impl Strategy<Value = Connection> {
     let address = prop::option::of(prop::sample::select(&["192.0.2.1", "2001:db8::1"][..]));
     let domain_name = prop::option::of(pieces(&["a", "b", "."], 2));
-    (prop::option::of(name()), address, domain_name, any::<bool>(), prop::option::of(name())).prop_map(
-        |(client_id, source_ip, domain_name, persistent_session, last_will_topic)| Connection {
+    let basic = (prop::option::of(name()), address, domain_name, any::<bool>(), prop::option::of(name()));
+    (basic, registered()).prop_map(|(basic, (thing, thing_attached, common_names))| {
+        let (client_id, source_ip, domain_name, persistent_session, last_will_topic) = basic;
+        Connection {
             client_id,
             source_ip: source_ip.map(str::to_owned),
             domain_name,
             persistent_session,
             last_will_topic,
-        },
-    )
+            thing,
+            thing_attached,
+            common_names,
+        }
+    })
+}
+
+/// A thing with its attribute, whether it is attached, and a certificate's common names.
+type Registered = (Option<(String, Option<String>)>, Option<bool>, Vec<String>);
+
+fn registered() -> impl Strategy<Value = Registered> {
+    let thing = prop::option::of((name(), prop::option::of(name())));
+    (thing, any::<Option<bool>>(), prop::collection::vec(name(), 0..3))
 }
 
 pub(crate) fn policies() -> impl Strategy<Value = Vec<Value>> {
@@ -111,17 +124,8 @@ fn statement(effect: &'static str) -> impl Strategy<Value = Value> {
 
 fn condition(effect: &'static str) -> impl Strategy<Value = Value> {
     let quantifier = prop::sample::select(&["", "ForAllValues:", "ForAnyValue:"][..]);
-    let operator = prop::sample::select(&["StringEquals", "StringLike"][..]);
-    let key = prop::sample::select(
-        &["iot:ClientId", "aws:SourceIp", "iot:DomainName", "iot:ConnectAttributes", "iot:LastWillTopic"][..],
-    );
-    let value = prop_oneof![
-        pattern(),
-        prop::sample::select(&["PersistentConnect", "LastWill"][..]).prop_map(Into::into)
-    ];
-    let values = prop::collection::vec(value, 1..3);
-    (quantifier, operator, key, values).prop_map(move |(quantifier, operator, key, values)| {
-        let refused = effect == "Deny" && key == "iot:ConnectAttributes" && quantifier.is_empty();
+    (quantifier, comparison()).prop_map(move |(quantifier, (operator, key, values))| {
+        let refused = effect == "Deny" && SETS.contains(&key) && quantifier.is_empty();
         let quantifier = if refused { "ForAnyValue:" } else { quantifier };
         let mut block = Map::new();
         block.insert(key.to_owned(), json!(values));
@@ -131,10 +135,42 @@ fn condition(effect: &'static str) -> impl Strategy<Value = Value> {
     })
 }
 
+/// The keys that can have several values.
+const SETS: [&str; 2] = ["iot:ConnectAttributes", "iot:Certificate.Subject.CommonName.List"];
+
+/// An operator, a key that it can compare, and values.
+fn comparison() -> impl Strategy<Value = (&'static str, &'static str, Vec<String>)> {
+    let keys = [
+        &["iot:ClientId", "aws:SourceIp", "iot:DomainName", "iot:LastWillTopic"][..],
+        &["iot:Connection.Thing.ThingName", "iot:Connection.Thing.Attributes[room]"],
+        &["iot:Connection.Thing.IsAttached", "iot:Certificate.Subject.CommonName"],
+        &SETS,
+    ];
+    let text = prop_oneof![
+        4 => pattern(),
+        1 => prop::sample::select(&["PersistentConnect", "LastWill", "true"][..]).prop_map(Into::into)
+    ];
+    let texts = (
+        prop::sample::select(&["StringEquals", "StringLike"][..]),
+        prop::sample::select(keys.concat()),
+        prop::collection::vec(text, 1..3),
+    );
+    let truth = prop::sample::select(&["true", "false"][..]).prop_map(str::to_owned);
+    let truths = (Just("Bool"), Just("iot:Connection.Thing.IsAttached"), prop::collection::vec(truth, 1..3));
+    prop_oneof![4 => texts, 1 => truths]
+}
+
 fn pattern() -> impl Strategy<Value = String> {
-    let variables = ["${iot:ClientId}", "${aws:SourceIp}", "${iot:DomainName}", "${*}", "${?}", "${$}"];
+    let basic = ["${iot:ClientId}", "${aws:SourceIp}", "${iot:DomainName}", "${*}", "${?}", "${$}"];
+    let registered = [
+        "${iot:Connection.Thing.ThingName}",
+        "${iot:Connection.Thing.Attributes[room]}",
+        "${iot:Connection.Thing.IsAttached}",
+        "${iot:Certificate.Subject.CommonName}",
+        "${iot:Certificate.Subject.CommonName.1}",
+    ];
     let plain = ["a", "b", "/", "+", "#", "$", "é", ":", "*", "*", "*", "?", "?"];
-    pieces(&[&variables[..], &plain[..]].concat(), 5)
+    pieces(&[&basic[..], &registered, &plain, &plain].concat(), 5)
 }
 
 fn pieces(from: &[&'static str], most: usize) -> impl Strategy<Value = String> + use<> {

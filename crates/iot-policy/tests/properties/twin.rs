@@ -1,6 +1,6 @@
 //! The same decisions, made the plainest way: from the policy's JSON, by recursion, with everything written out.
 
-use iot_policy::{Context, Scope};
+use iot_policy::{Certificate, CertificateField, Context, NameAttribute, Party, Scope, Thing};
 use serde_json::Value;
 
 use crate::generators::{ACCOUNT, Ask, PARTITION, REGION};
@@ -20,6 +20,11 @@ pub(crate) struct Connection {
     pub(crate) domain_name: Option<String>,
     pub(crate) persistent_session: bool,
     pub(crate) last_will_topic: Option<String>,
+    /// A thing's name and its attribute `room`.
+    pub(crate) thing: Option<(String, Option<String>)>,
+    pub(crate) thing_attached: Option<bool>,
+    /// The common names of the certificate's subject.
+    pub(crate) common_names: Vec<String>,
 }
 
 impl Connection {
@@ -30,6 +35,9 @@ impl Connection {
             domain_name: None,
             persistent_session: false,
             last_will_topic: None,
+            thing: None,
+            thing_attached: None,
+            common_names: Vec::new(),
         }
     }
 
@@ -50,6 +58,17 @@ impl Connection {
         if let Some(topic) = &self.last_will_topic {
             context = context.with_last_will(scope, topic);
         }
+        if let Some((name, room)) = &self.thing {
+            let thing = room.iter().fold(Thing::new(name), |thing, room| thing.with_attribute("room", room));
+            context = context.with_thing(thing);
+        }
+        if let Some(attached) = self.thing_attached {
+            context = context.with_thing_attached(attached);
+        }
+        let common_name = CertificateField::Name(Party::Subject, NameAttribute::CommonName);
+        let names = self.common_names.iter();
+        let certificate = names.fold(Certificate::empty(), |known, name| known.with(common_name, name));
+        context = context.with_certificate(certificate);
         context
     }
 
@@ -59,6 +78,18 @@ impl Connection {
             "aws:SourceIp" => self.source_ip.clone().into_iter().collect(),
             "iot:DomainName" => self.domain_name.clone().into_iter().collect(),
             "iot:LastWillTopic" => self.last_will_topic.iter().map(|topic| arn("topic", topic)).collect(),
+            "iot:Connection.Thing.ThingName" => self.thing.iter().map(|(name, _)| name.clone()).collect(),
+            "iot:Connection.Thing.Attributes[room]" => {
+                self.thing.iter().filter_map(|(_, room)| room.clone()).collect()
+            }
+            "iot:Connection.Thing.IsAttached" => {
+                self.thing_attached.iter().map(ToString::to_string).collect()
+            }
+            "iot:Certificate.Subject.CommonName" => self.common_names.iter().take(1).cloned().collect(),
+            "iot:Certificate.Subject.CommonName.1" => {
+                self.common_names.iter().skip(1).take(1).cloned().collect()
+            }
+            "iot:Certificate.Subject.CommonName.List" => self.common_names.clone(),
             _ => {
                 let mut attributes = Vec::new();
                 if self.persistent_session {
@@ -101,7 +132,7 @@ fn is_about(statement: &Value, connection: &Connection, ask: &Ask) -> bool {
 }
 
 fn is_met(operator: &str, given: &[String], wanted: &[&str], connection: &Connection) -> bool {
-    let wild = operator.ends_with("StringLike");
+    let wild = operator.ends_with("Like");
     let met = |value: &String| wanted.iter().any(|pattern| like(pattern, value, wild, connection));
     if operator.starts_with("ForAllValues:") {
         given.iter().all(met)
@@ -139,19 +170,16 @@ fn signs(pattern: &str, wild: bool, connection: &Connection) -> Option<Vec<Sign>
     if pattern.is_empty() {
         return Some(Vec::new());
     }
-    let named = [
-        ("${iot:ClientId}", connection.client_id.as_deref()),
-        ("${aws:SourceIp}", connection.source_ip.as_deref()),
-        ("${iot:DomainName}", connection.domain_name.as_deref()),
-        ("${*}", Some("*")),
-        ("${?}", Some("?")),
-        ("${$}", Some("$")),
-    ];
-    for (name, value) in named {
-        if let Some(rest) = pattern.strip_prefix(name) {
-            let value = value?.chars().map(Sign::Plain);
-            return Some(value.chain(signs(rest, wild, connection)?).collect());
+    if let Some((name, rest)) = pattern.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
+        let value = match name {
+            "*" | "?" | "$" => name.to_owned(),
+            name => connection.values(name).pop()?,
+        };
+        if name.starts_with("iot:Certificate.") && value.contains(['*', '$', '+', '?', '#']) {
+            return None;
         }
+        let value = value.chars().map(Sign::Plain);
+        return Some(value.chain(signs(rest, wild, connection)?).collect());
     }
     let mut chars = pattern.chars();
     let first = match chars.next()? {
