@@ -1,6 +1,8 @@
 //! Conditions: an operator, a context key and the values it is compared with.
 
 mod key;
+mod moment;
+mod network;
 mod operator;
 mod value;
 
@@ -9,8 +11,9 @@ pub(crate) use key::Key;
 use crate::context::Context;
 use crate::error::{PolicyError, Problem};
 use crate::node::Node;
+use crate::statement::Effect;
 use crate::variable::Variable;
-use operator::{Operator, Quantifier};
+use operator::{Comparison, Operator, Quantifier};
 use value::Value;
 
 /// One key under one operator of a statement's `Condition`; all of a statement's conditions must be met.
@@ -27,7 +30,7 @@ impl Condition {
     pub(crate) fn read_all(node: &Node<'_>) -> Result<Vec<Self>, PolicyError> {
         let mut conditions = Vec::new();
         for (name, block) in node.members()? {
-            let operator = Operator::from_name(name).ok_or_else(|| block.error(Problem::NotSupported))?;
+            let operator = Operator::from_name(name).map_err(|problem| block.error(problem))?;
             let keys = block.members()?;
             if keys.is_empty() {
                 return Err(block.error(Problem::Empty));
@@ -56,14 +59,40 @@ impl Condition {
         })
     }
 
-    pub(crate) fn is_met(&self, context: &Context) -> bool {
-        let matches = |text: &str| self.values.iter().any(|value| value.matches(text, context));
+    /// Whether the key asks for the time, which AWS IoT's pages don't name.
+    pub(crate) fn asks_for_time(&self) -> bool {
+        self.key.is_time()
+    }
+
+    /// Whether the context meets the condition of a statement with this effect; what can't be decided allows nothing
+    /// and denies.
+    pub(crate) fn is_met(&self, effect: Effect, context: &Context) -> bool {
+        let holds =
+            |given| self.values.iter().any(|value| value.matches(given, context)) != self.operator.negated;
         let mut given = context.values(&self.key);
+        let Some(first) = given.next() else { return self.is_met_by_absence(effect) };
         match self.operator.quantifier {
             // *Unverified*: AWS only advises against a plain operator on several values.
-            Quantifier::One => given.next().is_some_and(matches) && given.next().is_none(),
-            Quantifier::All => given.all(matches),
-            Quantifier::Any => given.any(matches),
+            Quantifier::One => holds(first) && given.next().is_none(),
+            Quantifier::All => holds(first) && given.all(holds),
+            Quantifier::Any => holds(first) || given.any(holds),
+        }
+    }
+
+    /// Whether an absent key meets the condition: under a negated operator, `…IfExists` and `ForAllValues:` (IAM user
+    /// guide, `reference_policies_elements_condition_operators` and
+    /// `reference_policies_condition-single-vs-multi-valued-context-keys`).
+    fn is_met_by_absence(&self, effect: Effect) -> bool {
+        if self.key.is_time() {
+            // There is always a time: the context wasn't told.
+            return effect == Effect::Deny;
+        }
+        match self.operator.quantifier {
+            _ if self.operator.comparison == Comparison::Null => self.values.contains(&Value::Absent(true)),
+            Quantifier::One => self.operator.negated || self.operator.if_exists,
+            Quantifier::All => true,
+            // *Unverified*: `ForAnyValue:` says no to an absent key, `…IfExists` says yes.
+            Quantifier::Any => self.operator.if_exists && effect == Effect::Deny,
         }
     }
 
@@ -71,7 +100,7 @@ impl Condition {
         let key = Key::from_name(key).map_err(|problem| node.error(problem))?;
         key.check(operator.comparison).map_err(|problem| node.error(problem))?;
         let texts = node.strings()?;
-        if texts.is_empty() && operator.quantifier != Quantifier::All {
+        if texts.is_empty() && !operator.takes_no_values() {
             return Err(node.error(Problem::Empty));
         }
         let read = |(node, text): (Node<'_>, &str)| {

@@ -12,7 +12,7 @@ use crate::variable::Variable;
 /// `basic-policy-variables`, `thing-policy-variables`, `cert-policy-variables` and `connect-policy`).
 ///
 /// A value that isn't given is absent: a variable without a value matches nothing, a condition on it isn't met
-/// except under `ForAllValues:`.
+/// except under a negated operator, `…IfExists`, `ForAllValues:` and `Null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     client_id: Option<String>,
@@ -20,6 +20,7 @@ pub struct Context {
     domain_name: Option<String>,
     persistent_session: bool,
     last_will_topic: Option<String>,
+    time: Option<u64>,
     thing: Option<Thing>,
     thing_attached: Option<bool>,
     certificate: Option<Certificate>,
@@ -35,6 +36,7 @@ impl Context {
             domain_name: None,
             persistent_session: false,
             last_will_topic: None,
+            time: None,
             thing: None,
             thing_attached: None,
             certificate: None,
@@ -72,6 +74,14 @@ impl Context {
         Self { last_will_topic: Some(scope.topic(topic).to_string()), ..self }
     }
 
+    /// Sets `aws:CurrentTime` and `aws:EpochTime`, in seconds since 1970.
+    ///
+    /// Without it a condition on the time can't be decided: an Allow with one doesn't apply, a Deny does.
+    #[must_use]
+    pub fn with_time(self, seconds: u64) -> Self {
+        Self { time: Some(seconds), ..self }
+    }
+
     /// Sets `iot:Connection.Thing.ThingName`, `….ThingTypeName` and `….Attributes[…]`.
     ///
     /// Only a certificate or a Cognito identity has a thing: a connection by custom authentication has none.
@@ -99,8 +109,14 @@ impl Context {
     }
 
     /// A condition key's values: none if the key is absent.
-    pub(crate) fn values(&self, key: &Key) -> impl Iterator<Item = &str> {
+    pub(crate) fn values(&self, key: &Key) -> impl Iterator<Item = Given<'_>> {
+        let time = self.time.filter(|_| key.is_time()).map(Given::Seconds);
+        self.texts(key).map(Given::Text).chain(time)
+    }
+
+    fn texts(&self, key: &Key) -> impl Iterator<Item = &str> {
         let (one_or_two, list) = match key {
+            Key::CurrentTime | Key::EpochTime => ([None, None], [].as_slice()),
             Key::Variable(variable) => ([self.value(variable), None], [].as_slice()),
             Key::LastWillTopic => ([self.last_will_topic.as_deref(), None], [].as_slice()),
             Key::ConnectAttributes => {
@@ -129,6 +145,14 @@ impl Context {
     }
 }
 
+/// One of a condition key's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given<'a> {
+    Text(&'a str),
+    /// Since 1970.
+    Seconds(u64),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,14 +166,13 @@ mod tests {
     #[test]
     fn connect_attributes_follow_from_what_is_set() {
         let scope = Scope::new("aws", "eu-west-1", "123456789012").unwrap();
-        let attributes = |context: &Context| {
-            context.values(&Key::ConnectAttributes).map(str::to_owned).collect::<Vec<_>>()
-        };
+        let attributes =
+            |context: &Context| context.texts(&Key::ConnectAttributes).map(str::to_owned).collect::<Vec<_>>();
         assert!(attributes(&Context::empty()).is_empty());
         let both = Context::empty().with_persistent_session().with_last_will(&scope, "bye");
         assert_eq!(attributes(&both), ["PersistentConnect", "LastWill"]);
         assert_eq!(
-            both.values(&Key::LastWillTopic).collect::<Vec<_>>(),
+            both.texts(&Key::LastWillTopic).collect::<Vec<_>>(),
             ["arn:aws:iot:eu-west-1:123456789012:topic/bye"]
         );
     }

@@ -133,9 +133,12 @@ pub enum ConditionError {
     #[error(
         "unknown condition key, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, \
          `iot:ConnectAttributes`, `iot:LastWillTopic`, `iot:CertificateId`, `iot:Connection.Thing.…`, \
-         `iot:Certificate.…`"
+         `iot:Certificate.…`, `aws:CurrentTime`, `aws:EpochTime`"
     )]
     UnknownKey,
+    /// An operator that IAM doesn't have.
+    #[error("unknown condition operator, write one of IAM's in its own case, such as `StringEquals`")]
+    UnknownOperator,
     /// An operator that can't compare what the key holds; these can.
     #[error("the operator can't compare what the key holds, write {0}")]
     OtherOperator(&'static str),
@@ -147,9 +150,25 @@ pub enum ConditionError {
     /// A value that an ARN operator can't compare.
     #[error("`{}` does not have an ARN's six parts", .0.escape_debug())]
     NotArn(String),
-    /// A value that `Bool` can't compare.
+    /// A value that `Bool` and `Null` can't compare.
     #[error("`{}` is neither `true` nor `false`", .0.escape_debug())]
     NotBool(String),
+    /// A value that `IpAddress` can't compare.
+    #[error(
+        "`{}` is not a range of addresses, write one like `192.0.2.0/24` or `2001:db8::/32`, for one IPv6 address \
+         with `/128`",
+        .0.escape_debug()
+    )]
+    NotNetwork(String),
+    /// A value that `Date…` can't compare.
+    #[error(
+        "`{}` is not a moment from 1970 on, write one like `2024-05-06T07:08:09Z` or whole seconds since 1970",
+        .0.escape_debug()
+    )]
+    NotDate(String),
+    /// A value that `Numeric…` can't compare.
+    #[error("`{}` is not a whole number, write one without a sign", .0.escape_debug())]
+    NotNumber(String),
 }
 
 fn place_in_message(place: &str) -> String {

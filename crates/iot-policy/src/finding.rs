@@ -60,9 +60,14 @@ impl Finding {
     }
 
     pub(crate) fn on_condition(condition: &Condition) -> Option<Self> {
-        condition
-            .takes_set_for_one()
-            .then(|| Self { place: condition.place().to_owned(), kind: FindingKind::SetTakenForOne })
+        let kind = if condition.takes_set_for_one() {
+            FindingKind::SetTakenForOne
+        } else if condition.asks_for_time() {
+            FindingKind::Time
+        } else {
+            return None;
+        };
+        Some(Self { place: condition.place().to_owned(), kind })
     }
 
     /// An action written out that none of its statement's resources can be about.
@@ -105,6 +110,8 @@ pub enum FindingKind {
     NoValue(String),
     /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
     SetTakenForOne,
+    /// A condition on the time, a key of IAM's that AWS IoT's pages don't name.
+    Time,
 }
 
 impl Display for FindingKind {
@@ -129,6 +136,9 @@ impl Display for FindingKind {
             Self::NoValue(name) => write!(
                 f,
                 "`{name}` has no value under custom authentication, let the authorizer write out what it stands for"
+            ),
+            Self::Time => f.write_str(
+                "AWS IoT does not say that its policies know the time, let the authorizer decide by it",
             ),
             Self::SetTakenForOne => {
                 f.write_str("the key has several values or none, write `ForAllValues:` or `ForAnyValue:`")

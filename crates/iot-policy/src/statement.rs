@@ -84,7 +84,7 @@ impl Statement {
     pub fn applies_to(&self, request: &Request<'_>) -> bool {
         self.actions.iter().any(|action| action.covers(request.action()))
             && self.resources.iter().any(|resource| resource.matches(request.resource(), request.context()))
-            && self.conditions.iter().all(|condition| condition.is_met(request.context()))
+            && self.conditions.iter().all(|condition| condition.is_met(self.effect, request.context()))
     }
 
     pub(crate) fn read(node: &Node<'_>, findings: &mut Vec<Finding>) -> Result<Self, PolicyError> {

@@ -23,14 +23,16 @@ pub(crate) fn ask() -> impl Strategy<Value = Ask> {
 
 /// A client id, topic or topic filter that looks like a pattern more often than not.
 pub(crate) fn name() -> impl Strategy<Value = String> {
-    pieces(&["a", "b", "/", "+", "#", "*", "?", "$", "é", ":", "${iot:ClientId}"], 5)
+    pieces(&["a", "b", "A", "/", "+", "#", "*", "?", "$", "é", ":", "${iot:ClientId}"], 5)
 }
 
 pub(crate) fn connection() -> impl Strategy<Value = Connection> {
-    let address = prop::option::of(prop::sample::select(&["192.0.2.1", "2001:db8::1"][..]));
+    let addresses = ["192.0.2.1", "192.0.2.77", "198.51.100.1", "2001:db8::1", "2001:db8:1::"];
+    let address = prop::option::of(prop::sample::select(addresses.to_vec()));
     let domain_name = prop::option::of(pieces(&["a", "b", "."], 2));
     let basic = (prop::option::of(name()), address, domain_name, any::<bool>(), prop::option::of(name()));
-    (basic, registered()).prop_map(|(basic, (thing, thing_attached, common_names))| {
+    let time = prop::option::of(0_u64..6);
+    (basic, time, registered()).prop_map(|(basic, time, (thing, thing_attached, common_names))| {
         let (client_id, source_ip, domain_name, persistent_session, last_will_topic) = basic;
         Connection {
             client_id,
@@ -38,6 +40,7 @@ pub(crate) fn connection() -> impl Strategy<Value = Connection> {
             domain_name,
             persistent_session,
             last_will_topic,
+            time,
             thing,
             thing_attached,
             common_names,
@@ -124,13 +127,15 @@ fn statement(effect: &'static str) -> impl Strategy<Value = Value> {
 
 fn condition(effect: &'static str) -> impl Strategy<Value = Value> {
     let quantifier = prop::sample::select(&["", "ForAllValues:", "ForAnyValue:"][..]);
-    (quantifier, comparison()).prop_map(move |(quantifier, (operator, key, values))| {
-        let refused = effect == "Deny" && SETS.contains(&key) && quantifier.is_empty();
+    let suffix = prop_oneof![3 => Just(""), 1 => Just("IfExists")];
+    (quantifier, comparison(), suffix).prop_map(move |(quantifier, (operator, key, values), suffix)| {
+        let (quantifier, suffix) = if operator == "Null" { ("", "") } else { (quantifier, suffix) };
+        let refused = effect == "Deny" && SETS.contains(&key) && quantifier.is_empty() && operator != "Null";
         let quantifier = if refused { "ForAnyValue:" } else { quantifier };
         let mut block = Map::new();
         block.insert(key.to_owned(), json!(values));
         let mut condition = Map::new();
-        condition.insert(format!("{quantifier}{operator}"), Value::Object(block));
+        condition.insert(format!("{quantifier}{operator}{suffix}"), Value::Object(block));
         Value::Object(condition)
     })
 }
@@ -139,25 +144,59 @@ fn condition(effect: &'static str) -> impl Strategy<Value = Value> {
 const SETS: [&str; 2] = ["iot:ConnectAttributes", "iot:Certificate.Subject.CommonName.List"];
 
 /// An operator, a key that it can compare, and values.
-fn comparison() -> impl Strategy<Value = (&'static str, &'static str, Vec<String>)> {
-    let keys = [
-        &["iot:ClientId", "aws:SourceIp", "iot:DomainName", "iot:LastWillTopic"][..],
-        &["iot:Connection.Thing.ThingName", "iot:Connection.Thing.Attributes[room]"],
-        &["iot:Connection.Thing.IsAttached", "iot:Certificate.Subject.CommonName"],
-        &SETS,
-    ];
+fn comparison() -> impl Strategy<Value = (String, &'static str, Vec<String>)> {
     let text = prop_oneof![
         4 => pattern(),
-        1 => prop::sample::select(&["PersistentConnect", "LastWill", "true"][..]).prop_map(Into::into)
+        1 => one_of(&["PersistentConnect", "lastwill", "LastWill", "TRUE"]),
     ];
-    let texts = (
-        prop::sample::select(&["StringEquals", "StringLike"][..]),
-        prop::sample::select(keys.concat()),
-        prop::collection::vec(text, 1..3),
-    );
-    let truth = prop::sample::select(&["true", "false"][..]).prop_map(str::to_owned);
-    let truths = (Just("Bool"), Just("iot:Connection.Thing.IsAttached"), prop::collection::vec(truth, 1..3));
-    prop_oneof![4 => texts, 1 => truths]
+    let scope =
+        one_of(&["arn:aws:iot:eu-west-1:123456789012:topic/", "arn:*:iot:*-1:*:topic/", "*:*:*:*:*:t*/"]);
+    let arn = (scope, pattern()).prop_map(|(scope, pattern)| format!("{scope}{pattern}"));
+    let networks = ["192.0.2.0/24", "192.0.2.1", "192.0.2.64/26", "0.0.0.0/0", "::/0", "2001:db8::/47"];
+    let moment = prop_oneof!["[0-5]", "1970-01-01T00:00:0[0-5]Z"];
+    let truth = || one_of(&["true", "false"]);
+    prop_oneof![
+        6 => compared("String", STRINGS, TEXTS, text),
+        1 => compared("Arn", &["Equals", "Like", "NotEquals", "NotLike"], &["iot:LastWillTopic"], arn),
+        1 => compared("", &["Bool"], &["iot:Connection.Thing.IsAttached"], truth()),
+        1 => compared("", &["Null"], TEXTS, truth()),
+        1 => compared("", &["IpAddress", "NotIpAddress"], &["aws:SourceIp"], one_of(&networks)),
+        1 => compared("Date", ORDERS, &["aws:CurrentTime", "aws:EpochTime"], moment),
+        1 => compared("Numeric", ORDERS, &["aws:EpochTime"], "[0-5]"),
+    ]
+}
+
+const STRINGS: &[&str] =
+    &["Equals", "NotEquals", "Like", "NotLike", "EqualsIgnoreCase", "NotEqualsIgnoreCase"];
+
+const ORDERS: &[&str] =
+    &["Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals"];
+
+const TEXTS: &[&str] = &[
+    "iot:ClientId",
+    "aws:SourceIp",
+    "iot:DomainName",
+    "iot:LastWillTopic",
+    "iot:ConnectAttributes",
+    "iot:Connection.Thing.ThingName",
+    "iot:Connection.Thing.Attributes[room]",
+    "iot:Connection.Thing.IsAttached",
+    "iot:Certificate.Subject.CommonName",
+    "iot:Certificate.Subject.CommonName.List",
+];
+
+fn compared(
+    family: &'static str,
+    names: &'static [&'static str],
+    keys: &'static [&'static str],
+    value: impl Strategy<Value = String>,
+) -> impl Strategy<Value = (String, &'static str, Vec<String>)> {
+    let operator = prop::sample::select(names).prop_map(move |name| format!("{family}{name}"));
+    (operator, prop::sample::select(keys), prop::collection::vec(value, 1..3))
+}
+
+fn one_of(texts: &[&'static str]) -> impl Strategy<Value = String> + use<> {
+    prop::sample::select(texts.to_vec()).prop_map(str::to_owned)
 }
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -169,7 +208,7 @@ fn pattern() -> impl Strategy<Value = String> {
         "${iot:Certificate.Subject.CommonName}",
         "${iot:Certificate.Subject.CommonName.1}",
     ];
-    let plain = ["a", "b", "/", "+", "#", "$", "é", ":", "*", "*", "*", "?", "?"];
+    let plain = ["a", "b", "A", "/", "+", "#", "$", "é", ":", "*", "*", "*", "?", "?"];
     pieces(&[&basic[..], &registered, &plain, &plain].concat(), 5)
 }
 
