@@ -49,6 +49,9 @@ pub enum Problem {
     /// A key that policies don't have.
     #[error("unknown key, expected one of {0}")]
     UnknownKey(&'static str),
+    /// A key that says the opposite of another one in the same object.
+    #[error("stands beside `{0}`, leave one of them out")]
+    Beside(&'static str),
     /// A key that stands twice in one object.
     #[error("the key stands twice")]
     DuplicateKey,

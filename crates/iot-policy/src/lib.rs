@@ -39,6 +39,7 @@
 //! | what | how |
 //! |---|---|
 //! | a variable without a value | its pattern matches nothing; a negated operator is met against it |
+//! | `NotAction`, `NotResource` | all but what is named; in an Allow, a variable without a value names everything |
 //! | a condition's operators | `String…`, `Arn…`, `Bool`, `IpAddress`, `Date…`, `Numeric…`, negated, with `IfExists`, under `ForAllValues:` and `ForAnyValue:`, and `Null`; each only on keys whose values it can compare |
 //! | several values of the policy | one of them must match, under a negated operator none may |
 //! | an absent key | meets a negated operator, `IfExists` and `ForAllValues:`; else it doesn't, nor `ForAnyValue:` with any operator |
@@ -75,5 +76,5 @@ pub use evaluation::{Decision, Request, StatementRef, evaluate};
 pub use finding::{Finding, FindingKind};
 pub use pattern::ResourcePattern;
 pub use resource::{Resource, ResourceKind, Scope, ScopeError, escape_literal};
-pub use statement::{Effect, Statement};
+pub use statement::{Effect, Selection, Statement};
 pub use thing::Thing;

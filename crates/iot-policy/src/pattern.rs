@@ -13,7 +13,7 @@ use crate::error::PatternError;
 use crate::resource::{Resource, ResourceKind};
 use crate::variable::Variable;
 
-/// One entry of a statement's `Resource`: `*` or an ARN with wildcards, policy variables and escapes (AWS IoT Core
+/// One entry of a statement's `Resource` or `NotResource`: `*` or an ARN with wildcards, policy variables and escapes (AWS IoT Core
 /// developer guide, `pub-sub-policy` and `basic-policy-variables`).
 ///
 /// `*` is any run of characters, `/` and `:` included; `?` is exactly one Unicode scalar value; MQTT's `+` and `#`
@@ -40,6 +40,11 @@ impl ResourcePattern {
     #[must_use]
     pub fn matches(&self, resource: &Resource<'_>, context: &Context) -> bool {
         self.wildcard.matches(resource.text(), context)
+    }
+
+    /// Whether every variable has a value.
+    pub(crate) fn is_known(&self, context: &Context) -> bool {
+        self.wildcard.variables().all(|variable| context.variable(variable).is_some())
     }
 
     /// Whether some resource of this kind can match, as far as the part after the fifth colon shows.

@@ -76,7 +76,7 @@ mod tests {
             }
         }
         assert!(failures.is_empty(), "{}", failures.join("\n"));
-        assert!(count >= 250, "only {count} cases");
+        assert!(count >= 300, "only {count} cases");
     }
 
     fn check(case: &Case) -> Result<(), String> {

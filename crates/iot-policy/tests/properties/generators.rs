@@ -116,8 +116,11 @@ fn statement(effect: &'static str) -> impl Strategy<Value = Value> {
     let actions = prop::collection::vec(action, 1..3);
     let resources = prop::collection::vec(resource(), 1..3);
     let conditions = prop::option::weighted(0.4, condition(effect));
-    (actions, resources, conditions).prop_map(move |(actions, resources, condition)| {
-        let mut statement = json!({"Effect": effect, "Action": actions, "Resource": resources});
+    let which = || prop_oneof![4 => Just(""), 1 => Just("Not")];
+    let keys = (which(), which());
+    (keys, actions, resources, conditions).prop_map(move |(keys, actions, resources, condition)| {
+        let (action, resource) = (format!("{}Action", keys.0), format!("{}Resource", keys.1));
+        let mut statement = json!({"Effect": effect, action: actions, resource: resources});
         if let Some(condition) = condition {
             statement["Condition"] = condition;
         }

@@ -129,8 +129,15 @@ fn is_about(statement: &Value, connection: &Connection, ask: &Ask) -> bool {
     let action = ask.action.as_str().to_lowercase();
     let resource = arn(ask.action.resource_kind().as_str(), &ask.name);
     let nobody = Connection::unknown();
-    strings(&statement["Action"]).any(|pattern| like(&pattern.to_lowercase(), &action, true, &nobody))
-        && strings(&statement["Resource"]).any(|pattern| like(pattern, &resource, true, connection))
+    let is_named =
+        |key| strings(&statement[key]).any(|pattern| like(&pattern.to_lowercase(), &action, true, &nobody));
+    let is_matched = |key| strings(&statement[key]).any(|pattern| like(pattern, &resource, true, connection));
+    let says = |key| statement.get(key).is_some();
+    let is_known = |pattern: &str| signs(pattern, true, connection).is_some();
+    let all_known = || strings(&statement["NotResource"]).all(is_known);
+    (if says("NotAction") { !is_named("NotAction") } else { is_named("Action") })
+        && (if says("NotResource") { !is_matched("NotResource") } else { is_matched("Resource") })
+        && (statement["Effect"] == "Deny" || all_known())
         && statement["Condition"].as_object().into_iter().flatten().all(|(operator, block)| {
             block.as_object().into_iter().flatten().all(|(key, values)| {
                 let values: Vec<&str> = strings(values).collect();
