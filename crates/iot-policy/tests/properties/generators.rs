@@ -83,6 +83,18 @@ pub(crate) fn patch() -> impl Strategy<Value = String> {
     pieces(&["\"", "{", "}", "[", "]", ",", ":", "$", "${", "*", "é", "\\", "\\u0045", "null", " ", "\0"], 4)
 }
 
+/// A condition with any text in its value's place, or near to what its operator takes.
+pub(crate) fn odd_condition() -> impl Strategy<Value = Value> {
+    let odd = prop_oneof![
+        any::<String>(),
+        "[0-9a-f:./]{0,20}",
+        "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})",
+        "[0-9TZé:+.-]{0,24}",
+        "\\$\\{iot:(Certificate|Connection\\.Thing)\\.[A-Za-zé.\\[\\]0-9]{0,20}\\}",
+    ];
+    (comparison(), odd).prop_map(|((operator, key, _), value)| json!({operator: {key: value}}))
+}
+
 /// JSON of any shape, with keys that policies have.
 pub(crate) fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -93,14 +105,24 @@ pub(crate) fn json() -> impl Strategy<Value = Value> {
         name().prop_map(Value::String),
         Just(json!("2012-10-17")),
     ];
-    let key =
-        prop::sample::select(&["Version", "Statement", "Effect", "Action", "Resource", "Condition"][..]);
+    let keys = [
+        "Version",
+        "Statement",
+        "Effect",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+        "Null",
+        "ForAllValues:DateLessThanIfExists",
+        "aws:EpochTime",
+    ];
     leaf.prop_recursive(40, 64, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
-            prop::collection::vec((key.clone(), inner), 0..4).prop_map(|members| Value::Object(
-                members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-            )),
+            prop::collection::vec((one_of(&keys), inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }
