@@ -32,17 +32,17 @@
 //! # What is read how
 //!
 //! The sources are the AWS IoT Core developer guide (`iot-policies`, `pub-sub-policy`, `basic-policy-variables`,
-//! `thing-policy-variables`, `cert-policy-variables`, `use-policy-variables`, `connect-policy`) and the IAM user guide (`reference_policies_elements`, `reference_policies_variables`,
-//! `reference_policies_elements_condition_operators`,
+//! `thing-policy-variables`, `cert-policy-variables`, `use-policy-variables`, `connect-policy`) and the IAM user guide
+//! (`reference_policies_elements`, `reference_policies_variables`, `reference_policies_elements_condition_operators`,
 //! `reference_policies_condition-single-vs-multi-valued-context-keys`).
 //!
 //! | what | how |
 //! |---|---|
 //! | a variable without a value | its pattern matches nothing; a negated operator is met against it |
 //! | `NotAction`, `NotResource` | all but what is named; in an Allow, a variable without a value names everything |
-//! | a condition's operators | `String…`, `Arn…`, `Bool`, `IpAddress`, `Date…`, `Numeric…`, negated, with `IfExists`, under `ForAllValues:` and `ForAnyValue:`, and `Null`; each only on keys whose values it can compare |
+//! | condition operators | all of IAM's but `BinaryEquals`, each only on keys whose values it can compare |
 //! | several values of the policy | one of them must match, under a negated operator none may |
-//! | an absent key | meets a negated operator, `IfExists` and `ForAllValues:`; else it doesn't, nor `ForAnyValue:` with any operator |
+//! | an absent key | meets a negated operator, `IfExists` and `ForAllValues:`; never `ForAnyValue:` |
 //! | a plain operator on a key with several values | not met in an Allow, refused in a Deny |
 //! | the time | given by the caller; a condition on it that wasn't given allows nothing and denies |
 //! | what isn't understood | an error for the whole document |

@@ -1,5 +1,6 @@
 //! Runs every case of `tests/cases/*.json`: a policy with a request and its decision, with its findings, or with
-//! the error that refuses it. All cases live in partition `aws`, region `eu-west-1`, account `123456789012`.
+//! the error that refuses it. No decision may allocate.
+//! All cases live in partition `aws`, region `eu-west-1`, account `123456789012`.
 
 #[cfg(test)]
 mod tests {
@@ -130,7 +131,14 @@ mod tests {
             context = context.with_certificate(certificate(values));
         }
         let action: Action = request.action.parse().unwrap();
-        let decision = evaluate(documents, &Request::new(action, &scope, &request.name, &context));
+        let request_of_case = Request::new(action, &scope, &request.name, &context);
+        let mut decided = None;
+        let allocations =
+            allocation_counter::measure(|| decided = Some(evaluate(documents, &request_of_case))).count_total;
+        let decision = decided.unwrap();
+        if allocations > 0 {
+            return Err(format!("{action} {}: {allocations} allocations", request.name));
+        }
         assert_eq!(decision.is_allowed(), decision.to_string().starts_with("allowed"));
         same(&format!("{action} {}", request.name), &decision.to_string(), &request.decision)
     }
