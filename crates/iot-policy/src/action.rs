@@ -80,7 +80,7 @@ impl FromStr for Action {
 )]
 pub struct UnknownAction(String);
 
-/// One entry of a statement's `Action`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
+/// One entry of a statement's `Action` or `NotAction`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
 ///
 /// Names match whatever their case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
 /// A name that is none of the [`Action`]s covers nothing.
@@ -101,6 +101,13 @@ impl ActionPattern {
     #[must_use]
     pub fn covered(&self) -> &[Action] {
         &self.covered
+    }
+
+    /// Whether the pattern names something, be it an action or not.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        let wildcard = Wildcard::parse(&self.text.to_ascii_lowercase());
+        let name = name.to_ascii_lowercase();
+        wildcard.is_ok_and(|wildcard| wildcard.matches(Text::whole(&name), &Context::empty()))
     }
 
     /// Whether the pattern names the action.

@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 
+use crate::certificate::Certificate;
 use crate::condition::Key;
 use crate::resource::Scope;
+use crate::thing::{Thing, ThingVariable};
 use crate::variable::Variable;
 
 /// The values that policy variables and conditions see, made once a connection (AWS IoT Core developer guide,
-/// `basic-policy-variables` and `connect-policy`).
+/// `basic-policy-variables`, `thing-policy-variables`, `cert-policy-variables` and `connect-policy`).
 ///
 /// A value that isn't given is absent: a variable without a value matches nothing, a condition on it isn't met
-/// except under `ForAllValues:`.
+/// except under a negated operator, `…IfExists`, `ForAllValues:` and `Null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     client_id: Option<String>,
@@ -18,6 +20,10 @@ pub struct Context {
     domain_name: Option<String>,
     persistent_session: bool,
     last_will_topic: Option<String>,
+    time: Option<u64>,
+    thing: Option<Thing>,
+    thing_attached: Option<bool>,
+    certificate: Option<Certificate>,
 }
 
 impl Context {
@@ -30,6 +36,10 @@ impl Context {
             domain_name: None,
             persistent_session: false,
             last_will_topic: None,
+            time: None,
+            thing: None,
+            thing_attached: None,
+            certificate: None,
         }
     }
 
@@ -64,29 +74,83 @@ impl Context {
         Self { last_will_topic: Some(scope.topic(topic).to_string()), ..self }
     }
 
-    /// A variable's value.
-    pub(crate) fn variable(&self, variable: Variable) -> Option<&str> {
+    /// Sets `aws:CurrentTime` and `aws:EpochTime`, in seconds since 1970.
+    ///
+    /// Without it a condition on the time can't be decided: an Allow with one doesn't apply, a Deny does.
+    #[must_use]
+    pub fn with_time(self, seconds: u64) -> Self {
+        Self { time: Some(seconds), ..self }
+    }
+
+    /// Sets `iot:Connection.Thing.ThingName`, `….ThingTypeName` and `….Attributes[…]`.
+    ///
+    /// Only a certificate or a Cognito identity has a thing: a connection by custom authentication has none.
+    #[must_use]
+    pub fn with_thing(self, thing: Thing) -> Self {
+        Self { thing: Some(thing), ..self }
+    }
+
+    /// Sets `iot:Connection.Thing.IsAttached`: whether the registry ties the principal to the thing with the client's
+    /// id. Known for certificates and Cognito identities only.
+    #[must_use]
+    pub fn with_thing_attached(self, attached: bool) -> Self {
+        Self { thing_attached: Some(attached), ..self }
+    }
+
+    /// Sets `iot:CertificateId` and `iot:Certificate.…`.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Certificate) -> Self {
+        Self { certificate: Some(certificate), ..self }
+    }
+
+    /// The text that stands for a variable in a pattern.
+    pub(crate) fn variable(&self, variable: &Variable) -> Option<&str> {
+        self.value(variable).filter(|value| variable.takes(value))
+    }
+
+    /// A condition key's values: none if the key is absent.
+    pub(crate) fn values(&self, key: &Key) -> impl Iterator<Item = Given<'_>> {
+        let time = self.time.filter(|_| key.is_time()).map(Given::Seconds);
+        self.texts(key).map(Given::Text).chain(time)
+    }
+
+    fn texts(&self, key: &Key) -> impl Iterator<Item = &str> {
+        let (one_or_two, list) = match key {
+            Key::CurrentTime | Key::EpochTime => ([None, None], [].as_slice()),
+            Key::Variable(variable) => ([self.value(variable), None], [].as_slice()),
+            Key::LastWillTopic => ([self.last_will_topic.as_deref(), None], [].as_slice()),
+            Key::ConnectAttributes => {
+                let persistent = self.persistent_session.then_some("PersistentConnect");
+                let last_will = self.last_will_topic.is_some().then_some("LastWill");
+                ([persistent, last_will], [].as_slice())
+            }
+            Key::CertificateList(field) => {
+                ([None, None], self.certificate.as_ref().map_or(&[][..], |known| known.values(*field)))
+            }
+        };
+        one_or_two.into_iter().flatten().chain(list.iter().map(String::as_str))
+    }
+
+    fn value(&self, variable: &Variable) -> Option<&str> {
         match variable {
             Variable::ClientId => self.client_id.as_deref(),
             Variable::SourceIp => self.source_ip.as_deref(),
             Variable::DomainName => self.domain_name.as_deref(),
+            Variable::Thing(ThingVariable::IsAttached) => {
+                self.thing_attached.map(|attached| if attached { "true" } else { "false" })
+            }
+            Variable::Thing(variable) => self.thing.as_ref()?.value(variable),
+            Variable::Certificate(variable) => self.certificate.as_ref()?.value(*variable),
         }
     }
+}
 
-    /// A condition key's values: none if the key is absent.
-    pub(crate) fn values(&self, key: Key) -> impl Iterator<Item = &str> {
-        let values = match key {
-            Key::ClientId => [self.client_id.as_deref(), None],
-            Key::SourceIp => [self.source_ip.as_deref(), None],
-            Key::DomainName => [self.domain_name.as_deref(), None],
-            Key::LastWillTopic => [self.last_will_topic.as_deref(), None],
-            Key::ConnectAttributes => [
-                self.persistent_session.then_some("PersistentConnect"),
-                self.last_will_topic.is_some().then_some("LastWill"),
-            ],
-        };
-        values.into_iter().flatten()
-    }
+/// One of a condition key's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given<'a> {
+    Text(&'a str),
+    /// Since 1970.
+    Seconds(u64),
 }
 
 #[cfg(test)]
@@ -96,19 +160,19 @@ mod tests {
     #[test]
     fn mapped_addresses_read_as_ipv4() {
         let context = Context::empty().with_source_ip("::ffff:192.0.2.1".parse().unwrap());
-        assert_eq!(context.variable(Variable::SourceIp), Some("192.0.2.1"));
+        assert_eq!(context.variable(&Variable::SourceIp), Some("192.0.2.1"));
     }
 
     #[test]
     fn connect_attributes_follow_from_what_is_set() {
         let scope = Scope::new("aws", "eu-west-1", "123456789012").unwrap();
         let attributes =
-            |context: &Context| context.values(Key::ConnectAttributes).map(str::to_owned).collect::<Vec<_>>();
+            |context: &Context| context.texts(&Key::ConnectAttributes).map(str::to_owned).collect::<Vec<_>>();
         assert!(attributes(&Context::empty()).is_empty());
         let both = Context::empty().with_persistent_session().with_last_will(&scope, "bye");
         assert_eq!(attributes(&both), ["PersistentConnect", "LastWill"]);
         assert_eq!(
-            both.values(Key::LastWillTopic).collect::<Vec<_>>(),
+            both.texts(&Key::LastWillTopic).collect::<Vec<_>>(),
             ["arn:aws:iot:eu-west-1:123456789012:topic/bye"]
         );
     }

@@ -49,6 +49,9 @@ pub enum Problem {
     /// A key that policies don't have.
     #[error("unknown key, expected one of {0}")]
     UnknownKey(&'static str),
+    /// A key that says the opposite of another one in the same object.
+    #[error("stands beside `{0}`, leave one of them out")]
+    Beside(&'static str),
     /// A key that stands twice in one object.
     #[error("the key stands twice")]
     DuplicateKey,
@@ -88,7 +91,7 @@ pub enum Problem {
 #[error("`{}` is not an action, write `*` or one like `iot:Publish` or `iot:*`", .0.escape_debug())]
 pub struct ActionError(pub(crate) String);
 
-/// A text that isn't a pattern of AWS IoT resources, or that holds a variable without a value.
+/// A text that isn't a pattern of AWS IoT resources.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatternError {
@@ -110,21 +113,16 @@ pub enum PatternError {
     /// `${` without `}`.
     #[error("`{}` has no closing `}}`, write `${{$}}` for a plain `$`", .0.escape_debug())]
     Unterminated(String),
-    /// A thing policy variable.
+    /// A variable for all values of a certificate's field, where one text is to stand.
     #[error(
-        "`{}` has no value: thing policy variables do not work under custom authentication, write the name out",
+        "`{}` stands for several values, leave out the suffix for the first one or write `.1` for the second",
         .0.escape_debug()
     )]
-    ThingVariable(String),
-    /// A certificate policy variable.
-    #[error(
-        "`{}` has no value: certificate policy variables do not work under custom authentication",
-        .0.escape_debug()
-    )]
-    CertificateVariable(String),
+    SeveralValues(String),
     /// A variable that AWS IoT doesn't have.
     #[error(
-        "`{}` is not a policy variable, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`",
+        "`{}` is not a policy variable, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, \
+         `iot:CertificateId`, `iot:Connection.Thing.…`, `iot:Certificate.…`",
         .0.escape_debug()
     )]
     UnknownVariable(String),
@@ -134,15 +132,19 @@ pub enum PatternError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConditionError {
-    /// A key that never has a value here, so that a Deny on it would deny nothing.
+    /// A key that never has a value, so that a Deny on it would deny nothing.
     #[error(
         "unknown condition key, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, \
-         `iot:ConnectAttributes`, `iot:LastWillTopic`"
+         `iot:ConnectAttributes`, `iot:LastWillTopic`, `iot:CertificateId`, `iot:Connection.Thing.…`, \
+         `iot:Certificate.…`, `aws:CurrentTime`, `aws:EpochTime`"
     )]
     UnknownKey,
-    /// An ARN operator on a key whose values aren't ARNs.
-    #[error("the key's values are not ARNs, write `StringEquals` or `StringLike`")]
-    NotArnKey,
+    /// An operator that IAM doesn't have.
+    #[error("unknown condition operator, write one of IAM's in its own case, such as `StringEquals`")]
+    UnknownOperator,
+    /// An operator that can't compare what the key holds; these can.
+    #[error("the operator can't compare what the key holds, write {0}")]
+    OtherOperator(&'static str),
     /// A Deny that compares a key of several values as if it had one.
     #[error(
         "the key has several values and a Deny must see them all, write `ForAnyValue:` before the operator"
@@ -151,6 +153,25 @@ pub enum ConditionError {
     /// A value that an ARN operator can't compare.
     #[error("`{}` does not have an ARN's six parts", .0.escape_debug())]
     NotArn(String),
+    /// A value that `Bool` and `Null` can't compare.
+    #[error("`{}` is neither `true` nor `false`", .0.escape_debug())]
+    NotBool(String),
+    /// A value that `IpAddress` can't compare.
+    #[error(
+        "`{}` is not a range of addresses, write one like `192.0.2.0/24` or `2001:db8::/32`, for one IPv6 address \
+         with `/128`",
+        .0.escape_debug()
+    )]
+    NotNetwork(String),
+    /// A value that `Date…` can't compare.
+    #[error(
+        "`{}` is not a moment from 1970 on, write one like `2024-05-06T07:08:09Z` or whole seconds since 1970",
+        .0.escape_debug()
+    )]
+    NotDate(String),
+    /// A value that `Numeric…` can't compare.
+    #[error("`{}` is not a whole number, write one without a sign", .0.escape_debug())]
+    NotNumber(String),
 }
 
 fn place_in_message(place: &str) -> String {

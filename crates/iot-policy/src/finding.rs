@@ -32,12 +32,17 @@ impl Finding {
         if !pattern.covered().is_empty() {
             return None;
         }
-        let kind = if pattern.as_str().eq_ignore_ascii_case("iot:PublishRetain") {
+        let kind = if pattern.names("iot:PublishRetain") {
             FindingKind::PublishRetain
         } else {
             FindingKind::ActionWithoutEffect(pattern.as_str().to_owned())
         };
         Some(Self { place: place.to_owned(), kind })
+    }
+
+    /// A variable without a value under custom authentication: in a resource, or a condition's key or value.
+    pub(crate) fn on_variable(place: &str, without_value: Option<String>) -> Option<Self> {
+        without_value.map(|name| Self { place: place.to_owned(), kind: FindingKind::NoValue(name) })
     }
 
     pub(crate) fn on_resource(place: &str, effect: Effect, pattern: &ResourcePattern) -> Option<Self> {
@@ -54,20 +59,31 @@ impl Finding {
         Some(Self { place: place.to_owned(), kind })
     }
 
+    /// An Allow with `NotAction` or `NotResource`.
+    pub(crate) fn on_all_but(place: &str, effect: Effect, is_all_but: bool) -> Option<Self> {
+        (is_all_but && effect == Effect::Allow)
+            .then(|| Self { place: place.to_owned(), kind: FindingKind::AllButAllowed })
+    }
+
     pub(crate) fn on_condition(condition: &Condition) -> Option<Self> {
-        condition
-            .takes_set_for_one()
-            .then(|| Self { place: condition.place().to_owned(), kind: FindingKind::SetTakenForOne })
+        let kind = if condition.takes_set_for_one() {
+            FindingKind::SetTakenForOne
+        } else if condition.asks_for_time() {
+            FindingKind::Time
+        } else {
+            return None;
+        };
+        Some(Self { place: condition.place().to_owned(), kind })
     }
 
     /// An action written out that none of its statement's resources can be about.
-    pub(crate) fn on_pair<'a>(
+    pub(crate) fn on_pair(
         place: &str,
         pattern: &ActionPattern,
-        mut resources: impl Iterator<Item = &'a ResourcePattern>,
+        resources: &[ResourcePattern],
     ) -> Option<Self> {
         let [action] = pattern.covered() else { return None };
-        if resources.any(|resource| resource.may_name(action.resource_kind())) {
+        if resources.iter().any(|resource| resource.may_name(action.resource_kind())) {
             return None;
         }
         Some(Self { place: place.to_owned(), kind: FindingKind::NoResource(*action) })
@@ -84,7 +100,7 @@ impl Display for Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// `iot:PublishRetain`, which many published policies say, is no action of AWS IoT.
+    /// `iot:PublishRetain`, which many published policies say, or a pattern for it: it is no action of AWS IoT.
     PublishRetain,
     /// An action that isn't one of those evaluated, such as `iot:UpdateThingShadow`.
     ActionWithoutEffect(String),
@@ -94,15 +110,24 @@ pub enum FindingKind {
     AnyClient,
     /// An Allow on a topic filter with `${iot:ClientId}`: a client named `+` gets a wildcard (the same page).
     ClientIdInFilter,
+    /// An Allow of all but what is named, which AWS may add to (IAM user guide,
+    /// `reference_policies_elements_notaction` and `reference_policies_elements_notresource`).
+    AllButAllowed,
+    /// A thing or certificate variable, by its name: under plain custom authentication it has no value, so that a
+    /// resource with it matches nothing and a condition on it sees an absent key (developer guide,
+    /// `thing-policy-variables`; *unverified* for what an authorizer answers).
+    NoValue(String),
     /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
     SetTakenForOne,
+    /// A condition on the time, a key of IAM's that AWS IoT's pages don't name.
+    Time,
 }
 
 impl Display for FindingKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::PublishRetain => {
-                f.write_str("`iot:PublishRetain` grants nothing, write `iot:RetainPublish`")
+                f.write_str("`iot:PublishRetain` names no action, write `iot:RetainPublish`")
             }
             Self::ActionWithoutEffect(action) => {
                 write!(f, "`{action}` covers none of the actions that are evaluated and has no effect here")
@@ -116,6 +141,16 @@ impl Display for FindingKind {
             }
             Self::ClientIdInFilter => f.write_str(
                 "`${iot:ClientId}` becomes a wildcard for a client named `+` or `#`, write the id out",
+            ),
+            Self::AllButAllowed => {
+                f.write_str("allows all that is not named, write out what is to be allowed")
+            }
+            Self::NoValue(name) => write!(
+                f,
+                "`{name}` has no value under custom authentication, let the authorizer write out what it stands for"
+            ),
+            Self::Time => f.write_str(
+                "AWS IoT does not say that its policies know the time, let the authorizer decide by it",
             ),
             Self::SetTakenForOne => {
                 f.write_str("the key has several values or none, write `ForAllValues:` or `ForAnyValue:`")

@@ -32,12 +32,26 @@
 //! # What is read how
 //!
 //! The sources are the AWS IoT Core developer guide (`iot-policies`, `pub-sub-policy`, `basic-policy-variables`,
-//! `connect-policy`) and the IAM user guide (`reference_policies_elements`, `reference_policies_variables`,
+//! `thing-policy-variables`, `cert-policy-variables`, `use-policy-variables`, `connect-policy`) and the IAM user guide
+//! (`reference_policies_elements`, `reference_policies_variables`, `reference_policies_elements_condition_operators`,
 //! `reference_policies_condition-single-vs-multi-valued-context-keys`).
+//!
+//! | what | how |
+//! |---|---|
+//! | a variable without a value | its pattern matches nothing; a negated operator is met against it |
+//! | `NotAction`, `NotResource` | all but what is named; in an Allow, a variable without a value names everything |
+//! | condition operators | all of IAM's but `BinaryEquals`, each only on keys whose values it can compare |
+//! | several values of the policy | one of them must match, under a negated operator none may |
+//! | an absent key | meets a negated operator, `IfExists` and `ForAllValues:`; never `ForAnyValue:` |
+//! | a plain operator on a key with several values | not met in an Allow, refused in a Deny |
+//! | the time | given by the caller; a condition on it that wasn't given allows nothing and denies |
+//! | what isn't understood | an error for the whole document |
+//!
 //! Nothing was tried against a live account: a reading that the pages leave open is marked *unverified* where it
 //! is made, and is the one that allows less.
 
 mod action;
+mod certificate;
 mod condition;
 mod context;
 mod document;
@@ -50,9 +64,11 @@ mod node;
 mod pattern;
 mod resource;
 mod statement;
+mod thing;
 mod variable;
 
 pub use action::{Action, ActionPattern, UnknownAction};
+pub use certificate::{AlternativeName, Certificate, CertificateField, NameAttribute, Party};
 pub use context::Context;
 pub use document::PolicyDocument;
 pub use error::{ActionError, ConditionError, PatternError, PolicyError, Problem};
@@ -60,4 +76,5 @@ pub use evaluation::{Decision, Request, StatementRef, evaluate};
 pub use finding::{Finding, FindingKind};
 pub use pattern::ResourcePattern;
 pub use resource::{Resource, ResourceKind, Scope, ScopeError, escape_literal};
-pub use statement::{Effect, Statement};
+pub use statement::{Effect, Selection, Statement};
+pub use thing::Thing;

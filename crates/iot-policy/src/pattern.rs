@@ -13,12 +13,13 @@ use crate::error::PatternError;
 use crate::resource::{Resource, ResourceKind};
 use crate::variable::Variable;
 
-/// One entry of a statement's `Resource`: `*` or an ARN with wildcards, policy variables and escapes (AWS IoT Core
+/// One entry of a statement's `Resource` or `NotResource`: `*` or an ARN with wildcards, policy variables and escapes (AWS IoT Core
 /// developer guide, `pub-sub-policy` and `basic-policy-variables`).
 ///
 /// `*` is any run of characters, `/` and `:` included; `?` is exactly one Unicode scalar value; MQTT's `+` and `#`
-/// are plain. `${iot:ClientId}`, `${aws:SourceIp}` and `${iot:DomainName}` stand for the context's value, which is
-/// literal whatever it holds; `${*}`, `${?}` and `${$}` stand for the character.
+/// are plain. `${iot:ClientId}`, `${aws:SourceIp}`, `${iot:DomainName}` and the variables of things and certificates
+/// stand for the context's value, which is literal whatever it holds; `${*}`, `${?}` and `${$}` stand for the
+/// character.
 /// A variable without a value matches nothing, so its statement doesn't apply, Deny or Allow (IAM user guide,
 /// `reference_policies_variables`; *unverified* for AWS IoT).
 /// *Unverified*: that `*` before the fifth colon runs on over colons.
@@ -41,6 +42,11 @@ impl ResourcePattern {
         self.wildcard.matches(resource.text(), context)
     }
 
+    /// Whether every variable has a value.
+    pub(crate) fn is_known(&self, context: &Context) -> bool {
+        self.wildcard.variables().all(|variable| context.variable(variable).is_some())
+    }
+
     /// Whether some resource of this kind can match, as far as the part after the fifth colon shows.
     pub(crate) fn may_name(&self, kind: ResourceKind) -> bool {
         let mut parts = self.text.splitn(6, ':');
@@ -53,7 +59,15 @@ impl ResourcePattern {
     }
 
     pub(crate) fn mentions_client_id(&self) -> bool {
-        self.wildcard.mentions(Variable::ClientId)
+        self.wildcard.variables().any(|variable| *variable == Variable::ClientId)
+    }
+
+    /// The first variable that has no value under custom authentication.
+    pub(crate) fn without_value(&self) -> Option<String> {
+        self.wildcard
+            .variables()
+            .find(|variable| variable.needs_registered_principal())
+            .map(Variable::to_string)
     }
 }
 

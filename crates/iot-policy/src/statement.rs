@@ -1,5 +1,7 @@
 //! One statement: an effect on actions and resources, under conditions.
 
+mod selection;
+
 use std::fmt::{self, Display, Formatter};
 
 use crate::action::ActionPattern;
@@ -9,6 +11,8 @@ use crate::evaluation::Request;
 use crate::finding::Finding;
 use crate::node::Node;
 use crate::pattern::ResourcePattern;
+use selection::Placed;
+pub use selection::Selection;
 
 /// What a statement does with the requests that it applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,8 +53,8 @@ impl Display for Effect {
 pub struct Statement {
     sid: Option<String>,
     effect: Effect,
-    actions: Vec<ActionPattern>,
-    resources: Vec<ResourcePattern>,
+    actions: Selection<ActionPattern>,
+    resources: Selection<ResourcePattern>,
     conditions: Vec<Condition>,
 }
 
@@ -67,31 +71,31 @@ impl Statement {
         self.effect
     }
 
-    /// The actions that the statement names, at least one.
+    /// What the statement says of actions.
     #[must_use]
-    pub fn actions(&self) -> &[ActionPattern] {
+    pub fn actions(&self) -> &Selection<ActionPattern> {
         &self.actions
     }
 
-    /// The resources that the statement names, at least one.
+    /// What the statement says of resources.
     #[must_use]
-    pub fn resources(&self) -> &[ResourcePattern] {
+    pub fn resources(&self) -> &Selection<ResourcePattern> {
         &self.resources
     }
 
-    /// Whether the statement is about the request: an action, a resource and every condition match.
+    /// Whether the statement is about the request: action, resource and every condition match.
     #[must_use]
     pub fn applies_to(&self, request: &Request<'_>) -> bool {
-        self.actions.iter().any(|action| action.covers(request.action()))
-            && self.resources.iter().any(|resource| resource.matches(request.resource(), request.context()))
-            && self.conditions.iter().all(|condition| condition.is_met(request.context()))
+        self.selects_action(request)
+            && self.selects_resource(request)
+            && self.conditions.iter().all(|condition| condition.is_met(self.effect, request.context()))
     }
 
     pub(crate) fn read(node: &Node<'_>, findings: &mut Vec<Finding>) -> Result<Self, PolicyError> {
         let parts = Parts::read(node)?;
         let effect = Effect::read(&parts.effect.ok_or_else(|| node.missing("Effect"))?)?;
-        let actions = read_list(&parts.action.ok_or_else(|| node.missing("Action"))?)?;
-        let resources = read_list(&parts.resource.ok_or_else(|| node.missing("Resource"))?)?;
+        let actions = Placed::read(node, "Action", parts.action.as_ref(), parts.not_action.as_ref())?;
+        let resources = Placed::read(node, "Resource", parts.resource.as_ref(), parts.not_resource.as_ref())?;
         let conditions = parts.condition.map_or(Ok(Vec::new()), |node| Condition::read_all(&node))?;
         let sid = parts.sid.map(|node| node.string().map(str::to_owned)).transpose()?;
         // *Unverified*: what AWS makes of it; read either way, some request would slip past the Deny.
@@ -101,8 +105,28 @@ impl Statement {
             return Err(PolicyError::new(on_set.place(), ConditionError::DenyOnSet));
         }
         findings.extend(find(effect, &actions, &resources, &conditions));
-        let (actions, resources) = (without_places(actions), without_places(resources));
-        Ok(Self { sid, effect, actions, resources, conditions })
+        Ok(Self { sid, effect, actions: actions.selection, resources: resources.selection, conditions })
+    }
+
+    fn selects_action(&self, request: &Request<'_>) -> bool {
+        let covers = |pattern: &ActionPattern| pattern.covers(request.action());
+        match &self.actions {
+            Selection::Only(patterns) => patterns.iter().any(covers),
+            Selection::AllBut(patterns) => !patterns.iter().any(covers),
+        }
+    }
+
+    fn selects_resource(&self, request: &Request<'_>) -> bool {
+        let matches = |pattern: &ResourcePattern| pattern.matches(request.resource(), request.context());
+        match &self.resources {
+            Selection::Only(patterns) => patterns.iter().any(matches),
+            // *Unverified*: what a variable without a value keeps out; an Allow must not let in what it was to name.
+            Selection::AllBut(patterns) => {
+                let is_known = |pattern: &ResourcePattern| pattern.is_known(request.context());
+                !patterns.iter().any(matches)
+                    && (self.effect == Effect::Deny || patterns.iter().all(is_known))
+            }
+        }
     }
 }
 
@@ -112,7 +136,9 @@ struct Parts<'a> {
     sid: Option<Node<'a>>,
     effect: Option<Node<'a>>,
     action: Option<Node<'a>>,
+    not_action: Option<Node<'a>>,
     resource: Option<Node<'a>>,
+    not_resource: Option<Node<'a>>,
     condition: Option<Node<'a>>,
 }
 
@@ -124,13 +150,16 @@ impl<'a> Parts<'a> {
                 "Sid" => &mut parts.sid,
                 "Effect" => &mut parts.effect,
                 "Action" => &mut parts.action,
+                "NotAction" => &mut parts.not_action,
                 "Resource" => &mut parts.resource,
+                "NotResource" => &mut parts.not_resource,
                 "Condition" => &mut parts.condition,
-                "NotAction" | "NotResource" | "Principal" | "NotPrincipal" => {
+                "Principal" | "NotPrincipal" => {
                     return Err(member.error(Problem::NotSupported));
                 }
                 _ => {
-                    let known = "`Sid`, `Effect`, `Action`, `Resource`, `Condition`";
+                    let known =
+                        "`Sid`, `Effect`, `Action`, `NotAction`, `Resource`, `NotResource`, `Condition`";
                     return Err(member.error(Problem::UnknownKey(known)));
                 }
             };
@@ -140,47 +169,30 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What was read at a place.
-struct Placed<T> {
-    place: String,
-    value: T,
-}
-
-fn read_list<T>(node: &Node<'_>) -> Result<Vec<Placed<T>>, PolicyError>
-where
-    T: std::str::FromStr,
-    Problem: From<T::Err>,
-{
-    let texts = node.strings()?;
-    if texts.is_empty() {
-        return Err(node.error(Problem::Empty));
-    }
-    let read = |(node, text): (Node<'_>, &str)| match text.parse() {
-        Ok(value) => Ok(Placed { place: node.place().to_owned(), value }),
-        Err(problem) => Err(node.error(problem)),
-    };
-    texts.into_iter().map(read).collect()
-}
-
-fn without_places<T>(placed: Vec<Placed<T>>) -> Vec<T> {
-    placed.into_iter().map(|placed| placed.value).collect()
-}
-
 fn find(
     effect: Effect,
-    actions: &[Placed<ActionPattern>],
-    resources: &[Placed<ResourcePattern>],
+    actions: &Placed<ActionPattern>,
+    resources: &Placed<ResourcePattern>,
     conditions: &[Condition],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for action in actions {
-        findings.extend(Finding::on_action(&action.place, &action.value));
-        let resources = resources.iter().map(|resource| &resource.value);
-        findings.extend(Finding::on_pair(&action.place, &action.value, resources));
+    for (place, pattern) in actions.patterns() {
+        findings.extend(Finding::on_action(place, pattern));
+        if let (Selection::Only(_), Selection::Only(resources)) = (&actions.selection, &resources.selection) {
+            findings.extend(Finding::on_pair(place, pattern, resources));
+        }
     }
-    for resource in resources {
-        findings.extend(Finding::on_resource(&resource.place, effect, &resource.value));
+    for (place, pattern) in resources.patterns() {
+        findings.extend(Finding::on_variable(place, pattern.without_value()));
+        if !resources.is_all_but() {
+            findings.extend(Finding::on_resource(place, effect, pattern));
+        }
     }
-    findings.extend(conditions.iter().filter_map(Finding::on_condition));
+    findings.extend(Finding::on_all_but(&actions.place, effect, actions.is_all_but()));
+    findings.extend(Finding::on_all_but(&resources.place, effect, resources.is_all_but()));
+    for condition in conditions {
+        findings.extend(Finding::on_variable(condition.place(), condition.without_value()));
+        findings.extend(Finding::on_condition(condition));
+    }
     findings
 }

@@ -1,11 +1,16 @@
 //! Runs every case of `tests/cases/*.json`: a policy with a request and its decision, with its findings, or with
-//! the error that refuses it. All cases live in partition `aws`, region `eu-west-1`, account `123456789012`.
+//! the error that refuses it. No decision may allocate.
+//! All cases live in partition `aws`, region `eu-west-1`, account `123456789012`.
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
-    use iot_policy::{Action, Context, PolicyDocument, Request, Scope, evaluate};
+    use iot_policy::{
+        Action, AlternativeName, Certificate, CertificateField, Context, NameAttribute, Party,
+        PolicyDocument, Request, Scope, Thing, evaluate,
+    };
     use serde::Deserialize;
     use serde_json::Value;
 
@@ -34,7 +39,22 @@ mod tests {
         #[serde(default)]
         persistent_session: bool,
         last_will_topic: Option<String>,
+        /// In seconds since 1970.
+        time: Option<u64>,
+        thing: Option<CaseThing>,
+        thing_attached: Option<bool>,
+        /// Values by the field's name, as after `iot:Certificate.`.
+        certificate: Option<BTreeMap<String, Vec<String>>>,
         decision: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct CaseThing {
+        name: String,
+        type_name: Option<String>,
+        #[serde(default)]
+        attributes: BTreeMap<String, String>,
     }
 
     #[test]
@@ -57,7 +77,7 @@ mod tests {
             }
         }
         assert!(failures.is_empty(), "{}", failures.join("\n"));
-        assert!(count >= 60, "only {count} cases");
+        assert!(count >= 300, "only {count} cases");
     }
 
     fn check(case: &Case) -> Result<(), String> {
@@ -98,10 +118,58 @@ mod tests {
         if let Some(topic) = &request.last_will_topic {
             context = context.with_last_will(&scope, topic);
         }
+        if let Some(time) = request.time {
+            context = context.with_time(time);
+        }
+        if let Some(known) = &request.thing {
+            context = context.with_thing(thing(known));
+        }
+        if let Some(attached) = request.thing_attached {
+            context = context.with_thing_attached(attached);
+        }
+        if let Some(values) = &request.certificate {
+            context = context.with_certificate(certificate(values));
+        }
         let action: Action = request.action.parse().unwrap();
-        let decision = evaluate(documents, &Request::new(action, &scope, &request.name, &context));
+        let request_of_case = Request::new(action, &scope, &request.name, &context);
+        let mut decided = None;
+        let allocations =
+            allocation_counter::measure(|| decided = Some(evaluate(documents, &request_of_case))).count_total;
+        let decision = decided.unwrap();
+        if allocations > 0 {
+            return Err(format!("{action} {}: {allocations} allocations", request.name));
+        }
         assert_eq!(decision.is_allowed(), decision.to_string().starts_with("allowed"));
         same(&format!("{action} {}", request.name), &decision.to_string(), &request.decision)
+    }
+
+    fn thing(known: &CaseThing) -> Thing {
+        let thing = known.type_name.iter().fold(Thing::new(&known.name), Thing::with_type_name);
+        known.attributes.iter().fold(thing, |thing, (name, value)| thing.with_attribute(name, value))
+    }
+
+    fn certificate(values: &BTreeMap<String, Vec<String>>) -> Certificate {
+        let values = values.iter().flat_map(|(name, values)| values.iter().map(|value| (field(name), value)));
+        values.fold(Certificate::empty(), |known, (field, value)| known.with(field, value))
+    }
+
+    fn field(name: &str) -> CertificateField {
+        match name {
+            "Id" => CertificateField::Id,
+            "SerialNumber" => CertificateField::SerialNumber,
+            "Issuer.Organization" => CertificateField::Name(Party::Issuer, NameAttribute::Organization),
+            "Subject.CommonName" => CertificateField::Name(Party::Subject, NameAttribute::CommonName),
+            "Subject.Country" => CertificateField::Name(Party::Subject, NameAttribute::Country),
+            "Subject.Organization" => CertificateField::Name(Party::Subject, NameAttribute::Organization),
+            "Subject.OrganizationalUnit" => {
+                CertificateField::Name(Party::Subject, NameAttribute::OrganizationalUnit)
+            }
+            "Subject.SerialNumber" => CertificateField::Name(Party::Subject, NameAttribute::SerialNumber),
+            "Subject.AlternativeName.DNSName" => {
+                CertificateField::AlternativeName(Party::Subject, AlternativeName::DNSName)
+            }
+            other => panic!("no field `{other}`"),
+        }
     }
 
     fn same(what: &str, found: &str, expected: &str) -> Result<(), String> {

@@ -190,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_document_may_name_things_and_certificates() {
+        for variable in ["iot:Connection.Thing.ThingName", "iot:Certificate.Subject.CommonName"] {
+            let named = document(&format!("${{{variable}}}"));
+            let granted = answer(&[("policyDocuments", json!([named]))]).unwrap().unwrap();
+            assert_eq!(granted.documents[0].findings().len(), 1, "{variable}");
+        }
+    }
+
+    #[test]
     fn whatever_breaks_a_rule_lets_nobody_in() {
         let long = document(&"t".repeat(2_048));
         let cases = [

@@ -29,14 +29,27 @@ impl<'a> Text<'a> {
         Some(Self { head: "", tail: self.tail.strip_prefix(beyond_head)? })
     }
 
+    /// What follows if the text begins with `literal` in whatever case, compared character by character as Unicode
+    /// has it (*unverified*: that AWS heeds more than ASCII).
+    pub(crate) fn after_ignoring_case(self, literal: &str) -> Option<Self> {
+        literal.chars().try_fold(self, |text, wanted| {
+            let (c, rest) = text.split_first()?;
+            c.to_lowercase().eq(wanted.to_lowercase()).then_some(rest)
+        })
+    }
+
     /// What follows the first character, a Unicode scalar value.
     pub(crate) fn after_one(self) -> Option<Self> {
+        self.split_first().map(|(_, rest)| rest)
+    }
+
+    fn split_first(self) -> Option<(char, Self)> {
         let mut chars = self.head.chars();
-        if chars.next().is_some() {
-            return Some(Self { head: chars.as_str(), ..self });
+        if let Some(c) = chars.next() {
+            return Some((c, Self { head: chars.as_str(), ..self }));
         }
         let mut chars = self.tail.chars();
-        chars.next()?;
-        Some(Self { head: "", tail: chars.as_str() })
+        let c = chars.next()?;
+        Some((c, Self { head: "", tail: chars.as_str() }))
     }
 }

@@ -9,6 +9,7 @@ use crate::variable::Variable;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wildcard {
     tokens: Vec<Token>,
+    ignores_case: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +23,24 @@ enum Token {
 impl Wildcard {
     /// Reads a pattern in which `*` is any run of characters and `?` exactly one.
     pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
-        Self::read(text, true)
+        Ok(Self { tokens: read(text, true)?, ignores_case: false })
     }
 
     /// Reads a text in which only variables and escapes are special.
     pub(crate) fn parse_plain(text: &str) -> Result<Self, PatternError> {
-        Self::read(text, false)
+        Ok(Self { tokens: read(text, false)?, ignores_case: false })
     }
 
-    pub(crate) fn mentions(&self, variable: Variable) -> bool {
-        self.tokens.contains(&Token::Variable(variable))
+    /// The same, to be matched in whatever case.
+    pub(crate) fn parse_ignoring_case(text: &str) -> Result<Self, PatternError> {
+        Ok(Self { ignores_case: true, ..Self::parse_plain(text)? })
+    }
+
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Variable(variable) => Some(variable),
+            _ => None,
+        })
     }
 
     /// Whether the whole text matches.
@@ -51,7 +60,7 @@ impl Wildcard {
                     retry = Some((rest, text));
                     Some((rest, text))
                 }
-                Some((token, rest)) => token.after(text, context).map(|text| (rest, text)),
+                Some((token, rest)) => self.after(token, text, context).map(|text| (rest, text)),
             };
             (tokens, text) = match (next, retry) {
                 (Some(next), _) => next,
@@ -65,41 +74,40 @@ impl Wildcard {
         }
     }
 
-    fn read(text: &str, wildcards: bool) -> Result<Self, PatternError> {
-        let mut tokens = Vec::new();
-        let mut rest = text;
-        loop {
-            if let Some(variable) = rest.strip_prefix("${") {
-                let (name, after) =
-                    variable.split_once('}').ok_or_else(|| PatternError::Unterminated(rest.to_owned()))?;
-                match name {
-                    "*" | "?" | "$" => push_literal(&mut tokens, name),
-                    name => tokens.push(Token::Variable(Variable::from_name(name)?)),
-                }
-                rest = after;
-                continue;
-            }
-            let mut chars = rest.chars();
-            match chars.next() {
-                None => return Ok(Self { tokens }),
-                Some('*') if wildcards => push_run(&mut tokens),
-                Some('?') if wildcards => tokens.push(Token::AnyOne),
-                Some(c) => push_literal(&mut tokens, c.encode_utf8(&mut [0; 4])),
-            }
-            rest = chars.as_str();
-        }
+    /// What follows a token at the text's beginning; a variable without a value matches nothing.
+    fn after<'a>(&self, token: &Token, text: Text<'a>, context: &Context) -> Option<Text<'a>> {
+        let literal = match token {
+            Token::AnyOne => return text.after_one(),
+            Token::AnyRun => return Some(text),
+            Token::Literal(literal) => literal,
+            Token::Variable(variable) => context.variable(variable)?,
+        };
+        if self.ignores_case { text.after_ignoring_case(literal) } else { text.after(literal) }
     }
 }
 
-impl Token {
-    /// What follows this token at the text's beginning; a variable without a value matches nothing.
-    fn after<'a>(&self, text: Text<'a>, context: &Context) -> Option<Text<'a>> {
-        match self {
-            Self::Literal(literal) => text.after(literal),
-            Self::AnyOne => text.after_one(),
-            Self::Variable(variable) => text.after(context.variable(*variable)?),
-            Self::AnyRun => Some(text),
+fn read(text: &str, wildcards: bool) -> Result<Vec<Token>, PatternError> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    loop {
+        if let Some(variable) = rest.strip_prefix("${") {
+            let (name, after) =
+                variable.split_once('}').ok_or_else(|| PatternError::Unterminated(rest.to_owned()))?;
+            match name {
+                "*" | "?" | "$" => push_literal(&mut tokens, name),
+                name => tokens.push(Token::Variable(Variable::from_name(name)?)),
+            }
+            rest = after;
+            continue;
         }
+        let mut chars = rest.chars();
+        match chars.next() {
+            None => return Ok(tokens),
+            Some('*') if wildcards => push_run(&mut tokens),
+            Some('?') if wildcards => tokens.push(Token::AnyOne),
+            Some(c) => push_literal(&mut tokens, c.encode_utf8(&mut [0; 4])),
+        }
+        rest = chars.as_str();
     }
 }
 
@@ -174,6 +182,22 @@ mod tests {
         let context = Context::empty().with_client_id("b");
         assert!(plain.matches(Text::whole("a*?*b"), &context));
         assert!(!plain.matches(Text::whole("axx*b"), &context));
+    }
+
+    #[test]
+    fn case_may_be_ignored() {
+        let pattern = Wildcard::parse_ignoring_case("É*/${iot:ClientId}").unwrap();
+        let context = Context::empty().with_client_id("aB");
+        for (text, matches) in
+            [("É*/aB", true), ("é*/Ab", true), ("éx/ab", false), ("é*/ab.", false), ("é*/a", false)]
+        {
+            assert_eq!(pattern.matches(Text::whole(text), &context), matches, "{text}");
+            for (at, _) in text.char_indices() {
+                let (head, tail) = text.split_at(at);
+                assert_eq!(pattern.matches(Text::joined(head, tail), &context), matches, "{head}|{tail}");
+            }
+        }
+        assert!(!pattern.matches(Text::whole("É*/"), &Context::empty()));
     }
 
     #[test]

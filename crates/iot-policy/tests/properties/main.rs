@@ -182,6 +182,24 @@ mod tests {
         }
 
         #[test]
+        fn no_bytes_panic(bytes in any::<Vec<u8>>()) {
+            prop_assert!(PolicyDocument::parse(&String::from_utf8_lossy(&bytes)).is_err());
+        }
+
+        #[test]
+        fn no_odd_condition_panics(
+            condition in generators::odd_condition(),
+            connection in generators::connection(),
+            ask in generators::ask(),
+        ) {
+            let mut policy = generators::allow("*");
+            policy["Statement"][0]["Condition"] = condition;
+            if policy.to_string().parse::<PolicyDocument>().is_ok() {
+                prop_assert_ne!(verdict(&[policy], &connection, &ask), Verdict::Denied);
+            }
+        }
+
+        #[test]
         fn no_json_panics(value in generators::json()) {
             prop_assert!(PolicyDocument::try_from(&value).is_err());
         }

@@ -1,6 +1,8 @@
 //! The same decisions, made the plainest way: from the policy's JSON, by recursion, with everything written out.
 
-use iot_policy::{Context, Scope};
+use std::net::IpAddr;
+
+use iot_policy::{Certificate, CertificateField, Context, NameAttribute, Party, Scope, Thing};
 use serde_json::Value;
 
 use crate::generators::{ACCOUNT, Ask, PARTITION, REGION};
@@ -20,6 +22,12 @@ pub(crate) struct Connection {
     pub(crate) domain_name: Option<String>,
     pub(crate) persistent_session: bool,
     pub(crate) last_will_topic: Option<String>,
+    pub(crate) time: Option<u64>,
+    /// A thing's name and its attribute `room`.
+    pub(crate) thing: Option<(String, Option<String>)>,
+    pub(crate) thing_attached: Option<bool>,
+    /// The common names of the certificate's subject.
+    pub(crate) common_names: Vec<String>,
 }
 
 impl Connection {
@@ -30,6 +38,10 @@ impl Connection {
             domain_name: None,
             persistent_session: false,
             last_will_topic: None,
+            time: None,
+            thing: None,
+            thing_attached: None,
+            common_names: Vec::new(),
         }
     }
 
@@ -50,6 +62,20 @@ impl Connection {
         if let Some(topic) = &self.last_will_topic {
             context = context.with_last_will(scope, topic);
         }
+        if let Some(time) = self.time {
+            context = context.with_time(time);
+        }
+        if let Some((name, room)) = &self.thing {
+            let thing = room.iter().fold(Thing::new(name), |thing, room| thing.with_attribute("room", room));
+            context = context.with_thing(thing);
+        }
+        if let Some(attached) = self.thing_attached {
+            context = context.with_thing_attached(attached);
+        }
+        let common_name = CertificateField::Name(Party::Subject, NameAttribute::CommonName);
+        let names = self.common_names.iter();
+        let certificate = names.fold(Certificate::empty(), |known, name| known.with(common_name, name));
+        context = context.with_certificate(certificate);
         context
     }
 
@@ -59,6 +85,19 @@ impl Connection {
             "aws:SourceIp" => self.source_ip.clone().into_iter().collect(),
             "iot:DomainName" => self.domain_name.clone().into_iter().collect(),
             "iot:LastWillTopic" => self.last_will_topic.iter().map(|topic| arn("topic", topic)).collect(),
+            "aws:CurrentTime" | "aws:EpochTime" => self.time.iter().map(ToString::to_string).collect(),
+            "iot:Connection.Thing.ThingName" => self.thing.iter().map(|(name, _)| name.clone()).collect(),
+            "iot:Connection.Thing.Attributes[room]" => {
+                self.thing.iter().filter_map(|(_, room)| room.clone()).collect()
+            }
+            "iot:Connection.Thing.IsAttached" => {
+                self.thing_attached.iter().map(ToString::to_string).collect()
+            }
+            "iot:Certificate.Subject.CommonName" => self.common_names.iter().take(1).cloned().collect(),
+            "iot:Certificate.Subject.CommonName.1" => {
+                self.common_names.iter().skip(1).take(1).cloned().collect()
+            }
+            "iot:Certificate.Subject.CommonName.List" => self.common_names.clone(),
             _ => {
                 let mut attributes = Vec::new();
                 if self.persistent_session {
@@ -90,25 +129,91 @@ fn is_about(statement: &Value, connection: &Connection, ask: &Ask) -> bool {
     let action = ask.action.as_str().to_lowercase();
     let resource = arn(ask.action.resource_kind().as_str(), &ask.name);
     let nobody = Connection::unknown();
-    strings(&statement["Action"]).any(|pattern| like(&pattern.to_lowercase(), &action, true, &nobody))
-        && strings(&statement["Resource"]).any(|pattern| like(pattern, &resource, true, connection))
+    let is_named =
+        |key| strings(&statement[key]).any(|pattern| like(&pattern.to_lowercase(), &action, true, &nobody));
+    let is_matched = |key| strings(&statement[key]).any(|pattern| like(pattern, &resource, true, connection));
+    let says = |key| statement.get(key).is_some();
+    let is_known = |pattern: &str| signs(pattern, true, connection).is_some();
+    let all_known = || strings(&statement["NotResource"]).all(is_known);
+    (if says("NotAction") { !is_named("NotAction") } else { is_named("Action") })
+        && (if says("NotResource") { !is_matched("NotResource") } else { is_matched("Resource") })
+        && (statement["Effect"] == "Deny" || all_known())
         && statement["Condition"].as_object().into_iter().flatten().all(|(operator, block)| {
             block.as_object().into_iter().flatten().all(|(key, values)| {
                 let values: Vec<&str> = strings(values).collect();
-                is_met(operator, &connection.values(key), &values, connection)
+                is_met(&statement["Effect"], operator, key, &values, connection)
             })
         })
 }
 
-fn is_met(operator: &str, given: &[String], wanted: &[&str], connection: &Connection) -> bool {
-    let wild = operator.ends_with("StringLike");
-    let met = |value: &String| wanted.iter().any(|pattern| like(pattern, value, wild, connection));
-    if operator.starts_with("ForAllValues:") {
-        given.iter().all(met)
-    } else if operator.starts_with("ForAnyValue:") {
-        given.iter().any(met)
-    } else {
-        given.len() == 1 && given.iter().all(met)
+fn is_met(effect: &Value, operator: &str, key: &str, wanted: &[&str], connection: &Connection) -> bool {
+    let unless_it_allows = effect == "Deny";
+    let given = connection.values(key);
+    if given.is_empty() && key.ends_with("Time") {
+        return unless_it_allows;
+    }
+    if operator == "Null" {
+        return wanted.contains(&if given.is_empty() { "true" } else { "false" });
+    }
+    let (set, name) = operator.split_once(':').unwrap_or(("", operator));
+    if given.is_empty() && name.ends_with("IfExists") {
+        return set != "ForAnyValue" || unless_it_allows;
+    }
+    let name = name.trim_end_matches("IfExists");
+    let positive = name.replace("Not", "");
+    let matches =
+        |value: &String| wanted.iter().any(|pattern| compare(&positive, pattern, value, connection));
+    let met = |value: &String| matches(value) == (name == positive);
+    match set {
+        "ForAllValues" => given.iter().all(met),
+        "ForAnyValue" => given.iter().any(met),
+        _ if given.is_empty() => name != positive,
+        _ => given.len() == 1 && given.iter().all(met),
+    }
+}
+
+fn compare(name: &str, pattern: &str, value: &str, connection: &Connection) -> bool {
+    let seconds = || (seconds(value), seconds(pattern));
+    match name.trim_start_matches("Date").trim_start_matches("Numeric") {
+        "StringEquals" => like(pattern, value, false, connection),
+        "StringEqualsIgnoreCase" => signs(pattern, false, connection).is_some_and(|signs| {
+            let plain =
+                signs.into_iter().filter_map(|sign| if let Sign::Plain(c) = sign { Some(c) } else { None });
+            plain.collect::<String>().to_lowercase() == value.to_lowercase()
+        }),
+        "StringLike" => like(pattern, value, true, connection),
+        "ArnEquals" | "ArnLike" => {
+            let (patterns, values) = (pattern.splitn(6, ':'), value.splitn(6, ':'));
+            patterns.zip(values).all(|(pattern, value)| like(pattern, value, true, connection))
+        }
+        "Bool" => pattern == value,
+        "IpAddress" => is_in(pattern, value),
+        "Equals" => seconds().0 == seconds().1,
+        "LessThan" => seconds().0 < seconds().1,
+        "LessThanEquals" => seconds().0 <= seconds().1,
+        "GreaterThan" => seconds().0 > seconds().1,
+        "GreaterThanEquals" => seconds().0 >= seconds().1,
+        other => panic!("no operator `{other}`"),
+    }
+}
+
+/// Seconds since 1970, given so or in 1970's first minute.
+fn seconds(text: &str) -> u64 {
+    text.trim_start_matches("1970-01-01T00:00:").trim_end_matches('Z').parse().unwrap()
+}
+
+fn is_in(network: &str, address: &str) -> bool {
+    let (first, length) = network.split_once('/').unwrap_or((network, "32"));
+    let (first, address) = (bits(first), bits(address));
+    let length = length.parse().unwrap();
+    first.len() == address.len() && first.chars().zip(address.chars()).take(length).all(|(a, b)| a == b)
+}
+
+/// An address as zeros and ones.
+fn bits(address: &str) -> String {
+    match address.parse().unwrap() {
+        IpAddr::V4(address) => format!("{:032b}", address.to_bits()),
+        IpAddr::V6(address) => format!("{:0128b}", address.to_bits()),
     }
 }
 
@@ -139,19 +244,16 @@ fn signs(pattern: &str, wild: bool, connection: &Connection) -> Option<Vec<Sign>
     if pattern.is_empty() {
         return Some(Vec::new());
     }
-    let named = [
-        ("${iot:ClientId}", connection.client_id.as_deref()),
-        ("${aws:SourceIp}", connection.source_ip.as_deref()),
-        ("${iot:DomainName}", connection.domain_name.as_deref()),
-        ("${*}", Some("*")),
-        ("${?}", Some("?")),
-        ("${$}", Some("$")),
-    ];
-    for (name, value) in named {
-        if let Some(rest) = pattern.strip_prefix(name) {
-            let value = value?.chars().map(Sign::Plain);
-            return Some(value.chain(signs(rest, wild, connection)?).collect());
+    if let Some((name, rest)) = pattern.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
+        let value = match name {
+            "*" | "?" | "$" => name.to_owned(),
+            name => connection.values(name).pop()?,
+        };
+        if name.starts_with("iot:Certificate.") && value.contains(['*', '$', '+', '?', '#']) {
+            return None;
         }
+        let value = value.chars().map(Sign::Plain);
+        return Some(value.chain(signs(rest, wild, connection)?).collect());
     }
     let mut chars = pattern.chars();
     let first = match chars.next()? {
