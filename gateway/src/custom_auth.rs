@@ -64,7 +64,9 @@ pub enum Refusal {
     )]
     OtherPrincipal,
     /// The function said no.
-    #[error("the authorizer refused: its decision line says why, docs/authorizer.md what to do")]
+    #[error(
+        "the authorizer refused; Latchkey's own says why in its decision line, docs/authorizer.md what to do"
+    )]
     NotAuthenticated,
 }
 
