@@ -89,6 +89,8 @@ pub struct LimitsTable {
     pub handshakes: Option<NonZeroUsize>,
     /// The time for a handshake, and then for a CONNECT or the begin of a request.
     pub connect_timeout_seconds: Option<NonZeroU64>,
+    /// For how long a session outlives its connection at most.
+    pub session_expiry_seconds: Option<u32>,
 }
 
 /// The authorizers of this gateway.

@@ -5,6 +5,7 @@ mod context;
 mod http;
 mod log;
 mod opening;
+mod presence;
 mod transport;
 mod waiting;
 mod websocket;
@@ -18,7 +19,7 @@ use tokio_util::codec::Framed;
 
 use self::{authentication::Credentials, log::ConnectionLog, opening::Opened, transport::Transport};
 use crate::{
-    broker::{Registration, queue::Delivery},
+    broker::{queue::Delivery, registration::Registration},
     custom_auth::{self, Refusal, answer::Authorization},
     door::port::Port,
     gateway::Shared,
@@ -44,7 +45,9 @@ pub async fn serve(stream: TcpStream, port: Port, peer: SocketAddr, shared: Arc<
         opened = Box::pin(opening::open(stream, port, peer, &shared)) => opened,
     };
     if let Some(opened) = opened {
-        Connection::new(opened, shared).run().await;
+        let mut connection = opened.into_connection(shared);
+        let ending = connection.run().await;
+        connection.close(ending).await;
     }
 }
 
@@ -55,6 +58,8 @@ struct Connection {
     credentials: Option<Arc<Credentials>>,
     client_id: Arc<str>,
     log: ConnectionLog,
+    /// What an earlier connection left undone.
+    undone: Vec<Effect>,
     refreshing: Option<Refreshing>,
     shared: Arc<Shared>,
 }
@@ -70,29 +75,35 @@ enum Happening {
     Outside(Ending),
 }
 
-impl Connection {
-    fn new(opened: Opened, shared: Arc<Shared>) -> Self {
-        let Opened { stream, session, registration, credentials, client_id, log } = opened;
-        Self {
+impl Opened {
+    /// In a place of its own, so that it is moved no more.
+    fn into_connection(self: Box<Self>, shared: Arc<Shared>) -> Box<Connection> {
+        let Self { stream, session, registration, credentials, client_id, effects, log } = *self;
+        let credentials = credentials.map(Arc::new);
+        Box::new(Connection {
             stream,
             session,
             registration,
-            credentials: credentials.map(Arc::new),
+            credentials,
             client_id,
             log,
+            undone: effects,
             refreshing: None,
             shared,
-        }
+        })
     }
+}
 
-    async fn run(mut self) {
-        let mut effects = Vec::new();
+impl Connection {
+    /// Serves the connection until it is to end.
+    async fn run(&mut self) -> Ending {
+        let mut effects = std::mem::take(&mut self.undone);
         loop {
+            if let Some(ending) = self.carry_out(&mut effects).await {
+                return ending;
+            }
             let happening = self.wait().await;
             self.take(happening, &mut effects);
-            if let Some(ending) = self.carry_out(&mut effects).await {
-                return self.close(ending).await;
-            }
         }
     }
 
@@ -123,7 +134,7 @@ impl Connection {
         let now = self.shared.clock.now();
         match happening {
             Happening::Packet(packet) => self.session.on_packet(packet, now, effects),
-            Happening::Message(delivery) => self.session.on_message(delivery, effects),
+            Happening::Message(delivery) => self.session.on_message(delivery, now, effects),
             Happening::Time => self.session.on_time(now, effects),
             Happening::Outside(ending) => self.session.end(ending, effects),
             Happening::Closed => self.session.end(Ending::Lost, effects),
@@ -162,7 +173,9 @@ impl Connection {
         let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
         match (write(&mut self.stream, packet, &self.shared).await, message) {
             (Written::Broken, _) => return Some(Ending::Lost),
-            (Written::LeftOut, Some(packet_id)) => self.session.on_left_out(packet_id, effects),
+            (Written::LeftOut, Some(packet_id)) => {
+                self.session.on_left_out(packet_id, self.shared.clock.now(), effects);
+            }
             (Written::Buffered, _) if is_message => self.shared.log.metrics().message(Direction::Out),
             _ => {}
         }
@@ -174,10 +187,10 @@ impl Connection {
         match effect {
             Effect::Route(topic, publish) => {
                 self.shared.log.metrics().message(Direction::In);
-                self.shared.broker.publish(&self.client_id, &topic, &publish);
+                self.shared.broker.publish(&self.client_id, &topic, &publish, self.shared.clock.now());
             }
-            Effect::Subscribe(filter) => self.registration.subscribe(&filter),
-            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter),
+            Effect::Subscribe(filter) => self.registration.subscribe(&filter, self.shared.clock.now()),
+            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter, self.shared.clock.now()),
             Effect::Refresh => self.refreshing = self.refresh(),
             Effect::Log(record) => self.log.decided(&record),
             Effect::Send(_) | Effect::End(_) => {}
@@ -193,7 +206,7 @@ impl Connection {
         }))
     }
 
-    async fn close(mut self, ending: Ending) {
+    async fn close(mut self: Box<Self>, ending: Ending) {
         // The session doesn't know yet that a write failed, and its last will is still to be published.
         let mut effects = Vec::new();
         self.session.end(ending, &mut effects);
@@ -201,8 +214,14 @@ impl Connection {
             self.act(effect);
         }
         self.log.disconnected(ending);
+        presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), ending);
+        let Self { mut stream, session, registration, shared, .. } = *self;
+        if let Some((unfinished, expiry)) = session.into_unfinished() {
+            let now = shared.clock.now();
+            registration.leave(unfinished, now + expiry, now);
+        }
         // The peer may be gone already.
-        _ = self.shared.clock.timeout(WRITE_LIMIT, self.stream.close()).await;
+        _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
     }
 }
 

@@ -18,7 +18,11 @@ use mqtt::{
     PublishProperties, QoS, SubscribeFilter, TopicFilter, TopicName, Version,
 };
 
-use self::{ending::Ending, enforcement::Enforcement, flow::Flow};
+use self::{
+    ending::Ending,
+    enforcement::Enforcement,
+    flow::{Flow, Unfinished},
+};
 use crate::{broker::queue::Delivery, clock::Moment, custom_auth::answer::Authorization};
 
 /// A session.
@@ -31,6 +35,8 @@ pub struct Session {
     aliases: Vec<Option<TopicName>>,
     subscriptions: Vec<TopicFilter>,
     flow: Flow,
+    /// For how long the session outlives its connection.
+    expiry: Duration,
     rules: Rules,
     ended: bool,
 }
@@ -40,6 +46,9 @@ pub struct Session {
 pub struct Rules {
     /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, or only gets PUBACK 0x87 *(unverified)*.
     pub denied_publish_disconnects: bool,
+    /// For how long a session outlives its connection at most; in 3.1.1, which can't say, for so long (AWS general
+    /// reference, `iot-core`: an hour unless the account has another limit, seven days at most).
+    pub max_session_expiry: Duration,
 }
 
 /// What has to be done.
@@ -108,6 +117,7 @@ impl Session {
     ) -> Self {
         let lifetime = enforcement.authorization().lifetime;
         let keep_alive = iot_policy::limits::effective_keep_alive(connect.keep_alive);
+        let expiry = expiry(connect, rules);
         let timers = Timers {
             keep_alive: Duration::from_secs(keep_alive.into()),
             heard_at: now,
@@ -121,22 +131,47 @@ impl Session {
             last_will: connect.last_will.clone(),
             aliases: vec![None; usize::from(iot_policy::limits::MQTT5_TOPIC_ALIAS_MAXIMUM)],
             subscriptions: Vec::new(),
-            flow: Flow::new(connect.properties.receive_maximum),
+            flow: Flow::new(connect.properties.receive_maximum, !expiry.is_zero()),
+            expiry,
             enforcement,
             rules,
             ended: false,
         }
     }
 
+    /// Goes on with the session that an earlier connection left, as far as the policies of this one allow.
+    pub fn resume(
+        &mut self,
+        subscriptions: Vec<TopicFilter>,
+        unfinished: Unfinished,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.subscriptions = subscriptions;
+        self.flow.resume(unfinished);
+        self.withdraw(effects);
+        while let Some(publish) = self.flow.next(now) {
+            effects.push(Effect::Send(Packet::Publish(publish)));
+        }
+    }
+
+    /// What is left when the connection has ended, and for how long it waits for the client; nothing if the session ends
+    /// with its connection.
+    #[must_use]
+    pub fn into_unfinished(self) -> Option<(Unfinished, Duration)> {
+        (!self.expiry.is_zero()).then(|| (self.flow.into_unfinished(), self.expiry))
+    }
+
     /// The answer to the CONNECT: what AWS tells a client about itself (developer guide, `mqtt`).
     #[must_use]
-    pub fn conn_ack(&self, connect: &Connect) -> ConnAck {
+    pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
         use iot_policy::limits;
-        let mut ack = ConnAck::accepted(false);
+        let mut ack = ConnAck::accepted(session_present);
         let keep_alive = limits::effective_keep_alive(connect.keep_alive);
         let properties = &mut ack.properties;
-        // Sessions end with their connection: persistent ones are not kept yet, and the client is told so.
-        properties.session_expiry_interval = (connect.properties.session_expiry_interval > 0).then_some(0);
+        let expiry = u32::try_from(self.expiry.as_secs()).unwrap_or(u32::MAX);
+        let asked = connect.properties.session_expiry_interval;
+        properties.session_expiry_interval = (expiry != asked).then_some(expiry);
         properties.receive_maximum =
             NonZeroU16::new(limits::MQTT5_RECEIVE_MAXIMUM).unwrap_or(NonZeroU16::MAX);
         properties.maximum_qos = QoS::AtLeastOnce;
@@ -147,6 +182,12 @@ impl Session {
         properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
         properties.assigned_client_id = connect.client_id.is_empty().then(|| Arc::clone(&self.client_id));
         ack
+    }
+
+    /// Whether the session outlives its connection.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        !self.expiry.is_zero()
     }
 
     /// The principal that the authorizer named.
@@ -160,7 +201,7 @@ impl Session {
         self.timers.heard_at = now;
         match packet {
             Packet::Publish(publish) => self.on_publish(publish, effects),
-            Packet::PubAck(ack) => self.on_pub_ack(ack.packet_id, effects),
+            Packet::PubAck(ack) => self.on_pub_ack(ack.packet_id, now, effects),
             Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, effects),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, effects),
             Packet::PingReq => effects.push(Effect::Send(Packet::PingResp)),
@@ -174,14 +215,14 @@ impl Session {
     }
 
     /// A message from the broker. A client gets it only if its policy lets it receive from the topic.
-    pub fn on_message(&mut self, delivery: Delivery, effects: &mut Vec<Effect>) {
+    pub fn on_message(&mut self, delivery: Delivery, now: Moment, effects: &mut Vec<Effect>) {
         let Some(topic) = delivery.publish().topic.as_ref() else { return };
         let decision = self.enforcement.decide(Action::Receive, topic.as_str());
         if let Some(record) = decision.denial() {
             effects.push(Effect::Log(record));
             return;
         }
-        match self.flow.outgoing(delivery) {
+        match self.flow.outgoing(delivery, now) {
             Ok(Some(publish)) => effects.push(Effect::Send(Packet::Publish(publish))),
             Ok(None) => {}
             Err(ending) => self.end(ending, effects),
@@ -259,6 +300,14 @@ impl Session {
     }
 
     fn on_disconnect(&mut self, disconnect: &Disconnect, effects: &mut Vec<Effect>) {
+        if let Some(seconds) = disconnect.session_expiry_interval {
+            if self.expiry.is_zero() && seconds > 0 {
+                // `[MQTT-3.14.2-1]`'s note: a session that ends with its connection can't be made to stay.
+                let details = "DISCONNECT asks for a session that CONNECT did not ask for";
+                return self.end(Ending::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
+            }
+            self.expiry = Duration::from_secs(seconds.into()).min(self.rules.max_session_expiry);
+        }
         let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
         self.end(Ending::Client { with_will }, effects);
     }
@@ -279,8 +328,19 @@ impl Session {
     }
 }
 
-/// What a will carries besides its payload (MQTT 5 section 3.1.3.2). A session ends with its connection, and
-/// with it the will's delay (section 3.1.2.5).
+/// For how long the session outlives its connection (MQTT 5 section 3.1.2.11.2; 3.1.1 section 3.1.2.4).
+fn expiry(connect: &Connect, rules: Rules) -> Duration {
+    match connect.version {
+        Version::V311 if connect.clean_start => Duration::ZERO,
+        Version::V311 => rules.max_session_expiry,
+        Version::V5 => {
+            let asked = Duration::from_secs(connect.properties.session_expiry_interval.into());
+            asked.min(rules.max_session_expiry)
+        }
+    }
+}
+
+/// What a will carries besides its payload (MQTT 5 section 3.1.3.2). Its delay is not kept: it is published at once.
 fn will_properties(properties: LastWillProperties) -> Option<Arc<PublishProperties>> {
     let properties = PublishProperties {
         payload_is_utf8: properties.payload_is_utf8.unwrap_or_default(),

@@ -96,10 +96,14 @@ async fn mqtt_5_is_told_of_every_limit_that_aws_tells_of_and_of_no_other() {
     let mut wanted = connect(Version::V5, "dev", "dev", &password);
     wanted.properties.session_expiry_interval = 60;
     let (_client, ack) = MqttClient::connect(&gateway, wanted).await;
+    assert_eq!(ack.unwrap().properties, properties(None, None));
+    let mut wanted = connect(Version::V5, "dev", "dev", &password);
+    wanted.properties.session_expiry_interval = u32::MAX;
+    let (_client, ack) = MqttClient::connect(&gateway, wanted).await;
     assert_eq!(
         ack.unwrap().properties,
-        properties(None, Some(0)),
-        "no session is kept yet, and the client is told"
+        properties(None, Some(3_600)),
+        "an hour is the most, and the client is told"
     );
 }
 

@@ -265,7 +265,7 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         registry: FixedRegistry::default(),
         limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
         answer_refused_connects: true,
-        rules: Rules { denied_publish_disconnects: false },
+        rules: Rules { denied_publish_disconnects: false, max_session_expiry: Duration::from_hours(1) },
     }
 }
 

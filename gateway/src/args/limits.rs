@@ -14,6 +14,9 @@ const CONNECTIONS: usize = 15_000;
 /// Far above what a fleet that reconnects all at once has under way, far below what would hurt.
 const HANDSHAKES: usize = 1_000;
 const CONNECT_TIMEOUT_SECONDS: u64 = 10;
+/// AWS's default, and the most that it takes (AWS general reference, `iot-core`).
+const SESSION_EXPIRY_SECONDS: u32 = 3_600;
+const MAX_SESSION_EXPIRY_SECONDS: u32 = 604_800;
 
 /// The flags.
 #[derive(Args, Clone, Copy, Debug)]
@@ -29,9 +32,19 @@ pub struct LimitArgs {
     /// The time for a TLS handshake, and then for a CONNECT or the begin of a request [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub connect_timeout: Option<NonZeroU64>,
+
+    /// For how long a session outlives its connection at most [default: 3600; AWS's limit is 604800]
+    #[arg(long, value_name = "SECONDS")]
+    pub max_session_expiry: Option<u32>,
 }
 
 impl LimitArgs {
+    /// For how long a session outlives its connection at most.
+    pub(super) fn session_expiry(self, file: LimitsTable) -> Duration {
+        let seconds = self.max_session_expiry.or(file.session_expiry_seconds);
+        Duration::from_secs(seconds.unwrap_or(SESSION_EXPIRY_SECONDS).min(MAX_SESSION_EXPIRY_SECONDS).into())
+    }
+
     /// What was typed, then what the file says, then the defaults.
     pub(super) fn put_together(self, file: LimitsTable) -> Limits {
         let seconds = self.connect_timeout.or(file.connect_timeout_seconds);

@@ -46,6 +46,7 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
         answer_refused_connects: !(args.close_refused || file.close_refused),
         rules: Rules {
             denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
+            max_session_expiry: args.limits.session_expiry(file.limits),
         },
         account: Account {
             partition: args.partition.or(file.partition).unwrap_or_else(|| "aws".to_owned()),

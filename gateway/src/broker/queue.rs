@@ -1,11 +1,16 @@
 //! Messages on their way to one connection, bounded by their bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use mqtt::{Publish, PublishProperties};
+
+use crate::clock::Moment;
 
 /// What may wait for one connection, in bytes. A client that takes its messages is far below it.
 const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
@@ -24,15 +29,17 @@ pub struct Delivery {
     publish: Publish,
     queue: Queue,
     bytes: usize,
+    expires_at: Option<Moment>,
 }
 
 impl Queue {
     /// Takes a message in; `None` if too much waits already.
     #[must_use]
-    pub fn accept(&self, publish: Publish) -> Option<Delivery> {
+    pub fn accept(&self, publish: Publish, now: Moment) -> Option<Delivery> {
         let bytes = weight(&publish);
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);
-        let delivery = Delivery { publish, queue: self.clone(), bytes };
+        let expires_at = expires_at(&publish, now);
+        let delivery = Delivery { publish, queue: self.clone(), bytes, expires_at };
         // A message that is refused is dropped here, and with it its weight.
         (before < MAX_QUEUED_BYTES).then_some(delivery)
     }
@@ -44,6 +51,38 @@ impl Delivery {
     pub fn publish(&self) -> &Publish {
         &self.publish
     }
+}
+
+impl Delivery {
+    /// The message as it is to be sent now; nothing if its time is over.
+    #[must_use]
+    pub fn at(&self, now: Moment) -> Option<Publish> {
+        sent_at(&self.publish, self.expires_at, now)
+    }
+}
+
+/// When a message's time is over, if it came now (MQTT 5 section 3.3.2.3.3).
+pub(super) fn expires_at(publish: &Publish, now: Moment) -> Option<Moment> {
+    let seconds = publish.properties.as_deref()?.message_expiry_interval?;
+    Some(now + Duration::from_secs(seconds.into()))
+}
+
+/// A message with the seconds that are left to it, begun ones counted whole; nothing if there are none
+/// (`[MQTT-3.3.2-5]`, `[MQTT-3.3.2-6]`).
+pub(super) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
+    let Some(expires_at) = expires_at else { return Some(publish.clone()) };
+    let left = expires_at - now;
+    if left.is_zero() {
+        return None;
+    }
+    let seconds = u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX);
+    let mut sent = publish.clone();
+    if let Some(properties) = &mut sent.properties
+        && properties.message_expiry_interval != Some(seconds)
+    {
+        Arc::make_mut(properties).message_expiry_interval = Some(seconds);
+    }
+    Some(sent)
 }
 
 impl Drop for Delivery {
@@ -74,18 +113,43 @@ fn properties_weight(properties: &PublishProperties) -> usize {
 mod tests {
     use super::*;
 
+    fn now() -> Moment {
+        crate::clock::Clock::Manual(crate::clock::ManualClock::new()).now()
+    }
+
+    #[test]
+    fn a_message_is_sent_with_the_time_that_is_left_to_it_and_not_beyond() {
+        let properties =
+            PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
+        let message =
+            Publish { properties: Some(properties.into()), ..Publish::new("t".parse().unwrap(), "x") };
+        let now = now();
+        let delivery = Queue::default().accept(message, now).unwrap();
+        let at = |millis| {
+            let sent = delivery.at(now + Duration::from_millis(millis))?;
+            sent.properties.unwrap().message_expiry_interval
+        };
+        let expected = [(0, Some(10)), (999, Some(10)), (1_000, Some(9)), (9_999, Some(1)), (10_000, None)];
+        for (millis, left) in expected {
+            assert_eq!(at(millis), left, "{millis}");
+        }
+        let forever = Queue::default().accept(Publish::new("t".parse().unwrap(), "x"), now).unwrap();
+        assert!(forever.at(now + Duration::from_hours(1_000)).is_some());
+    }
+
     #[test]
     fn what_waits_is_bounded_and_what_is_gone_makes_room() {
         let queue = Queue::default();
         let message = || Publish::new("t".parse().unwrap(), vec![0; 1024 * 1024]);
         let mut waiting = Vec::new();
-        while let Some(delivery) = queue.accept(message()) {
+        let now = now();
+        while let Some(delivery) = queue.accept(message(), now) {
             waiting.push(delivery);
         }
         assert_eq!(waiting.len(), 4);
-        assert!(queue.accept(message()).is_none(), "a refused message leaves no weight behind");
+        assert!(queue.accept(message(), now).is_none(), "a refused message leaves no weight behind");
         waiting.pop();
-        assert!(queue.accept(message()).is_some());
+        assert!(queue.accept(message(), now).is_some());
         drop(waiting);
         assert_eq!(queue.0.load(Ordering::Relaxed), 0);
     }

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use mqtt::{Publish, TopicFilter, TopicName};
 
-use super::queue::weight;
+use super::queue::{expires_at, sent_at, weight};
+use crate::clock::Moment;
 
 const MAX_MESSAGES: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -13,16 +14,21 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The retained messages.
 #[derive(Default)]
 pub(super) struct Retained {
-    messages: HashMap<TopicName, Publish>,
+    messages: HashMap<TopicName, Kept>,
     bytes: usize,
+}
+
+struct Kept {
+    publish: Publish,
+    expires_at: Option<Moment>,
 }
 
 impl Retained {
     /// Keeps a message in its topic's earlier one's place; an empty payload only removes that (MQTT 5 section
     /// 3.3.1.3). Whether there was room.
-    pub(super) fn keep(&mut self, topic: &TopicName, publish: &Publish) -> bool {
+    pub(super) fn keep(&mut self, topic: &TopicName, publish: &Publish, now: Moment) -> bool {
         if let Some(earlier) = self.messages.remove(topic) {
-            self.bytes -= weight(&earlier);
+            self.bytes -= weight(&earlier.publish);
         }
         if publish.payload.is_empty() {
             return true;
@@ -33,16 +39,19 @@ impl Retained {
             return false;
         }
         self.bytes += bytes;
-        self.messages.insert(topic.clone(), kept);
+        let expires_at = expires_at(&kept, now);
+        self.messages.insert(topic.clone(), Kept { publish: kept, expires_at });
         true
     }
 
-    /// The messages whose topics a filter matches.
+    /// The messages whose topics a filter matches and whose time is not over.
     pub(super) fn matching<'a>(
         &'a self,
         filter: &'a TopicFilter,
-    ) -> impl Iterator<Item = (&'a TopicName, &'a Publish)> {
-        self.messages.iter().filter(|(topic, _)| filter.matches(topic))
+        now: Moment,
+    ) -> impl Iterator<Item = (&'a TopicName, Publish)> {
+        let matching = self.messages.iter().filter(|(topic, _)| filter.matches(topic));
+        matching.filter_map(move |(topic, kept)| Some((topic, sent_at(&kept.publish, kept.expires_at, now)?)))
     }
 }
 
@@ -61,6 +70,11 @@ fn on_its_own(publish: &Publish) -> Publish {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    fn now() -> Moment {
+        Clock::Manual(ManualClock::new()).now()
+    }
 
     #[test]
     fn there_is_a_bound_and_a_cleared_topic_makes_room() {
@@ -68,13 +82,16 @@ mod tests {
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let message = |n, payload: &'static str| Publish::new(topic(n), payload);
         for n in 0..MAX_MESSAGES {
-            assert!(retained.keep(&topic(n), &message(n, "x")));
+            assert!(retained.keep(&topic(n), &message(n, "x"), now()));
         }
-        assert!(!retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x")));
-        assert!(retained.keep(&topic(0), &message(0, "another")), "one that replaces another needs no room");
-        assert!(retained.keep(&topic(0), &message(0, "")));
-        assert!(retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x")));
-        assert_eq!(retained.matching(&"#".parse().unwrap()).count(), MAX_MESSAGES);
+        assert!(!retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now()));
+        assert!(
+            retained.keep(&topic(0), &message(0, "another"), now()),
+            "one that replaces another needs no room"
+        );
+        assert!(retained.keep(&topic(0), &message(0, ""), now()));
+        assert!(retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now()));
+        assert_eq!(retained.matching(&"#".parse().unwrap(), now()).count(), MAX_MESSAGES);
     }
 
     #[test]
@@ -82,8 +99,9 @@ mod tests {
         let mut retained = Retained::default();
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let large = vec![1; 1024 * 1024];
-        let kept =
-            (0..100).filter(|&n| retained.keep(&topic(n), &Publish::new(topic(n), large.clone()))).count();
+        let kept = (0..100)
+            .filter(|&n| retained.keep(&topic(n), &Publish::new(topic(n), large.clone()), now()))
+            .count();
         assert_eq!(kept, 63);
     }
 }

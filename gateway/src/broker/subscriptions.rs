@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use mqtt::{QoS, SubscribeFilter, TopicFilter, TopicName};
+use mqtt::{Publish, QoS, SubscribeFilter, TopicFilter, TopicName};
 
 /// How one client subscribes to one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,28 @@ impl From<&SubscribeFilter> for Subscriber {
     }
 }
 
+impl Subscriber {
+    /// A message as this subscriber gets it.
+    #[must_use]
+    pub fn message(self, publish: &Publish, topic: &TopicName, retain: bool) -> Publish {
+        Publish {
+            topic: Some(topic.clone()),
+            qos: publish.qos.min(self.qos),
+            retain,
+            dup: false,
+            packet_id: None,
+            ..publish.clone()
+        }
+    }
+}
+
 impl Subscriptions {
+    /// The filters of one client.
+    #[must_use]
+    pub fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
+        self.by_client.get(client_id).cloned().unwrap_or_default()
+    }
+
     /// Adds a subscription or replaces the one with the same filter; whether it is new.
     pub fn insert(&mut self, filter: &TopicFilter, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
         let mut node = &mut self.root;

@@ -84,6 +84,16 @@ impl ConnectionLog {
         &self.connection_id
     }
 
+    /// The principal, once the lines name it.
+    pub(super) fn principal_id(&self) -> &str {
+        self.principal_id.as_deref().unwrap_or_default()
+    }
+
+    /// Where the client is.
+    pub(super) fn source_ip(&self) -> &str {
+        &self.source_ip
+    }
+
     /// From now on the lines name the client; what could draw on a terminal is escaped.
     pub(super) fn name_client(&mut self, client_id: &Arc<str>) {
         let plain = client_id.chars().all(|c| c.is_ascii_graphic() || c == ' ');

@@ -13,12 +13,13 @@ use super::{
     authentication::{Authenticated, Credentials, authenticate},
     context, http,
     log::ConnectionLog,
+    presence,
     transport::Transport,
     waiting::Waiting,
     write,
 };
 use crate::{
-    broker::Registration,
+    broker::registration::{Registration, Wish},
     custom_auth::{
         answer::Authorization,
         event::{Sent, SentConnect},
@@ -31,7 +32,7 @@ use crate::{
     },
     gateway::Shared,
     openings::Place,
-    session::{Session, enforcement::Enforcement, limits},
+    session::{Effect, Session, enforcement::Enforcement, limits},
 };
 
 /// How long a client may take to be told that it is refused.
@@ -48,6 +49,8 @@ pub(super) struct Opened {
     pub(super) registration: Registration,
     pub(super) credentials: Option<Credentials>,
     pub(super) client_id: Arc<str>,
+    /// What an earlier connection left undone.
+    pub(super) effects: Vec<Effect>,
     pub(super) log: ConnectionLog,
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn open(
     port: Port,
     peer: SocketAddr,
     shared: &Arc<Shared>,
-) -> Option<Opened> {
+) -> Option<Box<Opened>> {
     let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
     let mut opening = Opening { log, peer, shared };
     let place = shared.openings.enter();
@@ -89,18 +92,26 @@ pub(super) async fn open(
             return None;
         }
     };
-    let session =
-        Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, shared.clock.now());
-    let registration = shared.broker.register(&client_id);
+    let now = shared.clock.now();
+    let mut session = Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, now);
+    let wish = Wish { clean: connect.clean_start, keeps: session.keeps() };
+    let mut registration = shared.broker.register(&client_id, wish, now);
+    let earlier = registration.earlier(&shared.clock).await;
+    let (session_present, mut effects) = (earlier.is_some(), Vec::new());
+    if let Some(unfinished) = earlier {
+        session.resume(registration.subscribed(now), unfinished, now, &mut effects);
+    }
     if let Some(bytes) = connect.properties.maximum_packet_size {
         stream.codec_mut().set_peer_maximum(bytes.get());
     }
     opening.log.connected(session.principal_id());
-    let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect)));
+    presence::connected(shared, &client_id, &opening.log, registration.number());
+    let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
     write(&mut stream, ack, shared).await;
     _ = shared.clock.timeout(WRITE_LIMIT, stream.flush()).await;
-    Some(Opened { stream, session, registration, credentials, client_id, log: opening.log })
+    let log = opening.log;
+    Some(Box::new(Opened { stream, session, registration, credentials, client_id, effects, log }))
 }
 
 /// A last will is a message: one that could never be published is refused with its CONNECT.

@@ -7,6 +7,7 @@ use mqtt::{DisconnectReasonCode as Code, Packet, PubAck, PubAckCode, Publish, Qo
 use iot_policy::Action;
 
 use super::{Effect, NO_QOS_2, Record, Session, ending::Ending, limits};
+use crate::clock::Moment;
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
@@ -31,12 +32,12 @@ impl Session {
 
     /// A QoS 1 message was too large for the client: all goes on as if it had been acknowledged (MQTT 5
     /// section 3.1.2.11.4).
-    pub fn on_left_out(&mut self, packet_id: NonZeroU16, effects: &mut Vec<Effect>) {
-        self.on_pub_ack(packet_id, effects);
+    pub fn on_left_out(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
+        self.on_pub_ack(packet_id, now, effects);
     }
 
-    pub(super) fn on_pub_ack(&mut self, packet_id: NonZeroU16, effects: &mut Vec<Effect>) {
-        if let Some(next) = self.flow.acknowledged(packet_id) {
+    pub(super) fn on_pub_ack(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
+        if let Some(next) = self.flow.acknowledged(packet_id, now) {
             effects.push(Effect::Send(Packet::Publish(next)));
         }
     }

@@ -1,0 +1,238 @@
+//! A connection's place in the broker.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use mqtt::{QoS, SubscribeFilter, TopicFilter};
+use tokio::sync::{mpsc, oneshot};
+
+pub use super::client::Signals;
+use super::{
+    Broker, State,
+    client::{Client, Place},
+    queue::{Delivery, Queue},
+    subscriptions::Subscriber,
+};
+use crate::{
+    clock::{Clock, Moment},
+    session::flow::Unfinished,
+};
+
+/// Messages that wait for one connection to take them over.
+const MAILBOX_MESSAGES: usize = 256;
+/// How long a connection that was taken over has to hand over its session.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection's place in the broker. Dropping it takes the connection out, and its subscriptions if its session does not
+/// outlive it.
+pub struct Registration {
+    broker: Arc<Broker>,
+    client_id: Arc<str>,
+    connection: u64,
+    earlier: Earlier,
+    /// Messages for this connection.
+    pub mailbox: mpsc::Receiver<Delivery>,
+    /// What ends it from outside.
+    pub signals: Signals,
+}
+
+/// What a client asks for in its CONNECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// To begin anew: `CleanSession` or Clean Start.
+    pub clean: bool,
+    /// That the session outlives this connection.
+    pub keeps: bool,
+}
+
+/// The session that was there before.
+enum Earlier {
+    None,
+    Away(Unfinished),
+    /// Its connection is about to hand it over.
+    Ending(oneshot::Receiver<Unfinished>),
+}
+
+impl Broker {
+    /// Enters a connection; an earlier one with the same client id is told that it is over.
+    pub fn register(self: &Arc<Self>, client_id: &Arc<str>, wish: Wish, now: Moment) -> Registration {
+        let (sender, mailbox) = mpsc::channel(MAILBOX_MESSAGES);
+        let signals = Signals::default();
+        let mut state = self.state(now);
+        let (queue, earlier) = state.take_over(client_id, wish.clean);
+        state.connections += 1;
+        let connection = state.connections;
+        let place = Place::Connected { mailbox: sender, signals: signals.clone(), keeps: wish.keeps };
+        state.clients.insert(Arc::clone(client_id), Client { connection, queue, place });
+        Registration {
+            broker: Arc::clone(self),
+            client_id: Arc::clone(client_id),
+            connection,
+            earlier,
+            mailbox,
+            signals,
+        }
+    }
+}
+
+impl State {
+    /// Ends whatever has the client id, and says what of it goes on. Subscriptions stay only with a session that does.
+    fn take_over(&mut self, client_id: &Arc<str>, clean: bool) -> (Queue, Earlier) {
+        let Some(Client { queue, place, connection }) = self.clients.remove(client_id) else {
+            return (Queue::default(), Earlier::None);
+        };
+        let earlier = match place {
+            Place::Away { unfinished, ends_at } => {
+                self.endings.remove(&(ends_at, connection, Arc::clone(client_id)));
+                if clean { Earlier::None } else { Earlier::Away(unfinished) }
+            }
+            Place::Connected { signals, keeps, .. } => {
+                let (heir, session) = oneshot::channel();
+                let inherits = keeps && !clean;
+                if inherits {
+                    *signals.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
+                }
+                signals.taken_over.cancel();
+                if inherits { Earlier::Ending(session) } else { Earlier::None }
+            }
+        };
+        match earlier {
+            Earlier::None => {
+                self.subscriptions.remove_client(client_id);
+                (Queue::default(), Earlier::None)
+            }
+            earlier => (queue, earlier),
+        }
+    }
+}
+
+impl Registration {
+    /// Greater than those of all connections before.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.connection
+    }
+
+    /// The earlier session, if there is one to go on with. A connection that was taken over hands it over when it has
+    /// ended; of one that hangs only the subscriptions are left.
+    pub async fn earlier(&mut self, clock: &Clock) -> Option<Unfinished> {
+        match std::mem::replace(&mut self.earlier, Earlier::None) {
+            Earlier::None => None,
+            Earlier::Away(unfinished) => Some(unfinished),
+            Earlier::Ending(session) => {
+                let handed_over = clock.timeout(HANDOVER_LIMIT, session).await;
+                Some(handed_over.and_then(Result::ok).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The filters to which the client is subscribed already.
+    #[must_use]
+    pub fn subscribed(&self, now: Moment) -> Vec<TopicFilter> {
+        self.broker.state(now).subscriptions.of_client(&self.client_id)
+    }
+
+    /// Adds a subscription, or replaces the one with the same filter; retained messages follow as MQTT has it.
+    pub fn subscribe(&self, filter: &SubscribeFilter, now: Moment) {
+        let subscriber = Subscriber::from(filter);
+        let mut state = self.broker.state(now);
+        let Some(client) = state.clients.get(&self.client_id).filter(|c| c.connection == self.connection)
+        else {
+            return;
+        };
+        let Place::Connected { mailbox, .. } = &client.place else { return };
+        let (mailbox, queue) = (mailbox.clone(), client.queue.clone());
+        let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
+        let send = match filter.retain_handling {
+            mqtt::RetainHandling::Send => true,
+            mqtt::RetainHandling::SendIfNew => new,
+            mqtt::RetainHandling::DoNotSend => false,
+        };
+        let retained = state.retained.matching(&filter.filter, now).filter(|_| send);
+        let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
+        for delivery in messages.map_while(|message| queue.accept(message, now)) {
+            // More retained messages than the mailbox holds are not sent: the client would not keep up.
+            if mailbox.try_send(delivery).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Removes a subscription, if there is one.
+    pub fn unsubscribe(&self, filter: &TopicFilter, now: Moment) {
+        let mut state = self.broker.state(now);
+        if self.is_current(&state) {
+            state.subscriptions.remove(filter, &self.client_id);
+        }
+    }
+
+    /// The connection is over, and its session waits until `ends_at`; or somebody else goes on with it already.
+    pub fn leave(mut self, mut unfinished: Unfinished, ends_at: Moment, now: Moment) {
+        let broker = Arc::clone(&self.broker);
+        let mut state = broker.state(now);
+        // What was on its way to the session when that ended.
+        self.mailbox.close();
+        while let Ok(delivery) = self.mailbox.try_recv() {
+            if delivery.publish().qos > QoS::AtMostOnce {
+                unfinished.waiting.push_back(delivery);
+            }
+        }
+        if self.is_current(&state) {
+            if let Some(client) = state.clients.get_mut(&self.client_id) {
+                client.place = Place::Away { unfinished, ends_at };
+            }
+            state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
+        } else if let Some(heir) = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // The heir may have gone too.
+            _ = heir.send(unfinished);
+        }
+        drop(state);
+    }
+
+    /// Whether the client id is still this connection's.
+    fn is_current(&self, state: &State) -> bool {
+        state.clients.get(&self.client_id).is_some_and(|client| client.connection == self.connection)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut state = self.broker.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = state.clients.get(&self.client_id);
+        let connected = there.is_some_and(|client| matches!(client.place, Place::Connected { .. }));
+        if connected && self.is_current(&state) {
+            state.clients.remove(&self.client_id);
+            state.subscriptions.remove_client(&self.client_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt::Publish;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const CLEAN: Wish = Wish { clean: true, keeps: false };
+
+    #[tokio::test]
+    async fn a_connection_that_was_taken_over_can_do_nothing_to_its_heir() {
+        let (broker, client_id, topic) = (Arc::new(Broker::default()), "c".into(), "t".parse().unwrap());
+        let now = Clock::Manual(ManualClock::new()).now();
+        let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
+        let old = broker.register(&client_id, CLEAN, now);
+        let mut new = broker.register(&client_id, CLEAN, now);
+        assert!(old.signals.taken_over.is_cancelled());
+        old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce), now);
+        new.subscribe(&filter, now);
+        old.unsubscribe(&filter.filter, now);
+        drop(old);
+        let message = |topic: &str, payload: &'static str| Publish::new(topic.parse().unwrap(), payload);
+        broker.publish("x", &"other".parse().unwrap(), &message("other", "lost"), now);
+        broker.publish("x", &topic, &message("t", "arrives"), now);
+        assert_eq!(new.mailbox.recv().await.unwrap().publish().payload, "arrives");
+    }
+}

@@ -1,0 +1,69 @@
+//! Lifecycle events: who has come, who has gone, and why, as messages on reserved topics.
+//!
+//! Source: AWS IoT Core developer guide, `life-cycle-events`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mqtt::{Publish, TopicName};
+use serde::Serialize;
+
+use super::log::ConnectionLog;
+use crate::{gateway::Shared, session::ending::Ending};
+
+/// One event, as AWS writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Lifecycle<'a> {
+    client_id: &'a str,
+    /// Milliseconds since 1970.
+    timestamp: u128,
+    event_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_initiated_disconnect: Option<bool>,
+    session_identifier: &'a str,
+    principal_identifier: &'a str,
+    ip_address: &'a str,
+    /// The same for both events of a connection, and greater for a later one.
+    version_number: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect_reason: Option<&'static str>,
+}
+
+/// A client has connected.
+pub(super) fn connected(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64) {
+    publish(shared, client_id, log, version, None);
+}
+
+/// A client's connection has ended.
+pub(super) fn disconnected(
+    shared: &Shared,
+    client_id: &str,
+    log: &ConnectionLog,
+    version: u64,
+    ending: Ending,
+) {
+    publish(shared, client_id, log, version, Some(ending));
+}
+
+/// A client id with MQTT's wildcards gets no events, as with AWS; nor does one that makes no topic.
+fn publish(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64, ending: Option<Ending>) {
+    let event_type = if ending.is_some() { "disconnected" } else { "connected" };
+    let topic = format!("$aws/events/presence/{event_type}/{client_id}").parse::<TopicName>();
+    let Ok(topic) = topic else { return };
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let event = Lifecycle {
+        client_id,
+        timestamp: since_1970.as_millis(),
+        event_type,
+        client_initiated_disconnect: ending.map(|ending| matches!(ending, Ending::Client { .. })),
+        session_identifier: log.connection_id(),
+        principal_identifier: log.principal_id(),
+        ip_address: log.source_ip(),
+        version_number: version,
+        disconnect_reason: ending.map(Ending::reason),
+    };
+    let Ok(payload) = serde_json::to_vec(&event) else { return };
+    // No client has an empty id, so nobody is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
+    let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
+    shared.broker.publish("", &topic, &message, shared.clock.now());
+}

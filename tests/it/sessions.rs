@@ -1,0 +1,321 @@
+//! Sessions that outlive their connection: what waits in them, for how long, and who gets it.
+
+use std::{sync::Arc, time::Duration};
+
+use integration::{
+    eventually::eventually,
+    mqtt_client::{MqttClient, connect},
+    script::{Step, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{Connect, Disconnect, DisconnectReasonCode, Packet, Publish, PublishProperties, QoS, Version};
+use serde_json::json;
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+const HOUR: Duration = Duration::from_hours(1);
+
+async fn gateway() -> TestGateway {
+    Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock().run().await
+}
+
+/// A CONNECT that goes on with its session, and wants it kept for five minutes where it can say so.
+fn persistent(version: Version, id: &str) -> Connect {
+    let mut connect = connect(version, id, "u", "p");
+    (connect.clean_start, connect.keep_alive) = (false, 1_200);
+    if version == Version::V5 {
+        connect.properties.session_expiry_interval = 300;
+    }
+    connect
+}
+
+/// The client, and whether the gateway went on with its session.
+async fn come(gateway: &TestGateway, connect: Connect) -> (MqttClient, bool) {
+    let (client, ack) = MqttClient::connect(gateway, connect).await;
+    let ack = ack.unwrap_or_else(|| panic!("no CONNACK: {}", gateway.log.text()));
+    assert_eq!(ack.code, mqtt::ConnectReasonCode::Success, "{}", gateway.log.text());
+    (client, ack.session_present)
+}
+
+/// Says goodbye, and waits until the gateway has taken note.
+async fn go(gateway: &TestGateway, mut client: MqttClient, id: &str) {
+    let before = ends(gateway, id);
+    client.send(Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))).await;
+    client.closed().await;
+    eventually("the end in the log", || (ends(gateway, id) > before).then_some(())).await;
+}
+
+fn ends(gateway: &TestGateway, id: &str) -> usize {
+    gateway
+        .log
+        .lines()
+        .iter()
+        .filter(|line| line["eventType"] == "Disconnect" && line["clientId"] == id)
+        .count()
+}
+
+async fn sender(gateway: &TestGateway) -> MqttClient {
+    let connect = Connect { keep_alive: 1_200, ..connect(Version::V5, "sender", "u", "p") };
+    MqttClient::connected(gateway, connect).await
+}
+
+/// The next message, acknowledged: its payload, and whether it says that it may be a repetition.
+async fn take(client: &mut MqttClient) -> (String, bool) {
+    let message = client.message().await;
+    if message.qos == QoS::AtLeastOnce {
+        client.acknowledge(&message).await;
+    }
+    (String::from_utf8(message.payload.to_vec()).unwrap(), message.dup)
+}
+
+#[tokio::test]
+async fn subscriptions_stay_and_qos_1_messages_wait_in_their_order() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let (mut client, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(!present, "there was none");
+        client.subscribe(&["once", "often/#"], QoS::AtLeastOnce).await.unwrap();
+        client.subscribe(&["lossy"], QoS::AtMostOnce).await.unwrap();
+        go(&gateway, client, &id).await;
+        sender.publish("lossy", "by subscription", QoS::AtLeastOnce).await.unwrap();
+        sender.publish("once", "by publication", QoS::AtMostOnce).await;
+        for n in 0..150 {
+            sender.publish("often/x", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+        }
+        let (mut client, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(present);
+        for n in 0..150 {
+            assert_eq!(take(&mut client).await, (n.to_string(), false));
+        }
+        sender.publish("once", "now", QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(take(&mut client).await, ("now".to_owned(), false), "QoS 0 was not kept");
+        let (mut client, present) = come(&gateway, connect(version, &id, "u", "p")).await;
+        assert!(!present, "a clean start is one");
+        sender.publish("once", "nobody", QoS::AtLeastOnce).await.unwrap();
+        client.ping().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let (mut client, _) = come(&gateway, persistent(version, &id)).await;
+        client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+        for payload in ["a", "b", "c"] {
+            sender.publish("t", payload, QoS::AtLeastOnce).await.unwrap();
+        }
+        let sent = [client.message().await, client.message().await, client.message().await];
+        client.acknowledge(&sent[1]).await;
+        client.ping().await;
+        go(&gateway, client, &id).await;
+        let (mut client, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(present);
+        for earlier in [&sent[0], &sent[2]] {
+            let again = client.message().await;
+            assert_eq!(
+                (again.packet_id, &again.payload, again.dup),
+                (earlier.packet_id, &earlier.payload, true)
+            );
+            client.acknowledge(&again).await;
+        }
+        client.ping().await;
+        go(&gateway, client, &id).await;
+        let (mut client, _) = come(&gateway, persistent(version, &id)).await;
+        client.ping().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_time_is_over() {
+    let gateway = gateway().await;
+    for (version, expiry) in [(Version::V311, 3_600), (Version::V5, 300)] {
+        let id = format!("{version:?}");
+        for (away, stays) in [(expiry - 1, true), (expiry, false)] {
+            let (mut client, _) = come(&gateway, persistent(version, &id)).await;
+            client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+            go(&gateway, client, &id).await;
+            gateway.advance(Duration::from_secs(away));
+            // The sender's own keep-alive is shorter than that.
+            sender(&gateway).await.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+            let (mut client, present) = come(&gateway, persistent(version, &id)).await;
+            assert_eq!(present, stays, "{version:?} after {away} s");
+            if stays {
+                assert_eq!(take(&mut client).await.0, "x");
+            }
+            client.ping().await;
+            go(&gateway, client, &id).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disconnect_changes_how_long_the_session_stays_but_makes_none() {
+    let gateway = gateway().await;
+    let goodbye = |seconds| {
+        let disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
+        Packet::Disconnect(Disconnect { session_expiry_interval: Some(seconds), ..disconnect })
+    };
+    for (seconds, away, stays) in [(0, 0, false), (10, 9, true), (10, 10, false), (600, 599, true)] {
+        let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+        let before = ends(&gateway, "c");
+        client.send(goodbye(seconds)).await;
+        client.closed().await;
+        eventually("the end in the log", || (ends(&gateway, "c") > before).then_some(())).await;
+        gateway.advance(Duration::from_secs(away));
+        let (client, present) = come(&gateway, persistent(Version::V5, "c")).await;
+        assert_eq!(present, stays, "{seconds} s, after {away} s");
+        go(&gateway, client, "c").await;
+        gateway.advance(HOUR);
+    }
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "d").await;
+    client.send(goodbye(10)).await;
+    assert_eq!(client.ended().await, Some(0x82), "a protocol error");
+}
+
+#[tokio::test]
+async fn a_second_connection_goes_on_with_the_session_of_the_first() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let (mut first, _) = come(&gateway, persistent(version, &id)).await;
+        first.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+        sender.publish("t", "sent", QoS::AtLeastOnce).await.unwrap();
+        let sent = first.message().await;
+        let (mut second, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(present);
+        first.closed().await;
+        sender.publish("t", "new", QoS::AtLeastOnce).await.unwrap();
+        let again = second.message().await;
+        assert_eq!((again.packet_id, again.dup, &again.payload), (sent.packet_id, true, &sent.payload));
+        second.acknowledge(&again).await;
+        assert_eq!(take(&mut second).await, ("new".to_owned(), false));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_not_to_be_kept_is_not() {
+    let gateway = gateway().await;
+    let mut first = MqttClient::anybody(&gateway, Version::V5, "c").await;
+    first.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    let (mut second, present) = come(&gateway, persistent(Version::V5, "c")).await;
+    assert!(!present);
+    sender(&gateway).await.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+    second.ping().await;
+}
+
+#[tokio::test]
+async fn what_the_policies_no_longer_allow_does_not_come_back_with_the_session() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.on_manual_clock().run().await;
+    let mut sender = sender(&gateway).await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["kept", "lost"], QoS::AtLeastOnce).await.unwrap();
+    sender.publish("lost", "unacknowledged", QoS::AtLeastOnce).await.unwrap();
+    client.message().await;
+    go(&gateway, client, "c").await;
+    for topic in ["lost", "kept"] {
+        sender.publish(topic, topic, QoS::AtLeastOnce).await.unwrap();
+    }
+    let mut answer = allow_all();
+    let arn = |kind: &str| format!("arn:aws:iot:us-east-1:123456789012:{kind}");
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
+        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": arn("topicfilter/kept")},
+        {"Effect": "Allow", "Action": "iot:Receive", "Resource": arn("topic/kept")}]}]);
+    script.set(&Step::Answer(answer));
+    let (mut client, present) = come(&gateway, persistent(Version::V5, "c")).await;
+    assert!(present);
+    assert_eq!(take(&mut client).await, ("kept".to_owned(), false));
+    sender.publish("lost", "again", QoS::AtLeastOnce).await.unwrap();
+    client.ping().await;
+    for event in ["Subscribe", "Publish-Out"] {
+        let line =
+            gateway.logged_with(&[("eventType", event), ("clientId", "c"), ("topicName", "lost")]).await;
+        assert_eq!(line["reason"], "AUTHORIZATION_FAILURE");
+    }
+}
+
+#[tokio::test]
+async fn a_persistent_session_is_a_matter_of_the_policy() {
+    let mut answer = allow_all();
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
+            "Condition": {"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "PersistentConnect"}}}]}]);
+    let gateway = Start::with_script(&Step::Answer(answer)).0.run().await;
+    for version in BOTH {
+        let (_, ack) = MqttClient::connect(&gateway, persistent(version, "c")).await;
+        assert_eq!(ack.unwrap().code, mqtt::ConnectReasonCode::NotAuthorized, "{version:?}");
+        MqttClient::anybody(&gateway, version, "c").await;
+    }
+}
+
+fn expiring(topic: &str, payload: &'static str, seconds: u32, retain: bool) -> Packet {
+    let properties =
+        PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() };
+    Packet::Publish(Publish {
+        qos: QoS::AtLeastOnce,
+        packet_id: std::num::NonZeroU16::new(7),
+        retain,
+        properties: Some(Arc::new(properties)),
+        ..Publish::new(topic.parse().unwrap(), payload)
+    })
+}
+
+#[tokio::test]
+async fn a_message_waits_no_longer_than_its_expiry_interval_and_says_what_is_left_of_it() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    go(&gateway, client, "c").await;
+    for packet in [
+        expiring("t", "short", 30, false),
+        expiring("t", "long", 90, false),
+        expiring("r/short", "short", 30, true),
+        expiring("r/long", "long", 90, true),
+    ] {
+        sender.send(packet).await;
+        assert!(matches!(sender.receive().await, Some(Packet::PubAck(_))));
+    }
+    gateway.advance(Duration::from_secs(30));
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    let left = |message: &Publish| message.properties.as_ref().and_then(|all| all.message_expiry_interval);
+    let message = client.message().await;
+    assert_eq!((&message.payload[..], left(&message)), (&b"long"[..], Some(60)));
+    client.acknowledge(&message).await;
+    client.subscribe(&["r/#"], QoS::AtLeastOnce).await.unwrap();
+    let message = client.message().await;
+    assert_eq!(
+        (message.topic.as_ref().unwrap().as_str(), left(&message), message.retain),
+        ("r/long", Some(60), true)
+    );
+    client.acknowledge(&message).await;
+    client.ping().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_client_that_is_away_is_bounded() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    go(&gateway, client, "c").await;
+    let payload = "x".repeat(100 * 1024);
+    for n in 0..60 {
+        sender.publish("t", &format!("{n:02}{payload}"), QoS::AtLeastOnce).await.unwrap();
+    }
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    let mut came = 0;
+    while came < 41 {
+        assert_eq!(take(&mut client).await.0[..2], format!("{came:02}"));
+        came += 1;
+    }
+    sender.publish("t", "room again", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(take(&mut client).await.0, "room again", "4 MiB are 41 of them; the rest is lost");
+}
