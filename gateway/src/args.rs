@@ -133,10 +133,11 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     }
     let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);
     match start(args, authorizer).await {
-        Ok((gateway, greeting)) => {
+        Ok((gateway, greeting, log)) => {
             // Nobody may be reading; the gateway serves all the same.
             _ = io::stdout().write_all(greeting.as_bytes()).and_then(|()| io::stdout().flush());
             gateway.run(told_to_stop(stop_with_stdin)).await;
+            log.flush();
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -146,17 +147,17 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     }
 }
 
-async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String), StartError> {
+async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String, EventLog), StartError> {
     let json = args.json;
     let settings = settings::put_together(args, authorizer)?;
     let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
-    let gateway = Gateway::start(&settings, Clock::system(), log).await?;
+    let gateway = Gateway::start(&settings, Clock::system(), log.clone()).await?;
     let greeting = Greeting { settings: &settings, addresses: gateway.addresses(), log: &log_file };
     let greeting = if json { greeting.json() } else { greeting.text() };
-    Ok((gateway, greeting))
+    Ok((gateway, greeting, log))
 }
 fn server_name(text: &str) -> Result<String, String> {
     if is_server_name(text) {

@@ -183,8 +183,12 @@ impl File {
     }
 }
 
+/// The error says where and why, and repeats nothing of the file: there may be a secret in that line.
 fn parse(text: &str) -> anyhow::Result<File> {
-    Ok(toml::from_str(text)?)
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        anyhow::anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
+    })
 }
 
 #[cfg(test)]

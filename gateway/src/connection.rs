@@ -39,12 +39,7 @@ pub async fn serve(stream: TcpStream, port: Port, peer: SocketAddr, shared: Arc<
     let _counted = shared.log.metrics().connection();
     // What the opening needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
     // goes when the session begins.
-    let opened = tokio::select! {
-        biased;
-        () = shared.stopping.cancelled() => None,
-        opened = Box::pin(opening::open(stream, port, peer, &shared)) => opened,
-    };
-    if let Some(opened) = opened {
+    if let Some(opened) = Box::pin(opening::open(stream, port, peer, &shared)).await {
         let mut connection = opened.into_connection(shared);
         let ending = connection.run().await;
         connection.close(ending).await;

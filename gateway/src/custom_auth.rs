@@ -30,12 +30,14 @@ use crate::{
 pub enum Refusal {
     /// The user name names an authorizer that doesn't exist, or names none and there is no default.
     #[error(
-        "the client asks for an authorizer that this gateway doesn't have; its parameter should read \
-         `?x-amz-customauthorizer-name={known}`"
+        "the client asks for an authorizer that this gateway doesn't have, or for none where there is no default; \
+         {}", known.as_ref().map_or("no authorizer is active".to_owned(), |known| format!(
+            "its parameter should read `?x-amz-customauthorizer-name={known}`"
+        ))
     )]
     NotFound {
         /// A name that would do.
-        known: String,
+        known: Option<AuthorizerName>,
     },
     /// The domain configuration has its authorizer, and the client asks for another.
     #[error(
@@ -52,6 +54,9 @@ pub enum Refusal {
     /// None of the authorizer's keys made the token's signature.
     #[error("the token's signature is not by any of the authorizer's keys; the function was not called")]
     Signature,
+    /// Too much waits for the functions already.
+    #[error("what waits for the authorizers is more than 64 MiB; `--instances` lets them do more at a time")]
+    Crowded,
     /// The function gave no answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
@@ -112,6 +117,7 @@ impl Refusal {
             Self::Invoke(_) | Self::Answer(_) | Self::OtherPrincipal => {
                 "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR"
             }
+            Self::Crowded => "THROTTLED",
             Self::Signature | Self::NotAuthenticated => "NOT_AUTHENTICATED",
         }
     }

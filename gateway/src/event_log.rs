@@ -4,18 +4,25 @@
 //! connection's id beside; the function's lines are kept as they are. A person at a terminal gets a short
 //! form of both.
 
+mod terminal;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde::Serialize;
 use serde_json::Value;
 use time::{OffsetDateTime, macros::format_description};
 
+use self::terminal::Terminal;
 use crate::metrics::Metrics;
+
+/// How long the end waits for a terminal.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The log. Clones write to the same places.
 #[derive(Clone)]
@@ -26,7 +33,7 @@ pub struct EventLog {
 
 struct Sinks {
     file: Box<dyn Write + Send>,
-    terminal: Option<Box<dyn Write + Send>>,
+    terminal: Option<Terminal>,
 }
 
 /// One line of the gateway's own.
@@ -88,13 +95,18 @@ impl EventLog {
     ///
     /// When the file can't be opened.
     pub fn open(file: &Path, terminal: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
-        let file: File = OpenOptions::new().create(true).append(true).open(file)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file: File = options.open(file)?;
         Ok(Self::new(Box::new(file), terminal))
     }
 
     /// Writes lines to `file`, and for a person to `terminal`.
     #[must_use]
     pub fn new(file: Box<dyn Write + Send>, terminal: Option<Box<dyn Write + Send>>) -> Self {
+        let terminal = terminal.map(Terminal::start);
         Self { sinks: Arc::new(Mutex::new(Sinks { file, terminal })), metrics: Metrics::new() }
     }
 
@@ -123,6 +135,12 @@ impl EventLog {
         self.sinks().write(&wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
     }
 
+    /// Waits until the terminal has every line, but not for one that nobody reads.
+    pub fn flush(&self) {
+        let flushed = self.sinks().terminal.as_ref().and_then(Terminal::flush);
+        _ = flushed.map(|flushed| flushed.recv_timeout(FLUSH_LIMIT));
+    }
+
     fn sinks(&self) -> MutexGuard<'_, Sinks> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,7 +153,7 @@ impl Sinks {
         if let Some(terminal) = &mut self.terminal
             && let Some(short) = short()
         {
-            _ = terminal.write_all(format!("{short}\n").as_bytes());
+            terminal.write(&short);
         }
     }
 }

@@ -31,6 +31,10 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// A pause when no connection can be accepted, for lack of open files for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What those may hold together who wait for an authorizer: a device's CONNECT has less than one KiB, the largest about
+/// 800 once it is JSON.
+const WAITING_ROOM_KIB: usize = 64 * 1024;
+
 /// What every connection shares.
 pub struct Shared {
     /// The time.
@@ -47,6 +51,8 @@ pub struct Shared {
     pub openings: Arc<Openings>,
     /// What the doors for client certificates know.
     pub registry: Arc<dyn Registry>,
+    /// What those may hold who wait for an authorizer, in KiB.
+    pub waiting_room: Semaphore,
     /// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
     pub connect_timeout: Duration,
     /// The account that the log names.
@@ -124,6 +130,7 @@ impl Gateway {
             openings: Openings::new(settings.limits.handshakes),
             registry,
             connect_timeout: settings.limits.connect_timeout,
+            waiting_room: Semaphore::new(WAITING_ROOM_KIB),
             account_id: settings.account.id.as_str().into(),
             scope: Arc::new(settings.account.scope().context("the account's settings make no ARN")?),
             rules: settings.rules,
@@ -160,10 +167,10 @@ impl Gateway {
 
     async fn accept(&self, port: Port, listener: &TcpListener, connections: &TaskTracker) {
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    // Whoever came waits for the next one to leave. The semaphore is never closed.
+                    let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
                     let shared = Arc::clone(&self.shared);
                     connections.spawn(async move {
                         connection::serve(stream, port, peer, shared).await;

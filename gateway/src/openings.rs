@@ -21,10 +21,10 @@ struct Places {
     next: u64,
 }
 
-/// One connection's place, until it is dropped.
+/// One connection's place, until it is dropped. It may be left, and taken again.
 pub struct Place {
     openings: Arc<Openings>,
-    number: u64,
+    number: Mutex<Option<u64>>,
     crowded_out: CancellationToken,
 }
 
@@ -38,15 +38,25 @@ impl Openings {
     /// A place for one more connection.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> Place {
+        let place = Place {
+            openings: Arc::clone(self),
+            number: Mutex::new(None),
+            crowded_out: CancellationToken::new(),
+        };
+        place.come_back();
+        place
+    }
+
+    fn take(&self, crowded_out: &CancellationToken) -> u64 {
         let mut places = self.places();
         while places.taken.len() >= self.limit {
             let Some((_, oldest)) = places.taken.pop_first() else { break };
             oldest.cancel();
         }
-        let (number, crowded_out) = (places.next, CancellationToken::new());
+        let number = places.next;
         places.next += 1;
         places.taken.insert(number, crowded_out.clone());
-        Place { openings: Arc::clone(self), number, crowded_out }
+        number
     }
 
     /// How many places are taken.
@@ -61,16 +71,35 @@ impl Openings {
 }
 
 impl Place {
-    /// Cancelled when a later connection needs the place; never once it was dropped.
+    /// Cancelled when a later connection needs the place; never while it is left.
     #[must_use]
     pub fn crowded_out(&self) -> CancellationToken {
         self.crowded_out.clone()
+    }
+
+    /// The connection has shown who it is, or waits for somebody else than its client.
+    pub fn leave(&self) {
+        if let Some(number) = self.number().take() {
+            self.openings.places().taken.remove(&number);
+        }
+    }
+
+    /// The connection has to show who it is again.
+    pub fn come_back(&self) {
+        let mut number = self.number();
+        if number.is_none() {
+            *number = Some(self.openings.take(&self.crowded_out));
+        }
+    }
+
+    fn number(&self) -> MutexGuard<'_, Option<u64>> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.openings.places().taken.remove(&self.number);
+        self.leave();
     }
 }
 
@@ -93,5 +122,20 @@ mod tests {
         let _fifth = openings.enter();
         assert!(out(&second) && !left.is_cancelled() && !out(&fourth));
         assert_eq!(openings.taken(), 2);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_the_next_ones_until_it_is_taken_again() {
+        let openings = Openings::new(1);
+        let first = openings.enter();
+        first.leave();
+        let second = openings.enter();
+        assert!(!first.crowded_out().is_cancelled() && !second.crowded_out().is_cancelled());
+        first.come_back();
+        first.come_back();
+        assert!(second.crowded_out().is_cancelled());
+        assert_eq!(openings.taken(), 1);
+        drop(first);
+        assert_eq!(openings.taken(), 0);
     }
 }

@@ -27,7 +27,7 @@ fn start() -> (Start, Script) {
 }
 
 fn by_name<'a>(server_name: &'a str, alpn: &'a [&'a str]) -> Knock<'a> {
-    Knock { port: Port::P443, server_name, alpn, certificate: None }
+    Knock { port: Port::P443, server_name, alpn, certificate: None, versions: rustls::DEFAULT_VERSIONS }
 }
 
 /// What a client with this user name is answered, and the log's reason if that is a refusal.

@@ -177,6 +177,7 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
                 server_name,
                 alpn: if alpn.is_empty() { &[] } else { &offered },
                 certificate: (shows != Shows::Password).then_some(&certificate),
+                versions: rustls::DEFAULT_VERSIONS,
             };
             let is_in = tries(&gateway, knock, speaks, shows).await;
             (is_in, (port, alpn, server_name, speaks, shows))

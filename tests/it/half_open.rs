@@ -5,12 +5,12 @@ use std::{collections::VecDeque, time::Duration};
 use gateway::door::port::Port;
 use integration::{
     eventually::eventually,
-    http_client::HttpClient,
-    mqtt_client::MqttClient,
+    http_client::{HttpClient, head},
+    mqtt_client::{MqttClient, connect},
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
-use mqtt::{QoS, Version};
+use mqtt::{Packet, QoS, Version};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 const HANDSHAKES: usize = 50;
@@ -89,6 +89,89 @@ async fn whoever_is_silent_after_the_handshake_makes_room_too_but_nobody_who_is_
     silent[0].closed().await;
     old.ping().await;
     assert_eq!(kept_alive.request("POST", "/topics/t", &[], "2").await.status, 200, "it has left its place");
+}
+
+#[tokio::test]
+async fn requests_that_show_nobody_hold_no_place_for_ever() {
+    let gateway = gateway().await;
+    let mut nobody = HttpClient::open(&gateway).await;
+    assert_eq!(nobody.request("GET", "/", &[], "").await.status, 404);
+    let mut silent = Vec::new();
+    for _ in 0..HANDSHAKES {
+        silent.push(MqttClient::open(&gateway, Version::V5).await);
+    }
+    eventually("the end of the oldest", || (crowded_out(&gateway) > 0).then_some(())).await;
+    assert_eq!(nobody.rest().await, b"");
+}
+
+#[tokio::test]
+async fn few_connections_are_as_many_as_were_asked_for() {
+    for connections in 1..4 {
+        let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
+        let gateway = start.with(|settings| settings.limits.connections = connections).run().await;
+        for round in 0..3 {
+            let mut clients = Vec::new();
+            for n in 0..connections {
+                clients.push(MqttClient::anybody(&gateway, Version::V5, &format!("c-{round}-{n}")).await);
+            }
+            for client in &mut clients {
+                client.ping().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_the_authorizers_is_bounded_and_small_ones_still_wait() {
+    const LARGE: usize = 200;
+    let (start, script) = Start::with_script(&Step::Hold(allow_all()));
+    let gateway = start.run().await;
+    let mut waiting = Vec::new();
+    for n in 0..LARGE {
+        let mut client = MqttClient::open(&gateway, Version::V5).await;
+        let large = connect(Version::V5, &format!("c-{n}"), &"u".repeat(65_000), "p");
+        client.send(Packet::Connect(Box::new(large))).await;
+        waiting.push(client);
+    }
+    let refused = || {
+        let lines = gateway.log.lines();
+        let refused = lines.iter().filter(|line| {
+            line["reason"] == "THROTTLED" && line["details"].as_str().unwrap().contains("more than 64 MiB")
+        });
+        (refused.count() >= LARGE - 180).then_some(())
+    };
+    eventually("the refusal of those that are too many", refused).await;
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::anybody(&gateway, Version::V5, "small").await;
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hangs_up_has_its_line() {
+    let (start, script) = Start::with_script(&Step::Hold(allow_all()));
+    let gateway = start.run().await;
+    let mut client = HttpClient::open(&gateway).await;
+    client.send(head("POST", "/topics/t", &[("Content-Length", "0")]).as_bytes()).await;
+    eventually("the call", || (script.calls() == 1).then_some(())).await;
+    drop(client);
+    gateway
+        .logged_with(&[("details", "the client closed before it was answered"), ("protocol", "HTTP")])
+        .await;
+    script.set(&Step::Answer(allow_all()));
+    MqttClient::anybody(&gateway, Version::V5, "c").await;
+    assert_eq!(script.starts(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_under_way_is_answered_before_the_gateway_stops() {
+    let (start, script) = Start::with_script(&Step::Hold(allow_all()));
+    let gateway = start.run().await;
+    let mut client = HttpClient::open(&gateway).await;
+    client.send(head("POST", "/topics/t", &[("Content-Length", "0")]).as_bytes()).await;
+    eventually("the call", || (script.calls() == 1).then_some(())).await;
+    let stopping = tokio::spawn(gateway.stop());
+    script.set(&Step::Answer(allow_all()));
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

@@ -231,12 +231,12 @@ async fn who_speaks_the_wrong_protocol_is_told_so_in_the_log_and_others_go_on() 
     let mut mqtt = HttpClient::open(&gateway).await;
     mqtt.send(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a").await;
     assert_eq!(mqtt.rest().await, b"");
-    let line = logged(&gateway, "speaks MQTT without ALPN `mqtt`").await;
+    let line = logged(&gateway, "speaks MQTT, and this door takes HTTP").await;
     assert_eq!((&line["eventType"], &line["reason"]), (&json!("Connect"), &json!("CLIENT_ERROR")));
     let mut http = HttpClient::over(tls(&gateway, "localhost", &["mqtt"]).await.unwrap());
     http.send(head("POST", "/topics/t", &[]).as_bytes()).await;
     http.rest().await;
-    logged(&gateway, "speaks HTTP with ALPN `mqtt`").await;
+    logged(&gateway, "speaks HTTP, and this door takes MQTT").await;
     let mut garbage = HttpClient::open(&gateway).await;
     garbage.send(b"\x00\xff\r\n\r\n").await;
     garbage.rest().await;

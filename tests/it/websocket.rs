@@ -99,7 +99,7 @@ async fn paho_is_refused_over_websocket_as_it_is_over_tls() {
     gateway.logged_with(&[("eventType", "Disconnect"), ("reason", "FORBIDDEN_ACCESS")]).await;
     let wrong_alpn = Device { alpn: Some("mqtt"), ..right };
     assert_eq!(wrong_alpn.paho(BOTH[0], &[]).await[0]["event"], "not_connected");
-    logged(&gateway, "speaks HTTP with ALPN `mqtt`").await;
+    logged(&gateway, "speaks HTTP, and this door takes MQTT").await;
 }
 
 #[tokio::test]

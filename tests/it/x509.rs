@@ -7,13 +7,15 @@ use gateway::{
     registry::{Certificate, CertificateStatus, Thing},
 };
 use integration::{
-    device_certificate::{DeviceCertificate, Knock, allow},
+    device_certificate::{DeviceCertificate, Knock, allow, with_wrong_key},
+    eventually::eventually,
     http_client::HttpClient,
     mqtt_client::MqttClient,
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{Connect, ConnectReasonCode, Packet, PubAckCode, QoS, SubAckCode, Version};
+use rustls::version::{TLS12, TLS13};
 
 const TOPIC: &str = "arn:aws:iot:us-east-1:123456789012:topic/";
 const FILTER: &str = "arn:aws:iot:us-east-1:123456789012:topicfilter/";
@@ -24,7 +26,8 @@ async fn gateway(certificates: Vec<Certificate>, things: Vec<Thing>) -> TestGate
 }
 
 fn at_8883(certificate: &DeviceCertificate) -> Knock<'_> {
-    Knock { port: Port::P8883, server_name: "localhost", alpn: &[], certificate: Some(certificate) }
+    let (versions, certificate) = (rustls::DEFAULT_VERSIONS, Some(certificate));
+    Knock { port: Port::P8883, server_name: "localhost", alpn: &[], certificate, versions }
 }
 
 /// A client that shows nothing but its certificate, and what its CONNECT was answered with.
@@ -55,6 +58,8 @@ async fn a_registered_certificate_gets_in_by_all_its_doors_and_no_function_is_ca
     let mut publisher = connected(&gateway, by_alpn, "b").await;
     publisher.publish("t/1", "by 443", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(subscriber.message().await.payload, "by 443");
+    let tls_1_2 = Knock { versions: &[&TLS12], ..at_8883(&device) };
+    connected(&gateway, tls_1_2, "c").await;
     for (port, alpn) in [(Port::P8443, &[][..]), (Port::P443, &["x-amzn-http-ca"])] {
         let knock = Knock { port, alpn, ..at_8883(&device) };
         let mut client = HttpClient::over(knock.tls(&gateway).await.unwrap());
@@ -110,7 +115,9 @@ async fn a_certificate_that_is_expired_unknown_inactive_or_of_another_ca_is_kept
         (&other_ca, id.as_str()),
     ] {
         for (port, alpn) in [(Port::P8883, &[][..]), (Port::P443, &["x-amzn-mqtt-ca"])] {
-            kept_out(&gateway, Knock { port, alpn, ..at_8883(certificate) }, details).await;
+            for versions in [&[&TLS12][..], &[&TLS13]] {
+                kept_out(&gateway, Knock { port, alpn, versions, ..at_8883(certificate) }, details).await;
+            }
         }
         other.ping().await;
     }
@@ -124,10 +131,20 @@ async fn a_certificate_without_its_key_is_worth_nothing() {
     let (good, other) = (DeviceCertificate::new("device"), DeviceCertificate::new("device"));
     let gateway = gateway(vec![good.registered()], Vec::new()).await;
     let stolen = DeviceCertificate { pem: good.pem.clone(), key: other.key };
-    // rustls itself refuses a key that does not fit, so the signature is spoilt on its way.
-    assert!(integration::device_certificate::with_wrong_key(&gateway, &stolen).await, "it is let in");
-    let line = gateway.logged_with(&[("eventType", "Connect"), ("status", "Failure")]).await;
-    assert_eq!(line["reason"], "TLS_HANDSHAKE_FAILED");
+    for version in [&TLS12, &TLS13] {
+        assert!(with_wrong_key(&gateway, &stolen, version).await, "it is let in");
+    }
+    let refusals = || {
+        let lines = gateway.log.lines();
+        let told = lines
+            .iter()
+            .filter(|line| line["details"] == "the client presents a certificate without having its key");
+        let told = told.filter(|line| {
+            line["eventType"] == "Connection.AuthNError" && line["reason"] == "NOT_AUTHENTICATED"
+        });
+        (told.count() == 2).then_some(())
+    };
+    eventually("a line for each", refusals).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use gateway::{certificate::Authority, door::port::Port, registry::Certificate};
 use iot_policy::PolicyDocument;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
@@ -78,6 +78,8 @@ pub struct Knock<'a> {
     pub alpn: &'a [&'a str],
     /// The certificate, if there is one.
     pub certificate: Option<&'a DeviceCertificate>,
+    /// The versions of TLS.
+    pub versions: &'a [&'static SupportedProtocolVersion],
 }
 
 impl Knock<'_> {
@@ -86,7 +88,7 @@ impl Knock<'_> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match self.certificate {
@@ -116,7 +118,11 @@ fn params(common_name: &str, from: Duration, until: Duration) -> CertificatePara
 }
 
 /// Whether a client is kept out that presents a certificate and signs with a key that is not the certificate's.
-pub async fn with_wrong_key(gateway: &TestGateway, certificate: &DeviceCertificate) -> bool {
+pub async fn with_wrong_key(
+    gateway: &TestGateway,
+    certificate: &DeviceCertificate,
+    version: &'static SupportedProtocolVersion,
+) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -125,7 +131,7 @@ pub async fn with_wrong_key(gateway: &TestGateway, certificate: &DeviceCertifica
     let key = provider.key_provider.load_private_key(key).unwrap();
     let resolver = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, key));
     let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::new(resolver));

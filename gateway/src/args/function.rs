@@ -2,10 +2,11 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
-    lambda::{function_arn::FunctionArn, invoke_url::InvokeUrl, program::Program},
+    lambda::{function_arn::FunctionArn, program::Program},
     settings::{FunctionSettings, Source},
 };
 
@@ -19,7 +20,7 @@ pub struct FunctionArgs {
     /// Call an authorizer that runs by itself, where it takes Lambda's Invoke call, for `cargo lambda watch`
     /// `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`
     #[arg(long, value_name = "URL", group = "function")]
-    pub invoke_url: Option<InvokeUrl>,
+    pub invoke_url: Option<String>,
 
     /// Call an authorizer in AWS, with the credentials that the AWS CLI uses
     #[arg(long, value_name = "ARN", group = "function")]
@@ -43,10 +44,14 @@ impl FunctionArgs {
     }
 
     /// Puts what was typed in the place of what `function` has; `own` is the gateway's own authorizer.
-    pub(super) fn apply(&self, function: &mut FunctionSettings, own: &Program) {
+    ///
+    /// # Errors
+    ///
+    /// When the URL can't be used; the error does not repeat it, as there may be a secret in it.
+    pub(super) fn apply(&self, function: &mut FunctionSettings, own: &Program) -> anyhow::Result<()> {
         function.instances = self.instances.map_or(function.instances, NonZeroUsize::get);
         if let Some(url) = &self.invoke_url {
-            function.source = Source::InvokeUrl(url.clone());
+            function.source = Source::InvokeUrl(url.parse().context("`--invoke-url`")?);
         }
         if let Some(arn) = &self.function_arn {
             function.source = Source::FunctionArn(arn.clone());
@@ -62,6 +67,7 @@ impl FunctionArgs {
         if let Source::Program(program) = &mut function.source {
             program.variables.extend(self.function_env.iter().cloned());
         }
+        Ok(())
     }
 }
 
@@ -98,7 +104,7 @@ mod tests {
 
     fn applied(args: &[&str], source: Source) -> FunctionSettings {
         let mut function = FunctionSettings { source, instances: 7 };
-        parse(args).unwrap().apply(&mut function, &own());
+        parse(args).unwrap().apply(&mut function, &own()).unwrap();
         function
     }
 
@@ -141,7 +147,14 @@ mod tests {
             let error = parse(args).unwrap_err();
             assert!(error.contains("cannot be used with"), "{error}");
         }
-        assert!(parse(&["--invoke-url", "http://10.0.0.1/f"]).unwrap_err().contains("passwords"));
+        let url = "https://user:hunter2@example.com/f";
+        let args = parse(&["--invoke-url", url]).unwrap();
+        let mut function = FunctionSettings { source: Source::Program(own()), instances: 1 };
+        let error = format!("{:#}", args.apply(&mut function, &own()).unwrap_err());
+        assert!(
+            error.contains("`--invoke-url`: a URL with a user name") && !error.contains("hunter2"),
+            "{error}"
+        );
         assert!(parse(&["--function-arn", "f"]).unwrap_err().contains("not a function's ARN"));
         assert!(parse(&[]).unwrap().may_need_own());
         assert!(!parse(&["--invoke-url", URL]).unwrap().may_need_own());

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::{config::LimitsTable, settings::Limits};
@@ -46,12 +47,47 @@ impl LimitArgs {
     }
 
     /// What was typed, then what the file says, then the defaults.
-    pub(super) fn put_together(self, file: LimitsTable) -> Limits {
+    ///
+    /// # Errors
+    ///
+    /// When those in their handshake could keep all others out.
+    pub(super) fn put_together(self, file: LimitsTable) -> anyhow::Result<Limits> {
         let seconds = self.connect_timeout.or(file.connect_timeout_seconds);
-        Limits {
-            connections: self.max_connections.or(file.connections).map_or(CONNECTIONS, NonZeroUsize::get),
-            handshakes: self.max_handshakes.or(file.handshakes).map_or(HANDSHAKES, NonZeroUsize::get),
-            connect_timeout: Duration::from_secs(seconds.map_or(CONNECT_TIMEOUT_SECONDS, NonZeroU64::get)),
+        let connections = self.max_connections.or(file.connections).map_or(CONNECTIONS, NonZeroUsize::get);
+        let handshakes = self.max_handshakes.or(file.handshakes).map(NonZeroUsize::get);
+        if handshakes.is_some_and(|handshakes| handshakes >= connections && connections > 1) {
+            bail!(
+                "`--max-handshakes` has to be less than `--max-connections`: those who begin would keep all others out"
+            );
         }
+        Ok(Limits {
+            connections,
+            handshakes: handshakes.unwrap_or_else(|| HANDSHAKES.min(connections.div_ceil(2))),
+            connect_timeout: Duration::from_secs(seconds.map_or(CONNECT_TIMEOUT_SECONDS, NonZeroU64::get)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_begin_never_have_all_connections() {
+        let typed = |connections, handshakes| {
+            let args = LimitArgs {
+                max_connections: NonZeroUsize::new(connections),
+                max_handshakes: NonZeroUsize::new(handshakes),
+                connect_timeout: None,
+                max_session_expiry: None,
+            };
+            let limits = args.put_together(LimitsTable::default());
+            limits.map(|limits| (limits.connections, limits.handshakes)).map_err(|error| error.to_string())
+        };
+        assert_eq!(typed(0, 0), Ok((15_000, 1_000)));
+        assert_eq!(typed(500, 0), Ok((500, 250)));
+        assert_eq!(typed(1, 0), Ok((1, 1)));
+        assert_eq!(typed(500, 499), Ok((500, 499)));
+        assert!(typed(500, 500).unwrap_err().contains("less than `--max-connections`"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
         default_authorizer,
         domains: file.domains()?,
         registry: file.registry()?,
-        limits: args.limits.put_together(file.limits),
+        limits: args.limits.put_together(file.limits)?,
         answer_refused_connects: !(args.close_refused || file.close_refused),
         rules: Rules {
             denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
@@ -68,7 +68,7 @@ fn file(args: &LocalArgs) -> anyhow::Result<File> {
 fn authorizers(args: &LocalArgs, file: &mut File, own: &Program) -> anyhow::Result<AuthorizersSettings> {
     let mut settings = file.authorizers(args.authorizer_name.clone(), own.clone())?;
     for AuthorizerSettings { function, .. } in &mut settings.authorizers {
-        args.function.apply(function, own);
+        args.function.apply(function, own)?;
     }
     Ok(settings)
 }

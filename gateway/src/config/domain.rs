@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::{
     custom_auth::name::AuthorizerName,
     door::route::{Access, ApplicationProtocol, AuthenticationType},
-    settings::{DomainSettings, is_server_name},
+    settings::DomainSettings,
 };
 
 #[derive(Deserialize)]
@@ -58,7 +59,7 @@ impl Table {
     }
 
     fn read(self, folder: &Path) -> anyhow::Result<DomainSettings> {
-        if !is_server_name(&self.server_name) {
+        if !matches!(ServerName::try_from(self.server_name.as_str()), Ok(ServerName::DnsName(_))) {
             bail!("`server_name` is a host name, as in `iot.example.com`");
         }
         let certificate = match (self.certificate, self.key) {

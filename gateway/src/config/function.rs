@@ -26,7 +26,8 @@ pub(super) fn settings(table: Table, folder: &Path, own: &Program) -> anyhow::Re
     let source = match (&table.program, &table.invoke_url, &table.function_arn) {
         (_, None, None) => Source::Program(program(table, folder, own)),
         (None, Some(url), None) => {
-            Source::InvokeUrl(url.parse().with_context(|| format!("`invoke_url = \"{url}\"`"))?)
+            // Without the URL: there may be a secret in it.
+            Source::InvokeUrl(url.parse().context("`invoke_url`")?)
         }
         (None, None, Some(arn)) => {
             Source::FunctionArn(arn.parse().with_context(|| format!("`function_arn = \"{arn}\"`"))?)

@@ -63,6 +63,7 @@ async fn by_function(sent: &Sent<'_>, arrival: &Arrival, shared: &Shared) -> Res
         allow_override: arrival.domain.allow_authorizer_override,
     };
     let admitted = shared.authorizers.admit(&parameters, choice)?;
+    let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| Refusal::Crowded)?;
     let presented = Presented::new(sent, admitted.token());
     let authorizer = Arc::clone(admitted.authorizer());
     let authorization =

@@ -10,21 +10,29 @@ mod upgrade;
 
 use std::{
     convert::Infallible,
+    error::Error,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, Request, Response,
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{
@@ -66,8 +74,9 @@ struct Exchange {
     arrival: Arrival,
     allowed: Http,
     cache: Cache,
-    /// Until the first request is there.
-    place: Mutex<Option<Place>>,
+    /// Until a request has shown who the client is.
+    place: Arc<Place>,
+    denials: Arc<AtomicU32>,
     upgrade: Mutex<Option<Upgrade>>,
     /// Whether a request came that could be read.
     any: AtomicBool,
@@ -77,7 +86,7 @@ struct Exchange {
 pub(super) async fn serve(
     stream: TlsStream<TcpStream>,
     way: Way<'_>,
-    place: Place,
+    place: Arc<Place>,
     log: &ConnectionLog,
     shared: &Arc<Shared>,
 ) -> Option<(WebSocket, HttpRequest)> {
@@ -91,7 +100,8 @@ pub(super) async fn serve(
         arrival: arrival.clone(),
         allowed,
         cache: Cache::default(),
-        place: Mutex::new(Some(place)),
+        place,
+        denials: Arc::default(),
         upgrade: Mutex::new(None),
         any: AtomicBool::new(false),
     });
@@ -105,7 +115,7 @@ pub(super) async fn serve(
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let served = waiting.or_crowded_out(served).await?;
+    let served = waiting.or_crowded_out(until_stopped(served, &shared.stopping)).await?;
     if let Err(error) = served
         && let Some(details) = describe(&error, exchange.any.load(Ordering::Relaxed))
     {
@@ -115,12 +125,30 @@ pub(super) async fn serve(
     upgrade.finish().await
 }
 
+/// Serves until the client is done, or answers what is under way when the gateway stops.
+async fn until_stopped<S>(
+    served: http1::UpgradeableConnection<TokioIo<HttpStream>, S>,
+    stopping: &CancellationToken,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut served = pin!(served);
+    tokio::select! {
+        done = served.as_mut() => return done,
+        () = stopping.cancelled() => served.as_mut().graceful_shutdown(),
+    }
+    served.await
+}
+
 /// Waits for the client to speak, and hears whether it is HTTP at all.
 async fn first_byte(stream: TlsStream<TcpStream>, waiting: &Waiting<'_>) -> Option<HttpStream> {
     let mut stream = BufReader::with_capacity(1, stream);
     let details = match waiting.in_time("CLIENT_ERROR", "HTTP request", stream.fill_buf()).await? {
         Ok([MQTT_CONNECT]) => {
-            "the client speaks MQTT without ALPN `mqtt`: set it, or use MQTT over WebSocket"
+            "the client speaks MQTT, and this door takes HTTP: MQTT without a certificate needs ALPN `mqtt` at AWS's port \
+             443, or WebSocket; with one it needs AWS's port 8883, or ALPN `x-amzn-mqtt-ca`"
         }
         Ok([_, ..]) => return Some(stream),
         Ok([]) | Err(_) => "the connection ended before its first request",
@@ -132,9 +160,11 @@ async fn first_byte(stream: TlsStream<TcpStream>, waiting: &Waiting<'_>) -> Opti
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.any.store(true, Ordering::Relaxed);
-        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         let id = Uuid::new_v4().to_string();
-        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival);
+        let log =
+            || ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival, &self.denials);
+        let unanswered = Unanswered(Some(log()));
+        let log = log();
         let path = request.uri().path();
         let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
             (_, Some(_), _) if !self.allowed.publish => Err(refused(&log, Fault::NoPublish)),
@@ -144,6 +174,7 @@ impl Exchange {
             (&Method::GET, _, upgrade::PATH) => match upgrade::accept(request) {
                 Ok((response, upgrade)) => {
                     *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+                    unanswered.no();
                     return response;
                 }
                 Err(fault) => Err(refused(&log, fault)),
@@ -151,7 +182,25 @@ impl Exchange {
             (_, _, upgrade::PATH) => Err(refused(&log, Fault::Method("GET"))),
             _ => Err(refused(&log, Fault::Path)),
         };
+        unanswered.no();
         answer::answer(&answer, &id)
+    }
+}
+
+/// A request whose client may go away before the answer.
+struct Unanswered(Option<ConnectionLog>);
+
+impl Unanswered {
+    fn no(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(log) = &self.0 {
+            log.publish_refused("the client closed before it was answered".to_owned());
+        }
     }
 }
 

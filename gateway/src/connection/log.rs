@@ -29,7 +29,8 @@ pub(super) struct ConnectionLog {
     server_name: Option<String>,
     client_id: Option<Arc<str>>,
     principal_id: Option<Arc<str>>,
-    denials: AtomicU32,
+    /// Shared by all requests of a connection.
+    denials: Arc<AtomicU32>,
 }
 
 /// Denials of one connection that get a line each. A client can be denied as fast as it can send.
@@ -58,7 +59,7 @@ impl ConnectionLog {
             server_name: None,
             client_id: None,
             principal_id: None,
-            denials: AtomicU32::new(0),
+            denials: Arc::default(),
         }
     }
 
@@ -68,8 +69,10 @@ impl ConnectionLog {
         request_id: String,
         peer: SocketAddr,
         arrival: &Arrival,
+        denials: &Arc<AtomicU32>,
     ) -> Self {
-        let mut log = Self { protocol: "HTTP", ..Self::new(shared, request_id, peer) };
+        let denials = Arc::clone(denials);
+        let mut log = Self { protocol: "HTTP", denials, ..Self::new(shared, request_id, peer) };
         log.name_domain(arrival);
         log
     }
@@ -145,12 +148,6 @@ impl ConnectionLog {
 
     /// The policies decided about a request.
     pub(super) fn decided(&self, record: &Record) {
-        let denials = self.denials.fetch_add(1, Ordering::Relaxed) + 1;
-        if denials > LOGGED_DENIALS {
-            return;
-        }
-        let last =
-            if denials == LOGGED_DENIALS { "; further denials of this connection get no line" } else { "" };
         let event_type = match record.action {
             Action::Connect => "Connect",
             Action::Publish | Action::RetainPublish => "Publish-In",
@@ -161,7 +158,7 @@ impl ConnectionLog {
             failed: record.reason.is_some(),
             topic_name: (record.action != Action::Connect).then_some(&record.resource),
             reason: record.reason,
-            details: Some(format!("{} {}{last}", record.action, record.details)),
+            details: Some(format!("{} {}", record.action, record.details)),
             ..Line::default()
         };
         self.write(event_type, line);
@@ -175,7 +172,18 @@ impl ConnectionLog {
         self.write("Disconnect", Line { disconnect_reason: reason, ..line });
     }
 
-    fn write(&self, event_type: &'static str, line: Line<'_>) {
+    fn write(&self, event_type: &'static str, mut line: Line<'_>) {
+        // The end of a connection comes once, whatever came before.
+        if line.failed && event_type != "Disconnect" {
+            let failures = self.denials.fetch_add(1, Ordering::Relaxed) + 1;
+            if failures > LOGGED_DENIALS {
+                return;
+            }
+            if failures == LOGGED_DENIALS {
+                let details = line.details.get_or_insert_default();
+                details.push_str("; further denials of this connection get no line");
+            }
+        }
         self.log.event(&Event {
             event_type,
             trace_id: &self.connection_id,

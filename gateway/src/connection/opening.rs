@@ -28,7 +28,7 @@ use crate::{
     door::{
         Arrival, Entered,
         port::Port,
-        route::{HTTP, MQTT, Speaks},
+        route::{HTTP, HTTP_CA, Speaks},
     },
     gateway::Shared,
     openings::Place,
@@ -63,20 +63,21 @@ pub(super) async fn open(
 ) -> Option<Box<Opened>> {
     let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
     let mut opening = Opening { log, peer, shared };
-    let place = shared.openings.enter();
+    let place = Arc::new(shared.openings.enter());
     let Entered { stream, arrival } = opening.enter(port, stream, &place).await?;
     opening.log.name_domain(&arrival);
-    let (stream, request, place) = match arrival.speaks {
-        Speaks::Mqtt => (Transport::Tls(stream), None, place),
+    let (stream, request) = match arrival.speaks {
+        Speaks::Mqtt => (Transport::Tls(stream), None),
         Speaks::Http(allowed) => {
             let way = http::Way { allowed, arrival: &arrival, peer };
-            let (stream, request) = http::serve(stream, way, place, &opening.log, shared).await?;
-            (Transport::WebSocket(Box::new(stream)), Some(request), shared.openings.enter())
+            let (stream, request) =
+                http::serve(stream, way, Arc::clone(&place), &opening.log, shared).await?;
+            (Transport::WebSocket(Box::new(stream)), Some(request))
         }
     };
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
-    drop(place);
+    place.leave();
     if let Err((code, details)) = check_will(&connect) {
         opening.log.refused("CLIENT_ERROR", details);
         opening.refuse(&mut stream, code).await;
@@ -275,7 +276,10 @@ fn describe(error: DecodeError, stream: &Stream) -> String {
     if let Some(fault) = stream.get_ref().fault() {
         fault.to_owned()
     } else if HTTP_METHODS.iter().any(|method| read.starts_with(method)) {
-        format!("the client speaks HTTP with ALPN `{MQTT}`; it should offer `{HTTP}` or none")
+        format!(
+            "the client speaks HTTP, and this door takes MQTT: at AWS's port 443 HTTP comes with ALPN `{HTTP}` or none, \
+             with a certificate at AWS's port 8443 or with ALPN `{HTTP_CA}`"
+        )
     } else {
         error.to_string()
     }

@@ -31,7 +31,12 @@ impl Waiting<'_> {
     ) -> Option<T> {
         let limit = self.shared.connect_timeout;
         let work = self.or_crowded_out(self.shared.clock.timeout(limit, work));
-        let done = work.await?;
+        // Who has not shown yet who it is has nothing to lose when the gateway stops.
+        let done = tokio::select! {
+            biased;
+            () = self.shared.stopping.cancelled() => return None,
+            done = work => done?,
+        };
         if done.is_none() {
             self.log.refused(reason, format!("no {what} within {limit:?}"));
         }

@@ -48,6 +48,19 @@ pub struct SentConnect<'a> {
     pub password: Option<&'a [u8]>,
 }
 
+impl Sent<'_> {
+    /// What the event about it takes, in KiB and at most: JSON writes a control character as six bytes.
+    #[must_use]
+    pub fn weight_kib(&self) -> u32 {
+        let mqtt = self.mqtt.map_or(0, |mqtt| {
+            let texts = mqtt.client_id.len() + mqtt.user_name.map_or(0, str::len);
+            texts * 6 + mqtt.password.map_or(0, <[u8]>::len) * 2
+        });
+        let http = self.http.map_or(0, |http| http.bytes() * 6);
+        u32::try_from((mqtt + http).div_ceil(1024)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {

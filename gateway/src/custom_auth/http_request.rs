@@ -59,6 +59,13 @@ impl HttpRequest {
         self.query_string.as_ref().map(|query| query.as_str())
     }
 
+    /// How much text is in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.sum::<usize>() + self.query_string().map_or(0, str::len)
+    }
+
     /// Whether another request presents the same to an authorizer: its query string and all its headers, but for the
     /// length of its body.
     #[must_use]

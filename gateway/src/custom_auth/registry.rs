@@ -133,8 +133,7 @@ impl Authorizers {
 
     fn not_found(&self) -> Refusal {
         let mut active = self.by_name.values().filter(|authorizer| authorizer.status == Status::Active);
-        let known = active.next().map(|authorizer| authorizer.name.to_string());
-        Refusal::NotFound { known: known.unwrap_or_default() }
+        Refusal::NotFound { known: active.next().map(|authorizer| authorizer.name.clone()) }
     }
 }
 

@@ -27,6 +27,12 @@ pub enum CertificateRefusal {
     /// Nobody registered it.
     #[error("the client's certificate is not registered: its id (the SHA-256 of its DER form) is {0}")]
     Unknown(Arc<str>),
+    /// The handshake is not signed by its key.
+    #[error("the client presents a certificate without having its key")]
+    NotItsKey,
+    /// It can't be read, or its key can't sign a handshake.
+    #[error("the client's certificate can't be used in a TLS handshake")]
+    Unreadable,
     /// It may not be used now.
     #[error("{0}")]
     Unusable(Unusable),

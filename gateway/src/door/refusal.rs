@@ -59,12 +59,14 @@ impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Self::NoCertificate,
-            Some(Error::InvalidCertificate(CertificateError::Other(other))) => {
-                match other.0.downcast_ref::<CertificateRefusal>() {
-                    Some(refusal) => Self::Certificate(refusal.clone()),
-                    None => Self::Tls(error),
-                }
+            Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
+                Self::Certificate(CertificateRefusal::NotItsKey)
             }
+            Some(Error::InvalidCertificate(CertificateError::Other(other))) => {
+                let refusal = other.0.downcast_ref::<CertificateRefusal>();
+                Self::Certificate(refusal.cloned().unwrap_or(CertificateRefusal::Unreadable))
+            }
+            Some(Error::InvalidCertificate(_)) => Self::Certificate(CertificateRefusal::Unreadable),
             _ => Self::Tls(error),
         }
     }

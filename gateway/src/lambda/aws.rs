@@ -2,7 +2,7 @@
 //!
 //! Source: AWS Lambda API reference, `Invoke`.
 
-use std::error::Error;
+use std::{error::Error, pin::Pin};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_lambda::{
@@ -22,6 +22,8 @@ use super::{
 
 const UNREACHABLE: &str =
     "are there credentials (`aws sts get-caller-identity`), and does this machine reach AWS?";
+
+type Calling<'a> = Pin<Box<dyn Future<Output = Result<Bytes, InvokeError>> + Send + 'a>>;
 
 /// A function in AWS.
 pub struct AwsFunction {
@@ -50,8 +52,9 @@ impl AwsFunction {
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        // The call is large, and every connection would have the room for it.
-        self.slots.run(call, || Box::pin(self.call(payload()))).await
+        // The call is large, and every connection would have the room for it; and its type is too deep for the compiler.
+        let call_it = || -> Calling<'_> { Box::pin(self.call(payload())) };
+        self.slots.run(call, call_it).await
     }
 
     async fn call(&self, payload: Bytes) -> Result<Bytes, InvokeError> {

@@ -1,6 +1,9 @@
 //! As many instances as are needed at a time, up to a limit, each started once and used again and again.
 
-use std::{collections::VecDeque, sync::Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use axum::body::Bytes;
 
@@ -9,10 +12,14 @@ use crate::{clock::Clock, event_log::EventLog};
 
 /// The instances of one function.
 pub struct Pool {
+    slots: Slots,
+    instances: Arc<Instances>,
+}
+
+struct Instances {
     function: Function,
     clock: Clock,
     log: EventLog,
-    slots: Slots,
     idle: Mutex<VecDeque<Instance>>,
 }
 
@@ -21,7 +28,7 @@ impl Pool {
     #[must_use]
     pub fn new(function: Function, clock: Clock, log: EventLog) -> Self {
         let slots = Slots::new(function.instances, function.limit, clock.clone());
-        Self { function, clock, log, slots, idle: Mutex::new(VecDeque::new()) }
+        Self { slots, instances: Arc::new(Instances { function, clock, log, idle: Mutex::default() }) }
     }
 
     /// Starts one instance ahead of the first call, so that a wrong configuration shows at once.
@@ -30,8 +37,7 @@ impl Pool {
     ///
     /// When the instance can't be started.
     pub async fn warm_up(&self) -> Result<(), InvokeError> {
-        let instance = Instance::start(&self.function, &self.clock, &self.log).await?;
-        self.put_back(instance);
+        self.instances.put_back(self.instances.start().await?);
         Ok(())
     }
 
@@ -42,16 +48,32 @@ impl Pool {
     ///
     /// When there is no answer. An instance that crashed or took too long is replaced at the next call.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        let _slot = self.slots.take(call).await?;
+        let slot = self.slots.take(call).await?;
+        let (instances, payload) = (Arc::clone(&self.instances), payload());
+        // A call goes on when nobody waits for it any more: whoever hangs up must not cost an instance.
+        let call = tokio::spawn(async move {
+            let _slot = slot;
+            instances.invoke(payload).await
+        });
+        call.await.unwrap_or_else(|error| Err(InvokeError::Crash(error.to_string())))
+    }
+}
+
+impl Instances {
+    async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
-            None => Instance::start(&self.function, &self.clock, &self.log).await?,
+            None => self.start().await?,
         };
-        let answer = instance.invoke(payload(), self.function.limit, &self.clock).await;
+        let answer = instance.invoke(payload, self.function.limit, &self.clock).await;
         if matches!(answer, Ok(_) | Err(InvokeError::Function { .. })) {
             self.put_back(instance);
         }
         answer
+    }
+
+    async fn start(&self) -> Result<Instance, InvokeError> {
+        Instance::start(&self.function, &self.clock, &self.log).await
     }
 
     /// The instance that was used last, so that those not needed stay cold.

@@ -7,6 +7,19 @@ use tokio::process::Command;
 /// What a function's `_HANDLER` is when nobody sets it; a program that is one function doesn't read it.
 const HANDLER: &str = "bootstrap";
 
+/// Where AWS's SDKs look for somebody's credentials in the environment. The files in the home folder stay in reach.
+const CREDENTIALS: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_PROFILE",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
 /// A program and how to run it.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -49,7 +62,7 @@ impl Program {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let name = arn.split(':').nth(6).unwrap_or_default();
         let mut command = Command::new(&self.path);
-        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
+        for name in CREDENTIALS {
             command.env_remove(name);
         }
         // The gateway's own settings, which would be misspelt ones to an authorizer that knows its own.

@@ -1,9 +1,9 @@
 //! Turns at a function: so many calls at a time, and a wait that ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Call, InvokeError};
 use crate::clock::Clock;
@@ -13,9 +13,9 @@ pub struct Slots {
     clock: Clock,
     limit: Duration,
     /// One permit for each connect that may be served at a time.
-    connects: Semaphore,
+    connects: Arc<Semaphore>,
     /// A permit of their own for refreshes: whoever floods the gateway with connects can't put them off.
-    refreshes: Semaphore,
+    refreshes: Arc<Semaphore>,
 }
 
 impl Slots {
@@ -23,7 +23,8 @@ impl Slots {
     /// than `limit`.
     #[must_use]
     pub fn new(instances: usize, limit: Duration, clock: Clock) -> Self {
-        Self { clock, limit, connects: Semaphore::new(instances.max(1)), refreshes: Semaphore::new(1) }
+        let slots = |number| Arc::new(Semaphore::new(number));
+        Self { clock, limit, connects: slots(instances.max(1)), refreshes: slots(1) }
     }
 
     /// Waits for a turn, which ends when what is returned is dropped.
@@ -31,12 +32,12 @@ impl Slots {
     /// # Errors
     ///
     /// When none came free in time.
-    pub async fn take(&self, call: Call) -> Result<SemaphorePermit<'_>, InvokeError> {
+    pub async fn take(&self, call: Call) -> Result<OwnedSemaphorePermit, InvokeError> {
         let slots = match call {
             Call::Connect => &self.connects,
             Call::Refresh => &self.refreshes,
         };
-        match self.clock.timeout(self.limit, slots.acquire()).await {
+        match self.clock.timeout(self.limit, Arc::clone(slots).acquire_owned()).await {
             Some(Ok(slot)) => Ok(slot),
             // The semaphore is never closed.
             Some(Err(_)) | None => Err(InvokeError::Throttled),

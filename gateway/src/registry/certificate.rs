@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use iot_policy::PolicyDocument;
-use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject};
+use rustls::{
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
+};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// AWS's `certificateId`: the SHA-256 of the certificate's DER, as 64 hex digits.
@@ -82,6 +85,8 @@ impl Certificate {
     /// When it is none.
     pub fn from_pem(text: &str) -> anyhow::Result<Self> {
         let der = CertificateDer::from_pem_slice(text.as_bytes()).context("it holds no PEM certificate")?;
+        let usable = ParsedCertificate::try_from(&der).map(|_| ());
+        usable.context("TLS can't use its certificate; one of X.509 version 3 is needed")?;
         let (_, parsed) = X509Certificate::from_der(&der).context("its certificate can't be read")?;
         let id = CertificateId::of(&der);
         Ok(Self {

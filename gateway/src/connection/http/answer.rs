@@ -56,7 +56,8 @@ impl Fault {
     /// What a refusal by the authorizer comes to.
     pub(super) fn not_authenticated(refusal: &Refusal) -> Self {
         Self::NotAuthenticated(match refusal {
-            Refusal::Invoke(InvokeError::Throttled | InvokeError::TooManyRequests { .. }) => {
+            Refusal::Crowded
+            | Refusal::Invoke(InvokeError::Throttled | InvokeError::TooManyRequests { .. }) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Refusal::Invoke(_) | Refusal::Answer(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,7 +1,7 @@
 //! An authorizer's answer that is kept for later requests of the same connection, if the authorizer allows it.
 //!
 //! Source: AWS IoT Core developer guide, `config-custom-auth`, `enableCachingForHttp`: for as long as
-//! `refreshAfterInSeconds` says. The answer serves only requests that present exactly the same *(unverified)*: whoever
+//! `refreshAfterInSeconds` says, and no longer than `disconnectAfterInSeconds` *(unverified)*. The answer serves only requests that present exactly the same *(unverified)*: whoever
 //! shares a connection, behind a proxy for example, gets nothing of another's.
 
 use std::sync::{Mutex, PoisonError};
@@ -33,7 +33,8 @@ impl Cache {
     /// Keeps an answer in the place of the one before.
     pub(super) fn keep(&self, request: HttpRequest, authorization: Authorization, now: Moment) {
         let Some(lifetime) = authorization.lifetime else { return };
-        let kept = Kept { request, authorization, until: now + lifetime.refresh_after };
+        let until = now + lifetime.refresh_after.min(lifetime.disconnect_after);
+        let kept = Kept { request, authorization, until };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 }

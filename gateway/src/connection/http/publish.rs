@@ -93,9 +93,11 @@ async fn authorize(
     log: &mut ConnectionLog,
 ) -> Result<Enforcement, Fault> {
     let cached = exchange.cache.find(&http, exchange.shared.clock.now());
+    // It waits for others than its client now, and need not again until it fails to show who it is.
+    exchange.place.leave();
     let authorization = match cached {
         Some(authorization) => authorization,
-        None => ask(http, exchange, log).await?,
+        None => ask(http, exchange, log).await.inspect_err(|_| exchange.place.come_back())?,
     };
     log.name_principal(&authorization.principal_id);
     let context = context::of_request(&exchange.arrival, exchange.peer.ip());
