@@ -36,12 +36,15 @@ const DEVICES_FILE: &str = "devices.json";
 const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// AWS IoT Core on this machine: every front door, the real authorizer, the returned policies enforced
-///
-/// Devices with a user name and a password connect to port 10443, which stands for AWS's 443, with ALPN `mqtt`; WebSocket
-/// and HTTPS clients without ALPN; devices with a certificate to 18883 and 18443, or to 10443 with ALPN `x-amzn-mqtt-ca`
-/// or `x-amzn-http-ca`.
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Who connects where:\n  \
+        user name and password  port 10443 (AWS's 443), ALPN `mqtt`; WebSocket and HTTPS without ALPN\n  \
+        client certificate      ports 18883 (AWS's 8883, MQTT) and 18443 (AWS's 8443, HTTPS),\n                          \
+        or port 10443 with ALPN `x-amzn-mqtt-ca` or `x-amzn-http-ca`\n\n\
+        docs/gateway.md explains every door, domain configurations and certificates."
+)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct LocalArgs {
     /// What to do instead of running.

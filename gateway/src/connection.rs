@@ -23,6 +23,7 @@ use crate::{
     door::port::Port,
     gateway::Shared,
     lambda::Call,
+    metrics::Direction,
     session::{Effect, Session, ending::Ending},
 };
 
@@ -34,6 +35,7 @@ type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + 
 
 /// Serves one connection. It returns when the connection has ended, however it did.
 pub async fn serve(stream: TcpStream, port: Port, peer: SocketAddr, shared: Arc<Shared>) {
+    let _counted = shared.log.metrics().connection();
     // What the opening needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
     // goes when the session begins.
     let opened = tokio::select! {
@@ -156,10 +158,12 @@ impl Connection {
     }
 
     async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<Ending> {
+        let is_message = matches!(packet, Packet::Publish(_));
         let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
         match (write(&mut self.stream, packet, &self.shared).await, message) {
             (Written::Broken, _) => return Some(Ending::Lost),
             (Written::LeftOut, Some(packet_id)) => self.session.on_left_out(packet_id, effects),
+            (Written::Buffered, _) if is_message => self.shared.log.metrics().message(Direction::Out),
             _ => {}
         }
         None
@@ -169,6 +173,7 @@ impl Connection {
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Route(topic, publish) => {
+                self.shared.log.metrics().message(Direction::In);
                 self.shared.broker.publish(&self.client_id, &topic, &publish);
             }
             Effect::Subscribe(filter) => self.registration.subscribe(&filter),
@@ -181,8 +186,10 @@ impl Connection {
 
     fn refresh(&self) -> Option<Refreshing> {
         let credentials = Arc::clone(self.credentials.as_ref()?);
+        let metrics = self.shared.log.metrics().clone();
         Some(Box::pin(async move {
-            custom_auth::authenticate(&credentials.authorizer, Call::Refresh, &credentials.presented).await
+            let Credentials { authorizer, presented } = &*credentials;
+            custom_auth::authenticate(authorizer, Call::Refresh, presented, &metrics).await
         }))
     }
 

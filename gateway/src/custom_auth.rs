@@ -11,6 +11,8 @@ pub mod parameters;
 pub mod registry;
 pub mod signing;
 
+use std::time::Instant;
+
 use self::{
     answer::{AnswerError, Authorization},
     event::Presented,
@@ -18,7 +20,10 @@ use self::{
     parameters::ParameterError,
     registry::Authorizer,
 };
-use crate::lambda::{Call, InvokeError};
+use crate::{
+    lambda::{Call, InvokeError},
+    metrics::Metrics,
+};
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +64,9 @@ pub enum Refusal {
     )]
     OtherPrincipal,
     /// The function said no.
-    #[error("the authorizer refused: its decision line says why, docs/authorizer.md what to do")]
+    #[error(
+        "the authorizer refused; Latchkey's own says why in its decision line, docs/authorizer.md what to do"
+    )]
     NotAuthenticated,
 }
 
@@ -72,7 +79,20 @@ pub async fn authenticate(
     authorizer: &Authorizer,
     call: Call,
     presented: &Presented,
+    metrics: &Metrics,
 ) -> Result<Authorization, Refusal> {
+    let asked_at = Instant::now();
+    let answer = ask(authorizer, call, presented).await;
+    let result = match &answer {
+        Ok(_) => "allow",
+        Err(Refusal::NotAuthenticated) => "deny",
+        Err(_) => "error",
+    };
+    metrics.call(authorizer.name.as_str(), result, asked_at.elapsed());
+    answer
+}
+
+async fn ask(authorizer: &Authorizer, call: Call, presented: &Presented) -> Result<Authorization, Refusal> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
     let authorization = Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)?;
     match presented.principal_id() {

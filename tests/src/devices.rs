@@ -12,12 +12,23 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use fleet::store_file::StoreFile;
 use serde_json::json;
 
+use crate::device_certificate::DeviceCertificate;
+
 /// The name of the grant of [`add_viewer`].
 const VIEWER: &str = "viewer";
 
 /// Adds a device with a password of the test's choice, any bytes.
 pub fn add(folder: &Path, name: &str, grant: &str, password: &[u8]) {
     change(folder, |document| insert(document, name, grant, password));
+}
+
+/// Adds a device that needs this certificate beside its password.
+pub fn add_guarded(folder: &Path, name: &str, password: &[u8], certificate: &DeviceCertificate) {
+    let id = certificate.registered().id().as_str().to_string();
+    change(folder, |document| {
+        insert(document, name, "own-topics", password);
+        document.devices.get_mut(name).unwrap().certificates = vec![id.try_into().unwrap()];
+    });
 }
 
 /// Adds a device that may see every SHT20's temperature.

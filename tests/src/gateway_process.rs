@@ -1,6 +1,7 @@
 //! `latchkey-gateway` as a process of its own, as people run it.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -17,6 +18,8 @@ use crate::{
 pub struct GatewayProcess {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where else, if it writes for a script: by AWS's ports.
+    pub ports: BTreeMap<String, SocketAddr>,
     ca: PathBuf,
     running: Running,
 }
@@ -37,8 +40,8 @@ impl GatewayProcess {
         command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder).args(flags);
         command.envs(variables.iter().copied()).current_dir(folder);
         let mut running = Running::start(command);
-        let address = running.line("the gateway's greeting", |line| greeted(line, json)).await;
-        Self { address, ca: folder.join("ca.pem"), running }
+        let (address, ports) = running.line("the gateway's greeting", |line| greeted(line, json)).await;
+        Self { address, ports, ca: folder.join("ca.pem"), running }
     }
 
     /// How devices reach it.
@@ -79,10 +82,11 @@ impl GatewayProcess {
     }
 }
 
-fn greeted(line: &str, json: bool) -> Option<SocketAddr> {
+fn greeted(line: &str, json: bool) -> Option<(SocketAddr, BTreeMap<String, SocketAddr>)> {
     if !json {
-        return line.split_once("listens on ")?.1.parse().ok();
+        return Some((line.split_once("listens on ")?.1.parse().ok()?, BTreeMap::new()));
     }
-    let ready = serde_json::from_str::<serde_json::Value>(line).ok()?;
-    ready["address"].as_str()?.parse().ok()
+    let mut ready = serde_json::from_str::<serde_json::Value>(line).ok()?;
+    let ports = serde_json::from_value(ready["ports"].take()).ok()?;
+    Some((ready["address"].as_str()?.parse().ok()?, ports))
 }

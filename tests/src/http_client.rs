@@ -1,6 +1,8 @@
 //! An HTTP client that sends what a test wants, right or wrong, and sees what comes back; and the frames of a
 //! WebSocket, byte by byte.
 
+use std::net::SocketAddr;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tokio::{
@@ -64,6 +66,17 @@ pub fn upgrade(target: &str, headers: &[(&str, &str)]) -> String {
     all.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
     all.extend(headers);
     head("GET", target, &all)
+}
+
+/// What a server without TLS answers to a GET: the status, and the body.
+pub async fn plain_get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = head("GET", path, &[("Connection", "close")]);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 /// The head of a request.

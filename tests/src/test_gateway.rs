@@ -10,13 +10,18 @@ use fleet::{
 use gateway::{
     clock::{Clock, ManualClock},
     custom_auth::{registry::Status, signing::Signing},
-    door::port::Port,
+    door::{
+        port::Port,
+        route::{Access, ApplicationProtocol, AuthenticationType},
+    },
     event_log::EventLog,
     gateway::{Addresses, Gateway, StartError},
     lambda::program::Program,
-    registry::fixed::FixedRegistry,
+    registry::{Certificate, Thing, fixed::FixedRegistry},
     session::Rules,
-    settings::{Account, AuthorizerSettings, FunctionSettings, Limits, Ports, Settings, Source},
+    settings::{
+        Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
+    },
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -121,6 +126,31 @@ impl Start {
         let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
         self.settings.authorizers.push(authorizer(name, "scripted-function", variables));
         (self, script)
+    }
+
+    /// With these certificates and Things in the registry.
+    #[must_use]
+    pub fn registered(self, certificates: Vec<Certificate>, things: Vec<Thing>) -> Self {
+        self.with(|settings| settings.registry = FixedRegistry::new(things, certificates).unwrap())
+    }
+
+    /// With a domain configuration for this server name.
+    #[must_use]
+    pub fn domain(
+        self,
+        server_name: &str,
+        authentication: AuthenticationType,
+        protocol: ApplicationProtocol,
+    ) -> Self {
+        let domain = DomainSettings {
+            name: server_name.to_owned(),
+            server_name: server_name.to_owned(),
+            certificate: None,
+            access: Access::new(authentication, protocol).unwrap(),
+            default_authorizer: None,
+            allow_authorizer_override: true,
+        };
+        self.with(|settings| settings.domains.push(domain))
     }
 
     /// Adds a device with a generated password, which it returns.

@@ -65,6 +65,7 @@ async fn by_function(sent: &Sent<'_>, arrival: &Arrival, shared: &Shared) -> Res
     let admitted = shared.authorizers.admit(&parameters, choice)?;
     let presented = Presented::new(sent, admitted.token());
     let authorizer = Arc::clone(admitted.authorizer());
-    let authorization = custom_auth::authenticate(&authorizer, Call::Connect, &presented).await?;
+    let authorization =
+        custom_auth::authenticate(&authorizer, Call::Connect, &presented, shared.log.metrics()).await?;
     Ok(Authenticated { authorization, credentials: Some(Credentials { authorizer, presented }) })
 }

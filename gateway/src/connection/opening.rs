@@ -232,7 +232,7 @@ impl Opening<'_> {
         arrival: &Arrival,
         authorization: Authorization,
     ) -> Enforcement {
-        let context = context::of_client(arrival, self.peer.ip(), client_id);
+        let context = context::of_client(arrival, self.peer.ip(), client_id, &*self.shared.registry);
         let mut connect_context = context.clone();
         let persistent = match connect.version {
             Version::V311 => !connect.clean_start,

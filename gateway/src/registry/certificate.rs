@@ -1,5 +1,7 @@
 //! A registered certificate.
 
+mod fields;
+
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use anyhow::Context as _;
@@ -28,7 +30,7 @@ pub enum CertificateStatus {
 pub struct Certificate {
     id: CertificateId,
     pem: String,
-    common_name: Option<String>,
+    fields: iot_policy::Certificate,
     not_before: i64,
     not_after: i64,
     /// Whether it may be used.
@@ -81,11 +83,11 @@ impl Certificate {
     pub fn from_pem(text: &str) -> anyhow::Result<Self> {
         let der = CertificateDer::from_pem_slice(text.as_bytes()).context("it holds no PEM certificate")?;
         let (_, parsed) = X509Certificate::from_der(&der).context("its certificate can't be read")?;
-        let common_name = parsed.subject().iter_common_name().next();
+        let id = CertificateId::of(&der);
         Ok(Self {
-            id: CertificateId::of(&der),
+            fields: fields::read(&id, &parsed),
+            id,
             pem: pem(&der),
-            common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_owned),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             status: CertificateStatus::Active,
@@ -106,10 +108,10 @@ impl Certificate {
         &self.pem
     }
 
-    /// The common name of its subject, if it has one.
+    /// What it says, for the policies that ask.
     #[must_use]
-    pub fn common_name(&self) -> Option<&str> {
-        self.common_name.as_deref()
+    pub fn fields(&self) -> &iot_policy::Certificate {
+        &self.fields
     }
 
     /// Whether it may be used now.
@@ -171,7 +173,36 @@ mod tests {
             &**CertificateId::of(b"abc").as_str(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert_eq!(certificate.common_name(), Some("sht20"));
+    }
+
+    #[test]
+    fn its_fields_are_what_policies_see() {
+        use iot_policy::{
+            AlternativeName, Certificate as Fields, CertificateField as Field, NameAttribute, Party,
+        };
+        use rcgen::{SanType, SerialNumber, string::Ia5String};
+        let mut params =
+            CertificateParams::new(vec!["a.example.com".to_owned(), "192.0.2.1".to_owned()]).unwrap();
+        params.serial_number = Some(SerialNumber::from(4_660));
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "sht20");
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params.subject_alt_names.push(SanType::Rfc822Name(Ia5String::try_from("a@example.com").unwrap()));
+        let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let certificate = Certificate::from_pem(&signed.pem()).unwrap();
+        let names = |fields: Fields, party| {
+            fields
+                .with(Field::Name(party, NameAttribute::CommonName), "sht20")
+                .with(Field::Name(party, NameAttribute::Organization), "Example")
+        };
+        let expected =
+            Fields::empty().with(Field::Id, &**certificate.id().as_str()).with(Field::SerialNumber, "4660");
+        let alternative = |kind| Field::AlternativeName(Party::Subject, kind);
+        let expected = names(names(expected, Party::Subject), Party::Issuer)
+            .with(alternative(AlternativeName::DNSName), "a.example.com")
+            .with(alternative(AlternativeName::IPAddress), "192.0.2.1")
+            .with(alternative(AlternativeName::RFC822Name), "a@example.com");
+        assert_eq!(certificate.fields(), &expected);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::{
         log::ConnectionLog,
     },
     custom_auth::{answer::Authorization, event::Sent, http_request::HttpRequest},
+    metrics::Direction,
     session::{enforcement::Enforcement, limits},
 };
 
@@ -58,6 +59,7 @@ pub(super) async fn publish(
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
     // No client has an empty id, so nobody is taken for the sender.
     exchange.shared.broker.publish("", &topic, &publish);
+    exchange.shared.log.metrics().message(Direction::In);
     log.published(topic.as_str());
     Ok(())
 }

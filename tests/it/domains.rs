@@ -1,0 +1,187 @@
+//! Domain configurations: their certificates, their authorizers, and who may choose another.
+
+use gateway::{
+    door::{
+        port::Port,
+        route::{ApplicationProtocol, AuthenticationType},
+    },
+    gateway::StartError,
+    settings::Settings,
+};
+use integration::{
+    device_certificate::{DeviceCertificate, Knock},
+    eventually::within,
+    mqtt_client::{MqttClient, connect, tls},
+    script::{Script, Step, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{ConnectReasonCode, Version};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::json;
+
+const NAME: &str = "iot.example.com";
+
+fn start() -> (Start, Script) {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    (start.domain(NAME, AuthenticationType::CustomAuth, ApplicationProtocol::SecureMqtt), script)
+}
+
+fn by_name<'a>(server_name: &'a str, alpn: &'a [&'a str]) -> Knock<'a> {
+    Knock { port: Port::P443, server_name, alpn, certificate: None }
+}
+
+/// What a client with this user name is answered, and the log's reason if that is a refusal.
+async fn answer(gateway: &TestGateway, knock: Knock<'_>, id: &str, user_name: &str) -> ConnectReasonCode {
+    let mut client = MqttClient::over(knock.tls(gateway).await.unwrap(), Version::V5);
+    client.send(mqtt::Packet::Connect(Box::new(connect(Version::V5, id, user_name, "p")))).await;
+    match client.receive().await {
+        Some(mqtt::Packet::ConnAck(ack)) => ack.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_server_name_chooses_the_certificate_and_the_rules() {
+    let gateway = start().0.run().await;
+    // Its own rules: MQTT without any ALPN. The default domain takes that for HTTP.
+    assert_eq!(answer(&gateway, by_name(NAME, &[]), "a", "u").await, ConnectReasonCode::Success);
+    assert_eq!(
+        answer(&gateway, by_name("IOT.EXAMPLE.COM", &["mqtt"]), "b", "u").await,
+        ConnectReasonCode::Success
+    );
+    let stream = by_name("localhost", &[]).tls(&gateway).await.unwrap();
+    let mut other = MqttClient::over(stream, Version::V5);
+    other.send(mqtt::Packet::Connect(Box::new(connect(Version::V5, "c", "u", "p")))).await;
+    assert_eq!(other.receive().await, None, "MQTT at the HTTP door");
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "a")]).await;
+    assert_eq!(line["domainName"], NAME);
+    // The certificate is for that name alone.
+    let certificate = |stream: &tokio_rustls::client::TlsStream<tokio::net::TcpStream>| {
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    };
+    let own = certificate(&by_name(NAME, &[]).tls(&gateway).await.unwrap());
+    let default = certificate(&tls(&gateway, "localhost", &["mqtt"]).await.unwrap());
+    let without_sni = certificate(&tls(&gateway, "127.0.0.1", &["mqtt"]).await.unwrap());
+    assert_ne!(own, default);
+    assert_eq!(default, without_sni, "no server name is the default domain's");
+}
+
+#[tokio::test]
+async fn a_domain_has_the_certificate_that_it_was_given() {
+    let (start, _script) = start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    // Signed by the same authority, so that the test's client trusts it.
+    let (chain, key) = integration::device_certificate::server_certificate(start.folder(), NAME);
+    std::fs::write(elsewhere.path().join("chain.pem"), &chain).unwrap();
+    std::fs::write(elsewhere.path().join("key.pem"), &key).unwrap();
+    let files = (elsewhere.path().join("chain.pem"), elsewhere.path().join("key.pem"));
+    let gateway = start.with(|settings| settings.domains[0].certificate = Some(files)).run().await;
+    let stream = by_name(NAME, &["mqtt"]).tls(&gateway).await.unwrap();
+    let presented = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
+    assert_eq!(presented, CertificateDer::from_pem_slice(chain.as_bytes()).unwrap());
+}
+
+#[tokio::test]
+async fn a_domains_default_authorizer_serves_those_who_name_none() {
+    let (start, first) = start();
+    let (start, second) = start.and_script("second", &Step::Answer(allow_all()));
+    let name = "second".try_into().unwrap();
+    let gateway = start.with(|settings| settings.domains[0].default_authorizer = Some(name)).run().await;
+    let named = "u?x-amz-customauthorizer-name=latchkey";
+    for (n, (server_name, user_name, calls)) in
+        [(NAME, "u", (0, 1)), ("localhost", "u", (1, 1)), (NAME, named, (2, 1))].into_iter().enumerate()
+    {
+        let code = answer(&gateway, by_name(server_name, &["mqtt"]), &format!("c{n}"), user_name).await;
+        assert_eq!(code, ConnectReasonCode::Success, "{server_name} {user_name}");
+        assert_eq!((first.calls(), second.calls()), calls, "{server_name} {user_name}");
+    }
+}
+
+#[tokio::test]
+async fn without_override_no_other_authorizer_is_asked() {
+    let (start, first) = start();
+    let (start, second) = start.and_script("second", &Step::Answer(allow_all()));
+    let locked = |settings: &mut Settings| {
+        settings.domains[0].default_authorizer = Some("second".try_into().unwrap());
+        settings.domains[0].allow_authorizer_override = false;
+    };
+    let gateway = start.with(locked).run().await;
+    let knock = by_name(NAME, &["mqtt"]);
+    let own = "u?x-amz-customauthorizer-name=second";
+    assert_eq!(answer(&gateway, knock, "a", "u").await, ConnectReasonCode::Success);
+    assert_eq!(answer(&gateway, knock, "b", own).await, ConnectReasonCode::Success);
+    let other = "u?x-amz-customauthorizer-name=latchkey";
+    assert_eq!(answer(&gateway, knock, "c", other).await, ConnectReasonCode::NotAuthorized);
+    let line = gateway.logged_with(&[("clientId", "c")]).await;
+    assert_eq!(
+        (&line["reason"], &line["eventType"]),
+        (&"CUSTOM_AUTHORIZER_NOT_FOUND".into(), &"Connection.AuthNError".into())
+    );
+    assert!(line["details"].as_str().unwrap().contains("`allow_authorizer_override`"), "{line}");
+    assert_eq!((first.calls(), second.calls()), (0, 2));
+}
+
+#[tokio::test]
+async fn behind_custom_auth_x509_the_function_sees_the_certificate_and_has_to_name_its_principal() {
+    let device = DeviceCertificate::new("device");
+    let registered = device.registered();
+    let (id, pem) = (registered.id().as_str().to_string(), registered.pem().to_owned());
+    let answers = |principal: &str| {
+        let mut answer = allow_all();
+        answer["principalId"] = json!(principal);
+        Step::Answer(answer)
+    };
+    let (start, script) = Start::with_script(&answers(&id));
+    let gateway = start
+        .registered(vec![registered], Vec::new())
+        .domain("both.test", AuthenticationType::CustomAuthX509, ApplicationProtocol::SecureMqtt)
+        .run()
+        .await;
+    let knock = Knock { certificate: Some(&device), ..by_name("both.test", &[]) };
+    assert_eq!(answer(&gateway, knock, "a", "u").await, ConnectReasonCode::Success);
+    let tls = json!({"serverName": "both.test", "x509CertificatePem": pem, "principalId": id});
+    assert_eq!(script.events().last().unwrap()["protocolData"]["tls"], tls);
+    for principal in ["p1", &id.to_uppercase()] {
+        script.set(&answers(principal));
+        assert_eq!(answer(&gateway, knock, principal, "u").await, ConnectReasonCode::NotAuthorized);
+        let line = gateway.logged_with(&[("clientId", principal)]).await;
+        assert_eq!(line["reason"], "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR");
+    }
+    // Who has no registered certificate never reaches the function.
+    let calls = script.calls();
+    let stranger = DeviceCertificate::new("device");
+    let knock = Knock { certificate: Some(&stranger), ..knock };
+    if let Ok(stream) = knock.tls(&gateway).await {
+        MqttClient::over(stream, Version::V5).closed().await;
+    }
+    gateway.logged_with(&[("eventType", "Connection.AuthNError"), ("reason", "NOT_AUTHENTICATED")]).await;
+    assert_eq!(script.calls(), calls);
+}
+
+#[tokio::test]
+async fn what_can_not_be_a_domain_configuration_ends_the_start() {
+    let error = async |change: fn(&mut Settings)| match start().0.with(change).try_run().await {
+        Err(StartError::Other(error)) => format!("{error:#}"),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it starts"),
+    };
+    let doubled = error(|settings| settings.domains.push(settings.domains[0].clone())).await;
+    assert_eq!(doubled, "the server name `iot.example.com` belongs to two domain configurations");
+    let own = error(|settings| settings.domains[0].server_name = "LocalHost".to_owned()).await;
+    assert_eq!(own, "the server name `localhost` belongs to two domain configurations");
+    let nobody = error(|settings| settings.domains[0].default_authorizer = "x".try_into().ok()).await;
+    assert_eq!(
+        nobody,
+        "the domain configuration `iot.example.com`: its default authorizer `x` does not exist"
+    );
+    let files = error(|settings| settings.domains[0].certificate = Some(("/no".into(), "/no".into()))).await;
+    assert!(files.contains("the domain configuration `iot.example.com`: `/no`"), "{files}");
+    // A key of another certificate.
+    let folder = tempfile::tempdir().unwrap();
+    DeviceCertificate::new("a").write(folder.path(), "a");
+    DeviceCertificate::new("b").write(folder.path(), "b");
+    let files = (folder.path().join("a.pem"), folder.path().join("b.key"));
+    let started = start().0.with(|settings| settings.domains[0].certificate = Some(files)).try_run();
+    let Err(StartError::Other(error)) = within("the start", started).await else { panic!("it starts") };
+    assert!(format!("{error:#}").contains("is not the key of"), "{error:#}");
+}

@@ -1,0 +1,249 @@
+//! Clients with a certificate: who gets in, what its policies and its Thing let it do, and what the others are told.
+
+use std::time::Duration;
+
+use gateway::{
+    door::port::Port,
+    registry::{Certificate, CertificateStatus, Thing},
+};
+use integration::{
+    device_certificate::{DeviceCertificate, Knock, allow},
+    http_client::HttpClient,
+    mqtt_client::MqttClient,
+    script::{Step, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{Connect, ConnectReasonCode, Packet, PubAckCode, QoS, SubAckCode, Version};
+
+const TOPIC: &str = "arn:aws:iot:us-east-1:123456789012:topic/";
+const FILTER: &str = "arn:aws:iot:us-east-1:123456789012:topicfilter/";
+const CLIENT: &str = "arn:aws:iot:us-east-1:123456789012:client/";
+
+async fn gateway(certificates: Vec<Certificate>, things: Vec<Thing>) -> TestGateway {
+    Start::with_script(&Step::Answer(allow_all())).0.registered(certificates, things).run().await
+}
+
+fn at_8883(certificate: &DeviceCertificate) -> Knock<'_> {
+    Knock { port: Port::P8883, server_name: "localhost", alpn: &[], certificate: Some(certificate) }
+}
+
+/// A client that shows nothing but its certificate, and what its CONNECT was answered with.
+async fn mqtt(gateway: &TestGateway, knock: Knock<'_>, client_id: &str) -> (MqttClient, ConnectReasonCode) {
+    let mut client = MqttClient::over(knock.tls(gateway).await.unwrap(), Version::V5);
+    client.send(Packet::Connect(Box::new(Connect::new(Version::V5, client_id)))).await;
+    match client.receive().await {
+        Some(Packet::ConnAck(ack)) => (client, ack.code),
+        other => panic!("{other:?} instead of CONNACK: {}", gateway.log.text()),
+    }
+}
+
+async fn connected(gateway: &TestGateway, knock: Knock<'_>, client_id: &str) -> MqttClient {
+    let (client, code) = mqtt(gateway, knock, client_id).await;
+    assert_eq!(code, ConnectReasonCode::Success, "{}", gateway.log.text());
+    client
+}
+
+#[tokio::test]
+async fn a_registered_certificate_gets_in_by_all_its_doors_and_no_function_is_called() {
+    let device = DeviceCertificate::new("device");
+    let id = device.registered().id().as_str().to_string();
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.registered(vec![device.registered()], Vec::new()).run().await;
+    let by_alpn = Knock { port: Port::P443, alpn: &["x-amzn-mqtt-ca"], ..at_8883(&device) };
+    let mut subscriber = connected(&gateway, at_8883(&device), "a").await;
+    subscriber.subscribe(&["t/#"], QoS::AtMostOnce).await.unwrap();
+    let mut publisher = connected(&gateway, by_alpn, "b").await;
+    publisher.publish("t/1", "by 443", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(subscriber.message().await.payload, "by 443");
+    for (port, alpn) in [(Port::P8443, &[][..]), (Port::P443, &["x-amzn-http-ca"])] {
+        let knock = Knock { port, alpn, ..at_8883(&device) };
+        let mut client = HttpClient::over(knock.tls(&gateway).await.unwrap());
+        let answer = client.request("POST", "/topics/t/2?qos=1", &[], "by https").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(subscriber.message().await.payload, "by https");
+    }
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "b")]).await;
+    assert_eq!((&line["status"], &line["principalId"]), (&"Success".into(), &id.as_str().into()));
+    let line = gateway.logged_with(&[("eventType", "Publish-In"), ("protocol", "HTTP")]).await;
+    assert_eq!(line["principalId"], id.as_str());
+    assert_eq!(script.calls(), 0);
+}
+
+/// What the log says of somebody who was kept out.
+async fn kept_out(gateway: &TestGateway, knock: Knock<'_>, details: &str) {
+    if let Ok(stream) = knock.tls(gateway).await {
+        let mut client = MqttClient::over(stream, Version::V5);
+        client.send(Packet::Connect(Box::new(Connect::new(Version::V5, "x")))).await;
+        assert_eq!(client.receive().await, None, "{details}");
+    }
+    let line = gateway
+        .logged(details, |line| line["details"].as_str().is_some_and(|text| text.contains(details)))
+        .await;
+    assert_eq!(
+        (&line["eventType"], &line["status"], &line["reason"]),
+        (&"Connection.AuthNError".into(), &"Failure".into(), &"NOT_AUTHENTICATED".into())
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_expired_unknown_inactive_or_of_another_ca_is_kept_out_and_the_log_says_why() {
+    let hour = time::Duration::HOUR;
+    let good = DeviceCertificate::new("device");
+    let expired = DeviceCertificate::valid("expired", -hour, -time::Duration::MINUTE);
+    let early = DeviceCertificate::valid("early", hour, hour * 2);
+    let (inactive, revoked) = (DeviceCertificate::new("inactive"), DeviceCertificate::new("revoked"));
+    let mut registered =
+        [&good, &expired, &early, &inactive, &revoked].map(DeviceCertificate::registered).to_vec();
+    registered[3].status = CertificateStatus::Inactive;
+    registered[4].status = CertificateStatus::Revoked;
+    let gateway = gateway(registered, Vec::new()).await;
+    let mut other = connected(&gateway, at_8883(&good), "other").await;
+    let (unknown, other_ca) =
+        (DeviceCertificate::new("device"), DeviceCertificate::of_another_authority("device"));
+    let id = other_ca.registered().id().as_str().to_string();
+    for (certificate, details) in [
+        (&expired, "has expired"),
+        (&early, "is not valid yet"),
+        (&inactive, "is INACTIVE"),
+        (&revoked, "is REVOKED"),
+        (&unknown, "is not registered"),
+        (&other_ca, id.as_str()),
+    ] {
+        for (port, alpn) in [(Port::P8883, &[][..]), (Port::P443, &["x-amzn-mqtt-ca"])] {
+            kept_out(&gateway, Knock { port, alpn, ..at_8883(certificate) }, details).await;
+        }
+        other.ping().await;
+    }
+    let nothing = Knock { certificate: None, ..at_8883(&good) };
+    kept_out(&gateway, nothing, "the client has no certificate").await;
+    other.ping().await;
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_worth_nothing() {
+    let (good, other) = (DeviceCertificate::new("device"), DeviceCertificate::new("device"));
+    let gateway = gateway(vec![good.registered()], Vec::new()).await;
+    let stolen = DeviceCertificate { pem: good.pem.clone(), key: other.key };
+    // rustls itself refuses a key that does not fit, so the signature is spoilt on its way.
+    assert!(integration::device_certificate::with_wrong_key(&gateway, &stolen).await, "it is let in");
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("status", "Failure")]).await;
+    assert_eq!(line["reason"], "TLS_HANDSHAKE_FAILED");
+}
+
+#[tokio::test]
+async fn the_policies_of_a_certificate_are_enforced() {
+    let device = DeviceCertificate::new("device");
+    let mut registered = device.registered();
+    let own = [
+        allow(&["iot:Connect"], &[&format!("{CLIENT}a")]),
+        allow(&["iot:Publish"], &[&format!("{TOPIC}a/*")]),
+    ];
+    registered.policies = own.into();
+    let gateway = gateway(vec![registered], Vec::new()).await;
+    let (_, code) = mqtt(&gateway, at_8883(&device), "b").await;
+    assert_eq!(code, ConnectReasonCode::NotAuthorized);
+    let mut client = connected(&gateway, at_8883(&device), "a").await;
+    assert_eq!(client.publish("a/t", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::Success);
+    assert_eq!(client.publish("b/t", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::NotAuthorized);
+    let mut https =
+        HttpClient::over(Knock { port: Port::P8443, ..at_8883(&device) }.tls(&gateway).await.unwrap());
+    assert_eq!(https.request("POST", "/topics/a/t", &[], "x").await.status, 200);
+    assert_eq!(https.request("POST", "/topics/b/t", &[], "x").await.status, 403);
+    assert_eq!(https.request("POST", "/topics/a/t?retain=true", &[], "x").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_certificate_without_a_policy_may_do_nothing() {
+    let device = DeviceCertificate::new("device");
+    let mut registered = device.registered();
+    registered.policies = [].into();
+    let gateway = gateway(vec![registered], Vec::new()).await;
+    assert_eq!(mqtt(&gateway, at_8883(&device), "a").await.1, ConnectReasonCode::NotAuthorized);
+}
+
+fn thing(name: &str) -> Thing {
+    let attributes = [("site".to_owned(), "lab".to_owned())].into();
+    Thing { name: name.to_owned(), type_name: Some("sensor".to_owned()), attributes }
+}
+
+#[tokio::test]
+async fn thing_policy_variables_have_the_values_of_the_thing_that_the_certificate_is_attached_to() {
+    let device = DeviceCertificate::new("device");
+    let mut registered = device.registered();
+    registered.things = ["sht20".to_owned()].into();
+    let connect = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "iot:Connect",
+        "Resource": "*", "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}}}"#;
+    let scope = [
+        "${iot:Connection.Thing.ThingName}/*",
+        "type/${iot:Connection.Thing.ThingTypeName}",
+        "site/${iot:Connection.Thing.Attributes[site]}",
+        "id/${iot:CertificateId}",
+        "cn/${iot:Certificate.Subject.CommonName}",
+    ];
+    let resources = scope.iter().flat_map(|name| [format!("{TOPIC}{name}"), format!("{FILTER}{name}")]);
+    let resources = resources.collect::<Vec<_>>();
+    let resources = resources.iter().map(String::as_str).collect::<Vec<_>>();
+    registered.policies =
+        [connect.parse().unwrap(), allow(&["iot:Publish", "iot:Subscribe", "iot:Receive"], &resources)]
+            .into();
+    let id = registered.id().as_str().to_string();
+    let gateway = gateway(vec![registered], vec![thing("sht20"), thing("sht21")]).await;
+    for other in ["sht21", "sht22"] {
+        let (_, code) = mqtt(&gateway, at_8883(&device), other).await;
+        assert_eq!(code, ConnectReasonCode::NotAuthorized, "{other} is not attached");
+    }
+    let mut client = connected(&gateway, at_8883(&device), "sht20").await;
+    let id_topic = format!("id/{id}");
+    for (topic, allowed) in [
+        ("sht20/t", true),
+        ("sht21/t", false),
+        ("type/sensor", true),
+        ("type/other", false),
+        ("site/lab", true),
+        ("site/x", false),
+        (&id_topic, true),
+        ("cn/device", true),
+        ("cn/other", false),
+    ] {
+        let code = client.publish(topic, "x", QoS::AtLeastOnce).await.unwrap().code;
+        let published = code != PubAckCode::NotAuthorized;
+        assert_eq!(published, allowed, "{topic}");
+        let codes = client.subscribe(&[topic], QoS::AtMostOnce).await.unwrap().codes;
+        assert_eq!(codes == [SubAckCode::Granted(QoS::AtMostOnce)], allowed, "{topic}");
+        if allowed {
+            client.publish(topic, "back", QoS::AtMostOnce).await;
+            assert_eq!(client.message().await.payload, "back");
+        }
+    }
+}
+
+#[tokio::test]
+async fn thing_policy_variables_have_no_value_under_custom_authentication() {
+    let policy = r#"{"Effect": "Allow", "Action": "iot:*", "Resource": ["*"],
+        "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}}"#;
+    let mut answer = allow_all();
+    answer["policyDocuments"] = serde_json::json!([{"Version": "2012-10-17", "Statement": [
+        serde_json::from_str::<serde_json::Value>(policy).unwrap()]}]);
+    let (start, _script) = Start::with_script(&Step::Answer(answer));
+    let gateway = start.registered(Vec::new(), vec![thing("sht20")]).run().await;
+    let connect = integration::mqtt_client::connect(Version::V5, "sht20", "u", "p");
+    let (_, ack) = MqttClient::connect(&gateway, connect).await;
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
+}
+
+#[tokio::test]
+async fn a_connection_by_certificate_outlives_every_refresh() {
+    let device = DeviceCertificate::new("device");
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.registered(vec![device.registered()], Vec::new()).on_manual_clock().run().await;
+    let mut client = MqttClient::over(at_8883(&device).tls(&gateway).await.unwrap(), Version::V5);
+    let connect = Connect { keep_alive: 1_200, ..Connect::new(Version::V5, "a") };
+    client.send(Packet::Connect(Box::new(connect))).await;
+    assert!(matches!(client.receive().await, Some(Packet::ConnAck(_))));
+    // Two days, with a PINGREQ each quarter of an hour.
+    for _ in 0..192 {
+        gateway.advance(Duration::from_mins(15));
+        client.ping().await;
+    }
+    assert_eq!(script.calls(), 0);
+}
