@@ -1,5 +1,6 @@
 //! Clients that were not written here come in, are served and are refused as ours are.
 
+mod aws_iot_sdk;
 mod curl;
 mod mosquitto;
 mod paho;
