@@ -3,6 +3,7 @@
 mod aws_iot_sdk;
 mod curl;
 mod mosquitto;
+mod mqtt_js;
 mod paho;
 mod python_https;
 
