@@ -19,7 +19,11 @@ pub async fn attempts(command: Command, attempts: &[Value]) -> Vec<Events> {
     running.input(serde_json::to_string(attempts).unwrap().as_bytes()).await;
     let finished = running.finish().await;
     let (out, err) = (finished.out(), finished.err());
-    assert_eq!(finished.code, Some(0), "the client's script failed: {out}{err}");
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "the client's script failed; `make setup` gets its packages: {out}{err}"
+    );
     let mut all = vec![Events::new(); attempts.len()];
     for line in out.lines() {
         let event = serde_json::from_str::<Value>(line);
