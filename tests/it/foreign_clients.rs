@@ -1,16 +1,25 @@
 //! Clients that were not written here come in, are served and are refused as ours are.
 
+mod aws_iot_sdk;
+mod curl;
+mod mosquitto;
+mod mqtt_js;
+mod paho;
+mod python_https;
+
+use std::sync::Arc;
+
+use gateway::{door::port::Port, registry::fixed::FixedRegistry};
 use integration::{
-    devices,
-    eventually::within,
-    foreign::{BOTH, Device, Version},
-    running::Finished,
+    device_certificate::{DeviceCertificate, allow},
+    foreign::{CertificateFiles, Device, mosquitto::CertificateDevice},
+    mqtt_client::MqttClient,
+    script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
+use iot_policy::PolicyDocument;
+use mqtt::{QoS, Version};
 use serde_json::{Value, json};
-
-/// What mosquitto's programs end with: their own code for TLS, or the server's for a refusal.
-const MOSQUITTO_TLS: [i32; 2] = [1, 8];
 
 async fn gateway() -> TestGateway {
     Start::with_authorizer().run().await
@@ -20,254 +29,59 @@ fn own_device(gateway: &TestGateway) -> Device {
     Device::new(gateway, "hall-1", gateway.add("hall-1", "own-topics"))
 }
 
-async fn publish(device: &Device, version: Version, topic: &str, qos: u8) -> Finished {
-    device.mosquitto_pub(version, topic, "21.5", qos).finish().await
+/// A gateway that knows the certificate of one device, `hall-1`, and a subscriber to all that this device publishes. The
+/// subscriber came in by the authorizer, which lets in nobody else.
+struct CertificateDoors {
+    gateway: TestGateway,
+    known: CertificateFiles,
+    /// Of the same name, but nobody registered it.
+    unknown: CertificateFiles,
+    viewer: MqttClient,
 }
 
-fn events(log: &[Value]) -> Vec<&str> {
-    log.iter().map(|line| line["event"].as_str().unwrap()).collect()
-}
-
-#[tokio::test]
-async fn mosquitto_pub_publishes() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    for version in BOTH {
-        for qos in [0, 1] {
-            let finished = publish(&device, version, "hall-1/temperature", qos).await;
-            assert_eq!((finished.code, &*finished.err()), (Some(0), ""), "{version:?} QoS {qos}");
-        }
+impl CertificateDoors {
+    async fn open() -> Self {
+        let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+        let (known, unknown) = (DeviceCertificate::new("hall-1"), DeviceCertificate::new("hall-1"));
+        let mut entry = known.registered();
+        entry.policies = own_topics("hall-1");
+        let registry = FixedRegistry::new(Vec::new(), vec![entry]).unwrap();
+        let known = CertificateFiles::write(&known, start.folder(), "known");
+        let unknown = CertificateFiles::write(&unknown, start.folder(), "unknown");
+        let gateway = start.with(|settings| settings.registry = registry).run().await;
+        let mut viewer = MqttClient::anybody(&gateway, Version::V5, "viewer").await;
+        viewer.subscribe(&["hall-1/#"], QoS::AtLeastOnce).await.unwrap();
+        script.set(&Step::Answer(json!({"isAuthenticated": false})));
+        Self { gateway, known, unknown, viewer }
     }
-    gateway.logged_with(&[("eventType", "Connect"), ("status", "Success"), ("clientId", "hall-1")]).await;
-}
 
-#[tokio::test]
-async fn mosquitto_sub_receives_what_mosquitto_pub_publishes() {
-    let gateway = gateway().await;
-    let sensor = Device::new(&gateway, "sht20", gateway.add("sht20", "sht20"));
-    devices::add_viewer(gateway.folder.path(), "viewer", b"a password for the viewer");
-    let viewer = Device::new(&gateway, "viewer", "a password for the viewer");
-    for version in BOTH {
-        let subscriber = viewer.mosquitto_sub(version, "sensor/+/temperature", &["-C", "1"]);
-        // Nothing tells from outside when it has subscribed, so it gets messages until it has one.
-        let publishing = async {
-            loop {
-                let finished = publish(&sensor, version, "sensor/sht20/temperature", 1).await;
-                assert_eq!(finished.code, Some(0), "{}", finished.err());
-            }
-        };
-        let received = tokio::select! {
-            received = subscriber.finish() => received,
-            () = publishing => unreachable!("it never ends"),
-        };
-        assert_eq!((received.code, &*received.out()), (Some(0), "sensor/sht20/temperature 21.5\n"));
+    /// The device that is known, about to knock there with mosquitto's programs.
+    fn device(&self, door: Port, alpn: Option<&'static str>) -> CertificateDevice<'_> {
+        let port = self.gateway.addresses.doors[&door].port();
+        CertificateDevice { port, alpn, client_id: "hall-1", certificate: Some(&self.known) }
+    }
+
+    /// The next message came from the device, and says this.
+    async fn seen(&mut self, topic: &str, payload: &str) {
+        let message = self.viewer.message().await;
+        assert_eq!(message.topic.as_ref().map(mqtt::TopicName::as_str), Some(topic));
+        assert_eq!(message.payload, payload);
+        self.viewer.acknowledge(&message).await;
     }
 }
 
-#[tokio::test]
-async fn mosquitto_is_told_that_its_password_is_wrong() {
-    let gateway = gateway().await;
-    let wrong = Device { password: b"wrong".to_vec(), ..own_device(&gateway) };
-    for (version, code) in [(Version::V311, 5), (Version::V5, 0x87)] {
-        let finished = publish(&wrong, version, "hall-1/temperature", 1).await;
-        assert_eq!(finished.code, Some(code), "{version:?} {}", finished.err());
-        assert!(finished.err().to_lowercase().contains("not author"), "{}", finished.err());
-    }
-    let line = gateway.logged_with(&[("outcome", "deny"), ("device", "hall-1")]).await;
-    assert_eq!(line["reason"], "wrong_password");
-}
-
-#[tokio::test]
-async fn mosquitto_pub_gets_nothing_through_outside_its_scope() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    for version in BOTH {
-        for qos in [0, 1] {
-            let topic = format!("hall-2/{version:?}/{qos}");
-            let finished = publish(&device, version, &topic, qos).await;
-            match (version, qos) {
-                (Version::V311, 1) => {
-                    assert!(finished.err().contains("connection was lost"), "{}", finished.err());
-                }
-                (Version::V5, 1) => assert!(finished.err().contains("Not authorized"), "{}", finished.err()),
-                // A QoS 0 message is out before the answer comes.
-                _ => {}
-            }
-            let denied = [("eventType", "Publish-In"), ("status", "Failure"), ("topicName", &*topic)];
-            assert_eq!(gateway.logged_with(&denied).await["reason"], "AUTHORIZATION_FAILURE");
-        }
-    }
-}
-
-#[tokio::test]
-async fn mosquitto_sub_gets_no_subscription_outside_its_scope() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    let refused = device.mosquitto_sub(Version::V5, "hall-2/#", &[]).finish().await;
-    assert!(refused.err().contains("All subscription requests were denied"), "{}", refused.err());
-    // With 3.1.1 it is cut off and comes back, again and again; so the log is what shows the refusal.
-    let _cut_off = device.mosquitto_sub(Version::V311, "hall-3/#", &[]);
-    for filter in ["hall-2/#", "hall-3/#"] {
-        let denied = [("eventType", "Subscribe"), ("status", "Failure"), ("topicName", filter)];
-        assert_eq!(gateway.logged_with(&denied).await["reason"], "AUTHORIZATION_FAILURE");
-    }
-}
-
-#[tokio::test]
-async fn mosquitto_does_not_get_in_by_another_door() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    let no_alpn = Device { alpn: None, ..device.clone() };
-    let other_alpn = Device { alpn: Some("x-amzn-mqtt-ca"), ..device };
-    for version in BOTH {
-        for device in [&no_alpn, &other_alpn] {
-            let finished = publish(device, version, "hall-1/temperature", 1).await;
-            assert_ne!(finished.code, Some(0), "{}", finished.err());
-        }
-    }
-    gateway.logged("the missing ALPN", |line| says(line, "speaks MQTT without ALPN `mqtt`")).await;
-    gateway.logged("the other ALPN", |line| says(line, "the client has no certificate")).await;
-    assert!(gateway.log.lines().iter().all(|line| line["event"] != "decision"), "nobody was asked");
-}
-
-#[tokio::test]
-async fn mosquitto_and_paho_do_not_trust_another_ca() {
-    let (gateway, other) = (gateway().await, gateway().await);
-    let device = Device { ca: other.ca(), ..own_device(&gateway) };
-    for version in BOTH {
-        let finished = publish(&device, version, "hall-1/temperature", 1).await;
-        assert!(MOSQUITTO_TLS.map(Some).contains(&finished.code), "{:?}", finished.code);
-        let log = device.paho(version, &[]).await;
-        assert_eq!(log, [json!({"event": "tls_failed", "reason": "CERTIFICATE_VERIFY_FAILED"})]);
-    }
-    assert!(gateway.log.lines().iter().all(|line| line["event"] != "decision"), "no password was sent");
-}
-
-#[tokio::test]
-async fn paho_publishes_and_receives_its_own_topics() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    let actions = [
-        json!(["subscribe", "hall-1/#", 1]),
-        json!(["publish", "hall-1/a", "first", 0]),
-        json!(["receive"]),
-        json!(["publish", "hall-1/b/c", "second", 1]),
-        json!(["receive"]),
-        json!(["disconnect"]),
+/// This client id, and the topics below it.
+fn own_topics(name: &str) -> Arc<[PolicyDocument]> {
+    let resource = |of: &str| format!("arn:aws:iot:us-east-1:123456789012:{of}");
+    let allowed = [
+        ("iot:Connect", resource(&format!("client/{name}"))),
+        ("iot:Publish", resource(&format!("topic/{name}/*"))),
+        ("iot:Subscribe", resource(&format!("topicfilter/{name}/*"))),
+        ("iot:Receive", resource(&format!("topic/{name}/*"))),
     ];
-    for version in BOTH {
-        let log = device.paho(version, &actions).await;
-        assert_eq!(log[0], json!({"event": "connected", "codes": [0], "reason": "Success"}));
-        assert_eq!(log[1]["codes"], json!([1]), "QoS 1 was granted: {log:?}");
-        let messages = log.iter().filter(|line| line["event"] == "message").collect::<Vec<_>>();
-        assert_eq!(
-            *messages[0],
-            json!({"event": "message", "topic": "hall-1/a", "payload": "first", "qos": 0})
-        );
-        assert_eq!(
-            *messages[1],
-            json!({"event": "message", "topic": "hall-1/b/c", "payload": "second", "qos": 1})
-        );
-        assert_eq!(log.last().unwrap()["by_server"], false, "{log:?}");
-    }
+    allowed.map(|(action, resource)| allow(&[action], &[&resource])).into()
 }
 
-#[tokio::test]
-async fn paho_is_told_that_its_password_is_wrong() {
-    let gateway = gateway().await;
-    let right = own_device(&gateway);
-    let mut longer = right.password.clone();
-    longer.push(0);
-    for (version, password) in
-        [(Version::V311, b"wrong".to_vec()), (Version::V5, longer), (Version::V5, Vec::new())]
-    {
-        let wrong = Device { password, ..right.clone() };
-        let log = wrong.paho(version, &[json!(["publish", "hall-1/a", "x", 1])]).await;
-        assert_eq!(log[0], json!({"event": "connected", "codes": [0x87], "reason": "Not authorized"}));
-        assert!(!events(&log).contains(&"published"), "{log:?}");
-    }
-}
-
-#[tokio::test]
-async fn paho_publishes_nothing_outside_its_scope() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    for qos in [0, 1] {
-        let outside = json!(["publish", "hall-2/a", "x", qos]);
-        let log = device.paho(Version::V311, &[outside.clone(), json!(["closed"])]).await;
-        assert_eq!(events(&log).last(), Some(&"disconnected"), "3.1.1 knows no refusal: {log:?}");
-        let log = device.paho(Version::V5, &[outside, json!(["closed"])]).await;
-        let last = log.last().unwrap();
-        assert_eq!(last["reason"], "Not authorized", "{log:?}");
-        assert_eq!(last["event"], if qos == 0 { "disconnected" } else { "published" }, "{log:?}");
-    }
-}
-
-#[tokio::test]
-async fn paho_gets_no_subscription_outside_its_scope() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    for filter in ["#", "+/a", "hall-2/a", "hall-1", "$SYS/#"] {
-        let subscribe = [json!(["subscribe", filter, 1])];
-        let log = device.paho(Version::V311, &subscribe).await;
-        assert_eq!(events(&log), ["connected", "disconnected"], "{filter}: {log:?}");
-        let log = device.paho(Version::V5, &subscribe).await;
-        assert_eq!((events(&log)[1], &log[1]["codes"]), ("subscribed", &json!([0x87])), "{filter}: {log:?}");
-    }
-}
-
-#[tokio::test]
-async fn paho_does_not_get_in_by_another_door() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    // With TLS 1.3 a client's own handshake is done before it is told that it needs a certificate.
-    for (alpn, seen) in [("x-amzn-mqtt-ca", "disconnected"), ("h2", "tls_failed"), ("MQTT", "tls_failed")] {
-        let log = Device { alpn: Some(alpn), ..device.clone() }.paho(Version::V5, &[]).await;
-        assert_eq!(events(&log), [seen], "{alpn}: {log:?}");
-    }
-    gateway.logged_with(&[("eventType", "Connect"), ("reason", "ALPN_NOT_SUPPORTED")]).await;
-    gateway.logged_with(&[("eventType", "Connection.AuthNError"), ("reason", "NOT_AUTHENTICATED")]).await;
-    assert!(gateway.log.lines().iter().all(|line| line["event"] != "decision"), "nobody was asked");
-}
-
-#[tokio::test]
-async fn paho_presents_a_password_that_is_not_text() {
-    let gateway = gateway().await;
-    let password = [0xff, 0x00, 0xc3, 0x28, 0x80, b'p'];
-    devices::add(gateway.folder.path(), "raw", "own-topics", &password);
-    let right = Device::new(&gateway, "raw", password);
-    // What a lossy conversion would make of it.
-    let replaced = String::from_utf8_lossy(&password).into_owned();
-    let wrong = Device { password: replaced.into_bytes(), ..right.clone() };
-    for version in BOTH {
-        let log = right.paho(version, &[json!(["publish", "raw/a", "x", 1])]).await;
-        assert_eq!(events(&log), ["connected", "published"], "{log:?}");
-        assert_eq!(wrong.paho(version, &[]).await[0]["reason"], "Not authorized");
-    }
-}
-
-#[tokio::test]
-async fn a_query_string_of_another_authorizer_or_a_spoilt_one_is_refused() {
-    let gateway = gateway().await;
-    let device = own_device(&gateway);
-    let cases = [
-        ("hall-1", 0),
-        ("hall-1?", 0),
-        ("hall-1?SDK=PythonV2&x-amz-customauthorizer-name=latchkey", 0),
-        ("hall-1?x-amz-customauthorizer-name=latchkey&SDK=a&Platform=b&Metadata=(c=d;e=f)", 0),
-        ("hall-1?x-amz-customauthorizer-name=other", 0x87),
-        ("hall-1?x-amz-customauthorizer-name=latchkey?SDK=Java&Version=1.0", 0x87),
-        ("hall-1?SDK=a?x-amz-customauthorizer-name=latchkey", 0x87),
-        ("hall-2?x-amz-customauthorizer-name=latchkey", 0x87),
-        ("?x-amz-customauthorizer-name=latchkey", 0x87),
-    ];
-    for (user_name, code) in cases {
-        let device = Device { user_name: user_name.to_owned(), ..device.clone() };
-        let log = within(user_name, device.paho(Version::V5, &[])).await;
-        assert_eq!(log[0]["codes"], json!([code]), "{user_name}: {log:?}");
-    }
-}
-
-fn says(line: &Value, text: &str) -> bool {
-    line["details"].as_str().is_some_and(|details| details.contains(text))
+async fn logged(gateway: &TestGateway, details: &str) -> Value {
+    gateway.logged(details, |line| line["details"].as_str().is_some_and(|text| text.contains(details))).await
 }

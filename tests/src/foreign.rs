@@ -1,4 +1,7 @@
-//! MQTT clients that were not written here: mosquitto's, and paho-mqtt by a script of ours.
+//! Clients that were not written here: mosquitto's programs, and libraries by scripts of ours.
+
+pub mod mosquitto;
+pub mod script;
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{running::Running, test_gateway::TestGateway};
+use crate::{device_certificate::DeviceCertificate, running::Running, test_gateway::TestGateway};
 
 /// A device's connection as a foreign client makes it.
 #[derive(Clone)]
@@ -25,6 +28,15 @@ pub struct Device {
     pub user_name: String,
     /// The password, any bytes.
     pub password: Vec<u8>,
+}
+
+/// A certificate and its key as foreign clients take them: two PEM files.
+#[derive(Clone)]
+pub struct CertificateFiles {
+    /// The certificate's.
+    pub certificate: PathBuf,
+    /// The key's.
+    pub key: PathBuf,
 }
 
 /// A version of MQTT, as foreign clients call it.
@@ -87,9 +99,7 @@ impl Device {
             "transport": if self.websocket { "websockets" } else { "tcp" },
             "actions": actions,
         });
-        let mut command = Command::new(python());
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/paho_client.py"));
-        let mut running = Running::start(command);
+        let mut running = Running::start(script::in_python("paho_client.py"));
         running.input(task.to_string().as_bytes()).await;
         let finished = running.finish().await;
         assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
@@ -98,17 +108,8 @@ impl Device {
 
     fn mosquitto(&self, program: &str, version: Version) -> Command {
         let password = std::str::from_utf8(&self.password).expect("mosquitto takes passwords that are text");
-        let mut command = Command::new(program);
-        command.args([
-            "-h",
-            "localhost",
-            "-p",
-            &self.port.to_string(),
-            "-V",
-            version.mosquitto(),
-            "--cafile",
-        ]);
-        command.arg(&self.ca).args(["-i", &self.client_id, "-u", &self.user_name, "-P", password]);
+        let mut command = mosquitto::command(program, version, self.port, &self.ca);
+        command.args(["-i", &self.client_id, "-u", &self.user_name, "-P", password]);
         if let Some(alpn) = self.alpn {
             command.args(["--tls-alpn", alpn]);
         }
@@ -116,20 +117,15 @@ impl Device {
     }
 }
 
-/// The Python that `make setup` has put paho-mqtt, moto and awslambdaric into.
-pub fn python() -> PathBuf {
-    let folder = if cfg!(windows) { "Scripts" } else { "bin" };
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python").join(folder).join("python")
+impl CertificateFiles {
+    /// Writes them, under this name.
+    pub fn write(certificate: &DeviceCertificate, folder: &Path, name: &str) -> Self {
+        certificate.write(folder, name);
+        Self { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) }
+    }
 }
 
 impl Version {
-    fn mosquitto(self) -> &'static str {
-        match self {
-            Self::V311 => "mqttv311",
-            Self::V5 => "mqttv5",
-        }
-    }
-
     fn paho(self) -> u8 {
         match self {
             Self::V311 => 4,

@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod canary;
 pub mod captured_log;
+pub mod connect_proxy;
 pub mod device_certificate;
 pub mod devices;
 pub mod dynamodb;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::{foreign::python, running::Running};
+use crate::{foreign::script::python, running::Running};
 
 /// A moto of the test's own, empty, on a free port. Dropping it ends it.
 pub struct Moto {

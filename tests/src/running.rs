@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::eventually::{eventually, within};
+use crate::eventually::{LIMIT, eventually, within};
 
 /// A running program. Dropping it kills it.
 pub struct Running {
@@ -86,7 +86,10 @@ impl Running {
     /// Closes its standard input, if it is still open, and waits for its end.
     pub async fn finish(mut self) -> Finished {
         drop(self.stdin.take());
-        let ended = within(&format!("the end of `{}`", self.name), self.child.wait()).await;
+        let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        let ended = ended.unwrap_or_else(|_| {
+            panic!("`{}` does not end: {}{}", self.name, self.out.text(), self.err.text())
+        });
         Finished {
             code: ended.unwrap().code(),
             out: self.out.into_bytes().await,

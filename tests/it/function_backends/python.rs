@@ -8,7 +8,7 @@ use gateway::{
 };
 use integration::{
     canary::{Canary, Writings},
-    foreign::python,
+    foreign::script::python,
     mqtt_client::{MqttClient, connect},
     test_gateway::Start,
 };
