@@ -67,6 +67,8 @@ pub struct Shared {
     pub max_packet_bytes: u32,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
+    /// Cancelled when whoever has not ended by then has to.
+    pub cut_off: CancellationToken,
 }
 
 /// A gateway that listens, and whose authorizer has started.
@@ -137,6 +139,7 @@ impl Gateway {
             answer_refused_connects: settings.answer_refused_connects,
             max_packet_bytes: MQTT5_MAXIMUM_PACKET_SIZE,
             stopping: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
         };
         let slots = Arc::new(Semaphore::new(settings.limits.connections));
         Ok(Self { listeners, status, shared: Arc::new(shared), slots, addresses })
@@ -161,8 +164,10 @@ impl Gateway {
         }
         self.shared.stopping.cancel();
         connections.close();
-        // Whoever has not ended by then is cut off when the process ends.
-        _ = tokio::time::timeout(FAREWELL, connections.wait()).await;
+        if tokio::time::timeout(FAREWELL, connections.wait()).await.is_err() {
+            self.shared.cut_off.cancel();
+            connections.wait().await;
+        }
     }
 
     async fn accept(&self, port: Port, listener: &TcpListener, connections: &TaskTracker) {
@@ -172,8 +177,12 @@ impl Gateway {
                     // Whoever came waits for the next one to leave. The semaphore is never closed.
                     let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
                     let shared = Arc::clone(&self.shared);
+                    let cut_off = shared.cut_off.clone().cancelled_owned();
                     connections.spawn(async move {
-                        connection::serve(stream, port, peer, shared).await;
+                        tokio::select! {
+                            () = connection::serve(stream, port, peer, shared) => {}
+                            () = cut_off => {}
+                        }
                         drop(slot);
                     });
                 }

@@ -18,14 +18,17 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Answers on this port until the gateway stops.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let stopping = shared.stopping.clone();
+    let (stopping, cut_off) = (shared.stopping.clone(), shared.cut_off.clone());
     let routes = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .with_state(shared);
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::warn!(%error, "the status port has failed");
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::warn!(%error, "the status port has failed");
+        },
+        () = cut_off.cancelled() => {}
     }
 }
 

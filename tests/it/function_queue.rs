@@ -83,16 +83,12 @@ async fn who_hangs_up_costs_no_instance() {
     let folder = tempfile::tempdir().unwrap();
     let (script, clock) = (Script::new(folder.path(), &Step::Hold(json!("late"))), ManualClock::new());
     let pool = pool(&script, &clock);
-    for calls in 1..4 {
-        let gone = call(&pool, Call::Connect);
-        eventually("the call", || (script.calls() == calls).then_some(())).await;
-        gone.abort();
-        assert!(gone.await.unwrap_err().is_cancelled());
-        script.set(&Step::Answer(json!(calls)));
-        script.set(&Step::Hold(json!("late")));
-    }
+    let gone = call(&pool, Call::Connect);
+    eventually("the call", || (script.calls() == 1).then_some(())).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
     script.set(&Step::Answer(json!("answered")));
     let answered = within("the last call", call(&pool, Call::Connect)).await.unwrap();
     assert_eq!(answered.unwrap(), "\"answered\"");
-    assert_eq!(script.starts(), 1, "the instance has served all of them");
+    assert_eq!(script.starts(), 1, "the instance has served both");
 }
