@@ -26,6 +26,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Where the CA, the log and the devices are.
     pub data: PathBuf,
+    /// The settings file that was read, for the greeting.
+    pub config: Option<PathBuf>,
     /// The account that it plays.
     pub account: Account,
     /// The authorizers.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use gateway::door::port::Port;
 use integration::{
     eventually::eventually,
+    gateway_process::GatewayProcess,
     http_client::{HttpClient, head},
     mqtt_client::{MqttClient, connect},
     script::{Step, allow_all},
@@ -66,6 +67,31 @@ async fn thousands_of_half_open_connections_keep_nobody_out_and_do_not_pile_up()
     }
     old.ping().await;
     drop(half_open);
+}
+
+/// A process of its own, so that nothing but the gateway is weighed.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn ten_thousand_half_open_connections_weigh_no_more_than_there_are_places() {
+    const PLACES: u64 = 500;
+    const KIB_A_PLACE: u64 = 48;
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--json", "--max-handshakes", "500", "--connect-timeout", "600"];
+    let gateway = GatewayProcess::start_with(folder.path(), &flags, &[]).await;
+    let before = gateway.resident_kib();
+    // A ClientHello that announces more than it brings, so that the gateway has to keep it and wait.
+    let begin = [&b"\x16\x03\x01\x20\x00\x01\x00\x1f\xfc\x03\x03"[..], &[7; 4_000]].concat();
+    let mut half_open = VecDeque::new();
+    for _ in 0..HALF_OPEN {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(&begin).await.unwrap();
+        half_open.push_back(stream);
+        if half_open.len() > KEPT {
+            half_open.pop_front();
+        }
+    }
+    let grown = gateway.resident_kib().saturating_sub(before);
+    assert!(grown < PLACES * KIB_A_PLACE, "{grown} KiB more");
 }
 
 #[tokio::test]
@@ -148,7 +174,7 @@ async fn what_waits_for_the_authorizers_is_bounded_and_small_ones_still_wait() {
 #[tokio::test]
 async fn a_request_whose_client_hangs_up_has_its_line() {
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
-    let gateway = start.run().await;
+    let gateway = start.with(|settings| settings.authorizers[0].function.instances = 1).run().await;
     let mut client = HttpClient::open(&gateway).await;
     client.send(head("POST", "/topics/t", &[("Content-Length", "0")]).as_bytes()).await;
     eventually("the call", || (script.calls() == 1).then_some(())).await;

@@ -76,6 +76,14 @@ impl GatewayProcess {
         Client::connect(&self.endpoint(), &login, &Options { version, ..Options::default() }).await
     }
 
+    /// What it holds of the memory, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Stops it.
     pub async fn stop(self) -> Finished {
         self.running.finish().await

@@ -51,6 +51,11 @@ impl Running {
         Self { name, stdin: child.stdin.take(), child, out, err }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has not ended")
+    }
+
     /// Writes all of its standard input and closes it.
     pub async fn input(&mut self, bytes: &[u8]) {
         let mut stdin = self.stdin.take().unwrap();

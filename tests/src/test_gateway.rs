@@ -254,6 +254,7 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         data: folder.to_owned(),
+        config: None,
         account: Account {
             partition: "aws".to_owned(),
             region: "us-east-1".to_owned(),

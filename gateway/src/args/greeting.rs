@@ -49,6 +49,9 @@ impl Greeting<'_> {
         if let Some(status) = addresses.status {
             lines.push(format!("  status  http://{status}/metrics"));
         }
+        if let Some(config) = &settings.config {
+            lines.push(format!("  file    {}", config.display()));
+        }
         lines.push(format!("  CA      {}", settings.data.join("ca.pem").display()));
         lines.push(format!("  log     {}", log.display()));
         if settings.names.len() <= ALWAYS_NAMED.len() && settings.listen.is_unspecified() {

@@ -22,7 +22,8 @@ const KEYRING_FILE: &str = "keyring.json";
 /// The settings of a gateway whose own authorizer is `authorizer`. The data folder and an empty records file are made
 /// where there are none.
 pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
-    let mut file = file(&args)?;
+    let config = config(&args);
+    let mut file = config.as_deref().map_or_else(|| Ok(File::default()), File::read)?;
     let data = args.data.clone().or_else(|| file.data()).unwrap_or_else(|| DATA_FOLDER.into());
     make_private_folder(&data).with_context(|| format!("can't make the data folder `{}`", data.display()))?;
     let devices = args.devices.clone().or_else(|| file.devices()).unwrap_or_else(|| data.join(DEVICES_FILE));
@@ -38,6 +39,7 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
         ports: args.ports.put_together(file.ports),
         names: names(listen, args.names, &file),
         data,
+        config,
         authorizers,
         default_authorizer,
         domains: file.domains()?,
@@ -57,12 +59,9 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
 }
 
 /// The settings file, if there is one.
-fn file(args: &LocalArgs) -> anyhow::Result<File> {
-    let in_place = Path::new(CONFIG_FILE);
-    match args.config.as_deref().or_else(|| in_place.exists().then_some(in_place)) {
-        Some(path) => File::read(path),
-        None => Ok(File::default()),
-    }
+fn config(args: &LocalArgs) -> Option<PathBuf> {
+    let in_place = || Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into());
+    args.config.clone().or_else(in_place)
 }
 
 fn authorizers(args: &LocalArgs, file: &mut File, own: &Program) -> anyhow::Result<AuthorizersSettings> {
