@@ -38,13 +38,16 @@ impl Broker {
         if publish.retain && !state.retained.keep(topic, publish, now) {
             tracing::warn!("no room for another retained message");
         }
-        let matching = state.subscriptions.matching(topic);
-        if matching.is_empty() {
+        let State { clients, subscriptions, .. } = &mut *state;
+        let shared = subscriptions
+            .matching_shared(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
+        let matching = subscriptions.matching(topic);
+        if matching.is_empty() && shared.is_empty() {
             return;
         }
         // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
         let publish = Publish { payload: Bytes::copy_from_slice(&publish.payload), ..publish.clone() };
-        for (client_id, subscriber) in matching {
+        for (client_id, subscriber) in matching.into_iter().chain(shared) {
             if subscriber.no_local && *client_id == *from {
                 continue;
             }

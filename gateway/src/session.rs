@@ -178,7 +178,6 @@ impl Session {
         properties.maximum_packet_size = std::num::NonZeroU32::new(limits::MQTT5_MAXIMUM_PACKET_SIZE);
         properties.topic_alias_maximum = limits::MQTT5_TOPIC_ALIAS_MAXIMUM;
         properties.subscription_identifiers_available = false;
-        properties.shared_subscription_available = false;
         properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
         properties.assigned_client_id = connect.client_id.is_empty().then(|| Arc::clone(&self.client_id));
         ack

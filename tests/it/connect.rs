@@ -115,7 +115,6 @@ fn properties(server_keep_alive: Option<u16>, session_expiry_interval: Option<u3
         maximum_packet_size: 149_504.try_into().ok(),
         topic_alias_maximum: 8,
         subscription_identifiers_available: false,
-        shared_subscription_available: false,
         server_keep_alive,
         ..ConnAckProperties::default()
     }

@@ -26,6 +26,7 @@ mod secrecy;
 mod secrecy_at_rest;
 mod secrets_manager;
 mod sessions;
+mod shared_subscriptions;
 mod simulator;
 mod status;
 mod stores;

@@ -44,6 +44,10 @@ pub struct Signals {
 }
 
 impl Client {
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.place, Place::Connected { .. })
+    }
+
     pub(super) fn is_away(&self, connection: u64) -> bool {
         self.connection == connection && matches!(self.place, Place::Away { .. })
     }

@@ -146,6 +146,8 @@ impl Registration {
         let (mailbox, queue) = (mailbox.clone(), client.queue.clone());
         let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
         let send = match filter.retain_handling {
+            // Retained messages are not for those who share (MQTT 5 section 4.8.2).
+            _ if filter.filter.shared().is_some() => false,
             mqtt::RetainHandling::Send => true,
             mqtt::RetainHandling::SendIfNew => new,
             mqtt::RetainHandling::DoNotSend => false,

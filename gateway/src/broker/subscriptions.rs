@@ -26,6 +26,15 @@ pub struct Subscriptions {
 struct Node {
     children: HashMap<Box<str>, Node>,
     subscribers: HashMap<Arc<str>, Subscriber>,
+    groups: HashMap<Box<str>, Group>,
+}
+
+/// Those who share a subscription: each message goes to one of them.
+#[derive(Default, Debug)]
+struct Group {
+    members: Vec<(Arc<str>, Subscriber)>,
+    /// Whose turn it is.
+    next: usize,
 }
 
 impl From<&SubscribeFilter> for Subscriber {
@@ -62,7 +71,10 @@ impl Subscriptions {
         for level in filter.levels() {
             node = node.children.entry(level.into()).or_default();
         }
-        let new = node.subscribers.insert(Arc::clone(client_id), subscriber).is_none();
+        let new = match filter.shared() {
+            Some((group, _)) => node.groups.entry(group.into()).or_default().insert(client_id, subscriber),
+            None => node.subscribers.insert(Arc::clone(client_id), subscriber).is_none(),
+        };
         if new {
             self.by_client.entry(Arc::clone(client_id)).or_default().push(filter.clone());
         }
@@ -77,14 +89,14 @@ impl Subscriptions {
         if filters.is_empty() {
             self.by_client.remove(client_id);
         }
-        self.root.remove(filter.levels(), client_id);
+        self.root.remove(filter.levels(), group_of(filter), client_id);
         true
     }
 
     /// Removes all of a client's subscriptions.
     pub fn remove_client(&mut self, client_id: &str) {
         for filter in self.by_client.remove(client_id).unwrap_or_default() {
-            self.root.remove(filter.levels(), client_id);
+            self.root.remove(filter.levels(), group_of(&filter), client_id);
         }
     }
 
@@ -92,43 +104,115 @@ impl Subscriptions {
     /// counts (MQTT 5 section 3.3.4), and its own messages are left out only if each of them says so.
     #[must_use]
     pub fn matching(&self, topic: &TopicName) -> HashMap<Arc<str>, Subscriber> {
-        let levels = topic.levels().collect::<Vec<_>>();
         let mut found = HashMap::new();
-        let reserved = topic.as_str().starts_with('$');
-        self.root.collect(&levels, reserved, &mut found);
+        self.root.visit(&levels(topic), is_reserved(topic), &mut |node| node.add_to(&mut found));
+        found
+    }
+
+    /// Of each group that shares a subscription to the topic, the one whose turn it is: of those for whom `is_there`
+    /// holds, or else of all (MQTT 5 section 4.8.2).
+    pub fn matching_shared(
+        &mut self,
+        topic: &TopicName,
+        is_there: impl Fn(&str) -> bool,
+    ) -> Vec<(Arc<str>, Subscriber)> {
+        let mut found = Vec::new();
+        self.root.visit_mut(&levels(topic), is_reserved(topic), &mut |node| {
+            found.extend(node.groups.values_mut().filter_map(|group| group.take_turn(&is_there)));
+        });
         found
     }
 }
 
+fn levels(topic: &TopicName) -> Vec<&str> {
+    topic.levels().collect()
+}
+
+/// A wildcard at the first level doesn't match a topic that begins with `$`.
+fn is_reserved(topic: &TopicName) -> bool {
+    topic.as_str().starts_with('$')
+}
+
+fn group_of(filter: &TopicFilter) -> Option<&str> {
+    filter.shared().map(|(group, _)| group)
+}
+
+impl Group {
+    /// Adds a member or replaces what it wants; whether it is new.
+    fn insert(&mut self, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
+        if let Some((_, known)) = self.members.iter_mut().find(|(member, _)| member == client_id) {
+            *known = subscriber;
+            return false;
+        }
+        self.members.push((Arc::clone(client_id), subscriber));
+        true
+    }
+
+    fn take_turn(&mut self, is_there: impl Fn(&str) -> bool) -> Option<(Arc<str>, Subscriber)> {
+        let turns = (0..self.members.len()).map(|n| (self.next + n) % self.members.len());
+        let there =
+            turns.clone().find(|at| self.members.get(*at).is_some_and(|(member, _)| is_there(member)));
+        let at = there.or_else(|| turns.clone().next())?;
+        self.next = at + 1;
+        self.members.get(at).cloned()
+    }
+}
+
 impl Node {
-    fn remove<'l>(&mut self, mut levels: impl Iterator<Item = &'l str>, client_id: &str) {
-        let Some(level) = levels.next() else {
-            self.subscribers.remove(client_id);
-            return;
-        };
+    fn remove<'l>(
+        &mut self,
+        mut levels: impl Iterator<Item = &'l str>,
+        group: Option<&str>,
+        client_id: &str,
+    ) {
+        let Some(level) = levels.next() else { return self.remove_here(group, client_id) };
         if let Some(child) = self.children.get_mut(level) {
-            child.remove(levels, client_id);
-            if child.children.is_empty() && child.subscribers.is_empty() {
+            child.remove(levels, group, client_id);
+            if child.children.is_empty() && child.subscribers.is_empty() && child.groups.is_empty() {
                 self.children.remove(level);
             }
         }
     }
 
-    /// `reserved`: a wildcard at this level doesn't match, because the topic begins with `$`.
-    fn collect(&self, levels: &[&str], reserved: bool, found: &mut HashMap<Arc<str>, Subscriber>) {
-        // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
-        if let Some(all) = self.children.get("#").filter(|_| !reserved) {
-            all.add_to(found);
-        }
-        let Some((first, rest)) = levels.split_first() else {
-            self.add_to(found);
+    fn remove_here(&mut self, group: Option<&str>, client_id: &str) {
+        let Some(name) = group else {
+            self.subscribers.remove(client_id);
             return;
         };
+        if let Some(group) = self.groups.get_mut(name) {
+            group.members.retain(|(member, _)| **member != *client_id);
+            if group.members.is_empty() {
+                self.groups.remove(name);
+            }
+        }
+    }
+
+    /// Every node whose filter matches. `reserved`: a wildcard at this level doesn't, because the topic begins with `$`.
+    fn visit(&self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&Self)) {
+        // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
+        if let Some(all) = self.children.get("#").filter(|_| !reserved) {
+            each(all);
+        }
+        let Some((first, rest)) = levels.split_first() else { return each(self) };
         if let Some(any) = self.children.get("+").filter(|_| !reserved) {
-            any.collect(rest, false, found);
+            any.visit(rest, false, each);
         }
         if let Some(child) = self.children.get(*first) {
-            child.collect(rest, false, found);
+            child.visit(rest, false, each);
+        }
+    }
+
+    /// The same, for those who change it.
+    fn visit_mut(&mut self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&mut Self)) {
+        if let Some(all) = self.children.get_mut("#").filter(|_| !reserved) {
+            each(all);
+        }
+        let Some((first, rest)) = levels.split_first() else { return each(self) };
+        if let Some(any) = self.children.get_mut("+").filter(|_| !reserved) {
+            any.visit_mut(rest, false, each);
+        }
+        if let Some(child) = self.children.get_mut(*first) {
+            child.visit_mut(rest, false, each);
         }
     }
 
@@ -206,6 +290,30 @@ mod tests {
             }
             prop_assert!(tree.root.children.is_empty() && tree.by_client.is_empty());
         }
+    }
+
+    #[test]
+    fn a_shared_message_goes_to_each_in_turn_and_to_those_who_are_there_first() {
+        let mut tree = Subscriptions::default();
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        for (filter, client) in [("$share/g/t/#", &a), ("$share/g/t/#", &b), ("$share/other/t/+", &a)] {
+            assert!(tree.insert(&filter.parse().unwrap(), client, subscriber(QoS::AtLeastOnce)));
+        }
+        assert!(!tree.insert(&"$share/g/t/#".parse().unwrap(), &a, subscriber(QoS::AtLeastOnce)));
+        let topic = "t/x".parse().unwrap();
+        assert!(tree.matching(&topic).is_empty(), "nobody has it for himself");
+        let mut turns = |there: &str| {
+            let found = tree.matching_shared(&topic, |client| there.contains(client));
+            let mut found = found.into_iter().map(|(client, _)| client.to_string()).collect::<Vec<_>>();
+            found.sort();
+            found
+        };
+        assert_eq!([turns("ab"), turns("ab"), turns("ab")], [["a", "a"], ["a", "b"], ["a", "a"]]);
+        assert_eq!([turns("b"), turns("b")], [["a", "b"], ["a", "b"]]);
+        assert_eq!(turns("").len(), 2, "somebody's session keeps it");
+        assert!(tree.remove(&"$share/g/t/#".parse().unwrap(), &b));
+        tree.remove_client("a");
+        assert!(tree.root.children.is_empty() && tree.by_client.is_empty());
     }
 
     #[test]

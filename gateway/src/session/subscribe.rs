@@ -81,10 +81,8 @@ impl Session {
 }
 
 fn out_of_limits(filter: &TopicFilter) -> Option<SubscribeFailure> {
-    let text = filter.as_str();
-    if filter.shared().is_some() {
-        return Some(SubscribeFailure::SharedSubscriptionsNotSupported);
-    }
+    // Whether AWS counts `$share/` and the group is *(unverified)*.
+    let text = filter.unshared();
     let fits = text.len() <= MAX_TOPIC_BYTES && text.matches('/').count() <= MAX_TOPIC_SLASHES;
     (!fits).then_some(SubscribeFailure::TopicFilterInvalid)
 }

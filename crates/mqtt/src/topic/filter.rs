@@ -21,9 +21,15 @@ impl TopicFilter {
         &self.0
     }
 
-    /// The text between the slashes, `$share` and the group included; a level may be empty.
+    /// The text between the slashes, `$share` and the group left out; a level may be empty.
     pub fn levels(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/')
+        self.unshared().split('/')
+    }
+
+    /// The filter by which topics are matched: without `$share/{group}/`.
+    #[must_use]
+    pub fn unshared(&self) -> &str {
+        self.shared().map_or(self.as_str(), |(_, filter)| filter)
     }
 
     /// The group and the filter of a shared subscription (section 4.8.2).
@@ -44,7 +50,7 @@ impl TopicFilter {
     /// with `$` (`[MQTT-4.7.2-1]`).
     #[must_use]
     pub fn matches(&self, name: &TopicName) -> bool {
-        let filter = self.shared().map_or(self.as_str(), |(_, filter)| filter);
+        let filter = self.unshared();
         if name.as_str().starts_with('$') && filter.starts_with(['+', '#']) {
             return false;
         }

@@ -1,0 +1,115 @@
+//! Subscriptions that clients share: each message goes to one of them, if its policy lets it have it.
+
+use integration::{
+    mqtt_client::{MqttClient, connect},
+    script::{Step, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{Packet, QoS, SubAckCode, SubscribeFailure, Version};
+use serde_json::json;
+
+const SHARED: &str = "$share/group/t/#";
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+
+async fn member(gateway: &TestGateway, version: Version, id: &str, filter: &str) -> MqttClient {
+    let mut client = MqttClient::anybody(gateway, version, id).await;
+    let ack = client.subscribe(&[filter], QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(ack.codes, [SubAckCode::Granted(QoS::AtLeastOnce)]);
+    client
+}
+
+async fn take(client: &mut MqttClient) -> String {
+    let message = client.message().await;
+    client.acknowledge(&message).await;
+    String::from_utf8(message.payload.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn each_message_goes_to_one_of_them_and_to_everybody_else_as_ever() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for version in BOTH {
+        let mut members = Vec::new();
+        for n in 0..3 {
+            members.push(member(&gateway, version, &format!("{version:?}-{n}"), SHARED).await);
+        }
+        let mut other_group = member(&gateway, version, "other", "$share/other/t/+").await;
+        let mut alone = member(&gateway, version, "alone", "t/x").await;
+        for n in 0..6 {
+            sender.publish("t/x", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+        }
+        for n in 0..6 {
+            assert_eq!(take(&mut other_group).await, n.to_string());
+            assert_eq!(take(&mut alone).await, n.to_string());
+        }
+        let mut came = Vec::new();
+        for client in &mut members {
+            came.extend([take(client).await, take(client).await]);
+            client.ping().await;
+        }
+        came.sort();
+        assert_eq!(came, ["0", "1", "2", "3", "4", "5"]);
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_gets_no_more_and_retained_messages_are_not_for_those_who_share() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let mut retained = mqtt::Publish::new("t/kept".parse().unwrap(), "kept");
+    retained.retain = true;
+    sender.send(Packet::Publish(retained)).await;
+    sender.ping().await;
+    let first = member(&gateway, Version::V5, "first", SHARED).await;
+    let mut second = member(&gateway, Version::V5, "second", SHARED).await;
+    second.ping().await;
+    drop(first);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "first")]).await;
+    for n in 0..3 {
+        sender.publish("t/x", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(take(&mut second).await, n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_is_away_gets_it_only_if_nobody_is_there() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let persistent = || {
+        let mut connect = connect(Version::V5, "away", "u", "p");
+        connect.clean_start = false;
+        connect.properties.session_expiry_interval = 600;
+        connect
+    };
+    let mut away = MqttClient::connected(&gateway, persistent()).await;
+    away.subscribe(&[SHARED], QoS::AtLeastOnce).await.unwrap();
+    drop(away);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "away")]).await;
+    let mut there = member(&gateway, Version::V5, "there", SHARED).await;
+    for n in 0..3 {
+        sender.publish("t/x", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(take(&mut there).await, n.to_string());
+    }
+    drop(there);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "there")]).await;
+    sender.publish("t/x", "for whoever comes", QoS::AtLeastOnce).await.unwrap();
+    let mut away = MqttClient::connected(&gateway, persistent()).await;
+    assert_eq!(take(&mut away).await, "for whoever comes");
+}
+
+#[tokio::test]
+async fn the_policy_names_the_group() {
+    let arn = |kind: &str| format!("arn:aws:iot:us-east-1:123456789012:{kind}");
+    let mut answer = allow_all();
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
+        {"Effect": "Allow", "Action": "iot:Subscribe",
+            "Resource": [arn("topicfilter/t"), arn("topicfilter/$share/own/t")]}]}]);
+    let gateway = Start::with_script(&Step::Answer(answer)).0.run().await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
+    let denied = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
+    let granted = SubAckCode::Granted(QoS::AtMostOnce);
+    for (filter, code) in [("t", granted), ("$share/own/t", granted), ("$share/others/t", denied)] {
+        assert_eq!(client.subscribe(&[filter], QoS::AtMostOnce).await.unwrap().codes, [code], "{filter}");
+    }
+}
