@@ -109,7 +109,9 @@ export class UsernamePasswordAuthorizer extends Construct {
       ...(grants !== undefined && { 'grants.json': grants }),
       ...(keyring !== undefined && { 'keyring.json': keyring.path }),
     };
-    return Object.keys(files).length === 0 ? [] : [filesLayer(this, 'Files', files)];
+    return Object.keys(files).length === 0
+      ? []
+      : [filesLayer(this, 'Files', `${this.authorizerName}-files`, files)];
   }
 
   private environment(props: UsernamePasswordAuthorizerProps): Record<string, string> {

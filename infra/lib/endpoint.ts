@@ -30,7 +30,7 @@ export class Endpoint extends Construct {
       retention: RetentionDays.ONE_WEEK,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const role = this.createRole(logGroup, permission);
+    const role = this.createRole(logGroup);
     const physicalResourceId = PhysicalResourceId.of('endpoint');
     const resource = new AwsCustomResource(this, 'Describe', {
       resourceType: 'Custom::IotEndpoint',
@@ -41,17 +41,17 @@ export class Endpoint extends Construct {
       policy: AwsCustomResourcePolicy.fromStatements([permission]),
     });
     this.address = resource.getResponseField(path);
-  }
-
-  /** Its own, because CDK's would get a managed policy that opens every log of the account. */
-  private createRole(logGroup: LogGroup, permission: PolicyStatement): Role {
-    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
-    logGroup.grantWrite(role);
     if (permission.resources.includes('*')) {
       const reason =
         'iot:DescribeEndpoint takes no resource, and tells what every device of the account knows';
-      acknowledge(role, { 'AwsSolutions-IAM5[Resource::*]': reason });
+      acknowledge(resource, { 'AwsSolutions-IAM5[Resource::*]': reason });
     }
+  }
+
+  /** Its own, because CDK's would get a managed policy that opens every log of the account. */
+  private createRole(logGroup: LogGroup): Role {
+    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    logGroup.grantWrite(role);
     return role;
   }
 }

@@ -17,11 +17,13 @@ export const FOLDER = '/opt';
 export function filesLayer(
   scope: Construct,
   id: string,
+  layerVersionName: string,
   files: Readonly<Record<string, string>>,
 ): LayerVersion {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-layer-'));
   Object.entries(files).forEach(([name, path]) => copyFileSync(path, join(folder, name)));
   return new LayerVersion(scope, id, {
+    layerVersionName,
     code: Code.fromAsset(folder),
     description: 'grants and keyring of the authorizer',
     // The next layer is another version; a function that runs has its own copy.

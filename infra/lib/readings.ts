@@ -35,19 +35,22 @@ export class Readings extends Construct {
   constructor(scope: Construct, id: string, props: ReadingsProps) {
     super(scope, id);
     this.namespace = `${props.name.replaceAll('_', '/')}/readings`;
-    this.role = this.createRole();
+    this.role = this.createRole(props.name);
     this.errors = this.createErrorLog(props);
     this.table = props.table && this.createTable(props.table);
     QUANTITIES.forEach((quantity) => this.addRule(props.name, quantity));
   }
 
-  private createRole(): Role {
-    const { account } = Stack.of(this);
-    // The service acts for this account alone (IAM user guide, confused deputy).
-    const conditions = { StringEquals: { 'aws:SourceAccount': account } };
-    const role = new Role(this, 'Role', {
-      assumedBy: new ServicePrincipal('iot.amazonaws.com', { conditions }),
-    });
+  private createRole(name: string): Role {
+    const { account, partition, region } = Stack.of(this);
+    // AWS IoT takes it for these rules of this account alone (dg/iot-create-role).
+    const rules = `arn:${partition}:iot:${region}:${account}:rule/${name}_*`;
+    const conditions = {
+      StringEquals: { 'aws:SourceAccount': account },
+      ArnLike: { 'aws:SourceArn': rules },
+    };
+    const assumedBy = new ServicePrincipal('iot.amazonaws.com', { conditions });
+    const role = new Role(this, 'Role', { assumedBy });
     // PutMetricData knows no resources; the namespace is what confines it.
     const namespace = { StringEquals: { 'cloudwatch:namespace': this.namespace } };
     const put = { actions: ['cloudwatch:PutMetricData'], resources: ['*'], conditions: namespace };

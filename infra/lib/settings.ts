@@ -92,10 +92,17 @@ export function readSettings(folder: string, stage: string): Settings {
 /** Settings from what a stage's file holds; its paths start at `folder`. */
 export function parseSettings(object: Record<string, unknown>, stage: string, folder: string): Settings {
   const reader = new Reader(object);
+  const settings = settingsFrom(reader, stage, folder);
+  reader.finish();
+  return settings;
+}
+
+/** The settings, right or wrong: {@link Reader.finish} tells. */
+export function settingsFrom(reader: Reader, stage: string, folder: string): Settings {
   const place = readPlace(reader);
   const records = reader.choice('records', ['table', 'secret']) ?? 'table';
   const vendorSecrets = reader.optionalSection('vendorSecrets');
-  const settings: Settings = {
+  return {
     ...place,
     stage,
     keepData: reader.switch('keepData') ?? false,
@@ -109,8 +116,6 @@ export function parseSettings(object: Record<string, unknown>, stage: string, fo
     alarms: readAlarms(reader.section('alarms')),
     iotLogging: reader.choice('iotLogging', LOG_LEVELS),
   };
-  reader.finish();
-  return settings;
 }
 
 function readFunction(reader: Reader, folder: string, records: string): FunctionSettings {

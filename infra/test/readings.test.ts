@@ -98,6 +98,10 @@ test('AWS IoT takes the roles for this account alone', () => {
     .filter((trust) => trust.includes('iot.amazonaws.com'));
   assert.equal(iot.length, 2);
   assert.ok(
-    iot.every((trust) => trust.includes('{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}}')),
+    iot.every((trust) => trust.includes('"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}')),
+  );
+  assert.equal(
+    iot.filter((trust) => /"ArnLike":\{"aws:SourceArn":.*:rule\/latchkey_test_\*"/.test(trust)).length,
+    1,
   );
 });

@@ -72,7 +72,7 @@ export class Reader {
 
   /** An object with settings of its own; an empty one if it is absent. */
   section(key: string): Reader {
-    return this.optionalSection(key) ?? new Reader({}, this.name(key), this.mistakes);
+    return this.optionalSection(key) ?? this.child(key, {});
   }
 
   optionalSection(key: string): Reader | undefined {
@@ -83,14 +83,19 @@ export class Reader {
     if (!isObject(value)) {
       return this.mistake(key, `${shown(value)} is not an object`);
     }
-    const section = new Reader(value, this.name(key), this.mistakes);
-    this.sections.push(section);
-    return section;
+    return this.child(key, value);
   }
 
   /** Notes that something else is wrong with this key. */
   mistake(key: string, what: string): undefined {
     this.mistakes.push(`\`${this.name(key)}\`: ${what}`);
+  }
+
+  /** Every setting that was asked for, sections by what is in them. */
+  names(): string[] {
+    const sections = this.sections.map(({ path }) => path);
+    const own = [...this.asked].map((key) => this.name(key)).filter((name) => !sections.includes(name));
+    return [...own, ...this.sections.flatMap((section) => section.names())];
   }
 
   /** Throws all mistakes, if there is one. */
@@ -99,6 +104,12 @@ export class Reader {
     if (this.mistakes.length > 0) {
       throw new Mistakes(this.mistakes);
     }
+  }
+
+  private child(key: string, value: Record<string, unknown>): Reader {
+    const section = new Reader(value, this.name(key), this.mistakes);
+    this.sections.push(section);
+    return section;
   }
 
   private findStrangers(): void {
