@@ -36,7 +36,7 @@ deny: ## licences, sources and banned crates, by cargo-deny
 setup: ## what the tests need beside Rust: mosquitto's clients and a Python with paho-mqtt, moto and awslambdaric
 	@tests/setup/foreign-clients
 
-infra-test: ## the deployment, without an account: types, templates, cdk-nag, cfn-lint
+infra-test: setup ## the deployment, without an account: types, templates, cdk-nag, cfn-lint
 	@echo "deployment"
 	@infra/tools/test
 

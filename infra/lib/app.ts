@@ -1,12 +1,11 @@
-import { App, AppProps, Tags } from 'aws-cdk-lib';
+import { App, Tags } from 'aws-cdk-lib';
 
 import { AuthorizerStack } from './authorizer-stack';
 import { FleetStack } from './fleet-stack';
 import { Settings } from './settings';
 
-/** The app of one stage: the stack `latchkey-STAGE`, and under it `latchkey-STAGE-fleet`. */
-export function createApp(settings: Settings, workspace: string, props?: AppProps): LatchkeyApp {
-  const app = new App(props);
+/** Adds one stage to an app: the stack `latchkey-STAGE`, and under it `latchkey-STAGE-fleet`. */
+export function addStage(app: App, settings: Settings, workspace: string): Stacks {
   const { stage, region, account } = settings;
   const common = { env: { region, account }, terminationProtection: settings.keepData };
   const fleet = new FleetStack(app, `latchkey-${stage}-fleet`, settings, {
@@ -21,11 +20,10 @@ export function createApp(settings: Settings, workspace: string, props?: AppProp
     workspace,
   });
   Tags.of(app).add('latchkey:stage', stage);
-  return { app, fleet, authorizer };
+  return { fleet, authorizer };
 }
 
-export interface LatchkeyApp {
-  readonly app: App;
+export interface Stacks {
   readonly fleet: FleetStack;
   readonly authorizer: AuthorizerStack;
 }

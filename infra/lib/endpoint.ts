@@ -18,7 +18,7 @@ interface Question {
 /**
  * The name that devices connect to: that of a domain configuration, or else the account's own in this region.
  *
- * CloudFormation knows neither, so a function of CDK's asks AWS IoT at each deployment.
+ * CloudFormation knows neither, so a function of CDK's asks AWS IoT when the stack is made.
  */
 export class Endpoint extends Construct {
   readonly address: string;

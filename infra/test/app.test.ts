@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Validations } from 'aws-cdk-lib';
+import { App, Validations } from 'aws-cdk-lib';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
-import { createApp, LatchkeyApp } from '../lib/app';
+import { addStage, Stacks } from '../lib/app';
 import { settingsFrom } from '../lib/settings';
 import { Reader } from '../lib/settings/reader';
-import { everything, folder, INFRA, REPOSITORY, settings, synthesized } from './support/fixture';
+import { bundle, everything, folder, INFRA, REPOSITORY, settings, synthesized } from './support/fixture';
 
 /** Where cfn-lint finds the templates afterwards. */
 const TEMPLATES = join(INFRA, 'build', 'templates');
@@ -108,6 +108,23 @@ test('the rest is as it was', () => {
   }
 });
 
+test('the program that CDK runs plans both stacks', () => {
+  const stages = join(folder(), 'stages');
+  const outdir = folder();
+  mkdirSync(stages);
+  writeFileSync(
+    join(stages, 'dev.json'),
+    JSON.stringify({ region: 'eu-central-1', function: { bundle: bundle() } }),
+  );
+  const env = { PATH: process.env['PATH'], CDK_OUTDIR: outdir, LATCHKEY_STAGES: stages };
+  execFileSync(process.execPath, [join(INFRA, 'build', 'bin', 'latchkey.js')], { env });
+  const { artifacts } = JSON.parse(readFileSync(join(outdir, 'manifest.json'), 'utf8')) as {
+    artifacts: object;
+  };
+  const stacks = Object.keys(artifacts).filter((name) => /^latchkey-dev(-fleet)?$/.test(name));
+  assert.deepEqual(stacks.sort(), ['latchkey-dev', 'latchkey-dev-fleet']);
+});
+
 test('what a person got wrong is told in a line each, and nothing is made', () => {
   const run = (program: string, ...args: string[]): ReturnType<typeof spawnSync> =>
     spawnSync(process.execPath, [join(INFRA, 'build', 'bin', program), ...args], {
@@ -123,10 +140,10 @@ test('what a person got wrong is told in a line each, and nothing is made', () =
   assert.match(String(poor.stderr), /^there are no AWS credentials: set AWS_PROFILE/);
 });
 
-function checked(changes: Record<string, unknown>): LatchkeyApp {
-  const parts = createApp(settings(changes), REPOSITORY);
-  Validations.of(parts.app).addPlugins(new AwsSolutionsChecks(parts.app));
-  return parts;
+function checked(changes: Record<string, unknown>): Stacks & { app: App } {
+  const app = new App();
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return { app, ...addStage(app, settings(changes), REPOSITORY) };
 }
 
 /** What the first cells of a section's table in docs/deploy.md name. */
@@ -138,7 +155,7 @@ function rows(title: string): string[] {
 }
 
 /** The rules that the plan breaks without an answer. */
-function remarks({ app }: LatchkeyApp): string[] {
+function remarks({ app }: { app: App }): string[] {
   try {
     app.synth();
     return [];

@@ -2,9 +2,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 
-import { createApp, LatchkeyApp } from '../../lib/app';
+import { addStage, Stacks } from '../../lib/app';
 import { parseSettings, Settings } from '../../lib/settings';
 
 /** The repository, from `infra/build/test/support`. */
@@ -45,13 +46,13 @@ export function settings(changes: Record<string, unknown> = {}): Settings {
   return parseSettings({ region: 'eu-central-1', ...changes, function: base }, 'test', folder());
 }
 
-export interface Synthesized extends LatchkeyApp {
+export interface Synthesized extends Stacks {
   readonly fleetTemplate: Template;
   readonly template: Template;
 }
 
 export function synthesized(changes: Record<string, unknown> = {}): Synthesized {
-  const parts = createApp(settings(changes), REPOSITORY);
+  const parts = addStage(new App(), settings(changes), REPOSITORY);
   return {
     ...parts,
     fleetTemplate: Template.fromStack(parts.fleet),
