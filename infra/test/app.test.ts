@@ -11,7 +11,16 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { addStage, Stacks } from '../lib/app';
 import { settingsFrom } from '../lib/settings';
 import { Reader } from '../lib/settings/reader';
-import { bundle, everything, folder, INFRA, REPOSITORY, settings, synthesized } from './support/fixture';
+import {
+  bundle,
+  everything,
+  folder,
+  INFRA,
+  newApp,
+  REPOSITORY,
+  settings,
+  synthesized,
+} from './support/fixture';
 
 /** Where cfn-lint finds the templates afterwards. */
 const TEMPLATES = join(INFRA, 'build', 'templates');
@@ -141,7 +150,7 @@ test('what a person got wrong is told in a line each, and nothing is made', () =
 });
 
 function checked(changes: Record<string, unknown>): Stacks & { app: App } {
-  const app = new App();
+  const app = newApp();
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   return { app, ...addStage(app, settings(changes), REPOSITORY) };
 }

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { App, Tags } from 'aws-cdk-lib';
+import { Tags } from 'aws-cdk-lib';
 import { CfnThing } from 'aws-cdk-lib/aws-iot';
 
 import { addStage } from '../lib/app';
-import { folder, INFRA, REPOSITORY, settings } from './support/fixture';
+import { folder, INFRA, newApp, REPOSITORY, settings } from './support/fixture';
 import { ACCOUNT, Moto, REGION } from './support/moto';
 
 const STACK = 'latchkey-test-fleet';
@@ -30,7 +30,7 @@ test('the fleet stack deploys to a stand-in of AWS that nobody here wrote', asyn
 /** The plan, without two things that moto's CloudFormation trips over: a key's tags and a Thing's attributes. */
 function synthesize(): string {
   const here = { ...settings(), region: REGION, account: ACCOUNT };
-  const app = new App({ outdir: folder() });
+  const app = newApp();
   const { fleet } = addStage(app, here, REPOSITORY);
   const includeResourceTypes = ['AWS::KMS::Key'];
   Tags.of(app).remove('latchkey:stage', { includeResourceTypes, priority: 300 });

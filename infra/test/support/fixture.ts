@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -46,13 +46,21 @@ export function settings(changes: Record<string, unknown> = {}): Settings {
   return parseSettings({ region: 'eu-central-1', ...changes, function: base }, 'test', folder());
 }
 
+/** An app under the feature flags of `cdk.json`, which CDK's program reads and this one would not. */
+export function newApp(): App {
+  const { context } = JSON.parse(readFileSync(join(INFRA, 'cdk.json'), 'utf8')) as {
+    context: Record<string, unknown>;
+  };
+  return new App({ context, outdir: folder() });
+}
+
 export interface Synthesized extends Stacks {
   readonly fleetTemplate: Template;
   readonly template: Template;
 }
 
 export function synthesized(changes: Record<string, unknown> = {}): Synthesized {
-  const parts = addStage(new App(), settings(changes), REPOSITORY);
+  const parts = addStage(newApp(), settings(changes), REPOSITORY);
   return {
     ...parts,
     fleetTemplate: Template.fromStack(parts.fleet),
