@@ -36,6 +36,8 @@ export function createDashboard(scope: Construct, id: string, props: DashboardPr
       iotCore('Connect.Success', 'connected'),
       iotCore('Connect.AuthError', 'not allowed to connect'),
       iotCore('Connection.AuthNError', 'not authenticated'),
+      iotCore('Connect.Throttle', 'too many in the account'),
+      iotCore('Connect.ClientIDThrottle', 'too many of one client id'),
     ]),
     graph('Latency', latencies(decisions, props.function)),
   );
