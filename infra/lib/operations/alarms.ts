@@ -73,13 +73,6 @@ export class Alarms extends Construct {
 
 function watches(props: AlarmsProps): Record<string, Watch> {
   const target = props.function;
-  const readings = new Metric({
-    namespace: 'AWS/Logs',
-    metricName: 'IncomingLogEvents',
-    dimensionsMap: { LogGroupName: props.errors.logGroupName },
-    statistic: Stats.SUM,
-    period: PERIOD,
-  });
   return {
     faults: {
       metric: faultRate(target),
@@ -106,7 +99,7 @@ function watches(props: AlarmsProps): Record<string, Watch> {
       description: 'Lambda turns calls of the authorizer away, and IoT Core lets nobody in on those',
     },
     readings: {
-      metric: readings,
+      metric: failedReadings(props.errors),
       threshold: 1,
       periods: [1, 1],
       description: 'readings arrive that the topic rules cannot store',
@@ -124,6 +117,17 @@ function faultRate(target: IFunction): IMetric {
     expression: 'IF(invocations > 0, 100 * errors / invocations, 0)',
     usingMetrics: { errors, invocations },
     label: 'faults in per cent',
+    period: PERIOD,
+  });
+}
+
+/** Lines of the log that failed readings go to: AWS/IoT counts failures by rule and action, and this needs neither. */
+function failedReadings(errors: ILogGroup): IMetric {
+  return new Metric({
+    namespace: 'AWS/Logs',
+    metricName: 'IncomingLogEvents',
+    dimensionsMap: { LogGroupName: errors.logGroupName },
+    statistic: Stats.SUM,
     period: PERIOD,
   });
 }
