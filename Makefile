@@ -2,15 +2,18 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt lint deny setup
+# Which of infra/stages is deployed.
+STAGE ?= dev
+
+.PHONY: help demo test check fmt lint deny setup infra-test synth diff deploy destroy
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny ## everything: lints, licences, unit and integration tests, foreign clients
+test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 
@@ -32,3 +35,19 @@ deny: ## licences, sources and banned crates, by cargo-deny
 
 setup: ## what the tests need beside Rust: mosquitto's clients, and packages for Python and Node (CONTRIBUTING.md has the list)
 	@tests/setup/foreign-clients
+
+infra-test: setup ## the deployment, without an account: types, templates, cdk-nag, cfn-lint
+	@echo "deployment"
+	@infra/tools/test
+
+synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
+	@infra/tools/cdk synth $(STAGE)
+
+diff: ## what a deploy of STAGE would change
+	@infra/tools/cdk diff $(STAGE)
+
+deploy: ## put STAGE into your AWS account: docs/deploy.md
+	@infra/tools/cdk deploy $(STAGE)
+
+destroy: ## take STAGE out of your AWS account
+	@infra/tools/cdk destroy $(STAGE)

@@ -1,0 +1,138 @@
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnAuthorizer } from 'aws-cdk-lib/aws-iot';
+import { IKey } from 'aws-cdk-lib/aws-kms';
+import { Architecture, Function, LayerVersion } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+import { AuthorizerCode, createFunction } from './code';
+import { FOLDER, filesLayer } from './files-layer';
+import { grantKeyring } from './keys';
+import { RecordStore } from './store';
+
+export interface UsernamePasswordAuthorizerProps {
+  /** What devices and domain configurations call it by; the function gets this name too. */
+  readonly authorizerName: string;
+  readonly code: AuthorizerCode;
+  readonly store: RecordStore;
+  /** @default ARM_64 */
+  readonly architecture?: Architecture;
+  /** In MB; docs/records.md tells what a check of a password may cost. @default 512 */
+  readonly memorySize?: number;
+  /** How many may run at once, kept free for this function and its limit. @default as many as the account lets */
+  readonly reservedConcurrentExecutions?: number;
+  /** @default ONE_MONTH */
+  readonly logRetention?: RetentionDays;
+  /** CloudWatch's namespace for the metrics. @default the authorizer's name */
+  readonly metricsNamespace?: string;
+  /** Settings of docs/authorizer.md and docs/stores.md that have no property here. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The path of a records file without devices, for a table's grants beside the built-in ones. */
+  readonly grants?: string;
+  /** The path of a keyring for vendors' secrets, and the key that KMS encrypted it under. */
+  readonly keyring?: { readonly path: string; readonly key: IKey };
+  /** Tokens that IoT Core checks before it calls the function; it can't be changed later. @default none */
+  readonly signing?: { readonly tokenKeyName: string; readonly publicKeys: Readonly<Record<string, string>> };
+  /** Whether an HTTPS publish on a kept connection uses the first one's answer. @default false */
+  readonly cacheHttp?: boolean;
+}
+
+/** IoT Core waits so long for an answer (dg/custom-authorizer); longer is of no use to anybody. */
+const TIMEOUT = Duration.seconds(5);
+
+/**
+ * A custom authorizer for devices with a user name and a password, with its function, role, log and permission.
+ *
+ * ```ts
+ * const key = new Key(this, 'Key', { enableKeyRotation: true });
+ * const store = new RecordTable(this, 'Records', { tableName: 'devices', key, keepData: true });
+ * new UsernamePasswordAuthorizer(this, 'Authorizer', { authorizerName: 'latchkey', store, code: { bundle } });
+ * ```
+ */
+export class UsernamePasswordAuthorizer extends Construct {
+  readonly function: Function;
+  readonly logGroup: LogGroup;
+  readonly authorizer: CfnAuthorizer;
+  readonly authorizerName: string;
+  readonly metricsNamespace: string;
+
+  constructor(scope: Construct, id: string, props: UsernamePasswordAuthorizerProps) {
+    super(scope, id);
+    this.authorizerName = props.authorizerName;
+    this.metricsNamespace = props.metricsNamespace ?? props.authorizerName;
+    this.logGroup = new LogGroup(this, 'Log', {
+      logGroupName: `/aws/lambda/${props.authorizerName}`,
+      retention: props.logRetention ?? RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = this.createRole(props);
+    this.function = this.createFunction(props, role);
+    this.authorizer = this.createAuthorizer(props);
+    this.function.addPermission('IotCore', {
+      principal: new ServicePrincipal('iot.amazonaws.com'),
+      sourceArn: this.authorizer.attrArn,
+      sourceAccount: Stack.of(this).account,
+    });
+  }
+
+  /** It writes its own log and reads records: no managed policy, which would open every log of the account. */
+  private createRole({ store, keyring }: UsernamePasswordAuthorizerProps): Role {
+    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    const actions = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+    // The ARN ends with `:*`: the streams of this one group.
+    role.addToPolicy(new PolicyStatement({ actions, resources: [this.logGroup.logGroupArn] }));
+    store.grantRead(role);
+    if (keyring !== undefined) {
+      grantKeyring(keyring.key, role);
+    }
+    return role;
+  }
+
+  private createFunction(props: UsernamePasswordAuthorizerProps, role: Role): Function {
+    return createFunction(this, 'Function', props.code, {
+      functionName: props.authorizerName,
+      description: 'answers IoT Core whether a device may connect, and what it may do',
+      architecture: props.architecture ?? Architecture.ARM_64,
+      memorySize: props.memorySize ?? 512,
+      timeout: TIMEOUT,
+      reservedConcurrentExecutions: props.reservedConcurrentExecutions,
+      role,
+      logGroup: this.logGroup,
+      layers: this.createLayers(props),
+      environment: this.environment(props),
+    });
+  }
+
+  private createLayers({ grants, keyring }: UsernamePasswordAuthorizerProps): LayerVersion[] {
+    const files = {
+      ...(grants !== undefined && { 'grants.json': grants }),
+      ...(keyring !== undefined && { 'keyring.json': keyring.path }),
+    };
+    return Object.keys(files).length === 0
+      ? []
+      : [filesLayer(this, 'Files', `${this.authorizerName}-files`, files)];
+  }
+
+  private environment(props: UsernamePasswordAuthorizerProps): Record<string, string> {
+    return {
+      ...props.environment,
+      LATCHKEY_STORE: props.store.location,
+      LATCHKEY_METRICS: this.metricsNamespace,
+      ...(props.grants !== undefined && { LATCHKEY_GRANTS: `file:${FOLDER}/grants.json` }),
+      ...(props.keyring !== undefined && { LATCHKEY_DATA_KEYS: `kms:${FOLDER}/keyring.json` }),
+    };
+  }
+
+  private createAuthorizer({ signing, cacheHttp }: UsernamePasswordAuthorizerProps): CfnAuthorizer {
+    return new CfnAuthorizer(this, 'Authorizer', {
+      authorizerName: this.authorizerName,
+      authorizerFunctionArn: this.function.functionArn,
+      status: 'ACTIVE',
+      enableCachingForHttp: cacheHttp ?? false,
+      signingDisabled: signing === undefined,
+      tokenKeyName: signing?.tokenKeyName,
+      tokenSigningPublicKeys: signing?.publicKeys,
+    });
+  }
+}

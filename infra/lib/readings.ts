@@ -1,0 +1,120 @@
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { Grant, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
+import { IKey } from 'aws-cdk-lib/aws-kms';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+import { useThrough } from './keys';
+import { acknowledge } from './nag';
+import { QUANTITIES } from './things';
+
+/** The language of the rules (dg/iot-rule-sql-version). */
+const SQL_VERSION = '2016-03-23';
+/** Names of CloudWatch's units; it has none for degrees. */
+const UNITS = { temperature: 'None', humidity: 'Percent' } as const;
+
+export interface ReadingsProps {
+  /** What the rules are called after: letters, digits and `_`. */
+  readonly name: string;
+  readonly logRetention: RetentionDays;
+  /** With it, readings are kept in a table of this name too. */
+  readonly table?: { readonly tableName: string; readonly key: IKey; readonly keepData: boolean };
+}
+
+/** What becomes of the readings: CloudWatch metrics of the whole fleet and, as an option, items of a table. */
+export class Readings extends Construct {
+  /** The metrics' namespace; each is called after what it measures. */
+  readonly namespace: string;
+  /** Where the readings go that an action failed on. */
+  readonly errors: LogGroup;
+  readonly table?: Table;
+  private readonly role: Role;
+
+  constructor(scope: Construct, id: string, props: ReadingsProps) {
+    super(scope, id);
+    this.namespace = `${props.name.replaceAll('_', '/')}/readings`;
+    this.role = this.createRole(props.name);
+    this.errors = this.createErrorLog(props);
+    this.table = props.table && this.createTable(props.table);
+    QUANTITIES.forEach((quantity) => this.addRule(props.name, quantity));
+  }
+
+  private createRole(name: string): Role {
+    const { account, partition, region } = Stack.of(this);
+    // AWS IoT takes it for these rules of this account alone (dg/iot-create-role).
+    const rules = `arn:${partition}:iot:${region}:${account}:rule/${name}_*`;
+    const conditions = {
+      StringEquals: { 'aws:SourceAccount': account },
+      ArnLike: { 'aws:SourceArn': rules },
+    };
+    const assumedBy = new ServicePrincipal('iot.amazonaws.com', { conditions });
+    const role = new Role(this, 'Role', { assumedBy });
+    // PutMetricData knows no resources; the namespace is what confines it.
+    const namespace = { StringEquals: { 'cloudwatch:namespace': this.namespace } };
+    const put = { actions: ['cloudwatch:PutMetricData'], resources: ['*'], conditions: namespace };
+    role.addToPolicy(new PolicyStatement(put));
+    const reason = 'cloudwatch:PutMetricData takes no resource; the condition on the namespace confines it';
+    acknowledge(role, { 'AwsSolutions-IAM5[Resource::*]': reason });
+    return role;
+  }
+
+  private createErrorLog({ name, logRetention }: ReadingsProps): LogGroup {
+    const errors = new LogGroup(this, 'Errors', {
+      logGroupName: `/aws/iot/${name.replaceAll('_', '-')}-readings`,
+      retention: logRetention,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const actions = ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'];
+    Grant.addToPrincipal({ grantee: this.role, actions, resourceArns: [errors.logGroupArn] });
+    return errors;
+  }
+
+  private createTable({ tableName, key, keepData }: NonNullable<ReadingsProps['table']>): Table {
+    const table = new Table(this, 'Table', {
+      tableName,
+      partitionKey: { name: 'series', type: AttributeType.STRING },
+      sortKey: { name: 'ts', type: AttributeType.NUMBER },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.CUSTOMER_MANAGED,
+      encryptionKey: key,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      deletionProtection: keepData,
+      removalPolicy: keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    });
+    Grant.addToPrincipal({
+      grantee: this.role,
+      actions: ['dynamodb:PutItem'],
+      resourceArns: [table.tableArn],
+    });
+    const actions = ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'];
+    this.role.addToPolicy(useThrough(this, 'dynamodb', key, actions));
+    return table;
+  }
+
+  private addRule(name: string, quantity: (typeof QUANTITIES)[number]): void {
+    const roleArn = this.role.roleArn;
+    const cloudwatchMetric = {
+      roleArn,
+      metricNamespace: this.namespace,
+      metricName: quantity,
+      metricUnit: UNITS[quantity],
+      metricValue: '${value}',
+    };
+    const item = this.table && { dynamoDBv2: { roleArn, putItem: { tableName: this.table.tableName } } };
+    const rule = new CfnTopicRule(this, quantity, {
+      ruleName: `${name}_${quantity}`,
+      topicRulePayload: {
+        description: `the readings of ${quantity}, for CloudWatch${item ? ' and DynamoDB' : ''}`,
+        awsIotSqlVersion: SQL_VERSION,
+        // `series` is the table's key: one device's readings of one quantity, in the order of their time.
+        sql: `SELECT value, unit, ts, concat(topic(2), '/', topic(3)) AS series FROM 'sensor/+/${quantity}'`,
+        actions: [{ cloudwatchMetric }, ...(item ? [item] : [])],
+        errorAction: { cloudwatchLogs: { roleArn, logGroupName: this.errors.logGroupName } },
+      },
+    });
+    // AWS IoT may check at once whether the role allows what the actions do.
+    rule.node.addDependency(this.role);
+  }
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { missingCredentials } from '../lib/aws-credentials';
+import { missingTarget } from '../lib/rust-target';
+import { file, folder } from './support/fixture';
+
+test('nothing that gives credentials is told what to set', () => {
+  const missing = missingCredentials({}, folder());
+  assert.match(missing ?? '', /^there are no AWS credentials: set AWS_PROFILE .* or AWS_ACCESS_KEY_ID/);
+  assert.notEqual(missingCredentials({ AWS_REGION: 'eu-central-1', AWS_PROFILE: '' }, folder()), undefined);
+});
+
+test('each source that AWS knows is enough', () => {
+  const home = folder();
+  mkdirSync(join(home, '.aws'));
+  writeFileSync(join(home, '.aws', 'config'), '');
+  assert.equal(missingCredentials({}, home), undefined);
+  const sources = [
+    { AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE' },
+    { AWS_PROFILE: 'operations' },
+    { AWS_WEB_IDENTITY_TOKEN_FILE: '/token' },
+    { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1/' },
+    { AWS_SHARED_CREDENTIALS_FILE: file('credentials', '') },
+    { CREDENTIALS: 'instance' },
+  ];
+  for (const source of sources) {
+    assert.equal(missingCredentials(source, folder()), undefined, JSON.stringify(source));
+  }
+});
+
+test('a Rust that can not build for an architecture is told what to add', () => {
+  assert.match(
+    missingTarget('riscv') ?? '',
+    /^this Rust builds nothing for `function.architecture` riscv: run `rustup/,
+  );
+});
