@@ -11,7 +11,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use mqtt::{Publish, TopicName};
 
 use self::{client::Client, retained::Retained, subscriptions::Subscriptions};
@@ -46,7 +45,7 @@ impl Broker {
             return;
         }
         // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
-        let publish = Publish { payload: Bytes::copy_from_slice(&publish.payload), ..publish.clone() };
+        let publish = retained::on_its_own(publish);
         for (client_id, subscriber) in matching.into_iter().chain(shared) {
             if subscriber.no_local && *client_id == *from {
                 continue;

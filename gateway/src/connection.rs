@@ -19,7 +19,10 @@ use tokio_util::codec::Framed;
 
 use self::{authentication::Credentials, log::ConnectionLog, opening::Opened, transport::Transport};
 use crate::{
-    broker::{queue::Delivery, registration::Registration},
+    broker::{
+        queue::Delivery,
+        registration::{Registration, Signals},
+    },
     custom_auth::{self, Refusal, answer::Authorization},
     door::port::Port,
     gateway::Shared,
@@ -30,6 +33,8 @@ use crate::{
 
 /// How long a client may take over what is written to it.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take over what is written to it at the end: whoever takes over waits for that.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
 type Stream = Framed<Transport, Codec>;
 type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
@@ -149,24 +154,36 @@ impl Connection {
 
     /// Does what the session asked for, in its order, and tells whether that ends the connection.
     async fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Option<Ending> {
-        let mut ending = None;
+        let (mut ending, mut broken) = (None, false);
         while !effects.is_empty() {
             for effect in std::mem::take(effects) {
                 match effect {
-                    Effect::Send(packet) => ending = self.send(packet, effects).await.or(ending),
+                    // Nothing more gets through once a write has failed.
+                    Effect::Send(_) if broken => {}
+                    Effect::Send(packet) => {
+                        let lost = self.send(packet, effects).await;
+                        broken = lost.is_some();
+                        ending = lost.or(ending);
+                    }
                     Effect::End(reason) => ending = Some(reason),
                     effect => self.act(effect),
                 }
             }
         }
-        let flushed = self.shared.clock.timeout(WRITE_LIMIT, self.stream.flush()).await;
+        if broken {
+            return ending;
+        }
+        let flushed =
+            in_time(self.stream.flush(), &self.session, &self.registration.signals, &self.shared).await;
         ending.or_else(|| (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost))
     }
 
     async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<Ending> {
         let is_message = matches!(packet, Packet::Publish(_));
         let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
-        match (write(&mut self.stream, packet, &self.shared).await, message) {
+        let Self { stream, session, registration, shared, .. } = self;
+        let fed = in_time(stream.feed(packet), session, &registration.signals, shared).await;
+        match (Written::of(fed), message) {
             (Written::Broken, _) => return Some(Ending::Lost),
             (Written::LeftOut, Some(packet_id)) => {
                 self.session.on_left_out(packet_id, self.shared.clock.now(), effects);
@@ -214,6 +231,9 @@ impl Connection {
         if let Some((unfinished, expiry)) = session.into_unfinished() {
             let now = shared.clock.now();
             registration.leave(unfinished, now + expiry, now);
+        } else {
+            // Nothing is for it any more, however long its end takes.
+            drop(registration);
         }
         // The peer may be gone already.
         _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
@@ -229,13 +249,39 @@ enum Written {
     Broken,
 }
 
+impl Written {
+    /// From what the codec says; nothing is that it took too long.
+    fn of(fed: Option<Result<(), EncodeError>>) -> Self {
+        match fed {
+            Some(Ok(())) => Self::Buffered,
+            Some(Err(EncodeError::Io(_))) | None => Self::Broken,
+            Some(Err(_)) => Self::LeftOut,
+        }
+    }
+}
+
+/// Gives a write its time. A connection that is still to live gives it up for a later one of its client id, and one that
+/// ends has not long.
+async fn in_time<T>(
+    work: impl Future<Output = T>,
+    session: &Session,
+    signals: &Signals,
+    shared: &Shared,
+) -> Option<T> {
+    if session.has_ended() {
+        return shared.clock.timeout(GOODBYE_LIMIT, work).await;
+    }
+    tokio::select! {
+        biased;
+        done = shared.clock.timeout(WRITE_LIMIT, work) => done,
+        () = signals.taken_over.cancelled() => None,
+        () = shared.stopping.cancelled() => None,
+    }
+}
+
 /// Writes a packet into the buffer, which is flushed when it is full.
 async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> Written {
-    match shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await {
-        Some(Ok(())) => Written::Buffered,
-        Some(Err(EncodeError::Io(_))) | None => Written::Broken,
-        Some(Err(_)) => Written::LeftOut,
-    }
+    Written::of(shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await)
 }
 
 async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, Refusal> {

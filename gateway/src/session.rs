@@ -183,6 +183,12 @@ impl Session {
         ack
     }
 
+    /// Whether the connection is to end.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether the session outlives its connection.
     #[must_use]
     pub fn keeps(&self) -> bool {

@@ -124,9 +124,95 @@ async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
         }
         client.ping().await;
         go(&gateway, client, &id).await;
-        let (mut client, _) = come(&gateway, persistent(version, &id)).await;
-        client.ping().await;
+        let (mut client, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(present);
+        sender.publish("t", "and no other", QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(take(&mut client).await, ("and no other".to_owned(), false));
     }
+}
+
+#[tokio::test]
+async fn what_a_slow_reader_has_not_taken_waits_for_its_next_connection() {
+    // Far more than the sockets' buffers, the mailbox and the flow take together.
+    const MESSAGES: usize = 3_000;
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let (mut client, _) = come(&gateway, persistent(version, &id)).await;
+        client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+        let before = ends(&gateway, &id);
+        for n in 0..MESSAGES {
+            sender.publish("t", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+        }
+        eventually("the end of the slow one", || (ends(&gateway, &id) > before).then_some(())).await;
+        let (mut again, present) = come(&gateway, persistent(version, &id)).await;
+        assert!(present);
+        for n in 0..MESSAGES {
+            assert_eq!(take(&mut again).await.0, n.to_string());
+        }
+        drop(client);
+    }
+}
+
+#[tokio::test]
+async fn another_principal_does_not_go_on_with_a_session() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.on_manual_clock().run().await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    go(&gateway, client, "c").await;
+    sender(&gateway).await.publish("t", "not yours", QoS::AtLeastOnce).await.unwrap();
+    let mut answer = allow_all();
+    answer["principalId"] = json!("somebodyelse");
+    script.set(&Step::Answer(answer));
+    let (mut other, present) = come(&gateway, persistent(Version::V5, "c")).await;
+    assert!(!present);
+    other.subscribe(&["own"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = sender(&gateway).await;
+    for topic in ["t", "own"] {
+        sender.publish(topic, topic, QoS::AtLeastOnce).await.unwrap();
+    }
+    assert_eq!(take(&mut other).await.0, "own");
+}
+
+#[tokio::test]
+async fn who_may_have_no_persistent_session_any_more_goes_on_with_none() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.on_manual_clock().run().await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    go(&gateway, client, "c").await;
+    let mut answer = allow_all();
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
+            "Condition": {"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "PersistentConnect"}}}]}]);
+    script.set(&Step::Answer(answer));
+    let mut wish = persistent(Version::V5, "c");
+    wish.properties.session_expiry_interval = 0;
+    assert!(!come(&gateway, wish).await.1);
+}
+
+#[tokio::test]
+async fn a_denied_subscribe_of_3_1_1_leaves_nothing_in_the_session() {
+    let mut answer = allow_all();
+    let arn = |kind: &str| format!("arn:aws:iot:us-east-1:123456789012:{kind}");
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["iot:Connect", "iot:Publish", "iot:Receive"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": [arn("topicfilter/mine"), arn("topicfilter/last")]}]}]);
+    let gateway = Start::with_script(&Step::Answer(answer)).0.on_manual_clock().run().await;
+    let (mut client, _) = come(&gateway, persistent(Version::V311, "c")).await;
+    assert!(client.subscribe(&["mine", "others"], QoS::AtLeastOnce).await.is_none());
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c")]).await;
+    let (mut client, present) = come(&gateway, persistent(Version::V311, "c")).await;
+    assert!(present);
+    client.subscribe(&["last"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = sender(&gateway).await;
+    for topic in ["mine", "last"] {
+        sender.publish(topic, topic, QoS::AtLeastOnce).await.unwrap();
+    }
+    assert_eq!(take(&mut client).await.0, "last");
 }
 
 #[tokio::test]

@@ -1,9 +1,15 @@
 //! One client id: connected, or away with a session that waits for it.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use mqtt::{Publish, QoS};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Delivery, Queue};
@@ -15,6 +21,8 @@ pub(super) struct Client {
     pub(super) connection: u64,
     /// What waits for it weighs here.
     pub(super) queue: Queue,
+    /// Whose it is: nobody else goes on with the session.
+    pub(super) principal_id: Arc<str>,
     pub(super) place: Place,
 }
 
@@ -25,6 +33,8 @@ pub(super) enum Place {
         signals: Signals,
         /// Whether its session outlives the connection.
         keeps: bool,
+        /// What the mailbox of such a session had no room for.
+        overflow: VecDeque<Delivery>,
     },
     Away {
         unfinished: Unfinished,
@@ -57,15 +67,33 @@ impl Client {
     pub(super) fn deliver(&mut self, publish: Publish, now: Moment) {
         let at_least_once = publish.qos > QoS::AtMostOnce;
         match &mut self.place {
-            Place::Connected { mailbox, signals, .. } => {
-                let delivery = self.queue.accept(publish, now);
-                let delivered = delivery.is_some_and(|delivery| mailbox.try_send(delivery).is_ok());
-                if !delivered && at_least_once {
+            Place::Connected { mailbox, signals, keeps, overflow } => {
+                let Some(delivery) = self.queue.accept(publish, now) else {
+                    if at_least_once {
+                        signals.overflowed.cancel();
+                    }
+                    return;
+                };
+                // Behind one that found no room the others have none either, so that their order stays.
+                let left = if overflow.is_empty() {
+                    mailbox.try_send(delivery).err().map(TrySendError::into_inner)
+                } else {
+                    Some(delivery)
+                };
+                if let Some(left) = left.filter(|_| at_least_once) {
+                    if *keeps {
+                        overflow.push_back(left);
+                    }
                     signals.overflowed.cancel();
                 }
             }
             Place::Away { unfinished, .. } if at_least_once => {
-                unfinished.waiting.extend(self.queue.accept(publish, now));
+                // What nobody will get any more makes room for what somebody may.
+                let delivery = self.queue.accept(publish.clone(), now).or_else(|| {
+                    unfinished.waiting.retain(|waiting| waiting.at(now).is_some());
+                    self.queue.accept(publish, now)
+                });
+                unfinished.waiting.extend(delivery);
             }
             Place::Away { .. } => {}
         }

@@ -54,6 +54,12 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// When its time is over, if ever.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Moment> {
+        self.expires_at
+    }
+
     /// The message as it is to be sent now; nothing if its time is over.
     #[must_use]
     pub fn at(&self, now: Moment) -> Option<Publish> {
@@ -69,7 +75,7 @@ pub(super) fn expires_at(publish: &Publish, now: Moment) -> Option<Moment> {
 
 /// A message with the seconds that are left to it, begun ones counted whole; nothing if there are none
 /// (`[MQTT-3.3.2-5]`, `[MQTT-3.3.2-6]`).
-pub(super) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
+pub(crate) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
     let Some(expires_at) = expires_at else { return Some(publish.clone()) };
     let left = expires_at - now;
     if left.is_zero() {

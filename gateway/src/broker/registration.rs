@@ -1,6 +1,7 @@
 //! A connection's place in the broker.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -38,9 +39,11 @@ pub struct Registration {
     pub signals: Signals,
 }
 
-/// What a client asks for in its CONNECT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a client asks for in its CONNECT, and who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
+    /// The principal: nobody goes on with another's session *(unverified)*.
+    pub principal_id: Arc<str>,
     /// To begin anew: `CleanSession` or Clean Start.
     pub clean: bool,
     /// That the session outlives this connection.
@@ -51,8 +54,8 @@ pub struct Wish {
 enum Earlier {
     None,
     Away(Unfinished),
-    /// Its connection is about to hand it over.
-    Ending(oneshot::Receiver<Unfinished>),
+    /// Its connection is about to hand it over; behind it comes what found no room there.
+    Ending(oneshot::Receiver<Unfinished>, VecDeque<Delivery>),
 }
 
 impl Broker {
@@ -61,11 +64,13 @@ impl Broker {
         let (sender, mailbox) = mpsc::channel(MAILBOX_MESSAGES);
         let signals = Signals::default();
         let mut state = self.state(now);
-        let (queue, earlier) = state.take_over(client_id, wish.clean);
+        let Wish { principal_id, clean, keeps } = wish;
+        let (queue, earlier) = state.take_over(client_id, &principal_id, clean);
         state.connections += 1;
         let connection = state.connections;
-        let place = Place::Connected { mailbox: sender, signals: signals.clone(), keeps: wish.keeps };
-        state.clients.insert(Arc::clone(client_id), Client { connection, queue, place });
+        let overflow = VecDeque::new();
+        let place = Place::Connected { mailbox: sender, signals: signals.clone(), keeps, overflow };
+        state.clients.insert(Arc::clone(client_id), Client { connection, queue, principal_id, place });
         Registration {
             broker: Arc::clone(self),
             client_id: Arc::clone(client_id),
@@ -79,23 +84,25 @@ impl Broker {
 
 impl State {
     /// Ends whatever has the client id, and says what of it goes on. Subscriptions stay only with a session that does.
-    fn take_over(&mut self, client_id: &Arc<str>, clean: bool) -> (Queue, Earlier) {
-        let Some(Client { queue, place, connection }) = self.clients.remove(client_id) else {
+    fn take_over(&mut self, client_id: &Arc<str>, principal_id: &str, clean: bool) -> (Queue, Earlier) {
+        let Some(Client { queue, place, connection, principal_id: earlier }) = self.clients.remove(client_id)
+        else {
             return (Queue::default(), Earlier::None);
         };
+        let clean = clean || *earlier != *principal_id;
         let earlier = match place {
             Place::Away { unfinished, ends_at } => {
                 self.endings.remove(&(ends_at, connection, Arc::clone(client_id)));
                 if clean { Earlier::None } else { Earlier::Away(unfinished) }
             }
-            Place::Connected { signals, keeps, .. } => {
+            Place::Connected { signals, keeps, overflow, .. } => {
                 let (heir, session) = oneshot::channel();
                 let inherits = keeps && !clean;
                 if inherits {
                     *signals.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
                 }
                 signals.taken_over.cancel();
-                if inherits { Earlier::Ending(session) } else { Earlier::None }
+                if inherits { Earlier::Ending(session, overflow) } else { Earlier::None }
             }
         };
         match earlier {
@@ -116,14 +123,18 @@ impl Registration {
     }
 
     /// The earlier session, if there is one to go on with. A connection that was taken over hands it over when it has
-    /// ended; of one that hangs only the subscriptions are left.
+    /// ended; if it does not in time, or has none to hand over, the session is over.
     pub async fn earlier(&mut self, clock: &Clock) -> Option<Unfinished> {
         match std::mem::replace(&mut self.earlier, Earlier::None) {
             Earlier::None => None,
             Earlier::Away(unfinished) => Some(unfinished),
-            Earlier::Ending(session) => {
-                let handed_over = clock.timeout(HANDOVER_LIMIT, session).await;
-                Some(handed_over.and_then(Result::ok).unwrap_or_default())
+            Earlier::Ending(session, mut overflow) => {
+                let Some(Ok(mut unfinished)) = clock.timeout(HANDOVER_LIMIT, session).await else {
+                    self.broker.state(clock.now()).subscriptions.remove_client(&self.client_id);
+                    return None;
+                };
+                unfinished.waiting.append(&mut overflow);
+                Some(unfinished)
             }
         }
     }
@@ -183,6 +194,9 @@ impl Registration {
         }
         if self.is_current(&state) {
             if let Some(client) = state.clients.get_mut(&self.client_id) {
+                if let Place::Connected { overflow, .. } = &mut client.place {
+                    unfinished.waiting.append(overflow);
+                }
                 client.place = Place::Away { unfinished, ends_at };
             }
             state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
@@ -218,15 +232,17 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    const CLEAN: Wish = Wish { clean: true, keeps: false };
+    fn clean() -> Wish {
+        Wish { principal_id: "p".into(), clean: true, keeps: false }
+    }
 
     #[tokio::test]
     async fn a_connection_that_was_taken_over_can_do_nothing_to_its_heir() {
         let (broker, client_id, topic) = (Arc::new(Broker::default()), "c".into(), "t".parse().unwrap());
         let now = Clock::Manual(ManualClock::new()).now();
         let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
-        let old = broker.register(&client_id, CLEAN, now);
-        let mut new = broker.register(&client_id, CLEAN, now);
+        let old = broker.register(&client_id, clean(), now);
+        let mut new = broker.register(&client_id, clean(), now);
         assert!(old.signals.taken_over.is_cancelled());
         old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce), now);
         new.subscribe(&filter, now);

@@ -27,21 +27,42 @@ impl Retained {
     /// Keeps a message in its topic's earlier one's place; an empty payload only removes that (MQTT 5 section
     /// 3.3.1.3). Whether there was room.
     pub(super) fn keep(&mut self, topic: &TopicName, publish: &Publish, now: Moment) -> bool {
-        if let Some(earlier) = self.messages.remove(topic) {
-            self.bytes -= weight(&earlier.publish);
-        }
         if publish.payload.is_empty() {
+            self.remove(topic);
             return true;
         }
         let kept = on_its_own(publish);
         let bytes = weight(&kept);
-        if self.messages.len() >= MAX_MESSAGES || self.bytes + bytes > MAX_BYTES {
+        if !self.has_room(topic, bytes) {
+            self.remove_expired(now);
+        }
+        if !self.has_room(topic, bytes) {
             return false;
         }
+        self.remove(topic);
         self.bytes += bytes;
         let expires_at = expires_at(&kept, now);
         self.messages.insert(topic.clone(), Kept { publish: kept, expires_at });
         true
+    }
+
+    /// Whether there is room for a message of so many bytes in the place of the topic's earlier one.
+    fn has_room(&self, topic: &TopicName, bytes: usize) -> bool {
+        let earlier = self.messages.get(topic);
+        let others = self.messages.len() - usize::from(earlier.is_some());
+        let left = self.bytes - earlier.map_or(0, |kept| weight(&kept.publish));
+        others < MAX_MESSAGES && left + bytes <= MAX_BYTES
+    }
+
+    fn remove(&mut self, topic: &TopicName) {
+        if let Some(earlier) = self.messages.remove(topic) {
+            self.bytes -= weight(&earlier.publish);
+        }
+    }
+
+    fn remove_expired(&mut self, now: Moment) {
+        self.messages.retain(|_, kept| kept.expires_at.is_none_or(|at| at > now));
+        self.bytes = self.messages.values().map(|kept| weight(&kept.publish)).sum();
     }
 
     /// The messages whose topics a filter matches and whose time is not over.
@@ -56,7 +77,7 @@ impl Retained {
 }
 
 /// What is received shares the connection's read buffer; what is kept must not hold that.
-fn on_its_own(publish: &Publish) -> Publish {
+pub(super) fn on_its_own(publish: &Publish) -> Publish {
     let mut kept = Publish { payload: Bytes::copy_from_slice(&publish.payload), ..publish.clone() };
     if let Some(properties) = &mut kept.properties
         && let Some(data) = &properties.correlation_data

@@ -94,12 +94,16 @@ pub(super) async fn open(
         }
     };
     let now = shared.clock.now();
+    // Who may have no persistent session goes on with none either *(unverified)*.
+    let clean = connect.clean_start || !enforcement.connect_persistently();
     let mut session = Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, now);
-    let wish = Wish { clean: connect.clean_start, keeps: session.keeps() };
+    let principal_id = Arc::clone(session.principal_id());
+    let wish = Wish { principal_id, clean, keeps: session.keeps() };
     let mut registration = shared.broker.register(&client_id, wish, now);
     let earlier = registration.earlier(&shared.clock).await;
     let (session_present, mut effects) = (earlier.is_some(), Vec::new());
     if let Some(unfinished) = earlier {
+        let now = shared.clock.now();
         session.resume(registration.subscribed(now), unfinished, now, &mut effects);
     }
     if let Some(bytes) = connect.properties.maximum_packet_size {

@@ -53,6 +53,13 @@ impl Enforcement {
         self.decide_in(&self.connect_context, Action::Connect, &self.client_id)
     }
 
+    /// Whether the client may be connected with a persistent session.
+    #[must_use]
+    pub fn connect_persistently(&self) -> bool {
+        let context = self.connect_context.clone().with_persistent_session();
+        self.decide_in(&context, Action::Connect, &self.client_id).decision.is_allowed()
+    }
+
     /// Whether `action` is allowed on a client id, topic or topic filter.
     #[must_use]
     pub fn decide<'a>(&'a self, action: Action, resource: &'a str) -> Decided<'a> {

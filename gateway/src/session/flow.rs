@@ -1,22 +1,26 @@
 //! QoS 1 towards the client: packet ids, no more messages in flight than it takes, and what is sent again.
 
-use std::{collections::VecDeque, num::NonZeroU16};
+use std::{collections::VecDeque, num::NonZeroU16, time::Duration};
 
 use mqtt::{Publish, QoS, TopicName};
 
 use super::ending::Ending;
-use crate::{broker::queue::Delivery, clock::Moment};
+use crate::{
+    broker::queue::{self, Delivery},
+    clock::Moment,
+};
 
 /// AWS's limit of unacknowledged messages to a client (general reference, `iot-core`).
 const MAX_IN_FLIGHT: u16 = 100;
 /// Messages that wait for an acknowledgement to make room.
 const MAX_WAITING: usize = 1_000;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The state of QoS 1 messages on their way to one client.
 pub struct Flow {
     limit: usize,
     in_flight: VecDeque<InFlight>,
-    again: VecDeque<Publish>,
+    again: VecDeque<Sent>,
     waiting: VecDeque<Delivery>,
     /// How many may wait: what an earlier connection left does not count.
     room: usize,
@@ -27,14 +31,21 @@ pub struct Flow {
 struct InFlight {
     packet_id: NonZeroU16,
     /// Only in a session that outlives its connection: nothing is sent again on the same one.
-    message: Option<Publish>,
+    message: Option<Sent>,
+}
+
+/// A message that was sent, with its packet id, and may have to be sent again.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    publish: Publish,
+    expires_at: Option<Moment>,
 }
 
 /// What a session leaves to the next connection.
 #[derive(Debug, Default)]
 pub struct Unfinished {
     /// Sent and not acknowledged, with their packet ids, in the order in which they were sent.
-    pub unacknowledged: VecDeque<Publish>,
+    pub unacknowledged: VecDeque<Sent>,
     /// Not sent yet.
     pub waiting: VecDeque<Delivery>,
 }
@@ -60,8 +71,11 @@ impl Flow {
     /// as a repetition (`[MQTT-4.4.0-1]`).
     pub fn resume(&mut self, unfinished: Unfinished) {
         let Unfinished { unacknowledged, waiting } = unfinished;
-        self.last_id = unacknowledged.back().and_then(|publish| publish.packet_id).unwrap_or(self.last_id);
-        self.again = unacknowledged.into_iter().map(|publish| Publish { dup: true, ..publish }).collect();
+        self.last_id = unacknowledged.back().and_then(|sent| sent.publish.packet_id).unwrap_or(self.last_id);
+        self.again = unacknowledged;
+        for sent in &mut self.again {
+            sent.publish.dup = true;
+        }
         self.room = MAX_WAITING + waiting.len();
         self.waiting = waiting;
     }
@@ -82,11 +96,9 @@ impl Flow {
         if delivery.publish().qos == QoS::AtMostOnce {
             return Ok(delivery.at(now));
         }
-        if self.waiting.len() >= self.room {
-            return Err(Ending::SlowReader);
-        }
         self.waiting.push_back(delivery);
-        Ok(self.next(now))
+        // The message that is too many waits all the same: the session may outlive the connection.
+        if self.waiting.len() > self.room { Err(Ending::SlowReader) } else { Ok(self.next(now)) }
     }
 
     /// The client acknowledged; the next message, if one waited for that.
@@ -101,27 +113,29 @@ impl Flow {
         if self.in_flight.len() >= self.limit {
             return None;
         }
-        let publish = match self.again.pop_front() {
-            Some(publish) => publish,
+        let sent = match self.again.pop_front() {
+            Some(sent) => sent,
             None => self.first_waiting(now)?,
         };
-        let packet_id = publish.packet_id?;
-        let message = self.keeps.then(|| publish.clone());
-        self.in_flight.push_back(InFlight { packet_id, message });
+        let packet_id = sent.publish.packet_id?;
+        // What was begun is brought to its end, if with no more than a second left.
+        let publish = queue::sent_at(&sent.publish, sent.expires_at.map(|at| at.max(now + SECOND)), now)?;
+        self.in_flight.push_back(InFlight { packet_id, message: self.keeps.then_some(sent) });
         Some(publish)
     }
 
     /// Drops the messages not in flight on topics that `keep` does not accept.
     pub fn retain_waiting(&mut self, mut keep: impl FnMut(&TopicName) -> bool) {
-        self.again.retain(|publish| publish.topic.as_ref().is_some_and(&mut keep));
+        self.again.retain(|sent| sent.publish.topic.as_ref().is_some_and(&mut keep));
         self.waiting.retain(|delivery| delivery.publish().topic.as_ref().is_some_and(&mut keep));
     }
 
     /// The first whose time is not over, with a packet id.
-    fn first_waiting(&mut self, now: Moment) -> Option<Publish> {
+    fn first_waiting(&mut self, now: Moment) -> Option<Sent> {
         while let Some(delivery) = self.waiting.pop_front() {
-            if let Some(publish) = delivery.at(now) {
-                return Some(Publish { packet_id: Some(self.free_id()), ..publish });
+            if delivery.at(now).is_some() {
+                let publish = Publish { packet_id: Some(self.free_id()), ..delivery.publish().clone() };
+                return Some(Sent { publish, expires_at: delivery.expires_at() });
             }
         }
         None
@@ -132,7 +146,7 @@ impl Flow {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(NonZeroU16::MIN);
             let taken = self.in_flight.iter().map(|sent| Some(sent.packet_id));
-            let mut taken = taken.chain(self.again.iter().map(|publish| publish.packet_id));
+            let mut taken = taken.chain(self.again.iter().map(|sent| sent.publish.packet_id));
             if taken.all(|id| id != Some(self.last_id)) {
                 return self.last_id;
             }

@@ -29,14 +29,17 @@ impl Session {
             let record = Record::without_answer(Action::Subscribe, filter.filter.as_str());
             return effects.push(Effect::Log(record));
         }
-        let mut codes = Vec::with_capacity(subscribe.filters.len());
+        let (mut codes, mut decided) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
-            codes.push(self.subscribe_one(filter, effects));
+            codes.push(self.subscribe_one(filter, &mut decided));
         }
         let denied = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
         if self.version == Version::V311 && codes.contains(&denied) {
+            // None of them is entered: the session may outlive this end.
+            effects.extend(decided.into_iter().filter(|effect| matches!(effect, Effect::Log(_))));
             return self.end(Ending::Forbidden, effects);
         }
+        effects.append(&mut decided);
         let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
         effects.push(Effect::Send(Packet::SubAck(ack)));
     }
