@@ -67,15 +67,17 @@ impl Broker {
 
 impl State {
     fn end_sessions(&mut self, now: Moment) {
-        while let Some((at, connection, client_id)) = self.endings.first().cloned() {
-            if at > now {
-                return;
-            }
-            self.endings.pop_first();
-            if self.clients.get(&client_id).is_some_and(|client| client.is_away(connection)) {
-                self.clients.remove(&client_id);
-                self.subscriptions.remove_client(&client_id);
-            }
+        while self.endings.first().is_some_and(|(at, ..)| *at <= now) {
+            self.end_first_session();
+        }
+    }
+
+    /// Ends the session of whoever is away and has the least time left.
+    fn end_first_session(&mut self) {
+        let Some((_, connection, client_id)) = self.endings.pop_first() else { return };
+        if self.clients.get(&client_id).is_some_and(|client| client.is_away(connection)) {
+            self.clients.remove(&client_id);
+            self.subscriptions.remove_client(&client_id);
         }
     }
 }

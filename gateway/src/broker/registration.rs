@@ -23,6 +23,8 @@ use crate::{
 
 /// Messages that wait for one connection to take them over.
 const MAILBOX_MESSAGES: usize = 256;
+/// Sessions of clients that are away: one more ends the one with the least time left *(unverified: AWS names no number)*.
+const MAX_AWAY: usize = 20_000;
 /// How long a connection that was taken over has to hand over its session.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -200,6 +202,9 @@ impl Registration {
                 client.place = Place::Away { unfinished, ends_at };
             }
             state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
+            if state.endings.len() > MAX_AWAY {
+                state.end_first_session();
+            }
         } else if let Some(heir) = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The heir may have gone too.
             _ = heir.send(unfinished);
@@ -232,8 +237,29 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    fn clean() -> Wish {
+    fn clean_start() -> Wish {
         Wish { principal_id: "p".into(), clean: true, keeps: false }
+    }
+
+    #[tokio::test]
+    async fn there_is_a_bound_to_those_who_are_away_and_the_first_to_end_goes_first() {
+        let (broker, clock) = (Arc::new(Broker::default()), Clock::Manual(ManualClock::new()));
+        let now = clock.now();
+        let wish = |clean| Wish { clean, keeps: true, ..clean_start() };
+        for n in 0..=MAX_AWAY {
+            let registration = broker.register(&n.to_string().into(), wish(true), now);
+            let left = u64::try_from(MAX_AWAY - n).unwrap();
+            registration.leave(Unfinished::default(), now + Duration::from_secs(60 + left), now);
+        }
+        let present = async |n: usize| {
+            let mut registration = broker.register(&n.to_string().into(), wish(false), now);
+            registration.earlier(&clock).await.is_some()
+        };
+        // The last to come had the least time left.
+        assert_eq!(
+            [present(0).await, present(MAX_AWAY - 1).await, present(MAX_AWAY).await],
+            [true, true, false]
+        );
     }
 
     #[tokio::test]
@@ -241,8 +267,8 @@ mod tests {
         let (broker, client_id, topic) = (Arc::new(Broker::default()), "c".into(), "t".parse().unwrap());
         let now = Clock::Manual(ManualClock::new()).now();
         let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
-        let old = broker.register(&client_id, clean(), now);
-        let mut new = broker.register(&client_id, clean(), now);
+        let old = broker.register(&client_id, clean_start(), now);
+        let mut new = broker.register(&client_id, clean_start(), now);
         assert!(old.signals.taken_over.is_cancelled());
         old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce), now);
         new.subscribe(&filter, now);
