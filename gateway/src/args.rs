@@ -159,6 +159,7 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
     let greeting = if json { greeting.json() } else { greeting.text() };
     Ok((gateway, greeting, log))
 }
+
 fn server_name(text: &str) -> Result<String, String> {
     if is_server_name(text) {
         Ok(text.to_owned())

@@ -13,7 +13,11 @@ use std::{
 
 use mqtt::{Publish, TopicName};
 
-use self::{client::Client, retained::Retained, subscriptions::Subscriptions};
+use self::{
+    client::Client,
+    retained::Retained,
+    subscriptions::{Matching, Subscriptions},
+};
 use crate::clock::Moment;
 
 /// The message broker. It knows no policy: sessions ask for nothing that they may not have.
@@ -38,15 +42,14 @@ impl Broker {
             tracing::warn!("no room for another retained message");
         }
         let State { clients, subscriptions, .. } = &mut *state;
-        let shared = subscriptions
-            .matching_shared(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
-        let matching = subscriptions.matching(topic);
-        if matching.is_empty() && shared.is_empty() {
+        let Matching { own, shared } = subscriptions
+            .matching(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
+        if own.is_empty() && shared.is_empty() {
             return;
         }
         // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
         let publish = retained::on_its_own(publish);
-        for (client_id, subscriber) in matching.into_iter().chain(shared) {
+        for (client_id, subscriber) in own.into_iter().chain(shared) {
             if subscriber.no_local && *client_id == *from {
                 continue;
             }

@@ -22,6 +22,16 @@ pub struct Subscriptions {
     by_client: HashMap<Arc<str>, Vec<TopicFilter>>,
 }
 
+/// Who gets one message.
+#[derive(Default, Debug)]
+pub struct Matching {
+    /// Every client that subscribes by itself, once. Where several of its filters match, the highest QoS counts (MQTT 5
+    /// section 3.3.4), and its own messages are left out only if each of them says so.
+    pub own: HashMap<Arc<str>, Subscriber>,
+    /// Of each group that shares a subscription, the one whose turn it is (MQTT 5 section 4.8.2).
+    pub shared: Vec<(Arc<str>, Subscriber)>,
+}
+
 #[derive(Default, Debug)]
 struct Node {
     children: HashMap<Box<str>, Node>,
@@ -100,37 +110,18 @@ impl Subscriptions {
         }
     }
 
-    /// Every client that subscribes to the topic, once. Where several of its filters match, the highest QoS
-    /// counts (MQTT 5 section 3.3.4), and its own messages are left out only if each of them says so.
-    #[must_use]
-    pub fn matching(&self, topic: &TopicName) -> HashMap<Arc<str>, Subscriber> {
-        let mut found = HashMap::new();
-        self.root.visit(&levels(topic), is_reserved(topic), &mut |node| node.add_to(&mut found));
-        found
-    }
-
-    /// Of each group that shares a subscription to the topic, the one whose turn it is: of those for whom `is_there`
-    /// holds, or else of all (MQTT 5 section 4.8.2).
-    pub fn matching_shared(
-        &mut self,
-        topic: &TopicName,
-        is_there: impl Fn(&str) -> bool,
-    ) -> Vec<(Arc<str>, Subscriber)> {
-        let mut found = Vec::new();
-        self.root.visit_mut(&levels(topic), is_reserved(topic), &mut |node| {
-            found.extend(node.groups.values_mut().filter_map(|group| group.take_turn(&is_there)));
+    /// Who gets a message on the topic. Of a group it is one for whom `is_there` holds, or else anybody.
+    pub fn matching(&mut self, topic: &TopicName, is_there: impl Fn(&str) -> bool) -> Matching {
+        let mut found = Matching::default();
+        let levels = topic.levels().collect::<Vec<_>>();
+        // A wildcard at the first level doesn't match a topic that begins with `$`.
+        let reserved = topic.as_str().starts_with('$');
+        self.root.visit(&levels, reserved, &mut |node| {
+            node.add_to(&mut found.own);
+            found.shared.extend(node.groups.values_mut().filter_map(|group| group.take_turn(&is_there)));
         });
         found
     }
-}
-
-fn levels(topic: &TopicName) -> Vec<&str> {
-    topic.levels().collect()
-}
-
-/// A wildcard at the first level doesn't match a topic that begins with `$`.
-fn is_reserved(topic: &TopicName) -> bool {
-    topic.as_str().starts_with('$')
 }
 
 fn group_of(filter: &TopicFilter) -> Option<&str> {
@@ -188,31 +179,17 @@ impl Node {
     }
 
     /// Every node whose filter matches. `reserved`: a wildcard at this level doesn't, because the topic begins with `$`.
-    fn visit(&self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&Self)) {
+    fn visit(&mut self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&mut Self)) {
         // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
-        if let Some(all) = self.children.get("#").filter(|_| !reserved) {
-            each(all);
-        }
-        let Some((first, rest)) = levels.split_first() else { return each(self) };
-        if let Some(any) = self.children.get("+").filter(|_| !reserved) {
-            any.visit(rest, false, each);
-        }
-        if let Some(child) = self.children.get(*first) {
-            child.visit(rest, false, each);
-        }
-    }
-
-    /// The same, for those who change it.
-    fn visit_mut(&mut self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&mut Self)) {
         if let Some(all) = self.children.get_mut("#").filter(|_| !reserved) {
             each(all);
         }
         let Some((first, rest)) = levels.split_first() else { return each(self) };
         if let Some(any) = self.children.get_mut("+").filter(|_| !reserved) {
-            any.visit_mut(rest, false, each);
+            any.visit(rest, false, each);
         }
         if let Some(child) = self.children.get_mut(*first) {
-            child.visit_mut(rest, false, each);
+            child.visit(rest, false, each);
         }
     }
 
@@ -283,7 +260,7 @@ mod tests {
             }
             let expected = naive.iter().filter(|(_, f)| f.matches(&topic)).map(|(c, _)| Arc::clone(c));
             let expected = expected.collect::<std::collections::BTreeSet<_>>();
-            let found = tree.matching(&topic).into_keys().collect::<std::collections::BTreeSet<_>>();
+            let found = tree.matching(&topic, |_| true).own.into_keys().collect::<std::collections::BTreeSet<_>>();
             prop_assert_eq!(found, expected);
             for client in ["c0", "c1", "c2", "c3"] {
                 tree.remove_client(client);
@@ -301,9 +278,8 @@ mod tests {
         }
         assert!(!tree.insert(&"$share/g/t/#".parse().unwrap(), &a, subscriber(QoS::AtLeastOnce)));
         let topic = "t/x".parse().unwrap();
-        assert!(tree.matching(&topic).is_empty(), "nobody has it for himself");
         let mut turns = |there: &str| {
-            let found = tree.matching_shared(&topic, |client| there.contains(client));
+            let found = tree.matching(&topic, |client| there.contains(client)).shared;
             let mut found = found.into_iter().map(|(client, _)| client.to_string()).collect::<Vec<_>>();
             found.sort();
             found
@@ -311,6 +287,7 @@ mod tests {
         assert_eq!([turns("ab"), turns("ab"), turns("ab")], [["a", "a"], ["a", "b"], ["a", "a"]]);
         assert_eq!([turns("b"), turns("b")], [["a", "b"], ["a", "b"]]);
         assert_eq!(turns("").len(), 2, "somebody's session keeps it");
+        assert!(tree.matching(&topic, |_| true).own.is_empty(), "nobody has it for himself");
         assert!(tree.remove(&"$share/g/t/#".parse().unwrap(), &b));
         tree.remove_client("a");
         assert!(tree.root.children.is_empty() && tree.by_client.is_empty());
@@ -322,7 +299,7 @@ mod tests {
         let client: Arc<str> = "c".into();
         tree.insert(&"a/+".parse().unwrap(), &client, subscriber(QoS::AtMostOnce));
         tree.insert(&"a/#".parse().unwrap(), &client, subscriber(QoS::AtLeastOnce));
-        let found = tree.matching(&"a/b".parse().unwrap());
-        assert_eq!(found.into_values().collect::<Vec<_>>(), [subscriber(QoS::AtLeastOnce)]);
+        let found = tree.matching(&"a/b".parse().unwrap(), |_| true);
+        assert_eq!(found.own.into_values().collect::<Vec<_>>(), [subscriber(QoS::AtLeastOnce)]);
     }
 }

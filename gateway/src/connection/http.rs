@@ -162,44 +162,41 @@ impl Exchange {
         self.any.store(true, Ordering::Relaxed);
         let id = Uuid::new_v4().to_string();
         let log =
-            || ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival, &self.denials);
-        let unanswered = Unanswered(Some(log()));
-        let log = log();
+            ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival, &self.denials);
+        let mut request_log = RequestLog { log, answered: false };
+        let log = &mut request_log.log;
         let path = request.uri().path();
         let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
-            (_, Some(_), _) if !self.allowed.publish => Err(refused(&log, Fault::NoPublish)),
-            (_, _, upgrade::PATH) if !self.allowed.websocket => Err(refused(&log, Fault::NoWebSocket)),
+            (_, Some(_), _) if !self.allowed.publish => Err(refused(log, Fault::NoPublish)),
+            (_, _, upgrade::PATH) if !self.allowed.websocket => Err(refused(log, Fault::NoWebSocket)),
             (&Method::POST, Some(_), _) => publish::publish(request, self, log).await,
-            (_, Some(_), _) => Err(refused(&log, Fault::Method("POST"))),
+            (_, Some(_), _) => Err(refused(log, Fault::Method("POST"))),
             (&Method::GET, _, upgrade::PATH) => match upgrade::accept(request) {
                 Ok((response, upgrade)) => {
                     *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
-                    unanswered.no();
+                    request_log.answered = true;
                     return response;
                 }
-                Err(fault) => Err(refused(&log, fault)),
+                Err(fault) => Err(refused(log, fault)),
             },
-            (_, _, upgrade::PATH) => Err(refused(&log, Fault::Method("GET"))),
-            _ => Err(refused(&log, Fault::Path)),
+            (_, _, upgrade::PATH) => Err(refused(log, Fault::Method("GET"))),
+            _ => Err(refused(log, Fault::Path)),
         };
-        unanswered.no();
+        request_log.answered = true;
         answer::answer(&answer, &id)
     }
 }
 
-/// A request whose client may go away before the answer.
-struct Unanswered(Option<ConnectionLog>);
-
-impl Unanswered {
-    fn no(mut self) {
-        self.0 = None;
-    }
+/// The log of a request whose client may go away before the answer.
+struct RequestLog {
+    log: ConnectionLog,
+    answered: bool,
 }
 
-impl Drop for Unanswered {
+impl Drop for RequestLog {
     fn drop(&mut self) {
-        if let Some(log) = &self.0 {
-            log.publish_refused("the client closed before it was answered".to_owned());
+        if !self.answered {
+            self.log.publish_refused("the client closed before it was answered".to_owned());
         }
     }
 }

@@ -106,7 +106,7 @@ impl ConnectionLog {
 
     /// The client may connect; from now on the lines name its principal.
     pub(super) fn connected(&mut self, principal_id: &Arc<str>) {
-        self.principal_id = Some(Arc::clone(principal_id));
+        self.name_principal(principal_id);
         self.write("Connect", Line::default());
     }
 
@@ -122,28 +122,22 @@ impl ConnectionLog {
 
     /// A request to publish has a fault, and nobody was asked about it.
     pub(super) fn publish_refused(&self, details: String) {
-        let (reason, details) = (Some("CLIENT_ERROR"), Some(details));
-        self.write("Publish-In", Line { failed: true, reason, details, ..Line::default() });
+        self.failed("Publish-In", "CLIENT_ERROR", details);
     }
 
     /// The connection did not come in.
     pub(super) fn kept_out(&self, refusal: &door::refusal::Refusal) {
-        let (reason, details) = (Some(refusal.reason()), Some(refusal.to_string()));
-        self.write(refusal.event_type(), Line { failed: true, reason, details, ..Line::default() });
+        self.failed(refusal.event_type(), refusal.reason(), refusal.to_string());
     }
 
     /// The connection ended before anybody was asked about it.
     pub(super) fn refused(&self, reason: &'static str, details: String) {
-        self.write(
-            "Connect",
-            Line { failed: true, reason: Some(reason), details: Some(details), ..Line::default() },
-        );
+        self.failed("Connect", reason, details);
     }
 
     /// The authorizer did not let the client in, or not any longer.
     pub(super) fn not_authenticated(&self, refusal: &Refusal) {
-        let (reason, details) = (Some(refusal.reason()), Some(refusal.to_string()));
-        self.write("Connection.AuthNError", Line { failed: true, reason, details, ..Line::default() });
+        self.failed("Connection.AuthNError", refusal.reason(), refusal.to_string());
     }
 
     /// The policies decided about a request.
@@ -170,6 +164,11 @@ impl ConnectionLog {
         let (reason, details) = (Some(ending.reason()), ending.details());
         let line = Line { failed, reason, details, ..Line::default() };
         self.write("Disconnect", Line { disconnect_reason: reason, ..line });
+    }
+
+    fn failed(&self, event_type: &'static str, reason: &'static str, details: String) {
+        let (reason, details) = (Some(reason), Some(details));
+        self.write(event_type, Line { failed: true, reason, details, ..Line::default() });
     }
 
     fn write(&self, event_type: &'static str, mut line: Line<'_>) {

@@ -46,11 +46,11 @@ struct Wanted {
 pub(super) async fn publish(
     request: Request<Incoming>,
     exchange: &Exchange,
-    mut log: ConnectionLog,
+    log: &mut ConnectionLog,
 ) -> Result<(), Fault> {
     let read = read(request, exchange).await;
     let (wanted, http, payload) = read.inspect_err(|fault| log.publish_refused(fault.details()))?;
-    let enforcement = authorize(http, exchange, &mut log).await?;
+    let enforcement = authorize(http, exchange, log).await?;
     if let Some(record) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
         log.decided(&record);
         return Err(Fault::Forbidden);
