@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use integration::{
     http_client::{HttpClient, basic},
-    script::{Script, Step, allow_all},
+    script::{Script, Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use serde_json::json;
@@ -72,9 +72,7 @@ async fn other_credentials_get_nothing_of_the_kept_answer() {
 
 #[tokio::test]
 async fn the_policies_of_a_kept_answer_are_enforced() {
-    let mut answer = allow_all();
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Action": "iot:Publish", "Resource": "arn:aws:iot:us-east-1:123456789012:topic/a"}]}]);
+    let answer = allow(&[("Allow", "iot:Publish", "topic/a")]);
     let (start, script) = Start::with_script(&Step::Answer(answer));
     let gateway = start.with(|settings| settings.authorizers[0].caching_for_http = true).run().await;
     let mut client = HttpClient::open(&gateway).await;

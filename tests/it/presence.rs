@@ -2,7 +2,7 @@
 
 use integration::{
     mqtt_client::{MqttClient, connect},
-    script::{Step, allow_all},
+    script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{Disconnect, DisconnectReasonCode, Packet, QoS, Version};
@@ -91,11 +91,11 @@ async fn nobody_publishes_them_and_only_a_policy_lets_subscribe() {
     client.publish("$aws/events/presence/connected/x", "{}", QoS::AtMostOnce).await;
     client.closed().await;
     assert_eq!(event(&mut watcher).await.1["eventType"], "disconnected");
-    let mut answer = allow_all();
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
-        {"Effect": "Allow", "Action": ["iot:Subscribe", "iot:Receive"],
-            "Resource": "arn:aws:iot:us-east-1:123456789012:*/own/*"}]}]);
+    let answer = allow(&[
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Subscribe", "*/own/*"),
+        ("Allow", "iot:Receive", "*/own/*"),
+    ]);
     let gateway = Start::with_script(&Step::Answer(answer)).0.run().await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let ack = client.subscribe(&[TOPICS], QoS::AtMostOnce).await.unwrap();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use integration::{
     eventually::eventually,
     mqtt_client::{MqttClient, connect},
-    script::{Step, allow_all},
+    script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{Connect, Disconnect, DisconnectReasonCode, Packet, QoS, Version};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 const HOUR: Duration = Duration::from_hours(1);
@@ -58,6 +58,16 @@ fn ends(gateway: &TestGateway, id: &str) -> usize {
 async fn sender(gateway: &TestGateway) -> MqttClient {
     let connect = Connect { keep_alive: 1_200, ..connect(Version::V5, "sender", "u", "p") };
     MqttClient::connected(gateway, connect).await
+}
+
+/// An answer that allows everything but a persistent session.
+fn no_persistent_session() -> Value {
+    let mut answer = allow_all();
+    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
+            "Condition": {"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "PersistentConnect"}}}]}]);
+    answer
 }
 
 /// The next message, acknowledged: its payload, and whether it says that it may be a repetition.
@@ -185,12 +195,7 @@ async fn who_may_have_no_persistent_session_any_more_goes_on_with_none() {
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
     client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
     go(&gateway, client, "c").await;
-    let mut answer = allow_all();
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
-        {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
-            "Condition": {"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "PersistentConnect"}}}]}]);
-    script.set(&Step::Answer(answer));
+    script.set(&Step::Answer(no_persistent_session()));
     let mut wish = persistent(Version::V5, "c");
     wish.properties.session_expiry_interval = 0;
     assert!(!come(&gateway, wish).await.1);
@@ -198,11 +203,13 @@ async fn who_may_have_no_persistent_session_any_more_goes_on_with_none() {
 
 #[tokio::test]
 async fn a_denied_subscribe_of_3_1_1_leaves_nothing_in_the_session() {
-    let mut answer = allow_all();
-    let arn = |kind: &str| format!("arn:aws:iot:us-east-1:123456789012:{kind}");
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["iot:Connect", "iot:Publish", "iot:Receive"], "Resource": "*"},
-        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": [arn("topicfilter/mine"), arn("topicfilter/last")]}]}]);
+    let answer = allow(&[
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Publish", "topic/*"),
+        ("Allow", "iot:Receive", "topic/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/mine"),
+        ("Allow", "iot:Subscribe", "topicfilter/last"),
+    ]);
     let gateway = Start::with_script(&Step::Answer(answer)).0.on_manual_clock().run().await;
     let (mut client, _) = come(&gateway, persistent(Version::V311, "c")).await;
     assert!(client.subscribe(&["mine", "others"], QoS::AtLeastOnce).await.is_none());
@@ -309,12 +316,11 @@ async fn what_the_policies_no_longer_allow_does_not_come_back_with_the_session()
     for topic in ["lost", "kept"] {
         sender.publish(topic, topic, QoS::AtLeastOnce).await.unwrap();
     }
-    let mut answer = allow_all();
-    let arn = |kind: &str| format!("arn:aws:iot:us-east-1:123456789012:{kind}");
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
-        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": arn("topicfilter/kept")},
-        {"Effect": "Allow", "Action": "iot:Receive", "Resource": arn("topic/kept")}]}]);
+    let answer = allow(&[
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/kept"),
+        ("Allow", "iot:Receive", "topic/kept"),
+    ]);
     script.set(&Step::Answer(answer));
     let (mut client, present) = come(&gateway, persistent(Version::V5, "c")).await;
     assert!(present);
@@ -330,12 +336,7 @@ async fn what_the_policies_no_longer_allow_does_not_come_back_with_the_session()
 
 #[tokio::test]
 async fn a_persistent_session_is_a_matter_of_the_policy() {
-    let mut answer = allow_all();
-    answer["policyDocuments"] = json!([{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
-        {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*",
-            "Condition": {"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "PersistentConnect"}}}]}]);
-    let gateway = Start::with_script(&Step::Answer(answer)).0.run().await;
+    let gateway = Start::with_script(&Step::Answer(no_persistent_session())).0.run().await;
     for version in BOTH {
         let (_, ack) = MqttClient::connect(&gateway, persistent(version, "c")).await;
         assert_eq!(ack.unwrap().code, mqtt::ConnectReasonCode::NotAuthorized, "{version:?}");

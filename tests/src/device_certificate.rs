@@ -6,7 +6,7 @@ use gateway::{certificate::Authority, door::port::Port, registry::Certificate};
 use iot_policy::PolicyDocument;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{eventually::within, test_gateway::TestGateway};
+use crate::{eventually::within, mqtt_client::roots, test_gateway::TestGateway};
 
 /// A device's certificate and its key.
 pub struct DeviceCertificate {
@@ -85,12 +85,10 @@ pub struct Knock<'a> {
 impl Knock<'_> {
     /// The TLS connection. With TLS 1.3 a client hears of a refusal of its certificate only after its own handshake.
     pub async fn tls(&self, gateway: &TestGateway) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(self.versions)
             .unwrap()
-            .with_root_certificates(roots);
+            .with_root_certificates(roots(gateway));
         let mut config = match self.certificate {
             Some(DeviceCertificate { pem, key }) => {
                 let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
@@ -123,8 +121,6 @@ pub async fn with_wrong_key(
     certificate: &DeviceCertificate,
     version: &'static SupportedProtocolVersion,
 ) -> bool {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = vec![CertificateDer::from_pem_slice(certificate.pem.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).unwrap();
@@ -133,7 +129,7 @@ pub async fn with_wrong_key(
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
         .unwrap()
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(gateway))
         .with_client_cert_resolver(Arc::new(resolver));
     let stream = TcpStream::connect(gateway.addresses.doors[&Port::P8883]).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();

@@ -44,14 +44,20 @@ pub async fn tls(
     tls_with(gateway, server_name, client_config(gateway, alpn, rustls::DEFAULT_VERSIONS)).await
 }
 
+/// The gateway's CA, and no other.
+pub fn roots(gateway: &TestGateway) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
+    roots
+}
+
 /// What a TLS client that trusts the gateway's CA sends and takes.
 pub fn client_config(
     gateway: &TestGateway,
     alpn: &[&str],
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
+    let roots = roots(gateway);
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
         .unwrap()
