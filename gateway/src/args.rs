@@ -193,6 +193,7 @@ fn describe(error: &StartError, json: bool) -> String {
 fn exit_code(error: &StartError) -> u8 {
     match error {
         StartError::Authorizer(InvokeError::Init { code: Some(64), .. } | InvokeError::Start { .. })
+        | StartError::Store(_)
         | StartError::Other(_)
         | StartError::Listen { .. } => BAD_CONFIGURATION,
         StartError::Authorizer(_) => 1,

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::sync::watch;
@@ -20,6 +20,13 @@ pub enum Clock {
     /// A clock that moves only when it is told to.
     Manual(ManualClock),
 }
+
+/// What the wall clock showed when a clock began: it ties moments to times that outlive the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch(Duration);
+
+/// What the wall clock shows when a [`ManualClock`] begins: 2026-01-01T00:00:00Z.
+const MANUAL_EPOCH: Duration = Duration::from_hours(490_896);
 
 /// A clock that moves only when it is told to.
 #[derive(Clone, Debug)]
@@ -38,6 +45,18 @@ impl Clock {
         match self {
             Self::System(start) => Moment(start.elapsed()),
             Self::Manual(ManualClock(time)) => Moment(*time.borrow()),
+        }
+    }
+
+    /// What the wall clock showed when this one began.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::System(start) => {
+                let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Epoch(wall.saturating_sub(start.elapsed()))
+            }
+            Self::Manual(_) => Epoch(MANUAL_EPOCH),
         }
     }
 
@@ -62,6 +81,21 @@ impl Clock {
             done = work => Some(done),
             () = self.sleep_until(deadline) => None,
         }
+    }
+}
+
+impl Epoch {
+    /// A moment in milliseconds since 1970.
+    #[must_use]
+    pub fn unix_millis(self, moment: Moment) -> i64 {
+        i64::try_from(self.0.saturating_add(moment.0).as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The moment of a time in milliseconds since 1970; the clock's beginning for what was before.
+    #[must_use]
+    pub fn moment(self, unix_millis: i64) -> Moment {
+        let unix = Duration::from_millis(u64::try_from(unix_millis).unwrap_or_default());
+        Moment(unix.saturating_sub(self.0))
     }
 }
 
@@ -103,6 +137,18 @@ impl std::ops::Sub for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_the_same_after_it_was_a_time_of_the_wall_clock() {
+        let epoch = Clock::Manual(ManualClock::new()).epoch();
+        let moment = Moment(Duration::from_millis(1_234));
+        assert_eq!(epoch.moment(epoch.unix_millis(moment)), moment);
+        assert_eq!(epoch.moment(0), Moment(Duration::ZERO));
+        assert_eq!(epoch.unix_millis(Moment(Duration::MAX)), i64::MAX);
+        let system = Clock::system();
+        let wall = system.epoch().unix_millis(system.now());
+        assert!(wall > 1_767_225_600_000, "{wall}");
+    }
 
     #[tokio::test]
     async fn a_manual_clock_wakes_only_those_whose_time_has_come() {

@@ -22,6 +22,7 @@ use crate::{
     broker::{
         queue::Delivery,
         registration::{Registration, Signals},
+        store::StoreError,
     },
     custom_auth::{self, Refusal, answer::Authorization},
     door::port::Port,
@@ -166,7 +167,13 @@ impl Connection {
                         ending = lost.or(ending);
                     }
                     Effect::End(reason) => ending = Some(reason),
-                    effect => self.act(effect),
+                    effect => {
+                        if let Err(error) = self.act(effect, effects) {
+                            // What could not be written is not acknowledged, nor is anything that came behind it.
+                            ending = Some(self.give_up(&error, effects));
+                            break;
+                        }
+                    }
                 }
             }
         }
@@ -194,19 +201,33 @@ impl Connection {
         None
     }
 
+    fn give_up(&mut self, error: &StoreError, effects: &mut Vec<Effect>) -> Ending {
+        tracing::error!(%error, client_id = &*self.client_id, "a connection ends");
+        self.session.end(Ending::NotWritten, effects);
+        Ending::NotWritten
+    }
+
     /// Does what needs no connection.
-    fn act(&mut self, effect: Effect) {
+    fn act(&mut self, effect: Effect, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        let broker = &self.shared.broker;
         match effect {
             Effect::Route(topic, publish) => {
                 self.shared.log.metrics().message(Direction::In);
-                self.shared.broker.publish(&self.client_id, &topic, &publish, self.shared.clock.now());
+                broker.publish(&self.client_id, &topic, &publish, now)?;
             }
-            Effect::Subscribe(filter) => self.registration.subscribe(&filter, self.shared.clock.now()),
-            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter, self.shared.clock.now()),
+            Effect::Subscribe(filter) => {
+                let retained = self.registration.subscribe(&filter, now)?;
+                self.session.on_retained(retained, now, effects);
+            }
+            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter, now)?,
+            Effect::Sent(message, packet_id) => broker.sent(message, packet_id)?,
+            Effect::Settled(message) => broker.settled(message)?,
             Effect::Refresh => self.refreshing = self.refresh(),
             Effect::Log(record) => self.log.decided(&record),
             Effect::Send(_) | Effect::End(_) => {}
         }
+        Ok(())
     }
 
     fn refresh(&self) -> Option<Refreshing> {
@@ -223,20 +244,26 @@ impl Connection {
         let mut effects = Vec::new();
         self.session.end(ending, &mut effects);
         for effect in effects {
-            self.act(effect);
+            note(self.act(effect, &mut Vec::new()));
         }
         self.log.disconnected(ending);
         presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), ending);
         let Self { mut stream, session, registration, shared, .. } = *self;
-        if let Some((unfinished, expiry)) = session.into_unfinished() {
-            let now = shared.clock.now();
-            registration.leave(unfinished, now + expiry, now);
-        } else {
-            // Nothing is for it any more, however long its end takes.
-            drop(registration);
-        }
+        let now = shared.clock.now();
+        // Nothing is for it any more, however long its end takes.
+        note(match session.into_unfinished() {
+            Some((unfinished, expiry)) => registration.leave(unfinished, now + expiry, now),
+            None => registration.end(now),
+        });
         // The peer may be gone already.
         _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
+    }
+}
+
+/// What can't be written when a connection ends keeps nobody from anything.
+fn note(written: Result<(), StoreError>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "the end of a connection");
     }
 }
 

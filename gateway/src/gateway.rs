@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker,
+    broker::{Broker, store::StoreError},
     certificate::Authority,
     clock::Clock,
     connection,
@@ -105,6 +105,9 @@ pub enum StartError {
     /// The authorizer does not start: its own words say why.
     #[error(transparent)]
     Authorizer(#[from] InvokeError),
+    /// The sessions' file can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -120,13 +123,14 @@ impl Gateway {
         let (listeners, status) = listeners::listen(settings).await?;
         let addresses = listeners::addresses(&listeners, status.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
+        let broker = Broker::open(&settings.data, &clock)?;
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = authorizers(settings, &clock, &log).await?;
         let domains = domains::read(settings, &authority, &registry, &authorizers)?;
         let shared = Shared {
             clock,
             log,
-            broker: Arc::new(Broker::default()),
+            broker: Arc::new(broker),
             authorizers,
             doors: Doors::new(domains, Arc::clone(&registry)),
             openings: Openings::new(settings.limits.handshakes),

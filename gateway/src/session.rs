@@ -23,7 +23,11 @@ use self::{
     enforcement::Enforcement,
     flow::{Flow, Unfinished},
 };
-use crate::{broker::queue::Delivery, clock::Moment, custom_auth::answer::Authorization};
+use crate::{
+    broker::{queue::Delivery, store::MessageId},
+    clock::Moment,
+    custom_auth::answer::Authorization,
+};
 
 /// A session.
 pub struct Session {
@@ -62,6 +66,10 @@ pub enum Effect {
     Subscribe(SubscribeFilter),
     /// Take a subscription out; the session knows that it is there.
     Unsubscribe(TopicFilter),
+    /// Note in the file that a message is sent under this packet id.
+    Sent(MessageId, NonZeroU16),
+    /// Note in the file that a message is done with.
+    Settled(MessageId),
     /// Ask the authorizer again.
     Refresh,
     /// Write a line about a request and what became of it.
@@ -150,9 +158,7 @@ impl Session {
         self.subscriptions = subscriptions;
         self.flow.resume(unfinished);
         self.withdraw(effects);
-        while let Some(publish) = self.flow.next(now) {
-            effects.push(Effect::Send(Packet::Publish(publish)));
-        }
+        self.flow.send_all(now, effects);
     }
 
     /// What is left when the connection has ended, and for how long it waits for the client; nothing if the session ends
@@ -189,10 +195,10 @@ impl Session {
         self.ended
     }
 
-    /// Whether the session outlives its connection.
+    /// For how long the session outlives its connection.
     #[must_use]
-    pub fn keeps(&self) -> bool {
-        !self.expiry.is_zero()
+    pub fn expiry(&self) -> Duration {
+        self.expiry
     }
 
     /// The principal that the authorizer named.
@@ -225,12 +231,19 @@ impl Session {
         let decision = self.enforcement.decide(Action::Receive, topic.as_str());
         if let Some(record) = decision.denial() {
             effects.push(Effect::Log(record));
+            effects.extend(delivery.id().map(Effect::Settled));
             return;
         }
-        match self.flow.outgoing(delivery, now) {
-            Ok(Some(publish)) => effects.push(Effect::Send(Packet::Publish(publish))),
-            Ok(None) => {}
-            Err(ending) => self.end(ending, effects),
+        if let Err(ending) = self.flow.outgoing(delivery, now, effects) {
+            self.end(ending, effects);
+        }
+    }
+
+    /// Retained messages follow a SUBSCRIBE, all at once.
+    pub fn on_retained(&mut self, deliveries: Vec<Delivery>, now: Moment, effects: &mut Vec<Effect>) {
+        self.flow.expect(deliveries.len());
+        for delivery in deliveries {
+            self.on_message(delivery, now, effects);
         }
     }
 
@@ -281,12 +294,13 @@ impl Session {
             effects.extend((!kept).then(|| Effect::Unsubscribe(filter.clone())));
             kept
         });
-        self.flow.retain_waiting(|topic| {
+        let may_receive = |topic: &TopicName, effects: &mut Vec<Effect>| {
             let denial = enforcement.decide(Action::Receive, topic.as_str()).denial();
             let kept = denial.is_none();
             effects.extend(denial.map(Effect::Log));
             kept
-        });
+        };
+        self.flow.retain_waiting(may_receive, effects);
     }
 
     /// The connection is over for a reason from outside the session.

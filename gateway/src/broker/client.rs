@@ -12,7 +12,10 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::queue::{Delivery, Queue};
+use super::{
+    queue::{Delivery, Queue},
+    store::{Journal, StoreError},
+};
 use crate::{clock::Moment, session::flow::Unfinished};
 
 /// A client id that is in use.
@@ -62,18 +65,30 @@ impl Client {
         self.connection == connection && matches!(self.place, Place::Away { .. })
     }
 
+    /// Whether its session outlives its connection.
+    pub(super) fn keeps(&self) -> bool {
+        match self.place {
+            Place::Connected { keeps, .. } => keeps,
+            Place::Away { .. } => true,
+        }
+    }
+
     /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence. Who is
     /// away gets QoS 1 only, as far as there is room *(unverified)*.
-    pub(super) fn deliver(&mut self, publish: Publish, now: Moment) {
+    pub(super) fn deliver(
+        &mut self,
+        client_id: &str,
+        publish: Publish,
+        now: Moment,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StoreError> {
         let at_least_once = publish.qos > QoS::AtMostOnce;
+        let Some(mut delivery) = self.accept(publish, now, journal)? else { return Ok(()) };
+        if at_least_once && self.keeps() {
+            delivery.keep(client_id, journal)?;
+        }
         match &mut self.place {
             Place::Connected { mailbox, signals, keeps, overflow } => {
-                let Some(delivery) = self.queue.accept(publish, now) else {
-                    if at_least_once {
-                        signals.overflowed.cancel();
-                    }
-                    return;
-                };
                 // Behind one that found no room the others have none either, so that their order stays.
                 let left = if overflow.is_empty() {
                     mailbox.try_send(delivery).err().map(TrySendError::into_inner)
@@ -87,15 +102,41 @@ impl Client {
                     signals.overflowed.cancel();
                 }
             }
-            Place::Away { unfinished, .. } if at_least_once => {
-                // What nobody will get any more makes room for what somebody may.
-                let delivery = self.queue.accept(publish.clone(), now).or_else(|| {
-                    unfinished.waiting.retain(|waiting| waiting.at(now).is_some());
-                    self.queue.accept(publish, now)
-                });
-                unfinished.waiting.extend(delivery);
+            Place::Away { unfinished, .. } => unfinished.waiting.push_back(delivery),
+        }
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        publish: Publish,
+        now: Moment,
+        journal: &mut Journal<'_>,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let at_least_once = publish.qos > QoS::AtMostOnce;
+        match &mut self.place {
+            Place::Connected { signals, .. } => {
+                let accepted = self.queue.accept(publish, now);
+                if accepted.is_none() && at_least_once {
+                    signals.overflowed.cancel();
+                }
+                Ok(accepted)
             }
-            Place::Away { .. } => {}
+            Place::Away { .. } if !at_least_once => Ok(None),
+            Place::Away { unfinished, .. } => {
+                if self.queue.has_room_to_wait() {
+                    return Ok(self.queue.accept(publish, now));
+                }
+                // What nobody will get any more makes room for what somebody may.
+                let expired = |waiting: &Delivery| waiting.at(now).is_none();
+                for id in
+                    unfinished.waiting.iter().filter(|waiting| expired(waiting)).filter_map(Delivery::id)
+                {
+                    journal.settled(id)?;
+                }
+                unfinished.waiting.retain(|waiting| !expired(waiting));
+                Ok(self.queue.has_room_to_wait().then(|| self.queue.accept(publish, now)).flatten())
+            }
         }
     }
 }

@@ -10,42 +10,85 @@ use std::{
 
 use mqtt::{Publish, PublishProperties};
 
+use super::store::{Journal, MessageId, StoreError};
 use crate::clock::Moment;
 
 /// What may wait for one connection, in bytes. A client that takes its messages is far below it.
 const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
+/// What may wait for all those together who are away, in bytes.
+const MAX_WAITING_BYTES: usize = 512 * 1024 * 1024;
 /// What a message costs beside its text and payload.
 const OVERHEAD_BYTES: usize = 256;
 /// What a user property costs beside its two texts.
 const PROPERTY_OVERHEAD_BYTES: usize = 64;
 
-/// How much waits for one connection. Clones count together.
+/// How much waits for all clients of a broker, in bytes.
+pub(super) type Waiting = Arc<AtomicUsize>;
+
+/// How much waits for one client. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Queue(Arc<AtomicUsize>);
+pub struct Queue {
+    own: Arc<AtomicUsize>,
+    all: Waiting,
+}
 
 /// A message for one connection. It weighs on the connection's queue for as long as it lives.
 #[derive(Debug)]
 pub struct Delivery {
     publish: Publish,
+    /// Which message of the file it is, if its session outlives the connection.
+    id: Option<MessageId>,
     queue: Queue,
     bytes: usize,
     expires_at: Option<Moment>,
 }
 
 impl Queue {
+    /// A queue that counts among the others of its broker.
+    pub(super) fn new(all: &Waiting) -> Self {
+        Self { own: Arc::default(), all: Arc::clone(all) }
+    }
+
     /// Takes a message in; `None` if too much waits already.
     #[must_use]
     pub fn accept(&self, publish: Publish, now: Moment) -> Option<Delivery> {
-        let bytes = weight(&publish);
-        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let fits = self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES;
         let expires_at = expires_at(&publish, now);
-        let delivery = Delivery { publish, queue: self.clone(), bytes, expires_at };
-        // A message that is refused is dropped here, and with it its weight.
-        (before < MAX_QUEUED_BYTES).then_some(delivery)
+        fits.then(|| self.delivery(publish, None, expires_at))
+    }
+
+    /// Takes in a message that waited in the file.
+    pub(super) fn restore(&self, publish: Publish, id: MessageId, expires_at: Option<Moment>) -> Delivery {
+        self.delivery(publish, Some(id), expires_at)
+    }
+
+    /// Whether one more message may wait for a client that is away.
+    pub(super) fn has_room_to_wait(&self) -> bool {
+        self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES
+            && self.all.load(Ordering::Relaxed) < MAX_WAITING_BYTES
+    }
+
+    fn delivery(&self, publish: Publish, id: Option<MessageId>, expires_at: Option<Moment>) -> Delivery {
+        let bytes = weight(&publish);
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        Delivery { publish, id, queue: self.clone(), bytes, expires_at }
     }
 }
 
 impl Delivery {
+    /// Writes it into the file, where it stays until it is settled.
+    pub(super) fn keep(&mut self, client_id: &str, journal: &mut Journal<'_>) -> Result<(), StoreError> {
+        self.id = Some(journal.queued(client_id, &self.publish, self.expires_at)?);
+        Ok(())
+    }
+
+    /// Which message of the file it is, if it is there.
+    #[must_use]
+    pub fn id(&self) -> Option<MessageId> {
+        self.id
+    }
+
     /// The message, its QoS lowered to what was subscribed, its retain flag as it is to be sent.
     #[must_use]
     pub fn publish(&self) -> &Publish {
@@ -93,7 +136,8 @@ pub(crate) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.queue.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queue.own.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queue.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -157,6 +201,6 @@ mod tests {
         waiting.pop();
         assert!(queue.accept(message(), now).is_some());
         drop(waiting);
-        assert_eq!(queue.0.load(Ordering::Relaxed), 0);
+        assert_eq!(queue.own.load(Ordering::Relaxed), 0);
     }
 }

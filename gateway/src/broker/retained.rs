@@ -1,11 +1,14 @@
-//! Retained messages: one a topic, in memory, bounded.
+//! Retained messages: one a topic, bounded.
 
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use mqtt::{Publish, TopicFilter, TopicName};
 
-use super::queue::{expires_at, sent_at, weight};
+use super::{
+    queue::{expires_at, sent_at, weight},
+    store::{Journal, StoreError},
+};
 use crate::clock::Moment;
 
 const MAX_MESSAGES: usize = 10_000;
@@ -26,24 +29,43 @@ struct Kept {
 impl Retained {
     /// Keeps a message in its topic's earlier one's place; an empty payload only removes that (MQTT 5 section
     /// 3.3.1.3). Whether there was room.
-    pub(super) fn keep(&mut self, topic: &TopicName, publish: &Publish, now: Moment) -> bool {
+    pub(super) fn keep(
+        &mut self,
+        topic: &TopicName,
+        publish: &Publish,
+        now: Moment,
+        journal: &mut Journal<'_>,
+    ) -> Result<bool, StoreError> {
         if publish.payload.is_empty() {
             self.remove(topic);
-            return true;
+            journal.unretained(topic)?;
+            return Ok(true);
         }
         let kept = on_its_own(publish);
         let bytes = weight(&kept);
         if !self.has_room(topic, bytes) {
-            self.remove_expired(now);
+            self.remove_expired(now, journal)?;
         }
         if !self.has_room(topic, bytes) {
-            return false;
+            return Ok(false);
         }
-        self.remove(topic);
-        self.bytes += bytes;
-        let expires_at = expires_at(&kept, now);
-        self.messages.insert(topic.clone(), Kept { publish: kept, expires_at });
-        true
+        let kept = Kept { expires_at: expires_at(&kept, now), publish: kept };
+        journal.retained(topic, &kept.publish, kept.expires_at)?;
+        self.insert(topic.clone(), kept);
+        Ok(true)
+    }
+
+    /// Takes in a message that the file holds.
+    pub(super) fn restore(&mut self, publish: Publish, expires_at: Option<Moment>, now: Moment) {
+        if let Some(topic) = publish.topic.clone().filter(|_| expires_at.is_none_or(|at| at > now)) {
+            self.insert(topic, Kept { publish, expires_at });
+        }
+    }
+
+    fn insert(&mut self, topic: TopicName, kept: Kept) {
+        self.remove(&topic);
+        self.bytes += weight(&kept.publish);
+        self.messages.insert(topic, kept);
     }
 
     /// Whether there is room for a message of so many bytes in the place of the topic's earlier one.
@@ -60,9 +82,13 @@ impl Retained {
         }
     }
 
-    fn remove_expired(&mut self, now: Moment) {
-        self.messages.retain(|_, kept| kept.expires_at.is_none_or(|at| at > now));
-        self.bytes = self.messages.values().map(|kept| weight(&kept.publish)).sum();
+    fn remove_expired(&mut self, now: Moment, journal: &mut Journal<'_>) -> Result<(), StoreError> {
+        let expired = self.messages.iter().filter(|(_, kept)| kept.expires_at.is_some_and(|at| at <= now));
+        for topic in expired.map(|(topic, _)| topic.clone()).collect::<Vec<_>>() {
+            self.remove(&topic);
+            journal.unretained(&topic)?;
+        }
+        Ok(())
     }
 
     /// The messages whose topics a filter matches and whose time is not over.
@@ -91,37 +117,48 @@ pub(super) fn on_its_own(publish: &Publish) -> Publish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, ManualClock};
+    use crate::{
+        broker::store::Store,
+        clock::{Clock, ManualClock},
+    };
 
-    fn now() -> Moment {
-        Clock::Manual(ManualClock::new()).now()
+    /// What a store's file would hold, and the time.
+    fn store() -> (Store, Moment) {
+        let clock = Clock::Manual(ManualClock::new());
+        (Store::in_memory(&clock), clock.now())
     }
 
     #[test]
     fn there_is_a_bound_and_a_cleared_topic_makes_room() {
-        let mut retained = Retained::default();
+        let (mut retained, (store, now)) = (Retained::default(), store());
+        let mut journal = store.journal();
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let message = |n, payload: &'static str| Publish::new(topic(n), payload);
         for n in 0..MAX_MESSAGES {
-            assert!(retained.keep(&topic(n), &message(n, "x"), now()));
+            assert!(retained.keep(&topic(n), &message(n, "x"), now, &mut journal).unwrap());
         }
-        assert!(!retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now()));
         assert!(
-            retained.keep(&topic(0), &message(0, "another"), now()),
+            !retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal).unwrap()
+        );
+        assert!(
+            retained.keep(&topic(0), &message(0, "another"), now, &mut journal).unwrap(),
             "one that replaces another needs no room"
         );
-        assert!(retained.keep(&topic(0), &message(0, ""), now()));
-        assert!(retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now()));
-        assert_eq!(retained.matching(&"#".parse().unwrap(), now()).count(), MAX_MESSAGES);
+        assert!(retained.keep(&topic(0), &message(0, ""), now, &mut journal).unwrap());
+        assert!(retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal).unwrap());
+        assert_eq!(retained.matching(&"#".parse().unwrap(), now).count(), MAX_MESSAGES);
     }
 
     #[test]
     fn large_messages_are_bounded_by_their_bytes() {
-        let mut retained = Retained::default();
+        let (mut retained, (store, now)) = (Retained::default(), store());
+        let mut journal = store.journal();
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let large = vec![1; 1024 * 1024];
         let kept = (0..100)
-            .filter(|&n| retained.keep(&topic(n), &Publish::new(topic(n), large.clone()), now()))
+            .filter(|&n| {
+                retained.keep(&topic(n), &Publish::new(topic(n), large.clone()), now, &mut journal).unwrap()
+            })
             .count();
         assert_eq!(kept, 63);
     }

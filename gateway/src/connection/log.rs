@@ -11,6 +11,7 @@ use std::{
 use iot_policy::Action;
 
 use crate::{
+    broker::store::StoreError,
     custom_auth::Refusal,
     door::{self, Arrival},
     event_log::{Event, EventLog},
@@ -123,6 +124,11 @@ impl ConnectionLog {
     /// A request to publish has a fault, and nobody was asked about it.
     pub(super) fn publish_refused(&self, details: String) {
         self.failed("Publish-In", "CLIENT_ERROR", details);
+    }
+
+    /// What was to be kept can't be written.
+    pub(super) fn not_written(&self, event_type: &'static str, error: &StoreError) {
+        self.failed(event_type, "SERVER_ERROR", error.to_string());
     }
 
     /// The connection did not come in.

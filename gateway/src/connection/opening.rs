@@ -98,8 +98,15 @@ pub(super) async fn open(
     let clean = connect.clean_start || !enforcement.connect_persistently();
     let mut session = Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, now);
     let principal_id = Arc::clone(session.principal_id());
-    let wish = Wish { principal_id, clean, keeps: session.keeps() };
-    let mut registration = shared.broker.register(&client_id, wish, now);
+    let wish = Wish { principal_id, clean, expiry: session.expiry() };
+    let mut registration = match shared.broker.register(&client_id, wish, now) {
+        Ok(registration) => registration,
+        Err(error) => {
+            opening.log.not_written("Connect", &error);
+            opening.refuse(&mut stream, ConnectReasonCode::ServerUnavailable).await;
+            return None;
+        }
+    };
     let earlier = registration.earlier(&shared.clock).await;
     let (session_present, mut effects) = (earlier.is_some(), Vec::new());
     if let Some(unfinished) = earlier {

@@ -65,5 +65,7 @@ fn publish(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64, 
     let Ok(payload) = serde_json::to_vec(&event) else { return };
     // No client has an empty id, so nobody is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
     let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
-    shared.broker.publish("", &topic, &message, shared.clock.now());
+    if let Err(error) = shared.broker.publish("", &topic, &message, shared.clock.now()) {
+        tracing::error!(%error, "a lifecycle event is lost");
+    }
 }

@@ -30,6 +30,8 @@ pub enum Ending {
     Limit(Code, &'static str),
     /// The client does not take its messages.
     SlowReader,
+    /// What is to outlive the gateway's process can't be written.
+    NotWritten,
     /// The gateway stops.
     Shutdown,
 }
@@ -48,6 +50,7 @@ impl Ending {
             Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
             Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
             Self::SlowReader => "THROTTLED",
+            Self::NotWritten => "SERVER_ERROR",
             Self::Shutdown => "SERVER_INITIATED_DISCONNECT",
         }
     }
@@ -59,6 +62,7 @@ impl Ending {
             Self::Malformed(error) => Some(error.to_string()),
             Self::Protocol(_, details) | Self::Limit(_, details) => Some(details.to_owned()),
             Self::SlowReader => Some("the client does not take its QoS 1 messages fast enough".to_owned()),
+            Self::NotWritten => Some("the gateway can't write its sessions' file".to_owned()),
             _ => None,
         }
     }
@@ -75,6 +79,7 @@ impl Ending {
             Self::Malformed(error) => error.reason_code(),
             Self::Protocol(code, _) | Self::Limit(code, _) => code,
             Self::SlowReader => Code::QuotaExceeded,
+            Self::NotWritten => Code::UnspecifiedError,
             Self::Shutdown => Code::ServerShuttingDown,
         })
     }

@@ -2,11 +2,14 @@
 
 use std::{collections::VecDeque, num::NonZeroU16, time::Duration};
 
-use mqtt::{Publish, QoS, TopicName};
+use mqtt::{Packet, Publish, QoS, TopicName};
 
-use super::ending::Ending;
+use super::{Effect, ending::Ending};
 use crate::{
-    broker::queue::{self, Delivery},
+    broker::{
+        queue::{self, Delivery},
+        store::MessageId,
+    },
     clock::Moment,
 };
 
@@ -38,7 +41,16 @@ struct InFlight {
 #[derive(Clone, Debug)]
 pub struct Sent {
     publish: Publish,
+    id: Option<MessageId>,
     expires_at: Option<Moment>,
+}
+
+impl Sent {
+    /// A message of the file that was sent under this packet id.
+    #[must_use]
+    pub fn new(publish: Publish, packet_id: NonZeroU16, id: MessageId, expires_at: Option<Moment>) -> Self {
+        Self { publish: Publish { packet_id: Some(packet_id), ..publish }, id: Some(id), expires_at }
+    }
 }
 
 /// What a session leaves to the next connection.
@@ -87,56 +99,94 @@ impl Flow {
         Unfinished { unacknowledged: in_flight.chain(self.again).collect(), waiting: self.waiting }
     }
 
-    /// The message as it is to be sent, or nothing if it has to wait or its time is over.
+    /// Makes room for messages that come all at once.
+    pub fn expect(&mut self, messages: usize) {
+        self.room += messages;
+    }
+
+    /// A message for the client: it is sent, or waits, or its time is over.
     ///
     /// # Errors
     ///
     /// When too many wait: the client does not take its messages.
-    pub fn outgoing(&mut self, delivery: Delivery, now: Moment) -> Result<Option<Publish>, Ending> {
+    pub fn outgoing(
+        &mut self,
+        delivery: Delivery,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Ending> {
         if delivery.publish().qos == QoS::AtMostOnce {
-            return Ok(delivery.at(now));
+            effects.extend(delivery.at(now).map(|publish| Effect::Send(Packet::Publish(publish))));
+            return Ok(());
         }
         self.waiting.push_back(delivery);
         // The message that is too many waits all the same: the session may outlive the connection.
-        if self.waiting.len() > self.room { Err(Ending::SlowReader) } else { Ok(self.next(now)) }
+        if self.waiting.len() > self.room {
+            return Err(Ending::SlowReader);
+        }
+        self.send_next(now, effects);
+        Ok(())
     }
 
-    /// The client acknowledged; the next message, if one waited for that.
-    pub fn acknowledged(&mut self, packet_id: NonZeroU16, now: Moment) -> Option<Publish> {
-        let at = self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?;
-        self.in_flight.remove(at);
-        self.next(now)
+    /// The client acknowledged; the next message goes out, if one waited for that.
+    pub fn acknowledged(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(at) = self.in_flight.iter().position(|sent| sent.packet_id == packet_id) else { return };
+        if let Some(InFlight { message: Some(sent), .. }) = self.in_flight.remove(at) {
+            effects.extend(sent.id.map(Effect::Settled));
+        }
+        self.send_next(now, effects);
     }
 
-    /// The next message, if there is one and the client takes one more.
-    pub fn next(&mut self, now: Moment) -> Option<Publish> {
+    /// Sends as many as the client takes.
+    pub fn send_all(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        while self.send_next(now, effects) {}
+    }
+
+    /// Sends the next message, if there is one and the client takes one more; whether there was.
+    fn send_next(&mut self, now: Moment, effects: &mut Vec<Effect>) -> bool {
         if self.in_flight.len() >= self.limit {
-            return None;
+            return false;
         }
         let sent = match self.again.pop_front() {
-            Some(sent) => sent,
-            None => self.first_waiting(now)?,
+            Some(sent) => Some(sent),
+            None => self.first_waiting(now, effects),
         };
-        let packet_id = sent.publish.packet_id?;
+        let Some(sent) = sent else { return false };
+        let Some(packet_id) = sent.publish.packet_id else { return false };
         // What was begun is brought to its end, if with no more than a second left.
-        let publish = queue::sent_at(&sent.publish, sent.expires_at.map(|at| at.max(now + SECOND)), now)?;
+        let expires_at = sent.expires_at.map(|at| at.max(now + SECOND));
+        let publish = queue::sent_at(&sent.publish, expires_at, now);
         self.in_flight.push_back(InFlight { packet_id, message: self.keeps.then_some(sent) });
-        Some(publish)
+        effects.extend(publish.map(|publish| Effect::Send(Packet::Publish(publish))));
+        true
     }
 
     /// Drops the messages not in flight on topics that `keep` does not accept.
-    pub fn retain_waiting(&mut self, mut keep: impl FnMut(&TopicName) -> bool) {
-        self.again.retain(|sent| sent.publish.topic.as_ref().is_some_and(&mut keep));
-        self.waiting.retain(|delivery| delivery.publish().topic.as_ref().is_some_and(&mut keep));
+    pub fn retain_waiting(
+        &mut self,
+        mut keep: impl FnMut(&TopicName, &mut Vec<Effect>) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut keeps = |publish: &Publish, id: Option<MessageId>| {
+            let kept = publish.topic.as_ref().is_some_and(|topic| keep(topic, effects));
+            effects.extend(id.filter(|_| !kept).map(Effect::Settled));
+            kept
+        };
+        self.again.retain(|sent| keeps(&sent.publish, sent.id));
+        self.waiting.retain(|delivery| keeps(delivery.publish(), delivery.id()));
     }
 
     /// The first whose time is not over, with a packet id.
-    fn first_waiting(&mut self, now: Moment) -> Option<Sent> {
+    fn first_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Option<Sent> {
         while let Some(delivery) = self.waiting.pop_front() {
-            if delivery.at(now).is_some() {
-                let publish = Publish { packet_id: Some(self.free_id()), ..delivery.publish().clone() };
-                return Some(Sent { publish, expires_at: delivery.expires_at() });
+            if delivery.at(now).is_none() {
+                effects.extend(delivery.id().map(Effect::Settled));
+                continue;
             }
+            let packet_id = self.free_id();
+            effects.extend(delivery.id().map(|id| Effect::Sent(id, packet_id)));
+            let publish = Publish { packet_id: Some(packet_id), ..delivery.publish().clone() };
+            return Some(Sent { publish, id: delivery.id(), expires_at: delivery.expires_at() });
         }
         None
     }
@@ -168,28 +218,50 @@ mod tests {
         Queue::default().accept(publish, now()).unwrap()
     }
 
+    /// What is sent of one more message.
+    fn outgoing(flow: &mut Flow, n: u32) -> Option<Publish> {
+        let mut effects = Vec::new();
+        flow.outgoing(message(n), now(), &mut effects).unwrap();
+        sent(effects)
+    }
+
+    /// What is sent once a message is acknowledged.
+    fn acknowledged(flow: &mut Flow, packet_id: Option<NonZeroU16>) -> Option<Publish> {
+        let mut effects = Vec::new();
+        flow.acknowledged(packet_id.unwrap(), now(), &mut effects);
+        sent(effects)
+    }
+
+    fn sent(effects: Vec<Effect>) -> Option<Publish> {
+        assert!(effects.len() <= 1, "{effects:?}");
+        effects.into_iter().next().map(|effect| match effect {
+            Effect::Send(Packet::Publish(publish)) => publish,
+            other => panic!("{other:?}"),
+        })
+    }
+
     #[test]
     fn no_more_are_in_flight_than_the_client_takes_and_the_order_stays() {
         let mut flow = Flow::new(NonZeroU16::new(2), false);
-        let first = flow.outgoing(message(0), now()).unwrap().unwrap();
-        let second = flow.outgoing(message(1), now()).unwrap().unwrap();
+        let first = outgoing(&mut flow, 0).unwrap();
+        let second = outgoing(&mut flow, 1).unwrap();
         assert_ne!(first.packet_id, second.packet_id);
-        assert!(flow.outgoing(message(2), now()).unwrap().is_none());
-        assert!(flow.outgoing(message(3), now()).unwrap().is_none());
-        let third = flow.acknowledged(second.packet_id.unwrap(), now()).unwrap();
+        assert!(outgoing(&mut flow, 2).is_none());
+        assert!(outgoing(&mut flow, 3).is_none());
+        let third = acknowledged(&mut flow, second.packet_id).unwrap();
         assert_eq!(third.payload, "2");
-        assert!(flow.acknowledged(second.packet_id.unwrap(), now()).is_none(), "an id is acknowledged once");
-        assert_eq!(flow.acknowledged(first.packet_id.unwrap(), now()).unwrap().payload, "3");
+        assert!(acknowledged(&mut flow, second.packet_id).is_none(), "an id is acknowledged once");
+        assert_eq!(acknowledged(&mut flow, first.packet_id).unwrap().payload, "3");
     }
 
     #[test]
     fn packet_ids_start_again_without_touching_those_in_flight() {
         let mut flow = Flow::new(None, false);
-        let kept = flow.outgoing(message(0), now()).unwrap().unwrap().packet_id.unwrap();
+        let kept = outgoing(&mut flow, 0).unwrap().packet_id;
         for n in 0..70_000 {
-            let id = flow.outgoing(message(n), now()).unwrap().unwrap().packet_id.unwrap();
+            let id = outgoing(&mut flow, n).unwrap().packet_id;
             assert_ne!(id, kept);
-            flow.acknowledged(id, now());
+            acknowledged(&mut flow, id);
         }
     }
 
@@ -197,27 +269,29 @@ mod tests {
     fn a_client_that_takes_nothing_is_told_off() {
         let mut flow = Flow::new(NonZeroU16::new(1), false);
         for n in 0..=MAX_WAITING {
-            assert!(flow.outgoing(message(u32::try_from(n).unwrap()), now()).is_ok());
+            outgoing(&mut flow, u32::try_from(n).unwrap());
         }
-        assert_eq!(flow.outgoing(message(0), now()).unwrap_err(), Ending::SlowReader);
+        let ending = flow.outgoing(message(0), now(), &mut Vec::new());
+        assert_eq!(ending.unwrap_err(), Ending::SlowReader);
     }
 
     #[test]
     fn what_was_not_acknowledged_comes_again_first_under_its_id_and_no_faster_than_the_next_client_takes() {
         let mut flow = Flow::new(NonZeroU16::new(2), true);
-        let sent = [0, 1].map(|n| flow.outgoing(message(n), now()).unwrap().unwrap().packet_id);
+        let first = [0, 1].map(|n| outgoing(&mut flow, n).unwrap().packet_id);
         for n in [2, 3] {
-            assert!(flow.outgoing(message(n), now()).unwrap().is_none());
+            assert!(outgoing(&mut flow, n).is_none());
         }
-        let third = flow.acknowledged(sent[0].unwrap(), now()).unwrap().packet_id;
+        let third = acknowledged(&mut flow, first[0]).unwrap().packet_id;
         let mut next = Flow::new(NonZeroU16::new(1), true);
         next.resume(flow.into_unfinished());
-        let again = next.next(now()).unwrap();
-        assert_eq!((again.packet_id, again.dup, &again.payload[..]), (sent[1], true, &b"1"[..]));
-        assert!(next.next(now()).is_none());
-        let again = next.acknowledged(again.packet_id.unwrap(), now()).unwrap();
+        let mut effects = Vec::new();
+        next.send_all(now(), &mut effects);
+        let again = sent(effects).unwrap();
+        assert_eq!((again.packet_id, again.dup, &again.payload[..]), (first[1], true, &b"1"[..]));
+        let again = acknowledged(&mut next, again.packet_id).unwrap();
         assert_eq!((again.packet_id, again.dup, &again.payload[..]), (third, true, &b"2"[..]));
-        let new = next.acknowledged(again.packet_id.unwrap(), now()).unwrap();
+        let new = acknowledged(&mut next, again.packet_id).unwrap();
         assert_eq!((new.dup, &new.payload[..]), (false, &b"3"[..]));
     }
 }

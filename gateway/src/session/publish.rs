@@ -37,9 +37,7 @@ impl Session {
     }
 
     pub(super) fn on_pub_ack(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
-        if let Some(next) = self.flow.acknowledged(packet_id, now) {
-            effects.push(Effect::Send(Packet::Publish(next)));
-        }
+        self.flow.acknowledged(packet_id, now, effects);
     }
 
     /// The topic, by name or by an alias that the client set before (MQTT 5 section 3.3.2.3.4).

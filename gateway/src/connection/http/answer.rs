@@ -34,6 +34,8 @@ pub(super) enum Fault {
     Slow,
     /// Its body is too large.
     TooLarge,
+    /// What was to be kept of it can't be written.
+    NotWritten,
 }
 
 /// The answer to a request with this id.
@@ -73,6 +75,7 @@ impl Fault {
             Self::Path | Self::NoPublish | Self::NoWebSocket => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotWritten => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
@@ -105,6 +108,7 @@ impl Fault {
                 .to_owned(),
             Self::Method(allowed) => format!("this path takes the method {allowed}"),
             Self::Slow => format!("the body did not come within {:?}", super::publish::BODY_LIMIT),
+            Self::NotWritten => "the gateway can't write its sessions' file".to_owned(),
             Self::TooLarge => format!("the body is larger than {} KiB", MAX_BODY / 1024),
         }
     }

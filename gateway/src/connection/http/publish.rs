@@ -58,7 +58,10 @@ pub(super) async fn publish(
     let Wanted { topic, qos, retain } = wanted;
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
     // No client has an empty id, so nobody is taken for the sender.
-    exchange.shared.broker.publish("", &topic, &publish, exchange.shared.clock.now());
+    exchange.shared.broker.publish("", &topic, &publish, exchange.shared.clock.now()).map_err(|error| {
+        log.not_written("Publish-In", &error);
+        Fault::NotWritten
+    })?;
     exchange.shared.log.metrics().message(Direction::In);
     log.published(topic.as_str());
     Ok(())

@@ -1,0 +1,42 @@
+//! SQLite sees damage to its own structure; these see damage to what it holds.
+
+use mqtt::TopicFilter;
+
+use crate::broker::subscriptions::Subscriber;
+
+/// What was read is not what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("a checksum is wrong")]
+pub(super) struct Wrong;
+
+/// Whether what was read is what was written.
+pub(super) fn check(written: u32, read: u32) -> Result<(), Wrong> {
+    if written == read { Ok(()) } else { Err(Wrong) }
+}
+
+/// Of a session's owner.
+pub(super) fn of_session(client_id: &str, principal_id: &str) -> u32 {
+    of(&[client_id.as_bytes(), principal_id.as_bytes()])
+}
+
+/// Of a subscription.
+pub(super) fn of_subscription(client_id: &str, filter: &TopicFilter, subscriber: Subscriber) -> u32 {
+    let Subscriber { qos, no_local, retain_as_published } = subscriber;
+    let flags = [qos as u8, no_local.into(), retain_as_published.into()];
+    of(&[client_id.as_bytes(), filter.as_str().as_bytes(), &flags])
+}
+
+/// Of bytes.
+pub(super) fn of_bytes(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// Of all of them, each with its length.
+fn of(parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in parts {
+        hasher.update(&part.len().to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize()
+}

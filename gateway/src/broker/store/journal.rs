@@ -1,0 +1,188 @@
+//! Changes to the file: those of one journal are made together or not at all.
+
+use std::num::NonZeroU16;
+use std::{sync::MutexGuard, time::Duration};
+
+use mqtt::{Publish, TopicFilter, TopicName};
+use rusqlite::{Params, params};
+
+use super::{Inner, MessageId, Store, StoreError, checksum, message};
+use crate::{broker::subscriptions::Subscriber, clock::Moment};
+
+/// Changes that belong together. What is not committed was never made.
+pub(in crate::broker) struct Journal<'a> {
+    store: &'a Store,
+    /// Once there is a change, others wait for its end.
+    transaction: Option<MutexGuard<'a, Inner>>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self { store, transaction: None }
+    }
+
+    /// A session begins, in the place of any that was there.
+    pub(in crate::broker) fn session_begins(
+        &mut self,
+        client_id: &str,
+        principal_id: &str,
+        expiry: Duration,
+    ) -> Result<(), StoreError> {
+        self.session_ends(client_id)?;
+        let crc = checksum::of_session(client_id, principal_id);
+        let sql = "INSERT INTO session (client_id, principal_id, crc, expiry) VALUES (?, ?, ?, ?)";
+        self.execute(sql, params![client_id, principal_id, crc, millis(expiry)])
+    }
+
+    /// A client is back in its session.
+    pub(in crate::broker) fn session_goes_on(
+        &mut self,
+        client_id: &str,
+        expiry: Duration,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE session SET expiry = ?, ends_at = NULL WHERE client_id = ?";
+        self.execute(sql, params![millis(expiry), client_id])
+    }
+
+    /// A client has gone, and its session waits for it.
+    pub(in crate::broker) fn session_waits(
+        &mut self,
+        client_id: &str,
+        ends_at: Moment,
+    ) -> Result<(), StoreError> {
+        let ends_at = self.store.epoch.unix_millis(ends_at);
+        self.execute("UPDATE session SET ends_at = ? WHERE client_id = ?", params![ends_at, client_id])
+    }
+
+    /// A session is over, with all that is in it.
+    pub(in crate::broker) fn session_ends(&mut self, client_id: &str) -> Result<(), StoreError> {
+        self.execute("DELETE FROM session WHERE client_id = ?", [client_id])
+    }
+
+    /// A client subscribes; a subscription with the same filter is replaced.
+    pub(in crate::broker) fn subscribed(
+        &mut self,
+        client_id: &str,
+        filter: &TopicFilter,
+        subscriber: Subscriber,
+    ) -> Result<(), StoreError> {
+        let Subscriber { qos, no_local, retain_as_published } = subscriber;
+        let crc = checksum::of_subscription(client_id, filter, subscriber);
+        let sql = "REPLACE INTO subscription (client_id, filter, qos, no_local, retain_as_published, crc) \
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        let row = params![client_id, filter.as_str(), qos as u8, no_local, retain_as_published, crc];
+        self.execute(sql, row)
+    }
+
+    /// A client unsubscribes.
+    pub(in crate::broker) fn unsubscribed(
+        &mut self,
+        client_id: &str,
+        filter: &TopicFilter,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM subscription WHERE client_id = ? AND filter = ?";
+        self.execute(sql, [client_id, filter.as_str()])
+    }
+
+    /// A message waits in a session.
+    pub(in crate::broker) fn queued(
+        &mut self,
+        client_id: &str,
+        publish: &Publish,
+        expires_at: Option<Moment>,
+    ) -> Result<MessageId, StoreError> {
+        let bytes = self.bytes(publish)?;
+        let expires_at = expires_at.map(|at| self.store.epoch.unix_millis(at));
+        let id = self.next_message()?;
+        let sql = "INSERT INTO queued (id, client_id, publish, expires_at) VALUES (?, ?, ?, ?)";
+        self.execute(sql, params![id.0, client_id, bytes, expires_at])?;
+        Ok(id)
+    }
+
+    /// A message is about to be sent under this packet id.
+    pub(in crate::broker) fn sent(
+        &mut self,
+        message: MessageId,
+        packet_id: NonZeroU16,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE queued SET packet_id = ? WHERE id = ?";
+        self.execute(sql, params![packet_id.get(), message.0])
+    }
+
+    /// A message is done with: acknowledged, too old, or no longer allowed.
+    pub(in crate::broker) fn settled(&mut self, message: MessageId) -> Result<(), StoreError> {
+        self.execute("DELETE FROM queued WHERE id = ?", [message.0])
+    }
+
+    /// A message is retained, in the place of its topic's earlier one.
+    pub(in crate::broker) fn retained(
+        &mut self,
+        topic: &TopicName,
+        publish: &Publish,
+        expires_at: Option<Moment>,
+    ) -> Result<(), StoreError> {
+        let bytes = self.bytes(publish)?;
+        let expires_at = expires_at.map(|at| self.store.epoch.unix_millis(at));
+        let sql = "REPLACE INTO retained (topic, publish, expires_at) VALUES (?, ?, ?)";
+        self.execute(sql, params![topic.as_str(), bytes, expires_at])
+    }
+
+    /// A topic has no retained message any more.
+    pub(in crate::broker) fn unretained(&mut self, topic: &TopicName) -> Result<(), StoreError> {
+        self.execute("DELETE FROM retained WHERE topic = ?", [topic.as_str()])
+    }
+
+    /// Makes the changes. After that a killed process does not lose them.
+    pub(in crate::broker) fn commit(mut self) -> Result<(), StoreError> {
+        let Some(inner) = self.transaction.as_ref() else { return Ok(()) };
+        inner.connection.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
+        self.transaction = None;
+        Ok(())
+    }
+
+    fn execute(&mut self, sql: &str, row: impl Params) -> Result<(), StoreError> {
+        let store = self.store;
+        let connection = &self.begun()?.connection;
+        let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(row));
+        done.map(drop).map_err(|error| store.write_error(error))
+    }
+
+    fn next_message(&mut self) -> Result<MessageId, StoreError> {
+        let inner = self.begun()?;
+        inner.last_message += 1;
+        Ok(MessageId(inner.last_message))
+    }
+
+    fn begun(&mut self) -> Result<&mut Inner, StoreError> {
+        let store = self.store;
+        if self.transaction.is_none() {
+            let inner = store.inner();
+            inner.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| store.write_error(error))?;
+            return Ok(self.transaction.insert(inner));
+        }
+        self.transaction.as_deref_mut().ok_or_else(|| store.write_error(rusqlite::Error::InvalidQuery))
+    }
+
+    fn bytes(&self, publish: &Publish) -> Result<Vec<u8>, StoreError> {
+        let write_error =
+            |error| self.store.write_error(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
+        message::to_bytes(publish).map_err(write_error)
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        self.store.write_error(error)
+    }
+}
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.transaction {
+            // SQLite has undone it by itself after some failures.
+            _ = inner.connection.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

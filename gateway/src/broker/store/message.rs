@@ -1,0 +1,92 @@
+//! A message as the file holds it: an MQTT 5 PUBLISH packet, with a CRC-32 behind it.
+
+use std::num::NonZeroU16;
+
+use bytes::{BufMut, BytesMut};
+use mqtt::{Codec, DecodeError, EncodeError, Packet, Publish, QoS, Version};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::checksum::{self, Wrong};
+
+const CRC_BYTES: usize = size_of::<u32>();
+
+/// Why bytes are no message.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// They are not those that were written.
+    #[error(transparent)]
+    Checksum(#[from] Wrong),
+    /// They are no PUBLISH packet.
+    #[error("a message is no PUBLISH packet")]
+    NoPublish,
+}
+
+/// A message as bytes. It has no packet id there: that comes and goes beside it.
+pub(super) fn to_bytes(publish: &Publish) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = BytesMut::with_capacity(64 + publish.payload.len());
+    let packet_id = (publish.qos > QoS::AtMostOnce).then_some(NonZeroU16::MIN);
+    let packet = Publish { packet_id, dup: false, ..publish.clone() };
+    Codec::client(Version::V5, u32::MAX).encode(Packet::Publish(packet), &mut bytes)?;
+    bytes.put_u32(checksum::of_bytes(&bytes));
+    Ok(bytes.into())
+}
+
+/// The message that was written.
+pub(super) fn from_bytes(bytes: &[u8]) -> Result<Publish, Unreadable> {
+    let (packet, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or(Wrong)?;
+    checksum::check(u32::from_be_bytes(*crc), checksum::of_bytes(packet))?;
+    match decoded(packet) {
+        Ok(Some(Packet::Publish(publish))) => Ok(Publish { packet_id: None, ..publish }),
+        _ => Err(Unreadable::NoPublish),
+    }
+}
+
+/// To a server's codec CONNECT comes first, to a client's CONNACK: this one has had it.
+fn decoded(packet: &[u8]) -> Result<Option<Packet>, DecodeError> {
+    const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
+    let mut codec = Codec::client(Version::V5, u32::MAX);
+    codec.decode(&mut CONNACK.as_slice().into())?;
+    codec.decode(&mut packet.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mqtt::PublishProperties;
+
+    use super::*;
+
+    fn full() -> Publish {
+        let properties = PublishProperties {
+            payload_is_utf8: true,
+            message_expiry_interval: Some(7),
+            response_topic: Some("answers/here".parse().unwrap()),
+            correlation_data: Some(Bytes::from_static(b"\0\xff")),
+            content_type: Some("text/plain".into()),
+            user_properties: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
+            ..PublishProperties::default()
+        };
+        let message = Publish::new("a/\u{e4}".parse().unwrap(), "21.5");
+        Publish { qos: QoS::AtLeastOnce, retain: true, properties: Some(properties.into()), ..message }
+    }
+
+    #[test]
+    fn a_message_comes_back_whole_whatever_it_carries() {
+        let large = Publish::new("t".parse().unwrap(), vec![7; 128 * 1024]);
+        for message in [full(), large, Publish::new("t".parse().unwrap(), "")] {
+            let back = from_bytes(&to_bytes(&message).unwrap()).unwrap();
+            assert_eq!(back, message);
+        }
+    }
+
+    #[test]
+    fn no_byte_of_it_can_change_without_notice() {
+        let bytes = to_bytes(&full()).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(from_bytes(&damaged).is_err(), "byte {at}");
+            assert!(from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

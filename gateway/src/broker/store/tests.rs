@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use mqtt::{Publish, QoS, SubscribeFilter, TopicName};
+
+use super::*;
+use crate::{
+    broker::{Broker, registration::Wish},
+    clock::{Clock, ManualClock},
+    session::flow::Unfinished,
+};
+
+struct Folder {
+    folder: tempfile::TempDir,
+    clock: Clock,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), clock: Clock::Manual(ManualClock::new()) }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
+
+    fn open(&self) -> Result<Arc<Broker>, StoreError> {
+        Broker::open(self.folder.path(), &self.clock).map(Arc::new)
+    }
+
+    /// A file with a session in which a message waits, and with a retained message.
+    fn with_messages() -> Self {
+        let folder = Self::new();
+        let (broker, now) = (folder.open().unwrap(), folder.clock.now());
+        let registration = broker.register(&"away".into(), wish(), now).unwrap();
+        let filter = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
+        registration.subscribe(&filter, now).unwrap();
+        registration.leave(Unfinished::default(), now + Duration::from_hours(1), now).unwrap();
+        for n in 0..20 {
+            let topic = format!("t/{n}").parse::<TopicName>().unwrap();
+            broker.publish("", &topic, &message(&topic, n), now).unwrap();
+        }
+        folder
+    }
+
+    /// What the file holds: the session's messages, and the retained ones.
+    async fn content(&self) -> Result<(Vec<String>, usize), StoreError> {
+        let (broker, now) = (self.open()?, self.clock.now());
+        let mut registration = broker.register(&"away".into(), wish(), now).unwrap();
+        let unfinished = registration.earlier(&self.clock).await.unwrap_or_default();
+        let payload = |publish: &Publish| String::from_utf8(publish.payload.to_vec()).unwrap();
+        let waiting = unfinished.waiting.iter().map(|delivery| payload(delivery.publish())).collect();
+        let retained = broker.state(now).retained.matching(&"#".parse().unwrap(), now).count();
+        Ok((waiting, retained))
+    }
+}
+
+fn wish() -> Wish {
+    Wish { principal_id: "p".into(), clean: false, expiry: Duration::from_hours(1) }
+}
+
+fn message(topic: &TopicName, n: usize) -> Publish {
+    let payload = format!("{n}-{}", "x".repeat(600));
+    Publish { qos: QoS::AtLeastOnce, retain: true, ..Publish::new(topic.clone(), payload) }
+}
+
+fn error(folder: &Folder) -> String {
+    folder.open().err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_in_its_order_after_a_new_start() {
+    let (waiting, retained) = Folder::with_messages().content().await.unwrap();
+    let expected = (0..20).map(|n| format!("{n}-{}", "x".repeat(600))).collect::<Vec<_>>();
+    assert_eq!((waiting, retained), (expected, 20));
+}
+
+/// Every damage is either seen, or is in what holds nothing.
+#[tokio::test]
+async fn a_damaged_file_is_refused_or_holds_what_it_held_but_is_never_half_read() {
+    let folder = Folder::with_messages();
+    let (waiting, retained) = folder.content().await.unwrap();
+    let whole = fs::read(folder.file()).unwrap();
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(61) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(folder.file(), &damaged).unwrap();
+        match folder.content().await {
+            Ok(content) => assert_eq!(content, (waiting.clone(), retained), "byte {at}"),
+            Err(error) => {
+                refused += 1;
+                let text = error.to_string();
+                assert!(text.contains(FILE), "{text}");
+            }
+        }
+    }
+    assert!(refused > 10, "{refused} of {} damages were seen", whole.len() / 61);
+}
+
+#[test]
+fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() {
+    let folder = Folder::with_messages();
+    let whole = fs::read(folder.file()).unwrap();
+    for length in [whole.len() / 2, 5_000, 100] {
+        fs::write(folder.file(), &whole[..length]).unwrap();
+        let text = error(&folder);
+        assert!(text.contains("is damaged (") && text.contains("move it away"), "{length}: {text}");
+        assert!(text.contains(&folder.file().display().to_string()), "{text}");
+    }
+    fs::write(folder.file(), "no database, and long enough to have a header of a hundred bytes".repeat(9))
+        .unwrap();
+    assert!(error(&folder).contains("is damaged (file is not a database)"), "{}", error(&folder));
+}
+
+#[test]
+fn another_programs_file_is_left_alone() {
+    let folder = Folder::new();
+    let other = Connection::open(folder.file()).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    drop(other);
+    assert!(error(&folder).contains("is no file of this gateway's"), "{}", error(&folder));
+    let later = Folder::with_messages();
+    let connection = Connection::open(later.file()).unwrap();
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    drop(connection);
+    assert!(error(&later).contains("or of a later version"), "{}", error(&later));
+}
+
+#[test]
+fn a_file_is_one_gateways_and_its_owners_alone() {
+    let folder = Folder::new();
+    let first = folder.open().unwrap();
+    assert!(error(&folder).contains("another gateway uses"), "{}", error(&folder));
+    #[cfg(unix)]
+    for file in fs::read_dir(folder.folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{:?}", file.path());
+    }
+    drop(first);
+    assert!(folder.open().is_ok(), "its end frees it");
+}
+
+#[test]
+fn what_can_not_be_written_is_an_error_and_nothing_of_it_is_done() {
+    let folder = Folder::with_messages();
+    let (broker, now) = (folder.open().unwrap(), folder.clock.now());
+    broker.store.inner().connection.execute_batch("PRAGMA query_only = ON").unwrap();
+    let topic = "t/new".parse::<TopicName>().unwrap();
+    let failed = broker.publish("", &topic, &message(&topic, 1), now).unwrap_err().to_string();
+    assert!(failed.contains("can't write") && failed.contains(FILE), "{failed}");
+    assert!(broker.register(&"new".into(), wish(), now).is_err());
+    broker.store.inner().connection.execute_batch("PRAGMA query_only = OFF").unwrap();
+    assert!(broker.publish("", &topic, &message(&topic, 1), now).is_ok(), "it goes on when it can");
+}
