@@ -8,6 +8,7 @@ mod documentation;
 mod domains;
 mod door;
 mod doors;
+mod durability;
 mod enforcement;
 mod foreign_clients;
 mod function;

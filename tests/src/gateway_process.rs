@@ -84,6 +84,11 @@ impl GatewayProcess {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Kills it as `kill -9` does, and waits until it is gone.
+    pub async fn kill(self) {
+        self.running.kill().await;
+    }
+
     /// Stops it.
     pub async fn stop(self) -> Finished {
         self.running.finish().await

@@ -1,11 +1,12 @@
 //! An MQTT client that sends what a test wants, right or wrong, and sees what comes back.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use mqtt::{
-    Codec, ConnAck, Connect, Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, Version,
+    Codec, ConnAck, Connect, Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, UnsubAck,
+    Unsubscribe, Version,
 };
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -19,7 +20,35 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::Framed;
 
-use crate::{eventually::within, test_gateway::TestGateway};
+use crate::{eventually::within, gateway_process::GatewayProcess, test_gateway::TestGateway};
+
+/// A gateway that a client can reach, in this process or in its own.
+pub trait Reachable {
+    /// Where it listens, for AWS's port 443.
+    fn address(&self) -> SocketAddr;
+    /// The CA's certificate, as PEM.
+    fn ca(&self) -> PathBuf;
+}
+
+impl Reachable for TestGateway {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn ca(&self) -> PathBuf {
+        Self::ca(self)
+    }
+}
+
+impl Reachable for GatewayProcess {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn ca(&self) -> PathBuf {
+        Self::ca(self).to_owned()
+    }
+}
 
 /// A connection over TLS.
 pub struct MqttClient {
@@ -37,7 +66,7 @@ pub fn connect(version: Version, client_id: &str, user_name: &str, password: &st
 
 /// A TLS connection with this server name and these ALPN protocols.
 pub async fn tls(
-    gateway: &TestGateway,
+    gateway: &impl Reachable,
     server_name: &str,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -45,7 +74,7 @@ pub async fn tls(
 }
 
 /// The gateway's CA, and no other.
-pub fn roots(gateway: &TestGateway) -> RootCertStore {
+pub fn roots(gateway: &impl Reachable) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(gateway.ca()).unwrap()).unwrap();
     roots
@@ -53,7 +82,7 @@ pub fn roots(gateway: &TestGateway) -> RootCertStore {
 
 /// What a TLS client that trusts the gateway's CA sends and takes.
 pub fn client_config(
-    gateway: &TestGateway,
+    gateway: &impl Reachable,
     alpn: &[&str],
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
@@ -69,11 +98,11 @@ pub fn client_config(
 
 /// A TLS connection with this server name and configuration.
 pub async fn tls_with(
-    gateway: &TestGateway,
+    gateway: &impl Reachable,
     server_name: &str,
     config: Arc<ClientConfig>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(gateway.address).await?;
+    let stream = TcpStream::connect(gateway.address()).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(server_name.to_owned()).unwrap();
     within("the TLS handshake", TlsConnector::from(config).connect(name, stream)).await
@@ -81,7 +110,7 @@ pub async fn tls_with(
 
 impl MqttClient {
     /// A TLS connection on which nothing was sent yet.
-    pub async fn open(gateway: &TestGateway, version: Version) -> Self {
+    pub async fn open(gateway: &impl Reachable, version: Version) -> Self {
         Self::over(tls(gateway, "localhost", &["mqtt"]).await.unwrap(), version)
     }
 
@@ -91,7 +120,7 @@ impl MqttClient {
     }
 
     /// A connection, and what its CONNECT was answered with, if with anything.
-    pub async fn connect(gateway: &TestGateway, connect: Connect) -> (Self, Option<ConnAck>) {
+    pub async fn connect(gateway: &impl Reachable, connect: Connect) -> (Self, Option<ConnAck>) {
         let mut client = Self::open(gateway, connect.version).await;
         client.send(Packet::Connect(Box::new(connect))).await;
         let ack = match client.receive().await {
@@ -118,6 +147,11 @@ impl MqttClient {
     /// Sends a packet.
     pub async fn send(&mut self, packet: Packet) {
         within("a packet", self.stream.send(packet)).await.unwrap();
+    }
+
+    /// Sends a packet, unless the server has hung up; whether it had not.
+    pub async fn try_send(&mut self, packet: Packet) -> bool {
+        within("a packet", self.stream.send(packet)).await.is_ok()
     }
 
     /// Sends bytes as they are. The server may have hung up already.
@@ -184,6 +218,18 @@ impl MqttClient {
             Some(Packet::SubAck(ack)) => Some(ack),
             None | Some(Packet::Disconnect(_)) => None,
             Some(other) => panic!("{other:?} instead of SUBACK"),
+        }
+    }
+
+    /// Unsubscribes and waits for the acknowledgement; nothing if the server closed instead.
+    pub async fn unsubscribe(&mut self, filters: &[&str]) -> Option<UnsubAck> {
+        let filters = filters.iter().map(|filter| filter.parse().unwrap()).collect();
+        let packet_id = std::num::NonZeroU16::MIN;
+        self.send(Packet::Unsubscribe(Unsubscribe { packet_id, filters, user_properties: Vec::new() })).await;
+        match self.receive().await {
+            Some(Packet::UnsubAck(ack)) => Some(ack),
+            None | Some(Packet::Disconnect(_)) => None,
+            Some(other) => panic!("{other:?} instead of UNSUBACK"),
         }
     }
 

@@ -81,6 +81,11 @@ impl Running {
         self.out.text()
     }
 
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(mut self) {
+        within("its end", self.child.kill()).await.unwrap();
+    }
+
     /// Presses Ctrl-C.
     #[cfg(unix)]
     pub fn interrupt(&self) {

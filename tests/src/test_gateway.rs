@@ -47,6 +47,7 @@ pub struct TestGateway {
     pub log: CapturedLog,
     /// Its clock, if the test moves it.
     pub clock: Option<ManualClock>,
+    settings: Settings,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -82,6 +83,11 @@ impl Start {
     #[must_use]
     pub fn on_manual_clock(self) -> Self {
         Self { clock: Some(ManualClock::new()), ..self }
+    }
+
+    /// The clock that the test moves.
+    pub fn clock(&self) -> &ManualClock {
+        self.clock.as_ref().unwrap()
     }
 
     /// With other settings.
@@ -178,8 +184,8 @@ impl Start {
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone().cancelled_owned()));
         let address = addresses.doors[&Port::P443];
-        let (folder, clock) = (self.folder, self.clock);
-        Ok(TestGateway { address, addresses, folder, log, clock, stop, task: Some(task) })
+        let Self { settings, folder, clock } = self;
+        Ok(TestGateway { address, addresses, folder, log, clock, settings, stop, task: Some(task) })
     }
 }
 
@@ -225,10 +231,12 @@ impl TestGateway {
         .await
     }
 
-    /// Stops it and waits until it has.
-    pub async fn stop(mut self) {
+    /// Stops it and waits until it has. What it leaves can be started again.
+    pub async fn stop(mut self) -> Start {
         self.stop.cancel();
         within("the stop", self.task.take().unwrap()).await.unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Start { settings: self.settings.clone(), folder, clock: self.clock.clone() }
     }
 }
 
