@@ -126,7 +126,7 @@ impl Connection {
                 },
                 Some(Err(error)) => Happening::Malformed(error),
             },
-            Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery),
+            Some(delivery) = self.registration.messages.next(self.session.takes_more()) => Happening::Message(delivery),
         }
     }
 

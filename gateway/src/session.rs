@@ -234,6 +234,12 @@ impl Session {
         }
     }
 
+    /// Whether nothing waits for the client's acknowledgements.
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.flow.is_empty()
+    }
+
     /// When [`Session::on_time`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Moment {

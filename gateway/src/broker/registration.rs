@@ -36,9 +36,16 @@ pub struct Registration {
     connection: u64,
     earlier: Earlier,
     /// Messages for this connection.
-    pub mailbox: mpsc::Receiver<Delivery>,
+    pub messages: Messages,
     /// What ends it from outside.
     pub signals: Signals,
+}
+
+/// Messages on their way to one connection.
+pub struct Messages {
+    /// Those that its new subscriptions bring. They come before those of the mailbox, which are newer.
+    retained: VecDeque<Delivery>,
+    mailbox: mpsc::Receiver<Delivery>,
 }
 
 /// What a client asks for in its CONNECT, and who it is.
@@ -78,7 +85,7 @@ impl Broker {
             client_id: Arc::clone(client_id),
             connection,
             earlier,
-            mailbox,
+            messages: Messages { retained: VecDeque::new(), mailbox },
             signals,
         }
     }
@@ -117,6 +124,16 @@ impl State {
     }
 }
 
+impl Messages {
+    /// The next message. One that was retained waits until the client `takes` more: there can be any number of them.
+    pub async fn next(&mut self, takes: bool) -> Option<Delivery> {
+        if self.retained.is_empty() {
+            return self.mailbox.recv().await;
+        }
+        if takes { self.retained.pop_front() } else { std::future::pending().await }
+    }
+}
+
 impl Registration {
     /// Greater than those of all connections before.
     #[must_use]
@@ -148,15 +165,14 @@ impl Registration {
     }
 
     /// Adds a subscription, or replaces the one with the same filter; retained messages follow as MQTT has it.
-    pub fn subscribe(&self, filter: &SubscribeFilter, now: Moment) {
+    pub fn subscribe(&mut self, filter: &SubscribeFilter, now: Moment) {
         let subscriber = Subscriber::from(filter);
         let mut state = self.broker.state(now);
         let Some(client) = state.clients.get(&self.client_id).filter(|c| c.connection == self.connection)
         else {
             return;
         };
-        let Place::Connected { mailbox, .. } = &client.place else { return };
-        let (mailbox, queue) = (mailbox.clone(), client.queue.clone());
+        let queue = client.queue.clone();
         let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
         let send = match filter.retain_handling {
             // Retained messages are not for those who share (MQTT 5 section 4.8.2).
@@ -167,12 +183,7 @@ impl Registration {
         };
         let retained = state.retained.matching(&filter.filter, now).filter(|_| send);
         let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
-        for delivery in messages.map_while(|message| queue.accept(message, now)) {
-            // More retained messages than the mailbox holds are not sent: the client would not keep up.
-            if mailbox.try_send(delivery).is_err() {
-                break;
-            }
-        }
+        self.messages.retained.extend(messages.map_while(|message| queue.accept(message, now)));
     }
 
     /// Removes a subscription, if there is one.
@@ -188,12 +199,14 @@ impl Registration {
         let broker = Arc::clone(&self.broker);
         let mut state = broker.state(now);
         // What was on its way to the session when that ended.
-        self.mailbox.close();
-        while let Ok(delivery) = self.mailbox.try_recv() {
-            if delivery.publish().qos > QoS::AtMostOnce {
-                unfinished.waiting.push_back(delivery);
-            }
+        self.messages.mailbox.close();
+        let mut left = std::mem::take(&mut self.messages.retained);
+        while let Ok(delivery) = self.messages.mailbox.try_recv() {
+            left.push_back(delivery);
         }
+        unfinished
+            .waiting
+            .extend(left.into_iter().filter(|delivery| delivery.publish().qos > QoS::AtMostOnce));
         if self.is_current(&state) {
             if let Some(client) = state.clients.get_mut(&self.client_id) {
                 if let Place::Connected { overflow, .. } = &mut client.place {
@@ -267,7 +280,7 @@ mod tests {
         let (broker, client_id, topic) = (Arc::new(Broker::default()), "c".into(), "t".parse().unwrap());
         let now = Clock::Manual(ManualClock::new()).now();
         let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
-        let old = broker.register(&client_id, clean_start(), now);
+        let mut old = broker.register(&client_id, clean_start(), now);
         let mut new = broker.register(&client_id, clean_start(), now);
         assert!(old.signals.taken_over.is_cancelled());
         old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce), now);
@@ -277,6 +290,6 @@ mod tests {
         let message = |topic: &str, payload: &'static str| Publish::new(topic.parse().unwrap(), payload);
         broker.publish("x", &"other".parse().unwrap(), &message("other", "lost"), now);
         broker.publish("x", &topic, &message("t", "arrives"), now);
-        assert_eq!(new.mailbox.recv().await.unwrap().publish().payload, "arrives");
+        assert_eq!(new.messages.next(true).await.unwrap().publish().payload, "arrives");
     }
 }

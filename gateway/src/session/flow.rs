@@ -108,6 +108,12 @@ impl Flow {
         self.next(now)
     }
 
+    /// Whether nothing waits for an acknowledgement to make room.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.again.is_empty()
+    }
+
     /// The next message, if there is one and the client takes one more.
     pub fn next(&mut self, now: Moment) -> Option<Publish> {
         if self.in_flight.len() >= self.limit {
