@@ -85,9 +85,12 @@ pub enum DecodeError {
     /// A packet id of 0.
     #[error("[MQTT-2.2.1-3] the packet id is 0")]
     PacketIdZero,
-    /// QoS 3 in PUBLISH or SUBSCRIBE.
+    /// QoS 3 in PUBLISH.
     #[error("[MQTT-3.3.1-4] the QoS is 3")]
     Qos,
+    /// QoS 3 in SUBSCRIBE.
+    #[error("section 3.8.3.1: the maximum QoS is 3")]
+    MaximumQos,
     /// DUP on a QoS 0 message.
     #[error("[MQTT-3.3.1-2] DUP is set on a QoS 0 message")]
     DupOnQos0,
@@ -115,6 +118,9 @@ pub enum DecodeError {
     /// A property that its packet can't have.
     #[error("section 2.2.2.2: property 0x{0:02x} is not one of this packet")]
     PropertyNotAllowed(u8),
+    /// A client's PUBLISH with a subscription identifier, which only a server sends.
+    #[error("[MQTT-3.3.4-6] a PUBLISH of a client has a subscription identifier")]
+    SubscriptionIdFromClient,
     /// A property that is there twice.
     #[error("section 2.2.2.2: property 0x{0:02x} is there more than once")]
     DuplicateProperty(u8),
@@ -159,6 +165,8 @@ impl DecodeError {
             | Self::NoTopicFilter
             | Self::RetainHandling
             | Self::NoLocalOnShared
+            | Self::MaximumQos
+            | Self::SubscriptionIdFromClient
             | Self::DuplicateProperty(_)
             | Self::PropertyValue(_)
             | Self::AuthenticationMethodMissing => Code::ProtocolError,

@@ -50,6 +50,9 @@ pub(crate) fn check(reader: &mut Reader<'_>, owner: Owner) -> Result<Option<usiz
     let mut zero_expiry = None;
     while !block.is_empty() {
         let id = block.u8()?;
+        if id == SUBSCRIPTION_ID && owner == Owner::PublishFromClient {
+            return Err(DecodeError::SubscriptionIdFromClient);
+        }
         let rule = Rule::of(id).filter(|rule| rule.owners & owner as u16 != 0);
         let rule = rule.ok_or(DecodeError::PropertyNotAllowed(id))?;
         let bit = 1_u64.checked_shl(id.into()).unwrap_or(0);

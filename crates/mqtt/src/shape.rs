@@ -180,7 +180,7 @@ fn subscribe(reader: &mut Reader<'_>, v5: bool) -> Result<(), DecodeError> {
             return Err(DecodeError::SubscriptionOptions);
         }
         if options & 0b0000_0011 == 0b0000_0011 {
-            return Err(DecodeError::Qos);
+            return Err(DecodeError::MaximumQos);
         }
         if options & 0b0011_0000 == 0b0011_0000 {
             return Err(DecodeError::RetainHandling);

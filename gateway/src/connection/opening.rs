@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
-use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, Packet, QoS, Version};
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, LastWill, Packet, QoS, Version};
 use tokio::net::TcpStream;
-use tokio_util::codec::Framed;
+use tokio_util::codec::{Encoder, Framed};
 use uuid::Uuid;
 
 use super::{
@@ -78,7 +79,10 @@ pub(super) async fn open(
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
-    if let Err((code, details)) = check_will(&connect) {
+    if let Some(bytes) = connect.properties.maximum_packet_size {
+        stream.codec_mut().set_peer_maximum(bytes.get());
+    }
+    if let Err((code, details)) = check(&connect) {
         opening.log.refused("CLIENT_ERROR", details);
         opening.refuse(&mut stream, code).await;
         return None;
@@ -97,6 +101,11 @@ pub(super) async fn open(
     // Who may have no persistent session goes on with none either *(unverified)*.
     let clean = connect.clean_start || !enforcement.connect_persistently();
     let mut session = Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, now);
+    if !can_be_sent(Packet::ConnAck(Box::new(session.conn_ack(&connect, false))), &mut stream) {
+        opening.log.refused("CLIENT_ERROR", "the CONNACK is larger than the client takes".to_owned());
+        opening.refuse(&mut stream, ConnectReasonCode::PacketTooLarge).await;
+        return None;
+    }
     let principal_id = Arc::clone(session.principal_id());
     let wish = Wish { principal_id, clean, expiry: session.expiry() };
     let mut registration = match shared.broker.register(&client_id, wish, now) {
@@ -113,9 +122,6 @@ pub(super) async fn open(
         let now = shared.clock.now();
         session.resume(registration.subscribed(now), unfinished, now, &mut effects);
     }
-    if let Some(bytes) = connect.properties.maximum_packet_size {
-        stream.codec_mut().set_peer_maximum(bytes.get());
-    }
     opening.log.connected(session.principal_id());
     presence::connected(shared, &client_id, &opening.log, registration.number());
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
@@ -126,22 +132,32 @@ pub(super) async fn open(
     Some(Box::new(Opened { stream, session, registration, credentials, client_id, effects, log }))
 }
 
+/// What can be said of a CONNECT before anybody is asked about it.
+fn check(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
+    // Whether AWS refuses it or ignores it is *(unverified)*; MQTT 5 has no third way (section 4.12).
+    if connect.properties.authentication_method.is_some() {
+        let details = "enhanced authentication is not supported: use a user name and a password";
+        return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
+    }
+    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, connect.version))
+}
+
 /// A last will is a message: one that could never be published is refused with its CONNECT.
-fn check_will(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
-    let Some(will) = &connect.last_will else { return Ok(()) };
-    if will.qos == QoS::ExactlyOnce && connect.version == Version::V5 {
+fn check_will(will: &LastWill, version: Version) -> Result<(), (ConnectReasonCode, String)> {
+    if will.qos == QoS::ExactlyOnce && version == Version::V5 {
         return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
     }
-    if will.properties.user_properties.len() > limits::MAX_USER_PROPERTIES {
-        return Err((
-            ConnectReasonCode::QuotaExceeded,
-            "the last will has too many user properties".to_owned(),
-        ));
-    }
-    limits::check(&will.topic, &will.payload).map_err(|ending| {
+    let within = limits::check(&will.topic, &will.payload);
+    within.and_then(|()| limits::check_properties(&will.properties.user_properties)).map_err(|ending| {
+        let code = ending.disconnect_code().and_then(|code| ConnectReasonCode::try_from(u8::from(code)).ok());
         let details = format!("the last will: {}", ending.details().unwrap_or_default());
-        (ConnectReasonCode::TopicNameInvalid, details)
+        (code.unwrap_or(ConnectReasonCode::UnspecifiedError), details)
     })
+}
+
+/// Whether a packet is not larger than the client takes (`[MQTT-3.1.2-24]`). Without its CONNACK it would wait for ever.
+fn can_be_sent(packet: Packet, stream: &mut Stream) -> bool {
+    stream.codec_mut().encode(packet, &mut BytesMut::new()).is_ok()
 }
 
 /// How the CONNECT came.

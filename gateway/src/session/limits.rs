@@ -3,22 +3,21 @@
 //! Source: AWS general reference, `iot-core`.
 
 use iot_policy::limits::{MAX_PAYLOAD_BYTES, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES};
-use mqtt::{DisconnectReasonCode as Code, PublishProperties, TopicName};
+use mqtt::{DisconnectReasonCode as Code, TopicName, UserProperty};
 
 use super::ending::Ending;
 
 /// What user properties may hold in all, names and values together *(unverified)*.
 const MAX_USER_PROPERTY_BYTES: usize = 8 * 1024;
 /// How many user properties there may be *(unverified)*.
-pub const MAX_USER_PROPERTIES: usize = 100;
+const MAX_USER_PROPERTIES: usize = 100;
 
 /// Whether a message's user properties are within bounds.
 ///
 /// # Errors
 ///
 /// The limit that they break.
-pub fn check_properties(properties: Option<&PublishProperties>) -> Result<(), Ending> {
-    let user = properties.map_or(&[][..], |properties| &properties.user_properties);
+pub fn check_properties(user: &[UserProperty]) -> Result<(), Ending> {
     let bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     if user.len() > MAX_USER_PROPERTIES || bytes > MAX_USER_PROPERTY_BYTES {
         return Err(Ending::Limit(

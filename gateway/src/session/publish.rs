@@ -81,7 +81,8 @@ impl Session {
 
 fn within_limits(topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
     limits::check(&topic, &publish.payload)?;
-    limits::check_properties(publish.properties.as_deref())?;
+    let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
+    limits::check_properties(user)?;
     Ok(topic)
 }
 

@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
         "SUBSCRIBE with QoS 3",
         Some(b"\x82\x06\x00\x01\x00\x01a\x03"),
         Some(b"\x82\x07\x00\x01\x00\x00\x01a\x03"),
-        MALFORMED,
+        PROTOCOL_ERROR,
     ),
     (
         "reserved options",
@@ -112,7 +112,7 @@ const CASES: &[Case] = &[
     ("topic alias 0", None, Some(b"\x30\x07\x00\x01a\x03\x23\x00\x00"), 0x94),
     ("a property of another packet", None, Some(b"\x30\x06\x00\x01a\x02\x24\x01"), MALFORMED),
     ("a property twice", None, Some(b"\x30\x08\x00\x01a\x04\x01\x00\x01\x00"), PROTOCOL_ERROR),
-    ("a subscription identifier on PUBLISH", None, Some(b"\x30\x06\x00\x01a\x02\x0b\x01"), MALFORMED),
+    ("a subscription identifier on PUBLISH", None, Some(b"\x30\x06\x00\x01a\x02\x0b\x01"), PROTOCOL_ERROR),
     ("a DISCONNECT code of no client", None, Some(b"\xe0\x01\x01"), MALFORMED),
     ("CONNACK from a client", Some(b"\x20\x02\x00\x00"), Some(b"\x20\x03\x00\x00\x00"), PROTOCOL_ERROR),
     (

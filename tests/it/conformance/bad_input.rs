@@ -1,0 +1,228 @@
+//! Whatever a client sends, its own connection ends and no other.
+
+use std::time::Duration;
+
+use integration::eventually::eventually;
+use mqtt::LastWill;
+
+use super::*;
+
+/// The flags that a packet should have, and its body in 3.1.1 and in MQTT 5.
+type Right = (u8, &'static [u8], &'static [u8]);
+
+/// A packet of each type as a client may send it after its CONNECT; none where no client sends it.
+const RIGHT: [Option<Right>; 16] = [
+    None,
+    None,
+    None,
+    Some((0, b"\x00\x01t", b"\x00\x01t\x00")),
+    Some((0, b"\x00\x01", b"\x00\x01")),
+    None,
+    None,
+    None,
+    Some((2, b"\x00\x01\x00\x01t\x00", b"\x00\x01\x00\x00\x01t\x00")),
+    None,
+    Some((2, b"\x00\x01\x00\x01t", b"\x00\x01\x00\x00\x01t")),
+    None,
+    Some((0, b"", b"")),
+    None,
+    Some((0, b"", b"")),
+    None,
+];
+
+/// 3.1.1: 2.2.2-1, 2.2.2-2, 3.6.1-1, 3.14.1-1, 4.8.0-1. 5: 2.1.3-1, 3.6.1-1, 3.14.1-1, 3.15.1-1, 4.13.1-1.
+#[tokio::test]
+async fn every_first_byte_is_a_packets_or_ends_the_connection() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
+    for kind in 0..16_u8 {
+        for flags in 0..16 {
+            // The flags of PUBLISH mean something, and are tested where they do.
+            if kind == 3 {
+                continue;
+            }
+            let case = RIGHT[usize::from(kind)];
+            let (right, old, new) = case.unwrap_or((0, b"\x00\x01", b"\x00\x01\x00"));
+            let fine = case.is_some() && flags == right;
+            for (version, body) in [(Version::V311, old), (Version::V5, new)] {
+                let bytes = [&packet(kind << 4 | flags, body)[..], PINGREQ].concat();
+                let answer = answers(&gateway, version, &bytes).await;
+                let goes_on = answer.ends_with(PINGRESP) || fine && kind == 14 && answer.is_empty();
+                assert_eq!(goes_on, fine, "{kind} {flags:#06b} in {version:?}");
+                if !fine {
+                    let told = version == Version::V5;
+                    let code = answer.get(2).copied();
+                    assert_eq!(answer.len(), if told { 4 } else { 0 }, "{kind} {flags:#06b} {version:?}");
+                    assert!(!told || matches!(code, Some(0x81 | 0x82)), "{kind} {flags:#06b}");
+                }
+            }
+        }
+        other.ping().await;
+    }
+}
+
+/// 3.1.1: 3.1.0-1. 5: 3.1.0-1, 3.14.0-1, 4.13.2-1.
+#[tokio::test]
+async fn whatever_comes_before_the_connect_gets_no_answer() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let gateway = start.run().await;
+    for first in 0..=u8::MAX {
+        if first != 0x10 {
+            let answer = first_answers(&gateway, &packet(first, b"\x00\x01t\x00")).await;
+            assert_eq!(answer, b"", "{first:#04x}");
+        }
+    }
+    assert_eq!(script.calls(), 0);
+}
+
+/// 3.1.1: 3.3.1-2, 3.3.1-4, 2.3.1-1, 2.3.1-5. 5: 2.2.1-2, 2.2.1-3, 3.3.1-2, 3.3.1-4.
+#[tokio::test]
+async fn every_combination_of_a_publishs_flags_and_ids_is_taken_or_ends_the_connection() {
+    let gateway = TestGateway::open_to_all().await;
+    for flags in 0..16_u8 {
+        let (qos, dup) = (flags >> 1 & 0b11, flags & 0b1000 != 0);
+        for id in [0_u8, 1] {
+            let old = packet(0x30 | flags, &[0, 1, b't', 0, id]);
+            let new = packet(0x30 | flags, &[0, 1, b't', 0, id, 0]);
+            // Without a packet id the bytes are payload, or properties of length 0 and payload.
+            let (expected, code): (&[u8], Option<u8>) = match (qos, dup, id) {
+                (0, false, _) => (b"", None),
+                (1, _, 1) => (b"\x40\x02\x00\x01", None),
+                (2, _, 1) => (b"", Some(0x9b)),
+                (1 | 2, _, _) => (b"", Some(0x82)),
+                _ => (b"", Some(0x81)),
+            };
+            assert_eq!(answers(&gateway, Version::V311, &old).await, expected, "{flags:#06b} {id}");
+            let told = code.map_or_else(|| expected.to_vec(), |code| vec![0xe0, 2, code, 0]);
+            assert_eq!(answers(&gateway, Version::V5, &new).await, told, "{flags:#06b} {id}");
+        }
+    }
+}
+
+/// 3.1.1: 3.14.4-1, 3.14.4-2. 5: 3.14.4-1, 3.14.4-2.
+#[tokio::test]
+async fn nothing_counts_after_a_disconnect_and_the_gateway_closes() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
+    let late = [DISCONNECT, b"\x30\x05\x00\x01t\x00x", PINGREQ].concat();
+    for version in BOTH {
+        assert_eq!(answers(&gateway, version, &late).await, b"");
+    }
+    watcher.publish("t", "end", QoS::AtMostOnce).await;
+    assert_eq!(watcher.message().await.payload, "end");
+}
+
+/// 5: 3.14.2-1, 2.2.2-1.
+#[tokio::test]
+async fn a_disconnect_has_a_code_and_properties_of_its_own_or_is_none() {
+    let gateway = TestGateway::open_to_all().await;
+    let cases: [(&[u8], &[u8]); 8] = [
+        (b"\xe0\x01\x00", b""),
+        (b"\xe0\x02\x04\x00", b""),
+        (b"\xe0\x09\x00\x07\x26\x00\x01k\x00\x01v", b""),
+        (b"\xe0\x01\x03", b"\xe0\x02\x81\x00"),
+        (b"\xe0\x01\xff", b"\xe0\x02\x81\x00"),
+        (b"\xe0\x06\x00\x04\x1c\x00\x01s", b"\xe0\x02\x81\x00"),
+        (b"\xe0\x0c\x00\x0a\x11\x00\x00\x00\x00\x11\x00\x00\x00\x00", b"\xe0\x02\x82\x00"),
+        (b"\xe0\x07\x00\x05\x11\x00\x00\x00\x01", b"\xe0\x02\x82\x00"),
+    ];
+    for (bytes, answer) in cases {
+        assert_eq!(answers(&gateway, Version::V5, bytes).await, answer, "{}", bytes.escape_ascii());
+    }
+}
+
+/// 3.1.1: 3.12.4-1. 5: 3.12.4-1.
+#[tokio::test]
+async fn each_pingreq_has_its_pingresp() {
+    let gateway = TestGateway::open_to_all().await;
+    for version in BOTH {
+        for count in [1, 2, 100] {
+            let answer = answers(&gateway, version, &PINGREQ.repeat(count)).await;
+            assert_eq!(answer, PINGRESP.repeat(count), "{version:?}");
+        }
+    }
+}
+
+/// 3.1.1: 3.1.2-24. 5: 3.1.2-22.
+#[tokio::test]
+async fn half_a_packet_and_silence_is_silence_and_so_are_bytes_that_make_no_packet() {
+    let gateway = gateway().await;
+    let packet = b"\x30\x7f\x00\x01t and then nothing more, or one byte now and then";
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x8d))] {
+        for (n, part) in [&packet[..1], &packet[..2], &packet[..9]].into_iter().enumerate() {
+            let id = format!("{version:?}-{n}");
+            let mut client = MqttClient::anybody(&gateway, version, &id).await;
+            client.send_bytes(part).await;
+            for byte in &packet[part.len()..part.len() + 8] {
+                gateway.advance(Duration::from_secs(10));
+                client.send_bytes(&[*byte]).await;
+            }
+            gateway.advance(Duration::from_secs(10));
+            assert_eq!(client.ended().await, code, "{id}");
+            assert_eq!(ended(&gateway, &id).await, "MQTT_KEEP_ALIVE_TIMEOUT");
+        }
+    }
+}
+
+/// A client whose session ends with its connection, and which takes nothing of what it subscribed to.
+///
+/// 3.1.1: 4.8.0-2.
+#[tokio::test]
+async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
+    let gateway = gateway().await;
+    let mut watcher = subscriber(&gateway, Version::V5, "watcher", "will").await;
+    let patient = |version, id: &str| Connect { keep_alive: 1_200, ..connect(version, id, "u", "p") };
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x97))] {
+        let id = format!("{version:?}");
+        let will = LastWill::new("will".parse().unwrap(), id.clone().into());
+        let mut slow = patient(version, &id);
+        slow.last_will = Some(will);
+        let mut slow = MqttClient::connected(&gateway, slow).await;
+        slow.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+        let mut sender = MqttClient::connected(&gateway, patient(version, "sender")).await;
+        let told_off = || {
+            let lines = gateway.log.lines();
+            lines.iter().any(|line| line["clientId"] == *id && line["reason"] == "THROTTLED").then_some(())
+        };
+        while told_off().is_none() {
+            sender.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+        }
+        eventually("the end of the slow one", told_off).await;
+        let mut messages = 0;
+        let end = loop {
+            match slow.receive().await {
+                Some(Packet::Publish(_)) => messages += 1,
+                Some(Packet::Disconnect(disconnect)) => break Some(u8::from(disconnect.code)),
+                None => break None,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((messages, end), (100, code), "no more than may be in flight");
+        assert_eq!(take(&mut watcher).await, id);
+        watcher.ping().await;
+    }
+}
+
+/// A hundred clients that announce the largest packet and send nothing of it.
+#[tokio::test]
+async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
+    let gateway = gateway().await;
+    let mut waiting = Vec::new();
+    for n in 0..100 {
+        let mut client = MqttClient::anybody(&gateway, Version::V311, &format!("c-{n}")).await;
+        // 149,504 bytes in all.
+        client.send_bytes(b"\x30\xfc\x8f\x09\x00\x01t").await;
+        waiting.push(client);
+    }
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
+    other.ping().await;
+    let rest = vec![b'x'; 149_500 - 3];
+    let first = waiting.first_mut().unwrap();
+    first.send_bytes(&rest).await;
+    first.closed().await;
+    let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c-0")]).await;
+    assert_eq!(
+        line["details"], "the payload is larger than 128 KiB",
+        "the packet was taken, and is too large for AWS"
+    );
+}

@@ -1,0 +1,194 @@
+//! PUBLISH to a client.
+
+use std::{num::NonZeroU16, sync::Arc};
+
+use mqtt::PublishProperties;
+
+use super::*;
+
+/// 3.1.1: 4.6.0-5, 4.6.0-6. 5: 4.6.0-5, 4.6.0-6.
+#[tokio::test]
+async fn messages_of_a_client_come_in_the_order_in_which_it_sent_them() {
+    const MESSAGES: usize = 400;
+    let gateway = TestGateway::open_to_all().await;
+    for (version, qos) in [(Version::V311, QoS::AtLeastOnce), (Version::V5, QoS::AtMostOnce)] {
+        let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
+        reader.subscribe(&["t/+"], qos).await.unwrap();
+        let mut sender = MqttClient::anybody(&gateway, version, "sender").await;
+        for n in 0..MESSAGES {
+            sender.publish(&format!("t/{}", n % 3), &n.to_string(), qos).await;
+            assert_eq!(take(&mut reader).await, n.to_string());
+        }
+    }
+}
+
+/// 3.1.1: 4.7.2-1. 5: 4.7.2-1.
+#[tokio::test]
+async fn a_wildcard_in_front_covers_no_topic_that_begins_with_a_dollar() {
+    let gateway = TestGateway::open_to_all().await;
+    for version in BOTH {
+        let mut reader = MqttClient::anybody(&gateway, version, "reader").await;
+        let filters = ["#", "+/#", "+/events/#", "+/events/presence/connected/+", "$share/g/#"];
+        reader.subscribe(&filters, QoS::AtMostOnce).await.unwrap();
+        let mut informed = subscriber(&gateway, version, "informed", "$aws/#").await;
+        MqttClient::anybody(&gateway, version, "comes").await;
+        let event = informed.message().await;
+        assert!(event.topic.unwrap().as_str().starts_with("$aws/events/presence/connected/"));
+        reader.ping().await;
+    }
+}
+
+/// 5: 3.3.2-3, 3.3.2-4, 3.3.2-15 to 3.3.2-18, 3.3.2-20.
+#[tokio::test]
+async fn properties_are_handed_on_byte_by_byte_to_everybody_and_to_whoever_comes_later() {
+    let gateway = TestGateway::open_to_all().await;
+    let properties = PublishProperties {
+        payload_is_utf8: true,
+        response_topic: Some("$aws/anything/not/checked/a/b/c/d/e/f/g/h".parse().unwrap()),
+        correlation_data: Some(vec![0, 0xff, 7].into()),
+        content_type: Some("\u{feff}text/plain".into()),
+        user_properties: [("b", "2"), ("a", "1"), ("b", "1"), ("", ""), ("b", "2")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+        ..PublishProperties::default()
+    };
+    let message = Publish {
+        retain: true,
+        properties: Some(Arc::new(properties.clone())),
+        ..Publish::new("t/u".parse().unwrap(), vec![0, 1, 0xff])
+    };
+    let mut readers = Vec::new();
+    for filter in ["t/u", "t/+", "#", "$share/g/t/u"] {
+        readers.push(subscriber(&gateway, Version::V5, &format!("reader-{}", readers.len()), filter).await);
+    }
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    sender.send(Packet::Publish(message.clone())).await;
+    sender.ping().await;
+    readers.push(subscriber(&gateway, Version::V5, "late", "t/#").await);
+    for reader in &mut readers {
+        let came = reader.message().await;
+        assert_eq!(came.properties.as_deref(), Some(&properties));
+        assert_eq!((came.topic, came.payload), (message.topic.clone(), message.payload.clone()));
+    }
+}
+
+/// 5: 3.1.2-24, 3.1.2-25.
+#[tokio::test]
+async fn a_packet_as_large_as_the_client_takes_is_sent_and_one_byte_more_is_left_out() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut wanted = connect(Version::V5, "reader", "u", "p");
+    wanted.properties.maximum_packet_size = 50.try_into().ok();
+    let mut reader = MqttClient::connected(&gateway, wanted).await;
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        reader.subscribe(&["t"], qos).await.unwrap();
+        // Two bytes of header, three of topic, one of properties; and two of a packet id.
+        let room = if qos == QoS::AtMostOnce { 44 } else { 42 };
+        for length in [room + 1, room, room + 1, room - 1] {
+            publish(&gateway, "t", &"x".repeat(length)).await;
+        }
+        for length in [room, room - 1] {
+            assert_eq!(take(&mut reader).await.len(), length);
+        }
+        reader.ping().await;
+    }
+}
+
+/// 5: 3.3.4-9, 3.3.4-10, 4.9.0-1 to 4.9.0-3.
+#[tokio::test]
+async fn a_client_that_owes_its_acknowledgements_is_answered_but_gets_no_more_messages() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut wanted = connect(Version::V5, "reader", "u", "p");
+    wanted.properties.receive_maximum = NonZeroU16::new(1);
+    let mut reader = MqttClient::connected(&gateway, wanted).await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    for payload in ["first", "second", "third"] {
+        publish(&gateway, "t", payload).await;
+    }
+    let first = reader.message().await;
+    assert_eq!(first.payload, "first");
+    reader.subscribe(&["u"], QoS::AtMostOnce).await.unwrap();
+    reader.publish("other", "x", QoS::AtLeastOnce).await.unwrap();
+    reader.ping().await;
+    publish(&gateway, "u", "QoS 0").await;
+    assert_eq!(reader.message().await.payload, "QoS 0");
+    // Neither an id that is not in use nor a second acknowledgement makes room.
+    reader.send(Packet::PubAck(PubAck::new(NonZeroU16::MAX, PubAckCode::Success))).await;
+    reader.ping().await;
+    refuse(&mut reader, &first).await;
+    let second = reader.message().await;
+    assert_eq!(second.payload, "second", "a negative acknowledgement is one");
+    reader.acknowledge(&first).await;
+    reader.ping().await;
+    reader.acknowledge(&second).await;
+    assert_eq!(take(&mut reader).await, "third");
+}
+
+/// 5: 4.8.2-3, 4.8.2-6, 4.4.0-2.
+#[tokio::test]
+async fn each_who_shares_has_its_own_qos_and_what_one_refuses_nobody_else_gets() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut members = Vec::new();
+    for (n, qos) in [QoS::AtMostOnce, QoS::AtLeastOnce].into_iter().enumerate() {
+        let mut member = MqttClient::anybody(&gateway, Version::V5, &format!("member-{n}")).await;
+        member.subscribe(&["$share/g/t"], qos).await.unwrap();
+        members.push((member, qos));
+    }
+    for _ in 0..4 {
+        publish(&gateway, "t", "x").await;
+    }
+    for (member, qos) in &mut members {
+        for _ in 0..2 {
+            let message = member.message().await;
+            assert_eq!(message.qos, *qos);
+            if *qos == QoS::AtLeastOnce {
+                refuse(member, &message).await;
+            }
+        }
+    }
+    for (member, _) in &mut members {
+        member.ping().await;
+    }
+}
+
+/// 3.1.1: 4.5.0-1. 5: 4.5.0-1.
+#[tokio::test]
+async fn a_burst_reaches_whoever_reads() {
+    const MESSAGES: usize = 900;
+    let gateway = TestGateway::open_to_all().await;
+    let mut reader = subscriber(&gateway, Version::V5, "reader", "t").await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
+    let message = |n: usize| packet(0x32, &[&b"\x00\x01t\x00\x01"[..], n.to_string().as_bytes()].concat());
+    let burst = (0..MESSAGES).flat_map(message).collect::<Vec<_>>();
+    sender.send_bytes(&burst).await;
+    for n in 0..MESSAGES {
+        assert_eq!(take(&mut reader).await, n.to_string());
+    }
+}
+
+/// 3.1.1: 3.3.1-6. 5: 3.3.1-9.
+#[tokio::test]
+async fn all_retained_messages_reach_a_new_subscriber_and_come_before_what_is_newer() {
+    // More than may be in flight, wait for an acknowledgement and be in a mailbox together.
+    const MESSAGES: usize = 1_500;
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for n in 0..MESSAGES {
+        let topic = format!("t/{n}").parse().unwrap();
+        let qos = QoS::AtLeastOnce;
+        let packet_id = std::num::NonZeroU16::new(1);
+        sender
+            .send(Packet::Publish(Publish { retain: true, qos, packet_id, ..Publish::new(topic, "old") }))
+            .await;
+        assert!(matches!(sender.receive().await, Some(Packet::PubAck(_))));
+    }
+    for (version, qos) in [(Version::V311, QoS::AtLeastOnce), (Version::V5, QoS::AtMostOnce)] {
+        let mut reader = MqttClient::anybody(&gateway, version, "reader").await;
+        reader.subscribe(&["t/+"], qos).await.unwrap();
+        sender.publish("t/7", "new", QoS::AtLeastOnce).await.unwrap();
+        for _ in 0..MESSAGES {
+            assert_eq!(take(&mut reader).await, "old");
+        }
+        assert_eq!(take(&mut reader).await, "new");
+        reader.ping().await;
+    }
+}
