@@ -6,6 +6,7 @@ pub mod template;
 mod authorizer;
 mod domain;
 mod function;
+mod quotas;
 mod registry;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use self::port::PortChoice;
+use self::{port::PortChoice, quotas::QuotasTable};
 use crate::{
     custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
     lambda::program::Program,
@@ -54,6 +55,8 @@ pub struct File {
     pub ports: PortsTable,
     /// As the flags `--max-…` and `--connect-timeout`.
     pub limits: LimitsTable,
+    /// AWS's quotas.
+    pub quotas: QuotasTable,
     default_authorizer: Option<String>,
     authorizer: Vec<authorizer::Table>,
     domain: Vec<domain::Table>,
@@ -89,8 +92,6 @@ pub struct LimitsTable {
     pub handshakes: Option<NonZeroUsize>,
     /// The time for a handshake, and then for a CONNECT or the begin of a request.
     pub connect_timeout_seconds: Option<NonZeroU64>,
-    /// For how long a session outlives its connection at most.
-    pub session_expiry_seconds: Option<u32>,
 }
 
 /// The authorizers of this gateway.

@@ -118,7 +118,7 @@ impl Connection {
             () = signals.overflowed.cancelled() => Happening::Outside(Ending::SlowReader),
             () = self.shared.clock.sleep_until(self.session.deadline()) => Happening::Time,
             answer = refreshed(&mut self.refreshing) => Happening::Refreshed(answer),
-            packet = self.stream.next() => match packet {
+            packet = self.stream.next(), if !self.session.is_held() => match packet {
                 Some(Ok(packet)) => Happening::Packet(packet),
                 // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
                 Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().fault() {

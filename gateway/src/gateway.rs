@@ -6,7 +6,7 @@ mod listeners;
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use iot_policy::{Scope, limits::MQTT5_MAXIMUM_PACKET_SIZE};
+use iot_policy::Scope;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,6 +15,7 @@ use crate::{
     certificate::Authority,
     clock::Clock,
     connection,
+    connects::Connects,
     custom_auth::registry::{Authorizer, Authorizers, Status},
     door::{Doors, port::Port},
     event_log::EventLog,
@@ -59,12 +60,12 @@ pub struct Shared {
     pub account_id: Arc<str>,
     /// What resources are named with.
     pub scope: Arc<Scope>,
-    /// What AWS's documents leave open.
-    pub rules: Rules,
+    /// What AWS's documents leave open, and its quotas.
+    pub rules: Arc<Rules>,
+    /// Who connected just now.
+    pub connects: Connects,
     /// Whether a refused CONNECT is answered.
     pub answer_refused_connects: bool,
-    /// The largest packet that is taken, in bytes.
-    pub max_packet_bytes: u32,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
     /// Cancelled when whoever has not ended by then has to.
@@ -127,6 +128,7 @@ impl Gateway {
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = authorizers(settings, &clock, &log).await?;
         let domains = domains::read(settings, &authority, &registry, &authorizers)?;
+        let connects = Connects::new(clock.now());
         let shared = Shared {
             clock,
             log,
@@ -139,9 +141,9 @@ impl Gateway {
             waiting_room: Semaphore::new(WAITING_ROOM_KIB),
             account_id: settings.account.id.as_str().into(),
             scope: Arc::new(settings.account.scope().context("the account's settings make no ARN")?),
-            rules: settings.rules,
+            rules: Arc::new(settings.rules),
+            connects,
             answer_refused_connects: settings.answer_refused_connects,
-            max_packet_bytes: MQTT5_MAXIMUM_PACKET_SIZE,
             stopping: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         };

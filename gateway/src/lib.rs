@@ -17,6 +17,7 @@ pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod connects;
 pub mod custom_auth;
 pub mod door;
 pub mod event_log;

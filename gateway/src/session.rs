@@ -6,8 +6,9 @@
 pub mod ending;
 pub mod enforcement;
 pub mod flow;
-pub mod limits;
 mod publish;
+pub mod quotas;
+pub mod rate;
 mod subscribe;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -22,6 +23,8 @@ use self::{
     ending::Ending,
     enforcement::Enforcement,
     flow::{Flow, Unfinished},
+    quotas::Quotas,
+    rate::Rate,
 };
 use crate::{
     broker::{queue::Delivery, store::MessageId},
@@ -41,18 +44,21 @@ pub struct Session {
     flow: Flow,
     /// For how long the session outlives its connection.
     expiry: Duration,
-    rules: Rules,
+    rules: Arc<Rules>,
+    publishes: Rate,
+    bytes: Rate,
+    /// Until then nothing is taken from the client.
+    held_until: Option<Moment>,
     ended: bool,
 }
 
-/// What AWS's documents leave open, as settings.
+/// What AWS's documents leave open, and AWS's quotas: settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, or only gets PUBACK 0x87 *(unverified)*.
     pub denied_publish_disconnects: bool,
-    /// For how long a session outlives its connection at most; in 3.1.1, which can't say, for so long (AWS general
-    /// reference, `iot-core`: an hour unless the account has another limit, seven days at most).
-    pub max_session_expiry: Duration,
+    /// What AWS's quotas are.
+    pub quotas: Quotas,
 }
 
 /// What has to be done.
@@ -104,6 +110,17 @@ impl Record {
             details: NO_QOS_2.to_owned(),
         }
     }
+
+    /// A message that is too many.
+    fn throttled(action: Action, topic: &TopicName) -> Self {
+        Self {
+            action,
+            resource: topic.as_str().to_owned(),
+            reason: Some("THROTTLED"),
+            details: "more messages a second than the connection may have (AWS takes 100): discarded"
+                .to_owned(),
+        }
+    }
 }
 
 struct Timers {
@@ -120,12 +137,13 @@ impl Session {
         connect: &Connect,
         client_id: Arc<str>,
         enforcement: Enforcement,
-        rules: Rules,
+        rules: Arc<Rules>,
         now: Moment,
     ) -> Self {
         let lifetime = enforcement.authorization().lifetime;
-        let keep_alive = iot_policy::limits::effective_keep_alive(connect.keep_alive);
-        let expiry = expiry(connect, rules);
+        let quotas = &rules.quotas;
+        let keep_alive = quotas.keep_alive(connect.keep_alive);
+        let expiry = expiry(connect, quotas);
         let timers = Timers {
             keep_alive: Duration::from_secs(keep_alive.into()),
             heard_at: now,
@@ -137,12 +155,15 @@ impl Session {
             client_id,
             timers,
             last_will: connect.last_will.clone(),
-            aliases: vec![None; usize::from(iot_policy::limits::MQTT5_TOPIC_ALIAS_MAXIMUM)],
+            aliases: vec![None; quotas.topic_aliases.into()],
             subscriptions: Vec::new(),
-            flow: Flow::new(connect.properties.receive_maximum, !expiry.is_zero()),
+            flow: Flow::new(unacknowledged(connect, quotas), !expiry.is_zero()),
             expiry,
             enforcement,
             rules,
+            publishes: Rate::new(now),
+            bytes: Rate::new(now),
+            held_until: None,
             ended: false,
         }
     }
@@ -171,18 +192,17 @@ impl Session {
     /// The answer to the CONNECT: what AWS tells a client about itself (developer guide, `mqtt`).
     #[must_use]
     pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
-        use iot_policy::limits;
+        let quotas = &self.rules.quotas;
         let mut ack = ConnAck::accepted(session_present);
-        let keep_alive = limits::effective_keep_alive(connect.keep_alive);
+        let keep_alive = quotas.keep_alive(connect.keep_alive);
         let properties = &mut ack.properties;
         let expiry = u32::try_from(self.expiry.as_secs()).unwrap_or(u32::MAX);
         let asked = connect.properties.session_expiry_interval;
         properties.session_expiry_interval = (expiry != asked).then_some(expiry);
-        properties.receive_maximum =
-            NonZeroU16::new(limits::MQTT5_RECEIVE_MAXIMUM).unwrap_or(NonZeroU16::MAX);
+        properties.receive_maximum = quotas.receive_maximum;
         properties.maximum_qos = QoS::AtLeastOnce;
-        properties.maximum_packet_size = std::num::NonZeroU32::new(limits::MQTT5_MAXIMUM_PACKET_SIZE);
-        properties.topic_alias_maximum = limits::MQTT5_TOPIC_ALIAS_MAXIMUM;
+        properties.maximum_packet_size = Some(quotas.packet_bytes);
+        properties.topic_alias_maximum = quotas.topic_aliases;
         properties.subscription_identifiers_available = false;
         properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
         properties.assigned_client_id = connect.client_id.is_empty().then(|| Arc::clone(&self.client_id));
@@ -211,7 +231,7 @@ impl Session {
     pub fn on_packet(&mut self, packet: Packet, now: Moment, effects: &mut Vec<Effect>) {
         self.timers.heard_at = now;
         match packet {
-            Packet::Publish(publish) => self.on_publish(publish, effects),
+            Packet::Publish(publish) => self.on_publish(publish, now, effects),
             Packet::PubAck(ack) => self.on_pub_ack(ack.packet_id, now, effects),
             Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, effects),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, effects),
@@ -234,6 +254,10 @@ impl Session {
             effects.extend(delivery.id().map(Effect::Settled));
             return;
         }
+        if !self.may_send(&delivery, now) {
+            effects.push(Effect::Log(Record::throttled(Action::Receive, topic)));
+            return;
+        }
         if let Err(ending) = self.flow.outgoing(delivery, now, effects) {
             self.end(ending, effects);
         }
@@ -247,10 +271,16 @@ impl Session {
         }
     }
 
+    /// Whether nothing is to be taken from the client for now.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held_until.is_some()
+    }
+
     /// When [`Session::on_time`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Moment {
-        let others = [self.timers.refresh_at, self.timers.disconnect_at];
+        let others = [self.timers.refresh_at, self.timers.disconnect_at, self.held_until];
         others.into_iter().flatten().fold(self.timers.silence_ends(), Moment::min)
     }
 
@@ -262,6 +292,7 @@ impl Session {
         if now >= self.timers.silence_ends() {
             return self.end(Ending::KeepAlive, effects);
         }
+        self.held_until = self.held_until.filter(|at| now < *at);
         if self.timers.refresh_at.is_some_and(|at| now >= at) {
             self.timers.refresh_at = None;
             effects.push(Effect::Refresh);
@@ -325,7 +356,7 @@ impl Session {
                 let details = "DISCONNECT asks for a session that CONNECT did not ask for";
                 return self.end(Ending::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
             }
-            self.expiry = Duration::from_secs(seconds.into()).min(self.rules.max_session_expiry);
+            self.expiry = Duration::from_secs(seconds.into()).min(self.rules.quotas.session_expiry);
         }
         let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
         self.end(Ending::Client { with_will }, effects);
@@ -348,15 +379,21 @@ impl Session {
 }
 
 /// For how long the session outlives its connection (MQTT 5 section 3.1.2.11.2; 3.1.1 section 3.1.2.4).
-fn expiry(connect: &Connect, rules: Rules) -> Duration {
+fn expiry(connect: &Connect, quotas: &Quotas) -> Duration {
     match connect.version {
         Version::V311 if connect.clean_start => Duration::ZERO,
-        Version::V311 => rules.max_session_expiry,
+        Version::V311 => quotas.session_expiry,
         Version::V5 => {
             let asked = Duration::from_secs(connect.properties.session_expiry_interval.into());
-            asked.min(rules.max_session_expiry)
+            asked.min(quotas.session_expiry)
         }
     }
+}
+
+/// How many messages the client takes without acknowledging one.
+fn unacknowledged(connect: &Connect, quotas: &Quotas) -> NonZeroU16 {
+    let asked = connect.properties.receive_maximum.unwrap_or(NonZeroU16::MAX);
+    asked.min(quotas.unacknowledged_messages)
 }
 
 /// What a will carries besides its payload (MQTT 5 section 3.1.3.2). Its delay is not kept: it is published at once.

@@ -42,7 +42,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether a refused CONNECT is answered with a CONNACK before the end *(unverified)*.
     pub answer_refused_connects: bool,
-    /// What else AWS's documents leave open.
+    /// What else AWS's documents leave open, and AWS's quotas.
     pub rules: Rules,
 }
 

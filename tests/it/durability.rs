@@ -12,7 +12,7 @@ use std::{
 
 use integration::{
     eventually::eventually,
-    gateway_process::GatewayProcess,
+    gateway_process::{AT_ANY_RATE, GatewayProcess},
     mqtt_client::{MqttClient, connect},
     running::Running,
     script::{self, Script, Step, allow_all},
@@ -209,6 +209,7 @@ async fn retained_messages_stay_and_cleared_ones_do_not() {
 async fn process(folder: &std::path::Path) -> GatewayProcess {
     let script = Script::new(folder, &Step::Answer(allow_all()));
     let path = script.path().display().to_string();
+    std::fs::write(folder.join("latchkey.toml"), AT_ANY_RATE).unwrap();
     GatewayProcess::start(folder, "scripted-function", true, &[(script::VARIABLE, &path)]).await
 }
 

@@ -23,6 +23,7 @@ mod local_init;
 mod log_schema;
 mod packets;
 mod presence;
+mod quotas;
 mod readme;
 mod secrecy;
 mod secrecy_at_rest;

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use integration::programs::program;
+use integration::{gateway_process::AT_ANY_RATE, programs::program};
 
 /// Where the README says that a person puts the password.
 const PASSWORD: &str = "the password that was printed";
@@ -53,6 +53,8 @@ impl Local {
     /// `latchkey local` as the README has it, but on a free port.
     fn start(folder: &Path) -> Self {
         use std::io::BufRead;
+        // A person takes longer than a second from one command to the next.
+        std::fs::write(folder.join("latchkey.toml"), AT_ANY_RATE).unwrap();
         let mut command = Command::new(program("latchkey"));
         command
             .args(["local", "--json", "--stop-with-stdin", "--port", "0"])

@@ -18,7 +18,7 @@ use gateway::{
     gateway::{Addresses, Gateway, StartError},
     lambda::program::Program,
     registry::{Certificate, Thing, fixed::FixedRegistry},
-    session::Rules,
+    session::{Rules, quotas::Quotas},
     settings::{
         Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
     },
@@ -274,7 +274,7 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         registry: FixedRegistry::default(),
         limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
         answer_refused_connects: true,
-        rules: Rules { denied_publish_disconnects: false, max_session_expiry: Duration::from_hours(1) },
+        rules: Rules { denied_publish_disconnects: false, quotas: Quotas::AWS.at_any_rate() },
     }
 }
 

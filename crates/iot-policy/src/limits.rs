@@ -3,6 +3,8 @@
 //! `dg/x` is the AWS IoT Core developer guide's page `x`, `gr` the AWS general reference's page "AWS IoT Core
 //! endpoints and quotas", `api/X` the AWS IoT API reference's operation `X`.
 
+use core::num::{NonZeroU16, NonZeroU32};
+
 /// Policy documents in one authorizer answer, at most (dg/custom-auth-lambda).
 pub const MAX_POLICY_DOCUMENTS: usize = 10;
 /// Characters of one policy document as [`counted_characters`] counts them, at most (dg/custom-auth-lambda).
@@ -55,24 +57,28 @@ pub const MAX_PAYLOAD_BYTES: usize = 128 * 1024;
 pub const MAX_FILTERS_PER_SUBSCRIBE: usize = 8;
 /// Subscriptions of one connection, at most (gr).
 pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
+/// CONNECT packets a second for one account, at most, in large regions (gr).
+pub const MAX_CONNECTS_PER_SECOND: u32 = 3_000;
 /// CONNECT packets a second for one client id, at most (gr).
 pub const MAX_CONNECTS_PER_SECOND_PER_CLIENT_ID: u32 = 1;
 /// Publishes a second, in and out together, on one connection, at most (gr).
 pub const MAX_PUBLISHES_PER_SECOND_PER_CONNECTION: u32 = 100;
 /// Bytes a second on one connection, at most: 512 KB, read as KiB (gr).
-pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: usize = 512 * 1024;
+pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
+/// Messages that a client was sent and has not acknowledged, at most (gr).
+pub const MAX_UNACKNOWLEDGED_MESSAGES: NonZeroU16 = NonZeroU16::new(100).unwrap();
 
 /// Seconds of keep-alive, at least; less is raised to this (gr).
-pub const MIN_KEEP_ALIVE_SECONDS: u16 = 30;
+pub const MIN_KEEP_ALIVE_SECONDS: NonZeroU16 = NonZeroU16::new(30).unwrap();
 /// Seconds of keep-alive, at most; more, and 0, become this (gr).
-pub const MAX_KEEP_ALIVE_SECONDS: u16 = 1200;
+pub const MAX_KEEP_ALIVE_SECONDS: NonZeroU16 = NonZeroU16::new(1200).unwrap();
 
 /// Bytes in an MQTT 5 CONNACK's Maximum Packet Size (dg/mqtt).
-pub const MQTT5_MAXIMUM_PACKET_SIZE: u32 = 149_504;
+pub const MQTT5_MAXIMUM_PACKET_SIZE: NonZeroU32 = NonZeroU32::new(149_504).unwrap();
 /// The MQTT 5 CONNACK's Topic Alias Maximum (dg/mqtt).
 pub const MQTT5_TOPIC_ALIAS_MAXIMUM: u16 = 8;
 /// The MQTT 5 CONNACK's Receive Maximum (dg/mqtt).
-pub const MQTT5_RECEIVE_MAXIMUM: u16 = 100;
+pub const MQTT5_RECEIVE_MAXIMUM: NonZeroU16 = NonZeroU16::new(100).unwrap();
 /// The MQTT 5 CONNACK's Maximum QoS (dg/mqtt).
 pub const MAXIMUM_QOS: u8 = 1;
 /// Seconds for which a persistent session is kept unless the account asks for more (gr).
@@ -125,15 +131,6 @@ pub fn is_thing_name(text: &str) -> bool {
     is_name(text, MAX_THING_NAME_LENGTH, ":_-")
 }
 
-/// The keep-alive in seconds that holds for what a client asked for: 30 to 1,200, and 1,200 for 0 (gr).
-#[must_use]
-pub fn effective_keep_alive(asked_seconds: u16) -> u16 {
-    match asked_seconds {
-        0 => MAX_KEEP_ALIVE_SECONDS,
-        seconds => seconds.clamp(MIN_KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS),
-    }
-}
-
 fn is_name(text: &str, max_length: usize, punctuation: &str) -> bool {
     (1..=max_length).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
@@ -176,14 +173,5 @@ mod tests {
         assert!(is_token_key_name("a_b-c"));
         assert!(is_thing_name("a:b_c-1") && !is_thing_name("a.b") && !is_thing_name(""));
         assert!(is_thing_name(&longest) && !is_thing_name(&too_long));
-    }
-
-    #[test]
-    fn keep_alive_is_clamped() {
-        for (asked, held) in
-            [(0, 1200), (1, 30), (30, 30), (31, 31), (1200, 1200), (1201, 1200), (65_535, 1200)]
-        {
-            assert_eq!(effective_keep_alive(asked), held, "{asked}");
-        }
     }
 }

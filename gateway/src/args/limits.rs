@@ -15,9 +15,6 @@ const CONNECTIONS: usize = 15_000;
 /// Far above what a fleet that reconnects all at once has under way, far below what would hurt.
 const HANDSHAKES: usize = 1_000;
 const CONNECT_TIMEOUT_SECONDS: u64 = 10;
-/// AWS's default, and the most that it takes (AWS general reference, `iot-core`).
-const SESSION_EXPIRY_SECONDS: u32 = 3_600;
-const MAX_SESSION_EXPIRY_SECONDS: u32 = 604_800;
 
 /// The flags.
 #[derive(Args, Clone, Copy, Debug)]
@@ -40,12 +37,6 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// For how long a session outlives its connection at most.
-    pub(super) fn session_expiry(self, file: LimitsTable) -> Duration {
-        let seconds = self.max_session_expiry.or(file.session_expiry_seconds);
-        Duration::from_secs(seconds.unwrap_or(SESSION_EXPIRY_SECONDS).min(MAX_SESSION_EXPIRY_SECONDS).into())
-    }
-
     /// What was typed, then what the file says, then the defaults.
     ///
     /// # Errors

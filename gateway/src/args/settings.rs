@@ -48,7 +48,7 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
         answer_refused_connects: !(args.close_refused || file.close_refused),
         rules: Rules {
             denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
-            max_session_expiry: args.limits.session_expiry(file.limits),
+            quotas: file.quotas.put_together(args.limits.max_session_expiry).context("the quotas")?,
         },
         account: Account {
             partition: args.partition.or(file.partition).unwrap_or_else(|| "aws".to_owned()),

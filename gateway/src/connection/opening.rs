@@ -33,7 +33,11 @@ use crate::{
     },
     gateway::Shared,
     openings::Place,
-    session::{Effect, Session, enforcement::Enforcement, limits},
+    session::{
+        Effect, Session,
+        enforcement::Enforcement,
+        quotas::{Quotas, check_properties},
+    },
 };
 
 /// How long a client may take to be told that it is refused.
@@ -76,13 +80,14 @@ pub(super) async fn open(
             (Transport::WebSocket(Box::new(stream)), Some(request))
         }
     };
-    let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
+    let mut stream =
+        Framed::with_capacity(stream, Codec::server(shared.rules.quotas.packet_bytes.get()), BUFFER_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
     if let Some(bytes) = connect.properties.maximum_packet_size {
         stream.codec_mut().set_peer_maximum(bytes.get());
     }
-    if let Err((code, details)) = check(&connect) {
+    if let Err((code, details)) = check(&connect, &shared.rules.quotas) {
         opening.log.refused("CLIENT_ERROR", details);
         opening.refuse(&mut stream, code).await;
         return None;
@@ -98,9 +103,15 @@ pub(super) async fn open(
         }
     };
     let now = shared.clock.now();
+    if let Err(throttled) = shared.connects.admit(&client_id, &shared.rules.quotas, now) {
+        opening.log.refused("THROTTLED", throttled.to_string());
+        opening.refuse(&mut stream, ConnectReasonCode::ConnectionRateExceeded).await;
+        return None;
+    }
     // Who may have no persistent session goes on with none either *(unverified)*.
     let clean = connect.clean_start || !enforcement.connect_persistently();
-    let mut session = Session::new(&connect, Arc::clone(&client_id), enforcement, shared.rules, now);
+    let mut session =
+        Session::new(&connect, Arc::clone(&client_id), enforcement, Arc::clone(&shared.rules), now);
     if !can_be_sent(Packet::ConnAck(Box::new(session.conn_ack(&connect, false))), &mut stream) {
         opening.log.refused("CLIENT_ERROR", "the CONNACK is larger than the client takes".to_owned());
         opening.refuse(&mut stream, ConnectReasonCode::PacketTooLarge).await;
@@ -133,22 +144,22 @@ pub(super) async fn open(
 }
 
 /// What can be said of a CONNECT before anybody is asked about it.
-fn check(connect: &Connect) -> Result<(), (ConnectReasonCode, String)> {
+fn check(connect: &Connect, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
     // Whether AWS refuses it or ignores it is *(unverified)*; MQTT 5 has no third way (section 4.12).
     if connect.properties.authentication_method.is_some() {
         let details = "enhanced authentication is not supported: use a user name and a password";
         return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
     }
-    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, connect.version))
+    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, connect.version, quotas))
 }
 
 /// A last will is a message: one that could never be published is refused with its CONNECT.
-fn check_will(will: &LastWill, version: Version) -> Result<(), (ConnectReasonCode, String)> {
+fn check_will(will: &LastWill, version: Version, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
     if will.qos == QoS::ExactlyOnce && version == Version::V5 {
         return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
     }
-    let within = limits::check(&will.topic, &will.payload);
-    within.and_then(|()| limits::check_properties(&will.properties.user_properties)).map_err(|ending| {
+    let within = quotas.check(&will.topic, &will.payload);
+    within.and_then(|()| check_properties(&will.properties.user_properties)).map_err(|ending| {
         let code = ending.disconnect_code().and_then(|code| ConnectReasonCode::try_from(u8::from(code)).ok());
         let details = format!("the last will: {}", ending.details().unwrap_or_default());
         (code.unwrap_or(ConnectReasonCode::UnspecifiedError), details)
@@ -223,8 +234,8 @@ impl Opening<'_> {
 
     /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
-        if connect.client_id.len() > iot_policy::limits::MAX_CLIENT_ID_BYTES {
-            self.log.refused("CLIENT_ERROR", "the client id is longer than 128 bytes".to_owned());
+        if connect.client_id.len() > self.shared.rules.quotas.client_id_bytes {
+            self.log.refused("CLIENT_ERROR", "the client id is too long (AWS takes 128 bytes)".to_owned());
             self.refuse(stream, ConnectReasonCode::ClientIdentifierNotValid).await;
             return None;
         }

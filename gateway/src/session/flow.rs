@@ -13,8 +13,6 @@ use crate::{
     clock::Moment,
 };
 
-/// AWS's limit of unacknowledged messages to a client (general reference, `iot-core`).
-const MAX_IN_FLIGHT: u16 = 100;
 /// Messages that wait for an acknowledgement to make room.
 const MAX_WAITING: usize = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,13 +61,11 @@ pub struct Unfinished {
 }
 
 impl Flow {
-    /// For a client that takes so many unacknowledged messages; absent is any number. `keeps`: the session outlives
-    /// its connection.
+    /// For a client that takes so many unacknowledged messages. `keeps`: the session outlives its connection.
     #[must_use]
-    pub fn new(receive_maximum: Option<NonZeroU16>, keeps: bool) -> Self {
-        let limit = receive_maximum.map_or(MAX_IN_FLIGHT, |maximum| maximum.get().min(MAX_IN_FLIGHT));
+    pub fn new(limit: NonZeroU16, keeps: bool) -> Self {
         Self {
-            limit: limit.into(),
+            limit: limit.get().into(),
             in_flight: VecDeque::new(),
             again: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -191,7 +187,7 @@ impl Flow {
         None
     }
 
-    /// At most 100 of 65,535 ids are taken, so the search ends soon.
+    /// Few of 65,535 ids are taken, so the search ends soon: 100, if nobody sets another quota.
     fn free_id(&mut self) -> NonZeroU16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(NonZeroU16::MIN);
@@ -211,6 +207,10 @@ mod tests {
 
     fn now() -> Moment {
         Clock::Manual(crate::clock::ManualClock::new()).now()
+    }
+
+    fn flow(limit: u16, keeps: bool) -> Flow {
+        Flow::new(NonZeroU16::new(limit).unwrap(), keeps)
     }
 
     fn message(n: u32) -> Delivery {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn no_more_are_in_flight_than_the_client_takes_and_the_order_stays() {
-        let mut flow = Flow::new(NonZeroU16::new(2), false);
+        let mut flow = self::flow(2, false);
         let first = outgoing(&mut flow, 0).unwrap();
         let second = outgoing(&mut flow, 1).unwrap();
         assert_ne!(first.packet_id, second.packet_id);
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn packet_ids_start_again_without_touching_those_in_flight() {
-        let mut flow = Flow::new(None, false);
+        let mut flow = self::flow(100, false);
         let kept = outgoing(&mut flow, 0).unwrap().packet_id;
         for n in 0..70_000 {
             let id = outgoing(&mut flow, n).unwrap().packet_id;
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_client_that_takes_nothing_is_told_off() {
-        let mut flow = Flow::new(NonZeroU16::new(1), false);
+        let mut flow = self::flow(1, false);
         for n in 0..=MAX_WAITING {
             outgoing(&mut flow, u32::try_from(n).unwrap());
         }
@@ -277,13 +277,13 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_comes_again_first_under_its_id_and_no_faster_than_the_next_client_takes() {
-        let mut flow = Flow::new(NonZeroU16::new(2), true);
+        let mut flow = self::flow(2, true);
         let first = [0, 1].map(|n| outgoing(&mut flow, n).unwrap().packet_id);
         for n in [2, 3] {
             assert!(outgoing(&mut flow, n).is_none());
         }
         let third = acknowledged(&mut flow, first[0]).unwrap().packet_id;
-        let mut next = Flow::new(NonZeroU16::new(1), true);
+        let mut next = self::flow(1, true);
         next.resume(flow.into_unfinished());
         let mut effects = Vec::new();
         next.send_all(now(), &mut effects);

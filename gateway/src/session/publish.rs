@@ -6,15 +6,20 @@ use mqtt::{DisconnectReasonCode as Code, Packet, PubAck, PubAckCode, Publish, Qo
 
 use iot_policy::Action;
 
-use super::{Effect, NO_QOS_2, Record, Session, ending::Ending, limits};
-use crate::clock::Moment;
+use super::{Effect, NO_QOS_2, Record, Session, ending::Ending, quotas::check_properties};
+use crate::{broker::queue::Delivery, clock::Moment};
 
 impl Session {
-    pub(super) fn on_publish(&mut self, publish: Publish, effects: &mut Vec<Effect>) {
-        let topic = match self.topic(&publish).and_then(|topic| within_limits(topic, &publish)) {
+    pub(super) fn on_publish(&mut self, publish: Publish, now: Moment, effects: &mut Vec<Effect>) {
+        let topic = match self.topic(&publish).and_then(|topic| self.within_quotas(topic, &publish)) {
             Ok(topic) => topic,
             Err(ending) => return self.end(ending, effects),
         };
+        self.count_bytes(publish.payload.len(), now);
+        if !self.may_publish(now) {
+            effects.push(Effect::Log(Record::throttled(Action::Publish, &topic)));
+            return;
+        }
         if publish.qos == QoS::ExactlyOnce {
             return self.on_qos_2(&topic, effects);
         }
@@ -54,6 +59,38 @@ impl Session {
         slot.clone().ok_or(invalid)
     }
 
+    fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
+        self.rules.quotas.check(&topic, &publish.payload)?;
+        let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
+        check_properties(user)?;
+        Ok(topic)
+    }
+
+    /// A message that is too many is discarded, without an acknowledgement (AWS general reference, `iot-core`).
+    fn may_publish(&mut self, now: Moment) -> bool {
+        let rate = self.rules.quotas.publishes_per_second;
+        rate.is_none_or(|rate| self.publishes.try_take(rate, now))
+    }
+
+    /// Whether a message may be sent now. One of QoS 1 may: it is counted, and keeps others waiting *(unverified)*.
+    pub(super) fn may_send(&mut self, delivery: &Delivery, now: Moment) -> bool {
+        let publish = delivery.publish();
+        let within = self.may_publish(now) || publish.qos > QoS::AtMostOnce;
+        if within {
+            self.count_bytes(publish.payload.len(), now);
+        }
+        within
+    }
+
+    /// What is too much is delayed (AWS general reference, `iot-core`): nothing is taken from the client meanwhile.
+    fn count_bytes(&mut self, bytes: usize, now: Moment) {
+        let Some(rate) = self.rules.quotas.bytes_per_second else { return };
+        let wait = self.bytes.take(bytes, rate, now);
+        if !wait.is_zero() {
+            self.held_until = Some(now + wait);
+        }
+    }
+
     /// AWS acknowledges no QoS 2 (developer guide, `mqtt`). An MQTT 5 client was told so by Maximum QoS, so it
     /// breaks the protocol (MQTT 5 section 3.2.2.3.4).
     fn on_qos_2(&mut self, topic: &TopicName, effects: &mut Vec<Effect>) {
@@ -77,13 +114,6 @@ impl Session {
             _ => self.end(Ending::Forbidden, effects),
         }
     }
-}
-
-fn within_limits(topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
-    limits::check(&topic, &publish.payload)?;
-    let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
-    limits::check_properties(user)?;
-    Ok(topic)
 }
 
 /// An alias means something on the client's own connection only.

@@ -1,14 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use iot_policy::{
-    Action,
-    limits::{
-        MAX_FILTERS_PER_SUBSCRIBE, MAX_SUBSCRIPTIONS_PER_CONNECTION, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES,
-    },
-};
+use iot_policy::Action;
 use mqtt::{
     DisconnectReasonCode as Code, Packet, QoS, SubAck, SubAckCode, Subscribe, SubscribeFailure,
-    SubscribeFilter, TopicFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
+    SubscribeFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
 };
 
 use super::{Effect, Record, Session, ending::Ending};
@@ -19,9 +14,11 @@ impl Session {
             let code = Code::SubscriptionIdentifiersNotSupported;
             return self.end(Ending::Protocol(code, "subscription identifiers are not supported"), effects);
         }
-        if subscribe.filters.len() > MAX_FILTERS_PER_SUBSCRIBE {
-            return self
-                .end(Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has more than 8 filters"), effects);
+        if subscribe.filters.len() > self.rules.quotas.filters_per_subscribe {
+            return self.end(
+                Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has too many filters (AWS takes 8)"),
+                effects,
+            );
         }
         // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
         let qos_2 = subscribe.filters.iter().find(|filter| filter.qos == QoS::ExactlyOnce);
@@ -63,8 +60,9 @@ impl Session {
     }
 
     fn subscribe_one(&mut self, filter: SubscribeFilter, effects: &mut Vec<Effect>) -> SubAckCode {
-        if let Some(failure) = out_of_limits(&filter.filter) {
-            return SubAckCode::Failed(failure);
+        // Whether AWS counts `$share/` and the group is *(unverified)*.
+        if !self.rules.quotas.fits(filter.filter.unshared()) {
+            return SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         }
         let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
         if let Some(record) = denial {
@@ -72,7 +70,7 @@ impl Session {
             return SubAckCode::Failed(SubscribeFailure::NotAuthorized);
         }
         if !self.subscriptions.contains(&filter.filter) {
-            if self.subscriptions.len() >= MAX_SUBSCRIPTIONS_PER_CONNECTION {
+            if self.subscriptions.len() >= self.rules.quotas.subscriptions_per_connection {
                 return SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
             }
             self.subscriptions.push(filter.filter.clone());
@@ -81,11 +79,4 @@ impl Session {
         effects.push(Effect::Subscribe(SubscribeFilter { qos, ..filter }));
         SubAckCode::Granted(qos)
     }
-}
-
-fn out_of_limits(filter: &TopicFilter) -> Option<SubscribeFailure> {
-    // Whether AWS counts `$share/` and the group is *(unverified)*.
-    let text = filter.unshared();
-    let fits = text.len() <= MAX_TOPIC_BYTES && text.matches('/').count() <= MAX_TOPIC_SLASHES;
-    (!fits).then_some(SubscribeFailure::TopicFilterInvalid)
 }

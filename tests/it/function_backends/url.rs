@@ -183,6 +183,7 @@ async fn a_settings_file_or_a_flag_names_it() {
     std::fs::write(folder.path().join("latchkey.toml"), file).unwrap();
     let gateway = GatewayProcess::start_with(folder.path(), &["--json"], &[]).await;
     gateway.connect(device_sim::Version::V5, "c", "u", b"p").await.unwrap();
+    gateway.stop().await;
     let other = FakeFunction::start(Act::Answer(allow_all())).await;
     let flags = ["--json", "--invoke-url", &other.url()];
     let gateway = GatewayProcess::start_with(folder.path(), &flags, &[]).await;

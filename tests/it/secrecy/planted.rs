@@ -1,6 +1,10 @@
 //! The secrets, and all the ways in which they are presented.
 
-use integration::{canary::Canary, devices, gateway_process::GatewayProcess};
+use integration::{
+    canary::Canary,
+    devices,
+    gateway_process::{AT_ANY_RATE, GatewayProcess},
+};
 use mqtt::{QoS, Version};
 use tempfile::{TempDir, tempdir};
 
@@ -97,6 +101,7 @@ pub(super) async fn connect_in_every_way(
 /// A folder with the devices that [`connect_in_every_way`] is about.
 pub(super) fn folder_with_devices(planted: &Planted) -> TempDir {
     let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("latchkey.toml"), AT_ANY_RATE).unwrap();
     let password = planted.password.secret().as_bytes();
     devices::add(folder.path(), "hall-1", "own-topics", password);
     devices::add(folder.path(), "off", "own-topics", password);

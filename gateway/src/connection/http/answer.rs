@@ -8,7 +8,6 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::publish::MAX_BODY;
 use crate::{custom_auth::Refusal, lambda::InvokeError};
 
 pub(super) type Body = Full<Bytes>;
@@ -109,7 +108,7 @@ impl Fault {
             Self::Method(allowed) => format!("this path takes the method {allowed}"),
             Self::Slow => format!("the body did not come within {:?}", super::publish::BODY_LIMIT),
             Self::NotWritten => "the gateway can't write its sessions' file".to_owned(),
-            Self::TooLarge => format!("the body is larger than {} KiB", MAX_BODY / 1024),
+            Self::TooLarge => "the body is too large (AWS takes 128 KiB)".to_owned(),
         }
     }
 }

@@ -12,7 +12,6 @@ use hyper::{
     body::{Body as _, Incoming},
     http::request::Parts,
 };
-use iot_policy::limits::MAX_PAYLOAD_BYTES;
 use mqtt::{Publish, QoS, TopicName};
 use percent_encoding::percent_decode_str;
 
@@ -25,11 +24,9 @@ use crate::{
     },
     custom_auth::{answer::Authorization, event::Sent, http_request::HttpRequest},
     metrics::Direction,
-    session::{enforcement::Enforcement, limits},
+    session::enforcement::Enforcement,
 };
 
-/// The largest body, in bytes.
-pub(super) const MAX_BODY: usize = MAX_PAYLOAD_BYTES;
 /// How long a body may take to come.
 pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -75,16 +72,17 @@ async fn read(
     let (parts, body) = request.into_parts();
     let wanted = Wanted::read(&parts)?;
     let http = HttpRequest::read(&parts).map_err(|error| Fault::Request(error.to_string()))?;
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    let max = exchange.shared.rules.quotas.payload_bytes;
+    if body.size_hint().lower() > max as u64 {
         return Err(Fault::TooLarge);
     }
-    let body = exchange.shared.clock.timeout(BODY_LIMIT, Limited::new(body, MAX_BODY).collect());
+    let body = exchange.shared.clock.timeout(BODY_LIMIT, Limited::new(body, max).collect());
     let payload = match body.await.ok_or(Fault::Slow)? {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge),
         Err(_) => return Err(Fault::Request("the body can't be read".to_owned())),
     };
-    let within = limits::check(&wanted.topic, &payload);
+    let within = exchange.shared.rules.quotas.check(&wanted.topic, &payload);
     within.map_err(|ending| Fault::Request(ending.details().unwrap_or_default()))?;
     Ok((wanted, http, payload))
 }

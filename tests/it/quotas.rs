@@ -1,0 +1,295 @@
+//! AWS's rates, and every quota as a setting.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use gateway::session::quotas::Quotas;
+use integration::{
+    eventually::eventually,
+    http_client::plain_get,
+    mqtt_client::{MqttClient, connect},
+    script::{Step, allow, allow_all},
+    test_gateway::{Start, TestGateway},
+};
+use mqtt::{
+    Connect, ConnectReasonCode, Packet, Publish, PublishProperties, QoS, SubAckCode, SubscribeFailure,
+    Version,
+};
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+const KIB: usize = 1_024;
+
+/// A gateway with these quotas, on a clock that the test moves.
+async fn with(change: impl FnOnce(&mut Quotas)) -> TestGateway {
+    let start = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock();
+    start.with(|settings| change(&mut settings.rules.quotas)).run().await
+}
+
+async fn as_with_aws() -> TestGateway {
+    with(|quotas| *quotas = Quotas::AWS).await
+}
+
+fn message(n: u16, payload: impl Into<bytes::Bytes>, qos: QoS) -> Packet {
+    let packet_id = (qos > QoS::AtMostOnce).then(|| NonZeroU16::new(n + 1).unwrap());
+    Packet::Publish(Publish { qos, packet_id, ..Publish::new("t".parse().unwrap(), payload) })
+}
+
+/// The packet ids that are acknowledged before a PINGREQ is answered.
+async fn acknowledged(client: &mut MqttClient) -> Vec<u16> {
+    client.send(Packet::PingReq).await;
+    let mut ids = Vec::new();
+    loop {
+        match client.receive().await {
+            Some(Packet::PubAck(ack)) => ids.push(ack.packet_id.get()),
+            Some(Packet::PingResp) => return ids,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_more_than_a_hundred_messages_a_second_the_others_are_discarded() {
+    let gateway = as_with_aws().await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let mut sender = MqttClient::anybody(&gateway, version, &id).await;
+        for n in 0..110 {
+            sender.send(message(n, "x", QoS::AtLeastOnce)).await;
+        }
+        assert_eq!(acknowledged(&mut sender).await, (1..=100).collect::<Vec<_>>(), "{id}");
+        let line = gateway.logged_with(&[("clientId", &id), ("reason", "THROTTLED")]).await;
+        assert_eq!((&line["eventType"], &line["topicName"]), (&"Publish-In".into(), &"t".into()));
+        gateway.advance(Duration::from_millis(50));
+        for n in 110..120 {
+            sender.send(message(n, "x", QoS::AtLeastOnce)).await;
+        }
+        assert_eq!(acknowledged(&mut sender).await, (111..=115).collect::<Vec<_>>(), "{id}");
+        gateway.advance(Duration::from_secs(2));
+    }
+}
+
+#[tokio::test]
+async fn what_is_discarded_reaches_nobody_and_sets_no_retained_message() {
+    let gateway = with(|quotas| quotas.publishes_per_second = 2.try_into().ok()).await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for payload in ["a", "b", "too many"] {
+        let publish = Publish { retain: true, ..Publish::new("t".parse().unwrap(), payload) };
+        sender.send(Packet::Publish(publish)).await;
+    }
+    sender.ping().await;
+    for payload in ["a", "b"] {
+        assert_eq!(reader.message().await.payload, payload);
+    }
+    reader.ping().await;
+    let mut late = MqttClient::anybody(&gateway, Version::V5, "late").await;
+    late.subscribe(&["t"], QoS::AtMostOnce).await.unwrap();
+    assert_eq!(late.message().await.payload, "b");
+}
+
+#[tokio::test]
+async fn a_reader_gets_a_hundred_qos_0_messages_a_second_and_every_qos_1_message() {
+    let gateway = as_with_aws().await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    for (name, qos) in [("lossy", QoS::AtMostOnce), ("sure", QoS::AtLeastOnce)] {
+        for half in ["first", "second"] {
+            let id = format!("{name}-{half}");
+            let mut sender = MqttClient::anybody(&gateway, Version::V5, &id).await;
+            for n in 0..75 {
+                sender.send(message(n, id.clone(), qos)).await;
+            }
+            acknowledged(&mut sender).await;
+        }
+    }
+    let (mut lossy, mut sure) = (0, 0);
+    while sure < 150 {
+        let message = reader.message().await;
+        if message.qos == QoS::AtMostOnce {
+            lossy += 1;
+        } else {
+            sure += 1;
+            reader.acknowledge(&message).await;
+        }
+    }
+    assert_eq!(lossy, 100);
+    let line = gateway.logged_with(&[("eventType", "Publish-Out"), ("reason", "THROTTLED")]).await;
+    assert_eq!(line["clientId"], "reader");
+}
+
+#[tokio::test]
+async fn more_than_512_kib_a_second_is_delayed_and_not_lost() {
+    let gateway = as_with_aws().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for n in 0..8 {
+        sender.send(message(n, vec![b'x'; 128 * KIB], QoS::AtLeastOnce)).await;
+    }
+    for n in 1..=5 {
+        assert!(matches!(sender.receive().await, Some(Packet::PubAck(ack)) if ack.packet_id.get() == n));
+    }
+    // The sixth is taken when the fifth is worked off: a quarter of a second later.
+    let received = async || {
+        let (_, metrics) = plain_get(gateway.addresses.status.unwrap(), "/metrics").await;
+        let line = metrics
+            .lines()
+            .find(|line| line.contains("messages") && line.contains("\"in\""))
+            .map(str::to_owned);
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok())
+    };
+    assert_eq!(received().await, Some(5));
+    for (millis, n) in [(249, None), (1, Some(6)), (250, Some(7)), (250, Some(8))] {
+        gateway.advance(Duration::from_millis(millis));
+        match n {
+            None => assert_eq!(received().await, Some(5), "too early"),
+            Some(n) => {
+                let ack = sender.receive().await;
+                assert!(
+                    matches!(&ack, Some(Packet::PubAck(ack)) if ack.packet_id.get() == n),
+                    "{n}: {ack:?}"
+                );
+            }
+        }
+    }
+    gateway.advance(Duration::from_secs(1));
+    sender.ping().await;
+}
+
+#[tokio::test]
+async fn a_client_id_connects_once_a_second_and_is_told_to_wait() {
+    let gateway = as_with_aws().await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        let mut first = MqttClient::anybody(&gateway, version, &id).await;
+        let (_, ack) = MqttClient::connect(&gateway, connect(version, &id, "u", "p")).await;
+        let code = if version == Version::V5 {
+            ConnectReasonCode::ConnectionRateExceeded
+        } else {
+            ConnectReasonCode::ServerUnavailable
+        };
+        assert_eq!(ack.unwrap().code, code);
+        let line = gateway
+            .logged_with(&[("eventType", "Connect"), ("clientId", &id), ("reason", "THROTTLED")])
+            .await;
+        assert!(line["details"].as_str().unwrap().contains("wait a second longer"), "{line}");
+        first.ping().await;
+        MqttClient::anybody(&gateway, version, "another").await;
+        gateway.advance(Duration::from_secs(1));
+        MqttClient::anybody(&gateway, version, &id).await;
+        assert!(matches!(first.ended().await, None | Some(0x8e)), "now it is taken over");
+    }
+}
+
+/// Whoever is refused can't keep a device out by its client id.
+#[tokio::test]
+async fn a_refused_connect_does_not_count() {
+    let answer = allow(&[("Allow", "iot:Connect", "client/c")]);
+    let (start, script) = Start::with_script(&Step::Answer(serde_json::json!({"isAuthenticated": false})));
+    let gateway = start.on_manual_clock().with(|settings| settings.rules.quotas = Quotas::AWS).run().await;
+    for _ in 0..3 {
+        let (_, ack) = MqttClient::connect(&gateway, connect(Version::V5, "c", "u", "guess")).await;
+        assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
+    }
+    script.set(&Step::Answer(answer));
+    MqttClient::anybody(&gateway, Version::V5, "c").await;
+}
+
+#[tokio::test]
+async fn all_clients_together_connect_so_many_times_a_second() {
+    let gateway = with(|quotas| quotas.connects_per_second = 3.try_into().ok()).await;
+    for n in 0..3 {
+        MqttClient::anybody(&gateway, Version::V5, &n.to_string()).await;
+    }
+    let (_, ack) = MqttClient::connect(&gateway, connect(Version::V5, "4", "u", "p")).await;
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::ConnectionRateExceeded);
+    gateway.advance(Duration::from_secs(1));
+    MqttClient::anybody(&gateway, Version::V5, "4").await;
+}
+
+#[tokio::test]
+async fn every_quota_can_be_another() {
+    let gateway = with(|quotas| {
+        *quotas = Quotas {
+            client_id_bytes: 4,
+            topic_bytes: 3,
+            topic_slashes: 1,
+            payload_bytes: 5,
+            filters_per_subscribe: 2,
+            subscriptions_per_connection: 3,
+            unacknowledged_messages: NonZeroU16::new(1).unwrap(),
+            min_keep_alive_seconds: NonZeroU16::new(40).unwrap(),
+            max_keep_alive_seconds: NonZeroU16::new(50).unwrap(),
+            packet_bytes: 100.try_into().unwrap(),
+            topic_aliases: 1,
+            receive_maximum: NonZeroU16::new(7).unwrap(),
+            session_expiry: Duration::from_secs(9),
+            ..Quotas::AWS.at_any_rate()
+        }
+    })
+    .await;
+    let v5 = |id: &str, keep_alive| {
+        let mut connect = connect(Version::V5, id, "u", "p");
+        (connect.keep_alive, connect.properties.session_expiry_interval) = (keep_alive, 600);
+        connect
+    };
+    let (_, refused) = MqttClient::connect(&gateway, v5("abcde", 40)).await;
+    assert_eq!(refused.unwrap().code, ConnectReasonCode::ClientIdentifierNotValid);
+    for (asked, held) in [(1, Some(40)), (45, None), (60, Some(50)), (0, Some(50))] {
+        let (_, ack) = MqttClient::connect(&gateway, v5("abcd", asked)).await;
+        assert_eq!(ack.unwrap().properties.server_keep_alive, held, "{asked}");
+    }
+    let (mut client, ack) = MqttClient::connect(&gateway, v5("abcd", 45)).await;
+    let told = ack.unwrap().properties;
+    assert_eq!((told.receive_maximum.get(), told.topic_alias_maximum), (7, 1));
+    assert_eq!((told.maximum_packet_size.map(u32::from), told.session_expiry_interval), (Some(100), Some(9)));
+    let codes = client.subscribe(&["a", "b/b"], QoS::AtLeastOnce).await.unwrap().codes;
+    assert_eq!(codes, [SubAckCode::Granted(QoS::AtLeastOnce); 2]);
+    let codes = client.subscribe(&["long", "///"], QoS::AtLeastOnce).await.unwrap().codes;
+    assert_eq!(codes, [SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid); 2]);
+    let codes = client.subscribe(&["c", "d"], QoS::AtLeastOnce).await.unwrap().codes;
+    assert_eq!(
+        codes,
+        [SubAckCode::Granted(QoS::AtLeastOnce), SubAckCode::Failed(SubscribeFailure::QuotaExceeded)]
+    );
+    // One message in flight, and the next when it is acknowledged.
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "s").await;
+    sender.publish("a", "one", QoS::AtLeastOnce).await.unwrap();
+    sender.publish("a", "two", QoS::AtLeastOnce).await.unwrap();
+    let one = client.message().await;
+    client.ping().await;
+    client.acknowledge(&one).await;
+    assert_eq!(client.message().await.payload, "two");
+    let alias = |alias| {
+        let properties =
+            PublishProperties { topic_alias: NonZeroU16::new(alias), ..PublishProperties::default() };
+        Publish { properties: Some(properties.into()), ..Publish::new("a".parse().unwrap(), "x") }
+    };
+    let broken = [
+        (Publish::new("aaaa".parse().unwrap(), "x"), 0x90),
+        (Publish::new("/a/".parse().unwrap(), "x"), 0x90),
+        (Publish::new("a".parse().unwrap(), "123456"), 0x95),
+        (Publish::new("a".parse().unwrap(), vec![b'x'; 100]), 0x95),
+        (alias(2), 0x94),
+    ];
+    for (publish, code) in broken {
+        let mut sender = MqttClient::anybody(&gateway, Version::V5, "s").await;
+        sender.send(Packet::Publish(alias(1))).await;
+        sender.send(Packet::Publish(publish.clone())).await;
+        assert_eq!(sender.ended().await, Some(code), "{publish:?}");
+    }
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "s").await;
+    assert_eq!(sender.subscribe(&["a", "b", "c"], QoS::AtMostOnce).await, None, "three filters");
+    // A session of 3.1.1 is kept for as long.
+    let persistent = Connect { clean_start: false, ..connect(Version::V311, "p", "u", "p") };
+    drop(MqttClient::connected(&gateway, persistent.clone()).await);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "p")]).await;
+    gateway.advance(Duration::from_secs(8));
+    let (client, ack) = MqttClient::connect(&gateway, persistent.clone()).await;
+    assert!(ack.unwrap().session_present);
+    drop(client);
+    let ends = || {
+        gateway.log.lines().iter().filter(|l| l["eventType"] == "Disconnect" && l["clientId"] == "p").count()
+    };
+    eventually("its end", || (ends() == 2).then_some(())).await;
+    gateway.advance(Duration::from_secs(9));
+    assert!(!MqttClient::connect(&gateway, persistent).await.1.unwrap().session_present);
+}
