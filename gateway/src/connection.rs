@@ -9,6 +9,7 @@ mod presence;
 mod transport;
 mod waiting;
 mod websocket;
+mod will;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -17,11 +18,17 @@ use mqtt::{Codec, DecodeError, DisconnectReasonCode as Code, EncodeError, Packet
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
-use self::{authentication::Credentials, log::ConnectionLog, opening::Opened, transport::Transport};
+use self::{
+    authentication::Credentials,
+    log::ConnectionLog,
+    opening::Opened,
+    transport::Transport,
+    will::{DelayedWill, Will},
+};
 use crate::{
     broker::{
         queue::Delivery,
-        registration::{Registration, Signals},
+        registration::{Left, Registration, Signals},
         store::StoreError,
     },
     custom_auth::{self, Refusal, answer::Authorization},
@@ -40,16 +47,21 @@ const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 type Stream = Framed<Transport, Codec>;
 type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
 
-/// Serves one connection. It returns when the connection has ended, however it did.
-pub async fn serve(stream: TcpStream, port: Port, peer: SocketAddr, shared: Arc<Shared>) {
+/// Serves one connection. It returns when the connection has ended, however it did, with the last will if that is to be
+/// published later.
+pub async fn serve(
+    stream: TcpStream,
+    port: Port,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+) -> Option<DelayedWill> {
     let _counted = shared.log.metrics().connection();
     // What the opening needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
     // goes when the session begins.
-    if let Some(opened) = Box::pin(opening::open(stream, port, peer, &shared)).await {
-        let mut connection = opened.into_connection(shared);
-        let ending = connection.run().await;
-        connection.close(ending).await;
-    }
+    let opened = Box::pin(opening::open(stream, port, peer, &shared)).await?;
+    let mut connection = opened.into_connection(shared);
+    let ending = connection.run().await;
+    connection.close(ending).await
 }
 
 struct Connection {
@@ -62,6 +74,8 @@ struct Connection {
     /// What an earlier connection left undone.
     undone: Vec<Effect>,
     refreshing: Option<Refreshing>,
+    /// The last will, once it is clear that it is to be published later.
+    will: Option<Box<Will>>,
     shared: Arc<Shared>,
 }
 
@@ -90,6 +104,7 @@ impl Opened {
             log,
             undone: effects,
             refreshing: None,
+            will: None,
             shared,
         })
     }
@@ -216,6 +231,9 @@ impl Connection {
                 self.shared.log.metrics().message(Direction::In);
                 broker.publish(&self.client_id, &topic, &publish, now)?;
             }
+            Effect::RouteLater(topic, publish, delay) => {
+                self.will = Some(Box::new(Will { topic, publish, due: now + delay }));
+            }
             Effect::Subscribe(filter) => {
                 let retained = self.registration.subscribe(&filter, now)?;
                 self.session.on_retained(retained, now, effects);
@@ -239,7 +257,7 @@ impl Connection {
         }))
     }
 
-    async fn close(mut self: Box<Self>, ending: Ending) {
+    async fn close(mut self: Box<Self>, ending: Ending) -> Option<DelayedWill> {
         // The session doesn't know yet that a write failed, and its last will is still to be published.
         let mut effects = Vec::new();
         self.session.end(ending, &mut effects);
@@ -248,23 +266,22 @@ impl Connection {
         }
         self.log.disconnected(ending);
         presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), ending);
-        let Self { mut stream, session, registration, shared, .. } = *self;
+        let Self { mut stream, session, registration, client_id, will, shared, .. } = *self;
         let now = shared.clock.now();
         // Nothing is for it any more, however long its end takes.
-        note(match session.into_unfinished() {
+        let left = note(match session.into_unfinished() {
             Some((unfinished, expiry)) => registration.leave(unfinished, now + expiry, now),
-            None => registration.end(now),
+            None => registration.end(now).map(|()| Left::Ended),
         });
         // The peer may be gone already.
         _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
+        will::delayed(will, left.unwrap_or(Left::Ended), client_id, shared)
     }
 }
 
 /// What can't be written when a connection ends keeps nobody from anything.
-fn note(written: Result<(), StoreError>) {
-    if let Err(error) = written {
-        tracing::error!(%error, "the end of a connection");
-    }
+fn note<T>(written: Result<T, StoreError>) -> Option<T> {
+    written.inspect_err(|error| tracing::error!(%error, "the end of a connection")).ok()
 }
 
 /// What became of a packet.

@@ -186,10 +186,14 @@ impl Gateway {
                     let cut_off = shared.cut_off.clone().cancelled_owned();
                     connections.spawn(async move {
                         tokio::select! {
-                            () = connection::serve(stream, port, peer, shared) => {}
+                            will = connection::serve(stream, port, peer, shared) => {
+                                drop(slot);
+                                if let Some(will) = will {
+                                    will.publish().await;
+                                }
+                            }
                             () = cut_off => {}
                         }
-                        drop(slot);
                     });
                 }
                 Err(error) => {

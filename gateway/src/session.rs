@@ -68,6 +68,9 @@ pub enum Effect {
     Send(Packet),
     /// Give a message to the broker.
     Route(TopicName, Publish),
+    /// Give the last will to the broker when its delay is over, or the session if that is sooner; not if the client is
+    /// back by then (`[MQTT-3.1.3-9]`).
+    RouteLater(TopicName, Publish, Duration),
     /// Enter a subscription.
     Subscribe(SubscribeFilter),
     /// Take a subscription out; the session knows that it is there.
@@ -365,6 +368,8 @@ impl Session {
     /// A last will is a PUBLISH like any other: never a way around the policy.
     fn publish_will(&mut self, effects: &mut Vec<Effect>) {
         let Some(will) = self.last_will.take() else { return };
+        let delay =
+            Duration::from_secs(will.properties.delay_interval.unwrap_or_default().into()).min(self.expiry);
         let publish = Publish {
             qos: will.qos,
             retain: will.retain,
@@ -373,7 +378,8 @@ impl Session {
         };
         match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
             Some(record) => effects.push(Effect::Log(record)),
-            None => effects.push(Effect::Route(will.topic, publish)),
+            None if delay.is_zero() => effects.push(Effect::Route(will.topic, publish)),
+            None => effects.push(Effect::RouteLater(will.topic, publish, delay)),
         }
     }
 }
@@ -396,7 +402,7 @@ fn unacknowledged(connect: &Connect, quotas: &Quotas) -> NonZeroU16 {
     asked.min(quotas.unacknowledged_messages)
 }
 
-/// What a will carries besides its payload (MQTT 5 section 3.1.3.2). Its delay is not kept: it is published at once.
+/// What a will carries besides its payload (MQTT 5 section 3.1.3.2).
 fn will_properties(properties: LastWillProperties) -> Option<Arc<PublishProperties>> {
     let properties = PublishProperties {
         payload_is_utf8: properties.payload_is_utf8.unwrap_or_default(),

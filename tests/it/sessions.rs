@@ -1,6 +1,7 @@
 //! Sessions that outlive their connection: what waits in them, for how long, and who gets it.
 
 mod bounds;
+mod delayed_will;
 
 use std::time::Duration;
 

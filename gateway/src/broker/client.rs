@@ -42,6 +42,8 @@ pub(super) enum Place {
     Away {
         unfinished: Unfinished,
         ends_at: Moment,
+        /// Told when its client comes back, and dropped when it doesn't.
+        awaited: Option<oneshot::Sender<()>>,
     },
 }
 

@@ -54,6 +54,17 @@ pub struct Wish {
     pub expiry: Duration,
 }
 
+/// What became of a session whose connection is over.
+#[derive(Debug)]
+pub enum Left {
+    /// It waits. This tells when its client comes back, and fails when the session ends without that.
+    Waiting(oneshot::Receiver<()>),
+    /// Another connection goes on with it.
+    GoesOn,
+    /// It has ended.
+    Ended,
+}
+
 /// The session that was there before.
 enum Earlier {
     None,
@@ -131,9 +142,15 @@ impl State {
             return (Queue::new(&self.waiting), Earlier::None);
         };
         let earlier = match place {
-            Place::Away { unfinished, ends_at } => {
+            Place::Away { unfinished, ends_at, awaited } => {
                 self.endings.remove(&(ends_at, connection, Arc::clone(client_id)));
-                if clean { Earlier::None } else { Earlier::Away(unfinished) }
+                if clean {
+                    Earlier::None
+                } else {
+                    // Nobody may be interested.
+                    _ = awaited.map(|awaited| awaited.send(()));
+                    Earlier::Away(unfinished)
+                }
             }
             Place::Connected { signals, keeps, overflow, .. } => {
                 let (heir, session) = oneshot::channel();
@@ -278,7 +295,7 @@ impl Registration {
         mut unfinished: Unfinished,
         ends_at: Moment,
         now: Moment,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Left, StoreError> {
         let broker = Arc::clone(&self.broker);
         let mut state = broker.state(now);
         let mut journal = broker.store.journal();
@@ -289,25 +306,30 @@ impl Registration {
                 unfinished.waiting.push_back(delivery);
             }
         }
-        if self.is_current(&state) {
+        let left = if self.is_current(&state) {
+            let (awaited, back) = oneshot::channel();
             if let Some(client) = state.clients.get_mut(&self.client_id) {
                 if let Place::Connected { overflow, .. } = &mut client.place {
                     unfinished.waiting.append(overflow);
                 }
-                client.place = Place::Away { unfinished, ends_at };
+                client.place = Place::Away { unfinished, ends_at, awaited: Some(awaited) };
             }
             state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
             journal.session_waits(&self.client_id, ends_at)?;
             if state.endings.len() > MAX_AWAY {
                 state.end_first_session(&mut journal)?;
             }
+            Left::Waiting(back)
         } else if let Some(heir) = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The heir may have gone too.
             _ = heir.send(unfinished);
-        }
+            Left::GoesOn
+        } else {
+            Left::Ended
+        };
         let written = journal.commit();
         drop(state);
-        written
+        written.map(|()| left)
     }
 
     /// Whether the client id is still this connection's.

@@ -34,7 +34,7 @@ impl State {
         }
         self.connections += 1;
         let connection = self.connections;
-        let place = Place::Away { unfinished: unfinished(messages, &queue), ends_at };
+        let place = Place::Away { unfinished: unfinished(messages, &queue), ends_at, awaited: None };
         self.endings.insert((ends_at, connection, Arc::clone(&client_id)));
         self.clients.insert(client_id, Client { connection, queue, principal_id, place });
     }
