@@ -224,6 +224,12 @@ impl Session {
         self.expiry
     }
 
+    /// What is suspicious in the policies, for a person to read.
+    #[must_use]
+    pub fn findings(&self) -> Option<String> {
+        self.enforcement.findings()
+    }
+
     /// The principal that the authorizer named.
     #[must_use]
     pub fn principal_id(&self) -> &Arc<str> {

@@ -153,3 +153,21 @@ async fn receive_needs_iot_receive_on_the_topic() {
         "iot:Receive denied by document 0 statement 4"
     );
 }
+
+#[tokio::test]
+async fn a_policy_that_grants_nothing_by_a_wrong_name_is_told_at_the_connect() {
+    let gateway = gateway(&[
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Publish", "topic/*"),
+        ("Allow", "iot:PublishRetain", "topic/*"),
+    ])
+    .await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("status", "Success")]).await;
+    let details = line["details"].as_str().unwrap();
+    assert!(details.contains("iot:PublishRetain") && details.contains("iot:RetainPublish"), "{details}");
+    let publish = Publish { retain: true, ..Publish::new("t".parse().unwrap(), "x") };
+    sender.send(Packet::Publish(publish)).await;
+    sender.closed().await;
+    assert_eq!(denied(&gateway, "Publish-In", "t").await, "iot:RetainPublish denied: no statement allows");
+}

@@ -105,10 +105,10 @@ impl ConnectionLog {
             Some(if plain { Arc::clone(client_id) } else { client_id.escape_default().to_string().into() });
     }
 
-    /// The client may connect; from now on the lines name its principal.
-    pub(super) fn connected(&mut self, principal_id: &Arc<str>) {
+    /// The client may connect; from now on the lines name its principal. `findings` is what is suspicious in its policies.
+    pub(super) fn connected(&mut self, principal_id: &Arc<str>, findings: Option<String>) {
         self.name_principal(principal_id);
-        self.write("Connect", Line::default());
+        self.write("Connect", Line { details: findings, ..Line::default() });
     }
 
     /// From now on the lines name the principal.

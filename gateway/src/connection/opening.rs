@@ -133,7 +133,7 @@ pub(super) async fn open(
         let now = shared.clock.now();
         session.resume(registration.subscribed(now), unfinished, now, &mut effects);
     }
-    opening.log.connected(session.principal_id());
+    opening.log.connected(session.principal_id(), session.findings());
     presence::connected(shared, &client_id, &opening.log, registration.number());
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.

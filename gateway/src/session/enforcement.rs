@@ -42,6 +42,16 @@ impl Enforcement {
         &self.authorization
     }
 
+    /// What is suspicious in the policies, for a person to read.
+    #[must_use]
+    pub fn findings(&self) -> Option<String> {
+        let documents = self.authorization.documents.iter().enumerate();
+        let findings = documents.flat_map(|(n, document)| {
+            document.findings().iter().map(move |finding| format!("policy document {n}: {finding}"))
+        });
+        Some(findings.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+    }
+
     /// Puts new policies in the old ones' place.
     pub fn replace(&mut self, authorization: Authorization) {
         self.authorization = authorization;
