@@ -35,8 +35,8 @@ pub struct Registration {
     client_id: Arc<str>,
     connection: u64,
     earlier: Earlier,
-    /// Messages for this connection.
-    pub mailbox: mpsc::Receiver<Delivery>,
+    /// Messages for this connection. Boxed, because a channel keeps room for 32 of what it carries.
+    pub mailbox: mpsc::Receiver<Box<Delivery>>,
     /// What ends it from outside.
     pub signals: Signals,
 }
@@ -169,7 +169,7 @@ impl Registration {
         let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
         for delivery in messages.map_while(|message| queue.accept(message, now)) {
             // More retained messages than the mailbox holds are not sent: the client would not keep up.
-            if mailbox.try_send(delivery).is_err() {
+            if mailbox.try_send(Box::new(delivery)).is_err() {
                 break;
             }
         }
@@ -191,7 +191,7 @@ impl Registration {
         self.mailbox.close();
         while let Ok(delivery) = self.mailbox.try_recv() {
             if delivery.publish().qos > QoS::AtMostOnce {
-                unfinished.waiting.push_back(delivery);
+                unfinished.waiting.push_back(*delivery);
             }
         }
         if self.is_current(&state) {
