@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test check fmt lint deny setup infra-test synth diff deploy destroy
+.PHONY: help demo test check bench fmt lint deny setup infra-test synth diff deploy destroy
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -19,6 +19,10 @@ test: setup lint deny infra-test ## everything: lints, licences, the deployment,
 
 check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
+
+bench: ## memory, connects and throughput beside peers: two minutes on a machine at rest; bench/README.md
+	@tests/setup/mosquitto
+	@$(CARGO) run --release --quiet -p bench -- all
 
 fmt: ## format the code
 	@$(CARGO) fmt --all

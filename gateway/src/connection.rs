@@ -13,7 +13,7 @@ mod will;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::SinkExt;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use mqtt::{Codec, DecodeError, DisconnectReasonCode as Code, EncodeError, Packet};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
@@ -39,6 +39,9 @@ use crate::{
     session::{Effect, Session, ending::Ending},
 };
 
+/// Packets and messages that are taken before what was written for them is flushed: so many acknowledgements go out as
+/// one record of TLS.
+const BATCH: usize = 64;
 /// How long a client may take over what is written to it.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take over what is written to it at the end: whoever takes over waits for that.
@@ -61,7 +64,8 @@ pub async fn serve(
     let opened = Box::pin(opening::open(stream, port, peer, &shared)).await?;
     let mut connection = opened.into_connection(shared);
     let ending = connection.run().await;
-    connection.close(ending).await
+    // Boxed, because it takes the connection apart: every connection's task would keep the room for that.
+    Box::pin(connection.close(ending)).await
 }
 
 struct Connection {
@@ -84,7 +88,7 @@ enum Happening {
     Packet(Packet),
     Malformed(DecodeError),
     Closed,
-    Message(Delivery),
+    Message(Box<Delivery>),
     Refreshed(Result<Authorization, Refusal>),
     Time,
     Outside(Ending),
@@ -114,17 +118,37 @@ impl Connection {
     /// Serves the connection until it is to end.
     async fn run(&mut self) -> Ending {
         let mut effects = std::mem::take(&mut self.undone);
+        let mut unflushed = 0;
         loop {
             if let Some(ending) = self.carry_out(&mut effects).await {
                 return ending;
             }
-            let happening = self.wait().await;
+            let arrived = if unflushed < BATCH { self.arrived() } else { None };
+            let happening = if let Some(happening) = arrived {
+                unflushed += 1;
+                happening
+            } else {
+                if let Some(ending) = self.flush().await {
+                    return ending;
+                }
+                unflushed = 0;
+                self.wait().await
+            };
             self.take(happening, &mut effects);
         }
     }
 
+    /// What is there already.
+    fn arrived(&mut self) -> Option<Happening> {
+        if !self.session.is_held()
+            && let Some(packet) = self.stream.next().now_or_never()
+        {
+            return Some(self.read(packet));
+        }
+        self.registration.mailbox.try_recv().ok().map(Happening::Message)
+    }
+
     async fn wait(&mut self) -> Happening {
-        use futures_util::StreamExt;
         let signals = &self.registration.signals;
         tokio::select! {
             biased;
@@ -133,16 +157,20 @@ impl Connection {
             () = signals.overflowed.cancelled() => Happening::Outside(Ending::SlowReader),
             () = self.shared.clock.sleep_until(self.session.deadline()) => Happening::Time,
             answer = refreshed(&mut self.refreshing) => Happening::Refreshed(answer),
-            packet = self.stream.next(), if !self.session.is_held() => match packet {
-                Some(Ok(packet)) => Happening::Packet(packet),
-                // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
-                Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().fault() {
-                    Some(fault) => Happening::Outside(Ending::Protocol(Code::ProtocolError, fault)),
-                    None => Happening::Closed,
-                },
-                Some(Err(error)) => Happening::Malformed(error),
-            },
+            packet = self.stream.next(), if !self.session.is_held() => self.read(packet),
             Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery),
+        }
+    }
+
+    fn read(&self, packet: Option<Result<Packet, DecodeError>>) -> Happening {
+        match packet {
+            Some(Ok(packet)) => Happening::Packet(packet),
+            // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
+            Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().fault() {
+                Some(fault) => Happening::Outside(Ending::Protocol(Code::ProtocolError, fault)),
+                None => Happening::Closed,
+            },
+            Some(Err(error)) => Happening::Malformed(error),
         }
     }
 
@@ -150,7 +178,7 @@ impl Connection {
         let now = self.shared.clock.now();
         match happening {
             Happening::Packet(packet) => self.session.on_packet(packet, now, effects),
-            Happening::Message(delivery) => self.session.on_message(delivery, now, effects),
+            Happening::Message(delivery) => self.session.on_message(*delivery, now, effects),
             Happening::Time => self.session.on_time(now, effects),
             Happening::Outside(ending) => self.session.end(ending, effects),
             Happening::Closed => self.session.end(Ending::Lost, effects),
@@ -192,12 +220,18 @@ impl Connection {
                 }
             }
         }
-        if broken {
-            return ending;
+        if ending.is_some() && !broken {
+            // It ends as it was to, whether that gets through or not.
+            _ = self.flush().await;
         }
-        let flushed =
-            in_time(self.stream.flush(), &self.session, &self.registration.signals, &self.shared).await;
-        ending.or_else(|| (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost))
+        ending
+    }
+
+    /// Sends what was written, and tells whether that ends the connection.
+    async fn flush(&mut self) -> Option<Ending> {
+        let Self { stream, session, registration, shared, .. } = self;
+        let flushed = in_time(stream.flush(), session, &registration.signals, shared).await;
+        (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost)
     }
 
     async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<Ending> {

@@ -3,6 +3,7 @@
 mod authorizer_garbage;
 mod authorizer_golden;
 mod authorizers;
+mod bench;
 mod conformance;
 mod connect;
 mod documentation;

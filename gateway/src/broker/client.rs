@@ -6,10 +6,7 @@ use std::{
 };
 
 use mqtt::{Publish, QoS};
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot,
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,7 +29,7 @@ pub(super) struct Client {
 /// Where a client is.
 pub(super) enum Place {
     Connected {
-        mailbox: mpsc::Sender<Delivery>,
+        mailbox: mpsc::Sender<Box<Delivery>>,
         signals: Signals,
         /// Whether its session outlives the connection.
         keeps: bool,
@@ -93,7 +90,7 @@ impl Client {
             Place::Connected { mailbox, signals, keeps, overflow } => {
                 // Behind one that found no room the others have none either, so that their order stays.
                 let left = if overflow.is_empty() {
-                    mailbox.try_send(delivery).err().map(TrySendError::into_inner)
+                    mailbox.try_send(Box::new(delivery)).err().map(|full| *full.into_inner())
                 } else {
                     Some(delivery)
                 };

@@ -37,8 +37,8 @@ pub struct Registration {
     connection: u64,
     expiry: Duration,
     earlier: Earlier,
-    /// Messages for this connection.
-    pub mailbox: mpsc::Receiver<Delivery>,
+    /// Messages for this connection. Boxed, because a channel keeps room for 32 of what it carries.
+    pub mailbox: mpsc::Receiver<Box<Delivery>>,
     /// What ends it from outside.
     pub signals: Signals,
 }
@@ -303,7 +303,7 @@ impl Registration {
         self.mailbox.close();
         while let Ok(delivery) = self.mailbox.try_recv() {
             if delivery.publish().qos > QoS::AtMostOnce {
-                unfinished.waiting.push_back(delivery);
+                unfinished.waiting.push_back(*delivery);
             }
         }
         let left = if self.is_current(&state) {

@@ -1,0 +1,95 @@
+//! What both sides of a comparison share: the devices' credentials, and one P-256 certificate under one CA.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use device_sim::Login;
+use fleet::{
+    secret::Secret,
+    store_file::{NewDevice, StoreFile},
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// The name in the certificate.
+pub(crate) const SERVER_NAME: &str = "bench.test";
+/// A built-in grant: a device may publish to its own two topics.
+const GRANT: &str = "sht20";
+
+/// A folder with all that the servers read. It goes with this.
+pub(crate) struct Fixture {
+    folder: TempDir,
+    /// The devices, each with its password in clear text.
+    pub(crate) logins: Vec<Login>,
+}
+
+impl Fixture {
+    /// Makes it for so many devices.
+    pub(crate) fn make(devices: usize) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("there is no room for temporary files")?;
+        let mut fixture = Self { folder, logins: Vec::new() };
+        fixture.issue()?;
+        let mut records = StoreFile::open(&fixture.records())?;
+        for number in 0..devices {
+            let (name, secret) = (format!("device-{number:05}"), Secret::generate()?);
+            let device = NewDevice {
+                name: name.as_str().try_into()?,
+                client_ids: Vec::new(),
+                grant: GRANT.to_owned(),
+            };
+            records.add(device, &secret)?;
+            let password = secret.text().into();
+            fixture.logins.push(Login { client_id: name.clone(), user_name: name, password });
+        }
+        records.save()?;
+        Ok(fixture)
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The CA's certificate.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder().join("bench-ca.pem")
+    }
+
+    /// The server's certificate and its key.
+    pub(crate) fn certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder().join("server.pem"), self.folder().join("server.key"))
+    }
+
+    /// The authorizer's device records.
+    pub(crate) fn records(&self) -> PathBuf {
+        self.folder().join("devices.json")
+    }
+
+    /// Writes a file that only its owner may read, since some hold secrets.
+    pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder().join(name);
+        std::fs::write(&path, text).with_context(|| format!("can't write `{}`", path.display()))?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(path)
+    }
+
+    fn issue(&self) -> anyhow::Result<()> {
+        let (ca_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&ca_key)?;
+        let issuer = Issuer::new(params, ca_key);
+        let params = CertificateParams::new(vec![SERVER_NAME.to_owned()])?;
+        let certificate = params.signed_by(&key, &issuer)?;
+        self.write("bench-ca.pem", &ca.pem())?;
+        self.write("server.pem", &certificate.pem())?;
+        self.write("server.key", &key.serialize_pem())?;
+        Ok(())
+    }
+}
+
+/// The topic that a device publishes to.
+pub(crate) fn topic(login: &Login) -> anyhow::Result<mqtt::TopicName> {
+    Ok(format!("sensor/{}/temperature", login.client_id).parse()?)
+}

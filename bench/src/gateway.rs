@@ -1,0 +1,67 @@
+//! The gateway's process, with the real authorizer.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::Context as _;
+use device_sim::{Alpn, Endpoint, Target};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::{
+    fixture::{Fixture, SERVER_NAME},
+    process::Server,
+    programs::{AUTHORIZER, GATEWAY, program},
+};
+
+/// AWS's rates, which mosquitto doesn't have, switched off.
+const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_second_per_client_id = 0\n\
+                             publishes_per_second = 0\nbytes_per_second = 0\n";
+
+/// A gateway that listens.
+pub(crate) struct Gateway {
+    server: Server,
+    /// Where.
+    pub(crate) address: SocketAddr,
+    endpoint: Endpoint,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts one with the fixture's certificate and devices.
+    pub(crate) async fn start(fixture: &Fixture) -> anyhow::Result<Self> {
+        let config = format!(
+            "[[domain]]\nname = \"bench\"\nserver_name = \"{SERVER_NAME}\"\ncertificate = \"server.pem\"\n\
+             key = \"server.key\"\n{WITHOUT_RATES}"
+        );
+        let config = fixture.write("latchkey.toml", &config)?;
+        let mut command = Command::new(program(GATEWAY)?);
+        command.args(["--json", "--stop-with-stdin", "--port", "0", "--data"]).arg(fixture.folder());
+        command.arg("--devices").arg(fixture.records()).arg("--config").arg(config);
+        command.arg("--authorizer").arg(program(AUTHORIZER)?);
+        let mut server = Server::start(command)?;
+        let line = server.line().await?;
+        let Ready { address } = serde_json::from_str(&line).context("the gateway is not ready")?;
+        let endpoint = endpoint(address, &fixture.ca())?;
+        Ok(Self { server, address, endpoint })
+    }
+
+    /// How devices reach it.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.server.pid()
+    }
+}
+
+fn endpoint(address: SocketAddr, ca: &Path) -> anyhow::Result<Endpoint> {
+    let address = address.to_string().parse()?;
+    let (sni, ca) = (Some(SERVER_NAME.to_owned()), Some(ca.to_owned()));
+    Ok(Endpoint::new(Target { address, sni, alpn: Alpn::default(), ca })?)
+}

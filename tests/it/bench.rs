@@ -1,0 +1,23 @@
+//! The comparisons with peers still run; what they find is judged by `make bench` only, on a machine that is at rest.
+
+use integration::{programs::program, running::Running};
+use serde_json::Value;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn every_comparison_runs() {
+    let mut command = Command::new(program("latchkey-bench"));
+    command.args(["all", "--smoke", "--json"]);
+    let finished = Running::start(command).finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.err());
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    let figure = |section: usize, figure: usize| {
+        let found = &report["sections"][section]["figures"][figure];
+        found["value"].as_f64().unwrap_or_else(|| panic!("no figure {section}.{figure}: {report}"))
+    };
+    assert_eq!(report["sections"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!((figure(0, 0), figure(0, 4)), (30.0, 0.0), "all connected, no error: {report}");
+    for section in [1, 2] {
+        assert!((0..3).all(|number| figure(section, number) > 0.0), "{report}");
+    }
+}
