@@ -5,6 +5,7 @@ mod authorizer_golden;
 mod authorizers;
 mod conformance;
 mod connect;
+mod denials;
 mod documentation;
 mod domains;
 mod door;

@@ -254,7 +254,16 @@ async fn a_disconnect_changes_how_long_the_session_stays_but_makes_none() {
         let disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
         Packet::Disconnect(Disconnect { session_expiry_interval: Some(seconds), ..disconnect })
     };
-    for (seconds, away, stays) in [(0, 0, false), (10, 9, true), (10, 10, false), (600, 599, true)] {
+    let cases = [
+        (0, 0, false),
+        (10, 9, true),
+        (10, 10, false),
+        (600, 599, true),
+        (u32::MAX, 3_599, true),
+        // An hour is the most, here too.
+        (u32::MAX, 3_600, false),
+    ];
+    for (seconds, away, stays) in cases {
         let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
         let before = ends(&gateway, "c");
         client.send(goodbye(seconds)).await;

@@ -123,6 +123,27 @@ async fn a_client_that_owes_its_acknowledgements_is_answered_but_gets_no_more_me
     assert_eq!(take(&mut reader).await, "third");
 }
 
+/// 5: 4.9.0-1, 4.9.0-2.
+#[tokio::test]
+async fn a_client_that_would_take_more_has_aws_hundred_in_flight() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut wanted = connect(Version::V5, "reader", "u", "p");
+    wanted.properties.receive_maximum = Some(NonZeroU16::MAX);
+    let mut reader = MqttClient::connected(&gateway, wanted).await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for n in 0..=100 {
+        sender.publish("t", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+    }
+    let first = reader.message().await;
+    for n in 1..100 {
+        assert_eq!(reader.message().await.payload, n.to_string());
+    }
+    reader.ping().await;
+    reader.acknowledge(&first).await;
+    assert_eq!(reader.message().await.payload, "100");
+}
+
 /// 5: 4.8.2-3, 4.8.2-6, 4.4.0-2.
 #[tokio::test]
 async fn each_who_shares_has_its_own_qos_and_what_one_refuses_nobody_else_gets() {
