@@ -203,6 +203,23 @@ async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
     }
 }
 
+/// 5: 3.2.2-15.
+#[tokio::test]
+async fn a_packet_that_is_too_large_is_told_so_though_all_of_it_was_sent() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x95))] {
+        for length in [149_501, 300_000, 2_000_000] {
+            let mut client = MqttClient::anybody(&gateway, version, "c").await;
+            let length_field = [length & 127 | 128, length >> 7 & 127 | 128, length >> 14]
+                .map(|byte| u8::try_from(byte).unwrap());
+            client.send_bytes(&[&[0x30], &length_field[..], &vec![0; length]].concat()).await;
+            assert_eq!(client.ended().await, code, "{length}");
+            other.ping().await;
+        }
+    }
+}
+
 /// A hundred clients that announce the largest packet and send nothing of it.
 #[tokio::test]
 async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
