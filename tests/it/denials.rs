@@ -157,6 +157,24 @@ async fn at_refresh(gateway: &TestGateway, script: &Script, answer: Value) {
     gateway.logged_with(&[("reason", "AUTHORIZATION_FAILURE")]).await;
 }
 
+/// A client can be denied as fast as it can send.
+#[tokio::test]
+async fn a_hundred_denials_of_a_connection_have_a_line_and_the_last_of_them_says_so() {
+    let (gateway, script) = start().await;
+    script.set(&Step::Answer(without("iot:Publish").0));
+    let mut noisy = MqttClient::connected(&gateway, client()).await;
+    for _ in 0..150 {
+        let ack = noisy.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(ack.code, mqtt::PubAckCode::NotAuthorized);
+    }
+    drop(noisy);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c")]).await;
+    let lines = gateway.log.lines();
+    let denials = lines.iter().filter(|line| line["reason"] == "AUTHORIZATION_FAILURE").collect::<Vec<_>>();
+    let says_so = |line: &Value| line["details"].as_str().unwrap().contains("get no line");
+    assert_eq!((denials.len(), says_so(denials[98]), says_so(denials[99])), (100, false, true));
+}
+
 /// What a CONNECT asks for beside the client id: a session that stays, a last will, its topic.
 #[tokio::test]
 async fn the_attributes_of_a_connect_are_a_matter_of_the_policy() {

@@ -146,7 +146,7 @@ async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
 #[tokio::test]
 async fn what_a_slow_reader_has_not_taken_waits_for_its_next_connection() {
     // Far more than the sockets' buffers, the mailbox and the flow take together.
-    const MESSAGES: usize = 3_000;
+    const MESSAGES: usize = 10_000;
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     for version in BOTH {

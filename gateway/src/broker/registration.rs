@@ -21,8 +21,9 @@ use crate::{
     session::flow::Unfinished,
 };
 
-/// Messages that wait for one connection to take them over.
-const MAILBOX_MESSAGES: usize = 256;
+/// Messages that wait for one connection to take them over: many more than a burst of many clients brings at once to
+/// one that reads.
+const MAILBOX_MESSAGES: usize = 4_096;
 /// Sessions of clients that are away: one more ends the one with the least time left *(unverified: AWS names no number)*.
 const MAX_AWAY: usize = 20_000;
 /// How long a connection that was taken over has to hand over its session.
@@ -245,6 +246,7 @@ impl Drop for Registration {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use mqtt::Publish;
 
     use super::*;
@@ -252,6 +254,21 @@ mod tests {
 
     fn clean_start() -> Wish {
         Wish { principal_id: "p".into(), clean: true, keeps: false }
+    }
+
+    #[tokio::test]
+    async fn retained_messages_wait_for_the_client_and_newer_ones_behind_them() {
+        let (broker, topic) = (Arc::new(Broker::default()), "t".parse().unwrap());
+        let now = Clock::Manual(ManualClock::new()).now();
+        let message = |payload: &'static str| Publish::new("t".parse().unwrap(), payload);
+        broker.publish("x", &topic, &Publish { retain: true, ..message("retained") }, now);
+        let mut client = broker.register(&"c".into(), clean_start(), now);
+        client.subscribe(&SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce), now);
+        broker.publish("x", &topic, &message("newer"), now);
+        assert!(client.messages.next(false).now_or_never().is_none());
+        for (takes, payload) in [(true, "retained"), (false, "newer")] {
+            assert_eq!(client.messages.next(takes).await.unwrap().publish().payload, payload);
+        }
     }
 
     #[tokio::test]

@@ -203,6 +203,31 @@ async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
     }
 }
 
+/// A client whose socket is full: its connection can't even be told while it waits, and is told before anything else then.
+#[tokio::test]
+async fn what_found_no_room_is_not_left_out_in_silence() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let large = "x".repeat(100 * 1_024);
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x97))] {
+        let mut stuck = subscriber(&gateway, version, "stuck", "t").await;
+        // A hundred may be in flight, which is more than the sockets take, and 4 MiB may wait.
+        for _ in 0..200 {
+            sender.publish("t", &large, QoS::AtLeastOnce).await.unwrap();
+        }
+        let end = loop {
+            match stuck.receive().await {
+                Some(Packet::Publish(_)) => {}
+                Some(Packet::Disconnect(disconnect)) => break Some(u8::from(disconnect.code)),
+                None => break None,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end, code);
+        assert_eq!(ended(&gateway, "stuck").await, "THROTTLED");
+    }
+}
+
 /// 5: 3.2.2-15.
 #[tokio::test]
 async fn a_packet_that_is_too_large_is_told_so_though_all_of_it_was_sent() {
