@@ -268,3 +268,35 @@ async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
         "the packet was taken, and is too large for AWS"
     );
 }
+
+/// Noise, some of it behind the begin of a packet that would be right.
+#[tokio::test]
+async fn whatever_bytes_come_the_others_go_on() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut other = subscriber(&gateway, Version::V5, "other", "not/noise").await;
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_le_bytes()
+    };
+    let begins: [&[u8]; 8] =
+        [b"", b"\x30", b"\x32\x20\x00", b"\x82\x18\x00\x01", b"\xa2\x18\x00\x01", b"\x40", b"\xe0", b"\xf0"];
+    for begin in begins {
+        for version in BOTH {
+            for _ in 0..10 {
+                let bytes = [begin, &next(), &next(), &next(), &next()].concat();
+                let mut client = MqttClient::anybody(&gateway, version, "noisy").await;
+                client.send_bytes(&bytes).await;
+            }
+        }
+        for _ in 0..10 {
+            let mut stranger = MqttClient::open(&gateway, Version::V5).await;
+            stranger.send_bytes(&[begin, &next(), &next()].concat()).await;
+        }
+        other.ping().await;
+    }
+    other.publish("not/noise", "x", QoS::AtMostOnce).await;
+    assert_eq!(take(&mut other).await, "x");
+}
