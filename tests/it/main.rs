@@ -6,6 +6,7 @@ mod authorizers;
 mod bench;
 mod conformance;
 mod connect;
+mod denials;
 mod documentation;
 mod domains;
 mod door;

@@ -147,7 +147,7 @@ async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
 #[tokio::test]
 async fn what_a_slow_reader_has_not_taken_waits_for_its_next_connection() {
     // Far more than the sockets' buffers, the mailbox and the flow take together.
-    const MESSAGES: usize = 3_000;
+    const MESSAGES: usize = 10_000;
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     for version in BOTH {
@@ -255,7 +255,16 @@ async fn a_disconnect_changes_how_long_the_session_stays_but_makes_none() {
         let disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
         Packet::Disconnect(Disconnect { session_expiry_interval: Some(seconds), ..disconnect })
     };
-    for (seconds, away, stays) in [(0, 0, false), (10, 9, true), (10, 10, false), (600, 599, true)] {
+    let cases = [
+        (0, 0, false),
+        (10, 9, true),
+        (10, 10, false),
+        (600, 599, true),
+        (u32::MAX, 3_599, true),
+        // An hour is the most, here too.
+        (u32::MAX, 3_600, false),
+    ];
+    for (seconds, away, stays) in cases {
         let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
         let before = ends(&gateway, "c");
         client.send(goodbye(seconds)).await;

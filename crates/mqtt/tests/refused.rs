@@ -283,6 +283,16 @@ fn the_maximum_counts_the_whole_packet() {
 }
 
 #[test]
+fn a_packet_that_is_announced_reserves_nothing() {
+    let mut codec = Codec::server(1 << 21);
+    codec.decode(&mut BytesMut::from(CONNECT_V311)).unwrap().unwrap();
+    let mut buffer = BytesMut::with_capacity(64);
+    buffer.extend_from_slice(b"\x30\xff\xff\x3f\x00\x01a");
+    assert_eq!(codec.decode(&mut buffer), Ok(None));
+    assert!(buffer.capacity() <= 64, "{}", buffer.capacity());
+}
+
+#[test]
 fn reasons() {
     for (error, code) in [
         (E::SecondConnect, DisconnectReasonCode::ProtocolError),

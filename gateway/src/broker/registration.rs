@@ -22,8 +22,9 @@ use crate::{
     session::flow::Unfinished,
 };
 
-/// Messages that wait for one connection to take them over.
-const MAILBOX_MESSAGES: usize = 256;
+/// Messages that wait for one connection to take them over: many more than a burst of many clients brings at once to
+/// one that reads.
+const MAILBOX_MESSAGES: usize = 4_096;
 /// Sessions of clients that are away: one more ends the one with the least time left *(unverified: AWS names no number)*.
 const MAX_AWAY: usize = 20_000;
 /// How long a connection that was taken over has to hand over its session.

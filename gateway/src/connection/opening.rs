@@ -84,14 +84,6 @@ pub(super) async fn open(
         Framed::with_capacity(stream, Codec::server(shared.rules.quotas.packet_bytes.get()), BUFFER_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
-    if let Some(bytes) = connect.properties.maximum_packet_size {
-        stream.codec_mut().set_peer_maximum(bytes.get());
-    }
-    if let Err((code, details)) = check(&connect, &shared.rules.quotas) {
-        opening.log.refused("CLIENT_ERROR", details);
-        opening.refuse(&mut stream, code).await;
-        return None;
-    }
     let client_id = opening.client_id(&connect, &mut stream).await?;
     opening.log.name_client(&client_id);
     let way = Way { arrival: &arrival, request: request.as_ref() };
@@ -112,10 +104,9 @@ pub(super) async fn open(
     let clean = connect.clean_start || !enforcement.connect_persistently();
     let mut session =
         Session::new(&connect, Arc::clone(&client_id), enforcement, Arc::clone(&shared.rules), now);
-    if !can_be_sent(Packet::ConnAck(Box::new(session.conn_ack(&connect, false))), &mut stream) {
-        opening.log.refused("CLIENT_ERROR", "the CONNACK is larger than the client takes".to_owned());
-        opening.refuse(&mut stream, ConnectReasonCode::PacketTooLarge).await;
-        return None;
+    if !has_room(&connect, session.conn_ack(&connect, false), &mut stream) {
+        let details = "the CONNACK is larger than the client takes".to_owned();
+        return opening.turn_away(&mut stream, ConnectReasonCode::PacketTooLarge, details).await;
     }
     let principal_id = Arc::clone(session.principal_id());
     let wish = Wish { principal_id, clean, expiry: session.expiry() };
@@ -166,9 +157,10 @@ fn check_will(will: &LastWill, version: Version, quotas: &Quotas) -> Result<(), 
     })
 }
 
-/// Whether a packet is not larger than the client takes (`[MQTT-3.1.2-24]`). Without its CONNACK it would wait for ever.
-fn can_be_sent(packet: Packet, stream: &mut Stream) -> bool {
-    stream.codec_mut().encode(packet, &mut BytesMut::new()).is_ok()
+/// Whether the client takes a packet as large as its CONNACK (`[MQTT-3.1.2-24]`). Without it, it would wait for ever.
+fn has_room(connect: &Connect, ack: ConnAck, stream: &mut Stream) -> bool {
+    connect.properties.maximum_packet_size.is_none()
+        || stream.codec_mut().encode(Packet::ConnAck(Box::new(ack)), &mut BytesMut::new()).is_ok()
 }
 
 /// How the CONNECT came.
@@ -217,13 +209,17 @@ impl Opening<'_> {
             Some(Ok(Packet::Connect(mut connect))) => {
                 // Nothing asks for them, and there can be thousands while the authorizer decides.
                 connect.properties.user_properties = Vec::new();
-                Some(*connect)
+                if let Some(bytes) = connect.properties.maximum_packet_size {
+                    stream.codec_mut().set_peer_maximum(bytes.get());
+                }
+                match check(&connect, &self.shared.rules.quotas) {
+                    Ok(()) => Some(*connect),
+                    Err((code, details)) => self.turn_away(stream, code, details).await,
+                }
             }
             Some(Err(error)) => {
                 let details = describe(error, stream);
-                self.log.refused("CLIENT_ERROR", details);
-                self.refuse(stream, error.connect_reason_code()).await;
-                None
+                self.turn_away(stream, error.connect_reason_code(), details).await
             }
             Some(Ok(_)) | None => {
                 self.log.refused("CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
@@ -235,9 +231,8 @@ impl Opening<'_> {
     /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
         if connect.client_id.len() > self.shared.rules.quotas.client_id_bytes {
-            self.log.refused("CLIENT_ERROR", "the client id is too long (AWS takes 128 bytes)".to_owned());
-            self.refuse(stream, ConnectReasonCode::ClientIdentifierNotValid).await;
-            return None;
+            let details = "the client id is too long (AWS takes 128 bytes)".to_owned();
+            return self.turn_away(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await;
         }
         let assigned = || format!("auto-{}", Uuid::new_v4().simple()).into();
         Some(if connect.client_id.is_empty() { assigned() } else { Arc::clone(&connect.client_id) })
@@ -296,6 +291,13 @@ impl Opening<'_> {
         }
         let scope = Arc::clone(&self.shared.scope);
         Enforcement::new(authorization, scope, Arc::clone(client_id), connect_context, context)
+    }
+
+    /// Refuses a client before anybody is asked about it, or for what the answer can't change.
+    async fn turn_away<T>(&self, stream: &mut Stream, code: ConnectReasonCode, details: String) -> Option<T> {
+        self.log.refused("CLIENT_ERROR", details);
+        self.refuse(stream, code).await;
+        None
     }
 
     async fn refuse(&self, stream: &mut Stream, code: ConnectReasonCode) {

@@ -13,8 +13,8 @@ use crate::{
     clock::Moment,
 };
 
-/// Messages that wait for an acknowledgement to make room.
-const MAX_WAITING: usize = 1_000;
+/// Messages that wait for an acknowledgement to make room: as in the mailbox, more than a burst.
+const MAX_WAITING: usize = 4_096;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The state of QoS 1 messages on their way to one client.

@@ -203,6 +203,48 @@ async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
     }
 }
 
+/// A client whose socket is full: its connection can't even be told while it waits, and is told before anything else then.
+#[tokio::test]
+async fn what_found_no_room_is_not_left_out_in_silence() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let large = "x".repeat(100 * 1_024);
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x97))] {
+        let mut stuck = subscriber(&gateway, version, "stuck", "t").await;
+        // A hundred may be in flight, which is more than the sockets take, and 4 MiB may wait.
+        for _ in 0..200 {
+            sender.publish("t", &large, QoS::AtLeastOnce).await.unwrap();
+        }
+        let end = loop {
+            match stuck.receive().await {
+                Some(Packet::Publish(_)) => {}
+                Some(Packet::Disconnect(disconnect)) => break Some(u8::from(disconnect.code)),
+                None => break None,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end, code);
+        assert_eq!(ended(&gateway, "stuck").await, "THROTTLED");
+    }
+}
+
+/// 5: 3.2.2-15.
+#[tokio::test]
+async fn a_packet_that_is_too_large_is_told_so_though_all_of_it_was_sent() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x95))] {
+        for length in [149_501, 300_000, 2_000_000] {
+            let mut client = MqttClient::anybody(&gateway, version, "c").await;
+            let length_field = [length & 127 | 128, length >> 7 & 127 | 128, length >> 14]
+                .map(|byte| u8::try_from(byte).unwrap());
+            client.send_bytes(&[&[0x30], &length_field[..], &vec![0; length]].concat()).await;
+            assert_eq!(client.ended().await, code, "{length}");
+            other.ping().await;
+        }
+    }
+}
+
 /// A hundred clients that announce the largest packet and send nothing of it.
 #[tokio::test]
 async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
@@ -225,4 +267,36 @@ async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
         line["details"], "the payload is too large (AWS takes 128 KiB)",
         "the packet was taken, and is too large for AWS"
     );
+}
+
+/// Noise, some of it behind the begin of a packet that would be right.
+#[tokio::test]
+async fn whatever_bytes_come_the_others_go_on() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut other = subscriber(&gateway, Version::V5, "other", "not/noise").await;
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_le_bytes()
+    };
+    let begins: [&[u8]; 8] =
+        [b"", b"\x30", b"\x32\x20\x00", b"\x82\x18\x00\x01", b"\xa2\x18\x00\x01", b"\x40", b"\xe0", b"\xf0"];
+    for begin in begins {
+        for version in BOTH {
+            for _ in 0..10 {
+                let bytes = [begin, &next(), &next(), &next(), &next()].concat();
+                let mut client = MqttClient::anybody(&gateway, version, "noisy").await;
+                client.send_bytes(&bytes).await;
+            }
+        }
+        for _ in 0..10 {
+            let mut stranger = MqttClient::open(&gateway, Version::V5).await;
+            stranger.send_bytes(&[begin, &next(), &next()].concat()).await;
+        }
+        other.ping().await;
+    }
+    other.publish("not/noise", "x", QoS::AtMostOnce).await;
+    assert_eq!(take(&mut other).await, "x");
 }

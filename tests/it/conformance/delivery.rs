@@ -123,6 +123,27 @@ async fn a_client_that_owes_its_acknowledgements_is_answered_but_gets_no_more_me
     assert_eq!(take(&mut reader).await, "third");
 }
 
+/// 5: 4.9.0-1, 4.9.0-2.
+#[tokio::test]
+async fn a_client_that_would_take_more_has_aws_hundred_in_flight() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut wanted = connect(Version::V5, "reader", "u", "p");
+    wanted.properties.receive_maximum = Some(NonZeroU16::MAX);
+    let mut reader = MqttClient::connected(&gateway, wanted).await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for n in 0..=100 {
+        sender.publish("t", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
+    }
+    let first = reader.message().await;
+    for n in 1..100 {
+        assert_eq!(reader.message().await.payload, n.to_string());
+    }
+    reader.ping().await;
+    reader.acknowledge(&first).await;
+    assert_eq!(reader.message().await.payload, "100");
+}
+
 /// 5: 4.8.2-3, 4.8.2-6, 4.4.0-2.
 #[tokio::test]
 async fn each_who_shares_has_its_own_qos_and_what_one_refuses_nobody_else_gets() {
@@ -165,10 +186,30 @@ async fn a_burst_reaches_whoever_reads() {
     }
 }
 
+/// Each sends what a client may send in a second, and all of them at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bursts_of_many_at_once_reach_whoever_reads() {
+    const SENDERS: usize = 30;
+    const MESSAGES: usize = 100;
+    let gateway = TestGateway::open_to_all().await;
+    let mut reader = subscriber(&gateway, Version::V5, "reader", "t").await;
+    let mut senders = Vec::new();
+    for n in 0..SENDERS {
+        senders.push(MqttClient::anybody(&gateway, Version::V311, &format!("sender-{n}")).await);
+    }
+    let burst = b"\x32\x06\x00\x01t\x00\x01x".repeat(MESSAGES);
+    let sending = futures_util::future::join_all(senders.iter_mut().map(|sender| sender.send_bytes(&burst)));
+    let reading = async {
+        for _ in 0..SENDERS * MESSAGES {
+            assert_eq!(take(&mut reader).await, "x");
+        }
+    };
+    tokio::join!(sending, reading);
+}
+
 /// 3.1.1: 3.3.1-6. 5: 3.3.1-9.
 #[tokio::test]
 async fn all_retained_messages_reach_a_new_subscriber_and_come_before_what_is_newer() {
-    // More than may be in flight, wait for an acknowledgement and be in a mailbox together.
     const MESSAGES: usize = 1_500;
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;

@@ -92,6 +92,27 @@ async fn a_will_is_kept_for_those_who_come_later_only_if_it_says_so() {
     }
 }
 
+/// 3.1.1: 3.1.2-14.
+#[tokio::test]
+async fn a_will_of_3_1_1_may_have_qos_2_and_comes_with_the_highest_that_there_is() {
+    let gateway = TestGateway::open_to_all().await;
+    let mut watcher = subscriber(&gateway, Version::V311, "watcher", "will").await;
+    for (asked, came) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 1)] {
+        let will =
+            LastWill { qos: asked, retain: true, ..LastWill::new("will".parse().unwrap(), "will".into()) };
+        let connect = Connect { last_will: Some(will), ..connect(Version::V311, "c", "u", "p") };
+        drop(MqttClient::connected(&gateway, connect).await);
+        let message = watcher.message().await;
+        assert_eq!((u8::from(message.qos), message.retain), (came, false), "{asked:?}");
+        if came == 1 {
+            watcher.acknowledge(&message).await;
+        }
+        let mut late = subscriber(&gateway, Version::V5, "late", "will").await;
+        let message = late.message().await;
+        assert_eq!((u8::from(message.qos), message.retain), (came, true), "{asked:?}");
+    }
+}
+
 /// 3.1.1: 4.4.0-1, 4.1.0-2. 5: 4.4.0-1, 4.1.0-1.
 #[tokio::test]
 async fn nothing_is_sent_again_on_the_same_connection_however_long_it_takes() {
