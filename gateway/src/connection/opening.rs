@@ -37,8 +37,10 @@ use crate::{
 
 /// How long a client may take to be told that it is refused.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(10);
-/// The first read buffer; most packets of a sensor fit.
-const BUFFER_BYTES: usize = 1_024;
+/// The buffers of a connection at first; most packets of a sensor fit.
+const BUFFER_BYTES: usize = 512;
+/// So much is written before a flush that nobody asked for.
+const WRITE_BYTES: usize = 4_096;
 /// How an HTTP request begins.
 const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
 
@@ -76,6 +78,7 @@ pub(super) async fn open(
         }
     };
     let mut stream = Framed::with_capacity(stream, Codec::server(shared.max_packet_bytes), BUFFER_BYTES);
+    stream.set_backpressure_boundary(WRITE_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
     if let Err((code, details)) = check_will(&connect) {
