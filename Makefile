@@ -20,7 +20,7 @@ test: setup lint deny infra-test ## everything: lints, licences, the deployment,
 check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
 
-bench: ## memory, connects and throughput beside peers: two minutes on a machine at rest; bench/README.md
+bench: ## memory, connects and throughput beside peers, in three minutes on a machine at rest; bench/README.md
 	@tests/setup/mosquitto
 	@$(CARGO) run --release --quiet -p bench -- all
 

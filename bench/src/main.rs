@@ -50,7 +50,7 @@ struct Cli {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum What {
-    /// Everything below, one after the other: about two minutes
+    /// Everything below, one after the other: two to three minutes
     All,
     /// 10,000 devices at once, each publishing every 10 seconds: errors, and the gateway's memory
     Devices,

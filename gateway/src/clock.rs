@@ -67,8 +67,10 @@ impl Clock {
                 tokio::time::sleep_until((*start + moment.0).into()).await;
             }
             Self::Manual(ManualClock(time)) => {
-                // The sender lives in `self`, so the wait can't end any other way.
-                _ = time.subscribe().wait_for(|now| *now >= moment.0).await;
+                let mut time = time.subscribe();
+                // The sender lives in `self`, so the wait can't end any other way. Boxed, because whoever waits on the
+                // system's clock, which is every connection, would keep the room for it too.
+                _ = Box::pin(time.wait_for(|now| *now >= moment.0)).await;
             }
         }
     }

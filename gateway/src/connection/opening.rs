@@ -42,8 +42,10 @@ use crate::{
 
 /// How long a client may take to be told that it is refused.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(10);
-/// The first read buffer; most packets of a sensor fit.
-const BUFFER_BYTES: usize = 1_024;
+/// The buffers of a connection at first; most packets of a sensor fit.
+const BUFFER_BYTES: usize = 512;
+/// So much is written before a flush that nobody asked for.
+const WRITE_BYTES: usize = 4_096;
 /// How an HTTP request begins.
 const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
 
@@ -82,6 +84,7 @@ pub(super) async fn open(
     };
     let mut stream =
         Framed::with_capacity(stream, Codec::server(shared.rules.quotas.packet_bytes.get()), BUFFER_BYTES);
+    stream.set_backpressure_boundary(WRITE_BYTES);
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
     let client_id = opening.client_id(&connect, &mut stream).await?;

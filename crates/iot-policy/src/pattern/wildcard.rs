@@ -102,13 +102,24 @@ fn read(text: &str, wildcards: bool) -> Result<Vec<Token>, PatternError> {
         }
         let mut chars = rest.chars();
         match chars.next() {
-            None => return Ok(tokens),
+            None => return Ok(without_room(tokens)),
             Some('*') if wildcards => push_run(&mut tokens),
             Some('?') if wildcards => tokens.push(Token::AnyOne),
             Some(c) => push_literal(&mut tokens, c.encode_utf8(&mut [0; 4])),
         }
         rest = chars.as_str();
     }
+}
+
+/// There is a pattern for each connection, and it is kept as long.
+fn without_room(mut tokens: Vec<Token>) -> Vec<Token> {
+    for token in &mut tokens {
+        if let Token::Literal(literal) = token {
+            literal.shrink_to_fit();
+        }
+    }
+    tokens.shrink_to_fit();
+    tokens
 }
 
 fn push_literal(tokens: &mut Vec<Token>, literal: &str) {

@@ -79,5 +79,8 @@ where
         Ok(pattern) => Ok((node.place().to_owned(), pattern)),
         Err(problem) => Err(node.error(problem)),
     };
-    texts.into_iter().map(read).collect()
+    let (places, mut patterns): (_, Vec<_>) = texts.into_iter().map(read).collect::<Result<_, _>>()?;
+    // There is a document for each connection, and it is kept as long.
+    patterns.shrink_to_fit();
+    Ok((places, patterns))
 }
