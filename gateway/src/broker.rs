@@ -19,8 +19,8 @@ use mqtt::{Publish, TopicName};
 
 use self::{
     client::Client,
-    queue::Waiting,
-    retained::Retained,
+    queue::{Delivery, Waiting},
+    retained::{Change, Retained},
     store::{Journal, MessageId, Store, StoreError},
     subscriptions::{Matching, Subscriptions},
 };
@@ -71,27 +71,21 @@ impl Broker {
     ) -> Result<(), StoreError> {
         let mut state = self.state(now);
         let mut journal = self.store.journal();
-        if publish.retain && !state.retained.keep(topic, publish, now, &mut journal)? {
-            tracing::warn!("no room for another retained message");
-        }
-        let State { clients, subscriptions, .. } = &mut *state;
-        let Matching { own, shared } = subscriptions
-            .matching(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
-        if own.is_empty() && shared.is_empty() {
-            return journal.commit();
-        }
-        // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
-        let publish = retained::on_its_own(publish);
-        for (client_id, subscriber) in own.into_iter().chain(shared) {
-            if subscriber.no_local && *client_id == *from {
-                continue;
-            }
-            let retain = publish.retain && subscriber.retain_as_published;
+        let change = if publish.retain {
+            state.retained.change(topic, publish, now, &mut journal)?
+        } else {
+            Change::Nothing
+        };
+        let deliveries = state.accept(from, topic, publish, now, &mut journal)?;
+        // What is not in the file did not happen.
+        journal.commit()?;
+        state.retained.apply(topic, change);
+        for (client_id, delivery) in deliveries {
             if let Some(client) = state.clients.get_mut(&client_id) {
-                client.deliver(&client_id, subscriber.message(&publish, topic, retain), now, &mut journal)?;
+                client.deliver(delivery);
             }
         }
-        journal.commit()
+        Ok(())
     }
 
     /// A message from the file is about to be sent under this packet id.
@@ -128,6 +122,45 @@ impl Broker {
 }
 
 impl State {
+    /// The message for each who subscribes to its topic and has room for it.
+    fn accept(
+        &mut self,
+        from: &str,
+        topic: &TopicName,
+        publish: &Publish,
+        now: Moment,
+        journal: &mut Journal<'_>,
+    ) -> Result<Vec<(Arc<str>, Delivery)>, StoreError> {
+        let Self { clients, subscriptions, .. } = self;
+        let Matching { own, shared } = subscriptions
+            .matching(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
+        let mut deliveries = Vec::with_capacity(own.len() + shared.len());
+        if own.is_empty() && shared.is_empty() || queue::is_over(publish) {
+            return Ok(deliveries);
+        }
+        // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
+        let publish = retained::on_its_own(publish);
+        for (client_id, subscriber) in own.into_iter().chain(shared) {
+            if subscriber.no_local && *client_id == *from {
+                continue;
+            }
+            let message =
+                subscriber.message(&publish, topic, publish.retain && subscriber.retain_as_published);
+            if let Some(client) = clients.get_mut(&client_id)
+                && let Some(delivery) = client.accept(&client_id, message, now, journal)?
+            {
+                deliveries.push((client_id, delivery));
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Takes a client out, with its subscriptions.
+    fn remove(&mut self, client_id: &str) {
+        self.clients.remove(client_id);
+        self.subscriptions.remove_client(client_id);
+    }
+
     fn end_sessions(&mut self, now: Moment, store: &Store) -> Result<(), StoreError> {
         let mut journal = store.journal();
         let mut done = Ok(());
@@ -141,8 +174,7 @@ impl State {
     fn end_first_session(&mut self, journal: &mut Journal<'_>) -> Result<(), StoreError> {
         let Some((_, connection, client_id)) = self.endings.pop_first() else { return Ok(()) };
         if self.clients.get(&client_id).is_some_and(|client| client.is_away(connection)) {
-            self.clients.remove(&client_id);
-            self.subscriptions.remove_client(&client_id);
+            self.remove(&client_id);
             journal.session_ends(&client_id)?;
         }
         Ok(())

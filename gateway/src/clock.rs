@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,7 +21,8 @@ pub enum Clock {
     Manual(ManualClock),
 }
 
-/// What the wall clock showed when a clock began: it ties moments to times that outlive the process.
+/// What the wall clock would have shown when a clock began, by what it shows now: it ties moments to times that outlive the
+/// process. It moves while the machine sleeps, and when somebody sets the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch(Duration);
 
@@ -30,7 +31,11 @@ const MANUAL_EPOCH: Duration = Duration::from_hours(490_896);
 
 /// A clock that moves only when it is told to.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<Duration>>);
+pub struct ManualClock {
+    time: Arc<watch::Sender<Duration>>,
+    /// How far the wall clock is ahead.
+    ahead: Arc<Mutex<Duration>>,
+}
 
 impl Clock {
     /// The system's clock.
@@ -44,11 +49,11 @@ impl Clock {
     pub fn now(&self) -> Moment {
         match self {
             Self::System(start) => Moment(start.elapsed()),
-            Self::Manual(ManualClock(time)) => Moment(*time.borrow()),
+            Self::Manual(ManualClock { time, .. }) => Moment(*time.borrow()),
         }
     }
 
-    /// What the wall clock showed when this one began.
+    /// What the wall clock would have shown when this one began, by what it shows now.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         match self {
@@ -56,7 +61,9 @@ impl Clock {
                 let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Epoch(wall.saturating_sub(start.elapsed()))
             }
-            Self::Manual(_) => Epoch(MANUAL_EPOCH),
+            Self::Manual(ManualClock { ahead, .. }) => {
+                Epoch(MANUAL_EPOCH + *ahead.lock().unwrap_or_else(PoisonError::into_inner))
+            }
         }
     }
 
@@ -66,7 +73,7 @@ impl Clock {
             Self::System(start) => {
                 tokio::time::sleep_until((*start + moment.0).into()).await;
             }
-            Self::Manual(ManualClock(time)) => {
+            Self::Manual(ManualClock { time, .. }) => {
                 let mut time = time.subscribe();
                 // The sender lives in `self`, so the wait can't end any other way. Boxed, because whoever waits on the
                 // system's clock, which is every connection, would keep the room for it too.
@@ -105,12 +112,17 @@ impl ManualClock {
     /// A clock that stands at its beginning.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Duration::ZERO)))
+        Self { time: Arc::new(watch::Sender::new(Duration::ZERO)), ahead: Arc::default() }
     }
 
     /// Moves on, and wakes whatever has waited for that.
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|time| *time += by);
+        self.time.send_modify(|time| *time += by);
+    }
+
+    /// The machine sleeps: only the wall clock moves on.
+    pub fn sleep(&self, by: Duration) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 }
 

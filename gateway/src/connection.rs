@@ -140,6 +140,10 @@ impl Connection {
 
     /// What is there already.
     fn arrived(&mut self) -> Option<Happening> {
+        let signals = &self.registration.signals;
+        if signals.taken_over.is_cancelled() || self.shared.stopping.is_cancelled() {
+            return None;
+        }
         if !self.session.is_held()
             && let Some(packet) = self.stream.next().now_or_never()
         {
@@ -296,26 +300,25 @@ impl Connection {
         let mut effects = Vec::new();
         self.session.end(ending, &mut effects);
         for effect in effects {
-            note(self.act(effect, &mut Vec::new()));
+            if let Err(error) = self.act(effect, &mut Vec::new()) {
+                tracing::error!(%error, "the end of a connection");
+            }
         }
         self.log.disconnected(ending);
         presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), ending);
         let Self { mut stream, session, registration, client_id, will, shared, .. } = *self;
         let now = shared.clock.now();
         // Nothing is for it any more, however long its end takes.
-        let left = note(match session.into_unfinished() {
-            Some((unfinished, expiry)) => registration.leave(unfinished, now + expiry, now),
-            None => registration.end(now).map(|()| Left::Ended),
-        });
+        let left = if let Some((unfinished, expiry)) = session.into_unfinished() {
+            registration.leave(unfinished, now + expiry, now)
+        } else {
+            registration.end(now);
+            Left::Ended
+        };
         // The peer may be gone already.
         _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
-        will::delayed(will, left.unwrap_or(Left::Ended), client_id, shared)
+        will::delayed(will, left, client_id, shared)
     }
-}
-
-/// What can't be written when a connection ends keeps nobody from anything.
-fn note<T>(written: Result<T, StoreError>) -> Option<T> {
-    written.inspect_err(|error| tracing::error!(%error, "the end of a connection")).ok()
 }
 
 /// What became of a packet.

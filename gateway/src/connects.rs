@@ -55,15 +55,13 @@ impl Connects {
     /// When that is more than the quotas allow.
     pub fn admit(&self, client_id: &Arc<str>, quotas: &Quotas, now: Moment) -> Result<(), Throttled> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rate) = quotas.connects_per_second_per_client_id {
-            state.make_room(now);
-            let of_client = state.by_client.entry(Arc::clone(client_id)).or_insert(Rate::new(now));
-            if !of_client.try_take(rate, now) {
-                return Err(Throttled::ClientId);
-            }
+        if quotas.connects_per_second.is_some_and(|rate| !state.all.try_take(rate, now)) {
+            return Err(Throttled::Account);
         }
-        let within = quotas.connects_per_second.is_none_or(|rate| state.all.try_take(rate, now));
-        if within { Ok(()) } else { Err(Throttled::Account) }
+        let Some(rate) = quotas.connects_per_second_per_client_id else { return Ok(()) };
+        state.make_room(now);
+        let of_client = state.by_client.entry(Arc::clone(client_id)).or_insert(Rate::new(now));
+        if of_client.try_take(rate, now) { Ok(()) } else { Err(Throttled::ClientId) }
     }
 }
 

@@ -298,10 +298,14 @@ impl Session {
         if self.timers.disconnect_at.is_some_and(|at| now >= at) {
             return self.end(Ending::TimeToLive, effects);
         }
+        if self.held_until.is_some_and(|at| now >= at) {
+            self.held_until = None;
+            // What it sent meanwhile is still to be read.
+            self.timers.heard_at = now;
+        }
         if now >= self.timers.silence_ends() {
             return self.end(Ending::KeepAlive, effects);
         }
-        self.held_until = self.held_until.filter(|at| now < *at);
         if self.timers.refresh_at.is_some_and(|at| now >= at) {
             self.timers.refresh_at = None;
             effects.push(Effect::Refresh);

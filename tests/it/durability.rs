@@ -134,6 +134,48 @@ async fn time_goes_on_while_the_gateway_does_not() {
     assert!(!present, "whoever was connected has left when the gateway stopped");
 }
 
+/// A machine that slept tells the steady clock nothing of it.
+#[tokio::test]
+async fn a_session_that_waits_is_not_over_because_the_machine_slept_before() {
+    let gateway = gateway().await;
+    gateway.clock.as_ref().unwrap().sleep(Duration::from_hours(8));
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
+    client.send(Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))).await;
+    client.closed().await;
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c")]).await;
+    publish(&gateway, &["a"]).await;
+    let gateway = started_anew(gateway).await;
+    let (mut client, present) = come(&gateway, persistent(Version::V5, "c")).await;
+    assert!(present);
+    assert_eq!(take(&mut client).await.0, "a");
+}
+
+#[tokio::test]
+async fn a_message_whose_time_was_over_before_it_came_is_acknowledged_and_kept_nowhere() {
+    let gateway = gateway().await;
+    let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
+    client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    sender.publish("t/x", "first", QoS::AtLeastOnce).await.unwrap();
+    for (topic, payload) in [("t/x", "second"), ("t/y", "last")] {
+        let publish = Publish { retain: true, ..Publish::new(topic.parse().unwrap(), payload) };
+        sender.send(Packet::Publish(publish)).await;
+    }
+    // A PUBLISH at QoS 1, to be retained, to `t/x`, with a Message Expiry Interval of 0.
+    sender.send_bytes(b"\x33\x11\x00\x03t/x\x00\x01\x05\x02\x00\x00\x00\x00over").await;
+    assert!(matches!(sender.receive().await, Some(Packet::PubAck(_))));
+    assert_eq!(take(&mut client).await.0, "first");
+    for payload in ["second", "last"] {
+        assert_eq!(client.message().await.payload, payload);
+    }
+    client.ping().await;
+    let mut late = MqttClient::anybody(&gateway, Version::V5, "late").await;
+    late.subscribe(&["t/#"], QoS::AtMostOnce).await.unwrap();
+    assert_eq!(late.message().await.payload, "last", "it cleared the other topic");
+    late.ping().await;
+}
+
 #[tokio::test]
 async fn a_session_that_ended_stays_ended() {
     let gateway = gateway().await;
@@ -320,6 +362,54 @@ async fn a_gateway_killed_under_load_loses_nothing_that_it_acknowledged() {
             acknowledged.iter().filter_map(|messages| messages.last()).find(|last| last.starts_with(name));
         assert!(payload >= *last.unwrap(), "{payload} is older than {last:?}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_acknowledged_that_is_not_kept() {
+    let folder = tempdir().unwrap();
+    let script = Script::new(folder.path(), &Step::Answer(allow_all()));
+    let path = script.path().display().to_string();
+    let authorizer = integration::programs::program("scripted-function").display().to_string();
+    let flags = ["--authorizer", &authorizer, "--json"];
+    std::fs::write(folder.path().join("latchkey.toml"), AT_ANY_RATE).unwrap();
+    let variables = [(script::VARIABLE, &*path)];
+    let gateway = GatewayProcess::start_on_a_full_disk(folder.path(), 1_024, &flags, &variables).await;
+    let (mut client, _) = MqttClient::connect(&gateway, persistent(Version::V5, "away")).await;
+    client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
+    drop(client);
+    let (mut sender, _) = MqttClient::connect(&gateway, connect(Version::V5, "sender", "u", "p")).await;
+    let mut acknowledged = Vec::new();
+    let code = loop {
+        let payload = format!("{:03}{}", acknowledged.len(), "x".repeat(50_000));
+        let publish = Publish {
+            qos: QoS::AtLeastOnce,
+            packet_id: Some(NonZeroU16::MIN),
+            ..Publish::new("t/x".parse().unwrap(), payload.clone())
+        };
+        sender.send(Packet::Publish(publish)).await;
+        match sender.receive().await {
+            Some(Packet::PubAck(_)) => acknowledged.push(payload),
+            Some(Packet::Disconnect(disconnect)) => break u8::from(disconnect.code),
+            other => panic!("{other:?}"),
+        }
+        assert!(acknowledged.len() < 100, "the disk is never full");
+    };
+    assert_eq!(code, 0x80);
+    let (mut other, ack) = MqttClient::connect(&gateway, connect(Version::V5, "other", "u", "p")).await;
+    assert_eq!(ack.unwrap().code, mqtt::ConnectReasonCode::Success, "others don't notice");
+    other.ping().await;
+    gateway.kill().await;
+
+    let gateway = process(folder.path()).await;
+    let (mut sender, _) = MqttClient::connect(&gateway, connect(Version::V5, "sender", "u", "p")).await;
+    sender.publish("t/end", "the end", QoS::AtLeastOnce).await.unwrap();
+    let (mut client, ack) = MqttClient::connect(&gateway, persistent(Version::V5, "away")).await;
+    assert!(ack.unwrap().session_present);
+    let mut kept = BTreeSet::new();
+    rest(&mut client, &mut kept).await;
+    assert!(!acknowledged.is_empty());
+    assert_eq!(kept, acknowledged.into_iter().collect());
 }
 
 #[tokio::test]

@@ -154,6 +154,26 @@ async fn more_than_512_kib_a_second_is_delayed_and_not_lost() {
     sender.ping().await;
 }
 
+/// A reader is not held back for what others send to it.
+#[tokio::test]
+async fn who_gets_more_than_512_kib_a_second_is_still_heard() {
+    let gateway = as_with_aws().await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
+    reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+    for id in ["one", "two", "three"] {
+        let mut sender = MqttClient::anybody(&gateway, Version::V5, id).await;
+        for n in 0..4 {
+            sender.send(message(n, vec![b'x'; 128 * KIB], QoS::AtLeastOnce)).await;
+        }
+        assert_eq!(acknowledged(&mut sender).await.len(), 4);
+    }
+    for _ in 0..12 {
+        let message = reader.message().await;
+        reader.acknowledge(&message).await;
+    }
+    reader.ping().await;
+}
+
 #[tokio::test]
 async fn a_client_id_connects_once_a_second_and_is_told_to_wait() {
     let gateway = as_with_aws().await;

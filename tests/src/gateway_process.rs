@@ -38,8 +38,32 @@ impl GatewayProcess {
 
     /// The same with these flags, in `folder`.
     pub async fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(program("latchkey-gateway")), folder, flags, variables).await
+    }
+
+    /// One that can write no file beyond so many KiB, as on a full disk.
+    #[cfg(unix)]
+    pub async fn start_on_a_full_disk(
+        folder: &Path,
+        kib: u32,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        let blocks = (kib * 2).to_string();
+        shell
+            .args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &blocks])
+            .arg(program("latchkey-gateway"));
+        Self::start_by(shell, folder, flags, variables).await
+    }
+
+    async fn start_by(
+        mut command: Command,
+        folder: &Path,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let json = flags.contains(&"--json");
-        let mut command = Command::new(program("latchkey-gateway"));
         command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder).args(flags);
         command.envs(variables.iter().copied()).current_dir(folder);
         let mut running = Running::start(command);

@@ -72,20 +72,43 @@ impl Client {
         }
     }
 
-    /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence. Who is
-    /// away gets QoS 1 only, as far as there is room *(unverified)*.
-    pub(super) fn deliver(
+    /// Takes a message in for this client, and writes it into the file if its session outlives the connection; nothing if
+    /// there is no room. Who is away gets QoS 1 only *(unverified)*. To be delivered once the file has it.
+    pub(super) fn accept(
         &mut self,
         client_id: &str,
         publish: Publish,
         now: Moment,
         journal: &mut Journal<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Delivery>, StoreError> {
         let at_least_once = publish.qos > QoS::AtMostOnce;
-        let Some(mut delivery) = self.accept(publish, now, journal)? else { return Ok(()) };
+        let accepted = match &mut self.place {
+            Place::Connected { signals, .. } => {
+                let accepted = self.queue.accept(publish, now);
+                if accepted.is_none() && at_least_once {
+                    signals.overflowed.cancel();
+                }
+                accepted
+            }
+            Place::Away { .. } if !at_least_once => None,
+            Place::Away { unfinished, .. } => {
+                if !self.queue.has_room_to_wait() {
+                    // What nobody will get any more makes room for what somebody may.
+                    settle_expired(unfinished, now, journal)?;
+                }
+                self.queue.has_room_to_wait().then(|| self.queue.accept(publish, now)).flatten()
+            }
+        };
+        let Some(mut delivery) = accepted else { return Ok(None) };
         if at_least_once && self.keeps() {
             delivery.keep(client_id, journal)?;
         }
+        Ok(Some(delivery))
+    }
+
+    /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence.
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        let at_least_once = delivery.publish().qos > QoS::AtMostOnce;
         match &mut self.place {
             Place::Connected { mailbox, signals, keeps, overflow } => {
                 // Behind one that found no room the others have none either, so that their order stays.
@@ -103,39 +126,18 @@ impl Client {
             }
             Place::Away { unfinished, .. } => unfinished.waiting.push_back(delivery),
         }
-        Ok(())
     }
+}
 
-    fn accept(
-        &mut self,
-        publish: Publish,
-        now: Moment,
-        journal: &mut Journal<'_>,
-    ) -> Result<Option<Delivery>, StoreError> {
-        let at_least_once = publish.qos > QoS::AtMostOnce;
-        match &mut self.place {
-            Place::Connected { signals, .. } => {
-                let accepted = self.queue.accept(publish, now);
-                if accepted.is_none() && at_least_once {
-                    signals.overflowed.cancel();
-                }
-                Ok(accepted)
-            }
-            Place::Away { .. } if !at_least_once => Ok(None),
-            Place::Away { unfinished, .. } => {
-                if self.queue.has_room_to_wait() {
-                    return Ok(self.queue.accept(publish, now));
-                }
-                // What nobody will get any more makes room for what somebody may.
-                let expired = |waiting: &Delivery| waiting.at(now).is_none();
-                for id in
-                    unfinished.waiting.iter().filter(|waiting| expired(waiting)).filter_map(Delivery::id)
-                {
-                    journal.settled(id)?;
-                }
-                unfinished.waiting.retain(|waiting| !expired(waiting));
-                Ok(self.queue.has_room_to_wait().then(|| self.queue.accept(publish, now)).flatten())
-            }
-        }
+fn settle_expired(
+    unfinished: &mut Unfinished,
+    now: Moment,
+    journal: &mut Journal<'_>,
+) -> Result<(), StoreError> {
+    let is_over = |waiting: &Delivery| waiting.expires_at().is_some_and(|at| at <= now);
+    for id in unfinished.waiting.iter().filter(|waiting| is_over(waiting)).filter_map(Delivery::id) {
+        journal.settled(id)?;
     }
+    unfinished.waiting.retain(|waiting| !is_over(waiting));
+    Ok(())
 }

@@ -39,6 +39,8 @@ pub struct Delivery {
     /// Which message of the file it is, if its session outlives the connection.
     id: Option<MessageId>,
     queue: Queue,
+    /// What it weighs on its client's queue, and on all of them.
+    own_bytes: usize,
     bytes: usize,
     expires_at: Option<Moment>,
 }
@@ -72,7 +74,7 @@ impl Queue {
         let bytes = weight(&publish);
         self.own.fetch_add(bytes, Ordering::Relaxed);
         self.all.fetch_add(bytes, Ordering::Relaxed);
-        Delivery { publish, id, queue: self.clone(), bytes, expires_at }
+        Delivery { publish, id, queue: self.clone(), own_bytes: bytes, bytes, expires_at }
     }
 }
 
@@ -81,6 +83,12 @@ impl Delivery {
     pub(super) fn keep(&mut self, client_id: &str, journal: &mut Journal<'_>) -> Result<(), StoreError> {
         self.id = Some(journal.queued(client_id, &self.publish, self.expires_at)?);
         Ok(())
+    }
+
+    /// It does not wait any more, and is kept until it is acknowledged.
+    pub(crate) fn stop_waiting(&mut self) {
+        let bytes = std::mem::take(&mut self.own_bytes);
+        self.queue.own.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Which message of the file it is, if it is there.
@@ -94,9 +102,7 @@ impl Delivery {
     pub fn publish(&self) -> &Publish {
         &self.publish
     }
-}
 
-impl Delivery {
     /// When its time is over, if ever.
     #[must_use]
     pub fn expires_at(&self) -> Option<Moment> {
@@ -108,6 +114,11 @@ impl Delivery {
     pub fn at(&self, now: Moment) -> Option<Publish> {
         sent_at(&self.publish, self.expires_at, now)
     }
+}
+
+/// Whether a message's time was over before it came.
+pub(super) fn is_over(publish: &Publish) -> bool {
+    publish.properties.as_deref().and_then(|properties| properties.message_expiry_interval) == Some(0)
 }
 
 /// When a message's time is over, if it came now (MQTT 5 section 3.3.2.3.3).
@@ -136,7 +147,7 @@ pub(crate) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.queue.own.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queue.own.fetch_sub(self.own_bytes, Ordering::Relaxed);
         self.queue.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -124,7 +124,7 @@ impl Broker {
         match (expiry.is_zero(), kept) {
             (true, true) => journal.session_ends(client_id)?,
             (true, false) => {}
-            (false, true) if !clean => journal.session_goes_on(client_id, expiry)?,
+            (false, true) if !clean => journal.session(client_id, principal_id, expiry, None)?,
             (false, _) => journal.session_begins(client_id, principal_id, expiry)?,
         }
         journal.commit()
@@ -197,16 +197,24 @@ impl Registration {
         }
     }
 
-    /// The session that was to be handed over is lost.
-    fn begin_anew(&self, now: Moment) {
-        let mut state = self.broker.state(now);
-        let there = state.clients.get(&self.client_id).filter(|client| client.connection == self.connection);
+    /// The session that was to be handed over is lost, with what came for it since.
+    fn begin_anew(&mut self, now: Moment) {
+        let broker = Arc::clone(&self.broker);
+        let mut state = broker.state(now);
+        let there =
+            state.clients.get_mut(&self.client_id).filter(|client| client.connection == self.connection);
         let Some(client) = there else { return };
-        let mut journal = self.broker.store.journal();
-        let begun = journal.session_begins(&self.client_id, &client.principal_id, self.expiry);
-        if let Err(error) = begun.and_then(|()| journal.commit()) {
-            tracing::error!(%error, "a session that is over stays in the file");
+        if let Place::Connected { overflow, .. } = &mut client.place {
+            overflow.clear();
         }
+        while self.mailbox.try_recv().is_ok() {}
+        let mut journal = broker.store.journal();
+        let written = if self.expiry.is_zero() {
+            Ok(())
+        } else {
+            journal.session_begins(&self.client_id, &client.principal_id, self.expiry)
+        };
+        report(written.and_then(|()| journal.commit()));
         state.subscriptions.remove_client(&self.client_id);
     }
 
@@ -234,7 +242,7 @@ impl Registration {
         if keeps {
             journal.subscribed(&self.client_id, &filter.filter, subscriber)?;
         }
-        let new = state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
+        let new = !state.subscriptions.has(&filter.filter, &self.client_id);
         let send = match filter.retain_handling {
             // Retained messages are not for those who share (MQTT 5 section 4.8.2).
             _ if filter.filter.shared().is_some() => false,
@@ -242,13 +250,17 @@ impl Registration {
             mqtt::RetainHandling::SendIfNew => new,
             mqtt::RetainHandling::DoNotSend => false,
         };
-        let retained = state.retained.matching(&filter.filter, now).filter(|_| send);
-        let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
-        let mut deliveries = messages.map_while(|message| queue.accept(message, now)).collect::<Vec<_>>();
+        let mut deliveries = Vec::new();
+        if send {
+            let retained = state.retained.matching(&filter.filter, now);
+            let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
+            deliveries.extend(messages.map_while(|message| queue.accept(message, now)));
+        }
         for delivery in deliveries.iter_mut().filter(|d| keeps && d.publish().qos > QoS::AtMostOnce) {
             delivery.keep(&self.client_id, &mut journal)?;
         }
         journal.commit()?;
+        state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
         Ok(deliveries)
     }
 
@@ -262,44 +274,34 @@ impl Registration {
         if !self.is_current(&state) {
             return Ok(());
         }
-        state.subscriptions.remove(filter, &self.client_id);
         let mut journal = self.broker.store.journal();
         if !self.expiry.is_zero() {
             journal.unsubscribed(&self.client_id, filter)?;
         }
-        journal.commit()
+        journal.commit()?;
+        state.subscriptions.remove(filter, &self.client_id);
+        Ok(())
     }
 
     /// The connection is over, and its session with it.
-    ///
-    /// # Errors
-    ///
-    /// When the file can't be written: after a new start the session is there again.
-    pub fn end(self, now: Moment) -> Result<(), StoreError> {
-        let state = self.broker.state(now);
+    pub fn end(self, now: Moment) {
+        let mut state = self.broker.state(now);
         let mut journal = self.broker.store.journal();
-        if self.is_current(&state) && !self.expiry.is_zero() {
-            journal.session_ends(&self.client_id)?;
+        let mut written = Ok(());
+        if self.is_current(&state) {
+            if !self.expiry.is_zero() {
+                written = journal.session_ends(&self.client_id);
+            }
+            // Under the same lock: nobody writes a message for a session that is no more.
+            state.remove(&self.client_id);
         }
-        let ended = journal.commit();
-        drop(state);
-        ended
+        report(written.and_then(|()| journal.commit()));
     }
 
     /// The connection is over, and its session waits until `ends_at`; or somebody else goes on with it already.
-    ///
-    /// # Errors
-    ///
-    /// When the file can't be written: after a new start the session has its whole time again.
-    pub fn leave(
-        mut self,
-        mut unfinished: Unfinished,
-        ends_at: Moment,
-        now: Moment,
-    ) -> Result<Left, StoreError> {
+    pub fn leave(mut self, mut unfinished: Unfinished, ends_at: Moment, now: Moment) -> Left {
         let broker = Arc::clone(&self.broker);
         let mut state = broker.state(now);
-        let mut journal = broker.store.journal();
         // What was on its way to the session when that ended.
         self.mailbox.close();
         while let Ok(delivery) = self.mailbox.try_recv() {
@@ -307,30 +309,39 @@ impl Registration {
                 unfinished.waiting.push_back(*delivery);
             }
         }
-        let left = if self.is_current(&state) {
+        if self.is_current(&state) {
             let (awaited, back) = oneshot::channel();
-            if let Some(client) = state.clients.get_mut(&self.client_id) {
-                if let Place::Connected { overflow, .. } = &mut client.place {
-                    unfinished.waiting.append(overflow);
-                }
-                client.place = Place::Away { unfinished, ends_at, awaited: Some(awaited) };
-            }
-            state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
-            journal.session_waits(&self.client_id, ends_at)?;
-            if state.endings.len() > MAX_AWAY {
-                state.end_first_session(&mut journal)?;
-            }
-            Left::Waiting(back)
-        } else if let Some(heir) = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // The heir may have gone too.
-            _ = heir.send(unfinished);
-            Left::GoesOn
-        } else {
-            Left::Ended
-        };
-        let written = journal.commit();
-        drop(state);
-        written.map(|()| left)
+            self.send_away(&mut state, unfinished, ends_at, awaited);
+            return Left::Waiting(back);
+        }
+        let heir = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match heir.map(|heir| heir.send(unfinished)) {
+            Some(Ok(())) => Left::GoesOn,
+            // The heir has gone too, or has begun anew.
+            Some(Err(_)) | None => Left::Ended,
+        }
+    }
+
+    fn send_away(
+        &self,
+        state: &mut State,
+        mut unfinished: Unfinished,
+        ends_at: Moment,
+        awaited: oneshot::Sender<()>,
+    ) {
+        let Some(client) = state.clients.get_mut(&self.client_id) else { return };
+        if let Place::Connected { overflow, .. } = &mut client.place {
+            unfinished.waiting.append(overflow);
+        }
+        client.place = Place::Away { unfinished, ends_at, awaited: Some(awaited) };
+        let mut journal = self.broker.store.journal();
+        let principal_id = &client.principal_id;
+        let mut written = journal.session(&self.client_id, principal_id, self.expiry, Some(ends_at));
+        state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
+        if state.endings.len() > MAX_AWAY {
+            written = written.and(state.end_first_session(&mut journal));
+        }
+        report(written.and_then(|()| journal.commit()));
     }
 
     /// Whether the client id is still this connection's.
@@ -343,68 +354,19 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.broker.state.lock().unwrap_or_else(PoisonError::into_inner);
         let there = state.clients.get(&self.client_id);
-        let connected = there.is_some_and(|client| matches!(client.place, Place::Connected { .. }));
-        if connected && self.is_current(&state) {
-            state.clients.remove(&self.client_id);
-            state.subscriptions.remove_client(&self.client_id);
+        if there.is_some_and(Client::is_connected) && self.is_current(&state) {
+            state.remove(&self.client_id);
         }
+    }
+}
+
+/// What can't be written when a connection ends keeps nobody from anything: after a new start the session has its whole time
+/// again, or is there again.
+fn report(written: Result<(), StoreError>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "the end of a connection is not in the file");
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use mqtt::Publish;
-
-    use super::*;
-    use crate::{broker::store::Store, clock::ManualClock};
-
-    fn clean_start() -> Wish {
-        Wish { principal_id: "p".into(), clean: true, expiry: Duration::ZERO }
-    }
-
-    fn broker(clock: &Clock) -> Arc<Broker> {
-        Arc::new(Broker { state: Mutex::default(), store: Store::in_memory(clock) })
-    }
-
-    #[tokio::test]
-    async fn there_is_a_bound_to_those_who_are_away_and_the_first_to_end_goes_first() {
-        let clock = Clock::Manual(ManualClock::new());
-        let (broker, now) = (broker(&clock), clock.now());
-        let wish = |clean| Wish { clean, expiry: Duration::from_hours(1), ..clean_start() };
-        for n in 0..=MAX_AWAY {
-            let registration = broker.register(&n.to_string().into(), wish(true), now).unwrap();
-            let left = u64::try_from(MAX_AWAY - n).unwrap();
-            registration.leave(Unfinished::default(), now + Duration::from_secs(60 + left), now).unwrap();
-        }
-        let present = async |n: usize| {
-            let mut registration = broker.register(&n.to_string().into(), wish(false), now).unwrap();
-            registration.earlier(&clock).await.is_some()
-        };
-        // The last to come had the least time left.
-        assert_eq!(
-            [present(0).await, present(MAX_AWAY - 1).await, present(MAX_AWAY).await],
-            [true, true, false]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_taken_over_can_do_nothing_to_its_heir() {
-        let clock = Clock::Manual(ManualClock::new());
-        let (broker, now) = (broker(&clock), clock.now());
-        let (client_id, topic) = ("c".into(), "t".parse().unwrap());
-        let filter = SubscribeFilter::new("t".parse().unwrap(), QoS::AtMostOnce);
-        let old = broker.register(&client_id, clean_start(), now).unwrap();
-        let mut new = broker.register(&client_id, clean_start(), now).unwrap();
-        assert!(old.signals.taken_over.is_cancelled());
-        old.subscribe(&SubscribeFilter::new("other".parse().unwrap(), QoS::AtMostOnce), now).unwrap();
-        new.subscribe(&filter, now).unwrap();
-        old.unsubscribe(&filter.filter, now).unwrap();
-        drop(old);
-        let message = |topic: &str, payload: &'static str| Publish::new(topic.parse().unwrap(), payload);
-        broker.publish("x", &"other".parse().unwrap(), &message("other", "lost"), now).unwrap();
-        broker.publish("x", &topic, &message("t", "arrives"), now).unwrap();
-        assert_eq!(new.mailbox.recv().await.unwrap().publish().payload, "arrives");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The broker's state as the last process left it: everybody is away.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     State,
@@ -41,12 +41,13 @@ impl State {
 }
 
 fn unfinished(messages: Vec<StoredMessage>, queue: &Queue) -> Unfinished {
-    let mut unfinished = Unfinished::default();
+    let (mut unfinished, mut taken) = (Unfinished::default(), HashSet::new());
     for StoredMessage { id, packet_id, publish, expires_at } in messages {
-        if let Some(packet_id) = packet_id {
-            unfinished.unacknowledged.push_back(Sent::new(publish, packet_id, id, expires_at));
-        } else {
-            unfinished.waiting.push_back(queue.restore(publish, id, expires_at));
+        let delivery = queue.restore(publish, id, expires_at);
+        // An id stands twice if the file could not be told that its first message was acknowledged.
+        match packet_id.filter(|packet_id| taken.insert(*packet_id)) {
+            Some(packet_id) => unfinished.unacknowledged.push_back(Sent::new(delivery, packet_id)),
+            None => unfinished.waiting.push_back(delivery),
         }
     }
     unfinished

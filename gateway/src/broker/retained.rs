@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mqtt::{Publish, TopicFilter, TopicName};
 
 use super::{
-    queue::{expires_at, sent_at, weight},
+    queue::{expires_at, is_over, sent_at, weight},
     store::{Journal, StoreError},
 };
 use crate::clock::Moment;
@@ -21,25 +21,31 @@ pub(super) struct Retained {
     bytes: usize,
 }
 
-struct Kept {
+/// What a message does to the one that is retained.
+pub(super) enum Change {
+    Nothing,
+    Keep(Kept),
+    Remove,
+}
+
+pub(super) struct Kept {
     publish: Publish,
     expires_at: Option<Moment>,
 }
 
 impl Retained {
-    /// Keeps a message in its topic's earlier one's place; an empty payload only removes that (MQTT 5 section
-    /// 3.3.1.3). Whether there was room.
-    pub(super) fn keep(
+    /// Writes down that a message takes the place of its topic's earlier one; an empty payload, or a time that is over
+    /// already, only removes that (MQTT 5 section 3.3.1.3). The change is to be applied once the file has it.
+    pub(super) fn change(
         &mut self,
         topic: &TopicName,
         publish: &Publish,
         now: Moment,
         journal: &mut Journal<'_>,
-    ) -> Result<bool, StoreError> {
-        if publish.payload.is_empty() {
-            self.remove(topic);
+    ) -> Result<Change, StoreError> {
+        if publish.payload.is_empty() || is_over(publish) {
             journal.unretained(topic)?;
-            return Ok(true);
+            return Ok(Change::Remove);
         }
         let kept = on_its_own(publish);
         let bytes = weight(&kept);
@@ -47,12 +53,21 @@ impl Retained {
             self.remove_expired(now, journal)?;
         }
         if !self.has_room(topic, bytes) {
-            return Ok(false);
+            tracing::warn!("no room for another retained message");
+            return Ok(Change::Nothing);
         }
         let kept = Kept { expires_at: expires_at(&kept, now), publish: kept };
         journal.retained(topic, &kept.publish, kept.expires_at)?;
-        self.insert(topic.clone(), kept);
-        Ok(true)
+        Ok(Change::Keep(kept))
+    }
+
+    /// Does what is written down.
+    pub(super) fn apply(&mut self, topic: &TopicName, change: Change) {
+        match change {
+            Change::Nothing => {}
+            Change::Keep(kept) => self.insert(topic.clone(), kept),
+            Change::Remove => self.remove(topic),
+        }
     }
 
     /// Takes in a message that the file holds.
@@ -122,6 +137,20 @@ mod tests {
         clock::{Clock, ManualClock},
     };
 
+    /// Whether a message is retained, or cleared.
+    fn keep(
+        retained: &mut Retained,
+        topic: &TopicName,
+        publish: &Publish,
+        now: Moment,
+        journal: &mut Journal<'_>,
+    ) -> bool {
+        let change = retained.change(topic, publish, now, journal).unwrap();
+        let changes = !matches!(change, Change::Nothing);
+        retained.apply(topic, change);
+        changes
+    }
+
     /// What a store's file would hold, and the time.
     fn store() -> (Store, Moment) {
         let clock = Clock::Manual(ManualClock::new());
@@ -135,17 +164,15 @@ mod tests {
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let message = |n, payload: &'static str| Publish::new(topic(n), payload);
         for n in 0..MAX_MESSAGES {
-            assert!(retained.keep(&topic(n), &message(n, "x"), now, &mut journal).unwrap());
+            assert!(keep(&mut retained, &topic(n), &message(n, "x"), now, &mut journal));
         }
+        assert!(!keep(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal));
         assert!(
-            !retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal).unwrap()
-        );
-        assert!(
-            retained.keep(&topic(0), &message(0, "another"), now, &mut journal).unwrap(),
+            keep(&mut retained, &topic(0), &message(0, "another"), now, &mut journal),
             "one that replaces another needs no room"
         );
-        assert!(retained.keep(&topic(0), &message(0, ""), now, &mut journal).unwrap());
-        assert!(retained.keep(&topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal).unwrap());
+        assert!(keep(&mut retained, &topic(0), &message(0, ""), now, &mut journal));
+        assert!(keep(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal));
         assert_eq!(retained.matching(&"#".parse().unwrap(), now).count(), MAX_MESSAGES);
     }
 
@@ -157,7 +184,7 @@ mod tests {
         let large = vec![1; 1024 * 1024];
         let kept = (0..100)
             .filter(|&n| {
-                retained.keep(&topic(n), &Publish::new(topic(n), large.clone()), now, &mut journal).unwrap()
+                keep(&mut retained, &topic(n), &Publish::new(topic(n), large.clone()), now, &mut journal)
             })
             .count();
         assert_eq!(kept, 63);

@@ -21,7 +21,7 @@ pub(super) use self::{
     journal::Journal,
     stored::{Stored, StoredMessage, StoredSession},
 };
-use crate::clock::{Clock, Epoch};
+use crate::clock::{Clock, Moment};
 
 /// The file's name in the data folder.
 pub const FILE: &str = "broker.sqlite3";
@@ -36,7 +36,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(2);
 /// The file.
 pub struct Store {
     inner: Mutex<Inner>,
-    epoch: Epoch,
+    clock: Clock,
     path: PathBuf,
 }
 
@@ -102,6 +102,10 @@ impl Store {
     /// When it can't be opened, another gateway has it, or not everything in it can be read.
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<(Self, Stored), StoreError> {
         let path = path.to_owned();
+        if has_lost_its_beginning(&path) {
+            let details = "it is empty, and what belongs behind it is not".to_owned();
+            return Err(StoreError::Damaged { path, details });
+        }
         make_private(&path).map_err(|error| StoreError::Open { path: path.clone(), error: error.into() })?;
         let connection = Connection::open(&path).map_err(|error| read_error(&path, error))?;
         Self::with(connection, path, clock)
@@ -120,15 +124,22 @@ impl Store {
 
     fn with(connection: Connection, path: PathBuf, clock: &Clock) -> Result<(Self, Stored), StoreError> {
         prepare(&connection, &path)?;
-        let epoch = clock.epoch();
+        let (epoch, now) = (clock.epoch(), clock.now());
         let damaged = |error| StoreError::Damaged { path: path.clone(), details: format!("{error}") };
-        let stored = Stored::read(&connection, epoch, clock.now()).map_err(damaged)?;
-        let now = epoch.unix_millis(clock.now());
-        let forgotten = connection.execute("DELETE FROM retained WHERE expires_at <= ?", [now]);
-        forgotten.map_err(|error| StoreError::Write { path: path.clone(), error })?;
+        let stored = Stored::read(&connection, epoch, now).map_err(damaged)?;
         let ids = stored.sessions.values().flat_map(|session| session.messages.iter().map(|m| m.id.0));
         let last_message = ids.max().unwrap_or_default();
-        Ok((Self { inner: Mutex::new(Inner { connection, last_message }), epoch, path }, stored))
+        let store =
+            Self { inner: Mutex::new(Inner { connection, last_message }), clock: clock.clone(), path };
+        store.forget_expired(now)?;
+        Ok((store, stored))
+    }
+
+    /// Nobody will ask for them.
+    fn forget_expired(&self, now: Moment) -> Result<(), StoreError> {
+        let mut journal = self.journal();
+        journal.forget_expired(now)?;
+        journal.commit()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -150,24 +161,34 @@ fn make_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// Takes the file for this process alone, and sees that it is whole and this gateway's.
+/// SQLite takes an empty file for a new one, and would delete the changes that are in the other one.
+fn has_lost_its_beginning(path: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let mut behind = path.as_os_str().to_owned();
+    behind.push("-wal");
+    length(path) == 0 && length(behind.as_ref()) > 0
+}
+
+/// Takes the file for this process alone, and sees that it is this gateway's and whole, before anything in it changes.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let pragmas = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-                   PRAGMA foreign_keys = ON; BEGIN IMMEDIATE; COMMIT;";
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
+                   BEGIN IMMEDIATE; COMMIT;";
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let read = |error| read_error(path, error);
-    connection.busy_timeout(BUSY_LIMIT).and_then(|()| connection.execute_batch(pragmas)).map_err(read)?;
+    let exclusive = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE");
+    connection.busy_timeout(BUSY_LIMIT).and_then(|()| exclusive()).map_err(read)?;
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
     let (tables, application, version): (i64, _, _) = (
         tables.map_err(read)?,
         number("application_id").map_err(read)?,
         number("user_version").map_err(read)?,
     );
-    match (tables, application, version) {
-        (0, 0, 0) => create(connection).map_err(read),
-        (_, APPLICATION_ID, SCHEMA_VERSION) => check(connection, path),
-        _ => Err(StoreError::Foreign { path: path.to_owned() }),
+    let is_new = (tables, application, version) == (0, 0, 0);
+    if !is_new && (application, version) != (APPLICATION_ID, SCHEMA_VERSION) {
+        return Err(StoreError::Foreign { path: path.to_owned() });
     }
+    connection.execute_batch(pragmas).map_err(read)?;
+    if is_new { create(connection).map_err(read) } else { check(connection, path) }
 }
 
 fn create(connection: &Connection) -> rusqlite::Result<()> {

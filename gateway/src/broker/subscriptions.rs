@@ -75,6 +75,12 @@ impl Subscriptions {
         self.by_client.get(client_id).cloned().unwrap_or_default()
     }
 
+    /// Whether a client has a subscription with this filter.
+    #[must_use]
+    pub fn has(&self, filter: &TopicFilter, client_id: &str) -> bool {
+        self.by_client.get(client_id).is_some_and(|filters| filters.contains(filter))
+    }
+
     /// Adds a subscription or replaces the one with the same filter; whether it is new.
     pub fn insert(&mut self, filter: &TopicFilter, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
         let mut node = &mut self.root;

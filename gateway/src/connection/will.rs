@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mqtt::{Publish, TopicName};
 use tokio::sync::oneshot;
 
-use crate::{broker::registration::Left, clock::Moment, gateway::Shared};
+use crate::{broker::registration::Left, clock::Moment, gateway::Shared, metrics::Direction};
 
 /// A last will that the policies let through when its connection ended.
 pub(super) struct Will {
@@ -53,6 +53,7 @@ impl DelayedWill {
             }
         }
         let Will { topic, publish, .. } = &*will;
+        shared.log.metrics().message(Direction::In);
         if let Err(error) = shared.broker.publish(&client_id, topic, publish, shared.clock.now()) {
             tracing::error!(%error, client_id = &*client_id, "a last will is lost");
         }

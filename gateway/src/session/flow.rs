@@ -6,10 +6,7 @@ use mqtt::{Packet, Publish, QoS, TopicName};
 
 use super::{Effect, ending::Ending};
 use crate::{
-    broker::{
-        queue::{self, Delivery},
-        store::MessageId,
-    },
+    broker::queue::{self, Delivery},
     clock::Moment,
 };
 
@@ -36,18 +33,27 @@ struct InFlight {
 }
 
 /// A message that was sent, with its packet id, and may have to be sent again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Sent {
-    publish: Publish,
-    id: Option<MessageId>,
-    expires_at: Option<Moment>,
+    delivery: Delivery,
+    packet_id: NonZeroU16,
+    /// Whether it was sent on an earlier connection.
+    again: bool,
 }
 
 impl Sent {
-    /// A message of the file that was sent under this packet id.
+    /// A message that is sent under this packet id.
     #[must_use]
-    pub fn new(publish: Publish, packet_id: NonZeroU16, id: MessageId, expires_at: Option<Moment>) -> Self {
-        Self { publish: Publish { packet_id: Some(packet_id), ..publish }, id: Some(id), expires_at }
+    pub fn new(mut delivery: Delivery, packet_id: NonZeroU16) -> Self {
+        delivery.stop_waiting();
+        Self { delivery, packet_id, again: false }
+    }
+
+    /// As it is to be sent now. What was begun is brought to its end, if with no more than a second left.
+    fn publish(&self, now: Moment) -> Option<Publish> {
+        let expires_at = self.delivery.expires_at().map(|at| at.max(now + SECOND));
+        let publish = queue::sent_at(self.delivery.publish(), expires_at, now)?;
+        Some(Publish { packet_id: Some(self.packet_id), dup: self.again, ..publish })
     }
 }
 
@@ -79,10 +85,10 @@ impl Flow {
     /// as a repetition (`[MQTT-4.4.0-1]`).
     pub fn resume(&mut self, unfinished: Unfinished) {
         let Unfinished { unacknowledged, waiting } = unfinished;
-        self.last_id = unacknowledged.back().and_then(|sent| sent.publish.packet_id).unwrap_or(self.last_id);
+        self.last_id = unacknowledged.back().map_or(self.last_id, |sent| sent.packet_id);
         self.again = unacknowledged;
         for sent in &mut self.again {
-            sent.publish.dup = true;
+            sent.again = true;
         }
         self.room = MAX_WAITING + waiting.len();
         self.waiting = waiting;
@@ -128,7 +134,7 @@ impl Flow {
     pub fn acknowledged(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
         let Some(at) = self.in_flight.iter().position(|sent| sent.packet_id == packet_id) else { return };
         if let Some(InFlight { message: Some(sent), .. }) = self.in_flight.remove(at) {
-            effects.extend(sent.id.map(Effect::Settled));
+            effects.extend(sent.delivery.id().map(Effect::Settled));
         }
         self.send_next(now, effects);
     }
@@ -148,12 +154,9 @@ impl Flow {
             None => self.first_waiting(now, effects),
         };
         let Some(sent) = sent else { return false };
-        let Some(packet_id) = sent.publish.packet_id else { return false };
-        // What was begun is brought to its end, if with no more than a second left.
-        let expires_at = sent.expires_at.map(|at| at.max(now + SECOND));
-        let publish = queue::sent_at(&sent.publish, expires_at, now);
+        effects.extend(sent.publish(now).map(|publish| Effect::Send(Packet::Publish(publish))));
+        let packet_id = sent.packet_id;
         self.in_flight.push_back(InFlight { packet_id, message: self.keeps.then_some(sent) });
-        effects.extend(publish.map(|publish| Effect::Send(Packet::Publish(publish))));
         true
     }
 
@@ -163,26 +166,25 @@ impl Flow {
         mut keep: impl FnMut(&TopicName, &mut Vec<Effect>) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        let mut keeps = |publish: &Publish, id: Option<MessageId>| {
-            let kept = publish.topic.as_ref().is_some_and(|topic| keep(topic, effects));
-            effects.extend(id.filter(|_| !kept).map(Effect::Settled));
+        let mut keeps = |delivery: &Delivery| {
+            let kept = delivery.publish().topic.as_ref().is_some_and(|topic| keep(topic, effects));
+            effects.extend(delivery.id().filter(|_| !kept).map(Effect::Settled));
             kept
         };
-        self.again.retain(|sent| keeps(&sent.publish, sent.id));
-        self.waiting.retain(|delivery| keeps(delivery.publish(), delivery.id()));
+        self.again.retain(|sent| keeps(&sent.delivery));
+        self.waiting.retain(keeps);
     }
 
     /// The first whose time is not over, with a packet id.
     fn first_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Option<Sent> {
         while let Some(delivery) = self.waiting.pop_front() {
-            if delivery.at(now).is_none() {
+            if delivery.expires_at().is_some_and(|at| at <= now) {
                 effects.extend(delivery.id().map(Effect::Settled));
                 continue;
             }
             let packet_id = self.free_id();
             effects.extend(delivery.id().map(|id| Effect::Sent(id, packet_id)));
-            let publish = Publish { packet_id: Some(packet_id), ..delivery.publish().clone() };
-            return Some(Sent { publish, id: delivery.id(), expires_at: delivery.expires_at() });
+            return Some(Sent::new(delivery, packet_id));
         }
         None
     }
@@ -191,9 +193,9 @@ impl Flow {
     fn free_id(&mut self) -> NonZeroU16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(NonZeroU16::MIN);
-            let taken = self.in_flight.iter().map(|sent| Some(sent.packet_id));
-            let mut taken = taken.chain(self.again.iter().map(|sent| sent.publish.packet_id));
-            if taken.all(|id| id != Some(self.last_id)) {
+            let taken = self.in_flight.iter().map(|sent| sent.packet_id);
+            let mut taken = taken.chain(self.again.iter().map(|sent| sent.packet_id));
+            if taken.all(|id| id != self.last_id) {
                 return self.last_id;
             }
         }

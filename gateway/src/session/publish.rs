@@ -72,14 +72,9 @@ impl Session {
         rate.is_none_or(|rate| self.publishes.try_take(rate, now))
     }
 
-    /// Whether a message may be sent now. One of QoS 1 may: it is counted, and keeps others waiting *(unverified)*.
+    /// Whether a message may be sent now. One of QoS 1 always may: beyond the rate it only does not count *(unverified)*.
     pub(super) fn may_send(&mut self, delivery: &Delivery, now: Moment) -> bool {
-        let publish = delivery.publish();
-        let within = self.may_publish(now) || publish.qos > QoS::AtMostOnce;
-        if within {
-            self.count_bytes(publish.payload.len(), now);
-        }
-        within
+        self.may_publish(now) || delivery.publish().qos > QoS::AtMostOnce
     }
 
     /// What is too much is delayed (AWS general reference, `iot-core`): nothing is taken from the client meanwhile.

@@ -38,7 +38,7 @@ pub struct Quotas {
     pub subscriptions_per_connection: usize,
     /// Messages a second on one connection, in and out together; one more from the client is discarded.
     pub publishes_per_second: Option<NonZeroU32>,
-    /// Bytes a second of messages on one connection, in and out together; more is delayed.
+    /// Bytes a second of payloads from one client; more is delayed. AWS counts both directions *(unverified: how)*.
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
     pub unacknowledged_messages: NonZeroU16,

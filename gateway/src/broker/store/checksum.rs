@@ -14,9 +14,9 @@ pub(super) fn check(written: u32, read: u32) -> Result<(), Wrong> {
     if written == read { Ok(()) } else { Err(Wrong) }
 }
 
-/// Of a session's owner.
-pub(super) fn of_session(client_id: &str, principal_id: &str) -> u32 {
-    of(&[client_id.as_bytes(), principal_id.as_bytes()])
+/// Of a session.
+pub(super) fn of_session(client_id: &str, principal_id: &str, expiry: i64, ends_at: Option<i64>) -> u32 {
+    of(&[client_id.as_bytes(), principal_id.as_bytes(), &expiry.to_be_bytes(), &time(ends_at)])
 }
 
 /// Of a subscription.
@@ -26,9 +26,18 @@ pub(super) fn of_subscription(client_id: &str, filter: &TopicFilter, subscriber:
     of(&[client_id.as_bytes(), filter.as_str().as_bytes(), &flags])
 }
 
-/// Of bytes.
-pub(super) fn of_bytes(bytes: &[u8]) -> u32 {
-    crc32fast::hash(bytes)
+/// Of a message that belongs to a client, or to a topic.
+pub(super) fn of_message(owner: &str, publish: &[u8], expires_at: Option<i64>) -> u32 {
+    of(&[owner.as_bytes(), publish, &time(expires_at)])
+}
+
+/// An absent time is unlike every other.
+fn time(millis: Option<i64>) -> [u8; 9] {
+    let mut bytes = [millis.is_some().into(); 9];
+    for (byte, of_millis) in bytes.iter_mut().skip(1).zip(millis.unwrap_or_default().to_be_bytes()) {
+        *byte = of_millis;
+    }
+    bytes
 }
 
 /// Of all of them, each with its length.

@@ -29,29 +29,24 @@ impl<'a> Journal<'a> {
         expiry: Duration,
     ) -> Result<(), StoreError> {
         self.session_ends(client_id)?;
-        let crc = checksum::of_session(client_id, principal_id);
-        let sql = "INSERT INTO session (client_id, principal_id, crc, expiry) VALUES (?, ?, ?, ?)";
-        self.execute(sql, params![client_id, principal_id, crc, millis(expiry)])
+        self.session(client_id, principal_id, expiry, None)
     }
 
-    /// A client is back in its session.
-    pub(in crate::broker) fn session_goes_on(
+    /// A client is in its session (`ends_at` is absent), or has gone.
+    pub(in crate::broker) fn session(
         &mut self,
         client_id: &str,
+        principal_id: &str,
         expiry: Duration,
+        ends_at: Option<Moment>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE session SET expiry = ?, ends_at = NULL WHERE client_id = ?";
-        self.execute(sql, params![millis(expiry), client_id])
-    }
-
-    /// A client has gone, and its session waits for it.
-    pub(in crate::broker) fn session_waits(
-        &mut self,
-        client_id: &str,
-        ends_at: Moment,
-    ) -> Result<(), StoreError> {
-        let ends_at = self.store.epoch.unix_millis(ends_at);
-        self.execute("UPDATE session SET ends_at = ? WHERE client_id = ?", params![ends_at, client_id])
+        let (expiry, ends_at) = (millis(expiry), self.unix_millis(ends_at));
+        let crc = checksum::of_session(client_id, principal_id, expiry, ends_at);
+        // Not REPLACE, which would take with it what belongs to the session.
+        let sql = "INSERT INTO session (client_id, principal_id, expiry, ends_at, crc) VALUES (?, ?, ?, ?, ?) \
+                   ON CONFLICT DO UPDATE SET principal_id = excluded.principal_id, expiry = excluded.expiry, \
+                   ends_at = excluded.ends_at, crc = excluded.crc";
+        self.execute(sql, params![client_id, principal_id, expiry, ends_at, crc])
     }
 
     /// A session is over, with all that is in it.
@@ -92,10 +87,11 @@ impl<'a> Journal<'a> {
         expires_at: Option<Moment>,
     ) -> Result<MessageId, StoreError> {
         let bytes = self.bytes(publish)?;
-        let expires_at = expires_at.map(|at| self.store.epoch.unix_millis(at));
+        let expires_at = self.unix_millis(expires_at);
+        let crc = checksum::of_message(client_id, &bytes, expires_at);
         let id = self.next_message()?;
-        let sql = "INSERT INTO queued (id, client_id, publish, expires_at) VALUES (?, ?, ?, ?)";
-        self.execute(sql, params![id.0, client_id, bytes, expires_at])?;
+        let sql = "INSERT INTO queued (id, client_id, publish, expires_at, crc) VALUES (?, ?, ?, ?, ?)";
+        self.execute(sql, params![id.0, client_id, bytes, expires_at, crc])?;
         Ok(id)
     }
 
@@ -122,14 +118,21 @@ impl<'a> Journal<'a> {
         expires_at: Option<Moment>,
     ) -> Result<(), StoreError> {
         let bytes = self.bytes(publish)?;
-        let expires_at = expires_at.map(|at| self.store.epoch.unix_millis(at));
-        let sql = "REPLACE INTO retained (topic, publish, expires_at) VALUES (?, ?, ?)";
-        self.execute(sql, params![topic.as_str(), bytes, expires_at])
+        let (topic, expires_at) = (topic.as_str(), self.unix_millis(expires_at));
+        let crc = checksum::of_message(topic, &bytes, expires_at);
+        let sql = "REPLACE INTO retained (topic, publish, expires_at, crc) VALUES (?, ?, ?, ?)";
+        self.execute(sql, params![topic, bytes, expires_at, crc])
     }
 
     /// A topic has no retained message any more.
     pub(in crate::broker) fn unretained(&mut self, topic: &TopicName) -> Result<(), StoreError> {
         self.execute("DELETE FROM retained WHERE topic = ?", [topic.as_str()])
+    }
+
+    /// Retained messages whose time is over are nobody's.
+    pub(super) fn forget_expired(&mut self, now: Moment) -> Result<(), StoreError> {
+        let now = self.unix_millis(Some(now));
+        self.execute("DELETE FROM retained WHERE expires_at <= ?", params![now])
     }
 
     /// Makes the changes. After that a killed process does not lose them.
@@ -167,6 +170,10 @@ impl<'a> Journal<'a> {
         let write_error =
             |error| self.store.write_error(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
         message::to_bytes(publish).map_err(write_error)
+    }
+
+    fn unix_millis(&self, at: Option<Moment>) -> Option<i64> {
+        at.map(|at| self.store.clock.epoch().unix_millis(at))
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {

@@ -1,25 +1,15 @@
-//! A message as the file holds it: an MQTT 5 PUBLISH packet, with a CRC-32 behind it.
+//! A message as the file holds it: an MQTT 5 PUBLISH packet.
 
 use std::num::NonZeroU16;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use mqtt::{Codec, DecodeError, EncodeError, Packet, Publish, QoS, Version};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::checksum::{self, Wrong};
-
-const CRC_BYTES: usize = size_of::<u32>();
-
-/// Why bytes are no message.
+/// Bytes are no PUBLISH packet.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
-    /// They are not those that were written.
-    #[error(transparent)]
-    Checksum(#[from] Wrong),
-    /// They are no PUBLISH packet.
-    #[error("a message is no PUBLISH packet")]
-    NoPublish,
-}
+#[error("a message is no PUBLISH packet")]
+pub(super) struct NoPublish;
 
 /// A message as bytes. It has no packet id there: that comes and goes beside it.
 pub(super) fn to_bytes(publish: &Publish) -> Result<Vec<u8>, EncodeError> {
@@ -27,17 +17,14 @@ pub(super) fn to_bytes(publish: &Publish) -> Result<Vec<u8>, EncodeError> {
     let packet_id = (publish.qos > QoS::AtMostOnce).then_some(NonZeroU16::MIN);
     let packet = Publish { packet_id, dup: false, ..publish.clone() };
     Codec::client(Version::V5, u32::MAX).encode(Packet::Publish(packet), &mut bytes)?;
-    bytes.put_u32(checksum::of_bytes(&bytes));
     Ok(bytes.into())
 }
 
 /// The message that was written.
-pub(super) fn from_bytes(bytes: &[u8]) -> Result<Publish, Unreadable> {
-    let (packet, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or(Wrong)?;
-    checksum::check(u32::from_be_bytes(*crc), checksum::of_bytes(packet))?;
+pub(super) fn from_bytes(packet: &[u8]) -> Result<Publish, NoPublish> {
     match decoded(packet) {
         Ok(Some(Packet::Publish(publish))) => Ok(Publish { packet_id: None, ..publish }),
-        _ => Err(Unreadable::NoPublish),
+        _ => Err(NoPublish),
     }
 }
 
@@ -80,13 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_of_it_can_change_without_notice() {
+    fn what_is_no_message_is_refused() {
         let bytes = to_bytes(&full()).unwrap();
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0x10;
-            assert!(from_bytes(&damaged).is_err(), "byte {at}");
-            assert!(from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+        for cut in 0..bytes.len() {
+            assert!(from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+        assert!(from_bytes(b"\xc0\0").is_err(), "PINGREQ");
     }
 }

@@ -3,12 +3,12 @@
 CREATE TABLE session (
     client_id    TEXT PRIMARY KEY,
     principal_id TEXT NOT NULL,
-    -- A CRC-32 of both.
-    crc          INTEGER NOT NULL,
-    -- For how long it waits for its client once the connection has ended.
+    -- For how long it waits for its client once the connection has ended, in milliseconds.
     expiry       INTEGER NOT NULL,
     -- Absent while its client is connected.
-    ends_at      INTEGER
+    ends_at      INTEGER,
+    -- A CRC-32 of all this.
+    crc          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE subscription (
@@ -28,9 +28,11 @@ CREATE TABLE queued (
     client_id  TEXT NOT NULL REFERENCES session ON DELETE CASCADE,
     -- Absent until it is sent.
     packet_id  INTEGER CHECK (packet_id BETWEEN 1 AND 65535),
-    -- An MQTT 5 PUBLISH packet, and its CRC-32.
+    -- An MQTT 5 PUBLISH packet.
     publish    BLOB NOT NULL,
-    expires_at INTEGER
+    expires_at INTEGER,
+    -- A CRC-32 of all this but the two ids.
+    crc        INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX queued_of_client ON queued (client_id, id);
@@ -38,5 +40,6 @@ CREATE INDEX queued_of_client ON queued (client_id, id);
 CREATE TABLE retained (
     topic      TEXT PRIMARY KEY,
     publish    BLOB NOT NULL,
-    expires_at INTEGER
+    expires_at INTEGER,
+    crc        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -41,61 +41,66 @@ pub(super) type Unreadable = Box<dyn std::error::Error + Send + Sync>;
 impl Stored {
     pub(super) fn read(connection: &Connection, epoch: Epoch, now: Moment) -> Result<Self, Unreadable> {
         let mut stored = Self::default();
-        each(connection, "SELECT client_id, principal_id, expiry, ends_at, crc FROM session", |row| {
-            let expiry = Duration::from_millis(row.get(2)?);
-            // Whoever was connected when the process ended has left just now.
-            let ends_at = row.get::<_, Option<i64>>(3)?.map_or(now + expiry, |at| epoch.moment(at));
-            let (client_id, principal_id) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-            checksum::check(row.get(4)?, checksum::of_session(&client_id, &principal_id))?;
-            let session = StoredSession {
-                principal_id: principal_id.into(),
-                ends_at,
-                subscriptions: Vec::new(),
-                messages: Vec::new(),
-            };
-            stored.sessions.insert(client_id.into(), session);
-            Ok(())
-        })?;
+        let sql = "SELECT client_id, principal_id, expiry, ends_at, crc FROM session";
+        each(connection, sql, |row| stored.read_session(row, epoch, now))?;
         let sql = "SELECT client_id, filter, qos, no_local, retain_as_published, crc FROM subscription";
+        each(connection, sql, |row| stored.read_subscription(row))?;
+        let sql = "SELECT client_id, publish, expires_at, crc, id, packet_id FROM queued ORDER BY id";
+        each(connection, sql, |row| stored.read_queued(row, epoch))?;
+        let sql = "SELECT topic, publish, expires_at, crc FROM retained";
         each(connection, sql, |row| {
-            let filter = row.get::<_, String>(1)?.parse::<TopicFilter>()?;
-            let qos = if row.get(2)? { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-            let subscriber = Subscriber { qos, no_local: row.get(3)?, retain_as_published: row.get(4)? };
-            let client_id = row.get::<_, String>(0)?;
-            checksum::check(row.get(5)?, checksum::of_subscription(&client_id, &filter, subscriber))?;
-            stored.session(row)?.subscriptions.push((filter, subscriber));
+            let (_, publish, expires_at) = read_message(row, epoch)?;
+            stored.retained.push((publish, expires_at));
             Ok(())
         })?;
-        let sql = "SELECT client_id, id, packet_id, publish, expires_at FROM queued ORDER BY id";
-        each(connection, sql, |row| {
-            let message = StoredMessage {
-                id: MessageId(row.get(1)?),
-                packet_id: row.get::<_, Option<u16>>(2)?.and_then(NonZeroU16::new),
-                publish: message::from_bytes(&row.get::<_, Vec<u8>>(3)?)?,
-                expires_at: row.get::<_, Option<i64>>(4)?.map(|at| epoch.moment(at)),
-            };
-            stored.session(row)?.messages.push(message);
-            Ok(())
-        })?;
-        let mut retained = Vec::new();
-        each(connection, "SELECT topic, publish, expires_at FROM retained", |row| {
-            let publish = message::from_bytes(&row.get::<_, Vec<u8>>(1)?)?;
-            let topic = row.get::<_, String>(0)?;
-            if publish.topic.as_ref().is_none_or(|its| its.as_str() != topic) {
-                return Err("a retained message is another topic's".into());
-            }
-            retained.push((publish, row.get::<_, Option<i64>>(2)?.map(|at| epoch.moment(at))));
-            Ok(())
-        })?;
-        stored.retained = retained;
         Ok(stored)
     }
 
-    /// The session that a row belongs to, whose first column says so.
-    fn session(&mut self, row: &Row<'_>) -> Result<&mut StoredSession, Unreadable> {
-        let client_id = row.get::<_, String>(0)?;
-        self.sessions.get_mut(&*client_id).ok_or_else(|| "a row belongs to no session".into())
+    fn read_session(&mut self, row: &Row<'_>, epoch: Epoch, now: Moment) -> Result<(), Unreadable> {
+        let (client_id, principal_id) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        let (expiry, ends_at) = (row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?);
+        checksum::check(row.get(4)?, checksum::of_session(&client_id, &principal_id, expiry, ends_at))?;
+        // Whoever was connected when the process ended has left just now.
+        let whole = || now + Duration::from_millis(expiry.try_into().unwrap_or_default());
+        let session = StoredSession {
+            principal_id: principal_id.into(),
+            ends_at: ends_at.map_or_else(whole, |at| epoch.moment(at)),
+            subscriptions: Vec::new(),
+            messages: Vec::new(),
+        };
+        self.sessions.insert(client_id.into(), session);
+        Ok(())
     }
+
+    fn read_subscription(&mut self, row: &Row<'_>) -> Result<(), Unreadable> {
+        let (client_id, filter) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?.parse()?);
+        let qos = if row.get(2)? { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let subscriber = Subscriber { qos, no_local: row.get(3)?, retain_as_published: row.get(4)? };
+        checksum::check(row.get(5)?, checksum::of_subscription(&client_id, &filter, subscriber))?;
+        self.session(&client_id)?.subscriptions.push((filter, subscriber));
+        Ok(())
+    }
+
+    fn read_queued(&mut self, row: &Row<'_>, epoch: Epoch) -> Result<(), Unreadable> {
+        let (client_id, publish, expires_at) = read_message(row, epoch)?;
+        let id = MessageId(row.get(4)?);
+        let packet_id = row.get::<_, Option<u16>>(5)?.and_then(NonZeroU16::new);
+        let message = StoredMessage { id, packet_id, publish, expires_at };
+        self.session(&client_id)?.messages.push(message);
+        Ok(())
+    }
+
+    fn session(&mut self, client_id: &str) -> Result<&mut StoredSession, Unreadable> {
+        self.sessions.get_mut(client_id).ok_or_else(|| "a row belongs to no session".into())
+    }
+}
+
+/// Whose it is, and a message with its time: the first four columns.
+fn read_message(row: &Row<'_>, epoch: Epoch) -> Result<(String, Publish, Option<Moment>), Unreadable> {
+    let (owner, bytes) = (row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?);
+    let expires_at = row.get::<_, Option<i64>>(2)?;
+    checksum::check(row.get(3)?, checksum::of_message(&owner, &bytes, expires_at))?;
+    Ok((owner, message::from_bytes(&bytes)?, expires_at.map(|at| epoch.moment(at))))
 }
 
 fn each(

@@ -34,7 +34,7 @@ impl Folder {
         let registration = broker.register(&"away".into(), wish(), now).unwrap();
         let filter = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
         registration.subscribe(&filter, now).unwrap();
-        registration.leave(Unfinished::default(), now + Duration::from_hours(1), now).unwrap();
+        registration.leave(Unfinished::default(), now + Duration::from_hours(1), now);
         for n in 0..20 {
             let topic = format!("t/{n}").parse::<TopicName>().unwrap();
             broker.publish("", &topic, &message(&topic, n), now).unwrap();
@@ -107,6 +107,12 @@ fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() {
         assert!(text.contains("is damaged (") && text.contains("move it away"), "{length}: {text}");
         assert!(text.contains(&folder.file().display().to_string()), "{text}");
     }
+    for behind in ["-wal", ""] {
+        let path = folder.folder.path().join(format!("{FILE}{behind}"));
+        fs::write(path, if behind.is_empty() { b"".as_slice() } else { b"what was written last" }).unwrap();
+    }
+    assert!(error(&folder).contains("it is empty, and what belongs behind it is not"), "{}", error(&folder));
+    fs::remove_file(folder.folder.path().join(format!("{FILE}-wal"))).unwrap();
     fs::write(folder.file(), "no database, and long enough to have a header of a hundred bytes".repeat(9))
         .unwrap();
     assert!(error(&folder).contains("is damaged (file is not a database)"), "{}", error(&folder));
@@ -118,7 +124,9 @@ fn another_programs_file_is_left_alone() {
     let other = Connection::open(folder.file()).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
+    let theirs = fs::read(folder.file()).unwrap();
     assert!(error(&folder).contains("is no file of this gateway's"), "{}", error(&folder));
+    assert_eq!(fs::read(folder.file()).unwrap(), theirs, "nothing of it changes");
     let later = Folder::with_messages();
     let connection = Connection::open(later.file()).unwrap();
     connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
@@ -141,15 +149,39 @@ fn a_file_is_one_gateways_and_its_owners_alone() {
     assert!(folder.open().is_ok(), "its end frees it");
 }
 
-#[test]
-fn what_can_not_be_written_is_an_error_and_nothing_of_it_is_done() {
+/// A full disk, in the middle of what belongs together.
+#[tokio::test]
+async fn what_can_not_be_written_did_not_happen() {
     let folder = Folder::with_messages();
+    let (waiting, retained) = folder.content().await.unwrap();
     let (broker, now) = (folder.open().unwrap(), folder.clock.now());
-    broker.store.inner().connection.execute_batch("PRAGMA query_only = ON").unwrap();
+    let limit_pages = |pages: u32| {
+        let connection = &broker.store.inner().connection;
+        connection.pragma_update(None, "max_page_count", pages).unwrap();
+    };
+    let filter = SubscribeFilter::new("t/new".parse().unwrap(), QoS::AtLeastOnce);
+    let mut here = broker.register(&"here".into(), Wish { expiry: Duration::ZERO, ..wish() }, now).unwrap();
+    here.subscribe(&filter, now).unwrap();
+    let keeper = broker.register(&"keeper".into(), wish(), now).unwrap();
+    limit_pages(1);
     let topic = "t/new".parse::<TopicName>().unwrap();
-    let failed = broker.publish("", &topic, &message(&topic, 1), now).unwrap_err().to_string();
+    let large = Publish { payload: vec![b'x'; 100_000].into(), ..message(&topic, 1) };
+    let failed = broker.publish("", &topic, &large, now).unwrap_err().to_string();
     assert!(failed.contains("can't write") && failed.contains(FILE), "{failed}");
-    assert!(broker.register(&"new".into(), wish(), now).is_err());
-    broker.store.inner().connection.execute_batch("PRAGMA query_only = OFF").unwrap();
-    assert!(broker.publish("", &topic, &message(&topic, 1), now).is_ok(), "it goes on when it can");
+    assert!(here.mailbox.try_recv().is_err(), "nobody gets it");
+    let long = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
+    let many = (0..200).try_for_each(|n| {
+        let filter = format!("{n}/{}", "f".repeat(200)).parse().unwrap();
+        keeper.subscribe(&SubscribeFilter { filter, ..long.clone() }, now).map(drop)
+    });
+    assert!(many.is_err());
+    let there = keeper.subscribed(now).len();
+    limit_pages(1_000_000);
+    assert_eq!(broker.state(now).retained.matching(&"t/new".parse().unwrap(), now).count(), 0);
+    keeper.leave(Unfinished::default(), now + Duration::from_hours(1), now);
+    drop((here, broker));
+    assert_eq!(folder.content().await.unwrap(), (waiting, retained));
+    let broker = folder.open().unwrap();
+    let keeper = broker.register(&"keeper".into(), wish(), now).unwrap();
+    assert_eq!(keeper.subscribed(now).len(), there, "the file has what the memory had");
 }
