@@ -6,25 +6,29 @@
 pub mod ending;
 pub mod enforcement;
 pub mod flow;
+mod last_will;
 mod publish;
 pub mod quotas;
 pub mod rate;
+mod record;
 mod subscribe;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use iot_policy::Action;
 use mqtt::{
-    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, LastWillProperties, Packet, Publish,
-    PublishProperties, QoS, SubscribeFilter, TopicFilter, TopicName, Version,
+    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubscribeFilter,
+    TopicFilter, TopicName, Version,
 };
 
+pub use self::record::Record;
 use self::{
     ending::Ending,
     enforcement::Enforcement,
     flow::{Flow, Unfinished},
     quotas::Quotas,
     rate::Rate,
+    record::NO_QOS_2,
 };
 use crate::{
     broker::{queue::Delivery, store::MessageId},
@@ -85,45 +89,6 @@ pub enum Effect {
     Log(Record),
     /// End the connection, after what was to be written before.
     End(Ending),
-}
-
-/// What the log says about a request.
-#[derive(Debug)]
-pub struct Record {
-    /// What was asked for.
-    pub action: Action,
-    /// The topic or topic filter.
-    pub resource: String,
-    /// AWS's name for why it was refused; absent if it was allowed.
-    pub reason: Option<&'static str>,
-    /// Which statement decided, or what else.
-    pub details: String,
-}
-
-/// What a person has to know who waits for an acknowledgement that doesn't come.
-const NO_QOS_2: &str = "QoS 2 is not supported: use 0 or 1";
-
-impl Record {
-    /// A request at QoS 2, which AWS doesn't answer.
-    fn without_answer(action: Action, resource: &str) -> Self {
-        Self {
-            action,
-            resource: resource.to_owned(),
-            reason: Some("CLIENT_ERROR"),
-            details: NO_QOS_2.to_owned(),
-        }
-    }
-
-    /// A message that is too many.
-    fn throttled(action: Action, topic: &TopicName) -> Self {
-        Self {
-            action,
-            resource: topic.as_str().to_owned(),
-            reason: Some("THROTTLED"),
-            details: "more messages a second than the connection may have (AWS takes 100): discarded"
-                .to_owned(),
-        }
-    }
 }
 
 struct Timers {
@@ -374,24 +339,6 @@ impl Session {
         let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
         self.end(Ending::Client { with_will }, effects);
     }
-
-    /// A last will is a PUBLISH like any other: never a way around the policy.
-    fn publish_will(&mut self, effects: &mut Vec<Effect>) {
-        let Some(will) = self.last_will.take() else { return };
-        let delay =
-            Duration::from_secs(will.properties.delay_interval.unwrap_or_default().into()).min(self.expiry);
-        let publish = Publish {
-            qos: will.qos,
-            retain: will.retain,
-            properties: will_properties(will.properties),
-            ..Publish::new(will.topic.clone(), will.payload)
-        };
-        match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
-            Some(record) => effects.push(Effect::Log(record)),
-            None if delay.is_zero() => effects.push(Effect::Route(will.topic, publish)),
-            None => effects.push(Effect::RouteLater(will.topic, publish, delay)),
-        }
-    }
 }
 
 /// For how long the session outlives its connection (MQTT 5 section 3.1.2.11.2; 3.1.1 section 3.1.2.4).
@@ -410,21 +357,6 @@ fn expiry(connect: &Connect, quotas: &Quotas) -> Duration {
 fn unacknowledged(connect: &Connect, quotas: &Quotas) -> NonZeroU16 {
     let asked = connect.properties.receive_maximum.unwrap_or(NonZeroU16::MAX);
     asked.min(quotas.unacknowledged_messages)
-}
-
-/// What a will carries besides its payload (MQTT 5 section 3.1.3.2).
-fn will_properties(properties: LastWillProperties) -> Option<Arc<PublishProperties>> {
-    let properties = PublishProperties {
-        payload_is_utf8: properties.payload_is_utf8.unwrap_or_default(),
-        message_expiry_interval: properties.message_expiry_interval,
-        topic_alias: None,
-        response_topic: properties.response_topic,
-        correlation_data: properties.correlation_data,
-        content_type: properties.content_type,
-        subscription_ids: Vec::new(),
-        user_properties: properties.user_properties,
-    };
-    (properties != PublishProperties::default()).then(|| Arc::new(properties))
 }
 
 impl Timers {

@@ -73,6 +73,56 @@ impl QuotasTable {
             quotas.min_keep_alive_seconds <= quotas.max_keep_alive_seconds,
             "`min_keep_alive_seconds` is more than `max_keep_alive_seconds`"
         );
+        ensure!(
+            quotas.payload_bytes <= quotas.packet_bytes.get() as usize,
+            "`payload_bytes` is more than `packet_bytes`: such a message can't be sent"
+        );
         Ok(quotas)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Quotas, String> {
+        let table = toml::from_str::<QuotasTable>(text).map_err(|error| error.message().to_owned())?;
+        table.put_together(None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_table_leaves_out_is_as_with_aws_and_a_rate_of_0_has_no_bound() {
+        assert_eq!(read(""), Ok(Quotas::AWS));
+        let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
+                     bytes_per_second = 0";
+        assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
+        let quotas =
+            read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();
+        assert_eq!(quotas.publishes_per_second, NonZeroU32::new(7));
+        assert_eq!(quotas.session_expiry, Duration::from_hours(7 * 24), "AWS keeps none for longer");
+        assert_eq!((quotas.topic_slashes, quotas.topic_bytes), (3, Quotas::AWS.topic_bytes));
+    }
+
+    #[test]
+    fn what_was_typed_wins() {
+        let table = toml::from_str::<QuotasTable>("session_expiry_seconds = 10").unwrap();
+        assert_eq!(table.put_together(Some(20)).unwrap().session_expiry, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        for (text, complaint) in [
+            (
+                "min_keep_alive_seconds = 60\nmax_keep_alive_seconds = 30",
+                "`min_keep_alive_seconds` is more than",
+            ),
+            ("payload_bytes = 200000", "`payload_bytes` is more than `packet_bytes`"),
+            ("receive_maximum = 0", "nonzero"),
+            ("topic_bytes = -1", "integer"),
+            ("topics = 1", "unknown field `topics`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(complaint), "{text}: {error}");
+        }
     }
 }

@@ -71,20 +71,7 @@ pub(super) async fn open(
     let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
     let mut opening = Opening { log, peer, shared };
     let place = Arc::new(shared.openings.enter());
-    let Entered { stream, arrival } = opening.enter(port, stream, &place).await?;
-    opening.log.name_domain(&arrival);
-    let (stream, request) = match arrival.speaks {
-        Speaks::Mqtt => (Transport::Tls(stream), None),
-        Speaks::Http(allowed) => {
-            let way = http::Way { allowed, arrival: &arrival, peer };
-            let (stream, request) =
-                http::serve(stream, way, Arc::clone(&place), &opening.log, shared).await?;
-            (Transport::WebSocket(Box::new(stream)), Some(request))
-        }
-    };
-    let mut stream =
-        Framed::with_capacity(stream, Codec::server(shared.rules.quotas.packet_bytes.get()), BUFFER_BYTES);
-    stream.set_backpressure_boundary(WRITE_BYTES);
+    let (mut stream, arrival, request) = opening.transport(port, stream, &place).await?;
     let connect = opening.connect(&mut stream, &place).await?;
     place.leave();
     let client_id = opening.client_id(&connect, &mut stream).await?;
@@ -92,35 +79,10 @@ pub(super) async fn open(
     let way = Way { arrival: &arrival, request: request.as_ref() };
     let (credentials, enforcement) = match opening.authorize(&connect, &client_id, way).await {
         Ok(authorized) => authorized,
-        Err(code) => {
-            opening.refuse(&mut stream, code).await;
-            return None;
-        }
+        Err(code) => return opening.refuse(&mut stream, code).await,
     };
-    let now = shared.clock.now();
-    if let Err(throttled) = shared.connects.admit(&client_id, &shared.rules.quotas, now) {
-        opening.log.refused("THROTTLED", throttled.to_string());
-        opening.refuse(&mut stream, ConnectReasonCode::ConnectionRateExceeded).await;
-        return None;
-    }
-    // Who may have no persistent session goes on with none either *(unverified)*.
-    let clean = connect.clean_start || !enforcement.connect_persistently();
-    let mut session =
-        Session::new(&connect, Arc::clone(&client_id), enforcement, Arc::clone(&shared.rules), now);
-    if !has_room(&connect, session.conn_ack(&connect, false), &mut stream) {
-        let details = "the CONNACK is larger than the client takes".to_owned();
-        return opening.turn_away(&mut stream, ConnectReasonCode::PacketTooLarge, details).await;
-    }
-    let principal_id = Arc::clone(session.principal_id());
-    let wish = Wish { principal_id, clean, expiry: session.expiry() };
-    let mut registration = match shared.broker.register(&client_id, wish, now) {
-        Ok(registration) => registration,
-        Err(error) => {
-            opening.log.not_written("Connect", &error);
-            opening.refuse(&mut stream, ConnectReasonCode::ServerUnavailable).await;
-            return None;
-        }
-    };
+    let (mut session, mut registration) =
+        opening.register(&connect, &client_id, enforcement, &mut stream).await?;
     let earlier = registration.earlier(&shared.clock).await;
     let (session_present, mut effects) = (earlier.is_some(), Vec::new());
     if let Some(unfinished) = earlier {
@@ -182,6 +144,30 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
+    /// By TLS, or by WebSocket within it; an HTTPS publish ends here.
+    async fn transport(
+        &mut self,
+        port: Port,
+        stream: TcpStream,
+        place: &Arc<Place>,
+    ) -> Option<(Stream, Arrival, Option<HttpRequest>)> {
+        let Entered { stream, arrival } = self.enter(port, stream, place).await?;
+        self.log.name_domain(&arrival);
+        let (stream, request) = match arrival.speaks {
+            Speaks::Mqtt => (Transport::Tls(stream), None),
+            Speaks::Http(allowed) => {
+                let way = http::Way { allowed, arrival: &arrival, peer: self.peer };
+                let (stream, request) =
+                    http::serve(stream, way, Arc::clone(place), &self.log, self.shared).await?;
+                (Transport::WebSocket(Box::new(stream)), Some(request))
+            }
+        };
+        let codec = Codec::server(self.shared.rules.quotas.packet_bytes.get());
+        let mut stream = Framed::with_capacity(stream, codec, BUFFER_BYTES);
+        stream.set_backpressure_boundary(WRITE_BYTES);
+        Some((stream, arrival, request))
+    }
+
     async fn enter(&self, port: Port, stream: TcpStream, place: &Place) -> Option<Entered> {
         // Small packets should not wait for more; if that can't be set, they just do.
         _ = stream.set_nodelay(true);
@@ -273,6 +259,37 @@ impl Opening<'_> {
         Ok((credentials, enforcement))
     }
 
+    /// Gives a client that may connect its session and its place in the broker.
+    async fn register(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        enforcement: Enforcement,
+        stream: &mut Stream,
+    ) -> Option<(Session, Registration)> {
+        let (now, rules) = (self.shared.clock.now(), Arc::clone(&self.shared.rules));
+        if let Err(throttled) = self.shared.connects.admit(client_id, &rules.quotas, now) {
+            self.log.refused("THROTTLED", throttled.to_string());
+            return self.refuse(stream, ConnectReasonCode::ConnectionRateExceeded).await;
+        }
+        // Who may have no persistent session goes on with none either *(unverified)*.
+        let clean = connect.clean_start || !enforcement.connect_persistently();
+        let session = Session::new(connect, Arc::clone(client_id), enforcement, rules, now);
+        if !has_room(connect, session.conn_ack(connect, false), stream) {
+            let details = "the CONNACK is larger than the client takes".to_owned();
+            return self.turn_away(stream, ConnectReasonCode::PacketTooLarge, details).await;
+        }
+        let principal_id = Arc::clone(session.principal_id());
+        let wish = Wish { principal_id, clean, expiry: session.expiry() };
+        match self.shared.broker.register(client_id, wish, now) {
+            Ok(registration) => Some((session, registration)),
+            Err(error) => {
+                self.log.not_written("Connect", &error);
+                self.refuse(stream, ConnectReasonCode::ServerUnavailable).await
+            }
+        }
+    }
+
     fn enforcement(
         &self,
         connect: &Connect,
@@ -299,17 +316,17 @@ impl Opening<'_> {
     /// Refuses a client before anybody is asked about it, or for what the answer can't change.
     async fn turn_away<T>(&self, stream: &mut Stream, code: ConnectReasonCode, details: String) -> Option<T> {
         self.log.refused("CLIENT_ERROR", details);
-        self.refuse(stream, code).await;
-        None
+        self.refuse(stream, code).await
     }
 
-    async fn refuse(&self, stream: &mut Stream, code: ConnectReasonCode) {
+    async fn refuse<T>(&self, stream: &mut Stream, code: ConnectReasonCode) -> Option<T> {
         if self.shared.answer_refused_connects {
             let ack = Packet::ConnAck(Box::new(ConnAck::new(code)));
             write(stream, ack, self.shared).await;
         }
         // The peer may be gone already.
         _ = self.shared.clock.timeout(FAREWELL_LIMIT, stream.close()).await;
+        None
     }
 }
 
