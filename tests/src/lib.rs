@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod canary;
 pub mod captured_log;
+pub mod cloud;
 pub mod connect_proxy;
 pub mod device_certificate;
 pub mod devices;
@@ -20,4 +21,5 @@ pub mod programs;
 pub mod running;
 pub mod script;
 pub mod test_gateway;
+pub mod throttle;
 pub mod token_signer;

@@ -33,6 +33,24 @@ Examples:
   latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
       everybody keeps their password";
 
+pub(super) const PROVISION: &str = "\
+Each device gets a Thing, a password in the file of passwords, and last its record. What is there is left as it is,
+so the same command goes on after Ctrl-C, a lost connection or a throttled account, and changes nothing once all is done.
+
+The file of --from is CSV with a header: `device`, and if you like `grant` and any `attribute NAME` of the Thing.
+
+Examples:
+  latchkey fleet provision --count 100
+      in the folder of `make deploy`: device-0001 to device-0100, in the deployment's table, type and group
+
+  latchkey fleet provision --from devices.csv --stage prod
+      the devices of a file, in one of several deployed stages
+
+  latchkey fleet provision --count 5 --name 'hall-##' --store dynamodb:devices --region eu-west-1 --credentials hall.csv
+      without a deployment of ours
+
+Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun, 130 Ctrl-C.";
+
 pub(super) const ROTATE: &str = "\
 Examples:
   latchkey fleet rotate my-device --old-for 12h
