@@ -2,6 +2,7 @@
 
 mod examples;
 mod provision;
+mod smoke;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -12,8 +13,8 @@ use device_sim::Address;
 
 use crate::store_place::StorePlace;
 
-pub use self::provision::ProvisionArgs;
 use self::values::{client_id_rule, device_name, key_id, movable, scheme};
+pub use self::{provision::ProvisionArgs, smoke::SmokeArgs};
 
 /// Gives devices their credentials and keeps their records.
 #[derive(Args, Debug)]
@@ -40,6 +41,8 @@ pub enum FleetCommand {
     Records(Box<RecordsCommand>),
     /// Make devices in AWS: a Thing, a password and a record for each; run it again and it goes on
     Provision(Box<ProvisionArgs>),
+    /// Try a deployment out: password, connection, a reading, and the decision in the log
+    Smoke(Box<SmokeArgs>),
 }
 
 /// What can be done with a file of records.

@@ -13,25 +13,28 @@ use aws_sdk_iot::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-/// Enough to sit out a throttled minute: the pauses double from a second up to [`LONGEST_PAUSE`].
-const ATTEMPTS: u32 = 8;
+/// For work that can wait, how often a call is tried: enough to sit out a throttled minute, for the pauses double from a
+/// second up to [`LONGEST_PAUSE`].
+pub const PATIENT: u32 = 8;
+/// For what a person waits for.
+pub const BRIEF: u32 = 2;
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(20);
 
-/// The configuration of the environment or of a profile, in this region if one is given.
+/// The configuration of the environment or of a profile, in this region if one is given; calls are tried so often.
 ///
 /// # Errors
 ///
 /// When there is no region, or there are no credentials. The message says what to set.
-pub async fn configuration(region: Option<&str>) -> anyhow::Result<SdkConfig> {
+pub async fn configuration(region: Option<&str>, attempts: u32) -> anyhow::Result<SdkConfig> {
     // The SDK's own chain would also ask EC2's metadata service, and wait for it where there is none.
     let chain = RegionProviderChain::first_try(region.map(|name| Region::new(name.to_owned())))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_attempt_timeout(ATTEMPT_LIMIT);
-    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE);
+    let retries = RetryConfig::standard().with_max_attempts(attempts).with_max_backoff(LONGEST_PAUSE);
     let loader = aws_config::defaults(BehaviorVersion::latest()).region(chain);
     let configuration = loader.timeout_config(timeouts.build()).retry_config(retries).load().await;
     anyhow::ensure!(
@@ -82,7 +85,7 @@ where
         | "LimitExceededException"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => anyhow!(
-            "AWS throttles {permission} ({code}), {ATTEMPTS} times in a row: wait a minute, or go on with a lower `--rate`"
+            "AWS throttles {permission} ({code}) again and again: wait a minute, or go on with a lower `--rate`"
         ),
         _ => anyhow!("AWS refused {permission} ({code}{said})"),
     }

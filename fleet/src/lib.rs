@@ -2,7 +2,7 @@
 //!
 //! [`args`] is what a person types, [`command`] what then happens, [`store_file`] the file that the
 //! authorizer reads, [`import`] another cloud's list of devices, [`vendor`] what those are called and know,
-//! [`provision`] what makes Things and records in AWS, [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
+//! [`provision`] what makes Things and records in AWS, [`smoke`] what tries them out, [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
 
 pub mod args;
 pub mod aws;
@@ -15,6 +15,7 @@ pub mod provision;
 mod run;
 pub mod sealing;
 pub mod secret;
+pub mod smoke;
 pub mod store_file;
 pub mod store_place;
 pub mod vendor;

@@ -28,6 +28,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::progress::say;
 use self::{
     device::Device,
     passwords::Passwords,
@@ -70,10 +71,10 @@ pub async fn run(
     let place = place(store, deployment.as_ref())?;
     let passwords = passwords_file(args, &place, deployment.as_ref())?;
     if let Some(deployment) = &deployment {
-        progress::say(&format!("using {deployment}"));
+        say(&format!("using {deployment}"));
     }
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
-    let aws = aws::configuration(region).await?;
+    let aws = aws::configuration(region, aws::PATIENT).await?;
     let of_deployment = |get: fn(&Deployment) -> &String| deployment.as_ref().map(|it| get(it).clone());
     let thing_type = args.thing_type.clone().or_else(|| of_deployment(|it| &it.thing_type));
     let thing_group = args.thing_group.clone().or_else(|| of_deployment(|it| &it.thing_group));

@@ -11,6 +11,7 @@ use crate::{
     args::{FleetArgs, FleetCommand},
     command::{self, Input},
     provision::{self, Ended},
+    smoke,
     store_place::StorePlace,
 };
 
@@ -39,6 +40,10 @@ pub async fn run(args: FleetArgs) -> ExitCode {
                 })
             })
             .await
+        }
+        FleetCommand::Smoke(args) => {
+            let passed = smoke::run(&args, json, &mut io::stdout()).await;
+            passed.map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     };
     ended.unwrap_or_else(|error| {

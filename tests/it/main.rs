@@ -3,6 +3,7 @@
 mod authorizer_garbage;
 mod authorizer_golden;
 mod authorizers;
+mod cloudwatch;
 mod connect;
 mod deployment;
 mod documentation;
@@ -30,6 +31,7 @@ mod secrets_manager;
 mod sessions;
 mod shared_subscriptions;
 mod simulator;
+mod smoke;
 mod status;
 mod stores;
 mod takeover;

@@ -8,8 +8,8 @@ use integration::{
     cloud::{Cloud, TABLE, THING_GROUP, THING_TYPE, outputs},
     eventually::until,
     fake_aws::{Act, FakeAws},
+    refusing::{Refusal, Refusing},
     running::Finished,
-    throttle::Throttle,
 };
 use serde_json::{Value, json};
 
@@ -166,6 +166,25 @@ async fn a_password_without_a_record_is_used_and_a_record_without_a_password_is_
     assert!(format!("{:?}", after["device-0004"]).contains("$argon2id$"));
 }
 
+#[tokio::test]
+async fn a_password_is_written_down_before_its_record_is_made() {
+    let cloud = Cloud::start().await;
+    let refusal =
+        Refusal { part: "DynamoDB_20120810.PutItem", times: usize::MAX, code: "AccessDeniedException" };
+    let refusing = Refusing::start(cloud.endpoint(), refusal).await;
+    let finished = cloud.latchkey_at(refusing.endpoint(), &words(&["--count", "2"])).finish().await;
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    assert_eq!((finished.code, &report["complete"]), (Some(1), &json!(false)));
+    let why = report["stopped"].as_str().unwrap();
+    assert!(why.contains("may not dynamodb:PutItem (AccessDeniedException): docs/deploy.md has"), "{why}");
+    let written = rows(&cloud);
+    assert!(cloud.records().await.is_empty() && written.len() == refusing.refused(), "{report}");
+    let (code, ..) = provision(&cloud, &["--count", "2"]).await;
+    assert_eq!(code, Some(0));
+    check_whole(&cloud, 2).await;
+    assert!(rows(&cloud).starts_with(&written));
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_ends_it_and_says_how_to_go_on() {
@@ -189,10 +208,11 @@ async fn ctrl_c_ends_it_and_says_how_to_go_on() {
 #[tokio::test]
 async fn a_throttled_account_is_waited_for() {
     let cloud = Cloud::start().await;
-    let throttle = Throttle::start(cloud.endpoint(), "POST /things/", 3).await;
-    let finished = cloud.latchkey_at(throttle.endpoint(), &words(&["--count", "3"])).finish().await;
+    let refusal = Refusal { part: "POST /things/", times: 3, code: "ThrottlingException" };
+    let throttled = Refusing::start(cloud.endpoint(), refusal).await;
+    let finished = cloud.latchkey_at(throttled.endpoint(), &words(&["--count", "3"])).finish().await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
-    assert_eq!(throttle.throttled(), 3);
+    assert_eq!(throttled.refused(), 3);
     check_whole(&cloud, 3).await;
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{aws, moto::Moto, programs::program, running::Running};
+use crate::{aws, emulator::Emulator, programs::program, running::Running};
 
 /// The account, and a folder that commands run in.
 pub struct Cloud {
@@ -19,7 +19,7 @@ pub struct Cloud {
     /// The configuration that finds the services.
     pub aws: SdkConfig,
     endpoint: String,
-    _moto: Moto,
+    _moto: Emulator,
 }
 
 /// What `make deploy` names them.
@@ -32,7 +32,7 @@ pub const THING_GROUP: &str = "latchkey-dev";
 impl Cloud {
     /// An account with a deployed stage `dev`, and `cdk-outputs.json` in the folder.
     pub async fn start() -> Self {
-        let moto = Moto::start().await;
+        let moto = Emulator::moto().await;
         let aws = aws::configuration(moto.endpoint());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();

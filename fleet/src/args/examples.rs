@@ -51,6 +51,21 @@ Examples:
 
 Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun, 130 Ctrl-C.";
 
+pub(super) const SMOKE: &str = "\
+Seven checks, each with what was seen, or with its cause and what to do:
+  the authorizer takes the device's password and refuses another (TestInvokeAuthorizer),
+  a wrong password stays outside, the device connects, and a reading comes back to it,
+  and both decisions are in the authorizer's log.
+
+Examples:
+  latchkey fleet smoke
+      in the folder of `make deploy`, with the first device of its file of passwords; `make smoke` is the same
+
+  latchkey fleet smoke --endpoint localhost:10443
+      the three checks that need no more than a server, against `latchkey local`
+
+Exit codes: 0 nothing failed, 1 something did, 64 nothing was begun.";
+
 pub(super) const ROTATE: &str = "\
 Examples:
   latchkey fleet rotate my-device --old-for 12h

@@ -16,7 +16,7 @@ pub(super) struct Progress {
 }
 
 /// Tells a person something.
-pub(super) fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     writeln!(io::stderr(), "{text}").unwrap_or_default();
 }
 

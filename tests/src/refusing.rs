@@ -1,4 +1,4 @@
-//! A service that is throttled now and then: a proxy in front of one that is not.
+//! A service that refuses some calls: a proxy in front of one that does not.
 
 use std::sync::{
     Arc,
@@ -12,28 +12,38 @@ use tokio::{
 };
 
 /// The proxy, on a free port. Dropping it ends it.
-pub struct Throttle {
+pub struct Refusing {
     endpoint: String,
-    throttled: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
-impl Throttle {
-    /// Answers the first `times` requests that begin with `start` (`POST /things/` for example) as AWS does who is asked
-    /// too often, and sends all others to `upstream`.
-    pub async fn start(upstream: &str, start: &'static str, times: usize) -> Self {
+/// Which requests it refuses.
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    /// Those whose head has this part: `POST /things/` for example.
+    pub part: &'static str,
+    /// So many of them.
+    pub times: usize,
+    /// How AWS calls it.
+    pub code: &'static str,
+}
+
+impl Refusing {
+    /// Refuses some requests as AWS does, and sends all others to `upstream`.
+    pub async fn start(upstream: &str, refusal: Refusal) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
-        let throttled = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&throttled);
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&refused);
         let server = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, upstream.clone(), start, times, Arc::clone(&count)));
+                tokio::spawn(serve(stream, upstream.clone(), refusal, Arc::clone(&count)));
             }
         });
-        Self { endpoint, throttled, server }
+        Self { endpoint, refused, server }
     }
 
     /// Where it is.
@@ -41,25 +51,26 @@ impl Throttle {
         &self.endpoint
     }
 
-    /// How many requests it has throttled.
-    pub fn throttled(&self) -> usize {
-        self.throttled.load(Ordering::SeqCst)
+    /// How many requests it has refused.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Throttle {
+impl Drop for Refusing {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-async fn serve(mut stream: TcpStream, upstream: String, start: &str, times: usize, count: Arc<AtomicUsize>) {
+async fn serve(mut stream: TcpStream, upstream: String, refusal: Refusal, count: Arc<AtomicUsize>) {
+    let Refusal { part, times, code } = refusal;
     let Some(request) = request(&mut stream).await else { return };
-    let is_one = request.starts_with(start.as_bytes());
+    let is_one = request.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
     let more = |count| (is_one && count < times).then_some(count + 1);
     if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok() {
-        let body = r#"{"message":"Rate exceeded"}"#;
-        let head = "HTTP/1.1 429 Too Many Requests\r\nx-amzn-errortype: ThrottlingException\r\nconnection: close\r\n";
+        let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"told so"}}"#);
+        let head = format!("HTTP/1.1 400 Told\r\nx-amzn-errortype: {code}\r\nconnection: close\r\n");
         let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
         _ = stream.write_all(answer.as_bytes()).await;
         return;
