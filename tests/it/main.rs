@@ -3,6 +3,7 @@
 mod authorizer_garbage;
 mod authorizer_golden;
 mod authorizers;
+mod bundle;
 mod cloudwatch;
 mod connect;
 mod deployment;
