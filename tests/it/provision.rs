@@ -185,6 +185,20 @@ async fn a_password_is_written_down_before_its_record_is_made() {
     assert!(rows(&cloud).starts_with(&written));
 }
 
+#[tokio::test]
+async fn a_record_that_somebody_else_makes_at_that_moment_stays() {
+    let cloud = Cloud::start().await;
+    let code = "ConditionalCheckFailedException";
+    let refusal = Refusal { part: "DynamoDB_20120810.PutItem", times: 1, code };
+    let refusing = Refusing::start(cloud.endpoint(), refusal).await;
+    let finished = cloud.latchkey_at(refusing.endpoint(), &words(&["--count", "2"])).finish().await;
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    assert_eq!((finished.code, &report["records"]["written"]), (Some(1), &json!(1)), "{report}");
+    let why = report["failed"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("somebody else wrote its record at this moment"), "{why}");
+    assert_eq!(cloud.records().await.len(), 1);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn ctrl_c_ends_it_and_says_how_to_go_on() {

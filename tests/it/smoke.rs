@@ -146,7 +146,8 @@ async fn a_deployment_passes_every_check() {
         json!({"event": "decision", "client_id": "hall-2", "outcome": "allow"}),
         json!({"event": "decision", "client_id": "hall-1", "outcome": "deny", "reason": "unknown_device"}),
     ];
-    let acts = [invoked(true, "hall-1"), invoked(false, ""), logged(&others), logged(&decisions())];
+    let all = [others.to_vec(), decisions().to_vec()].concat();
+    let acts = [invoked(true, "hall-1"), invoked(false, ""), logged(&others), logged(&all)];
     let fake = FakeAws::start(acts).await;
     let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "20s"]).await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
