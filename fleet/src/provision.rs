@@ -72,6 +72,9 @@ pub async fn run(
     let passwords = passwords_file(args, &place, deployment.as_ref())?;
     if let Some(deployment) = &deployment {
         say(&format!("using {deployment}"));
+        if StorePlace::of(deployment)? != place {
+            say(&format!("but the records go to {place}, as `--store` or LATCHKEY_DEVICES says"));
+        }
     }
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
     let aws = aws::configuration(region, aws::PATIENT).await?;

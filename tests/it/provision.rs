@@ -9,7 +9,7 @@ use integration::{
     eventually::until,
     fake_aws::{Act, FakeAws},
     refusing::{Refusal, Refusing},
-    running::Finished,
+    running::{Finished, Running},
 };
 use serde_json::{Value, json};
 
@@ -291,6 +291,17 @@ async fn a_file_and_a_secret_are_written_as_a_whole() {
         assert_eq!(credentials_file::read(&cloud.file(passwords), None).unwrap().len(), 3);
         texts.push(stored);
     }
+    let elsewhere = Running::start({
+        let mut command =
+            cloud.command(cloud.endpoint(), &words(&["--count", "1", "--credentials", "f.csv"]));
+        command.env("LATCHKEY_DEVICES", "devices.json");
+        command
+    });
+    let said = elsewhere.finish().await.err();
+    assert!(
+        said.contains("\nbut the records go to the file `devices.json`, as `--store` or LATCHKEY_DEVICES"),
+        "{said}"
+    );
     assert!(cloud.records().await.is_empty(), "a store that is named is the only one");
     assert_ne!(texts[0], texts[1]);
 }
@@ -333,7 +344,7 @@ async fn what_keeps_it_from_beginning_is_told_with_its_cure() {
     }
     let mut command = cloud.command(cloud.endpoint(), &words(&["--count", "1"]));
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let finished = integration::running::Running::start(command).finish().await;
+    let finished = Running::start(command).finish().await;
     assert!(
         finished.err().contains("there are no AWS credentials: set AWS_PROFILE, or "),
         "{}",
