@@ -5,17 +5,22 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test check bench fmt lint deny setup infra-test synth diff deploy destroy
+.PHONY: help demo test test-localstack check bench fmt lint deny setup infra-test bundle synth diff deploy destroy smoke
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
 
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients
+test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
+	@echo "localstack"
+	@CARGO="$(CARGO)" tests/setup/run-localstack or-say-so
+
+test-localstack: setup ## the tests of AWS's stores once more, against LocalStack; with Docker, docker-compose.yml has more
+	@CARGO="$(CARGO)" tests/setup/run-localstack
 
 check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
@@ -44,6 +49,10 @@ infra-test: setup ## the deployment, without an account: types, templates, cdk-n
 	@echo "deployment"
 	@infra/tools/test
 
+bundle: ## the function's program as a deploy would upload it, in target/bundle
+	@echo "bundle"
+	@infra/tools/bundle
+
 synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
 	@infra/tools/cdk synth $(STAGE)
 
@@ -55,3 +64,6 @@ deploy: ## put STAGE into your AWS account: docs/deploy.md
 
 destroy: ## take STAGE out of your AWS account
 	@infra/tools/cdk destroy $(STAGE)
+
+smoke: ## try out what was deployed as STAGE: password, connection, a reading, and the decision in the log
+	@$(CARGO) run --quiet -p latchkey -- fleet smoke --stage $(STAGE)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mqtt::Version;
 
+use crate::deployment::DeploymentArgs;
 use crate::endpoint::{Address, Alpn};
 use crate::login::Authorizer;
 
@@ -15,13 +16,17 @@ use crate::login::Authorizer;
 #[command(long_about = None, after_help = AFTER_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct SimArgs {
-    /// The server's TLS port
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:10443", help_heading = SERVER)]
-    pub endpoint: Address,
+    /// The server's TLS port [default: the deployment's, or else localhost:10443]
+    #[arg(long, value_name = "HOST:PORT", help_heading = SERVER)]
+    pub endpoint: Option<Address>,
 
-    /// The only CA to trust, as a PEM file
-    #[arg(long, value_name = "FILE", default_value = ".latchkey/ca.pem", help_heading = SERVER)]
-    pub ca: PathBuf,
+    /// The only CA to trust, as a PEM file [default: .latchkey/ca.pem; Amazon's roots for a deployment]
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    pub ca: Option<PathBuf>,
+
+    /// Where it is deployed.
+    #[command(flatten, next_help_heading = SERVER)]
+    pub deployment: DeploymentArgs,
 
     /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core takes passwords with `mqtt` only
     #[arg(long, value_name = "PROTOCOL", default_value = "mqtt", help_heading = SERVER)]
@@ -35,17 +40,18 @@ pub struct SimArgs {
     #[arg(long, value_name = "VERSION", default_value = "5", help_heading = SERVER)]
     pub mqtt: Mqtt,
 
-    /// The custom authorizer to ask for, as a parameter in every user name
-    #[arg(long, value_name = "NAME", default_value = "latchkey", help_heading = DEVICES)]
-    pub authorizer: Authorizer,
+    /// The custom authorizer to ask for, as a parameter in every user name [default: the deployment's, or else latchkey]
+    #[arg(long, value_name = "NAME", help_heading = DEVICES)]
+    pub authorizer: Option<Authorizer>,
 
     /// Name no authorizer: the server's default one decides
     #[arg(long, help_heading = DEVICES)]
     pub no_authorizer: bool,
 
-    /// The devices' credentials: CSV with the header `device,client_id,user_name,password`
-    #[arg(long, value_name = "FILE", default_value = ".latchkey/credentials.csv", help_heading = DEVICES)]
-    pub credentials: PathBuf,
+    /// The devices' credentials: CSV with the header `device,client_id,user_name,password` [default:
+    /// .latchkey/credentials.csv; .latchkey/credentials-STAGE.csv for a deployment]
+    #[arg(long, value_name = "FILE", help_heading = DEVICES)]
+    pub credentials: Option<PathBuf>,
 
     /// How many of the file's devices to run, from its top [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = DEVICES)]
@@ -84,14 +90,6 @@ pub struct SimArgs {
     pub stop_with_stdin: bool,
 }
 
-impl SimArgs {
-    /// The authorizer to name, if any.
-    #[must_use]
-    pub fn authorizer(&self) -> Option<&Authorizer> {
-        (!self.no_authorizer).then_some(&self.authorizer)
-    }
-}
-
 /// A version of MQTT, as it is written on a command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mqtt {
@@ -116,6 +114,9 @@ const AFTER_HELP: &str = "\
 Every device connects with its own row of the credentials file, publishes temperature and humidity
 to `sensor/CLIENT_ID/...` at QoS 1, and waits for each acknowledgement. A device that cannot reach
 the server, or is cut off, comes back after 1 s at first and up to 60 s later.
+
+Where `make deploy` left a `cdk-outputs.json` in this folder, the fleet connects to AWS, and a line
+says so; `--endpoint localhost:10443` is `latchkey local` all the same.
 
 Ctrl-C ends the run cleanly and prints the summary; a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line or a file is wrong.";

@@ -1,6 +1,7 @@
 //! The whole command, from arguments to exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -8,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::args::SimArgs;
 use crate::client::Options;
 use crate::credentials_file::{self, CredentialsError, Row};
+use crate::deployment::DeploymentError;
 use crate::device::{Device, DeviceError, Habits};
 use crate::endpoint::{Endpoint, EndpointError, Target};
 use crate::fleet::{self, Plan};
 use crate::login::{Authorizer, Login};
+use crate::place::Place;
 use crate::progress::{Progress, Wanted};
 use crate::summary::{Summary, counted};
 
@@ -72,7 +75,14 @@ pub async fn run(args: &SimArgs) -> Exit {
 
 /// Runs the command on any streams, until it is over or `shutdown` completes.
 pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl Future<Output = ()>) -> Exit {
-    let plan = match plan(args) {
+    let place = Place::of(args, Path::new("."));
+    let planned = place.map_err(PlanError::from).and_then(|place| {
+        if let (Some(used), false) = (&place.deployment, args.quiet) {
+            writeln!(streams.err, "using {used}").unwrap_or_default();
+        }
+        plan(args, place)
+    });
+    let plan = match planned {
         Ok(plan) => plan,
         Err(error) => {
             writeln!(streams.err, "error: {error}").unwrap_or_default();
@@ -94,6 +104,8 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
     #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -106,20 +118,16 @@ enum PlanError {
     TooFew { file: String, found: usize, wanted: usize },
 }
 
-fn plan(args: &SimArgs) -> Result<Plan, PlanError> {
+fn plan(args: &SimArgs, place: Place) -> Result<Plan, PlanError> {
     let wanted = args.devices.and_then(|devices| usize::try_from(devices.get()).ok());
-    let rows = credentials_file::read(&args.credentials, wanted)?;
+    let rows = credentials_file::read(&place.credentials, wanted)?;
     if let Some(wanted) = wanted.filter(|wanted| rows.len() < *wanted) {
-        let file = args.credentials.display().to_string();
+        let file = place.credentials.display().to_string();
         return Err(PlanError::TooFew { file, found: rows.len(), wanted });
     }
-    let target = Target {
-        address: args.endpoint.clone(),
-        sni: args.sni.clone(),
-        alpn: args.alpn.clone(),
-        ca: Some(args.ca.clone()),
-    };
-    let device = |(index, row)| device(index, row, args.authorizer());
+    let Place { address, ca, authorizer, .. } = place;
+    let target = Target { address, sni: args.sni.clone(), alpn: args.alpn.clone(), ca };
+    let device = |(index, row)| device(index, row, authorizer.as_ref());
     Ok(Plan {
         endpoint: Endpoint::new(target)?,
         devices: rows.into_iter().enumerate().map(device).collect::<Result<_, _>>()?,

@@ -14,7 +14,7 @@ use device_core::ClientId;
 use zeroize::Zeroizing;
 
 pub use self::error::{CredentialsError, RowError};
-pub use self::replacement::Replacement;
+pub use self::replacement::{Replacement, present};
 use crate::login::Password;
 
 /// The columns, in their order.
@@ -52,13 +52,15 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsEr
 /// # Errors
 ///
 /// If the file can't be written, its folder is not there, it is one with another header, or a password is not
-/// UTF-8. Nothing has been written then, unless the disk is full.
+/// UTF-8. Nothing has been written then, unless the disk is full. Once it returns, a power cut takes nothing back.
 pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     let failed = |error| CredentialsError::open(path, error);
     folder_for(path)?;
     let mut file = open_private(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(Vec::new());
-    match last_byte(&mut file).map_err(failed)? {
+    let last = last_byte(&mut file).map_err(failed)?;
+    let is_new = last.is_none();
+    match last {
         None => bytes.extend_from_slice(format!("{}\n", HEADER.join(",")).as_bytes()),
         Some(last) => {
             check_header(&mut file).map_err(|error| CredentialsError::at(path, 1, error))?;
@@ -68,7 +70,8 @@ pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
         }
     }
     write_rows(&mut bytes, rows).map_err(failed)?;
-    file.write_all(&bytes).map_err(failed)
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    if is_new { sync_folder(path).map_err(failed) } else { Ok(()) }
 }
 
 /// The rows of a table, or the line that is wrong.
@@ -145,7 +148,11 @@ fn csv_error(table: &[u8], error: &csv::Error) -> (u64, RowError) {
 
 /// The folder that a file is written to. The default one is made if it is not there; another one that is not
 /// there may well be a mistake.
-fn folder_for(path: &Path) -> Result<&Path, CredentialsError> {
+///
+/// # Errors
+///
+/// If there is no such folder, or it can't be made.
+pub fn folder_for(path: &Path) -> Result<&Path, CredentialsError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder == Path::new(DEFAULT_FOLDER) {
         fs::create_dir_all(folder).map_err(|error| CredentialsError::open(path, error))?;
@@ -162,6 +169,18 @@ fn open_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(file)
+}
+
+/// A new file's name is in its folder, which has to reach the disk too.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn last_byte(file: &mut File) -> io::Result<Option<u8>> {

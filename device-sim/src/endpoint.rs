@@ -25,7 +25,8 @@ pub struct Target {
     /// The application protocol to offer. AWS IoT Core takes devices with a password on port 443 if it is
     /// `mqtt` (AWS IoT Core developer guide, "Device communication protocols").
     pub alpn: Alpn,
-    /// The PEM file of the only CA that is trusted.
+    /// The PEM file of the only CA that is trusted; if absent, Amazon's own roots are (AWS IoT Core developer guide,
+    /// "Server authentication").
     pub ca: Option<PathBuf>,
 }
 
@@ -37,7 +38,7 @@ pub struct Endpoint {
     address: Address,
     server_name: ServerName<'static>,
     alpn: Alpn,
-    ca: PathBuf,
+    ca: Option<PathBuf>,
     connector: TlsConnector,
 }
 
@@ -46,16 +47,15 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If no CA is given, its file can't be read or holds no usable certificate, or the server name can't be
-    /// one.
+    /// If the CA's file can't be read or holds no usable certificate, or the server name can't be one.
     pub fn new(target: Target) -> Result<Self, EndpointError> {
-        let ca = target.ca.ok_or(EndpointError::NoCa)?;
         let name = target.sni.unwrap_or_else(|| target.address.host().to_owned());
         let Ok(server_name) = ServerName::try_from(name.clone()) else {
             return Err(EndpointError::ServerName(name));
         };
-        let connector = TlsConnector::from(Arc::new(client_config(trusted(&ca)?, &target.alpn)?));
-        Ok(Self { address: target.address, server_name, alpn: target.alpn, ca, connector })
+        let connector =
+            TlsConnector::from(Arc::new(client_config(trusted(target.ca.as_deref())?, &target.alpn)?));
+        Ok(Self { address: target.address, server_name, alpn: target.alpn, ca: target.ca, connector })
     }
 
     /// Host and port.
@@ -76,10 +76,10 @@ impl Endpoint {
         &self.alpn
     }
 
-    /// The file of the trusted CA.
+    /// The file of the trusted CA; none if Amazon's roots are trusted.
     #[must_use]
-    pub fn ca(&self) -> &Path {
-        &self.ca
+    pub fn ca(&self) -> Option<&Path> {
+        self.ca.as_deref()
     }
 
     pub(crate) fn tls(&self) -> (&TlsConnector, ServerName<'static>) {
@@ -87,7 +87,11 @@ impl Endpoint {
     }
 }
 
-fn trusted(ca: &Path) -> Result<RootCertStore, EndpointError> {
+/// Amazon's roots, as Debian's `ca-certificates` has them.
+const AMAZON: &[u8] = include_bytes!("endpoint/amazon_roots.pem");
+
+fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
+    let Some(ca) = ca else { return amazon() };
     let certificates = CertificateDer::pem_file_iter(ca).map_err(|error| unreadable(ca, error))?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
@@ -95,6 +99,15 @@ fn trusted(ca: &Path) -> Result<RootCertStore, EndpointError> {
         roots.add(certificate).map_err(|_| EndpointError::CaInvalid(ca.to_owned()))?;
     }
     if roots.is_empty() { Err(EndpointError::CaInvalid(ca.to_owned())) } else { Ok(roots) }
+}
+
+fn amazon() -> Result<RootCertStore, EndpointError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(AMAZON) {
+        let certificate = certificate.map_err(|_| EndpointError::Amazon)?;
+        roots.add(certificate).map_err(|_| EndpointError::Amazon)?;
+    }
+    Ok(roots)
 }
 
 fn unreadable(ca: &Path, error: PemError) -> EndpointError {
@@ -133,8 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_is_needed() {
-        assert_eq!(message(target(None)), "no CA is given: pass its PEM file with `--ca`");
+    fn amazons_roots_are_those_that_it_publishes() {
+        // Amazon Trust Services' page lists their SHA-256 fingerprints.
+        let published = [
+            "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+            "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+            "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+            "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+        ];
+        let digest = |certificate: CertificateDer<'_>| {
+            hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate))
+        };
+        let ours = CertificateDer::pem_slice_iter(AMAZON).map(|it| digest(it.unwrap())).collect::<Vec<_>>();
+        assert_eq!(ours, published);
+        assert_eq!(Endpoint::new(target(None)).ok().unwrap().ca(), None);
+    }
+
+    #[test]
+    fn a_ca_that_is_named_has_to_be_one() {
         let missing = message(target(Some("/nowhere/ca.pem".into())));
         assert_eq!(
             missing,

@@ -6,17 +6,19 @@
 //! - [`run`] is the whole command, [`SimArgs`] its arguments.
 //! - [`Client`] is one connection, for whoever needs a single one.
 //! - [`fleet::run`] runs many devices and returns a [`Summary`].
-//! - [`credentials_file`] is the file that devices' credentials are kept in.
+//! - [`credentials_file`] is the file that devices' credentials are kept in, [`deployment`] what was deployed to AWS.
 
 pub mod args;
 pub mod client;
 pub mod command;
 pub mod credentials_file;
+pub mod deployment;
 pub mod device;
 pub mod endpoint;
 pub mod event;
 pub mod fleet;
 pub mod login;
+pub mod place;
 mod progress;
 pub mod summary;
 pub mod tally;
@@ -26,6 +28,7 @@ pub use mqtt::{QoS, TopicFilter, TopicName, Version};
 pub use crate::args::SimArgs;
 pub use crate::client::{Client, Closed, ConnectError, Message, Options, RequestError};
 pub use crate::command::{Exit, run};
+pub use crate::deployment::{Deployment, DeploymentArgs};
 pub use crate::endpoint::{Address, Alpn, Endpoint, EndpointError, Target};
 pub use crate::login::{Authorizer, Login, Password};
 pub use crate::summary::Summary;

@@ -126,13 +126,15 @@ fn warning(event: &Event) -> Option<String> {
 /// What to do about a refusal: the device is told nothing of why, which is as it should be.
 fn cure(what: &What) -> &'static str {
     match what {
-        What::NotConnected { error, .. } if error.is_refusal() => "; the log of `latchkey local` says why",
+        What::NotConnected { error, .. } if error.is_refusal() => {
+            "; the log of `latchkey local`, or on AWS that of the function, says why"
+        }
         What::Failed(RequestError::PublishRefused { code: PubAckCode::NotAuthorized, .. }) => {
             "; its grant must allow `sensor/{client_id}/…`: `--grant sht20`"
         }
         // How a server of MQTT 3.1.1 refuses a message.
         What::Failed(RequestError::Closed(Closed::ByServer | Closed::Disconnected { .. })) => {
-            "; the log of `latchkey local` says why"
+            "; the log of `latchkey local`, or on AWS that of the function, says why"
         }
         _ => "",
     }

@@ -1,6 +1,8 @@
 //! What a person types.
 
 mod examples;
+mod provision;
+mod smoke;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -9,7 +11,10 @@ use authorizer::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, 
 use clap::{Args, Subcommand};
 use device_sim::Address;
 
+use crate::store_place::StorePlace;
+
 use self::values::{client_id_rule, device_name, key_id, movable, scheme};
+pub use self::{provision::ProvisionArgs, smoke::SmokeArgs};
 
 /// Gives devices their credentials and keeps their records.
 #[derive(Args, Debug)]
@@ -18,15 +23,10 @@ pub struct FleetArgs {
     #[command(subcommand)]
     pub command: FleetCommand,
 
-    /// The JSON file of device records that the authorizer reads
-    #[arg(
-        long,
-        global = true,
-        env = "LATCHKEY_DEVICES",
-        default_value = ".latchkey/devices.json",
-        value_name = "FILE"
-    )]
-    pub store: PathBuf,
+    /// The JSON file of device records that the authorizer reads; for `provision` also `dynamodb:TABLE` or
+    /// `secretsmanager:NAME` [default: .latchkey/devices.json; for `provision` the deployment's]
+    #[arg(long, global = true, env = "LATCHKEY_DEVICES", value_name = "FILE")]
+    pub store: Option<StorePlace>,
 
     /// Print JSON, for scripts
     #[arg(long, global = true)]
@@ -36,6 +36,18 @@ pub struct FleetArgs {
 /// What can be done.
 #[derive(Subcommand, Debug)]
 pub enum FleetCommand {
+    /// With a file of records.
+    #[command(flatten)]
+    Records(Box<RecordsCommand>),
+    /// Make devices in AWS: a Thing, a password and a record for each; run it again and it goes on
+    Provision(Box<ProvisionArgs>),
+    /// Try a deployment out: password, connection, a reading, and the decision in the log
+    Smoke(Box<SmokeArgs>),
+}
+
+/// What can be done with a file of records.
+#[derive(Subcommand, Debug)]
+pub enum RecordsCommand {
     /// Add a device: with a new password that is shown once, or with the secret that it has from another cloud
     Add(AddArgs),
     /// Add the devices of a file: another cloud's export, a table of passwords, or mosquitto's password file

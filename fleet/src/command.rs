@@ -1,4 +1,4 @@
-//! What the operator's commands do.
+//! What the operator's commands do with a file of records.
 
 mod add;
 mod added;
@@ -18,33 +18,35 @@ use authorizer::device_name::DeviceName;
 use serde_json::json;
 
 pub use self::input::Input;
-use crate::{
-    args::{FleetArgs, FleetCommand},
-    store_file::StoreFile,
-};
+use crate::{args::RecordsCommand, store_file::StoreFile};
 
-/// Runs one command: reads a chosen password or a vendor's secret from `input`, writes what a person wants to know to `output`.
+/// Runs one command on a file of records: reads a chosen password or a vendor's secret from `input`, writes what a person wants to know to `output`.
 ///
 /// # Errors
 ///
 /// What went wrong and what to do about it. The store is then unchanged.
-pub fn run(args: FleetArgs, input: Input<impl BufRead>, output: &mut impl Write) -> anyhow::Result<()> {
-    let FleetArgs { command, store, json } = args;
+pub fn run(
+    command: RecordsCommand,
+    store: &Path,
+    json: bool,
+    input: Input<impl BufRead>,
+    output: &mut impl Write,
+) -> anyhow::Result<()> {
     match command {
-        FleetCommand::Add(args) => add::run(&store, args, json, input, output),
-        FleetCommand::Import(args) => import::run(&store, &args, json, output),
-        FleetCommand::Rotate(args) => rotate::run(&store, args, json, input, output),
-        FleetCommand::Reseal(args) => reseal::run(&store, &args, json, output),
-        FleetCommand::List => list::print(&StoreFile::read(&store)?, json, output),
-        FleetCommand::Enable(args) => switch(&store, &args.name, true, json, output),
-        FleetCommand::Disable(args) => switch(&store, &args.name, false, json, output),
-        FleetCommand::Remove(args) => {
-            let mut file = StoreFile::open_existing(&store)?;
+        RecordsCommand::Add(args) => add::run(store, args, json, input, output),
+        RecordsCommand::Import(args) => import::run(store, &args, json, output),
+        RecordsCommand::Rotate(args) => rotate::run(store, args, json, input, output),
+        RecordsCommand::Reseal(args) => reseal::run(store, &args, json, output),
+        RecordsCommand::List => list::print(&StoreFile::read(store)?, json, output),
+        RecordsCommand::Enable(args) => switch(store, &args.name, true, json, output),
+        RecordsCommand::Disable(args) => switch(store, &args.name, false, json, output),
+        RecordsCommand::Remove(args) => {
+            let mut file = StoreFile::open_existing(store)?;
             file.remove(&args.name)?;
             file.save()?;
             done(&args.name, "removed", json, output)
         }
-        FleetCommand::Keys(args) => keys::run(args, json, output),
+        RecordsCommand::Keys(args) => keys::run(args, json, output),
     }
 }
 

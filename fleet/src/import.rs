@@ -4,7 +4,7 @@ mod columns;
 mod faults;
 mod password_file;
 mod rows;
-mod table;
+pub(crate) mod table;
 
 use std::{fs, path::Path};
 

@@ -2,17 +2,24 @@
 //!
 //! [`args`] is what a person types, [`command`] what then happens, [`store_file`] the file that the
 //! authorizer reads, [`import`] another cloud's list of devices, [`vendor`] what those are called and know,
-//! [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
+//! [`provision`] what makes Things and records in AWS, [`smoke`] what tries them out, [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
 
 pub mod args;
+pub mod aws;
 pub mod client_ids;
 pub mod command;
 pub mod count;
 pub mod import;
 pub mod keyring_file;
+pub mod provision;
+mod run;
 pub mod sealing;
 pub mod secret;
+pub mod smoke;
 pub mod store_file;
+pub mod store_place;
 pub mod vendor;
 
 pub use authorizer::grant;
+
+pub use crate::run::run;

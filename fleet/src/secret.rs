@@ -25,6 +25,22 @@ impl Secret {
         Ok(Self { text: Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())), generated: true })
     }
 
+    /// A password that was written down before its record was made. What has the form of [`Secret::generate`]'s has as
+    /// many random bits; anything else is taken for one that a person chose.
+    ///
+    /// # Errors
+    ///
+    /// As [`Secret::chosen`], and when it is no text.
+    pub fn written_down(password: &[u8]) -> anyhow::Result<Self> {
+        let text = str::from_utf8(password).ok().context("the password is not UTF-8")?;
+        let text = Zeroizing::new(text.to_owned());
+        let decoded = URL_SAFE_NO_PAD.decode(text.as_bytes()).map(Zeroizing::new);
+        if decoded.is_ok_and(|bytes| bytes.len() == SECRET_BYTES) {
+            return Ok(Self { text, generated: true });
+        }
+        Self::chosen(text)
+    }
+
     /// A password that a person chose.
     ///
     /// # Errors
@@ -78,6 +94,17 @@ mod tests {
         let (one, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
         assert_eq!(one.text().len(), 43);
         assert_ne!(one.text(), other.text());
+    }
+
+    #[test]
+    fn what_was_written_down_is_hashed_for_what_it_is() {
+        let generated = Secret::generate().unwrap();
+        let again = Secret::written_down(generated.text().as_bytes()).unwrap();
+        assert!(again.is_generated() && again.text() == generated.text());
+        for chosen in ["correct horse", "aaaa", &generated.text().replacen(|_| true, "", 1)] {
+            assert!(!Secret::written_down(chosen.as_bytes()).unwrap().is_generated(), "{chosen}");
+        }
+        assert!(Secret::written_down(b"").is_err() && Secret::written_down(&[0xff]).is_err());
     }
 
     #[test]

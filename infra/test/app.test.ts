@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -132,21 +132,6 @@ test('the program that CDK runs plans both stacks', () => {
   };
   const stacks = Object.keys(artifacts).filter((name) => /^latchkey-dev(-fleet)?$/.test(name));
   assert.deepEqual(stacks.sort(), ['latchkey-dev', 'latchkey-dev-fleet']);
-});
-
-test('what a person got wrong is told in a line each, and nothing is made', () => {
-  const run = (program: string, ...args: string[]): ReturnType<typeof spawnSync> =>
-    spawnSync(process.execPath, [join(INFRA, 'build', 'bin', program), ...args], {
-      cwd: folder(),
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], HOME: folder() },
-    });
-  const strange = run('preflight.js', 'qa');
-  assert.equal(strange.status, 64);
-  assert.match(String(strange.stderr), /^the stage `qa` has no settings: [^\n]*\n$/);
-  const poor = run('preflight.js', 'dev', 'calls-aws');
-  assert.equal(poor.status, 64);
-  assert.match(String(poor.stderr), /^there are no AWS credentials: set AWS_PROFILE/);
 });
 
 function checked(changes: Record<string, unknown>): Stacks & { app: App } {

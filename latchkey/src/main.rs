@@ -4,14 +4,14 @@ mod authorizer_program;
 mod demo;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 use device_sim::SimArgs;
-use fleet::{args::FleetArgs, command::Input};
+use fleet::args::FleetArgs;
 use gateway::args::LocalArgs;
 
 /// `EX_USAGE` of `sysexits.h`.
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Local(args) => local(*args).await,
         Command::Sim(args) => device_sim::run(&args).await.into(),
-        Command::Fleet(args) => fleet(args),
+        Command::Fleet(args) => fleet::run(args).await,
     }
 }
 
@@ -70,14 +70,6 @@ async fn local(args: LocalArgs) -> ExitCode {
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,
         Err(error) => fail("local", &error),
-    }
-}
-
-fn fleet(args: FleetArgs) -> ExitCode {
-    let input = Input { terminal: io::stdin().is_terminal(), reader: io::stdin().lock() };
-    match fleet::command::run(args, input, &mut io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail("fleet", &error),
     }
 }
 

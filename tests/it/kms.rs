@@ -1,4 +1,4 @@
-//! A keyring that KMS has encrypted, against moto's KMS.
+//! A keyring that KMS has encrypted, against moto's KMS or LocalStack's.
 
 use std::{fs, path::PathBuf};
 
@@ -10,13 +10,13 @@ use aws_sdk_kms::{
     primitives::Blob,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use integration::moto::Moto;
+use integration::emulator::Emulator;
 use serde_json::json;
 use tempfile::TempDir;
 
 /// A KMS with one key, and a folder for files.
 struct Kms {
-    _moto: Moto,
+    _emulator: Emulator,
     aws: SdkConfig,
     key: String,
     folder: TempDir,
@@ -24,11 +24,11 @@ struct Kms {
 
 impl Kms {
     async fn start() -> Self {
-        let moto = Moto::start().await;
-        let aws = aws(moto.endpoint());
+        let emulator = Emulator::start().await;
+        let aws = aws(emulator.endpoint());
         let made = Client::new(&aws).create_key().send().await.unwrap();
         let key = made.key_metadata.unwrap().key_id;
-        Self { _moto: moto, aws, key, folder: tempfile::tempdir().unwrap() }
+        Self { _emulator: emulator, aws, key, folder: tempfile::tempdir().unwrap() }
     }
 
     /// A file with what KMS made of `plaintext`.

@@ -1,4 +1,4 @@
-//! The authorizer on one secret of Secrets Manager, by the real client: against moto, and against a service that
+//! The authorizer on one secret of Secrets Manager, by the real client: against moto or LocalStack, and against a service that
 //! fails.
 
 use std::time::Duration;
@@ -19,9 +19,9 @@ use integration::{
     aws,
     canary::{Canary, Writings},
     captured_log,
+    emulator::Emulator,
     eventually::within,
     fake_aws::{Act, FakeAws},
-    moto::Moto,
 };
 use serde_json::json;
 
@@ -30,8 +30,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_secret_holds_every_record_and_is_read_again_when_it_is_old() {
-    let moto = Moto::start().await;
-    let aws = aws::configuration(moto.endpoint());
+    let emulator = Emulator::start().await;
+    let aws = aws::configuration(emulator.endpoint());
     let client = Client::new(&aws);
     client.create_secret().name(SECRET).secret_string(devices(&["a", "b"])).send().await.unwrap();
     let (following, keeping) =
@@ -60,8 +60,8 @@ async fn a_name_that_nobody_has_meets_another_records_verifiers() {
 
 #[tokio::test]
 async fn a_secret_that_is_not_there_or_is_not_text_is_a_fault_with_a_cure() {
-    let moto = Moto::start().await;
-    let aws = aws::configuration(moto.endpoint());
+    let emulator = Emulator::start().await;
+    let aws = aws::configuration(emulator.endpoint());
     let store = store(&aws, HOUR, HOUR);
     let fault = find(&store, "a").await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::NotFound);

@@ -27,6 +27,7 @@ pub enum Act {
 pub struct FakeAws {
     /// The configuration that finds it.
     pub aws: SdkConfig,
+    endpoint: String,
     calls: Arc<Mutex<Vec<Value>>>,
     server: JoinHandle<()>,
 }
@@ -35,14 +36,20 @@ impl FakeAws {
     /// Starts it. The last of `acts` is what it does from then on.
     pub async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let aws = aws::configuration(&format!("http://{}", listener.local_addr().unwrap()));
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let aws = aws::configuration(&endpoint);
         let calls = Arc::new(Mutex::new(Vec::new()));
         let acts = acts.into_iter().collect::<Vec<_>>();
         let server = tokio::spawn(serve(listener, acts, Arc::clone(&calls)));
-        Self { aws, calls, server }
+        Self { aws, endpoint, calls, server }
     }
 
-    /// The bodies of the calls so far.
+    /// Where it is, as `AWS_ENDPOINT_URL` names it.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The bodies of the calls so far; null for one without.
     pub fn calls(&self) -> Vec<Value> {
         self.calls.lock().unwrap().clone()
     }
@@ -104,5 +111,5 @@ async fn request(stream: &mut TcpStream) -> Option<Value> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).await.ok()?;
-    serde_json::from_slice(&body).ok()
+    if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() }
 }

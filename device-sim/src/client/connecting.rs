@@ -125,7 +125,7 @@ fn refused(error: &rustls::Error, endpoint: &Endpoint) -> TlsError {
     use rustls::Error::{AlertReceived, InvalidCertificate};
     match error {
         InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
-            TlsError::UnknownCa(endpoint.ca().to_owned())
+            TlsError::UnknownCa(endpoint.ca().map(std::path::Path::to_owned))
         }
         InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
             TlsError::WrongName(endpoint.server_name())

@@ -118,10 +118,10 @@ impl fmt::Display for Step {
 pub enum TlsError {
     /// The certificate's chain does not end at the CA.
     #[error(
-        "the server's certificate is not signed by the CA in `{}`: pass the server's CA with `--ca`",
-        .0.display()
+        "the server's certificate is not signed by {}: pass the server's CA with `--ca`",
+        .0.as_ref().map_or("Amazon's roots".to_owned(), |file| format!("the CA in `{}`", file.display()))
     )]
-    UnknownCa(PathBuf),
+    UnknownCa(Option<PathBuf>),
     /// The certificate is for other names.
     #[error("the server's certificate is not for `{0}`: pass the name that it is for with `--sni`")]
     WrongName(String),

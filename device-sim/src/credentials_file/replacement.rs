@@ -48,8 +48,13 @@ impl Replacement {
     }
 }
 
-/// The rows that are there. A client id that is there twice is no error: it may be what is being mended.
-fn present(path: &Path) -> Result<Vec<Row>, CredentialsError> {
+/// The rows that are there, none if there is no file. A client id that is there twice is no error: it may be what is
+/// being mended.
+///
+/// # Errors
+///
+/// If the file can't be read or has a wrong line.
+pub fn present(path: &Path) -> Result<Vec<Row>, CredentialsError> {
     let table = match fs::read(path) {
         Ok(table) => Zeroizing::new(table),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

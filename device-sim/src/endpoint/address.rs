@@ -11,6 +11,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// Where `latchkey local` listens by default.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { host: "localhost".to_owned(), port: 10_443 }
+    }
+
     /// The host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 /// Why there is no [`Endpoint`](super::Endpoint).
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// No CA was given.
-    #[error("no CA is given: pass its PEM file with `--ca`")]
-    NoCa,
+    /// Amazon's roots, which are built in, can't be used.
+    #[error("the built-in roots of Amazon can't be used: pass a PEM file with `--ca`")]
+    Amazon,
     /// The CA's file is not there.
     #[error("there is no CA file `{}`: `latchkey local` writes one, or pass another with `--ca`", .0.display())]
     CaMissing(PathBuf),

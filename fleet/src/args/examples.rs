@@ -33,6 +33,39 @@ Examples:
   latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
       everybody keeps their password";
 
+pub(super) const PROVISION: &str = "\
+Each device gets a Thing, a password in the file of passwords, and last its record. What is there is left as it is,
+so the same command goes on after Ctrl-C, a lost connection or a throttled account, and changes nothing once all is done.
+
+The file of --from is CSV with a header: `device`, and if you like `grant` and any `attribute NAME` of the Thing.
+
+Examples:
+  latchkey fleet provision --count 100
+      in the folder of `make deploy`: device-0001 to device-0100, in the deployment's table, type and group
+
+  latchkey fleet provision --from devices.csv --stage prod
+      the devices of a file, in one of several deployed stages
+
+  latchkey fleet provision --count 5 --name 'hall-##' --store dynamodb:devices --region eu-west-1 --credentials hall.csv
+      without a deployment of ours
+
+Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun, 130 Ctrl-C.";
+
+pub(super) const SMOKE: &str = "\
+Seven checks, each with what was seen, or with its cause and what to do:
+  the authorizer takes the device's password and refuses another (TestInvokeAuthorizer),
+  a wrong password stays outside, the device connects, and a reading comes back to it,
+  and both decisions are in the authorizer's log.
+
+Examples:
+  latchkey fleet smoke
+      in the folder of `make deploy`, with the first device of its file of passwords; `make smoke` is the same
+
+  latchkey fleet smoke --endpoint localhost:10443
+      the three checks that need no more than a server, against `latchkey local`
+
+Exit codes: 0 nothing failed, 1 something did, 64 nothing was begun.";
+
 pub(super) const ROTATE: &str = "\
 Examples:
   latchkey fleet rotate my-device --old-for 12h

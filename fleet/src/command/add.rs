@@ -1,6 +1,7 @@
 //! A device is added.
 
 use std::{
+    fs::File,
     io::{BufRead, Write},
     path::Path,
 };
@@ -9,7 +10,7 @@ use anyhow::Context as _;
 use authorizer::{
     device_name::DeviceName, record::ClientIdRule, scheme::Scheme, store::document::RecordDocument,
 };
-use device_sim::credentials_file::{Replacement, Row};
+use device_sim::credentials_file::{Replacement, Row, folder_for};
 
 use super::{
     added::{Added, AddedByOther},
@@ -20,7 +21,7 @@ use crate::{
     client_ids,
     sealing::Sealing,
     secret::Secret,
-    store_file::{NewDevice, StoreFile},
+    store_file::{NewDevice, StoreFile, lock},
     vendor::{Vendor, default_grant},
 };
 
@@ -56,6 +57,8 @@ fn password(
     let shown = if client_ids.is_empty() { vec![own_name(&name)?] } else { client_ids.clone() };
     let row_id = credentials.as_ref().map(|_| concrete(&shown)).transpose()?;
     let secret = if password_stdin { Secret::chosen(chosen(&name, input)?)? } else { Secret::generate()? };
+    // Whoever adds rows to it meanwhile would lose them.
+    let _others = credentials.as_deref().map(lock_credentials).transpose()?;
     let mut file = StoreFile::open(store)?;
     file.add(NewDevice { name: name.clone(), client_ids, grant: grant.clone() }, &secret)?;
     // Written before the record is, and put in place after it, under the store's lock.
@@ -133,6 +136,11 @@ fn refuse_misfits(args: &AddArgs) -> anyhow::Result<()> {
         scheme.as_str()
     );
     Ok(())
+}
+
+fn lock_credentials(path: &Path) -> anyhow::Result<File> {
+    folder_for(path)?;
+    lock(path)
 }
 
 fn grant(args: &AddArgs) -> String {

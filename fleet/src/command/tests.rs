@@ -10,6 +10,10 @@ use clap::Parser;
 use serde_json::Value;
 
 use super::*;
+use crate::{
+    args::{FleetArgs, FleetCommand},
+    store_place::StorePlace,
+};
 
 mod examples;
 mod import;
@@ -35,8 +39,10 @@ impl Folder {
     fn run(&self, words: &[&str], input: Input<impl BufRead>) -> anyhow::Result<String> {
         let store = self.file("devices.json");
         let args = [&["fleet", "--store", store.to_str().unwrap()], words].concat();
+        let FleetArgs { command, store, json } = Cli::try_parse_from(args)?.fleet;
+        let FleetCommand::Records(command) = command else { panic!("not a command on a file") };
         let mut output = Vec::new();
-        run(Cli::try_parse_from(args)?.fleet, input, &mut output)?;
+        run(*command, &StorePlace::file(store)?, json, input, &mut output)?;
         Ok(String::from_utf8(output)?)
     }
 

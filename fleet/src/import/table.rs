@@ -11,29 +11,29 @@ use zeroize::Zeroizing;
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
 /// The records of a text. Blank ones, which spreadsheets leave behind, are passed over.
-pub(super) struct Table<'t> {
+pub(crate) struct Table<'t> {
     rest: &'t str,
     line: usize,
     separator: char,
 }
 
 /// One record, and the line that it begins in.
-pub(super) struct Record<'t> {
-    pub(super) line: usize,
-    pub(super) fields: Vec<Field<'t>>,
+pub(crate) struct Record<'t> {
+    pub(crate) line: usize,
+    pub(crate) fields: Vec<Field<'t>>,
 }
 
 /// One field, without its quotes. No `Debug`: it may be a secret.
-pub(super) enum Field<'t> {
+pub(crate) enum Field<'t> {
     AsItStands(&'t str),
     Unescaped(Zeroizing<String>),
 }
 
 /// A line, and what is wrong there.
-pub(super) type Malformed = (usize, &'static str);
+pub(crate) type Malformed = (usize, &'static str);
 
 impl<'t> Table<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         let first = text.trim_start().lines().next().unwrap_or_default();
         let separator = SEPARATORS.into_iter().find(|separator| first.contains(*separator));
         Self { rest: text, line: 1, separator: separator.unwrap_or(',') }

@@ -138,8 +138,11 @@ impl Presented {
             },
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
+        // With room from the begin: a buffer that grows leaves copies of the password behind.
+        let mut json = Zeroizing::new(Vec::with_capacity((sent.weight_kib() as usize + 1) * 1_024));
         // Strings and booleans always become JSON; if they did not, an empty event would be refused.
-        let event = Zeroizing::new(serde_json::to_vec(&event).unwrap_or_default());
+        let written = serde_json::to_writer(&mut *json, &event);
+        let event = Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()));
         let principal_id = sent.certificate.map(|certificate| Arc::clone(certificate.id().as_str()));
         Self { event, principal_id }
     }

@@ -50,7 +50,12 @@ pub fn in_node(script: &str) -> Command {
 
 /// The Python that `make setup` has put the packages of `tests/clients/requirements.txt` into.
 pub fn python() -> PathBuf {
-    tools().join("python").join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python")
+    environment("python")
+}
+
+/// The Python of one of the environments under `target/tools`.
+pub fn environment(name: &str) -> PathBuf {
+    tools().join(name).join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python")
 }
 
 fn clients() -> PathBuf {

@@ -19,7 +19,7 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_example_is_a_command() {
     let mut count = 0;
-    for command in ["add", "import", "rotate", "reseal"] {
+    for command in ["add", "import", "rotate", "reseal", "provision", "smoke"] {
         let help = Cli::try_parse_from(["fleet", command, "--help"]).err().unwrap().to_string();
         for line in help.lines().map(str::trim).filter(|line| line.starts_with("latchkey fleet ")) {
             let parsed = Cli::try_parse_from(words(line).into_iter().skip(1));
@@ -27,7 +27,7 @@ fn every_example_is_a_command() {
             count += 1;
         }
     }
-    assert_eq!(count, 12);
+    assert_eq!(count, 17);
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! Where a fleet connects to and with what: on this machine, or where it was deployed to.
+
+use std::path::{Path, PathBuf};
+
+use crate::args::SimArgs;
+use crate::deployment::{Deployment, DeploymentArgs, DeploymentError};
+use crate::endpoint::Address;
+use crate::login::Authorizer;
+
+const LOCAL_AUTHORIZER: &str = "latchkey";
+const LOCAL_CA: &str = ".latchkey/ca.pem";
+const LOCAL_CREDENTIALS: &str = ".latchkey/credentials.csv";
+
+/// The place, whatever named it.
+#[derive(Debug)]
+pub struct Place {
+    /// The TLS port.
+    pub address: Address,
+    /// The only CA to trust; Amazon's roots if absent.
+    pub ca: Option<PathBuf>,
+    /// The authorizer to name, if any.
+    pub authorizer: Option<Authorizer>,
+    /// The file of the devices' credentials.
+    pub credentials: PathBuf,
+    /// The deployment that filled in what was not said.
+    pub deployment: Option<Deployment>,
+}
+
+/// What a person said about the place.
+#[derive(Debug, Clone, Default)]
+pub struct Said<'a> {
+    /// `--endpoint`.
+    pub endpoint: Option<&'a Address>,
+    /// `--ca`.
+    pub ca: Option<&'a PathBuf>,
+    /// `--authorizer`.
+    pub authorizer: Option<&'a Authorizer>,
+    /// `--no-authorizer`.
+    pub no_authorizer: bool,
+    /// `--credentials`.
+    pub credentials: Option<&'a PathBuf>,
+}
+
+impl Place {
+    /// The simulator's, with `folder` for the current one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::find`].
+    pub fn of(args: &SimArgs, folder: &Path) -> Result<Self, DeploymentError> {
+        let said = Said {
+            endpoint: args.endpoint.as_ref(),
+            ca: args.ca.as_ref(),
+            authorizer: args.authorizer.as_ref(),
+            no_authorizer: args.no_authorizer,
+            credentials: args.credentials.as_ref(),
+        };
+        Self::find(&said, &args.deployment, folder)
+    }
+
+    /// What was said, then what the deployment says, then `latchkey local`.
+    ///
+    /// Who names an endpoint means that one: a file that happens to lie there is then left alone, but not one that is
+    /// asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`DeploymentArgs::find`].
+    pub fn find(said: &Said<'_>, args: &DeploymentArgs, folder: &Path) -> Result<Self, DeploymentError> {
+        let looked_for = said.endpoint.is_none() || args.is_given();
+        let deployment = if looked_for { args.find(folder)? } else { None };
+        let deployed = deployment.as_ref();
+        // Another server than the deployment's has its own certificate.
+        let ca = if deployed.is_some() && said.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
+        let authorizer =
+            || deployed.map(|it| it.authorizer.clone()).or_else(|| LOCAL_AUTHORIZER.parse().ok());
+        Ok(Self {
+            address: match (said.endpoint, deployed) {
+                (Some(address), _) => address.clone(),
+                (None, Some(deployed)) => deployed.endpoint.clone(),
+                (None, None) => Address::local(),
+            },
+            ca: said.ca.cloned().or(ca),
+            authorizer: if said.no_authorizer { None } else { said.authorizer.cloned().or_else(authorizer) },
+            credentials: said.credentials.cloned().unwrap_or_else(|| {
+                deployed.map_or_else(|| LOCAL_CREDENTIALS.into(), Deployment::credentials_file)
+            }),
+            deployment,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = json!({"latchkey-dev": {
+            "Stage": "dev", "Region": "eu-west-1", "Account": "123456789012", "Endpoint": "iot.example.com",
+            "AuthorizerName": "latchkey-dev", "LogGroupName": "logs", "TableName": "devices",
+            "ThingTypeName": "type", "ThingGroupName": "group",
+        }});
+        fs::write(folder.path().join("cdk-outputs.json"), outputs.to_string()).unwrap();
+        folder
+    }
+
+    /// Address, CA, authorizer, credentials, and whether a deployment was used.
+    fn found(said: &Said<'_>, args: &DeploymentArgs, folder: &Path) -> [String; 5] {
+        let Place { address, ca, authorizer, credentials, deployment } =
+            Place::find(said, args, folder).unwrap();
+        [
+            address.to_string(),
+            ca.map_or("Amazon".to_owned(), |ca| ca.display().to_string()),
+            authorizer.map_or("none".to_owned(), |it| it.to_string()),
+            credentials.display().to_string(),
+            deployment.is_some().to_string(),
+        ]
+    }
+
+    #[test]
+    fn what_is_said_wins_then_the_deployment_then_this_machine() {
+        let (deployed, empty) = (folder(), tempfile::tempdir().unwrap());
+        let local = "localhost:10443".parse().unwrap();
+        let (name, file) = ("other".parse().unwrap(), PathBuf::from("x"));
+        let nothing = Said::default();
+        let endpoint = Said { endpoint: Some(&local), ..nothing.clone() };
+        let rest =
+            Said { ca: Some(&file), authorizer: Some(&name), credentials: Some(&file), ..nothing.clone() };
+        let none = Said { no_authorizer: true, ..nothing.clone() };
+        let (unasked, asked) =
+            (DeploymentArgs::default(), DeploymentArgs { stage: Some("dev".into()), outputs: None });
+        let here = ["localhost:10443", ".latchkey/ca.pem", "latchkey", ".latchkey/credentials.csv", "false"];
+        let there =
+            ["iot.example.com:443", "Amazon", "latchkey-dev", ".latchkey/credentials-dev.csv", "true"];
+        assert_eq!(found(&nothing, &unasked, empty.path()), here);
+        assert_eq!(found(&nothing, &unasked, deployed.path()), there);
+        assert_eq!(found(&endpoint, &unasked, deployed.path()), here);
+        let both = [here[0], here[1], there[2], there[3], there[4]];
+        assert_eq!(found(&endpoint, &asked, deployed.path()), both);
+        assert_eq!(found(&rest, &unasked, deployed.path()), [there[0], "x", "other", "x", "true"]);
+        assert_eq!(found(&none, &unasked, deployed.path()), [there[0], there[1], "none", there[3], "true"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! The file of the devices' passwords. A password is in it, on the disk, before any record can be made of it.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use authorizer::device_name::DeviceName;
+use device_sim::{
+    Password,
+    credentials_file::{self, Row},
+};
+
+use crate::{secret::Secret, store_file::lock};
+
+/// The file, locked against other writers for as long as this lives.
+pub(super) struct Passwords {
+    path: PathBuf,
+    known: HashMap<String, Password>,
+    writing: Mutex<()>,
+    _lock: File,
+}
+
+impl Passwords {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        credentials_file::folder_for(path)?;
+        let lock = lock(path)?;
+        let rows = credentials_file::present(path)?;
+        let known = rows.into_iter().map(|row| (row.device, row.password)).collect();
+        Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: lock })
+    }
+
+    /// The password that a device had in it from the start.
+    pub(super) fn of(&self, name: &DeviceName) -> Option<&Password> {
+        self.known.get(name.as_str())
+    }
+
+    /// Adds a device's; when it returns, a power cut can't take it back.
+    pub(super) fn add(&self, name: &DeviceName, secret: &Secret) -> anyhow::Result<()> {
+        let name = name.to_string();
+        let password = Password::from(secret.text());
+        let row = Row { device: name.clone(), client_id: name.clone(), user_name: name, password };
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(credentials_file::append(&self.path, &[row])?)
+    }
+}

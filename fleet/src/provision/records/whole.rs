@@ -1,0 +1,119 @@
+//! Records in a file or in a secret, which are written as a whole.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::Context as _;
+use authorizer::{
+    credential::verifier::Verifier,
+    device_name::DeviceName,
+    store::{
+        document::{RecordDocument, StoreDocument},
+        location::SecretId,
+    },
+};
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+
+use crate::{
+    aws::{has_code, told},
+    store_file::{StoreFile, any_function},
+};
+
+/// Secrets Manager's limit (API reference, `PutSecretValue`).
+const MAX_SECRET_BYTES: usize = 65_536;
+
+/// The records as they were read, and those that are to come.
+pub(in super::super) struct Whole {
+    place: Place,
+    read: StoreDocument,
+    new: Mutex<BTreeMap<DeviceName, RecordDocument>>,
+}
+
+enum Place {
+    File(PathBuf),
+    Secret(Client, SecretId),
+}
+
+impl Whole {
+    pub(super) fn in_file(path: &Path) -> anyhow::Result<Self> {
+        let read = StoreFile::open(path)?.document().clone();
+        Ok(Self { place: Place::File(path.to_owned()), read, new: Mutex::default() })
+    }
+
+    pub(super) async fn in_secret(aws: &SdkConfig, secret: &SecretId) -> anyhow::Result<Self> {
+        let client = Client::new(aws);
+        let read = read(&client, secret).await?;
+        Ok(Self { place: Place::Secret(client, secret.clone()), read, new: Mutex::default() })
+    }
+
+    pub(super) fn document(&self) -> &StoreDocument {
+        &self.read
+    }
+
+    pub(super) fn find(&self, name: &DeviceName) -> Option<Vec<Verifier>> {
+        let record = self.read.devices.get(name)?;
+        Some(record.verifiers.iter().map(|live| live.verifier.clone()).collect())
+    }
+
+    pub(super) fn keep(&self, name: DeviceName, record: RecordDocument) {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(name, record);
+    }
+
+    /// Reads again, for others may have written meanwhile, and adds the records that are not there.
+    pub(super) async fn finish(self) -> anyhow::Result<Vec<DeviceName>> {
+        let Self { place, new, .. } = self;
+        let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        match place {
+            Place::File(path) => {
+                let mut file = StoreFile::open(&path)?;
+                let taken = insert(file.document_mut(), new);
+                file.save().map(|()| taken)
+            }
+            Place::Secret(client, secret) => {
+                let mut document = read(&client, &secret).await?;
+                let taken = insert(&mut document, new);
+                write(&client, &secret, &document).await.map(|()| taken)
+            }
+        }
+    }
+}
+
+fn insert(document: &mut StoreDocument, new: BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
+    let (taken, free) =
+        new.into_iter().partition::<Vec<_>, _>(|(name, _)| document.devices.contains_key(name));
+    document.devices.extend(free);
+    taken.into_iter().map(|(name, _)| name).collect()
+}
+
+async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<StoreDocument> {
+    let found = client.get_secret_value().secret_id(secret.as_str()).send().await;
+    let found = found.map_err(|error| {
+        let missing = has_code(&error, "ResourceNotFoundException");
+        let told = told(&error, "secretsmanager:GetSecretValue");
+        let cure = "`make deploy` makes it, or name another with `--store`";
+        if missing { anyhow::anyhow!("there is no secret `{secret}` with a value: {cure}") } else { told }
+    })?;
+    let text = found.secret_string().with_context(|| format!("the secret `{secret}` is binary"))?;
+    let parsed = StoreDocument::parse(text).map_err(anyhow::Error::msg);
+    parsed.with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))
+}
+
+async fn write(client: &Client, secret: &SecretId, document: &StoreDocument) -> anyhow::Result<()> {
+    document.clone().records(any_function()?).map_err(anyhow::Error::msg)?;
+    let text = serde_json::to_string(document)?;
+    anyhow::ensure!(
+        text.len() <= MAX_SECRET_BYTES,
+        "the records have {} bytes, and a secret takes {MAX_SECRET_BYTES}: so many devices need a table (`records` in \
+         the stage's settings)",
+        text.len()
+    );
+    let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text).send().await;
+    put.map(drop).map_err(|error| told(&error, "secretsmanager:PutSecretValue"))
+}

@@ -1,0 +1,117 @@
+//! The registry's side of a device: its Thing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_config::SdkConfig;
+use aws_sdk_iot::{Client, operation::describe_thing::DescribeThingOutput, types::AttributePayload};
+
+use super::{device::Device, trouble::Trouble};
+use crate::aws::{has_code, told};
+
+/// Things of one type in one group.
+pub(super) struct Registry {
+    client: Client,
+    thing_type: Option<String>,
+    thing_group: Option<String>,
+}
+
+/// What became of a Thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thing {
+    /// It was made.
+    Made,
+    /// It was there, and got its type or attributes.
+    Completed,
+    /// It was there as it should be.
+    Present,
+}
+
+impl Registry {
+    pub(super) fn new(aws: &SdkConfig, thing_type: Option<String>, thing_group: Option<String>) -> Self {
+        Self { client: Client::new(aws), thing_type, thing_group }
+    }
+
+    /// Looks for type and group, before any Thing is made.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let cure = "`make deploy` makes it in the stage's account and region; or name another with";
+        if let Some(name) = &self.thing_type {
+            let found = self.client.describe_thing_type().thing_type_name(name).send().await;
+            if let Err(error) = found {
+                let missing = has_code(&error, "ResourceNotFoundException");
+                anyhow::ensure!(!missing, "there is no thing type `{name}`: {cure} `--thing-type`");
+                return Err(told(&error, "iot:DescribeThingType"));
+            }
+        }
+        if let Some(name) = &self.thing_group {
+            let found = self.client.describe_thing_group().thing_group_name(name).send().await;
+            if let Err(error) = found {
+                let missing = has_code(&error, "ResourceNotFoundException");
+                anyhow::ensure!(!missing, "there is no thing group `{name}`: {cure} `--thing-group`");
+                return Err(told(&error, "iot:DescribeThingGroup"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the device's Thing, or completes it: what is there is never changed.
+    pub(super) async fn ensure(&self, device: &Device) -> Result<Thing, Trouble> {
+        let name = device.name.as_str();
+        let thing = match self.client.describe_thing().thing_name(name).send().await {
+            Ok(thing) => self.complete(device, thing).await?,
+            Err(error) if has_code(&error, "ResourceNotFoundException") => self.make(device).await?,
+            Err(error) => return Err(told(&error, "iot:DescribeThing").into()),
+        };
+        if let Some(group) = &self.thing_group {
+            let added =
+                self.client.add_thing_to_thing_group().thing_group_name(group).thing_name(name).send().await;
+            added.map_err(|error| told(&error, "iot:AddThingToThingGroup"))?;
+        }
+        Ok(thing)
+    }
+
+    async fn make(&self, device: &Device) -> Result<Thing, Trouble> {
+        let attributes = payload(device.thing_attributes());
+        let call = self.client.create_thing().thing_name(device.name.as_str()).attribute_payload(attributes);
+        match call.set_thing_type_name(self.thing_type.clone()).send().await {
+            Ok(_) => Ok(Thing::Made),
+            Err(error) if has_code(&error, "ResourceAlreadyExistsException") => {
+                Err(Trouble::Device("somebody else made its Thing at this moment: run this again".to_owned()))
+            }
+            Err(error) => Err(told(&error, "iot:CreateThing").into()),
+        }
+    }
+
+    async fn complete(&self, device: &Device, thing: DescribeThingOutput) -> Result<Thing, Trouble> {
+        let name = device.name.as_str();
+        let lacks_type = match (&self.thing_type, thing.thing_type_name()) {
+            (Some(wanted), Some(found)) if wanted != found => return Err(other_type(name, found, wanted)),
+            (Some(_), None) => true,
+            _ => false,
+        };
+        let present = thing.attributes.unwrap_or_default();
+        let mut missing = device.thing_attributes();
+        missing.retain(|attribute, _| !present.contains_key(attribute));
+        if !lacks_type && missing.is_empty() {
+            return Ok(Thing::Present);
+        }
+        let mut call = self.client.update_thing().thing_name(name);
+        call = call.set_thing_type_name(self.thing_type.clone().filter(|_| lacks_type));
+        if !missing.is_empty() {
+            call = call.attribute_payload(payload(missing));
+        }
+        call.send().await.map_err(|error| told(&error, "iot:UpdateThing"))?;
+        Ok(Thing::Completed)
+    }
+}
+
+fn payload(attributes: BTreeMap<String, String>) -> AttributePayload {
+    let attributes = attributes.into_iter().collect::<HashMap<_, _>>();
+    AttributePayload::builder().set_attributes(Some(attributes)).merge(true).build()
+}
+
+fn other_type(name: &str, found: &str, wanted: &str) -> Trouble {
+    Trouble::Device(format!(
+        "its Thing is there already and of the type `{found}`, not `{wanted}`: give the device another name, or \
+         change the Thing by `aws iot update-thing --thing-name {name} --thing-type-name {wanted}` and run this again"
+    ))
+}

@@ -1,0 +1,98 @@
+//! The authorizer is asked through IoT Core, without a connection (`TestInvokeAuthorizer`).
+
+use aws_config::SdkConfig;
+use aws_sdk_iot::{
+    Client, operation::test_invoke_authorizer::TestInvokeAuthorizerOutput, primitives::Blob,
+    types::MqttContext,
+};
+use device_sim::{Authorizer, Deployment};
+
+use super::{
+    Device,
+    check::{Check, Result},
+};
+use crate::aws::{has_code, told};
+
+/// The checks.
+pub(super) const NAMES: [&str; 2] = ["authorizer takes the password", "authorizer refuses another"];
+
+const READ_THE_LOG: &str =
+    "docs/operations.md has the query `last decisions of a device`, which tells the reason";
+
+pub(super) struct Asked<'a> {
+    client: Client,
+    authorizer: &'a Authorizer,
+    device: &'a Device,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(aws: &SdkConfig, deployment: &'a Deployment, device: &'a Device) -> Self {
+        Self { client: Client::new(aws), authorizer: &deployment.authorizer, device }
+    }
+
+    pub(super) async fn checks(&self) -> [Check; 2] {
+        let Device { row, wrong } = self.device;
+        let [takes, refuses] = NAMES;
+        let right = self.invoke(row.password.expose()).await;
+        let wrong = self.invoke(wrong.text().as_bytes()).await;
+        [
+            Check { name: takes, result: right.map_or_else(|failed| failed, |answer| self.allowed(&answer)) },
+            Check {
+                name: refuses,
+                result: wrong.map_or_else(|failed| failed, |answer| self.denied(&answer)),
+            },
+        ]
+    }
+
+    async fn invoke(&self, password: &[u8]) -> std::result::Result<TestInvokeAuthorizerOutput, Result> {
+        let row = &self.device.row;
+        let context = MqttContext::builder().username(&row.user_name).client_id(&row.client_id);
+        let context = context.password(Blob::new(password)).build();
+        let call = self.client.test_invoke_authorizer().authorizer_name(self.authorizer.to_string());
+        call.mqtt_context(context).send().await.map_err(|error| {
+            let cure = if has_code(&error, "ResourceNotFoundException") {
+                format!(
+                    "there is no authorizer `{}` in this account and region: `make deploy`",
+                    self.authorizer
+                )
+            } else if has_code(&error, "InvalidResponseException") {
+                "the function failed: its log group has the cause; docs/operations.md#faults".to_owned()
+            } else {
+                "docs/operations.md has the permissions of a smoke test".to_owned()
+            };
+            Result::failed(told(&error, "iot:TestInvokeAuthorizer").to_string(), cure)
+        })
+    }
+
+    fn allowed(&self, answer: &TestInvokeAuthorizerOutput) -> Result {
+        let row = &self.device.row;
+        if answer.is_authenticated() != Some(true) {
+            let cause = format!("it refuses `{}` with the password of the file", row.device);
+            return Result::failed(
+                cause,
+                format!("its record may be of another password, or absent; {READ_THE_LOG}"),
+            );
+        }
+        let documents = answer.policy_documents();
+        let client = format!(":client/{}\"", row.client_id);
+        if !documents.iter().any(|document| document.contains(&client)) {
+            let cause = format!("no policy that it answers names the client id `{}`", row.client_id);
+            return Result::failed(cause, "the record's grant and `client_ids` say what it may do");
+        }
+        Result::Passed(format!("policy documents: {}", documents.len()))
+    }
+
+    fn denied(&self, answer: &TestInvokeAuthorizerOutput) -> Result {
+        if answer.is_authenticated() == Some(false) {
+            return Result::Passed("isAuthenticated is false".to_owned());
+        }
+        let authorizer = self.authorizer;
+        Result::failed(
+            "it does not refuse a wrong password",
+            format!(
+                "let nobody in by it: `aws iot update-authorizer --authorizer-name {authorizer} --status INACTIVE`, and \
+                 look which function it calls"
+            ),
+        )
+    }
+}

@@ -1,0 +1,220 @@
+//! `latchkey fleet smoke`, the real program: against the real gateway and authorizer, with AWS's answers played.
+
+use std::{fs, path::Path};
+
+use device_sim::credentials_file::{self, Row};
+use integration::{
+    cloud::outputs,
+    fake_aws::{Act, FakeAws},
+    programs::program,
+    running::{Finished, Running},
+    test_gateway::{Start, TestGateway},
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// What it says of a check: its result, and what was seen or went wrong.
+type Told = (String, String);
+
+async fn gateway() -> TestGateway {
+    Start::with_authorizer().run().await
+}
+
+fn credentials(folder: &Path, password: &str) {
+    let row = |device: &str, password: &str| Row {
+        device: device.to_owned(),
+        client_id: device.to_owned(),
+        user_name: device.to_owned(),
+        password: password.into(),
+    };
+    let rows = [row("hall-1", password), row("hall-2", "nobody's")];
+    credentials_file::append(&folder.join("credentials.csv"), &rows).unwrap();
+}
+
+async fn smoke(gateway: &TestGateway, fake: Option<&FakeAws>, more: &[&str]) -> (Vec<Told>, Finished) {
+    let folder = gateway.folder.path();
+    let mut command = Command::new(program("latchkey"));
+    command.args(["fleet", "--json", "smoke", "--credentials", "credentials.csv", "--endpoint"]);
+    command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+    if let Some(fake) = fake {
+        fs::write(folder.join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
+        command.args(["--authorizer", "latchkey", "--outputs", "cdk-outputs.json"]);
+        command.env("AWS_ENDPOINT_URL", fake.endpoint()).env("AWS_ACCESS_KEY_ID", "AKIDTEST");
+        command.env("AWS_SECRET_ACCESS_KEY", "secret");
+    }
+    let finished = Running::start({
+        command.args(more).current_dir(folder);
+        command
+    });
+    let finished = finished.finish().await;
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap_or_default();
+    let told = |check: &Value| {
+        let parts = ["seen", "why", "cause", "cure"].map(|part| check[part].as_str().unwrap_or_default());
+        (check["result"].as_str().unwrap().to_owned(), parts.concat())
+    };
+    let checks = report["checks"].as_array().map(|checks| checks.iter().map(told).collect());
+    (checks.unwrap_or_default(), finished)
+}
+
+fn results(checks: &[Told]) -> Vec<&str> {
+    checks.iter().map(|(result, _)| result.as_str()).collect()
+}
+
+fn invoked(is_authenticated: bool, client_id: &str) -> Act {
+    let resource = format!("arn:aws:iot:us-east-1:123456789012:client/{client_id}");
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Connect", "Resource": resource},
+    ]});
+    let allowed = json!({"isAuthenticated": true, "principalId": "p", "policyDocuments": [document.to_string()],
+        "refreshAfterInSeconds": 300, "disconnectAfterInSeconds": 300});
+    let answer = if is_authenticated { allowed } else { json!({"isAuthenticated": false}) };
+    Act::Answer(200, answer.to_string())
+}
+
+fn logged(lines: &[Value]) -> Act {
+    let events = lines.iter().map(|line| json!({"message": line.to_string(), "timestamp": 1}));
+    Act::Answer(200, json!({"events": events.collect::<Vec<_>>()}).to_string())
+}
+
+fn decisions() -> [Value; 2] {
+    [
+        json!({"event": "decision", "client_id": "hall-1", "outcome": "deny", "reason": "wrong_password",
+            "connection_id": "c1"}),
+        json!({"event": "decision", "client_id": "hall-1", "outcome": "allow", "connection_id": "c2"}),
+    ]
+}
+
+#[tokio::test]
+async fn the_gateway_passes_the_checks_that_need_no_more_than_a_server() {
+    let gateway = gateway().await;
+    credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
+    let (checks, finished) = smoke(&gateway, None, &[]).await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    assert_eq!(results(&checks), ["not_run", "not_run", "pass", "pass", "pass", "not_run", "not_run"]);
+    assert!(checks[0].1.contains("there is no deployment to ask: `--outputs FILE` names one"));
+    assert!(checks[2].1.contains("the server refused the connection: not authorized (0x87)"), "{checks:?}");
+    assert!(checks[4].1.starts_with("sensor/hall-1/temperature  {"), "{checks:?}");
+    assert!(finished.err().contains("as the device `hall-1`: one that is connected"), "{}", finished.err());
+}
+
+#[tokio::test]
+async fn a_device_that_is_refused_fails_and_says_where_to_look() {
+    let gateway = gateway().await;
+    let password = gateway.add("hall-1", "own-topics");
+    credentials(gateway.folder.path(), &password);
+    let (checks, finished) = smoke(&gateway, None, &["--device", "hall-2"]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.err());
+    assert_eq!(results(&checks), ["not_run", "not_run", "pass", "fail", "not_run", "not_run", "not_run"]);
+    assert!(checks[3].1.contains("not authorized (0x87)the log of the authorizer says why"), "{checks:?}");
+    // It may connect, but its grant has other topics.
+    let (checks, _) = smoke(&gateway, None, &[]).await;
+    assert_eq!(results(&checks)[2..5], ["pass", "pass", "fail"]);
+    assert!(checks[4].1.contains("can't subscribe to `sensor/hall-1/temperature`"), "{checks:?}");
+    assert!(checks[4].1.ends_with("the device's grant has to be `sht20`, or one like it"), "{checks:?}");
+    // Nobody is there.
+    let (checks, finished) = smoke(&gateway, None, &["--alpn", "x-amzn-mqtt-ca"]).await;
+    assert_eq!((finished.code, &results(&checks)[2..5]), (Some(1), &["fail", "fail", "not_run"][..]));
+    assert!(checks[2].1.contains("it was not even refused: "), "{checks:?}");
+    for written in [finished.out(), finished.err()] {
+        assert!(!written.contains(&password) && !written.contains("nobody's"));
+    }
+    let (_, finished) = smoke(&gateway, None, &["--device", "hall-3"]).await;
+    assert_eq!(finished.code, Some(64));
+    assert!(finished.err().ends_with("`credentials.csv` has no device `hall-3`\n"), "{}", finished.err());
+}
+
+#[tokio::test]
+async fn a_server_that_lets_anybody_in_fails() {
+    let (start, _script) =
+        Start::with_script(&integration::script::Step::Answer(integration::script::allow_all()));
+    let gateway = start.run().await;
+    credentials(gateway.folder.path(), "x");
+    let (checks, finished) = smoke(&gateway, None, &[]).await;
+    assert_eq!(finished.code, Some(1));
+    assert_eq!(results(&checks)[2], "fail");
+    assert!(checks[2].1.starts_with("it was let in"), "{checks:?}");
+}
+
+#[tokio::test]
+async fn a_deployment_passes_every_check() {
+    let gateway = gateway().await;
+    let password = gateway.add("hall-1", "sht20");
+    credentials(gateway.folder.path(), &password);
+    // At first there is only what is none of its decisions.
+    let others = [
+        json!({"event": "decision", "client_id": "hall-1", "outcome": "fault"}),
+        json!({"event": "decision", "client_id": "hall-2", "outcome": "allow"}),
+        json!({"event": "decision", "client_id": "hall-1", "outcome": "deny", "reason": "unknown_device"}),
+    ];
+    let all = [others.to_vec(), decisions().to_vec()].concat();
+    let acts = [invoked(true, "hall-1"), invoked(false, ""), logged(&others), logged(&all)];
+    let fake = FakeAws::start(acts).await;
+    let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "20s"]).await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    assert_eq!(results(&checks), ["pass"; 7]);
+    assert_eq!(checks[5].1, "allow, connection c2");
+    assert_eq!(checks[6].1, "deny, wrong_password, connection c1");
+    let calls = fake.calls();
+    let presented = |call: &Value| call["mqttContext"]["password"].as_str().unwrap().to_owned();
+    assert_ne!(presented(&calls[0]), presented(&calls[1]));
+    assert_eq!(calls[0]["mqttContext"]["clientId"], "hall-1");
+    assert_eq!(calls[2]["logGroupName"], "/aws/lambda/latchkey-dev");
+    assert_eq!(calls[2]["filterPattern"], r#"{ $.event = "decision" && $.client_id = "hall-1" }"#);
+    assert!(!finished.out().contains(&password) && !finished.err().contains(&password));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_deployment_fails_with_its_cure() {
+    let gateway = gateway().await;
+    credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
+    let [denied, _] = decisions();
+    let cases = [
+        (vec![invoked(false, ""), invoked(false, ""), logged(&decisions())], 0, "it refuses `hall-1`"),
+        (
+            vec![invoked(true, "hall-2"), invoked(false, ""), logged(&decisions())],
+            0,
+            "names the client id `hall-1`",
+        ),
+        (
+            vec![invoked(true, "hall-1"), invoked(true, "hall-1"), logged(&decisions())],
+            1,
+            "--status INACTIVE",
+        ),
+        (vec![Act::error(404, "ResourceNotFoundException")], 0, "there is no authorizer `latchkey-dev`"),
+        (vec![Act::error(403, "AccessDeniedException")], 0, "may not iot:TestInvokeAuthorizer"),
+        (vec![Act::error(400, "InvalidResponseException")], 0, "the function failed"),
+        (
+            vec![invoked(true, "hall-1"), invoked(false, ""), logged(&[denied])],
+            5,
+            "no such line in `/aws/lambda/",
+        ),
+        (
+            vec![invoked(true, "hall-1"), invoked(false, ""), Act::error(400, "ResourceNotFoundException")],
+            6,
+            "there is no log group `/aws/lambda/latchkey-dev`",
+        ),
+    ];
+    for (acts, check, part) in cases {
+        let fake = FakeAws::start(acts).await;
+        let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "1s"]).await;
+        assert_eq!(finished.code, Some(1), "{part}: {}{}", finished.out(), finished.err());
+        let (result, told) = &checks[check];
+        assert!(result == "fail" && told.contains(part), "{part}: {checks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_gets_a_table() {
+    let gateway = gateway().await;
+    credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
+    let mut command = Command::new(program("latchkey"));
+    command
+        .args(["fleet", "smoke", "--credentials", "credentials.csv", "--endpoint"])
+        .current_dir(&gateway.folder);
+    command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+    let finished = Running::start(command).finish().await;
+    let out = finished.out();
+    assert!(out.contains("pass     the device connects             localhost:"), "{out}");
+    assert!(out.contains("not run  its decision is in the log      there is no deployment"), "{out}");
+    assert!(out.ends_with("3 passed, 0 failed, 4 not run\n"), "{out}");
+}

@@ -1,0 +1,106 @@
+//! A service that refuses some calls: a proxy in front of one that does not.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// The proxy, on a free port. Dropping it ends it.
+pub struct Refusing {
+    endpoint: String,
+    refused: Arc<AtomicUsize>,
+    server: JoinHandle<()>,
+}
+
+/// Which requests it refuses.
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    /// Those whose head has this part: `POST /things/` for example.
+    pub part: &'static str,
+    /// So many of them.
+    pub times: usize,
+    /// How AWS calls it.
+    pub code: &'static str,
+}
+
+impl Refusing {
+    /// Refuses some requests as AWS does, and sends all others to `upstream`.
+    pub async fn start(upstream: &str, refusal: Refusal) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&refused);
+        let server = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, upstream.clone(), refusal, Arc::clone(&count)));
+            }
+        });
+        Self { endpoint, refused, server }
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// How many requests it has refused.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, upstream: String, refusal: Refusal, count: Arc<AtomicUsize>) {
+    let Refusal { part, times, code } = refusal;
+    let Some(request) = request(&mut stream).await else { return };
+    let is_one = request.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
+    let more = |count| (is_one && count < times).then_some(count + 1);
+    if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok() {
+        let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"told so"}}"#);
+        let head = format!("HTTP/1.1 400 Told\r\nx-amzn-errortype: {code}\r\nconnection: close\r\n");
+        let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        _ = stream.write_all(answer.as_bytes()).await;
+        return;
+    }
+    let mut server = TcpStream::connect(upstream).await.unwrap();
+    server.write_all(&request).await.unwrap();
+    _ = tokio::io::copy(&mut server, &mut stream).await;
+}
+
+/// A whole request, asking for the connection's end after the answer.
+async fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        let lower = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if lower.is_empty() {
+            break;
+        }
+        request.extend_from_slice(line.as_bytes());
+    }
+    request.extend_from_slice(b"connection: close\r\n\r\n");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).await.ok()?;
+    request.extend_from_slice(&body);
+    Some(request)
+}
