@@ -91,7 +91,7 @@ async fn a_secret_that_is_no_records_file_is_not_quoted() {
     };
     for (text, part) in [
         (String::new(), "is empty"),
-        (secret.to_owned(), "is not a records file from line 1 column 1 on; docs/records.md"),
+        (format!("x{secret}"), "is not a records file from line 1 column 1 on; docs/records.md"),
         (json!({"username": "admin", "password": secret}).to_string(), "is not a records file from line 1"),
         (json!({secret: 1}).to_string(), "is not a records file from line 1"),
         (json!({"version": 1, "devices": {secret.repeat(9): {}}}).to_string(), "is not a records file"),
