@@ -5,10 +5,10 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test check fmt lint deny setup infra-test synth diff deploy destroy
+.PHONY: help demo test check fmt lint deny setup infra-test firmware-test synth diff deploy destroy
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
@@ -39,6 +39,10 @@ setup: ## what the tests need beside Rust: mosquitto's clients, and packages for
 infra-test: setup ## the deployment, without an account: types, templates, cdk-nag, cfn-lint
 	@echo "deployment"
 	@infra/tools/test
+
+firmware-test: ## the firmware's application: unit tests, on this machine and under QEMU against the gateway
+	@echo "firmware"
+	@CARGO="$(CARGO)" firmware/tools/test
 
 synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
 	@infra/tools/cdk synth $(STAGE)

@@ -1,0 +1,13 @@
+//! The firmware's application as a process, against the real gateway with the real authorizer, and against servers that
+//! it has to refuse.
+
+#![cfg(test)]
+
+mod device;
+mod gateway;
+mod gateway_process;
+mod reading;
+mod refusals;
+mod schemes;
+mod time_server;
+mod tls_server;
