@@ -6,6 +6,7 @@
 mod device;
 mod gateway;
 mod gateway_process;
+mod qemu;
 mod reading;
 mod refusals;
 mod schemes;
