@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use embedded_io_async::{Read, Write};
 use mbedtls_rs::sys::{
-    MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED,
+    MBEDTLS_ERR_SSL_CONN_EOF, MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED,
     MBEDTLS_X509_BADCERT_CN_MISMATCH, MBEDTLS_X509_BADCERT_EXPIRED, MBEDTLS_X509_BADCERT_FUTURE,
     mbedtls_debug_set_threshold,
 };
@@ -197,6 +197,7 @@ fn failure(error: SessionError, flags: u32, heard: Heard, now: UnixTime) -> TlsF
         (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(120)) => TlsFailure::AlpnRefused,
         (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(112)) => TlsFailure::NameRefused,
         (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(alert)) => TlsFailure::Alert(alert),
+        (MBEDTLS_ERR_SSL_CONN_EOF, _) => TlsFailure::Broken,
         _ => other(error),
     }
 }

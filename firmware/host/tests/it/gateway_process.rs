@@ -12,12 +12,13 @@ use configure::Entries;
 use device_sim::{Alpn, Client, Endpoint, Login, Options, Password, Target};
 use serde_json::{Value, json};
 
+use crate::door::Door;
+
 /// Records of devices, and the gateway that serves them. Dropping it kills it.
 pub(crate) struct Gateway {
     folder: tempfile::TempDir,
     process: Child,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    door: Door,
 }
 
 impl Gateway {
@@ -31,15 +32,21 @@ impl Gateway {
         let store = json!({ "version": 1, "grants": grants, "devices": {} });
         fs::write(folder.path().join("devices.json"), store.to_string()).unwrap();
         add(folder.path(), &["viewer", "--grant", "viewer", "--password-stdin"], "a viewer's password");
-        let (process, address) = run(folder.path(), 0);
-        Self { folder, process, address }
+        let (process, address) = run(folder.path());
+        Self { folder, process, door: Door::to(address) }
     }
 
-    /// Ends it as a power cut does, and gives what brings it back at the same port.
-    pub(crate) fn stop(mut self) -> Stopped {
+    /// Ends it as a power cut does.
+    pub(crate) fn stop(&mut self) {
+        self.door.set(None);
         self.kill();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Stopped { folder, port: self.address.port() }
+    }
+
+    /// Brings it back.
+    pub(crate) fn start_again(&mut self) {
+        let (process, address) = run(self.folder.path());
+        self.process = process;
+        self.door.set(Some(address));
     }
 
     /// Adds a device with a password, and gives the entries of its configuration.
@@ -64,14 +71,14 @@ impl Gateway {
     /// The entries of a device that this gateway does not know.
     pub(crate) fn entries(&self, time_port: u16) -> Entries {
         let mut entries =
-            crate::device::entries(self.address.port(), time_port, &fs::read_to_string(self.ca()).unwrap());
+            crate::device::entries(self.door.port, time_port, &fs::read_to_string(self.ca()).unwrap());
         entries.set(Key::Authorizer, "latchkey");
         entries
     }
 
     /// A client that sees every sensor's topics.
     pub(crate) async fn viewer(&self) -> Client {
-        let address = format!("localhost:{}", self.address.port()).parse().unwrap();
+        let address = format!("localhost:{}", self.door.port).parse().unwrap();
         let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca()) };
         let login = Login {
             client_id: "viewer".to_owned(),
@@ -99,27 +106,13 @@ impl Gateway {
     }
 }
 
-/// A gateway that is away.
-pub(crate) struct Stopped {
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Stopped {
-    /// Brings it back.
-    pub(crate) fn start(self) -> Gateway {
-        let (process, address) = run(self.folder.path(), self.port);
-        Gateway { folder: self.folder, process, address }
-    }
-}
-
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-fn run(folder: &Path, port: u16) -> (Child, SocketAddr) {
+fn run(folder: &Path) -> (Child, SocketAddr) {
     let mut process = Command::new(program("latchkey-gateway"))
         .args([
             "--json",
@@ -127,8 +120,8 @@ fn run(folder: &Path, port: u16) -> (Child, SocketAddr) {
             "--function-env",
             "LATCHKEY_ALLOW_PLAIN_SECRETS=true",
             "--port",
+            "0",
         ])
-        .arg(port.to_string())
         .arg("--authorizer")
         .arg(program("latchkey-authorizer"))
         .arg("--data")

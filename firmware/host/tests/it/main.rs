@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod device;
+mod door;
 mod gateway;
 mod gateway_process;
 mod qemu;

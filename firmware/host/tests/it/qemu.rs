@@ -56,16 +56,16 @@ fn peak(device: &mut Device) -> usize {
 
 #[tokio::test]
 async fn readings_arrive_also_after_an_outage_within_the_heap() {
-    let gateway = Gateway::start();
+    let mut gateway = Gateway::start();
     let mut viewer = gateway.viewer().await;
     let mut device = switch_on(gateway.folder(), gateway.device("sht20", "sht20", time_server::right()));
     let last = reading::arrives(&mut viewer, "sensor/sht20/temperature", 0).await;
     device.prints("mqtt: sent sensor/sht20/humidity");
     drop(viewer);
-    let away = gateway.stop();
+    gateway.stop();
     device.prints("ERROR");
     device.prints("ERROR");
-    let gateway = away.start();
+    gateway.start_again();
     let mut viewer = gateway.viewer().await;
     reading::arrives(&mut viewer, "sensor/sht20/temperature", last + 1).await;
     device.prints("mqtt: connected as sht20");
