@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test check fmt lint deny setup infra-test firmware-test synth diff deploy destroy
+.PHONY: help demo test check fmt lint deny setup infra-test firmware firmware-test synth diff deploy destroy
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
@@ -43,6 +43,10 @@ infra-test: setup ## the deployment, without an account: types, templates, cdk-n
 firmware-test: ## the firmware's application: unit tests, on this machine and under QEMU against the gateway
 	@echo "firmware"
 	@CARGO="$(CARGO)" firmware/tools/test
+
+firmware: ## the ESP32-C3's image, its flash, RAM and heap held against firmware/esp32c3/budget.toml
+	@echo "firmware image"
+	@CARGO="$(CARGO)" firmware/tools/image
 
 synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
 	@infra/tools/cdk synth $(STAGE)

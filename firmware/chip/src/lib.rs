@@ -2,8 +2,6 @@
 
 #![no_std]
 
-mod c_library;
-
 use core::net::{IpAddr, SocketAddr};
 
 use edge_nal::{AddrType, TcpConnect, UdpBind};

@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "the machine's devices are memory")]
 #![expect(missing_docs, reason = "the entry macro makes a public function")]
 
+mod c_library;
 mod heap;
 mod machine;
 mod network_card;

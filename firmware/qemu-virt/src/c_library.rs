@@ -1,7 +1,5 @@
 //! What mbedtls's self-checks would print with. They never run, but the linker asks.
 
-#![expect(unsafe_code, reason = "the linker looks for C's names")]
-
 use core::ffi::{c_char, c_int};
 
 /// Prints nothing.
