@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use minimq::ReasonCode;
+pub use minimq::ReasonCode;
 
 use crate::sntp::SntpFailure;
 use crate::tls::TlsFailure;
@@ -14,7 +14,7 @@ pub enum Failure {
     #[error("time: no address is found for `time_host`; is there DNS?")]
     TimeServerUnknown,
     /// There is no time.
-    #[error("time: {0}; without the time no certificate can be checked")]
+    #[error("time: {0} (without the time no certificate can be checked)")]
     Time(SntpFailure),
     /// DNS knows no address of the server's.
     #[error("network: no address is found for `host`; is it spelt right, and is there DNS?")]

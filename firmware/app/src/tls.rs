@@ -53,12 +53,7 @@ impl<'a> Security<'a> {
             }),
             _ => None,
         };
-        let alpn = match (&credentials, configuration.endpoint.port) {
-            (None, _) => Alpn::Mqtt,
-            // AWS's port, and the local gateway's for it.
-            (Some(_), 8_883 | 18_883) => Alpn::None,
-            (Some(_), _) => Alpn::MqttCertificate,
-        };
+        let alpn = Alpn::of(credentials.is_some(), configuration.endpoint.port);
         Ok(Self { ca, credentials, host: configuration.endpoint.host, alpn })
     }
 
@@ -76,6 +71,15 @@ impl<'a> Security<'a> {
 }
 
 impl Alpn {
+    const fn of(certificate: bool, port: u16) -> Self {
+        match (certificate, port) {
+            (false, _) => Self::Mqtt,
+            // AWS's port, and the local gateway's for it.
+            (true, 8_883 | 18_883) => Self::None,
+            (true, _) => Self::MqttCertificate,
+        }
+    }
+
     const fn offered(self) -> Option<&'static [&'static CStr]> {
         match self {
             Self::Mqtt => Some(&[c"mqtt"]),
@@ -224,5 +228,35 @@ fn other(error: SessionError) -> TlsFailure {
     match error {
         SessionError::MbedTls(code) => TlsFailure::Other(Code(code.code())),
         SessionError::Io(_) => TlsFailure::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_never_goes_without_alpn() {
+        for port in [443, 8_883, 10_443, 18_883] {
+            assert_eq!(Alpn::of(false, port), Alpn::Mqtt);
+        }
+        assert_eq!([443, 10_443].map(|port| Alpn::of(true, port)), [Alpn::MqttCertificate; 2]);
+        assert_eq!([8_883, 18_883].map(|port| Alpn::of(true, port)), [Alpn::None; 2]);
+    }
+
+    #[test]
+    fn what_explains_most_is_told() {
+        let now = UnixTime::EARLIEST;
+        let (expired, future) = (MBEDTLS_X509_BADCERT_EXPIRED, MBEDTLS_X509_BADCERT_FUTURE);
+        let cases = [
+            (expired | future, TlsFailure::NoClock),
+            (expired | MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsFailure::Expired(now)),
+            (future, TlsFailure::NotYetValid(now)),
+            (MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsFailure::WrongHost),
+            (0, TlsFailure::WrongCa),
+        ];
+        for (flags, failure) in cases {
+            assert_eq!(distrust(flags, Heard::default(), now), failure, "{flags:#x}");
+        }
     }
 }

@@ -24,7 +24,26 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one on a free port, whose only records are a grant for a viewer and the viewer.
     pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// The same, and this client certificate may connect as `sht20` and publish its temperature.
+    pub(crate) fn start_with_certificate(pem: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let arn = |resource: &str| format!("arn:aws:iot:us-east-1:123456789012:{resource}");
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "iot:Connect", "Resource": arn("client/sht20") },
+            { "Effect": "Allow", "Action": "iot:Publish", "Resource": arn("topic/sensor/sht20/temperature") },
+        ] });
+        let settings = "[[policy]]\nname = \"sht20\"\nfile = \"policy.json\"\n\n\
+                        [[certificate]]\nfile = \"device.pem\"\npolicies = [\"sht20\"]\n";
+        fs::write(folder.path().join("policy.json"), policy.to_string()).unwrap();
+        fs::write(folder.path().join("device.pem"), pem).unwrap();
+        fs::write(folder.path().join("latchkey.toml"), settings).unwrap();
+        Self::start_in(folder)
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Self {
         let grants = json!({ "viewer": { "subscribe": ["sensor/#"], "receive": ["sensor/*"] }, "witness": {
             "publish": ["sensor/{client_id}/temperature", "sensor/{client_id}/humidity", "sensor/{client_id}/gone"],
             "last_will": true,

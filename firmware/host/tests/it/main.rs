@@ -4,9 +4,11 @@
 #![cfg(test)]
 
 mod device;
+mod documentation;
 mod door;
 mod gateway;
 mod gateway_process;
+mod no_clock;
 mod qemu;
 mod reading;
 mod refusals;

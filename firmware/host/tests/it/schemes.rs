@@ -4,6 +4,7 @@ use app::configuration::partition::Key;
 
 use crate::device::Device;
 use crate::gateway_process::Gateway;
+use crate::tls_server::Signer;
 use crate::{reading, time_server};
 
 #[tokio::test]
@@ -43,4 +44,24 @@ async fn a_tencent_device_connects() {
     }
     let _device = Device::start(gateway.folder(), &entries);
     reading::arrives(&mut viewer, "sensor/AB12CD34EFhall/humidity", 0).await;
+}
+
+#[tokio::test]
+async fn a_device_with_a_client_certificate_connects_and_a_strangers_is_refused() {
+    let (registered, stranger) = (Signer::root().leaf(|_| {}), Signer::root().leaf(|_| {}));
+    let gateway = Gateway::start_with_certificate(&registered.pem());
+    let mut viewer = gateway.viewer().await;
+    let mut entries = gateway.entries(time_server::right());
+    entries.set(Key::Scheme, "certificate");
+    for (device, connects) in [(&registered, true), (&stranger, false)] {
+        entries.set(Key::Certificate, device.pem());
+        entries.set(Key::PrivateKey, device.key_pem());
+        let mut device = Device::start(gateway.folder(), &entries);
+        if connects {
+            reading::arrives(&mut viewer, "sensor/sht20/temperature", 0).await;
+        } else {
+            device.prints("ERROR");
+            assert!(!device.printed().contains("mqtt: connected"), "{}", device.printed());
+        }
+    }
 }

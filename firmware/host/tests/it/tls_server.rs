@@ -42,6 +42,11 @@ impl Signer {
         self.certificate.pem()
     }
 
+    /// Its key.
+    pub(crate) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     fn der(&self) -> CertificateDer<'static> {
         self.certificate.der().clone()
     }
