@@ -32,6 +32,7 @@ deny: ## licences, sources and banned crates, by cargo-deny
 	@echo "licences"
 	@tests/setup/cargo-deny
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >target/deny.log 2>&1 || { cat target/deny.log; exit 1; }
+	@cd firmware && PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >../target/deny.log 2>&1 || { cat ../target/deny.log; exit 1; }
 
 setup: ## what the tests need beside Rust: mosquitto's clients, and packages for Python and Node (CONTRIBUTING.md has the list)
 	@tests/setup/foreign-clients
