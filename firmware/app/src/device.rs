@@ -19,7 +19,7 @@ use crate::login::Login;
 use crate::mqtt::{self, Work};
 use crate::ring::Ring;
 use crate::sensor::Sensor;
-use crate::sntp;
+use crate::sntp::{self, SntpFailure};
 use crate::tls::{self, Security, SecurityError};
 use crate::watchdog::{Progress, Watchdog, guard};
 
@@ -144,10 +144,15 @@ impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
             if begun.elapsed() > HELD {
                 backoff.reset();
             }
-            let wait = backoff.next_delay(random.next_u32()).as_millis();
+            let drawn = backoff.next_delay(random.next_u32());
+            // A server that sent a kiss-of-death is left alone for as long as anything here ever is.
+            let wait = match failure {
+                Failure::Time(SntpFailure::KissOfDeath(_)) => LONGEST_WAIT.as_millis(),
+                _ => u64::try_from(drawn.as_millis()).unwrap_or(u64::MAX),
+            };
             log::info!("wait: {wait} ms before the next attempt, {} readings wait", self.ring.len());
             self.progress.connecting();
-            Timer::after_millis(u64::try_from(wait).unwrap_or(u64::MAX)).await;
+            Timer::after_millis(wait).await;
         }
     }
 

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use app::configuration::partition::Key;
 use configure::Entries;
+use rcgen::SanType;
+use time::{Duration, OffsetDateTime};
 
 use crate::device::Device;
 use crate::gateway_process::Gateway;
@@ -91,11 +93,21 @@ fn a_server_that_is_not_trusted_is_refused() {
     let (root, other) = (Signer::root(), Signer::root());
     let leaf = root.leaf(|_| {});
     let forged = leaf.leaf(|_| {});
+    let [hour_ago, in_an_hour] = [-1, 1].map(|hours| OffsetDateTime::now_utc() + Duration::hours(hours));
+    let expired = root.leaf(|params| params.not_after = hour_ago);
+    let early = root.leaf(|params| params.not_before = in_an_hour);
+    let elsewhere = root.leaf(|params| {
+        params.subject_alt_names = vec![SanType::DnsName("elsewhere.test".try_into().unwrap())];
+    });
+    let trusted = root.pem();
     let cases = [
         (serve(&leaf, &[], &["mqtt"], Version::V13), other.pem(), "does not lead to `ca`"),
-        (serve(&forged, &[&leaf], &["mqtt"], Version::V13), root.pem(), "issued by one that is no CA"),
-        (serve(&leaf, &[], &["http/1.1"], Version::V12), root.pem(), "(alert 120)"),
-        (serve(&leaf, &[], &[], Version::V13), root.pem(), "takes no ALPN"),
+        (serve(&forged, &[&leaf], &["mqtt"], Version::V13), trusted.clone(), "issued by one that is no CA"),
+        (serve(&expired, &[], &["mqtt"], Version::V12), trusted.clone(), "is expired at 20"),
+        (serve(&early, &[], &["mqtt"], Version::V13), trusted.clone(), "is not valid yet at 20"),
+        (serve(&elsewhere, &[], &["mqtt"], Version::V12), trusted.clone(), "is for another name"),
+        (serve(&leaf, &[], &["http/1.1"], Version::V12), trusted.clone(), "(alert 120)"),
+        (serve(&leaf, &[], &[], Version::V13), trusted, "takes no ALPN"),
     ];
     for (port, ca, line) in cases {
         let folder = tempfile::tempdir().unwrap();

@@ -130,3 +130,11 @@ fn a_ca_that_is_none() {
     let mut device = Device::start(folder.path(), &entries);
     assert!(device.prints("ERROR").contains("`ca` in the configuration is no PEM certificate"));
 }
+
+#[test]
+fn a_time_server_that_sent_a_kiss_of_death_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = entries(1, time_server::kiss_of_death(), &Signer::root().pem());
+    let mut device = Device::start(folder.path(), &entries);
+    assert!(device.prints("before the next attempt").contains("wait: 300000 ms"));
+}
