@@ -18,6 +18,7 @@ use crate::door::Door;
 pub(crate) struct Gateway {
     folder: tempfile::TempDir,
     process: Child,
+    address: SocketAddr,
     door: Door,
 }
 
@@ -52,7 +53,7 @@ impl Gateway {
         fs::write(folder.path().join("devices.json"), store.to_string()).unwrap();
         add(folder.path(), &["viewer", "--grant", "viewer", "--password-stdin"], "a viewer's password");
         let (process, address) = run(folder.path());
-        Self { folder, process, door: Door::to(address) }
+        Self { folder, process, address, door: Door::to(address) }
     }
 
     /// Ends it as a power cut does.
@@ -61,11 +62,14 @@ impl Gateway {
         self.kill();
     }
 
-    /// Brings it back.
+    /// Brings it back, not yet for devices.
     pub(crate) fn start_again(&mut self) {
-        let (process, address) = run(self.folder.path());
-        self.process = process;
-        self.door.set(Some(address));
+        (self.process, self.address) = run(self.folder.path());
+    }
+
+    /// Lets devices find it again.
+    pub(crate) fn open(&self) {
+        self.door.set(Some(self.address));
     }
 
     /// Adds a device with a password, and gives the entries of its configuration.
@@ -95,9 +99,9 @@ impl Gateway {
         entries
     }
 
-    /// A client that sees every sensor's topics.
+    /// A client that sees every sensor's topics, and does not come by the devices' door.
     pub(crate) async fn viewer(&self) -> Client {
-        let address = format!("localhost:{}", self.door.port).parse().unwrap();
+        let address = format!("localhost:{}", self.address.port()).parse().unwrap();
         let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca()) };
         let login = Login {
             client_id: "viewer".to_owned(),

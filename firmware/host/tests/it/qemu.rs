@@ -69,6 +69,7 @@ async fn readings_arrive_also_after_an_outage_within_the_heap() {
     device.prints("ERROR");
     gateway.start_again();
     let mut viewer = gateway.viewer().await;
+    gateway.open();
     reading::arrives(&mut viewer, "sensor/sht20/temperature", last + 1).await;
     device.prints("mqtt: connected as sht20");
     device.prints("mqtt: sent");

@@ -21,3 +21,10 @@ pub(crate) async fn arrives(viewer: &mut Client, topic: &str, since: u64) -> u64
     let limit: Duration = crate::device::LIMIT;
     tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| panic!("no reading on {topic}"))
 }
+
+/// Waits for the next reading on any topic, and gives its second.
+pub(crate) async fn next(viewer: &mut Client) -> u64 {
+    let limit: Duration = crate::device::LIMIT;
+    let message = tokio::time::timeout(limit, viewer.next_message()).await.unwrap().unwrap();
+    serde_json::from_slice::<Value>(&message.payload).unwrap()["ts"].as_u64().unwrap()
+}
