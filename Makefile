@@ -13,9 +13,10 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients
+test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
+	@$(MAKE) --no-print-directory firmware-test
 
 check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
