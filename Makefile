@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test test-localstack check bench fmt lint deny setup infra-test bundle synth diff deploy destroy smoke
+.PHONY: help demo test test-localstack check bench fmt lint deny setup infra-test bundle firmware firmware-test synth diff deploy destroy smoke
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
@@ -13,11 +13,12 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients
+test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@echo "localstack"
 	@CARGO="$(CARGO)" tests/setup/run-localstack or-say-so
+	@$(MAKE) --no-print-directory firmware-test
 
 test-localstack: setup ## the tests of AWS's stores once more, against LocalStack; with Docker, docker-compose.yml has more
 	@CARGO="$(CARGO)" tests/setup/run-localstack
@@ -41,6 +42,7 @@ deny: ## licences, sources and banned crates, by cargo-deny
 	@echo "licences"
 	@tests/setup/cargo-deny
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >target/deny.log 2>&1 || { cat target/deny.log; exit 1; }
+	@cd firmware && PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >../target/deny.log 2>&1 || { cat ../target/deny.log; exit 1; }
 
 setup: ## what the tests need beside Rust: mosquitto's clients, and packages for Python and Node (CONTRIBUTING.md has the list)
 	@tests/setup/foreign-clients
@@ -52,6 +54,14 @@ infra-test: setup ## the deployment, without an account: types, templates, cdk-n
 bundle: ## the function's program as a deploy would upload it, in target/bundle
 	@echo "bundle"
 	@infra/tools/bundle
+
+firmware-test: ## the firmware's application: unit tests, on this machine and under QEMU against the gateway
+	@echo "firmware"
+	@CARGO="$(CARGO)" firmware/tools/test
+
+firmware: ## the ESP32-C3's image, its flash, RAM and heap held against firmware/esp32c3/budget.toml
+	@echo "firmware image"
+	@CARGO="$(CARGO)" firmware/tools/image
 
 synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
 	@infra/tools/cdk synth $(STAGE)

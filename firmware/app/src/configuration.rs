@@ -1,0 +1,296 @@
+//! What a device is told: where to connect, as whom, and whom to trust.
+//!
+//! It comes as the bytes of a flash partition ([`partition`]) and borrows from them. What is wrong with it is found
+//! here, before anything is switched on.
+
+use core::ffi::CStr;
+use core::net::IpAddr;
+use core::str::FromStr;
+
+use credentials::{Secret, SecretError, SignMethod, alibaba, tencent};
+use device_core::{ClientId, ClientIdError};
+use embassy_time::Duration;
+use heapless::String;
+
+pub mod partition;
+
+use partition::{Key, Partition, PartitionError};
+
+/// The most bytes of a client id that the MQTT client takes. AWS IoT Core would take 128.
+pub const MAX_CLIENT_ID: usize = 64;
+/// The most bytes of a user name, an authorizer's parameter included.
+pub const MAX_USER_NAME: usize = 384;
+
+/// Everything that a device is told. No `Debug`: it holds its secret.
+pub struct Configuration<'a> {
+    /// The radio network, for platforms that have a radio.
+    pub wifi: Option<Wifi<'a>>,
+    /// Where the server is.
+    pub endpoint: Endpoint<'a>,
+    /// Who tells the time.
+    pub time: TimeServer<'a>,
+    /// What the device presents.
+    pub identity: Identity<'a>,
+    /// Where the last will is published; none, if none is wanted.
+    pub will_topic: Option<&'a str>,
+    /// How long from one measurement to the next.
+    pub interval: Duration,
+    /// The trusted roots, PEM.
+    pub ca: &'a CStr,
+}
+
+/// The radio network.
+pub struct Wifi<'a> {
+    /// Its name.
+    pub ssid: &'a str,
+    /// Its password; empty for an open network.
+    pub password: &'a str,
+}
+
+/// Where the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint<'a> {
+    /// The name that is asked for by SNI and has to stand in the certificate.
+    pub host: &'a CStr,
+    /// The same as text.
+    pub name: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The address to dial, in the place of what DNS says of the name.
+    pub address: Option<IpAddr>,
+}
+
+/// Who tells the time, by SNTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeServer<'a> {
+    /// Its name or its address.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What the device presents.
+pub enum Identity<'a> {
+    /// A password as it is.
+    Password {
+        /// The client id.
+        client_id: ClientId<'a>,
+        /// The user name, with its authorizer's parameter.
+        user_name: String<MAX_USER_NAME>,
+        /// The password.
+        password: &'a str,
+    },
+    /// A signature as on Alibaba Cloud.
+    Alibaba {
+        /// What signs.
+        device: alibaba::Device<'a>,
+        /// The device's secret.
+        secret: Secret,
+    },
+    /// A signature as on Tencent Cloud.
+    Tencent {
+        /// Who signs.
+        identity: tencent::Identity<'a>,
+        /// With what.
+        method: tencent::SignMethod,
+        /// The decoded key.
+        psk: Secret,
+    },
+    /// A client certificate, and no password.
+    Certificate {
+        /// The client id.
+        client_id: ClientId<'a>,
+        /// The certificate, PEM.
+        certificate: &'a CStr,
+        /// Its key, PEM.
+        key: &'a CStr,
+    },
+}
+
+/// Why a configuration can't be used. Each message says which entry to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The partition itself.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// An entry that is needed is not there.
+    #[error("the configuration has no `{0}`")]
+    Missing(Key),
+    /// An entry that is no text, or not one that it can be.
+    #[error("`{0}` in the configuration can't be used: {1}")]
+    Unusable(Key, &'static str),
+    /// A client id with a character that no topic takes.
+    #[error("`client_id` in the configuration can't be used: {0}")]
+    ClientId(ClientIdError),
+    /// A client id that the MQTT client can't send.
+    #[error(
+        "the client id has {0} bytes, the firmware can send {MAX_CLIENT_ID}; give the device a shorter one"
+    )]
+    ClientIdTooLong(usize),
+    /// An Alibaba device's names.
+    #[error("the alibaba device can't be used: {0}")]
+    Alibaba(alibaba::IdentityError),
+    /// A Tencent device's names.
+    #[error("the tencent device can't be used: {0}")]
+    Tencent(tencent::IdentityError),
+    /// A secret.
+    #[error("`secret` in the configuration can't be used: {0}")]
+    Secret(SecretError),
+}
+
+impl<'a> Configuration<'a> {
+    /// Reads a partition.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ConfigurationError> {
+        let entries = Partition::parse(bytes)?;
+        Ok(Self {
+            wifi: wifi(&entries)?,
+            endpoint: endpoint(&entries)?,
+            time: TimeServer {
+                host: entries.text(Key::TimeHost)?.unwrap_or("pool.ntp.org"),
+                port: number(&entries, Key::TimePort, 123)?,
+            },
+            identity: identity(&entries)?,
+            will_topic: entries.text(Key::WillTopic)?,
+            interval: interval(&entries)?,
+            ca: entries.c_str(Key::Ca)?.ok_or(ConfigurationError::Missing(Key::Ca))?,
+        })
+    }
+}
+
+fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationError> {
+    let password = entries.text(Key::WifiPassword)?.unwrap_or_default();
+    let Some(ssid) = entries.text(Key::Ssid)? else { return Ok(None) };
+    if !(1..=32).contains(&ssid.len()) {
+        return Err(ConfigurationError::Unusable(Key::Ssid, "use 1 to 32 bytes"));
+    }
+    if password.len() > 63 {
+        return Err(ConfigurationError::Unusable(Key::WifiPassword, "use at most 63 characters"));
+    }
+    Ok(Some(Wifi { ssid, password }))
+}
+
+fn endpoint<'a>(entries: &Partition<'a>) -> Result<Endpoint<'a>, ConfigurationError> {
+    let name = required(entries, Key::Host)?;
+    let host = entries.c_str(Key::Host)?.ok_or(ConfigurationError::Missing(Key::Host))?;
+    let address =
+        match entries.text(Key::Address)? {
+            Some(text) => Some(text.parse().map_err(|_| {
+                ConfigurationError::Unusable(Key::Address, "use an IP address, or leave it out")
+            })?),
+            None => None,
+        };
+    Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address })
+}
+
+fn interval(entries: &Partition<'_>) -> Result<Duration, ConfigurationError> {
+    let seconds: u16 = number(entries, Key::Interval, 60)?;
+    if !(1..=900).contains(&seconds) {
+        return Err(ConfigurationError::Unusable(Key::Interval, "use 1 to 900 seconds"));
+    }
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn identity<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    match entries.text(Key::Scheme)?.unwrap_or("password") {
+        "password" => password(entries),
+        "alibaba" => alibaba(entries),
+        "tencent" => tencent(entries),
+        "certificate" => certificate(entries),
+        _ => Err(ConfigurationError::Unusable(
+            Key::Scheme,
+            "use `password`, `alibaba`, `tencent` or `certificate`",
+        )),
+    }
+}
+
+fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    let mut user_name = String::new();
+    let too_long = |_| ConfigurationError::Unusable(Key::UserName, "it is too long with its authorizer");
+    user_name.push_str(required(entries, Key::UserName)?).map_err(too_long)?;
+    if let Some(authorizer) = entries.text(Key::Authorizer)? {
+        let parameter = if user_name.contains('?') { "&" } else { "?" };
+        for part in [parameter, "x-amz-customauthorizer-name=", authorizer] {
+            user_name.push_str(part).map_err(too_long)?;
+        }
+    }
+    Ok(Identity::Password {
+        client_id: client_id(entries)?,
+        user_name,
+        password: required(entries, Key::Secret)?,
+    })
+}
+
+fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    let (id, name) = (required(entries, Key::ClientId)?, required(entries, Key::DeviceName)?);
+    let identity = alibaba::Identity::new(id, name, required(entries, Key::ProductKey)?)
+        .map_err(ConfigurationError::Alibaba)?;
+    let device = alibaba::Device::new(identity).with_sign_method(sign_method(entries)?);
+    let mut whole: String<{ ClientId::MAX_LEN }> = String::new();
+    if core::fmt::write(&mut whole, format_args!("{}", device.client_id())).is_err() {
+        return Err(ConfigurationError::ClientIdTooLong(id.len()));
+    }
+    within_the_client(&whole)?;
+    let secret = Secret::try_from(required(entries, Key::Secret)?.as_bytes());
+    Ok(Identity::Alibaba { device, secret: secret.map_err(ConfigurationError::Secret)? })
+}
+
+fn tencent<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    let (product, name) = (required(entries, Key::ProductId)?, required(entries, Key::DeviceName)?);
+    let identity = tencent::Identity::new(product, name).map_err(ConfigurationError::Tencent)?;
+    let method = match sign_method(entries)? {
+        SignMethod::HmacSha256 => tencent::SignMethod::HmacSha256,
+        SignMethod::HmacSha1 => tencent::SignMethod::HmacSha1,
+        SignMethod::HmacMd5 => {
+            return Err(ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256` or `hmacsha1`"));
+        }
+    };
+    let psk = Secret::from_base64(required(entries, Key::Secret)?).map_err(ConfigurationError::Secret)?;
+    Ok(Identity::Tencent { identity, method, psk })
+}
+
+fn certificate<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    let pem = |key| entries.c_str(key)?.ok_or(ConfigurationError::Missing(key));
+    Ok(Identity::Certificate {
+        client_id: client_id(entries)?,
+        certificate: pem(Key::Certificate)?,
+        key: pem(Key::PrivateKey)?,
+    })
+}
+
+fn client_id<'a>(entries: &Partition<'a>) -> Result<ClientId<'a>, ConfigurationError> {
+    let text = required(entries, Key::ClientId)?;
+    within_the_client(text)?;
+    ClientId::try_from(text).map_err(ConfigurationError::ClientId)
+}
+
+const fn within_the_client(client_id: &str) -> Result<(), ConfigurationError> {
+    if client_id.len() > MAX_CLIENT_ID {
+        return Err(ConfigurationError::ClientIdTooLong(client_id.len()));
+    }
+    Ok(())
+}
+
+fn sign_method(entries: &Partition<'_>) -> Result<SignMethod, ConfigurationError> {
+    let text = entries.text(Key::SignMethod)?.unwrap_or(SignMethod::HmacSha256.as_str());
+    text.parse().map_err(|_| {
+        ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256`, `hmacsha1` or `hmacmd5`")
+    })
+}
+
+fn required<'a>(entries: &Partition<'a>, key: Key) -> Result<&'a str, ConfigurationError> {
+    entries.text(key)?.ok_or(ConfigurationError::Missing(key))
+}
+
+fn number<T: FromStr>(entries: &Partition<'_>, key: Key, default: T) -> Result<T, ConfigurationError> {
+    match entries.text(key)? {
+        Some(text) => text.parse().map_err(|_| ConfigurationError::Unusable(key, "use a whole number")),
+        None => Ok(default),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Configurations that can be used, and more that can't.
+
+use super::*;
+
+const CA: (Key, &str) = (Key::Ca, "-----BEGIN CERTIFICATE-----");
+
+fn partition(entries: &[(Key, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (key, value) in entries {
+        body.push(key.number());
+        body.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+        body.extend(value.as_bytes());
+        body.push(0);
+    }
+    let mut bytes = partition::MAGIC.to_vec();
+    bytes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+    bytes.extend(partition::crc32(&body).to_le_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+fn device<'a>(more: &[(Key, &'a str)]) -> Vec<(Key, &'a str)> {
+    let mut entries = more.to_vec();
+    entries.extend([
+        (Key::Host, "iot.test"),
+        (Key::ClientId, "sht20"),
+        (Key::UserName, "sht20"),
+        (Key::Secret, "c2VjcmV0"),
+        CA,
+    ]);
+    entries
+}
+
+fn refusal(entries: &[(Key, &str)]) -> std::string::String {
+    Configuration::parse(&partition(entries)).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn the_least_that_a_device_needs() {
+    let bytes = partition(&device(&[]));
+    let configuration = Configuration::parse(&bytes).unwrap();
+    let Endpoint { name, port, address, .. } = configuration.endpoint;
+    assert_eq!((name, port, address), ("iot.test", 443, None));
+    assert_eq!(configuration.time, TimeServer { host: "pool.ntp.org", port: 123 });
+    assert_eq!(configuration.interval, Duration::from_secs(60));
+    assert!(configuration.wifi.is_none() && configuration.will_topic.is_none());
+    assert_eq!(configuration.ca.to_str(), Ok(CA.1));
+    let Identity::Password { client_id, user_name, password } = configuration.identity else { panic!() };
+    assert_eq!((client_id.as_str(), user_name.as_str(), password), ("sht20", "sht20", "c2VjcmV0"));
+}
+
+#[test]
+fn flash_behind_the_entries_does_not_matter() {
+    let mut bytes = partition(&device(&[]));
+    bytes.extend([0xff; 500]);
+    assert!(Configuration::parse(&bytes).is_ok());
+}
+
+#[test]
+fn the_authorizer_is_named_in_the_user_name() {
+    for (user_name, sent) in [
+        ("sht20", "sht20?x-amz-customauthorizer-name=latchkey"),
+        ("a?k=v", "a?k=v&x-amz-customauthorizer-name=latchkey"),
+    ] {
+        let bytes = partition(&device(&[(Key::UserName, user_name), (Key::Authorizer, "latchkey")]));
+        let Identity::Password { user_name, .. } = Configuration::parse(&bytes).unwrap().identity else {
+            panic!()
+        };
+        assert_eq!(user_name, sent);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_partition() {
+    let good = partition(&device(&[]));
+    let mut changed = good.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let mut long = good.clone();
+    long[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+    let cases = [
+        (vec![], PartitionError::Absent),
+        (vec![0xff; 4_096], PartitionError::Absent),
+        (good[..12].to_vec(), PartitionError::CutOff),
+        (good[..good.len() - 1].to_vec(), PartitionError::CutOff),
+        (long, PartitionError::CutOff),
+        (changed, PartitionError::Checksum),
+    ];
+    for (bytes, error) in cases {
+        assert_eq!(Configuration::parse(&bytes).err(), Some(ConfigurationError::Partition(error)));
+    }
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let good = partition(&device(&[]));
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            let body = bytes[partition::HEADER_LEN..].to_vec();
+            bytes[12..16].copy_from_slice(&partition::crc32(&body).to_le_bytes());
+            _ = Configuration::parse(&bytes);
+        }
+    }
+}
+
+#[test]
+fn each_refusal_names_its_entry() {
+    let long = "x".repeat(65);
+    let cases: [(&[(Key, &str)], &str); 11] = [
+        (&[], "the configuration has no `host`"),
+        (&[(Key::Host, "h")], "the configuration has no `user_name`"),
+        (&device(&[(Key::Port, "65536")]), "`port` in the configuration can't be used: use a whole number"),
+        (
+            &device(&[(Key::Address, "iot.test")]),
+            "`address` in the configuration can't be used: use an IP address",
+        ),
+        (
+            &device(&[(Key::Interval, "0")]),
+            "`interval_seconds` in the configuration can't be used: use 1 to 900",
+        ),
+        (&device(&[(Key::Scheme, "magic")]), "`scheme` in the configuration can't be used: use `password`,"),
+        (
+            &device(&[(Key::ClientId, "a/b")]),
+            "`client_id` in the configuration can't be used: the client id contains '/'",
+        ),
+        (
+            &device(&[(Key::ClientId, &long)]),
+            "the client id has 65 bytes, the firmware can send 64; give the device a shorter",
+        ),
+        (&device(&[(Key::Ssid, &long)]), "`ssid` in the configuration can't be used: use 1 to 32 bytes"),
+        (&device(&[(Key::Scheme, "certificate")]), "the configuration has no `certificate`"),
+        (&device(&[(Key::Scheme, "tencent")]), "the configuration has no `product_id`"),
+    ];
+    for (entries, message) in cases {
+        let said = refusal(entries);
+        assert!(said.starts_with(message), "{said} instead of {message}");
+    }
+}
+
+#[test]
+fn an_alibaba_client_id_has_to_fit_the_client() {
+    let device_of = |id: &'static str| {
+        device(&[
+            (Key::Scheme, "alibaba"),
+            (Key::ClientId, id),
+            (Key::DeviceName, "hall"),
+            (Key::ProductKey, "a1ExampleKey"),
+        ])
+    };
+    let bytes = partition(&device_of("twenty-eight-bytes-of-an-id."));
+    let Identity::Alibaba { device, .. } = Configuration::parse(&bytes).unwrap().identity else { panic!() };
+    assert_eq!(device.client_id().to_string().len(), 64);
+    let said = refusal(&device_of("twenty-nine-bytes-of-an-id.s."));
+    assert_eq!(said, "the client id has 65 bytes, the firmware can send 64; give the device a shorter one");
+}
+
+#[test]
+fn a_tencent_secret_has_to_be_base64() {
+    let tencent = |secret: &'static str, method: &'static str| {
+        device(&[
+            (Key::Scheme, "tencent"),
+            (Key::ProductId, "AB12CD34EF"),
+            (Key::DeviceName, "sht20_01"),
+            (Key::Secret, secret),
+            (Key::SignMethod, method),
+        ])
+    };
+    assert_eq!(refusal(&tencent("c2VjcmV0", "hmacsha1")), "");
+    assert!(refusal(&tencent("no base64", "hmacsha1")).contains("not standard base64"));
+    assert!(refusal(&tencent("c2VjcmV0", "hmacmd5")).contains("use `hmacsha256` or `hmacsha1`"));
+}
+
+#[test]
+fn the_checksum_is_the_usual_one() {
+    assert_eq!(partition::crc32(b"123456789"), 0xcbf4_3926);
+}
+
+#[test]
+fn every_key_has_a_number_of_its_own() {
+    let numbers: Vec<u8> = Key::ALL.iter().map(|key| key.number()).collect();
+    assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
+}

@@ -1,0 +1,114 @@
+//! Against the real gateway with the real authorizer.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use app::configuration::partition::Key;
+use serde_json::Value;
+
+use crate::device::{Device, LIMIT};
+use crate::gateway_process::Gateway;
+use crate::{reading, time_server};
+
+#[tokio::test]
+async fn readings_arrive_at_a_subscriber() {
+    let gateway = Gateway::start();
+    let mut viewer = gateway.viewer().await;
+    let entries = gateway.device("sht20", "sht20", time_server::right());
+    let mut device = Device::start(gateway.folder(), &entries);
+    for topic in ["sensor/sht20/temperature", "sensor/sht20/humidity"] {
+        reading::arrives(&mut viewer, topic, 0).await;
+    }
+    device.prints("mqtt: sent sensor/sht20/humidity");
+    for stage in [
+        "time: 20",
+        "network: connected to 127.0.0.1",
+        "tls: localhost is who it says",
+        "mqtt: connected as sht20",
+    ] {
+        assert!(device.printed().contains(stage), "{stage} in {}", device.printed());
+    }
+}
+
+#[tokio::test]
+async fn readings_of_an_outage_arrive_after_it() {
+    let mut gateway = Gateway::start();
+    let entries = gateway.device("sht20", "sht20", time_server::right());
+    let mut device = Device::start(gateway.folder(), &entries);
+    let last: u64 = seconds_of(&device.prints("mqtt: sent sensor/sht20/temperature"));
+    gateway.stop();
+    // Three attempts later some seconds have been measured that nobody could take.
+    for _ in 0..3 {
+        device.prints("before the next attempt");
+    }
+    gateway.start_again();
+    let mut viewer = gateway.viewer().await;
+    gateway.open();
+    let connected = device.prints("mqtt: connected as sht20");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let waiting: usize = connected.split(' ').find_map(|word| word.parse().ok()).unwrap();
+    assert!(waiting >= 2, "{connected}");
+    // All that waited come, and before any that was measured later.
+    for count in 0..waiting {
+        let ts = reading::next(&mut viewer).await;
+        assert!(
+            (last..=now + 1).contains(&ts),
+            "reading {count} of {waiting} is of {ts}, after {last}, at {now}"
+        );
+    }
+    assert!(!device.printed().contains("lost so far"), "{}", device.printed());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_the_refusal_obeyed() {
+    let gateway = Gateway::start();
+    let mut entries = gateway.device("sht20", "sht20", time_server::right());
+    entries.set(Key::Secret, "another password");
+    let mut device = Device::start(gateway.folder(), &entries);
+    let line = device.prints("ERROR");
+    assert!(line.contains("mqtt: the server refused the connection: not authorized"), "{line}");
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let line = device.prints("before the next attempt");
+        let milliseconds = line.split_whitespace().find_map(|word| word.parse::<u64>().ok());
+        waits.push(milliseconds.unwrap());
+    }
+    assert!(waits.iter().all(|wait| *wait >= 1_000), "{waits:?}");
+    assert!(!device.printed().contains("another password"));
+    assert!(!device.printed().contains("mqtt: connected"), "{}", device.printed());
+}
+
+#[tokio::test]
+async fn a_refused_topic_does_not_block_the_others() {
+    let gateway = Gateway::start();
+    let entries = gateway.device("elsewhere", "own-topics", time_server::right());
+    let mut device = Device::start(gateway.folder(), &entries);
+    for quantity in ["temperature", "humidity"] {
+        let line = device.prints(&format!("the server refused sensor/elsewhere/{quantity}"));
+        assert!(line.contains("0x87"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_will_tells_that_the_device_is_gone() {
+    let gateway = Gateway::start();
+    let mut viewer = gateway.viewer().await;
+    let mut entries = gateway.device("sht20", "witness", time_server::right());
+    entries.set(Key::WillTopic, "sensor/sht20/gone");
+    let mut device = Device::start(gateway.folder(), &entries);
+    device.prints("mqtt: sent");
+    drop(device);
+    let gone = async {
+        loop {
+            let message = viewer.next_message().await.unwrap();
+            if message.topic.as_str() == "sensor/sht20/gone" {
+                return serde_json::from_slice::<Value>(&message.payload).unwrap();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(LIMIT, gone).await.unwrap()["online"], false);
+}
+
+fn seconds_of(line: &str) -> u64 {
+    let (_, payload) = line.split_once('{').unwrap();
+    serde_json::from_str::<Value>(&format!("{{{payload}")).unwrap()["ts"].as_u64().unwrap()
+}
