@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::SimArgs;
 use crate::client::Options;
-use crate::credentials_file::{self, CredentialsError, Row};
+use crate::credentials_file::{CredentialsError, Row};
 use crate::deployment::DeploymentError;
 use crate::device::{Device, DeviceError, Habits};
 use crate::endpoint::{Endpoint, EndpointError, Target};
@@ -120,7 +120,7 @@ enum PlanError {
 
 fn plan(args: &SimArgs, place: Place) -> Result<Plan, PlanError> {
     let wanted = args.devices.and_then(|devices| usize::try_from(devices.get()).ok());
-    let rows = credentials_file::read(&place.credentials, wanted)?;
+    let rows = place.rows(wanted)?;
     if let Some(wanted) = wanted.filter(|wanted| rows.len() < *wanted) {
         let file = place.credentials.display().to_string();
         return Err(PlanError::TooFew { file, found: rows.len(), wanted });

@@ -3,6 +3,7 @@
 
 mod error;
 mod replacement;
+mod torn;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use self::error::{CredentialsError, RowError};
 pub use self::replacement::{Replacement, present};
+pub use self::torn::cut_torn;
 use crate::login::Password;
 
 /// The columns, in their order.
@@ -52,7 +54,7 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsEr
 /// # Errors
 ///
 /// If the file can't be written, its folder is not there, it is one with another header, or a password is not
-/// UTF-8. Nothing has been written then, unless the disk is full. Once it returns, a power cut takes nothing back.
+/// UTF-8. What was written of them then is taken back. Once it returns, a power cut takes nothing back.
 pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     let failed = |error| CredentialsError::open(path, error);
     folder_for(path)?;
@@ -70,8 +72,22 @@ pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
         }
     }
     write_rows(&mut bytes, rows).map_err(failed)?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
+        // Half a row would look like a whole one with another password. What can't be cut off now `cut_torn` finds.
+        file.set_len(length).and_then(|()| file.sync_all()).unwrap_or_default();
+        return Err(failed(error));
+    }
     if is_new { sync_folder(path).map_err(failed) } else { Ok(()) }
+}
+
+/// The whole file, wiped when dropped; nothing if it is not there.
+fn read_all(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialsError> {
+    match fs::read(path) {
+        Ok(table) => Ok(Some(Zeroizing::new(table))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CredentialsError::open(path, error)),
+    }
 }
 
 /// The rows of a table, or the line that is wrong.

@@ -99,9 +99,10 @@ impl Deployment {
 /// What a person is told when it is used unasked.
 impl fmt::Display for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, stage, region, endpoint, authorizer, .. } = self;
+        let Self { file, stage, region, account, endpoint, authorizer, .. } = self;
         let file = file.display();
-        write!(f, "the stage `{stage}` of `{file}`: {endpoint}, authorizer `{authorizer}`, region {region}")
+        write!(f, "the stage `{stage}` of `{file}`: {endpoint}, authorizer `{authorizer}`, ")?;
+        write!(f, "account {account}, region {region}")
     }
 }
 

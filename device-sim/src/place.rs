@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::args::SimArgs;
+use crate::credentials_file::{self, CredentialsError, Row};
 use crate::deployment::{Deployment, DeploymentArgs, DeploymentError};
 use crate::endpoint::Address;
 use crate::login::Authorizer;
@@ -87,6 +88,16 @@ impl Place {
             }),
             deployment,
         })
+    }
+
+    /// The first `limit` of the devices' credentials, or all.
+    ///
+    /// # Errors
+    ///
+    /// As [`credentials_file::read`]. A file that is not there is made by another command for a deployment.
+    pub fn rows(&self, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
+        let rows = credentials_file::read(&self.credentials, limit);
+        rows.map_err(|error| if self.deployment.is_some() { error.of_deployment() } else { error })
     }
 }
 

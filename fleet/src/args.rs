@@ -24,8 +24,9 @@ pub struct FleetArgs {
     pub command: FleetCommand,
 
     /// The JSON file of device records that the authorizer reads; for `provision` also `dynamodb:TABLE` or
-    /// `secretsmanager:NAME` [default: .latchkey/devices.json; for `provision` the deployment's]
-    #[arg(long, global = true, env = "LATCHKEY_DEVICES", value_name = "FILE")]
+    /// `secretsmanager:NAME` [default: the variable `LATCHKEY_DEVICES`, or .latchkey/devices.json; for `provision` the
+    /// deployment's]
+    #[arg(long, global = true, value_name = "FILE")]
     pub store: Option<StorePlace>,
 
     /// Print JSON, for scripts

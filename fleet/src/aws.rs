@@ -9,7 +9,10 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_sdk_iot::{
-    config::ProvideCredentials,
+    config::{
+        ProvideCredentials,
+        retry::{RetryPartition, TokenBucket},
+    },
     error::{ProvideErrorMetadata, SdkError},
 };
 
@@ -44,6 +47,13 @@ pub async fn configuration(region: Option<&str>, attempts: u32) -> anyhow::Resul
     let provider = configuration.credentials_provider().context(MISSING)?;
     provider.provide_credentials().await.map_err(|error| anyhow!(causes(&error)).context(MISSING))?;
     Ok(configuration)
+}
+
+/// Retries that depend on nothing but a call's own attempts. The SDK's own partition lets a service be asked again some
+/// hundred times and then gives up at once: too little for a fleet that an account throttles for a minute.
+#[must_use]
+pub fn patient() -> RetryPartition {
+    RetryPartition::custom("latchkey-fleet").token_bucket(TokenBucket::unlimited()).build()
 }
 
 const MISSING: &str = "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \

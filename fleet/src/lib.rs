@@ -19,6 +19,7 @@ pub mod smoke;
 pub mod store_file;
 pub mod store_place;
 pub mod vendor;
+mod whereabouts;
 
 pub use authorizer::grant;
 

@@ -38,7 +38,12 @@ use self::{
     report::{Done, Record, Report},
     trouble::Trouble,
 };
-use crate::{args::ProvisionArgs, aws, secret::Secret, store_place::StorePlace};
+use crate::{
+    args::ProvisionArgs,
+    aws,
+    secret::Secret,
+    store_place::{Named, StorePlace},
+};
 
 /// Enough for any allowed rate, each device being five calls one after the other.
 const AT_ONCE: usize = 32;
@@ -46,7 +51,7 @@ const AT_ONCE: usize = 32;
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every device has its Thing and its record.
+    /// Every device has its Thing and its record, and its password is known.
     Complete,
     /// Some have not, and the report says why.
     Incomplete,
@@ -61,7 +66,7 @@ pub enum Ended {
 /// What kept it from beginning. Nothing was made then.
 pub async fn run(
     args: &ProvisionArgs,
-    store: Option<StorePlace>,
+    store: Option<Named>,
     json: bool,
     output: &mut impl Write,
     shutdown: impl Future<Output = ()>,
@@ -73,7 +78,7 @@ pub async fn run(
     if let Some(deployment) = &deployment {
         say(&format!("using {deployment}"));
         if StorePlace::of(deployment)? != place {
-            say(&format!("but the records go to {place}, as `--store` or LATCHKEY_DEVICES says"));
+            say(&format!("but the records go to {place}, as `--store` says"));
         }
     }
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
@@ -82,10 +87,12 @@ pub async fn run(
     let thing_type = args.thing_type.clone().or_else(|| of_deployment(|it| &it.thing_type));
     let thing_group = args.thing_group.clone().or_else(|| of_deployment(|it| &it.thing_group));
     let registry = Registry::new(&aws, thing_type, thing_group);
-    registry.check().await?;
+    registry.check_attributes(&devices)?;
+    registry.check(deployment.as_ref()).await?;
+    let known = Passwords::open(&passwords)?;
     let records = Records::open(&place, &aws).await?;
     records.check(&devices, args.grants.as_deref())?;
-    let run = Run { registry, records, passwords: Passwords::open(&passwords)? };
+    let run = Run { registry, records, passwords: known };
     let mut report = Report::new(devices.len(), place, passwords, deployment.is_some());
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
     report.print(json, output)?;
@@ -195,9 +202,20 @@ fn devices(args: &ProvisionArgs) -> anyhow::Result<Vec<Device>> {
     Ok(names.into_iter().map(device).collect())
 }
 
-fn place(store: Option<StorePlace>, deployment: Option<&Deployment>) -> anyhow::Result<StorePlace> {
+/// A variable that was set for another command must not part the records from the Things.
+fn place(store: Option<Named>, deployment: Option<&Deployment>) -> anyhow::Result<StorePlace> {
     match (store, deployment) {
-        (Some(place), _) => Ok(place),
+        (Some(Named::Inherited(place)), Some(deployment)) => {
+            let deployed = StorePlace::of(deployment)?;
+            anyhow::ensure!(
+                place == deployed,
+                "LATCHKEY_DEVICES names {place}, and the records of the stage `{}` are in {deployed}: unset it, or say \
+                 with `--store` that you mean it",
+                deployment.stage
+            );
+            Ok(deployed)
+        }
+        (Some(named), _) => Ok(named.place()),
         (None, Some(deployment)) => Ok(StorePlace::of(deployment)?),
         (None, None) => anyhow::bail!(
             "nothing says where the records go: run it where `make deploy` left `{}`, or name a place with `--store \

@@ -1,7 +1,7 @@
 //! The whole command, from arguments to exit code.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write},
     process::ExitCode,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     command::{self, Input},
     provision::{self, Ended},
     smoke,
-    store_place::StorePlace,
+    store_place::{Named, StorePlace},
 };
 
 /// `EX_USAGE` of `sysexits.h`.
@@ -22,17 +22,43 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs one command on this process's standard streams.
 pub async fn run(args: FleetArgs) -> ExitCode {
+    let mut output = Printed { to: io::stdout(), failed: false };
+    let ended = run_to(args, &mut output).await;
+    ended.unwrap_or_else(|error| {
+        writeln!(io::stderr(), "latchkey fleet: {error:#}").unwrap_or_default();
+        // What was to be done is done when it is printed.
+        if output.failed { ExitCode::FAILURE } else { ExitCode::from(BAD_USAGE) }
+    })
+}
+
+/// Standard output, and whether it took everything.
+struct Printed<W> {
+    to: W,
+    failed: bool,
+}
+
+impl<W: Write> Write for Printed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes).inspect_err(|_| self.failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush().inspect_err(|_| self.failed = true)
+    }
+}
+
+async fn run_to(args: FleetArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let FleetArgs { command, store, json } = args;
-    let ended = match command {
+    let store = Named::find(store)?;
+    match command {
         FleetCommand::Records(command) => {
             let input = Input { terminal: io::stdin().is_terminal(), reader: io::stdin().lock() };
-            let path = StorePlace::file(store);
-            let ran = path.and_then(|path| command::run(*command, &path, json, input, &mut io::stdout()));
-            ran.map(|()| ExitCode::SUCCESS)
+            let path = StorePlace::file(store.map(Named::place))?;
+            command::run(*command, &path, json, input, output).map(|()| ExitCode::SUCCESS)
         }
         FleetCommand::Provision(args) => {
             until_interrupted(async |stop| {
-                let ended = provision::run(&args, store, json, &mut io::stdout(), stop.cancelled()).await?;
+                let ended = provision::run(&args, store, json, output, stop.cancelled()).await?;
                 Ok(match ended {
                     Ended::Complete => ExitCode::SUCCESS,
                     Ended::Incomplete => ExitCode::FAILURE,
@@ -42,14 +68,10 @@ pub async fn run(args: FleetArgs) -> ExitCode {
             .await
         }
         FleetCommand::Smoke(args) => {
-            let passed = smoke::run(&args, json, &mut io::stdout()).await;
+            let passed = smoke::run(&args, json, output).await;
             passed.map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-    };
-    ended.unwrap_or_else(|error| {
-        writeln!(io::stderr(), "latchkey fleet: {error:#}").unwrap_or_default();
-        ExitCode::from(BAD_USAGE)
-    })
+    }
 }
 
 /// Tells the work to stop at the first Ctrl-C, and drops it at the second.

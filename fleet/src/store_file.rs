@@ -1,7 +1,7 @@
 //! The JSON file of device records, changed safely: one writer at a time, and never half a file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -195,8 +195,29 @@ impl StoreFile {
     }
 }
 
-/// Holds other writers of `path` up for as long as it lives.
+/// Waits for other writers of `path`, and holds them up for as long as it lives.
 pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = lock_file(path)?;
+    file.lock().with_context(|| format!("can't lock `{}`", path.display()))?;
+    Ok(file)
+}
+
+/// Keeps others that ask for it away from `path` for as long as it lives, and waits for nobody.
+pub(crate) fn lock_or_refuse(path: &Path) -> anyhow::Result<File> {
+    let file = lock_file(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let path = path.display();
+            bail!("another run holds `{path}`: wait for it, then run the same command again")
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("can't lock `{}`", path.display()))
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> anyhow::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
@@ -206,9 +227,7 @@ pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path);
-    let file = file.with_context(|| format!("can't open the lock file `{}`", path.display()))?;
-    file.lock().with_context(|| format!("can't lock `{}`", path.display()))?;
-    Ok(file)
+    file.with_context(|| format!("can't open the lock file `{}`", path.display()))
 }
 
 fn read(path: &Path) -> anyhow::Result<StoreDocument> {

@@ -1,12 +1,47 @@
 //! Where records are kept, as a person names it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{env, fmt, path::PathBuf, str::FromStr};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use authorizer::store::location::{LocationError, SecretId, StoreLocation, TableName};
 use device_sim::deployment::{Deployment, Records};
 
 const DEFAULT_FILE: &str = ".latchkey/devices.json";
+
+const VARIABLE: &str = "LATCHKEY_DEVICES";
+
+/// A place, and who named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// `--store`: a person who means it now.
+    Said(StorePlace),
+    /// `LATCHKEY_DEVICES`: perhaps meant for something else.
+    Inherited(StorePlace),
+}
+
+impl Named {
+    /// What `--store` says, or else the environment.
+    ///
+    /// # Errors
+    ///
+    /// When the variable can be no place.
+    pub fn find(said: Option<StorePlace>) -> anyhow::Result<Option<Self>> {
+        if let Some(place) = said {
+            return Ok(Some(Self::Said(place)));
+        }
+        let Some(text) = env::var(VARIABLE).ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+        let place = text.parse().with_context(|| format!("{VARIABLE} is `{text}`"))?;
+        Ok(Some(Self::Inherited(place)))
+    }
+
+    /// The place, whoever named it.
+    #[must_use]
+    pub fn place(self) -> StorePlace {
+        match self {
+            Self::Said(place) | Self::Inherited(place) => place,
+        }
+    }
+}
 
 /// The place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +64,16 @@ impl StorePlace {
         match &deployment.records {
             Records::Table(table) => TableName::try_from(table.as_str()).map(Self::Table),
             Records::Secret(secret) => SecretId::try_from(secret.as_str()).map(Self::Secret),
+        }
+    }
+
+    /// As `--store` takes it.
+    #[must_use]
+    pub fn setting(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Table(table) => format!("dynamodb:{table}"),
+            Self::Secret(secret) => format!("secretsmanager:{secret}"),
         }
     }
 
@@ -87,7 +132,9 @@ mod tests {
             ("dynamodb:latchkey-dev-devices", "the table `latchkey-dev-devices`"),
             ("secretsmanager:latchkey-dev/devices", "the secret `latchkey-dev/devices`"),
         ] {
-            assert_eq!(text.parse::<StorePlace>().unwrap().to_string(), told);
+            let place = text.parse::<StorePlace>().unwrap();
+            assert_eq!(place.to_string(), told);
+            assert_eq!(place.setting().parse::<StorePlace>().unwrap(), place);
         }
         assert!(
             "dynamodb:x".parse::<StorePlace>().unwrap_err().to_string().contains("is not a table's name")

@@ -16,18 +16,34 @@ test('nothing that gives credentials is told what to set', () => {
 test('each source that AWS knows is enough', () => {
   const home = folder();
   mkdirSync(join(home, '.aws'));
-  writeFileSync(join(home, '.aws', 'config'), '');
+  writeFileSync(
+    join(home, '.aws', 'config'),
+    '[default]\nsso_session = work\n[profile  operations]\nrole_arn=x\n',
+  );
   assert.equal(missingCredentials({}, home), undefined);
+  assert.equal(missingCredentials({ AWS_PROFILE: 'operations' }, home), undefined);
   const sources = [
     { AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE' },
-    { AWS_PROFILE: 'operations' },
     { AWS_WEB_IDENTITY_TOKEN_FILE: '/token' },
     { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1/' },
-    { AWS_SHARED_CREDENTIALS_FILE: file('credentials', '') },
+    { AWS_SHARED_CREDENTIALS_FILE: file('credentials', '[default]\naws_access_key_id = x\n') },
     { CREDENTIALS: 'instance' },
   ];
   for (const source of sources) {
     assert.equal(missingCredentials(source, folder()), undefined, JSON.stringify(source));
+  }
+});
+
+test('a profile without credentials, or that is not there, is told', () => {
+  const region = '[default]\nregion = eu-central-1\n[profile other]\nsso_session = work\n';
+  for (const content of ['', region, 'aws_access_key_id = x\n', '[default]\n# role_arn = x\n']) {
+    const environment = { AWS_CONFIG_FILE: file('config', content) };
+    assert.match(missingCredentials(environment, folder()) ?? '', /^there are no AWS credentials/, content);
+    const named = missingCredentials({ ...environment, AWS_PROFILE: 'operations' }, folder()) ?? '';
+    assert.match(
+      named,
+      /^the profile `operations`, which AWS_PROFILE names, has no credentials in \S+ or \S+config: /,
+    );
   }
 });
 

@@ -64,7 +64,7 @@ async fn the_program_that_is_deployed_answers_events() {
 fn it_starts_where_glibc_is_as_old_as_lambdas() {
     let program = std::fs::read(bundle()).unwrap();
     assert_eq!(&program[..6], b"\x7fELF\x02\x01");
-    assert_eq!(program[18..20], [0x3e, 0], "x86_64, as the stage `dev` has it");
+    assert_eq!(program[18..20], [0x3e, 0], "x86_64, as the tests' stage has it");
     let text = String::from_utf8_lossy(&program);
     let versions = text.split("GLIBC_2.").skip(1).filter_map(|rest| {
         let digits = rest.chars().take_while(char::is_ascii_digit).collect::<String>();

@@ -17,11 +17,13 @@ async fn sim(folder: &std::path::Path, more: &[&str]) -> String {
 async fn the_simulator_goes_where_it_was_deployed_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let local = "error: there is no credentials file `.latchkey/credentials.csv`";
-    assert!(sim(folder.path(), &[]).await.starts_with(local));
+    let said = sim(folder.path(), &[]).await;
+    assert!(said.starts_with(local) && said.contains(": `latchkey fleet add NAME "), "{said}");
     fs::write(folder.path().join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
     let said = sim(folder.path(), &[]).await;
     let using = "using the stage `dev` of `cdk-outputs.json`: device.example.com:443, authorizer `latchkey-dev`, \
-                 region us-east-1\nerror: there is no credentials file `.latchkey/credentials-dev.csv`";
+                 account 123456789012, region us-east-1\nerror: there is no credentials file \
+                 `.latchkey/credentials-dev.csv`: `latchkey fleet provision --count 1` writes one, or";
     assert!(said.starts_with(using), "{said}");
     let said = sim(folder.path(), &["--endpoint", "localhost:10443"]).await;
     assert!(said.starts_with(local), "whoever names an endpoint means that one: {said}");

@@ -29,6 +29,7 @@ mod log_schema;
 mod packets;
 mod presence;
 mod provision;
+mod provision_passwords;
 mod quotas;
 mod readme;
 mod secrecy;

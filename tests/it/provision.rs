@@ -59,7 +59,7 @@ async fn each_device_gets_a_thing_a_password_and_a_record_and_only_once() {
         "{}",
         finished.err()
     );
-    assert!(finished.err().contains("3 of 3 devices"));
+    assert!(finished.err().contains("3 of 3 devices tried"));
     assert_eq!(report["things"], json!({"made": 3, "completed": 0, "present": 0}));
     assert_eq!(report["records"], json!({"written": 3, "present": 0}));
     assert_eq!((&report["complete"], &report["credentials"]), (&json!(true), &json!(PASSWORDS)));
@@ -153,7 +153,7 @@ async fn a_password_without_a_record_is_used_and_a_record_without_a_password_is_
     let written = [row("device-0002", "another"), row("device-0003", &generated), row("device-0004", chosen)];
     credentials_file::append(&cloud.file(PASSWORDS), &written).unwrap();
     let (code, report, _) = provision(&cloud, &["--count", "4"]).await;
-    assert_eq!(code, Some(0));
+    assert_eq!((code, &report["complete"]), (Some(1), &json!(false)), "two passwords are lost");
     assert_eq!(report["no_password"], json!(["device-0001"]));
     assert_eq!(report["other_password"], json!(["device-0002"]));
     let after = cloud.records().await;
@@ -162,6 +162,10 @@ async fn a_password_without_a_record_is_used_and_a_record_without_a_password_is_
         takes(&after["device-0003"], generated.as_bytes()) && takes(&after["device-0004"], chosen.as_bytes())
     );
     assert!(rows(&cloud) == written, "nothing was added");
+    let again = cloud.latchkey(&["fleet", "provision", "--count", "4"]).finish().await;
+    let cure = "cure       find the file of passwords that the record was made with, and name it with `--credentials`; \
+                or remove the record (docs/operations.md says how)";
+    assert!(again.code == Some(1) && again.out().contains(cure), "{}", again.out());
     // What a person chose is not kept by a fast hash.
     assert!(format!("{:?}", after["device-0004"]).contains("$argon2id$"));
 }
@@ -230,6 +234,18 @@ async fn a_throttled_account_is_waited_for() {
     check_whole(&cloud, 3).await;
 }
 
+/// 128 refusals at the same time: the SDK's own allowance of retries, which all calls share, is used up by a hundred.
+#[tokio::test]
+async fn a_whole_fleet_that_is_throttled_gets_through() {
+    let cloud = Cloud::start().await;
+    let refusal = Refusal { part: "GET /things/", times: 4, code: "ThrottlingException" };
+    let throttled = Refusing::start_each(cloud.endpoint(), refusal).await;
+    let finished = cloud.latchkey_at(throttled.endpoint(), &words(&["--count", "32"])).finish().await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    assert_eq!(throttled.refused(), 32 * 4);
+    check_whole(&cloud, 32).await;
+}
+
 #[tokio::test]
 async fn a_thing_of_another_type_is_its_devices_trouble_alone() {
     let cloud = Cloud::start().await;
@@ -291,17 +307,24 @@ async fn a_file_and_a_secret_are_written_as_a_whole() {
         assert_eq!(credentials_file::read(&cloud.file(passwords), None).unwrap().len(), 3);
         texts.push(stored);
     }
-    let elsewhere = Running::start({
+    let more = ["--count", "1", "--credentials", "f.csv", "--store", "devices.json"];
+    let (code, report, finished) = provision(&cloud, &more).await;
+    assert!(code == Some(0) && report["store"] == "devices.json", "{report}");
+    assert!(
+        finished.err().contains("\nbut the records go to the file `devices.json`, as `--store` says"),
+        "{}",
+        finished.err()
+    );
+    let inherited = Running::start({
         let mut command =
             cloud.command(cloud.endpoint(), &words(&["--count", "1", "--credentials", "f.csv"]));
         command.env("LATCHKEY_DEVICES", "devices.json");
         command
     });
-    let said = elsewhere.finish().await.err();
-    assert!(
-        said.contains("\nbut the records go to the file `devices.json`, as `--store` or LATCHKEY_DEVICES"),
-        "{said}"
-    );
+    let inherited = inherited.finish().await;
+    let refusal =
+        "LATCHKEY_DEVICES names the file `devices.json`, and the records of the stage `dev` are in the table";
+    assert!(inherited.code == Some(64) && inherited.err().contains(refusal), "{}", inherited.err());
     assert!(cloud.records().await.is_empty(), "a store that is named is the only one");
     assert_ne!(texts[0], texts[1]);
 }

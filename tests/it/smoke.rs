@@ -60,6 +60,18 @@ fn results(checks: &[Told]) -> Vec<&str> {
     checks.iter().map(|(result, _)| result.as_str()).collect()
 }
 
+/// The authorizer, as IoT Core describes it.
+fn described() -> Act {
+    description("123456789012", true)
+}
+
+fn description(account: &str, signing_disabled: bool) -> Act {
+    let arn = format!("arn:aws:iot:us-east-1:{account}:authorizer/latchkey-dev");
+    let answer =
+        json!({"authorizerDescription": {"authorizerArn": arn, "signingDisabled": signing_disabled}});
+    Act::Answer(200, answer.to_string())
+}
+
 fn invoked(is_authenticated: bool, client_id: &str) -> Act {
     let resource = format!("arn:aws:iot:us-east-1:123456789012:client/{client_id}");
     let document = json!({"Version": "2012-10-17", "Statement": [
@@ -147,7 +159,7 @@ async fn a_deployment_passes_every_check() {
         json!({"event": "decision", "client_id": "hall-1", "outcome": "deny", "reason": "unknown_device"}),
     ];
     let all = [others.to_vec(), decisions().to_vec()].concat();
-    let acts = [invoked(true, "hall-1"), invoked(false, ""), logged(&others), logged(&all)];
+    let acts = [described(), logged(&others), logged(&all), invoked(true, "hall-1"), invoked(false, "")];
     let fake = FakeAws::start(acts).await;
     let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "20s"]).await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
@@ -156,10 +168,10 @@ async fn a_deployment_passes_every_check() {
     assert_eq!(checks[6].1, "deny, wrong_password, connection c1");
     let calls = fake.calls();
     let presented = |call: &Value| call["mqttContext"]["password"].as_str().unwrap().to_owned();
-    assert_ne!(presented(&calls[0]), presented(&calls[1]));
-    assert_eq!(calls[0]["mqttContext"]["clientId"], "hall-1");
-    assert_eq!(calls[2]["logGroupName"], "/aws/lambda/latchkey-dev");
-    assert_eq!(calls[2]["filterPattern"], r#"{ $.event = "decision" && $.client_id = "hall-1" }"#);
+    assert_ne!(presented(&calls[3]), presented(&calls[4]));
+    assert_eq!(calls[3]["mqttContext"]["clientId"], "hall-1");
+    assert_eq!(calls[1]["logGroupName"], "/aws/lambda/latchkey-dev");
+    assert_eq!(calls[1]["filterPattern"], r#"{ $.event = "decision" && $.client_id = "hall-1" }"#);
     assert!(!finished.out().contains(&password) && !finished.err().contains(&password));
 }
 
@@ -169,14 +181,14 @@ async fn what_is_wrong_with_a_deployment_fails_with_its_cure() {
     credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
     let [denied, _] = decisions();
     let cases = [
-        (vec![invoked(false, ""), invoked(false, ""), logged(&decisions())], 0, "it refuses `hall-1`"),
+        (vec![logged(&decisions()), invoked(false, "")], 0, "it refuses `hall-1`"),
         (
-            vec![invoked(true, "hall-2"), invoked(false, ""), logged(&decisions())],
+            vec![logged(&decisions()), invoked(true, "hall-2"), invoked(false, "")],
             0,
             "names the client id `hall-1`",
         ),
         (
-            vec![invoked(true, "hall-1"), invoked(true, "hall-1"), logged(&decisions())],
+            vec![logged(&decisions()), invoked(true, "hall-1"), invoked(true, "hall-1")],
             1,
             "--status INACTIVE",
         ),
@@ -184,23 +196,58 @@ async fn what_is_wrong_with_a_deployment_fails_with_its_cure() {
         (vec![Act::error(403, "AccessDeniedException")], 0, "may not iot:TestInvokeAuthorizer"),
         (vec![Act::error(400, "InvalidResponseException")], 0, "the function failed"),
         (
-            vec![invoked(true, "hall-1"), invoked(false, ""), logged(&[denied])],
+            vec![logged(&[denied]), invoked(true, "hall-1"), invoked(false, "")],
             5,
             "no such line in `/aws/lambda/",
         ),
         (
-            vec![invoked(true, "hall-1"), invoked(false, ""), Act::error(400, "ResourceNotFoundException")],
+            vec![Act::error(400, "ResourceNotFoundException"), invoked(true, "hall-1"), invoked(false, "")],
             6,
             "there is no log group `/aws/lambda/latchkey-dev`",
         ),
     ];
     for (acts, check, part) in cases {
-        let fake = FakeAws::start(acts).await;
+        let fake = FakeAws::start([vec![described()], acts].concat()).await;
         let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "1s"]).await;
         assert_eq!(finished.code, Some(1), "{part}: {}{}", finished.out(), finished.err());
         let (result, told) = &checks[check];
         assert!(result == "fail" && told.contains(part), "{part}: {checks:?}");
     }
+}
+
+#[tokio::test]
+async fn another_accounts_authorizer_is_not_tried() {
+    let gateway = gateway().await;
+    credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
+    let fake = FakeAws::start([description("999999999999", true)]).await;
+    let (checks, finished) = smoke(&gateway, Some(&fake), &[]).await;
+    assert_eq!((finished.code, checks.len()), (Some(64), 0), "{}", finished.out());
+    let told = "is in the account 123456789012 and the region us-east-1, and these credentials lead to the account \
+                999999999999 and";
+    assert!(finished.err().contains(told), "{}", finished.err());
+}
+
+#[tokio::test]
+async fn a_stage_that_asks_for_signed_tokens_is_not_tried_and_is_not_said_to_be_well() {
+    let gateway = gateway().await;
+    credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
+    let fake = FakeAws::start([description("123456789012", false)]).await;
+    let (checks, finished) = smoke(&gateway, Some(&fake), &[]).await;
+    assert_eq!((finished.code, results(&checks)), (Some(1), vec!["not_run"; 7]), "{}", finished.err());
+    assert!(checks[0].1.starts_with("this stage asks for signed tokens"), "{checks:?}");
+    assert_eq!(fake.calls().len(), 1);
+}
+
+/// The log has both, but from somebody else: what was not decided here is not looked for.
+#[tokio::test]
+async fn the_log_is_not_asked_for_a_decision_that_was_not_made() {
+    let gateway = gateway().await;
+    gateway.add("hall-1", "sht20");
+    credentials(gateway.folder.path(), "not its password");
+    let acts = [described(), logged(&decisions()), invoked(true, "hall-1"), invoked(false, "")];
+    let fake = FakeAws::start(acts).await;
+    let (checks, _) = smoke(&gateway, Some(&fake), &["--wait", "1s"]).await;
+    assert_eq!(results(&checks), ["pass", "pass", "pass", "fail", "not_run", "not_run", "pass"]);
 }
 
 #[tokio::test]

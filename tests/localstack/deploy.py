@@ -1,4 +1,4 @@
-"""Puts the function, its secret, a table and its role into LocalStack, which runs this once it is ready."""
+"""Puts a function for records in a secret and one for a table, both places and a role into LocalStack, once it is ready."""
 
 import io
 import os
@@ -11,6 +11,7 @@ ENDPOINT = os.environ.get("LATCHKEY_LOCALSTACK", "http://localhost:4566")
 BUNDLE = pathlib.Path(os.environ.get("LATCHKEY_BUNDLE", "/bundle"))
 NAME = "latchkey"
 SECRET = "latchkey/devices"
+TABLE = "latchkey-devices"
 
 
 def client(service):
@@ -35,8 +36,20 @@ def main():
     )
     role = client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     client("secretsmanager").create_secret(Name=SECRET, SecretString='{"version":1,"devices":{}}')
+    client("dynamodb").create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "device", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "device", "KeyType": "HASH"}],
+    )
+    # The one that Docker waits for is the last.
+    function(f"{NAME}-table", role, f"dynamodb:{TABLE}")
+    function(NAME, role, f"secretsmanager:{SECRET}")
+
+
+def function(name, role, store):
     client("lambda").create_function(
-        FunctionName=NAME,
+        FunctionName=name,
         Runtime="provided.al2023",
         Handler="bootstrap",
         Architectures=["x86_64"],
@@ -46,7 +59,7 @@ def main():
         Code={"ZipFile": code()},
         Environment={
             "Variables": {
-                "LATCHKEY_STORE": f"secretsmanager:{SECRET}",
+                "LATCHKEY_STORE": store,
                 # A record that was put a moment ago is to be seen.
                 "LATCHKEY_CACHE_SECONDS": "0",
             }

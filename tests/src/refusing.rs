@@ -1,8 +1,8 @@
 //! A service that refuses some calls: a proxy in front of one that does not.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
 };
 
 use tokio::{
@@ -14,16 +14,19 @@ use tokio::{
 /// The proxy, on a free port. Dropping it ends it.
 pub struct Refusing {
     endpoint: String,
-    refused: Arc<AtomicUsize>,
+    refused: Refused,
     server: JoinHandle<()>,
 }
+
+/// How many of each kind.
+type Refused = Arc<Mutex<HashMap<String, usize>>>;
 
 /// Which requests it refuses.
 #[derive(Clone, Copy)]
 pub struct Refusal {
     /// Those whose head has this part: `POST /things/` for example.
     pub part: &'static str,
-    /// So many of them.
+    /// So many of them; or of each, where there is a difference.
     pub times: usize,
     /// How AWS calls it.
     pub code: &'static str,
@@ -32,15 +35,25 @@ pub struct Refusal {
 impl Refusing {
     /// Refuses some requests as AWS does, and sends all others to `upstream`.
     pub async fn start(upstream: &str, refusal: Refusal) -> Self {
+        Self::of(upstream, refusal, |_| String::new()).await
+    }
+
+    /// Refuses each request so many times; the same one has the same first line.
+    pub async fn start_each(upstream: &str, refusal: Refusal) -> Self {
+        let first_line = |request: &[u8]| String::from_utf8_lossy(request).lines().next().unwrap().to_owned();
+        Self::of(upstream, refusal, first_line).await
+    }
+
+    async fn of(upstream: &str, refusal: Refusal, kind: fn(&[u8]) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
-        let refused = Arc::new(AtomicUsize::new(0));
+        let refused = Arc::new(Mutex::new(HashMap::new()));
         let count = Arc::clone(&refused);
         let server = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, upstream.clone(), refusal, Arc::clone(&count)));
+                tokio::spawn(serve(stream, upstream.clone(), refusal, kind, Arc::clone(&count)));
             }
         });
         Self { endpoint, refused, server }
@@ -53,7 +66,7 @@ impl Refusing {
 
     /// How many requests it has refused.
     pub fn refused(&self) -> usize {
-        self.refused.load(Ordering::SeqCst)
+        self.refused.lock().unwrap().values().sum()
     }
 }
 
@@ -63,12 +76,24 @@ impl Drop for Refusing {
     }
 }
 
-async fn serve(mut stream: TcpStream, upstream: String, refusal: Refusal, count: Arc<AtomicUsize>) {
+async fn serve(
+    mut stream: TcpStream,
+    upstream: String,
+    refusal: Refusal,
+    kind: fn(&[u8]) -> String,
+    refused: Refused,
+) {
     let Refusal { part, times, code } = refusal;
     let Some(request) = request(&mut stream).await else { return };
     let is_one = request.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
-    let more = |count| (is_one && count < times).then_some(count + 1);
-    if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok() {
+    let is_refused = is_one && {
+        let mut refused = refused.lock().unwrap();
+        let count = refused.entry(kind(&request)).or_default();
+        let is_refused = *count < times;
+        *count += usize::from(is_refused);
+        is_refused
+    };
+    if is_refused {
         let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"told so"}}"#);
         let head = format!("HTTP/1.1 400 Told\r\nx-amzn-errortype: {code}\r\nconnection: close\r\n");
         let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());

@@ -7,50 +7,62 @@ use device_core::ClientIdError;
 
 use super::HEADER;
 
+const ADD: &str = "`latchkey fleet add NAME --grant sht20 --credentials FILE` writes one";
+const PROVISION: &str = "`latchkey fleet provision --count 1` writes one";
+
 /// Why a credentials file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// It is not there.
-    #[error(
-        "there is no credentials file `{}`: `latchkey fleet add NAME --grant sht20 --credentials FILE` writes \
-         one, or pass another with `--credentials`",
-        .0.display()
-    )]
-    Missing(PathBuf),
+    #[error("there is no credentials file `{}`: {cure}, or pass another with `--credentials`", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What writes it.
+        cure: &'static str,
+    },
     /// Its folder is not there, and is not the one that everything is kept in by default.
     #[error("there is no folder `{}` for the credentials file: make it first", .0.display())]
     NoFolder(PathBuf),
     /// The operating system refuses.
     #[error("cannot use the credentials file `{path}`: {error}", path = .0.display(), error = .1)]
-    Io(PathBuf, #[source] io::Error),
+    Io(PathBuf, io::Error),
     /// It has a header and no row.
     #[error("no device is in the credentials file `{}`", .0.display())]
     Empty(PathBuf),
     /// A line is wrong.
-    #[error("line {line} of the credentials file `{}`: {source}", path.display())]
+    #[error("line {line} of the credentials file `{}`: {why}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: u64,
-        /// What is wrong.
-        source: RowError,
+        /// What is wrong. It is no source, for then it would be told twice.
+        why: RowError,
     },
 }
 
 impl CredentialsError {
     pub(super) fn open(path: &Path, error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
-            Self::Missing(path.to_owned())
+            Self::Missing { path: path.to_owned(), cure: ADD }
         } else {
             Self::Io(path.to_owned(), error)
         }
     }
 
-    pub(super) fn at(path: &Path, line: u64, source: RowError) -> Self {
-        match source {
+    /// The same error with the cure for a file of a deployment's devices.
+    pub(crate) fn of_deployment(self) -> Self {
+        match self {
+            Self::Missing { path, .. } => Self::Missing { path, cure: PROVISION },
+            other => other,
+        }
+    }
+
+    pub(super) fn at(path: &Path, line: u64, why: RowError) -> Self {
+        match why {
             RowError::Io(kind) => Self::Io(path.to_owned(), kind.into()),
-            source => Self::Line { path: path.to_owned(), line, source },
+            why => Self::Line { path: path.to_owned(), line, why },
         }
     }
 }
@@ -78,6 +90,11 @@ pub enum RowError {
         /// Where it was first.
         first: u64,
     },
+    /// It may be half a row.
+    #[error(
+        "it has no end, so it may be half a row: end it if it is whole, otherwise delete it, and run again"
+    )]
+    NoEnd,
     /// The line is not UTF-8.
     #[error("not UTF-8")]
     Utf8,

@@ -1,13 +1,12 @@
 //! A file with one device's row set anew: written beside the old one, then put in its place.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::{CredentialsError, HEADER, Row, each_row, folder_for, write_rows};
+use super::{CredentialsError, HEADER, Row, each_row, folder_for, read_all, write_rows};
 
 /// The new file, complete and not yet in place. Dropped, it changes nothing.
 pub struct Replacement {
@@ -55,14 +54,7 @@ impl Replacement {
 ///
 /// If the file can't be read or has a wrong line.
 pub fn present(path: &Path) -> Result<Vec<Row>, CredentialsError> {
-    let table = match fs::read(path) {
-        Ok(table) => Zeroizing::new(table),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(CredentialsError::open(path, error)),
-    };
-    if table.is_empty() {
-        return Ok(Vec::new());
-    }
+    let Some(table) = read_all(path)?.filter(|table| !table.is_empty()) else { return Ok(Vec::new()) };
     let rows = each_row(&table).and_then(|rows| rows.map(|row| row.map(|(_, row)| row)).collect());
     rows.map_err(|(line, error)| CredentialsError::at(path, line, error))
 }

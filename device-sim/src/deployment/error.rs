@@ -11,7 +11,7 @@ pub enum DeploymentError {
     Missing(PathBuf),
     /// The operating system refuses.
     #[error("cannot read `{file}`: {1}", file = .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
+    Unreadable(PathBuf, io::Error),
     /// It is no JSON of that shape.
     #[error("`{file}` is not what `make deploy` writes ({1}): deploy again, or name another with `--outputs`", file = .0.display())]
     Malformed(PathBuf, String),

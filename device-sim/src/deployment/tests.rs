@@ -46,7 +46,7 @@ fn the_only_stage_is_found() {
     assert_eq!(
         found.to_string(),
         "the stage `dev` of `cdk-outputs.json`: abc-ats.iot.eu-west-1.amazonaws.com:443, authorizer `latchkey-dev`, \
-         region eu-west-1"
+         account 123456789012, region eu-west-1"
     );
     let secret = [("TableName", Value::Null), ("SecretArn", json!("arn:secret"))];
     let found = find(&stage("dev", &secret), None).unwrap().unwrap();

@@ -13,7 +13,8 @@ use device_sim::{
     credentials_file::{self, Row},
 };
 
-use crate::{secret::Secret, store_file::lock};
+use super::say;
+use crate::{secret::Secret, store_file::lock_or_refuse};
 
 /// The file, locked against other writers for as long as this lives.
 pub(super) struct Passwords {
@@ -24,9 +25,18 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
+    /// Opens it before any record is read: what another run has written by then is in it.
+    ///
+    /// # Errors
+    ///
+    /// When another run has it, or it is no such file.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         credentials_file::folder_for(path)?;
-        let lock = lock(path)?;
+        let lock = lock_or_refuse(path)?;
+        if credentials_file::cut_torn(path)? {
+            let path = path.display();
+            say(&format!("`{path}` ended in half a row, as a full disk or a kill leaves it; it was cut off"));
+        }
         let rows = credentials_file::present(path)?;
         let known = rows.into_iter().map(|row| (row.device, row.password)).collect();
         Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: lock })

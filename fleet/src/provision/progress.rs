@@ -22,7 +22,7 @@ pub(crate) fn say(text: &str) {
 
 impl Progress {
     pub(super) fn new(wanted: usize) -> Self {
-        let template = "{bar:30}  {human_pos} of {human_len} devices, {eta} left";
+        let template = "{bar:30}  {human_pos} of {human_len} devices tried, {eta} left";
         let style = ProgressStyle::with_template(template).ok().filter(|_| io::stderr().is_terminal());
         let length = u64::try_from(wanted).unwrap_or(u64::MAX);
         Self { bar: style.map(|style| ProgressBar::new(length).with_style(style)), done: 0, wanted }
@@ -33,7 +33,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.done.is_multiple_of(LINE_EVERY) || self.done == self.wanted => {
-                say(&format!("{} of {} devices", grouped(self.done), grouped(self.wanted)));
+                say(&format!("{} of {} devices tried", grouped(self.done), grouped(self.wanted)));
             }
             None => {}
         }

@@ -50,7 +50,8 @@ impl Records {
         })
     }
 
-    /// Finds out whether the authorizer would take records with these grants, before any is made. A table has none
+    /// Finds out whether the authorizer would take records with these grants, and whether there is room for them, before
+    /// any is made. A table has none
     /// of its own: `grants` is the file that the function has them from.
     pub(super) fn check(&self, devices: &[Device], grants: Option<&Path>) -> anyhow::Result<()> {
         let document = match (self, grants) {
@@ -64,7 +65,11 @@ impl Records {
         for device in devices {
             loader.load(&device.name, record(device, stand_in.clone())).map_err(anyhow::Error::msg)?;
         }
-        Ok(())
+        let all = devices.iter().map(|device| (device.name.clone(), record(device, stand_in.clone())));
+        match self {
+            Self::Table(_) => Ok(()),
+            Self::Whole(whole) => whole.check_room(all.collect()),
+        }
     }
 
     pub(super) async fn find(&self, name: &DeviceName) -> anyhow::Result<Option<Existing>> {

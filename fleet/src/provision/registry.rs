@@ -3,10 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_config::SdkConfig;
-use aws_sdk_iot::{Client, operation::describe_thing::DescribeThingOutput, types::AttributePayload};
+use aws_sdk_iot::{
+    Client, config::Builder, operation::describe_thing::DescribeThingOutput, types::AttributePayload,
+};
+use device_sim::Deployment;
 
 use super::{device::Device, trouble::Trouble};
-use crate::aws::{has_code, told};
+use crate::{
+    aws::{has_code, patient, told},
+    whereabouts,
+};
+
+/// How many attributes a Thing without a type has (AWS IoT Core quotas, "Thing resource limits").
+const MAX_WITHOUT_TYPE: usize = 3;
 
 /// Things of one type in one group.
 pub(super) struct Registry {
@@ -28,27 +37,49 @@ pub(super) enum Thing {
 
 impl Registry {
     pub(super) fn new(aws: &SdkConfig, thing_type: Option<String>, thing_group: Option<String>) -> Self {
-        Self { client: Client::new(aws), thing_type, thing_group }
+        let config = Builder::from(aws).retry_partition(patient()).build();
+        Self { client: Client::from_conf(config), thing_type, thing_group }
     }
 
-    /// Looks for type and group, before any Thing is made.
-    pub(super) async fn check(&self) -> anyhow::Result<()> {
+    /// Looks for type and group, before any Thing is made, and whether they are where the deployment is.
+    pub(super) async fn check(&self, deployment: Option<&Deployment>) -> anyhow::Result<()> {
+        let is_there = |arn: Option<&str>| whereabouts::check(deployment, arn);
         let cure = "`make deploy` makes it in the stage's account and region; or name another with";
         if let Some(name) = &self.thing_type {
-            let found = self.client.describe_thing_type().thing_type_name(name).send().await;
-            if let Err(error) = found {
-                let missing = has_code(&error, "ResourceNotFoundException");
-                anyhow::ensure!(!missing, "there is no thing type `{name}`: {cure} `--thing-type`");
-                return Err(told(&error, "iot:DescribeThingType"));
+            match self.client.describe_thing_type().thing_type_name(name).send().await {
+                Ok(found) => is_there(found.thing_type_arn())?,
+                Err(error) => {
+                    let missing = has_code(&error, "ResourceNotFoundException");
+                    anyhow::ensure!(!missing, "there is no thing type `{name}`: {cure} `--thing-type`");
+                    return Err(told(&error, "iot:DescribeThingType"));
+                }
             }
         }
         if let Some(name) = &self.thing_group {
-            let found = self.client.describe_thing_group().thing_group_name(name).send().await;
-            if let Err(error) = found {
-                let missing = has_code(&error, "ResourceNotFoundException");
-                anyhow::ensure!(!missing, "there is no thing group `{name}`: {cure} `--thing-group`");
-                return Err(told(&error, "iot:DescribeThingGroup"));
+            match self.client.describe_thing_group().thing_group_name(name).send().await {
+                Ok(found) => is_there(found.thing_group_arn())?,
+                Err(error) => {
+                    let missing = has_code(&error, "ResourceNotFoundException");
+                    anyhow::ensure!(!missing, "there is no thing group `{name}`: {cure} `--thing-group`");
+                    return Err(told(&error, "iot:DescribeThingGroup"));
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the Things can have their attributes. With a type the file of devices sees to it.
+    pub(super) fn check_attributes(&self, devices: &[Device]) -> anyhow::Result<()> {
+        if self.thing_type.is_some() {
+            return Ok(());
+        }
+        for device in devices {
+            let (name, count) = (&device.name, device.thing_attributes().len());
+            anyhow::ensure!(
+                count <= MAX_WITHOUT_TYPE,
+                "`{name}` would have {count} attributes with `grant` and `scheme`, and a Thing without a type has no \
+                 more than {MAX_WITHOUT_TYPE}: name a type with `--thing-type`"
+            );
         }
         Ok(())
     }
@@ -59,12 +90,12 @@ impl Registry {
         let thing = match self.client.describe_thing().thing_name(name).send().await {
             Ok(thing) => self.complete(device, thing).await?,
             Err(error) if has_code(&error, "ResourceNotFoundException") => self.make(device).await?,
-            Err(error) => return Err(told(&error, "iot:DescribeThing").into()),
+            Err(error) => return Err(Trouble::of(&error, "iot:DescribeThing")),
         };
         if let Some(group) = &self.thing_group {
             let added =
                 self.client.add_thing_to_thing_group().thing_group_name(group).thing_name(name).send().await;
-            added.map_err(|error| told(&error, "iot:AddThingToThingGroup"))?;
+            added.map_err(|error| Trouble::of(&error, "iot:AddThingToThingGroup"))?;
         }
         Ok(thing)
     }
@@ -77,7 +108,7 @@ impl Registry {
             Err(error) if has_code(&error, "ResourceAlreadyExistsException") => {
                 Err(Trouble::Device("somebody else made its Thing at this moment: run this again".to_owned()))
             }
-            Err(error) => Err(told(&error, "iot:CreateThing").into()),
+            Err(error) => Err(Trouble::of(&error, "iot:CreateThing")),
         }
     }
 
@@ -99,7 +130,7 @@ impl Registry {
         if !missing.is_empty() {
             call = call.attribute_payload(payload(missing));
         }
-        call.send().await.map_err(|error| told(&error, "iot:UpdateThing"))?;
+        call.send().await.map_err(|error| Trouble::of(&error, "iot:UpdateThing"))?;
         Ok(Thing::Completed)
     }
 }

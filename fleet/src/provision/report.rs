@@ -135,7 +135,8 @@ impl Report {
     }
 
     fn has_all(&self) -> bool {
-        self.stopped.is_none() && self.failed.is_empty() && self.records() == self.wanted
+        let lost = self.other_password.len().saturating_add(self.no_password.len());
+        self.stopped.is_none() && self.failed.is_empty() && lost == 0 && self.records() == self.wanted
     }
 
     fn things(&self, kind: &str) -> usize {
@@ -146,7 +147,7 @@ impl Report {
     fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
         let failed = self.failed.iter().map(|(name, why)| json!({"device": name, "why": why}));
         let line = json!({
-            "devices": self.wanted,
+            "devices": self.wanted, "store": self.place.setting(),
             "things": {
                 "made": self.things("made"), "completed": self.things("completed"), "present": self.things("present"),
             },
@@ -171,10 +172,7 @@ impl Report {
         writeln!(output, "things     {made} made, {completed} completed, {there} there already")?;
         writeln!(output, "records    {} written, {present} there already and unchanged", grouped(written))?;
         writeln!(output, "passwords  {file}, in clear: keep it as you would keep the devices")?;
-        let other = "the record that is there has another password than the file of passwords";
-        told(other, &self.other_password, output)?;
-        let none = "the record that is there has a password that nobody wrote down here";
-        told(none, &self.no_password, output)?;
+        self.lost(output)?;
         for (name, why) in self.failed.iter().take(SHOWN) {
             writeln!(output, "failed     {name}: {why}")?;
         }
@@ -185,6 +183,21 @@ impl Report {
             writeln!(output, "stopped    {error:#}")?;
         }
         writeln!(output, "{}", self.next())?;
+        Ok(())
+    }
+
+    /// The passwords that nobody has here, and what can be done.
+    fn lost(&self, output: &mut impl Write) -> anyhow::Result<()> {
+        let other = "the record that is there has another password than the file of passwords";
+        told(other, &self.other_password, output)?;
+        let none = "the record that is there has a password that nobody wrote down here";
+        told(none, &self.no_password, output)?;
+        if !self.other_password.is_empty() || !self.no_password.is_empty() {
+            let find =
+                "find the file of passwords that the record was made with, and name it with `--credentials`";
+            let remove = "or remove the record (docs/operations.md says how): the next run makes another";
+            writeln!(output, "cure       {find}; {remove}")?;
+        }
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_iot::{
-    Client, operation::test_invoke_authorizer::TestInvokeAuthorizerOutput, primitives::Blob,
-    types::MqttContext,
+    Client,
+    operation::test_invoke_authorizer::TestInvokeAuthorizerOutput,
+    primitives::Blob,
+    types::{AuthorizerDescription, MqttContext},
 };
 use device_sim::{Authorizer, Deployment};
 
@@ -11,7 +13,10 @@ use super::{
     Device,
     check::{Check, Result},
 };
-use crate::aws::{has_code, told};
+use crate::{
+    aws::{has_code, told},
+    whereabouts,
+};
 
 /// The checks.
 pub(super) const NAMES: [&str; 2] = ["authorizer takes the password", "authorizer refuses another"];
@@ -21,13 +26,34 @@ const READ_THE_LOG: &str =
 
 pub(super) struct Asked<'a> {
     client: Client,
+    deployment: &'a Deployment,
     authorizer: &'a Authorizer,
     device: &'a Device,
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn new(aws: &SdkConfig, deployment: &'a Deployment, device: &'a Device) -> Self {
-        Self { client: Client::new(aws), authorizer: &deployment.authorizer, device }
+        Self { client: Client::new(aws), deployment, authorizer: &deployment.authorizer, device }
+    }
+
+    /// Whether IoT Core checks a signed token before it calls the function. An authorizer that is not there wants
+    /// none; the checks tell of it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be looked at, or is in another account or region than the deployment.
+    pub(super) async fn wants_tokens(&self) -> anyhow::Result<bool> {
+        let call = self.client.describe_authorizer().authorizer_name(self.authorizer.to_string());
+        let found = match call.send().await {
+            Ok(found) => found.authorizer_description,
+            Err(error) if has_code(&error, "ResourceNotFoundException") => return Ok(false),
+            Err(error) => return Err(told(&error, "iot:DescribeAuthorizer")),
+        };
+        whereabouts::check(
+            Some(self.deployment),
+            found.as_ref().and_then(AuthorizerDescription::authorizer_arn),
+        )?;
+        Ok(found.and_then(|it| it.signing_disabled()) == Some(false))
     }
 
     pub(super) async fn checks(&self) -> [Check; 2] {

@@ -20,6 +20,22 @@ pub(super) enum Result {
     NotRun(String),
 }
 
+impl Check {
+    pub(super) fn not_run(name: &'static str, why: &str) -> Self {
+        Self { name, result: Result::NotRun(why.to_owned()) }
+    }
+
+    pub(super) fn has_passed(&self) -> bool {
+        matches!(self.result, Result::Passed(_))
+    }
+}
+
+/// Whether none has failed. Where none could be made nothing is known to be well.
+pub(super) fn all_well(checks: &[Check]) -> bool {
+    let failed = count(checks, |result| matches!(result, Result::Failed { .. }));
+    failed == 0 && checks.iter().any(Check::has_passed)
+}
+
 impl Result {
     pub(super) fn failed(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), cure: cure.into() }
@@ -39,8 +55,7 @@ fn print_json(checks: &[Check], output: &mut impl Write) -> anyhow::Result<()> {
         }
         Result::NotRun(why) => json!({"check": name, "result": "not_run", "why": why}),
     });
-    let ok = count(checks, |result| matches!(result, Result::Failed { .. })) == 0;
-    Ok(writeln!(output, "{}", json!({"ok": ok, "checks": list.collect::<Vec<_>>()}))?)
+    Ok(writeln!(output, "{}", json!({"ok": all_well(checks), "checks": list.collect::<Vec<_>>()}))?)
 }
 
 fn print_table(checks: &[Check], output: &mut impl Write) -> anyhow::Result<()> {

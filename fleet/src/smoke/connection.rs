@@ -9,7 +9,9 @@ use tokio::time::{sleep, timeout};
 use super::check::{Check, Result};
 use crate::secret::Secret;
 
-const NAMES: [&str; 3] = ["a wrong password stays outside", "the device connects", "a reading arrives"];
+/// The checks.
+pub(super) const NAMES: [&str; 3] =
+    ["a wrong password stays outside", "the device connects", "a reading arrives"];
 
 /// AWS takes one CONNECT a second for one client id (AWS General Reference, "AWS IoT Core quotas"). A device that is
 /// turned away for that proves nothing about its password.

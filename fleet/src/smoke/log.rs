@@ -25,6 +25,13 @@ pub(super) struct Log<'a> {
     start: Duration,
 }
 
+/// Which decisions were made, as far as whoever connected knows.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) allowed: bool,
+    pub(super) refused: bool,
+}
+
 /// What was found so far: the lines of the two decisions.
 #[derive(Default)]
 struct Found {
@@ -42,24 +49,32 @@ impl<'a> Log<'a> {
         Self { client: Client::new(aws), group: &deployment.log_group, client_id, start }
     }
 
-    /// Looks again and again until both decisions are there, for so long.
-    pub(super) async fn checks(&self, wait: Duration) -> [Check; 2] {
+    /// Looks again and again until the decisions that were made are there, for so long.
+    pub(super) async fn checks(&self, wait: Duration, wanted: Wanted) -> [Check; 2] {
+        if !wanted.allowed && !wanted.refused {
+            return NAMES.map(not_made);
+        }
         let end = Instant::now() + wait;
         let found = loop {
             match self.look().await {
-                Ok(found) if found.allowed.is_some() && found.refused.is_some() => break found,
+                Ok(found) if found.has(wanted) => break found,
                 Ok(found) if Instant::now() + BETWEEN_LOOKS > end => break found,
                 Ok(_) => sleep(BETWEEN_LOOKS).await,
                 Err((cause, cure)) => {
-                    return NAMES.map(|name| Check { name, result: Result::failed(&cause, &cure) });
+                    let [decision, refusal] = NAMES;
+                    let check = |name, is_wanted| {
+                        let failed = || Check { name, result: Result::failed(&cause, &cure) };
+                        if is_wanted { failed() } else { not_made(name) }
+                    };
+                    return [check(decision, wanted.allowed), check(refusal, wanted.refused)];
                 }
             }
         };
         let [decision, refusal] = NAMES;
-        [
-            Check { name: decision, result: self.told(found.allowed, wait) },
-            Check { name: refusal, result: self.told(found.refused, wait) },
-        ]
+        let check = |name, is_wanted, line| {
+            if is_wanted { Check { name, result: self.told(line, wait) } } else { not_made(name) }
+        };
+        [check(decision, wanted.allowed, found.allowed), check(refusal, wanted.refused, found.refused)]
     }
 
     fn told(&self, line: Option<Value>, wait: Duration) -> Result {
@@ -104,7 +119,15 @@ impl<'a> Log<'a> {
     }
 }
 
+fn not_made(name: &'static str) -> Check {
+    Check::not_run(name, "the connection that would have led to it was not decided so")
+}
+
 impl Found {
+    fn has(&self, Wanted { allowed, refused }: Wanted) -> bool {
+        (self.allowed.is_some() || !allowed) && (self.refused.is_some() || !refused)
+    }
+
     /// The service has filtered already, but a check that trusts a filter can pass by mistake.
     fn add(&mut self, line: Value, client_id: &str) {
         let is = |field: &str, value: &str| line.get(field).is_some_and(|it| it == value);

@@ -10,10 +10,10 @@ use authorizer::{
     },
 };
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
 
 use super::super::trouble::Trouble;
-use crate::aws::{has_code, told};
+use crate::aws::{has_code, patient, told};
 
 /// A name that no device has: DynamoDB looks for the table before it looks for the item.
 const NOBODY: &str = "latchkey-fleet-provision";
@@ -26,7 +26,8 @@ pub(in super::super) struct Table {
 
 impl Table {
     pub(super) async fn open(aws: &SdkConfig, name: &TableName) -> anyhow::Result<Self> {
-        let table = Self { client: Client::new(aws), name: name.clone() };
+        let config = Builder::from(aws).retry_partition(patient()).build();
+        let table = Self { client: Client::from_conf(config), name: name.clone() };
         table.verifiers(NOBODY).await?;
         Ok(table)
     }
@@ -62,7 +63,7 @@ impl Table {
             Err(error) if has_code(&error, "ConditionalCheckFailedException") => {
                 self.taken(name, record).await
             }
-            Err(error) => Err(told(&error, "dynamodb:PutItem").into()),
+            Err(error) => Err(Trouble::of(&error, "dynamodb:PutItem")),
         }
     }
 

@@ -16,10 +16,10 @@ use authorizer::{
     },
 };
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::{Client, config::Builder};
 
 use crate::{
-    aws::{has_code, told},
+    aws::{has_code, patient, told},
     store_file::{StoreFile, any_function},
 };
 
@@ -45,13 +45,22 @@ impl Whole {
     }
 
     pub(super) async fn in_secret(aws: &SdkConfig, secret: &SecretId) -> anyhow::Result<Self> {
-        let client = Client::new(aws);
+        let config = Builder::from(aws).retry_partition(patient()).build();
+        let client = Client::from_conf(config);
         let read = read(&client, secret).await?;
         Ok(Self { place: Place::Secret(client, secret.clone()), read, new: Mutex::default() })
     }
 
     pub(super) fn document(&self) -> &StoreDocument {
         &self.read
+    }
+
+    /// Finds out whether there is room for these beside what is there, before any of them is made.
+    pub(super) fn check_room(&self, new: BTreeMap<DeviceName, RecordDocument>) -> anyhow::Result<()> {
+        let Place::Secret(..) = self.place else { return Ok(()) };
+        let mut document = self.read.clone();
+        insert(&mut document, new);
+        secret_text(&document).map(drop)
     }
 
     pub(super) fn find(&self, name: &DeviceName) -> Option<Vec<Verifier>> {
@@ -85,11 +94,33 @@ impl Whole {
     }
 }
 
+/// Adds the records whose place is free; the names of those whose place somebody else has taken. What a write whose
+/// answer was lost has put there is our own.
 fn insert(document: &mut StoreDocument, new: BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
-    let (taken, free) =
-        new.into_iter().partition::<Vec<_>, _>(|(name, _)| document.devices.contains_key(name));
-    document.devices.extend(free);
-    taken.into_iter().map(|(name, _)| name).collect()
+    let verifiers = |record: &RecordDocument| {
+        record.verifiers.iter().map(|live| String::from(live.verifier.clone())).collect::<Vec<_>>()
+    };
+    let mut taken = Vec::new();
+    for (name, record) in new {
+        match document.devices.get(&name) {
+            None => _ = document.devices.insert(name, record),
+            Some(there) if verifiers(there) == verifiers(&record) => {}
+            Some(_) => taken.push(name),
+        }
+    }
+    taken
+}
+
+/// The secret's text, if it takes so much.
+fn secret_text(document: &StoreDocument) -> anyhow::Result<String> {
+    let text = serde_json::to_string(document)?;
+    anyhow::ensure!(
+        text.len() <= MAX_SECRET_BYTES,
+        "the records have {} bytes, and a secret takes {MAX_SECRET_BYTES}: so many devices need a table (`records` in \
+         the stage's settings)",
+        text.len()
+    );
+    Ok(text)
 }
 
 async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<StoreDocument> {
@@ -107,13 +138,32 @@ async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<StoreDocumen
 
 async fn write(client: &Client, secret: &SecretId, document: &StoreDocument) -> anyhow::Result<()> {
     document.clone().records(any_function()?).map_err(anyhow::Error::msg)?;
-    let text = serde_json::to_string(document)?;
-    anyhow::ensure!(
-        text.len() <= MAX_SECRET_BYTES,
-        "the records have {} bytes, and a secret takes {MAX_SECRET_BYTES}: so many devices need a table (`records` in \
-         the stage's settings)",
-        text.len()
-    );
+    let text = secret_text(document)?;
     let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text).send().await;
     put.map(drop).map_err(|error| told(&error, "secretsmanager:PutSecretValue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use authorizer::{credential::verifier::LiveVerifier, scheme::Scheme};
+
+    use super::*;
+
+    fn record(salt: u8) -> RecordDocument {
+        let verifier = Verifier::of_generated(b"x", [salt; 16]);
+        let verifiers = vec![LiveVerifier { verifier, expires_at: None }];
+        RecordDocument { verifiers, ..RecordDocument::new(Scheme::Password, "sht20".to_owned()) }
+    }
+
+    #[test]
+    fn a_record_that_came_meanwhile_is_taken_unless_it_is_the_same() {
+        let name = |text: &str| DeviceName::try_from(text).unwrap();
+        let mut document = StoreDocument::empty();
+        document.devices.extend([(name("a"), record(1)), (name("b"), record(2))]);
+        let new = BTreeMap::from([(name("a"), record(1)), (name("b"), record(3)), (name("c"), record(4))]);
+        assert_eq!(insert(&mut document, new), [name("b")]);
+        let salted = |it: &str| String::from(document.devices[&name(it)].verifiers[0].verifier.clone());
+        let expected = |salt| String::from(record(salt).verifiers[0].verifier.clone());
+        assert_eq!(["a", "b", "c"].map(salted), [1, 2, 4].map(expected));
+    }
 }
