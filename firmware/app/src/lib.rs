@@ -18,9 +18,11 @@ pub mod device;
 pub mod failure;
 mod login;
 pub mod mqtt;
+mod names;
 pub mod ring;
 pub mod sensor;
 pub mod sntp;
+mod timekeeper;
 pub mod tls;
 pub mod watchdog;
 

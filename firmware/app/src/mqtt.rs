@@ -1,10 +1,11 @@
 //! MQTT 5 over a connection that is open: CONNECT, then one reading after the other at QoS 1.
 
+use core::cell::Cell;
 use core::fmt::Write as _;
 
 use device_core::{ClientId, Payload, Topic};
 use embassy_futures::select::{Either, select};
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_timeout};
 use embedded_io_async::{Read, Write};
 use heapless::String;
 use minimq::{
@@ -29,6 +30,8 @@ pub(crate) struct Work<'a> {
     pub(crate) ring: &'a Ring,
     pub(crate) clock: &'a WallClock,
     pub(crate) progress: &'a Progress,
+    /// Set when the server takes the CONNECT.
+    pub(crate) connected: &'a Cell<Option<Instant>>,
     pub(crate) will_topic: Option<&'a str>,
 }
 
@@ -50,6 +53,7 @@ async fn publish_all<S: Read + Write>(
     let connecting = with_timeout(PATIENCE, session.connect(stream)).await;
     let mut connection =
         connecting.map_err(|_| Failure::TimedOut(Stage::Mqtt))?.map_err(|error| refused(&error))?;
+    work.connected.set(Some(Instant::now()));
     log::info!("mqtt: connected as {}, {} readings wait", login.client_id, work.ring.len());
     loop {
         work.progress.connecting();
