@@ -13,10 +13,11 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware
+test: setup lint deny infra-test ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware and its image
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@$(MAKE) --no-print-directory firmware-test
+	@$(MAKE) --no-print-directory firmware
 
 check: lint ## the everyday check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
