@@ -186,7 +186,7 @@ impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
     async fn attempt(&self, random: &mut impl Rng) -> Result<core::convert::Infallible, Failure> {
         self.time.make_ready(random).await?;
         let now = self.clock.now().ok_or(Failure::Tls(TlsFailure::NoClock))?;
-        let login = Login::new(&self.configuration.identity, now, random).ok_or(Failure::Protocol)?;
+        let login = Login::new(&self.configuration.identity, now, random).ok_or(Failure::Unsendable)?;
         let server = SocketAddr::new(self.address().await?, self.configuration.endpoint.port);
         let socket = with_timeout(NETWORK_PATIENCE, self.stack.connect(server))
             .await

@@ -16,6 +16,8 @@ pub mod clock;
 pub mod configuration;
 pub mod device;
 pub mod failure;
+#[cfg(test)]
+mod known_number;
 mod login;
 pub mod mqtt;
 mod names;

@@ -12,29 +12,10 @@ use futures_lite::future::block_on;
 
 use super::*;
 use crate::clock::UnixTime;
+use crate::known_number::KnownNumber;
 
 /// 2026-11-21T12:00:00Z.
 const SAID: u64 = 1_795_262_400;
-
-/// Random numbers that are none.
-struct Always(u64);
-
-impl rand_core::TryRng for Always {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(1)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        bytes.fill(1);
-        Ok(())
-    }
-}
 
 /// A server that sends a kiss-of-death after `good` answers; its port, and how often it was asked.
 fn server(good: usize) -> (u16, Arc<AtomicUsize>) {
@@ -77,11 +58,11 @@ fn a_clock_that_is_set_and_young_is_left_alone() {
     let (stack, clock) = (Stack::new(), clock());
     let keeper = keeper(&stack, port, clock, CLOCK_AGE);
     for _ in 0..2 {
-        assert_eq!(block_on(keeper.make_ready(&mut Always(7))), Ok(()));
+        assert_eq!(block_on(keeper.make_ready(&mut KnownNumber(7))), Ok(()));
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     clock.doubt();
-    assert_eq!(block_on(keeper.make_ready(&mut Always(7))), Ok(()));
+    assert_eq!(block_on(keeper.make_ready(&mut KnownNumber(7))), Ok(()));
     assert_eq!((asked.load(Ordering::SeqCst), clock.is_doubted()), (2, false));
 }
 
@@ -90,15 +71,15 @@ fn without_an_answer_only_a_clock_that_is_merely_old_will_do() {
     let (port, asked) = server(0);
     let (stack, clock) = (Stack::new(), clock());
     let keeper = keeper(&stack, port, clock, Duration::MIN);
-    assert!(matches!(block_on(keeper.make_ready(&mut Always(7))), Err(Failure::Time(_))));
+    assert!(matches!(block_on(keeper.make_ready(&mut KnownNumber(7))), Err(Failure::Time(_))));
     clock.set(UnixTime::EARLIEST);
     keeper.asked.set(None);
-    assert_eq!(block_on(keeper.make_ready(&mut Always(7))), Ok(()));
+    assert_eq!(block_on(keeper.make_ready(&mut KnownNumber(7))), Ok(()));
     // The server said that it wants to be left alone.
-    assert_eq!(block_on(keeper.make_ready(&mut Always(7))), Ok(()));
+    assert_eq!(block_on(keeper.make_ready(&mut KnownNumber(7))), Ok(()));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     clock.doubt();
-    assert!(matches!(block_on(keeper.make_ready(&mut Always(7))), Err(Failure::Time(_))));
+    assert!(matches!(block_on(keeper.make_ready(&mut KnownNumber(7))), Err(Failure::Time(_))));
 }
 
 #[test]
@@ -107,7 +88,7 @@ fn an_old_clock_is_set_anew_during_a_connection() {
     let (stack, clock) = (Stack::new(), clock());
     clock.set(UnixTime::EARLIEST);
     let keeper = keeper(&stack, port, clock, Duration::MIN);
-    let mut random = Always(7);
+    let mut random = KnownNumber(7);
     let set = async {
         while clock.now().is_none_or(|now| now.seconds() < SAID) {
             futures_lite::future::yield_now().await;
