@@ -72,8 +72,9 @@ where
         Ok(Self { parts, configuration, security: Security::new(configuration)? })
     }
 
-    /// Runs until power-off.
-    pub async fn run(self) {
+    /// Runs until power-off. Measures at once, and connects when the network is `ready`, or after half a minute: an
+    /// attempt then says what is missing.
+    pub async fn run(self, ready: impl Future<Output = ()>) {
         let Self { parts, configuration, security } = self;
         let Parts { i2c, delay, stack, mut random, mut watchdog, clock, tls } = parts;
         let (ring, progress) = (Ring::new(), Progress::new());
@@ -92,7 +93,10 @@ where
         let sensor = Sensor::new(i2c, delay);
         join3(
             sample(sensor, configuration.interval, &ring, &progress),
-            link.keep(&mut random),
+            async {
+                _ = with_timeout(READY_PATIENCE, ready).await;
+                link.keep(&mut random).await;
+            },
             guard(&mut watchdog, &progress),
         )
         .await;
@@ -145,6 +149,7 @@ struct Link<'a, 'r, S> {
 const HELD: Duration = Duration::from_secs(60);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const READY_PATIENCE: Duration = Duration::from_secs(30);
 const NETWORK_PATIENCE: Duration = Duration::from_secs(20);
 const TLS_PATIENCE: Duration = Duration::from_secs(30);
 
