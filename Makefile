@@ -13,12 +13,13 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware
+test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware and its image
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@echo "localstack"
 	@CARGO="$(CARGO)" tests/setup/run-localstack or-say-so
 	@$(MAKE) --no-print-directory firmware-test
+	@$(MAKE) --no-print-directory firmware
 
 test-localstack: setup ## the tests of AWS's stores once more, against LocalStack; with Docker, docker-compose.yml has more
 	@CARGO="$(CARGO)" tests/setup/run-localstack

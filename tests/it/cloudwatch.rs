@@ -11,6 +11,7 @@ use integration::{
     aws,
     cloud::outputs,
     emulator::Emulator,
+    fake_aws::{Act, FakeAws},
     programs::program,
     running::Running,
     test_gateway::{Start, TestGateway},
@@ -52,10 +53,13 @@ async fn in_the_log(gateway: &TestGateway, emulator: &Emulator, password: &str) 
     if !credentials.exists() {
         credentials_file::append(&credentials, &[row]).unwrap();
     }
+    // Neither emulator knows authorizers: here there is none.
+    let no_authorizer = FakeAws::start([Act::error(404, "ResourceNotFoundException")]).await;
     let mut command = Command::new(program("latchkey"));
     command.args(["fleet", "--json", "smoke", "--wait", "1s", "--authorizer", "latchkey", "--credentials"]);
     command.arg(credentials).arg("--outputs").arg(deployed).arg("--ca").arg(gateway.ca()).arg("--endpoint");
     command.arg(format!("localhost:{}", gateway.address.port())).env("AWS_ENDPOINT_URL", emulator.endpoint());
+    command.env("AWS_ENDPOINT_URL_IOT", no_authorizer.endpoint());
     command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "secret");
     let finished = Running::start(command).finish().await;
     let report = serde_json::from_slice::<Value>(&finished.out);

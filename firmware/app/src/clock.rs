@@ -11,18 +11,18 @@ use mbedtls_rs::sys::tm;
 
 use crate::calendar::DateTime;
 
-/// A time that a device may believe: whole seconds since 1970-01-01T00:00:00Z, from 2026 to 2099.
+/// A time that a device may believe: whole seconds since 1970-01-01T00:00:00Z, from 2026 to 2036-02-07.
 ///
 /// No device with this firmware ran before 2026, so a server that says so, or whose clock was never set and stands at
-/// 1970 or 2000, is wrong.
+/// 1970 or 2000, is wrong. SNTP's 32 bits end in 2036; firmware that is to run beyond has to read the next era.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(u64);
 
 impl UnixTime {
     /// 2026-01-01T00:00:00Z.
     pub const EARLIEST: Self = Self(1_767_225_600);
-    /// 2099-12-31T23:59:59Z.
-    pub const LATEST: Self = Self(4_102_444_799);
+    /// 2036-02-07T06:28:15Z.
+    pub const LATEST: Self = Self(2_085_978_495);
 
     /// The seconds.
     #[must_use]
@@ -60,13 +60,15 @@ impl fmt::Display for AbsurdTime {
 pub struct WallClock {
     /// What the time was, and when the timer said so.
     set: Mutex<Cell<Option<(UnixTime, Instant)>>>,
+    /// Whether a certificate's dates spoke against it since.
+    doubted: Mutex<Cell<bool>>,
 }
 
 impl WallClock {
     /// A clock that does not know the time.
     #[must_use]
     pub const fn unset() -> Self {
-        Self { set: Mutex::new(Cell::new(None)) }
+        Self { set: Mutex::new(Cell::new(None)), doubted: Mutex::new(Cell::new(false)) }
     }
 
     /// Makes mbedtls check the dates of certificates by this clock. Until it is set, every certificate is refused.
@@ -110,8 +112,22 @@ impl WallClock {
         Some(self.get()?.1.elapsed())
     }
 
+    /// Notes that it may be wrong, until it is set again. It goes on meanwhile.
+    pub fn doubt(&self) {
+        critical_section::with(|section| self.doubted.borrow(section).set(true));
+    }
+
+    /// Whether it may be wrong.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        critical_section::with(|section| self.doubted.borrow(section).get())
+    }
+
     fn set_at(&self, time: UnixTime, moment: Instant) {
-        critical_section::with(|section| self.set.borrow(section).set(Some((time, moment))));
+        critical_section::with(|section| {
+            self.set.borrow(section).set(Some((time, moment)));
+            self.doubted.borrow(section).set(false);
+        });
     }
 
     fn get(&self) -> Option<(UnixTime, Instant)> {

@@ -20,6 +20,10 @@ use partition::{Key, Partition, PartitionError};
 pub const MAX_CLIENT_ID: usize = 64;
 /// The most bytes of a user name, an authorizer's parameter included.
 pub const MAX_USER_NAME: usize = 384;
+/// The most bytes of a password; with everything else the CONNECT still fits its buffer.
+pub const MAX_SECRET: usize = 1_024;
+/// The most bytes of the last will's topic that the MQTT client takes.
+pub const MAX_WILL_TOPIC: usize = 128;
 
 /// Everything that a device is told. No `Debug`: it holds its secret.
 pub struct Configuration<'a> {
@@ -154,7 +158,7 @@ impl<'a> Configuration<'a> {
                 port: number(&entries, Key::TimePort, 123)?,
             },
             identity: identity(&entries)?,
-            will_topic: entries.text(Key::WillTopic)?,
+            will_topic: will_topic(&entries)?,
             interval: interval(&entries)?,
             ca: entries.c_str(Key::Ca)?.ok_or(ConfigurationError::Missing(Key::Ca))?,
         })
@@ -167,8 +171,11 @@ fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationEr
     if !(1..=32).contains(&ssid.len()) {
         return Err(ConfigurationError::Unusable(Key::Ssid, "use 1 to 32 bytes"));
     }
-    if password.len() > 63 {
-        return Err(ConfigurationError::Unusable(Key::WifiPassword, "use at most 63 characters"));
+    if !matches!(password.len(), 0 | 8..=63) {
+        return Err(ConfigurationError::Unusable(
+            Key::WifiPassword,
+            "use 8 to 63 characters, or none for an open network",
+        ));
     }
     Ok(Some(Wifi { ssid, password }))
 }
@@ -184,6 +191,20 @@ fn endpoint<'a>(entries: &Partition<'a>) -> Result<Endpoint<'a>, ConfigurationEr
             None => None,
         };
     Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address })
+}
+
+fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, ConfigurationError> {
+    let Some(topic) = entries.text(Key::WillTopic)? else { return Ok(None) };
+    if topic.len() > MAX_WILL_TOPIC {
+        return Err(ConfigurationError::Unusable(Key::WillTopic, "use at most 128 bytes"));
+    }
+    if topic.starts_with('$') || topic.contains(['+', '#']) {
+        return Err(ConfigurationError::Unusable(
+            Key::WillTopic,
+            "use a topic without `+` and `#` that does not begin with `$`",
+        ));
+    }
+    Ok(Some(topic))
 }
 
 fn interval(entries: &Partition<'_>) -> Result<Duration, ConfigurationError> {
@@ -217,14 +238,26 @@ fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
             user_name.push_str(part).map_err(too_long)?;
         }
     }
-    Ok(Identity::Password {
-        client_id: client_id(entries)?,
-        user_name,
-        password: required(entries, Key::Secret)?,
-    })
+    let password = required(entries, Key::Secret)?;
+    if password.len() > MAX_SECRET {
+        return Err(ConfigurationError::Unusable(Key::Secret, "use at most 1,024 bytes"));
+    }
+    Ok(Identity::Password { client_id: client_id(entries)?, user_name, password })
+}
+
+/// A vendor's user name is signed as it is, so there is no place for an authorizer's name.
+fn without_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
+    if entries.text(Key::Authorizer)?.is_some() {
+        return Err(ConfigurationError::Unusable(
+            Key::Authorizer,
+            "leave it out: only the default authorizer takes this scheme",
+        ));
+    }
+    Ok(())
 }
 
 fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    without_authorizer(entries)?;
     let (id, name) = (required(entries, Key::ClientId)?, required(entries, Key::DeviceName)?);
     let identity = alibaba::Identity::new(id, name, required(entries, Key::ProductKey)?)
         .map_err(ConfigurationError::Alibaba)?;
@@ -233,12 +266,13 @@ fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationErr
     if core::fmt::write(&mut whole, format_args!("{}", device.client_id())).is_err() {
         return Err(ConfigurationError::ClientIdTooLong(id.len()));
     }
-    within_the_client(&whole)?;
+    for_topics(&whole)?;
     let secret = Secret::try_from(required(entries, Key::Secret)?.as_bytes());
     Ok(Identity::Alibaba { device, secret: secret.map_err(ConfigurationError::Secret)? })
 }
 
 fn tencent<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
+    without_authorizer(entries)?;
     let (product, name) = (required(entries, Key::ProductId)?, required(entries, Key::DeviceName)?);
     let identity = tencent::Identity::new(product, name).map_err(ConfigurationError::Tencent)?;
     let method = match sign_method(entries)? {
@@ -262,16 +296,15 @@ fn certificate<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, Configuratio
 }
 
 fn client_id<'a>(entries: &Partition<'a>) -> Result<ClientId<'a>, ConfigurationError> {
-    let text = required(entries, Key::ClientId)?;
-    within_the_client(text)?;
-    ClientId::try_from(text).map_err(ConfigurationError::ClientId)
+    for_topics(required(entries, Key::ClientId)?)
 }
 
-const fn within_the_client(client_id: &str) -> Result<(), ConfigurationError> {
+/// A client id that the MQTT client can send, and that can stand in the topics of the readings.
+fn for_topics(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
     if client_id.len() > MAX_CLIENT_ID {
         return Err(ConfigurationError::ClientIdTooLong(client_id.len()));
     }
-    Ok(())
+    ClientId::try_from(client_id).map_err(ConfigurationError::ClientId)
 }
 
 fn sign_method(entries: &Partition<'_>) -> Result<SignMethod, ConfigurationError> {

@@ -1,11 +1,13 @@
 //! The device: one loop that measures, one that connects and publishes, and one that feeds the watchdog while the other
 //! two go round.
 
+use core::cell::Cell;
 use core::net::{IpAddr, SocketAddr};
 
 use device_core::{Backoff, Quantity};
-use edge_nal::{AddrType, Dns, TcpConnect, UdpBind};
+use edge_nal::{Dns, TcpConnect, UdpBind};
 use embassy_futures::join::join3;
+use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Ticker, Timer, with_timeout};
 use embedded_hal_async::delay::DelayNs;
 use embedded_hal_async::i2c::I2c;
@@ -17,10 +19,12 @@ use crate::configuration::Configuration;
 use crate::failure::{Failure, Stage};
 use crate::login::Login;
 use crate::mqtt::{self, Work};
+use crate::names::resolve;
 use crate::ring::Ring;
 use crate::sensor::Sensor;
-use crate::sntp::{self, SntpFailure};
-use crate::tls::{self, Security, SecurityError};
+use crate::sntp::SntpFailure;
+use crate::timekeeper::{CLOCK_AGE, Timekeeper};
+use crate::tls::{self, Security, SecurityError, TlsFailure};
 use crate::watchdog::{Progress, Watchdog, guard};
 
 /// What a platform brings.
@@ -68,16 +72,31 @@ where
         Ok(Self { parts, configuration, security: Security::new(configuration)? })
     }
 
-    /// Runs until power-off.
-    pub async fn run(self) {
+    /// Runs until power-off. Measures at once, and connects when the network is `ready`, or after half a minute: an
+    /// attempt then says what is missing.
+    pub async fn run(self, ready: impl Future<Output = ()>) {
         let Self { parts, configuration, security } = self;
         let Parts { i2c, delay, stack, mut random, mut watchdog, clock, tls } = parts;
         let (ring, progress) = (Ring::new(), Progress::new());
-        let link = Link { stack, tls, clock, configuration, security, ring: &ring, progress: &progress };
+        let time = Timekeeper::new(stack, configuration.time, clock, CLOCK_AGE);
+        let link = Link {
+            stack,
+            tls,
+            clock,
+            time,
+            configuration,
+            security,
+            ring: &ring,
+            progress: &progress,
+            connected: Cell::new(None),
+        };
         let sensor = Sensor::new(i2c, delay);
         join3(
             sample(sensor, configuration.interval, &ring, &progress),
-            link.keep(&mut random),
+            async {
+                _ = with_timeout(READY_PATIENCE, ready).await;
+                link.keep(&mut random).await;
+            },
             guard(&mut watchdog, &progress),
         )
         .await;
@@ -93,6 +112,7 @@ async fn sample(
 ) -> ! {
     let mut ticker = Ticker::every(interval);
     loop {
+        let begun = Instant::now();
         for quantity in Quantity::ALL {
             match sensor.measure(quantity).await {
                 Ok(reading) => {
@@ -104,6 +124,10 @@ async fn sample(
             }
         }
         progress.sampling();
+        // Rounds that were missed are not made up for.
+        if begun.elapsed() > interval {
+            ticker.reset();
+        }
         ticker.next().await;
     }
 }
@@ -112,18 +136,20 @@ struct Link<'a, 'r, S> {
     stack: &'a S,
     tls: TlsReference<'a>,
     clock: &'static WallClock,
+    time: Timekeeper<'a, S>,
     configuration: &'a Configuration<'a>,
     security: Security<'a>,
     ring: &'r Ring,
     progress: &'r Progress,
+    /// When the server took the last attempt's CONNECT, if it did.
+    connected: Cell<Option<Instant>>,
 }
 
 /// How long a connection has to hold before the waits begin anew.
 const HELD: Duration = Duration::from_secs(60);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// A chip's timer is wrong by up to two seconds a day.
-const CLOCK_AGE: Duration = Duration::from_secs(24 * 3_600);
+const READY_PATIENCE: Duration = Duration::from_secs(30);
 const NETWORK_PATIENCE: Duration = Duration::from_secs(20);
 const TLS_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -135,14 +161,20 @@ impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
         let Ok(mut backoff) = Backoff::new(bounds.0, bounds.1) else { return };
         loop {
             self.progress.connecting();
-            let begun = Instant::now();
+            self.connected.set(None);
             let failure = match self.attempt(random).await {
                 Ok(never) => match never {},
                 Err(failure) => failure,
             };
             log::error!("{failure}");
-            if begun.elapsed() > HELD {
+            if held(self.connected.get(), Instant::now()) {
                 backoff.reset();
+            }
+            // The certificate may be right and the clock wrong.
+            if let Failure::Tls(TlsFailure::Expired(_) | TlsFailure::NotYetValid(_) | TlsFailure::NoClock) =
+                failure
+            {
+                self.clock.doubt();
             }
             let drawn = backoff.next_delay(random.next_u32());
             // A server that sent a kiss-of-death is left alone for as long as anything here ever is.
@@ -157,11 +189,9 @@ impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
     }
 
     async fn attempt(&self, random: &mut impl Rng) -> Result<core::convert::Infallible, Failure> {
-        if self.clock.age().is_none_or(|age| age > CLOCK_AGE) {
-            self.set_clock(random.next_u64()).await?;
-        }
-        let now = self.clock.now().ok_or(Failure::Tls(tls::TlsFailure::NoClock))?;
-        let login = Login::new(&self.configuration.identity, now, random).ok_or(Failure::Protocol)?;
+        self.time.make_ready(random).await?;
+        let now = self.clock.now().ok_or(Failure::Tls(TlsFailure::NoClock))?;
+        let login = Login::new(&self.configuration.identity, now, random).ok_or(Failure::Unsendable)?;
         let server = SocketAddr::new(self.address().await?, self.configuration.endpoint.port);
         let socket = with_timeout(NETWORK_PATIENCE, self.stack.connect(server))
             .await
@@ -177,33 +207,38 @@ impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
             ring: self.ring,
             clock: self.clock,
             progress: self.progress,
+            connected: &self.connected,
             will_topic: self.configuration.will_topic,
         };
-        Err(mqtt::run(session, &login, &work).await)
-    }
-
-    async fn set_clock(&self, nonce: u64) -> Result<(), Failure> {
-        let time = self.configuration.time;
-        let address = self.resolve(time.host).await.ok_or(Failure::TimeServerUnknown)?;
-        let asked = sntp::ask(self.stack, SocketAddr::new(address, time.port), nonce).await;
-        let time = asked.map_err(Failure::Time)?;
-        self.clock.set(time);
-        log::info!("time: {time}");
-        Ok(())
+        match select(mqtt::run(session, &login, &work), self.time.keep(random)).await {
+            Either::First(failure) => Err(failure),
+            Either::Second(never) => match never {},
+        }
     }
 
     async fn address(&self) -> Result<IpAddr, Failure> {
         let endpoint = self.configuration.endpoint;
         match endpoint.address {
             Some(address) => Ok(address),
-            None => self.resolve(endpoint.name).await.ok_or(Failure::NameUnknown),
+            None => resolve(self.stack, endpoint.name).await.ok_or(Failure::NameUnknown),
         }
     }
+}
 
-    async fn resolve(&self, name: &str) -> Option<IpAddr> {
-        if let Ok(address) = name.parse() {
-            return Some(address);
-        }
-        with_timeout(NETWORK_PATIENCE, self.stack.get_host_by_name(name, AddrType::IPv4)).await.ok()?.ok()
+/// Whether a connection held: from its CONNACK on, so that an attempt that took long does not count.
+fn held(connected: Option<Instant>, ended: Instant) -> bool {
+    connected.is_some_and(|connected| ended.saturating_duration_since(connected) > HELD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_was_taken_can_have_held() {
+        let at = Instant::from_secs;
+        assert!(!held(None, at(100)));
+        assert!(!held(Some(at(100)), at(160)));
+        assert!(held(Some(at(100)), at(161)));
     }
 }

@@ -33,6 +33,14 @@ pub enum Failure {
         "mqtt: the server closed the connection in the place of an answer; are password and client id right?"
     )]
     ClosedAtConnect,
+    /// The server takes no reading at the moment.
+    #[error("mqtt: the server takes no reading now: {0}")]
+    Postponed(Refusal),
+    /// What the device would send does not fit.
+    #[error(
+        "mqtt: what the device should send does not fit; make its user name, secret or `will_topic` shorter"
+    )]
+    Unsendable,
     /// The connection ended.
     #[error("mqtt: the server ended the connection")]
     Ended,
@@ -71,6 +79,17 @@ impl fmt::Display for Stage {
 /// The reason code of a CONNACK or PUBACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal(pub ReasonCode);
+
+impl Refusal {
+    /// Whether the same message would be refused again; a quota or a restart, for example, passes.
+    #[must_use]
+    pub const fn is_for_good(self) -> bool {
+        matches!(
+            self.0,
+            ReasonCode::NotAuthorized | ReasonCode::TopicNameInvalid | ReasonCode::PayloadFormatInvalid
+        )
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

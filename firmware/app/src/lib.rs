@@ -16,11 +16,15 @@ pub mod clock;
 pub mod configuration;
 pub mod device;
 pub mod failure;
+#[cfg(test)]
+mod known_number;
 mod login;
 pub mod mqtt;
+mod names;
 pub mod ring;
 pub mod sensor;
 pub mod sntp;
+mod timekeeper;
 pub mod tls;
 pub mod watchdog;
 

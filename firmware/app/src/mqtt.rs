@@ -1,14 +1,16 @@
 //! MQTT 5 over a connection that is open: CONNECT, then one reading after the other at QoS 1.
 
+use core::cell::Cell;
 use core::fmt::Write as _;
 
 use device_core::{ClientId, Payload, Topic};
 use embassy_futures::select::{Either, select};
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_timeout};
 use embedded_io_async::{Read, Write};
 use heapless::String;
 use minimq::{
-    Buffers, ConfigBuilder, Connection, Error, PeerError, PubError, Publication, QoS, Session, Will,
+    Buffers, ConfigBuilder, Connection, Error, PeerError, PubError, Publication, QoS, ResourceError, Session,
+    Will,
 };
 
 use crate::clock::WallClock;
@@ -29,6 +31,8 @@ pub(crate) struct Work<'a> {
     pub(crate) ring: &'a Ring,
     pub(crate) clock: &'a WallClock,
     pub(crate) progress: &'a Progress,
+    /// Set when the server takes the CONNECT.
+    pub(crate) connected: &'a Cell<Option<Instant>>,
     pub(crate) will_topic: Option<&'a str>,
 }
 
@@ -50,6 +54,7 @@ async fn publish_all<S: Read + Write>(
     let connecting = with_timeout(PATIENCE, session.connect(stream)).await;
     let mut connection =
         connecting.map_err(|_| Failure::TimedOut(Stage::Mqtt))?.map_err(|error| refused(&error))?;
+    work.connected.set(Some(Instant::now()));
     log::info!("mqtt: connected as {}, {} readings wait", login.client_id, work.ring.len());
     loop {
         work.progress.connecting();
@@ -70,7 +75,7 @@ fn config<'b>(
     login: &'b Login<'_>,
     work: &Work<'_>,
 ) -> Result<ConfigBuilder<'b>, Failure> {
-    let unusable = |_| Failure::Protocol;
+    let unusable = |_| Failure::Unsendable;
     let mut config = ConfigBuilder::new(buffers)
         .client_id(&login.client_id)
         .map_err(unusable)?
@@ -85,8 +90,8 @@ fn config<'b>(
     Ok(config)
 }
 
-/// Publishes a reading and waits for its PUBACK. One that the server refuses counts as dealt with: the next attempt
-/// would be refused as well.
+/// Publishes a reading and waits for its PUBACK. One that the server refuses for good counts as dealt with; whatever
+/// else it says, the reading stays for the next connection.
 async fn deliver<S: Read + Write>(
     connection: &mut Connection<'_, '_, S>,
     login: &Login<'_>,
@@ -97,7 +102,11 @@ async fn deliver<S: Read + Write>(
     match with_timeout(PATIENCE, acknowledged(connection, &topic, &payload)).await {
         Ok(Ok(())) => log::info!("mqtt: sent {topic} {payload}"),
         Ok(Err(Error::Peer(PeerError::Rejected(reason)))) if connection.is_connected() => {
-            log::warn!("mqtt: the server refused {topic}: {}", Refusal(reason));
+            let refusal = Refusal(reason);
+            if !refusal.is_for_good() {
+                return Err(Failure::Postponed(refusal));
+            }
+            log::warn!("mqtt: the server refused {topic}: {refusal}");
         }
         Ok(Err(error)) => return Err(ended(&error)),
         Err(embassy_time::TimeoutError) => return Err(Failure::TimedOut(Stage::Mqtt)),
@@ -124,12 +133,12 @@ async fn acknowledged<S: Read + Write>(
 type Texts = (String<{ Topic::MAX_LEN }>, String<{ Payload::MAX_LEN }>);
 
 fn message(login: &Login<'_>, work: &Work<'_>, unsent: &Unsent) -> Result<Texts, Failure> {
-    let client_id = ClientId::try_from(login.client_id.as_str()).map_err(|_| Failure::Protocol)?;
-    let ts = work.clock.at(unsent.taken).ok_or(Failure::Protocol)?.seconds();
+    let client_id = ClientId::try_from(login.client_id.as_str()).map_err(|_| Failure::Unsendable)?;
+    let ts = work.clock.at(unsent.taken).ok_or(Failure::Unsendable)?.seconds();
     let (mut topic, mut payload) = (String::new(), String::new());
     write!(topic, "{}", Topic { client_id, quantity: unsent.reading.quantity() })
         .and_then(|()| write!(payload, "{}", Payload { reading: unsent.reading, ts }))
-        .map_err(|_| Failure::Protocol)?;
+        .map_err(|_| Failure::Unsendable)?;
     Ok((topic, payload))
 }
 
@@ -145,6 +154,10 @@ const fn ended<E>(error: &Error<E>) -> Failure {
     match error {
         Error::Disconnected => Failure::Ended,
         Error::Transport(_) | Error::WriteZero => Failure::Broken,
+        Error::InvalidRequest | Error::Resource(ResourceError::BufferTooSmall) => Failure::Unsendable,
         _ => Failure::Protocol,
     }
 }
+
+#[cfg(test)]
+mod tests;

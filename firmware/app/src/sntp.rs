@@ -88,8 +88,6 @@ const MODE: u8 = 0b111;
 const SERVER: u8 = 4;
 /// Seconds from 1900 to 1970.
 const EPOCH: u64 = 2_208_988_800;
-/// The 32 bits of seconds began anew on 2036-02-07; before that, the highest bit is set (RFC 4330, section 3).
-const ERA: u64 = 1 << 32;
 
 fn is_answer(answer: &[u8; LEN], nonce: u64) -> bool {
     let [first, ..] = answer;
@@ -105,8 +103,12 @@ fn read(answer: &[u8; LEN]) -> Result<UnixTime, SntpFailure> {
         _ => {}
     }
     let [.., a, b, c, d, _, _, _, _] = answer;
-    let seconds = u64::from(u32::from_be_bytes([*a, *b, *c, *d]));
-    let since_1900 = if seconds >= ERA / 2 { seconds } else { seconds + ERA };
+    let since_1900 = u64::from(u32::from_be_bytes([*a, *b, *c, *d]));
+    if since_1900 == 0 {
+        return Err(SntpFailure::Unsynchronized);
+    }
+    // The 32 bits begin anew on 2036-02-07. A small number would be a time after that, and is from a server that counts
+    // from its own start; so there is no later era here, and what is before 1970 is told as 1970.
     UnixTime::try_from(since_1900.saturating_sub(EPOCH)).map_err(SntpFailure::Absurd)
 }
 

@@ -65,3 +65,22 @@ fn what_the_device_would_refuse_is_not_written() {
     entries.set(Key::Ca, CA.repeat(300));
     assert!(partition(&entries).unwrap_err().to_string().contains("trust fewer roots"));
 }
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_reads_the_partition_also_where_an_older_one_was_open_to_all() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder(SETTINGS);
+    let out = folder.path().join("configuration.bin");
+    fs::write(&out, "an older one").unwrap();
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o644)).unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_latchkey-configure"))
+        .current_dir(folder.path())
+        .args(["--credentials", "credentials.csv", "--device", "hall"])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(Configuration::parse(&fs::read(&out).unwrap()).is_ok());
+}

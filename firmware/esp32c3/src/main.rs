@@ -104,7 +104,7 @@ async fn run(
     let (clock, tls) = (&CLOCK, tls.reference());
     let parts = Parts { i2c, delay: Delay, stack: &network, random, watchdog, clock, tls };
     let device = Device::new(parts, &configuration)?;
-    join3(radio::keep(controller, wifi), runner.run(), device.run()).await;
+    join3(radio::keep(controller, wifi), runner.run(), device.run(stack.wait_config_up())).await;
     Ok(())
 }
 

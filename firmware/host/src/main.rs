@@ -45,7 +45,7 @@ fn run() -> anyhow::Result<()> {
         clock: &CLOCK,
         tls: tls.reference(),
     };
-    futures_lite::future::block_on(Device::new(parts, &configuration)?.run());
+    futures_lite::future::block_on(Device::new(parts, &configuration)?.run(std::future::ready(())));
     Ok(())
 }
 

@@ -67,11 +67,9 @@ async fn run(configuration: &Configuration<'_>) {
         tls: tls.reference(),
     };
     let device = async {
-        stack.wait_config_up().await;
-        log::info!("network: {:?}", stack.config_v4().map(|config| config.address));
         heap::begin_session();
         match Device::new(parts, configuration) {
-            Ok(device) => device.run().await,
+            Ok(device) => device.run(stack.wait_config_up()).await,
             Err(error) => log::error!("{error}"),
         }
     };

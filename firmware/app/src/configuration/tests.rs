@@ -139,6 +139,57 @@ fn each_refusal_names_its_entry() {
 }
 
 #[test]
+fn what_the_mqtt_client_or_the_radio_would_not_take_is_refused() {
+    let [of_64, of_128, of_129, of_1_024, of_1_025] =
+        [64, 128, 129, 1_024, 1_025].map(|length| "x".repeat(length));
+    let cases: [(&[(Key, &str)], &str); 9] = [
+        (&[(Key::Secret, &of_1_025)], "`secret` in the configuration can't be used: use at most 1,024 bytes"),
+        (
+            &[(Key::WillTopic, &of_129)],
+            "`will_topic` in the configuration can't be used: use at most 128 bytes",
+        ),
+        (
+            &[(Key::WillTopic, "sensor/+/gone")],
+            "`will_topic` in the configuration can't be used: use a topic",
+        ),
+        (&[(Key::WillTopic, "sensor/#")], "`will_topic` in the configuration can't be used: use a topic"),
+        (&[(Key::WillTopic, "$aws/things")], "`will_topic` in the configuration can't be used: use a topic"),
+        (&[(Key::Ssid, "net"), (Key::WifiPassword, "1234567")], "`wifi_password` in the configuration can't"),
+        (&[(Key::Ssid, "net"), (Key::WifiPassword, &of_64)], "`wifi_password` in the configuration can't"),
+        (&[(Key::Ssid, "net"), (Key::WifiPassword, "12345678")], ""),
+        (&[(Key::Secret, &of_1_024), (Key::WillTopic, &of_128)], ""),
+    ];
+    for (entries, message) in cases {
+        let said = refusal(&device(entries));
+        assert!(
+            said.starts_with(message) && said.is_empty() == message.is_empty(),
+            "{said} instead of {message}"
+        );
+    }
+}
+
+#[test]
+fn a_vendors_device_is_refused_what_it_could_not_present() {
+    let vendor = |scheme: &'static str, more: &[(Key, &'static str)]| {
+        let mut entries = vec![
+            (Key::Scheme, scheme),
+            (Key::DeviceName, "hall"),
+            (Key::ProductKey, "a1ExampleKey"),
+            (Key::ProductId, "AB12CD34EF"),
+        ];
+        entries.extend(more);
+        refusal(&device(&entries))
+    };
+    for scheme in ["alibaba", "tencent"] {
+        assert_eq!(vendor(scheme, &[]), "");
+        let said = vendor(scheme, &[(Key::Authorizer, "latchkey")]);
+        assert!(said.starts_with("`authorizer` in the configuration can't be used: leave it out"), "{said}");
+    }
+    let said = vendor("alibaba", &[(Key::ClientId, "a/b")]);
+    assert!(said.starts_with("`client_id` in the configuration can't be used: "), "{said}");
+}
+
+#[test]
 fn an_alibaba_client_id_has_to_fit_the_client() {
     let device_of = |id: &'static str| {
         device(&[

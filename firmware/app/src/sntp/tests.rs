@@ -38,7 +38,7 @@ fn answer(question: [u8; LEN], seconds: u64) -> Vec<u8> {
     answer[0] = 0x24;
     answer[1] = 2;
     answer[24..32].copy_from_slice(&question[40..48]);
-    answer[40..44].copy_from_slice(&u32::try_from((seconds + EPOCH) % ERA).unwrap().to_be_bytes());
+    answer[40..44].copy_from_slice(&u32::try_from(seconds + EPOCH).unwrap().to_be_bytes());
     answer
 }
 
@@ -59,8 +59,20 @@ fn the_right_time_is_taken() {
 }
 
 #[test]
-fn the_time_after_2036_is_taken() {
-    assert_eq!(changed(2_100_000_000, |_| {}).map(UnixTime::seconds), Ok(2_100_000_000));
+fn the_last_second_of_the_era_is_taken() {
+    let last = UnixTime::LATEST.seconds();
+    assert_eq!(changed(last, |_| {}).map(UnixTime::seconds), Ok(last));
+    assert_eq!(last + EPOCH, u64::from(u32::MAX));
+}
+
+#[test]
+fn a_server_that_counts_from_its_own_start_is_refused() {
+    let says =
+        |seconds: u32| changed(NOW, move |bytes| bytes[40..44].copy_from_slice(&seconds.to_be_bytes()));
+    assert_eq!(says(0), Err(SntpFailure::Unsynchronized));
+    for seconds in [1, 1_000, 86_400 * 365 * 10, u32::MAX / 2] {
+        assert!(matches!(says(seconds), Err(SntpFailure::Absurd(_))), "{seconds}");
+    }
 }
 
 #[test]
@@ -86,7 +98,7 @@ fn an_absurd_time_is_refused() {
     for (seconds, date) in [
         (946_684_800, "the time server says 2000-01-01T00:00:00Z, which can't be; use another one"),
         (1_735_689_600, "the time server says 2025-01-01T00:00:00Z, which can't be; use another one"),
-        (4_102_444_800, "the time server says 2100-01-01T00:00:00Z, which can't be; use another one"),
+        (0, "the time server says 1970-01-01T00:00:00Z, which can't be; use another one"),
     ] {
         let failure = changed(seconds, |_| {}).unwrap_err();
         assert!(matches!(failure, SntpFailure::Absurd(_)));

@@ -29,7 +29,10 @@ fn every_failure_of_tls_and_the_sensor_stands_in_the_table() {
         [SensorFailure::Absent, SensorFailure::Stuck, SensorFailure::Checksum, SensorFailure::OutOfRange(0)];
     let others = [
         Failure::Time(SntpFailure::Silent).to_string(),
+        Failure::TimeServerUnknown.to_string(),
         Failure::ClosedAtConnect.to_string(),
+        Failure::Postponed(Refusal(app::failure::ReasonCode::QuotaExceeded)).to_string(),
+        Failure::Unsendable.to_string(),
         Failure::Ended.to_string(),
         ConfigurationError::Partition(PartitionError::Absent).to_string(),
         ConfigurationError::Partition(PartitionError::Checksum).to_string(),

@@ -81,6 +81,7 @@ impl Gateway {
             "",
         );
         let mut entries = self.entries(time_port);
+        entries.set(Key::Authorizer, "latchkey");
         configure::credentials::take(&credentials, name, &mut entries).unwrap();
         entries
     }
@@ -93,10 +94,7 @@ impl Gateway {
 
     /// The entries of a device that this gateway does not know.
     pub(crate) fn entries(&self, time_port: u16) -> Entries {
-        let mut entries =
-            crate::device::entries(self.door.port, time_port, &fs::read_to_string(self.ca()).unwrap());
-        entries.set(Key::Authorizer, "latchkey");
-        entries
+        crate::device::entries(self.door.port, time_port, &fs::read_to_string(self.ca()).unwrap())
     }
 
     /// A client that sees every sensor's topics, and does not come by the devices' door.

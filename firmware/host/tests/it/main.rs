@@ -12,6 +12,7 @@ mod no_clock;
 mod qemu;
 mod reading;
 mod refusals;
+mod rust_sources;
 mod schemes;
 mod time_server;
 mod tls_server;

@@ -28,3 +28,17 @@ pub(crate) async fn next(viewer: &mut Client) -> u64 {
     let message = tokio::time::timeout(limit, viewer.next_message()).await.unwrap().unwrap();
     serde_json::from_slice::<Value>(&message.payload).unwrap()["ts"].as_u64().unwrap()
 }
+
+/// The most seconds from one temperature to the next of all that this device has sent, at one a second: two at the
+/// limit of a second, more if some were lost.
+pub(crate) fn longest_gap(printed: &str) -> u64 {
+    let sent = printed.lines().filter(|line| line.contains("mqtt: sent sensor/sht20/temperature"));
+    let seconds: Vec<u64> = sent.map(second_of).collect();
+    seconds.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().expect("two temperatures")
+}
+
+/// The second of a reading in a line of the log.
+pub(crate) fn second_of(line: &str) -> u64 {
+    let (_, payload) = line.split_once('{').unwrap();
+    serde_json::from_str::<Value>(&format!("{{{payload}")).unwrap()["ts"].as_u64().unwrap()
+}

@@ -122,6 +122,22 @@ fn no_time() {
     }
 }
 
+/// 2036-02-06 and 2026-01-02, where the certificates are of today.
+#[test]
+fn a_time_server_that_was_corrected_is_asked_again() {
+    for (wrong, line) in
+        [(2_085_868_800, "is expired at 2036"), (1_767_312_000, "is not valid yet at 2026-01-0")]
+    {
+        let root = Signer::root();
+        let port = serve(&root.leaf(|_| {}), &[], &["mqtt"], Version::V13);
+        let folder = tempfile::tempdir().unwrap();
+        let entries = entries(port, time_server::corrected_after(wrong), &root.pem());
+        let mut device = Device::start(folder.path(), &entries);
+        assert!(device.prints("ERROR").contains(line), "{}", device.printed());
+        device.prints("tls: localhost is who it says");
+    }
+}
+
 #[test]
 fn a_ca_that_is_none() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! An SNTP server that says what a test wants.
 
+use std::cell::Cell;
 use std::net::UdpSocket;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +14,13 @@ pub(crate) fn right() -> u16 {
 /// A server that says this many seconds since 1970.
 pub(crate) fn at(seconds: u64) -> u16 {
     serve(move |answer| answer[40..44].copy_from_slice(&ntp(seconds)))
+}
+
+/// A server that says this many seconds since 1970 once, and is right from then on.
+pub(crate) fn corrected_after(seconds: u64) -> u16 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let says = Cell::new(seconds);
+    serve(move |answer| answer[40..44].copy_from_slice(&ntp(says.replace(now))))
 }
 
 /// A server that wants to be left alone.
