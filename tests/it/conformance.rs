@@ -11,7 +11,7 @@ mod session;
 mod subscribe;
 
 use integration::{
-    mqtt_client::{MqttClient, connect},
+    mqtt_client::{self, MqttClient, connect},
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -48,12 +48,7 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 
 /// A CONNECT that goes on with its session, and wants it kept for five minutes where it can say so.
 fn persistent(version: Version, id: &str) -> Connect {
-    let mut connect = connect(version, id, "u", "p");
-    (connect.clean_start, connect.keep_alive) = (false, 1_200);
-    if version == Version::V5 {
-        connect.properties.session_expiry_interval = 300;
-    }
-    connect
+    mqtt_client::persistent(version, id, 300)
 }
 
 async fn subscriber(gateway: &TestGateway, version: Version, id: &str, filter: &str) -> MqttClient {

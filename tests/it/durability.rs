@@ -5,7 +5,7 @@ mod process;
 use std::{collections::BTreeSet, num::NonZeroU16, time::Duration};
 
 use integration::{
-    mqtt_client::{MqttClient, connect},
+    mqtt_client::{self, MqttClient, connect},
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -23,12 +23,7 @@ async fn started_anew(gateway: TestGateway) -> TestGateway {
 
 /// A CONNECT that goes on with its session, and wants it kept for ten minutes where it can say so.
 fn persistent(version: Version, id: &str) -> Connect {
-    let mut connect = connect(version, id, "u", "p");
-    (connect.clean_start, connect.keep_alive) = (false, 1_200);
-    if version == Version::V5 {
-        connect.properties.session_expiry_interval = 600;
-    }
-    connect
+    mqtt_client::persistent(version, id, 600)
 }
 
 async fn come(gateway: &TestGateway, connect: Connect) -> (MqttClient, bool) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use integration::{
     eventually::eventually,
-    mqtt_client::{MqttClient, connect},
+    mqtt_client::{self, MqttClient, connect},
     script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -23,12 +23,7 @@ async fn gateway() -> TestGateway {
 
 /// A CONNECT that goes on with its session, and wants it kept for five minutes where it can say so.
 fn persistent(version: Version, id: &str) -> Connect {
-    let mut connect = connect(version, id, "u", "p");
-    (connect.clean_start, connect.keep_alive) = (false, 1_200);
-    if version == Version::V5 {
-        connect.properties.session_expiry_interval = 300;
-    }
-    connect
+    mqtt_client::persistent(version, id, 300)
 }
 
 /// The client, and whether the gateway went on with its session.

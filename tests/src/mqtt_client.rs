@@ -64,6 +64,16 @@ pub fn connect(version: Version, client_id: &str, user_name: &str, password: &st
     connect
 }
 
+/// A CONNECT that goes on with its session, and wants it kept for so long where it can say so.
+pub fn persistent(version: Version, client_id: &str, expiry_seconds: u32) -> Connect {
+    let mut connect = connect(version, client_id, "u", "p");
+    (connect.clean_start, connect.keep_alive) = (false, 1_200);
+    if version == Version::V5 {
+        connect.properties.session_expiry_interval = expiry_seconds;
+    }
+    connect
+}
+
 /// A TLS connection with this server name and these ALPN protocols.
 pub async fn tls(
     gateway: &impl Reachable,

@@ -134,10 +134,9 @@ fn settle_expired(
     now: Moment,
     journal: &mut Journal<'_>,
 ) -> Result<(), StoreError> {
-    let is_over = |waiting: &Delivery| waiting.expires_at().is_some_and(|at| at <= now);
-    for id in unfinished.waiting.iter().filter(|waiting| is_over(waiting)).filter_map(Delivery::id) {
+    for id in unfinished.waiting.iter().filter(|waiting| waiting.is_over(now)).filter_map(Delivery::id) {
         journal.settled(id)?;
     }
-    unfinished.waiting.retain(|waiting| !is_over(waiting));
+    unfinished.waiting.retain(|waiting| !waiting.is_over(now));
     Ok(())
 }

@@ -109,6 +109,12 @@ impl Delivery {
         self.expires_at
     }
 
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: Moment) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
     /// The message as it is to be sent now; nothing if its time is over.
     #[must_use]
     pub fn at(&self, now: Moment) -> Option<Publish> {

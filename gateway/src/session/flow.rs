@@ -178,7 +178,7 @@ impl Flow {
     /// The first whose time is not over, with a packet id.
     fn first_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Option<Sent> {
         while let Some(delivery) = self.waiting.pop_front() {
-            if delivery.expires_at().is_some_and(|at| at <= now) {
+            if delivery.is_over(now) {
                 effects.extend(delivery.id().map(Effect::Settled));
                 continue;
             }

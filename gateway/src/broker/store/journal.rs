@@ -138,7 +138,7 @@ impl<'a> Journal<'a> {
     /// Makes the changes. After that a killed process does not lose them.
     pub(in crate::broker) fn commit(mut self) -> Result<(), StoreError> {
         let Some(inner) = self.transaction.as_ref() else { return Ok(()) };
-        inner.connection.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
+        inner.connection.execute_batch("COMMIT").map_err(|error| self.store.write_error(error))?;
         self.transaction = None;
         Ok(())
     }
@@ -157,13 +157,15 @@ impl<'a> Journal<'a> {
     }
 
     fn begun(&mut self) -> Result<&mut Inner, StoreError> {
-        let store = self.store;
-        if self.transaction.is_none() {
-            let inner = store.inner();
-            inner.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| store.write_error(error))?;
-            return Ok(self.transaction.insert(inner));
-        }
-        self.transaction.as_deref_mut().ok_or_else(|| store.write_error(rusqlite::Error::InvalidQuery))
+        let inner = if let Some(inner) = self.transaction.take() {
+            inner
+        } else {
+            let inner = self.store.inner();
+            let begun = inner.connection.execute_batch("BEGIN IMMEDIATE");
+            begun.map_err(|error| self.store.write_error(error))?;
+            inner
+        };
+        Ok(self.transaction.insert(inner))
     }
 
     fn bytes(&self, publish: &Publish) -> Result<Vec<u8>, StoreError> {
@@ -174,10 +176,6 @@ impl<'a> Journal<'a> {
 
     fn unix_millis(&self, at: Option<Moment>) -> Option<i64> {
         at.map(|at| self.store.clock.epoch().unix_millis(at))
-    }
-
-    fn failed(&self, error: rusqlite::Error) -> StoreError {
-        self.store.write_error(error)
     }
 }
 
