@@ -13,7 +13,7 @@ use mqtt::{ConnectReasonCode, PubAckCode, QoS, SubAckCode, SubscribeFailure, Ver
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use crate::authorizer_golden::function;
+use crate::functions::golden::function;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

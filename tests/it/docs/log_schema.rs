@@ -10,7 +10,7 @@ use integration::captured_log;
 use lambda_runtime::Context;
 use serde_json::Value;
 
-use crate::authorizer_golden::{self, function::FunctionCase};
+use crate::functions::golden::{self, function::FunctionCase};
 
 /// A field's type and when it is there.
 struct Row {
@@ -71,12 +71,12 @@ fn check_complete(seen: &BTreeSet<String>) {
 async fn every_line_is_as_documented() {
     let log = captured_log::of_this_thread();
     let mut seen = BTreeSet::new();
-    let mut context = authorizer_golden::context(authorizer_golden::FUNCTION_ARN);
+    let mut context = golden::context(golden::FUNCTION_ARN);
     context.xray_trace_id = Some("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1".to_owned());
-    for case in authorizer_golden::cases() {
+    for case in golden::cases() {
         case.function.start().handle(&case.event, &context).await.unwrap();
     }
-    let case = authorizer_golden::cases().remove(0);
+    let case = golden::cases().remove(0);
     let fault = FunctionCase::default().start().handle(&case.event, &Context::default()).await;
     assert!(fault.is_err());
     let lines = log.take_lines();

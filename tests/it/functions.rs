@@ -1,0 +1,9 @@
+//! The authorizer and its function: events and answers, faults of a function, where functions run.
+
+mod authorizers;
+mod backends;
+mod faults;
+mod garbage;
+pub(crate) mod golden;
+mod queue;
+mod vendors;

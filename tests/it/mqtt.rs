@@ -1,0 +1,13 @@
+//! The broker's rules: what the specifications and AWS say of packets, sessions, policies, quotas and timers.
+
+mod conformance;
+mod denials;
+mod durability;
+mod enforcement;
+mod packets;
+mod presence;
+mod quotas;
+mod sessions;
+mod shared_subscriptions;
+mod takeover;
+mod timers;

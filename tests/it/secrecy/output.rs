@@ -1,0 +1,310 @@
+//! No password, token, signature or query string gets out of the connection on which it came in: whatever the
+//! programs write, on success, refusal, fault and crash, with every log turned up.
+
+mod planted;
+
+use std::{fs, path::Path, time::Duration};
+
+use device_sim::{
+    ConnectError, Password,
+    credentials_file::{self, Row},
+};
+use gateway::{
+    clock::Clock,
+    event_log::EventLog,
+    lambda::{Call, Function, pool::Pool, program::Program},
+};
+use integration::{
+    canary::{Canary, Writings},
+    captured_log::CapturedLog,
+    eventually::{LIMIT, eventually, within},
+    gateway_process::GatewayProcess,
+    mqtt_client::{MqttClient, connect},
+    programs::program,
+    running::Running,
+    script::{self, Script, Step},
+    test_gateway::Start,
+};
+use mqtt::{ConnectReasonCode, Version};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+use tokio::process::Command;
+
+use self::planted::{Planted, connect_in_every_way, folder_with_devices};
+
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+/// Everything that a program could be asked to tell about itself.
+const LOUD: [(&str, &str); 2] = [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")];
+
+/// What the gateway, and the authorizer through it, wrote.
+async fn written(gateway: GatewayProcess, folder: &Path) -> Writings {
+    let finished = gateway.stop().await;
+    let mut writings = Writings::default();
+    writings.add("the gateway's standard output", finished.out);
+    writings.add("the gateway's standard error", finished.err);
+    writings.add_folder(folder);
+    writings
+}
+
+#[tokio::test]
+async fn success_and_refusal_tell_no_secret() {
+    for json in [true, false] {
+        let planted = Planted::new();
+        let folder = folder_with_devices(&planted);
+        let gateway = GatewayProcess::start(folder.path(), "latchkey-authorizer", json, &LOUD).await;
+        for version in BOTH {
+            let outcomes = connect_in_every_way(&gateway, &planted, version).await;
+            assert_eq!(outcomes.iter().filter(|got_in| **got_in).count(), 2, "{outcomes:?}");
+            assert_eq!(outcomes[..2], [true, true]);
+        }
+        let writings = written(gateway, folder.path()).await;
+        for reason in [
+            "\"outcome\":\"allow\"",
+            "wrong_password",
+            "no_password",
+            "unknown_device",
+            "device_disabled",
+            "client_id_not_allowed",
+            "client_id_invalid",
+            "user_name_invalid",
+            "no_user_name",
+            "AUTHORIZATION_FAILURE",
+            "CUSTOM_AUTHORIZER_NOT_FOUND",
+        ] {
+            writings.assert_says(reason);
+        }
+        writings.assert_free_of(&planted.all());
+    }
+}
+
+#[tokio::test]
+async fn a_broken_store_tells_no_secret() {
+    let planted = Planted::new();
+    let secret = planted.password.secret();
+    let device = |changes: Value| {
+        let mut device = json!({"scheme": "password", "verifiers": [], "grant": "own-topics"});
+        device.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        json!({"version": 1, "devices": {"hall-1": device}}).to_string()
+    };
+    // A person who writes a password where a verifier belongs, in every way in which that can be done wrongly.
+    let stores = [
+        device(json!({"verifiers": [{"verifier": secret}]})),
+        device(json!({"verifiers": [{"verifier": format!("$sha256$!{secret}$!{secret}")}]})),
+        device(
+            json!({"verifiers": [{"verifier": format!("$argon2id$v=19$m={secret},t=1,p=1${secret}${secret}")}]}),
+        ),
+        device(json!({"verifiers": [{"verifier": {"password": secret}}]})),
+        device(json!({"verifiers": [{"verifier": [secret]}]})),
+        device(json!({"verifiers": [secret]})),
+        device(json!({"verifiers": secret})),
+        device(json!({"verifiers": {"verifier": secret}})),
+        device(json!({"password": secret})),
+        format!("{{\"version\":1,\"devices\":{{\"hall-1\":{{\"password\":\"{secret}"),
+        format!("hall-1:{secret}\n"),
+    ];
+    let folder = folder_with_devices(&planted);
+    let gateway = GatewayProcess::start(folder.path(), "latchkey-authorizer", true, &LOUD).await;
+    let path = folder.path().join("devices.json");
+    let user_name = planted.user_name("hall-1");
+    let mut told = String::new();
+    for store in &stores {
+        fs::write(&path, store).unwrap();
+        let refused = gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await;
+        assert!(matches!(refused, Err(ConnectError::Refused { .. })));
+        told.push_str(&refused_to_start(folder.path()).await);
+    }
+    fs::remove_file(&path).unwrap();
+    let refused = gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await;
+    assert!(matches!(refused, Err(ConnectError::Refused { .. })));
+    let mut writings = written(gateway, folder.path()).await;
+    writings.assert_says("store_fault");
+    writings.assert_says("CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR");
+    writings.add("what a gateway says that does not start", told);
+    writings.assert_free_of(&planted.all());
+}
+
+/// What a gateway writes that can't start with this folder's devices.
+async fn refused_to_start(folder: &Path) -> String {
+    let mut command = Command::new(program("latchkey-gateway"));
+    command.args(["--json", "--port", "0", "--data"]).arg(folder).envs(LOUD);
+    let finished = Running::start(command).finish().await;
+    assert_eq!(finished.code, Some(64), "{}", finished.err());
+    finished.out() + &finished.err()
+}
+
+#[tokio::test]
+async fn a_function_that_fails_tells_no_secret() {
+    let steps = [
+        Step::Error,
+        Step::Crash,
+        Step::Answer(json!({"isAuthenticated": false})),
+        Step::Answer(json!({"isAuthenticated": "yes"})),
+        Step::Answer(script::allow(&[("Allow", "iot:Connect", "client/another")])),
+    ];
+    for step in &steps {
+        let planted = Planted::new();
+        let (folder, scripts) = (tempdir().unwrap(), tempdir().unwrap());
+        let gateway = scripted(folder.path(), scripts.path(), step, true).await;
+        for version in BOTH {
+            let outcomes = connect_in_every_way(&gateway, &planted, version).await;
+            assert!(outcomes.iter().all(|got_in| !got_in), "{outcomes:?}");
+        }
+        let writings = written(gateway, folder.path()).await;
+        writings.assert_says("\"status\":\"Failure\"");
+        writings.assert_free_of(&planted.all());
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_never_answers_tells_no_secret() {
+    let planted = Planted::new();
+    let (start, script) = Start::with_script(&Step::Hang);
+    let gateway = start.on_manual_clock().run().await;
+    let connecting = connect(Version::V5, "hall-1", &planted.user_name("hall-1"), planted.password.secret());
+    let connecting = async { MqttClient::connect(&gateway, connecting).await.1.unwrap().code };
+    let timing_out = async {
+        eventually("the call", || (script.calls() > 0).then_some(())).await;
+        gateway.advance(Duration::from_secs(5));
+    };
+    let (code, ()) = tokio::join!(connecting, timing_out);
+    assert_eq!(code, ConnectReasonCode::NotAuthorized);
+    let mut writings = Writings::default();
+    writings.add("the log", gateway.log.text());
+    writings.assert_says("the authorizer did not answer within 5s");
+    writings.assert_free_of(&planted.all());
+}
+
+/// The tests above would notice: here a function writes its events, and every secret in them is found.
+#[tokio::test]
+async fn a_function_that_prints_its_events_is_caught() {
+    for json in [true, false] {
+        let planted = Planted::new();
+        let (folder, scripts) = (tempdir().unwrap(), tempdir().unwrap());
+        let answer = script::allow(&[("Allow", "iot:*", "*")]);
+        let gateway = scripted(folder.path(), scripts.path(), &Step::Print(answer), json).await;
+        connect_in_every_way(&gateway, &planted, Version::V5).await;
+        let writings = written(gateway, folder.path()).await;
+        for canary in planted.all() {
+            let places = writings.places_of(canary);
+            assert!(places.iter().any(|(place, _)| place.ends_with("events.jsonl")), "{places:?}");
+        }
+        let (_, form) = writings.places_of(&planted.password).remove(0);
+        assert!(form.contains("base64"), "as the event carries it: {form}");
+    }
+}
+
+/// A gateway whose function does as the step says. The function's own notes stay out of the gateway's folder.
+async fn scripted(folder: &Path, scripts: &Path, step: &Step, json: bool) -> GatewayProcess {
+    let script = Script::new(scripts, step);
+    let path = script.path().to_str().unwrap();
+    let variables = [&LOUD[..], &[(script::VARIABLE, path)]].concat();
+    GatewayProcess::start(folder, "scripted-function", json, &variables).await
+}
+
+#[tokio::test]
+async fn a_malformed_event_tells_no_secret() {
+    let planted = Planted::new();
+    let (password, token) = (planted.password.secret(), planted.token.secret());
+    let folder = folder_with_devices(&planted);
+    let mqtt = |mqtt: Value| json!({"protocolData": {"mqtt": mqtt}}).to_string().into_bytes();
+    let events = [
+        mqtt(json!({"username": [token], "password": password, "clientId": "hall-1"})),
+        mqtt(json!({"username": token, "password": password, "clientId": token})),
+        mqtt(json!({"username": "hall-1", "password": {"plain": password}, "clientId": "hall-1"})),
+        mqtt(json!({"username": "hall-1", "password": password, "clientId": {"id": token}})),
+        mqtt(json!({"username": "hall-1", "password": 7, password: token})),
+        json!({"protocolData": password, "connectionMetadata": {"id": token}}).to_string().into_bytes(),
+        json!({"token": token, "protocolData": {"http": {"queryString": token}}, "connectionMetadata": {"id": token}})
+            .to_string()
+            .into_bytes(),
+        json!(password).to_string().into_bytes(),
+        format!("{{\"protocolData\":{{\"mqtt\":{{\"password\":\"{password}").into_bytes(),
+        format!("{password} {token}").into_bytes(),
+        [password.as_bytes(), &[0xff, 0xfe], token.as_bytes()].concat(),
+        Vec::new(),
+    ];
+    let log = CapturedLog::default();
+    let pool = real_authorizer(folder.path(), &log);
+    let mut writings = Writings::default();
+    for event in events {
+        let answer = within("the answer", pool.invoke(Call::Connect, || event.into())).await;
+        match &answer {
+            Ok(answer) => assert_eq!(&answer[..], br#"{"isAuthenticated":false}"#),
+            Err(error) => writings.add("an error", format!("{error} {error:?}")),
+        }
+    }
+    drop(pool);
+    writings.add("the log", log.text());
+    writings.assert_says("not_an_event");
+    writings.assert_says("deserialization");
+    writings.assert_free_of(&[&planted.password, &planted.token]);
+}
+
+/// The authorizer's own process, without a gateway's connection before it.
+fn real_authorizer(folder: &Path, log: &CapturedLog) -> Pool {
+    let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
+    let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
+    let variables = loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect();
+    let function = Function {
+        program: Program::new(program("latchkey-authorizer"), variables),
+        arn: "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer".to_owned(),
+        limit: LIMIT,
+        instances: 1,
+    };
+    Pool::new(function, Clock::system(), EventLog::new(Box::new(log.clone()), None))
+}
+
+#[tokio::test]
+async fn the_simulator_tells_no_secret() {
+    let planted = Planted::new();
+    let (folder, private) = (folder_with_devices(&planted), tempdir().unwrap());
+    let gateway = GatewayProcess::start(folder.path(), "latchkey-authorizer", true, &LOUD).await;
+    let credentials = private.path().join("credentials.csv");
+    let row = |client_id: &str, password: &Canary| Row {
+        device: client_id.to_owned(),
+        client_id: client_id.to_owned(),
+        user_name: planted.user_name("hall-1"),
+        password: Password::from(password.secret()),
+    };
+    let rows =
+        [row("hall-1", &planted.password), row("hall-2", &planted.password), row("hall-3", &planted.wrong)];
+    credentials_file::append(&credentials, &rows).unwrap();
+    let ca = gateway.ca().to_owned();
+    let mut writings = Writings::default();
+    for more in [&["--json", "--readings"][..], &["--readings"], &["--quiet"], &["--mqtt", "3.1.1"]] {
+        let args = [more, &["--duration", "1s", "--interval", "100ms"]].concat();
+        let code = simulate(&gateway, &ca, &credentials, &args, &mut writings).await;
+        assert_eq!(code, Some(1), "two of the devices are refused");
+    }
+    // A row that is wrong is told by its line, not by what stands there.
+    let table = fs::read_to_string(&credentials).unwrap();
+    for (from, to) in
+        [("hall-3,", "hall-1,"), ("hall-3,hall-3,", "hall-3,"), ("hall-2,", "a/b,"), ("device,", "x,")]
+    {
+        fs::write(&credentials, table.replace(from, to)).unwrap();
+        let code = simulate(&gateway, &ca, &credentials, &["--json"], &mut writings).await;
+        assert_eq!(code, Some(64), "{from} {to}");
+    }
+    fs::write(&credentials, &table).unwrap();
+    let code = simulate(&gateway, &credentials, &credentials, &[], &mut writings).await;
+    assert_eq!(code, Some(64), "the credentials are no CA");
+    writings.assert_says("not_authorized");
+    writings.add_folder(folder.path());
+    writings.assert_free_of(&planted.all());
+}
+
+async fn simulate(
+    gateway: &GatewayProcess,
+    ca: &Path,
+    credentials: &Path,
+    more: &[&str],
+    writings: &mut Writings,
+) -> Option<i32> {
+    let mut command = Command::new(program("latchkey-sim"));
+    command.args(["--endpoint", &format!("localhost:{}", gateway.address.port())]).args(more).envs(LOUD);
+    command.arg("--ca").arg(ca).arg("--credentials").arg(credentials);
+    let finished = Running::start(command).finish().await;
+    writings.add("the simulator's standard output", finished.out);
+    writings.add("the simulator's standard error", finished.err);
+    finished.code
+}

@@ -1,0 +1,12 @@
+//! Programs that people run: `latchkey local`, `sim`, `fleet`, the benches, and what a deployment leaves.
+
+mod bench;
+mod bundle;
+mod cloudwatch;
+mod deployment;
+mod local_init;
+mod provision;
+mod provision_passwords;
+mod simulator;
+mod smoke;
+mod status;
