@@ -1,7 +1,7 @@
-//! What a device is told: where to connect, as whom, and whom to trust.
+//! The configuration of one device: the endpoint, the credentials, and the trusted roots.
 //!
-//! It comes as the bytes of a flash partition ([`partition`]) and borrows from them. What is wrong with it is found
-//! here, before anything is switched on.
+//! It borrows from the bytes of a flash partition ([`partition`]). Every mistake in it is found here, before anything is
+//! switched on.
 
 use core::ffi::CStr;
 use core::net::IpAddr;
@@ -16,55 +16,55 @@ pub mod partition;
 
 use partition::{Key, Partition, PartitionError};
 
-/// The most bytes of a client id that the MQTT client takes. AWS IoT Core would take 128.
+/// The most bytes of a client id that the MQTT client accepts. AWS IoT Core accepts 128.
 pub const MAX_CLIENT_ID: usize = 64;
-/// The most bytes of a user name, an authorizer's parameter included.
+/// The most bytes of a user name, the authorizer's parameter included.
 pub const MAX_USER_NAME: usize = 384;
-/// The most bytes of a password; with everything else the CONNECT still fits its buffer.
+/// The most bytes of a password: a CONNECT with every field at its longest fits the send buffer.
 pub const MAX_SECRET: usize = 1_024;
-/// The most bytes of the last will's topic that the MQTT client takes.
+/// The most bytes of the last will's topic that the MQTT client accepts.
 pub const MAX_WILL_TOPIC: usize = 128;
 
-/// Everything that a device is told. No `Debug`: it holds its secret.
+/// The configuration of one device. No `Debug`: it contains the secret.
 pub struct Configuration<'a> {
-    /// The radio network, for platforms that have a radio.
+    /// The Wi-Fi network, which only the chip needs.
     pub wifi: Option<Wifi<'a>>,
-    /// Where the server is.
+    /// The server.
     pub endpoint: Endpoint<'a>,
-    /// Who tells the time.
+    /// The time server.
     pub time: TimeServer<'a>,
-    /// What the device presents.
+    /// The credentials.
     pub identity: Identity<'a>,
-    /// Where the last will is published; none, if none is wanted.
+    /// The topic of the last will, if there is one.
     pub will_topic: Option<&'a str>,
-    /// How long from one measurement to the next.
+    /// The time between two measurements.
     pub interval: Duration,
     /// The trusted roots, PEM.
     pub ca: &'a CStr,
 }
 
-/// The radio network.
+/// A Wi-Fi network.
 pub struct Wifi<'a> {
-    /// Its name.
+    /// The network's name.
     pub ssid: &'a str,
-    /// Its password; empty for an open network.
+    /// The network's password; empty for an open network.
     pub password: &'a str,
 }
 
-/// Where the server is.
+/// The server that the device connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint<'a> {
-    /// The name that is asked for by SNI and has to stand in the certificate.
+    /// The name that SNI sends, and that the certificate must contain.
     pub host: &'a CStr,
     /// The same as text.
     pub name: &'a str,
     /// The port.
     pub port: u16,
-    /// The address to dial, in the place of what DNS says of the name.
+    /// The address to connect to instead of what DNS returns.
     pub address: Option<IpAddr>,
 }
 
-/// Who tells the time, by SNTP.
+/// An SNTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeServer<'a> {
     /// Its name or its address.
@@ -73,29 +73,29 @@ pub struct TimeServer<'a> {
     pub port: u16,
 }
 
-/// What the device presents.
+/// The credentials of a device.
 pub enum Identity<'a> {
-    /// A password as it is.
+    /// A password that is sent as it is.
     Password {
         /// The client id.
         client_id: ClientId<'a>,
-        /// The user name, with its authorizer's parameter.
+        /// The user name, with the authorizer's parameter.
         user_name: String<MAX_USER_NAME>,
         /// The password.
         password: &'a str,
     },
     /// A signature as on Alibaba Cloud.
     Alibaba {
-        /// What signs.
+        /// The names that are signed.
         device: alibaba::Device<'a>,
         /// The device's secret.
         secret: Secret,
     },
     /// A signature as on Tencent Cloud.
     Tencent {
-        /// Who signs.
+        /// The names that are signed.
         identity: tencent::Identity<'a>,
-        /// With what.
+        /// The HMAC.
         method: tencent::SignMethod,
         /// The decoded key.
         psk: Secret,
@@ -106,38 +106,38 @@ pub enum Identity<'a> {
         client_id: ClientId<'a>,
         /// The certificate, PEM.
         certificate: &'a CStr,
-        /// Its key, PEM.
+        /// Its private key, PEM.
         key: &'a CStr,
     },
 }
 
-/// Why a configuration can't be used. Each message says which entry to change.
+/// Why a configuration can't be used. Each message names the entry to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
-    /// The partition itself.
+    /// The partition is missing or damaged.
     #[error(transparent)]
     Partition(#[from] PartitionError),
-    /// An entry that is needed is not there.
+    /// A required entry is missing.
     #[error("the configuration has no `{0}`")]
     Missing(Key),
-    /// An entry that is no text, or not one that it can be.
+    /// An entry has a value that it can't have.
     #[error("`{0}` in the configuration can't be used: {1}")]
     Unusable(Key, &'static str),
-    /// A client id with a character that no topic takes.
+    /// The client id has a character that is not allowed in a topic.
     #[error("`client_id` in the configuration can't be used: {0}")]
     ClientId(ClientIdError),
-    /// A client id that the MQTT client can't send.
+    /// The client id is longer than the MQTT client accepts.
     #[error(
         "the client id has {0} bytes, the firmware can send {MAX_CLIENT_ID}; give the device a shorter one"
     )]
     ClientIdTooLong(usize),
-    /// An Alibaba device's names.
+    /// The names of an Alibaba device are not valid.
     #[error("the alibaba device can't be used: {0}")]
     Alibaba(alibaba::IdentityError),
-    /// A Tencent device's names.
+    /// The names of a Tencent device are not valid.
     #[error("the tencent device can't be used: {0}")]
     Tencent(tencent::IdentityError),
-    /// A secret.
+    /// The secret is not valid.
     #[error("`secret` in the configuration can't be used: {0}")]
     Secret(SecretError),
 }
@@ -147,7 +147,7 @@ impl<'a> Configuration<'a> {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// The first mistake in it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ConfigurationError> {
         let entries = Partition::parse(bytes)?;
         Ok(Self {
@@ -230,7 +230,8 @@ fn identity<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
 
 fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
     let mut user_name = String::new();
-    let too_long = |_| ConfigurationError::Unusable(Key::UserName, "it is too long with its authorizer");
+    let too_long =
+        |_| ConfigurationError::Unusable(Key::UserName, "it is too long together with `authorizer`");
     user_name.push_str(required(entries, Key::UserName)?).map_err(too_long)?;
     if let Some(authorizer) = entries.text(Key::Authorizer)? {
         let parameter = if user_name.contains('?') { "&" } else { "?" };
@@ -245,19 +246,19 @@ fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
     Ok(Identity::Password { client_id: client_id(entries)?, user_name, password })
 }
 
-/// A vendor's user name is signed as it is, so there is no place for an authorizer's name.
-fn without_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
+/// A vendor's user name is signed, so the authorizer's parameter can't be appended to it.
+fn refuse_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
     if entries.text(Key::Authorizer)?.is_some() {
         return Err(ConfigurationError::Unusable(
             Key::Authorizer,
-            "leave it out: only the default authorizer takes this scheme",
+            "leave it out: this scheme works only with the default authorizer",
         ));
     }
     Ok(())
 }
 
 fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
-    without_authorizer(entries)?;
+    refuse_authorizer(entries)?;
     let (id, name) = (required(entries, Key::ClientId)?, required(entries, Key::DeviceName)?);
     let identity = alibaba::Identity::new(id, name, required(entries, Key::ProductKey)?)
         .map_err(ConfigurationError::Alibaba)?;
@@ -266,13 +267,13 @@ fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationErr
     if core::fmt::write(&mut whole, format_args!("{}", device.client_id())).is_err() {
         return Err(ConfigurationError::ClientIdTooLong(id.len()));
     }
-    for_topics(&whole)?;
+    check_client_id(&whole)?;
     let secret = Secret::try_from(required(entries, Key::Secret)?.as_bytes());
     Ok(Identity::Alibaba { device, secret: secret.map_err(ConfigurationError::Secret)? })
 }
 
 fn tencent<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
-    without_authorizer(entries)?;
+    refuse_authorizer(entries)?;
     let (product, name) = (required(entries, Key::ProductId)?, required(entries, Key::DeviceName)?);
     let identity = tencent::Identity::new(product, name).map_err(ConfigurationError::Tencent)?;
     let method = match sign_method(entries)? {
@@ -296,11 +297,11 @@ fn certificate<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, Configuratio
 }
 
 fn client_id<'a>(entries: &Partition<'a>) -> Result<ClientId<'a>, ConfigurationError> {
-    for_topics(required(entries, Key::ClientId)?)
+    check_client_id(required(entries, Key::ClientId)?)
 }
 
-/// A client id that the MQTT client can send, and that can stand in the topics of the readings.
-fn for_topics(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
+/// Checks that the MQTT client can send the client id, and that the topics of the readings may contain it.
+fn check_client_id(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
     if client_id.len() > MAX_CLIENT_ID {
         return Err(ConfigurationError::ClientIdTooLong(client_id.len()));
     }
