@@ -14,7 +14,7 @@ use heapless::String;
 
 pub mod partition;
 
-use partition::{Key, Partition, PartitionError};
+use partition::{Key, Partition, PartitionError, UnusableValue};
 
 /// The most bytes of a client id that the MQTT client accepts. AWS IoT Core accepts 128.
 pub const MAX_CLIENT_ID: usize = 64;
@@ -121,8 +121,8 @@ pub enum ConfigurationError {
     #[error("the configuration has no `{0}`")]
     Missing(Key),
     /// An entry has a value that it can't have.
-    #[error("`{0}` in the configuration can't be used: {1}")]
-    Unusable(Key, &'static str),
+    #[error(transparent)]
+    Unusable(#[from] UnusableValue),
     /// The client id has a character that is not allowed in a topic.
     #[error("`client_id` in the configuration can't be used: {0}")]
     ClientId(ClientIdError),
@@ -169,13 +169,10 @@ fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationEr
     let password = entries.text(Key::WifiPassword)?.unwrap_or_default();
     let Some(ssid) = entries.text(Key::Ssid)? else { return Ok(None) };
     if !(1..=32).contains(&ssid.len()) {
-        return Err(ConfigurationError::Unusable(Key::Ssid, "use 1 to 32 bytes"));
+        return Err(unusable(Key::Ssid, "use 1 to 32 bytes"));
     }
     if !matches!(password.len(), 0 | 8..=63) {
-        return Err(ConfigurationError::Unusable(
-            Key::WifiPassword,
-            "use 8 to 63 characters, or none for an open network",
-        ));
+        return Err(unusable(Key::WifiPassword, "use 8 to 63 characters, or none for an open network"));
     }
     Ok(Some(Wifi { ssid, password }))
 }
@@ -183,26 +180,22 @@ fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationEr
 fn endpoint<'a>(entries: &Partition<'a>) -> Result<Endpoint<'a>, ConfigurationError> {
     let name = required(entries, Key::Host)?;
     let host = entries.c_str(Key::Host)?.ok_or(ConfigurationError::Missing(Key::Host))?;
-    let address =
-        match entries.text(Key::Address)? {
-            Some(text) => Some(text.parse().map_err(|_| {
-                ConfigurationError::Unusable(Key::Address, "use an IP address, or leave it out")
-            })?),
-            None => None,
-        };
+    let address = match entries.text(Key::Address)? {
+        Some(text) => {
+            Some(text.parse().map_err(|_| unusable(Key::Address, "use an IP address, or leave it out"))?)
+        }
+        None => None,
+    };
     Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address })
 }
 
 fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, ConfigurationError> {
     let Some(topic) = entries.text(Key::WillTopic)? else { return Ok(None) };
     if topic.len() > MAX_WILL_TOPIC {
-        return Err(ConfigurationError::Unusable(Key::WillTopic, "use at most 128 bytes"));
+        return Err(unusable(Key::WillTopic, "use at most 128 bytes"));
     }
     if topic.starts_with('$') || topic.contains(['+', '#']) {
-        return Err(ConfigurationError::Unusable(
-            Key::WillTopic,
-            "use a topic without `+` and `#` that does not begin with `$`",
-        ));
+        return Err(unusable(Key::WillTopic, "use a topic without `+` and `#` that does not start with `$`"));
     }
     Ok(Some(topic))
 }
@@ -210,7 +203,7 @@ fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, Configurat
 fn interval(entries: &Partition<'_>) -> Result<Duration, ConfigurationError> {
     let seconds: u16 = number(entries, Key::Interval, 60)?;
     if !(1..=900).contains(&seconds) {
-        return Err(ConfigurationError::Unusable(Key::Interval, "use 1 to 900 seconds"));
+        return Err(unusable(Key::Interval, "use 1 to 900 seconds"));
     }
     Ok(Duration::from_secs(seconds.into()))
 }
@@ -221,17 +214,13 @@ fn identity<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
         "alibaba" => alibaba(entries),
         "tencent" => tencent(entries),
         "certificate" => certificate(entries),
-        _ => Err(ConfigurationError::Unusable(
-            Key::Scheme,
-            "use `password`, `alibaba`, `tencent` or `certificate`",
-        )),
+        _ => Err(unusable(Key::Scheme, "use `password`, `alibaba`, `tencent` or `certificate`")),
     }
 }
 
 fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
     let mut user_name = String::new();
-    let too_long =
-        |_| ConfigurationError::Unusable(Key::UserName, "it is too long together with `authorizer`");
+    let too_long = |_| unusable(Key::UserName, "it is too long together with `authorizer`");
     user_name.push_str(required(entries, Key::UserName)?).map_err(too_long)?;
     if let Some(authorizer) = entries.text(Key::Authorizer)? {
         let parameter = if user_name.contains('?') { "&" } else { "?" };
@@ -241,7 +230,7 @@ fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
     }
     let password = required(entries, Key::Secret)?;
     if password.len() > MAX_SECRET {
-        return Err(ConfigurationError::Unusable(Key::Secret, "use at most 1,024 bytes"));
+        return Err(unusable(Key::Secret, "use at most 1,024 bytes"));
     }
     Ok(Identity::Password { client_id: client_id(entries)?, user_name, password })
 }
@@ -249,7 +238,7 @@ fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
 /// A vendor's user name is signed, so the authorizer's parameter can't be appended to it.
 fn refuse_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
     if entries.text(Key::Authorizer)?.is_some() {
-        return Err(ConfigurationError::Unusable(
+        return Err(unusable(
             Key::Authorizer,
             "leave it out: this scheme works only with the default authorizer",
         ));
@@ -280,7 +269,7 @@ fn tencent<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationErr
         SignMethod::HmacSha256 => tencent::SignMethod::HmacSha256,
         SignMethod::HmacSha1 => tencent::SignMethod::HmacSha1,
         SignMethod::HmacMd5 => {
-            return Err(ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256` or `hmacsha1`"));
+            return Err(unusable(Key::SignMethod, "use `hmacsha256` or `hmacsha1`"));
         }
     };
     let psk = Secret::from_base64(required(entries, Key::Secret)?).map_err(ConfigurationError::Secret)?;
@@ -310,9 +299,11 @@ fn check_client_id(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> 
 
 fn sign_method(entries: &Partition<'_>) -> Result<SignMethod, ConfigurationError> {
     let text = entries.text(Key::SignMethod)?.unwrap_or(SignMethod::HmacSha256.as_str());
-    text.parse().map_err(|_| {
-        ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256`, `hmacsha1` or `hmacmd5`")
-    })
+    text.parse().map_err(|_| unusable(Key::SignMethod, "use `hmacsha256`, `hmacsha1` or `hmacmd5`"))
+}
+
+const fn unusable(key: Key, reason: &'static str) -> ConfigurationError {
+    ConfigurationError::Unusable(UnusableValue { key, reason })
 }
 
 fn required<'a>(entries: &Partition<'a>, key: Key) -> Result<&'a str, ConfigurationError> {
@@ -321,7 +312,7 @@ fn required<'a>(entries: &Partition<'a>, key: Key) -> Result<&'a str, Configurat
 
 fn number<T: FromStr>(entries: &Partition<'_>, key: Key, default: T) -> Result<T, ConfigurationError> {
     match entries.text(key)? {
-        Some(text) => text.parse().map_err(|_| ConfigurationError::Unusable(key, "use a whole number")),
+        Some(text) => text.parse().map_err(|_| unusable(key, "use a whole number")),
         None => Ok(default),
     }
 }

@@ -26,7 +26,7 @@ enum PasswordField<'a> {
 impl<'a> Login<'a> {
     /// The login of this identity now. Tencent's is signed again for each connection, because it expires.
     ///
-    /// `None` only if a text is longer than its field, which [`Configuration`](crate::Configuration) has ruled out.
+    /// `None` only if a text is longer than its field, which the [configuration](crate::configuration) has ruled out.
     pub(crate) fn new(identity: &'a Identity<'a>, now: UnixTime, random: &mut impl Rng) -> Option<Self> {
         Some(match identity {
             Identity::Password { client_id, user_name, password } => Self {

@@ -18,8 +18,6 @@ use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
-use super::ConfigurationError;
-
 /// The first bytes of a partition.
 pub const MAGIC: [u8; 8] = *b"LATCHKEY";
 /// Bytes before the entries.
@@ -47,6 +45,16 @@ pub enum PartitionError {
     /// A byte was changed.
     #[error("the configuration's checksum is wrong; flash it again")]
     Checksum,
+}
+
+/// An entry has a value that it can't have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` in the configuration can't be used: {reason}")]
+pub struct UnusableValue {
+    /// The entry.
+    pub key: Key,
+    /// What is wrong, or what to use instead.
+    pub reason: &'static str,
 }
 
 /// Why entries do not fit a partition.
@@ -166,9 +174,9 @@ impl<'a> Partition<'a> {
     /// # Errors
     ///
     /// If the value is not UTF-8, or contains a zero byte.
-    pub fn text(&self, key: Key) -> Result<Option<&'a str>, ConfigurationError> {
+    pub fn text(&self, key: Key) -> Result<Option<&'a str>, UnusableValue> {
         let Some(value) = self.c_str(key)? else { return Ok(None) };
-        let text = value.to_str().map_err(|_| ConfigurationError::Unusable(key, "it is not UTF-8"))?;
+        let text = value.to_str().map_err(|_| UnusableValue { key, reason: "it is not UTF-8" })?;
         Ok(Some(text))
     }
 
@@ -177,11 +185,11 @@ impl<'a> Partition<'a> {
     /// # Errors
     ///
     /// If the value contains a zero byte.
-    pub fn c_str(&self, key: Key) -> Result<Option<&'a CStr>, ConfigurationError> {
+    pub fn c_str(&self, key: Key) -> Result<Option<&'a CStr>, UnusableValue> {
         let found = Entries(self.entries).find(|(number, _)| *number == key.number());
         let Some((_, value)) = found else { return Ok(None) };
         let text = CStr::from_bytes_with_nul(value)
-            .map_err(|_| ConfigurationError::Unusable(key, "it contains a zero byte"))?;
+            .map_err(|_| UnusableValue { key, reason: "it contains a zero byte" })?;
         Ok((!text.is_empty()).then_some(text))
     }
 }
