@@ -1,6 +1,6 @@
 //! The chip's serial port, flash and watchdog, as the application uses them.
 
-use app::configuration::partition::{MAGIC, MAX_LEN};
+use app::configuration::partition::{FLASH_OFFSET, MAGIC, MAX_LEN};
 use app::{SerialLog, Watchdog, watchdog};
 use esp_hal::peripherals::{FLASH, TIMG1};
 use esp_hal::timer::timg::{MwdtStage, TimerGroup, Wdt};
@@ -19,9 +19,6 @@ pub(crate) fn init_log() {
     }
 }
 
-/// The offset of the configuration's partition in `partitions.csv`.
-const CONFIGURATION_OFFSET: u32 = 0x3f_0000;
-
 /// The file that `LATCHKEY_CONFIGURATION` named at build time, or empty.
 static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/configuration.bin"));
 
@@ -29,7 +26,7 @@ static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/configuration
 pub(crate) fn read_configuration(flash: FLASH<'static>) -> &'static [u8] {
     static BYTES: ConstStaticCell<[u8; MAX_LEN]> = ConstStaticCell::new([0; MAX_LEN]);
     let bytes = BYTES.take();
-    match FlashStorage::new(flash).read(CONFIGURATION_OFFSET, bytes) {
+    match FlashStorage::new(flash).read(FLASH_OFFSET, bytes) {
         Ok(()) if bytes.starts_with(&MAGIC) => bytes,
         Ok(()) => BUILT_IN,
         Err(error) => {

@@ -22,6 +22,8 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 pub const MAGIC: [u8; 8] = *b"LATCHKEY";
 /// Bytes before the entries.
 pub const HEADER_LEN: usize = MAGIC.len() + 8;
+/// The partition's offset in the chip's flash, as in `esp32c3/partitions.csv`.
+pub const FLASH_OFFSET: u32 = 0x3f_0000;
 /// Bytes of the partition on the chip, as in `esp32c3/partitions.csv`.
 pub const MAX_LEN: usize = 0x4000;
 
