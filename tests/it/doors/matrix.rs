@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaks {
+enum Protocol {
     Mqtt,
     WebSocket,
     Https,
@@ -43,7 +43,7 @@ enum Takes {
     Both,
 }
 
-const SPEAKS: [Speaks; 3] = [Speaks::Mqtt, Speaks::WebSocket, Speaks::Https];
+const SPEAKS: [Protocol; 3] = [Protocol::Mqtt, Protocol::WebSocket, Protocol::Https];
 const SHOWS: [Shows; 3] = [Shows::Password, Shows::Certificate, Shows::Both];
 const ALPN: [&str; 6] = ["", "mqtt", "x-amzn-mqtt-ca", "http/1.1", "x-amzn-http-ca", "h2"];
 /// No server name, the gateway's own, and one for each pair that a domain configuration may have.
@@ -62,11 +62,11 @@ const SERVER_NAMES: [&str; 9] = [
 const AT_A_TIME: usize = 16;
 
 /// What is behind a door, as the developer guide's page `protocols` has it; nothing where there is no door.
-fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Speaks], Takes)> {
-    const MQTT: &[Speaks] = &[Speaks::Mqtt];
-    const WEBSOCKET: &[Speaks] = &[Speaks::WebSocket];
-    const HTTPS: &[Speaks] = &[Speaks::Https];
-    const HTTP: &[Speaks] = &[Speaks::WebSocket, Speaks::Https];
+fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protocol], Takes)> {
+    const MQTT: &[Protocol] = &[Protocol::Mqtt];
+    const WEBSOCKET: &[Protocol] = &[Protocol::WebSocket];
+    const HTTPS: &[Protocol] = &[Protocol::Https];
+    const HTTP: &[Protocol] = &[Protocol::WebSocket, Protocol::Https];
     let by_table = match (port.number(), alpn) {
         (443, "mqtt") => Some((MQTT, Takes::Password)),
         (443, "x-amzn-mqtt-ca") | (8883, "") => Some((MQTT, Takes::Certificate)),
@@ -89,7 +89,7 @@ fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Speaks
     }
 }
 
-fn comes_in(port: Port, alpn: &str, server_name: &str, speaks: Speaks, shows: Shows) -> bool {
+fn comes_in(port: Port, alpn: &str, server_name: &str, protocol: Protocol, shows: Shows) -> bool {
     let Some((spoken, takes)) = behind(port, alpn, server_name) else { return false };
     let enough = match takes {
         Takes::Password => shows != Shows::Certificate,
@@ -117,20 +117,20 @@ async fn gateway(certificate: &DeviceCertificate) -> TestGateway {
 }
 
 /// Whether a client gets in: its CONNECT is accepted, or its publish is.
-async fn tries(gateway: &TestGateway, knock: Knock<'_>, speaks: Speaks, shows: Shows) -> bool {
+async fn tries(gateway: &TestGateway, knock: Knock<'_>, protocol: Protocol, shows: Shows) -> bool {
     // A record that names a certificate lets nobody in without, and one that names none nobody with.
     let asked_for_both = knock.server_name.starts_with("both");
     let name = if asked_for_both { "guarded" } else { "plain" };
     let password = if shows == Shows::Certificate { "" } else { "secret" };
     let Ok(stream) = knock.tls(gateway).await else { return false };
     match speaks {
-        Speaks::Mqtt => {
+        Protocol::Mqtt => {
             let mut client = MqttClient::over(stream, Version::V5);
             client.send_bytes(&connect_bytes(name, password)).await;
             let answer = client.receive().await;
             matches!(answer, Some(Packet::ConnAck(ack)) if ack.code == ConnectReasonCode::Success)
         }
-        Speaks::WebSocket => {
+        Protocol::WebSocket => {
             let mut client = HttpClient::over(stream);
             client.send(upgrade("/mqtt", &[]).as_bytes()).await;
             if client.answer().await.is_none_or(|answer| answer.status != 101) {
@@ -139,7 +139,7 @@ async fn tries(gateway: &TestGateway, knock: Knock<'_>, speaks: Speaks, shows: S
             client.send(&frame(true, BINARY, &connect_bytes(name, password))).await;
             client.frame().await.is_some_and(|frame| frame.payload.get(3) == Some(&0))
         }
-        Speaks::Https => {
+        Protocol::Https => {
             let mut client = HttpClient::over(stream);
             let (user, target) = (basic(name, password), format!("/topics/{name}/t"));
             let headers = [("Authorization", user.as_str()), ("Content-Length", "1")];
@@ -192,7 +192,7 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
     assert_eq!(came_in, expected.count());
 }
 
-type Try = (Port, &'static str, &'static str, Speaks, Shows);
+type Try = (Port, &'static str, &'static str, Protocol, Shows);
 
 fn everybody() -> impl Iterator<Item = Try> {
     Port::ALL.into_iter().flat_map(|port| {
@@ -210,7 +210,7 @@ fn look((is_in, tried): (bool, Try), wrong: &mut Vec<String>) -> bool {
     let (port, alpn, name, speaks, shows) = tried;
     if is_in != comes_in(port, alpn, name, speaks, shows) {
         let what = if is_in { "is let in" } else { "is refused" };
-        wrong.push(format!("{port} {alpn:?} {name} {speaks:?} {shows:?} {what}"));
+        wrong.push(format!("{port} {alpn:?} {name} {protocol:?} {shows:?} {what}"));
     }
     is_in
 }
