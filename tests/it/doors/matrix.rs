@@ -1,4 +1,4 @@
-//! Every door of AWS's, tried by everybody: port × ALPN × server name × what the client speaks × what it shows.
+//! Every door of AWS's, tried by everybody: port × ALPN × server name × what the client protocol × what it shows.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use integration::{
 use mqtt::{ConnectReasonCode, Packet, Version};
 use tokio::task::JoinSet;
 
-/// What a client speaks.
+/// What a client protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Mqtt,
@@ -96,7 +96,7 @@ fn comes_in(port: Port, alpn: &str, server_name: &str, protocol: Protocol, shows
         Takes::Certificate => shows != Shows::Password,
         Takes::Both => shows == Shows::Both,
     };
-    spoken.contains(&speaks) && enough
+    spoken.contains(&protocol) && enough
 }
 
 async fn gateway(certificate: &DeviceCertificate) -> TestGateway {
@@ -123,7 +123,7 @@ async fn tries(gateway: &TestGateway, knock: Knock<'_>, protocol: Protocol, show
     let name = if asked_for_both { "guarded" } else { "plain" };
     let password = if shows == Shows::Certificate { "" } else { "secret" };
     let Ok(stream) = knock.tls(gateway).await else { return false };
-    match speaks {
+    match protocol {
         Protocol::Mqtt => {
             let mut client = MqttClient::over(stream, Version::V5);
             client.send_bytes(&connect_bytes(name, password)).await;
@@ -165,7 +165,7 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
     let gateway = Arc::new(gateway(&certificate).await);
     let mut trying = JoinSet::new();
     let (mut wrong, mut came_in) = (Vec::new(), 0);
-    for (port, alpn, server_name, speaks, shows) in everybody() {
+    for (port, alpn, server_name, protocol, shows) in everybody() {
         if trying.len() >= AT_A_TIME {
             came_in += usize::from(look(trying.join_next().await.unwrap().unwrap(), &mut wrong));
         }
@@ -179,8 +179,8 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
                 certificate: (shows != Shows::Password).then_some(&certificate),
                 versions: rustls::DEFAULT_VERSIONS,
             };
-            let is_in = tries(&gateway, knock, speaks, shows).await;
-            (is_in, (port, alpn, server_name, speaks, shows))
+            let is_in = tries(&gateway, knock, protocol, shows).await;
+            (is_in, (port, alpn, server_name, protocol, shows))
         });
     }
     while let Some(tried) = trying.join_next().await {
@@ -188,7 +188,7 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     let expected =
-        everybody().filter(|(port, alpn, name, speaks, shows)| comes_in(*port, alpn, name, *speaks, *shows));
+        everybody().filter(|(port, alpn, name, protocol, shows)| comes_in(*port, alpn, name, *protocol, *shows));
     assert_eq!(came_in, expected.count());
 }
 
@@ -198,8 +198,8 @@ fn everybody() -> impl Iterator<Item = Try> {
     Port::ALL.into_iter().flat_map(|port| {
         ALPN.into_iter().flat_map(move |alpn| {
             SERVER_NAMES.into_iter().flat_map(move |name| {
-                SPEAKS.into_iter().flat_map(move |speaks| {
-                    SHOWS.into_iter().map(move |shows| (port, alpn, name, speaks, shows))
+                SPEAKS.into_iter().flat_map(move |protocol| {
+                    SHOWS.into_iter().map(move |shows| (port, alpn, name, protocol, shows))
                 })
             })
         })
@@ -207,8 +207,8 @@ fn everybody() -> impl Iterator<Item = Try> {
 }
 
 fn look((is_in, tried): (bool, Try), wrong: &mut Vec<String>) -> bool {
-    let (port, alpn, name, speaks, shows) = tried;
-    if is_in != comes_in(port, alpn, name, speaks, shows) {
+    let (port, alpn, name, protocol, shows) = tried;
+    if is_in != comes_in(port, alpn, name, protocol, shows) {
         let what = if is_in { "is let in" } else { "is refused" };
         wrong.push(format!("{port} {alpn:?} {name} {protocol:?} {shows:?} {what}"));
     }
