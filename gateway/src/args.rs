@@ -39,7 +39,7 @@ const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Who connects where:\n  \
+    after_help = "Where clients connect:\n  \
         user name and password  port 10443 (AWS's 443), ALPN `mqtt`; WebSocket and HTTPS without ALPN\n  \
         client certificate      ports 18883 (AWS's 8883, MQTT) and 18443 (AWS's 8443, HTTPS),\n                          \
         or port 10443 with ALPN `x-amzn-mqtt-ca` or `x-amzn-http-ca`\n\n\
@@ -104,7 +104,7 @@ pub struct LocalArgs {
     #[arg(long)]
     pub close_refused: bool,
 
-    /// End an MQTT 5 connection at a denied QoS 1 PUBLISH, beside PUBACK 0x87 (unverified)
+    /// End an MQTT 5 connection at a denied QoS 1 PUBLISH, besides PUBACK 0x87 (unverified)
     #[arg(long)]
     pub denied_publish_disconnects: bool,
 
@@ -124,7 +124,7 @@ pub enum LocalCommand {
     Init(init::InitArgs),
 }
 
-/// Runs a gateway until it is told to stop. `authorizer` is the program to use if none was named.
+/// Runs a gateway until it is stopped. `authorizer` is the program to use if none was named.
 ///
 /// The exit code is 64 when the configuration is at fault: the gateway's own, or the authorizer's.
 pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {

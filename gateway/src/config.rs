@@ -6,7 +6,6 @@ pub mod template;
 mod authorizer;
 mod domain;
 mod function;
-mod quotas;
 mod registry;
 
 use std::{
@@ -18,10 +17,11 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use self::{port::PortChoice, quotas::QuotasTable};
+use self::port::PortChoice;
 use crate::{
     custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
     lambda::program::Program,
+    quotas::Quotas,
     registry::fixed::FixedRegistry,
     settings::{AuthorizerSettings, DEFAULT_INSTANCES, DomainSettings, FunctionSettings, Source},
 };
@@ -56,7 +56,7 @@ pub struct File {
     /// As the flags `--max-…` and `--connect-timeout`.
     pub limits: LimitsTable,
     /// AWS's quotas.
-    pub quotas: QuotasTable,
+    pub quotas: Quotas,
     default_authorizer: Option<String>,
     authorizer: Vec<authorizer::Table>,
     domain: Vec<domain::Table>,

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -27,15 +28,11 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Throttled {
     /// Because of its own CONNECTs.
-    #[error(
-        "this client id connects too often (AWS takes one CONNECT a second): wait a second longer each time"
-    )]
-    ClientId,
+    #[error("this client id connects more than {0} times a second: wait a second longer each time")]
+    ClientId(NonZeroU32),
     /// Because of everybody's.
-    #[error(
-        "too many clients connect at a time (AWS takes 3,000 a second): spread them, and wait longer each time"
-    )]
-    Account,
+    #[error("more than {0} clients connect a second: spread them, and wait longer each time")]
+    Account(NonZeroU32),
 }
 
 impl ConnectRate {
@@ -52,13 +49,15 @@ impl ConnectRate {
     /// When that is more than the quotas allow.
     pub fn admit(&self, client_id: &Arc<str>, quotas: &Quotas, now: Moment) -> Result<(), Throttled> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if quotas.connects_per_second.is_some_and(|rate| !state.all.try_take(rate, now)) {
-            return Err(Throttled::Account);
+        if let Some(rate) = quotas.connects_per_second
+            && !state.all.try_take(rate, now)
+        {
+            return Err(Throttled::Account(rate));
         }
         let Some(rate) = quotas.connects_per_second_per_client_id else { return Ok(()) };
         state.make_room(now);
         let of_client = state.by_client.entry(Arc::clone(client_id)).or_insert(Rate::new(now));
-        if of_client.try_take(rate, now) { Ok(()) } else { Err(Throttled::ClientId) }
+        if of_client.try_take(rate, now) { Ok(()) } else { Err(Throttled::ClientId(rate)) }
     }
 }
 
@@ -86,10 +85,10 @@ mod tests {
         let connects = ConnectRate::new(begin);
         let admit = |id: &str, at| connects.admit(&id.into(), &Quotas::AWS, at);
         assert_eq!(admit("a", begin), Ok(()));
-        assert_eq!(admit("a", begin + SECOND / 2), Err(Throttled::ClientId));
+        assert_eq!(admit("a", begin + SECOND / 2), Err(Throttled::ClientId(NonZeroU32::MIN)));
         assert_eq!(admit("b", begin + SECOND / 2), Ok(()));
         assert_eq!(admit("a", begin + SECOND), Ok(()));
-        assert_eq!(admit("a", begin + SECOND * 3 / 2), Err(Throttled::ClientId));
+        assert_eq!(admit("a", begin + SECOND * 3 / 2), Err(Throttled::ClientId(NonZeroU32::MIN)));
         assert_eq!(connects.admit(&"a".into(), &Quotas::AWS.at_any_rate(), begin + SECOND), Ok(()));
     }
 
@@ -100,7 +99,10 @@ mod tests {
         for n in 0..3_000 {
             assert_eq!(connects.admit(&n.to_string().into(), &Quotas::AWS, begin), Ok(()), "{n}");
         }
-        assert_eq!(connects.admit(&"one more".into(), &Quotas::AWS, begin), Err(Throttled::Account));
+        assert_eq!(
+            connects.admit(&"one more".into(), &Quotas::AWS, begin),
+            Err(Throttled::Account(NonZeroU32::new(3_000).unwrap()))
+        );
         let later = begin + SECOND * 2;
         for n in 0..3_000 {
             assert_eq!(connects.admit(&format!("other {n}").into(), &Quotas::AWS, later), Ok(()), "{n}");

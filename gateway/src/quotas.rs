@@ -8,15 +8,20 @@ use std::{
 };
 
 use iot_policy::limits;
+use serde::{Deserialize, Deserializer};
 
-/// The quotas of one account. A rate that is absent has no bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The quotas of one account: the table `[quotas]` of the settings file, and what a running gateway reads. A quota that
+/// the file leaves out is AWS's. A rate that is absent, which is 0 in the file, has no bound.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
 pub struct Quotas {
     /// Bytes of a client id.
     pub client_id_bytes: usize,
     /// CONNECTs a second of all clients.
+    #[serde(deserialize_with = "rate")]
     pub connects_per_second: Option<NonZeroU32>,
     /// CONNECTs a second of one client id.
+    #[serde(deserialize_with = "rate")]
     pub connects_per_second_per_client_id: Option<NonZeroU32>,
     /// Bytes of a topic or topic filter.
     pub topic_bytes: usize,
@@ -29,8 +34,10 @@ pub struct Quotas {
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
     /// Messages a second on one connection, in and out together; one more from the client is discarded.
+    #[serde(deserialize_with = "rate")]
     pub publishes_per_second: Option<NonZeroU32>,
     /// Bytes a second of payloads from one client; more is delayed. AWS counts both directions *(unverified: how)*.
+    #[serde(deserialize_with = "rate")]
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
     pub unacknowledged_messages: NonZeroU16,
@@ -45,6 +52,7 @@ pub struct Quotas {
     /// The Receive Maximum that a client is told.
     pub receive_maximum: NonZeroU16,
     /// For how long a session outlives its connection; in 3.1.1, which can't say, for so long.
+    #[serde(rename = "session_expiry_seconds", deserialize_with = "session_expiry")]
     pub session_expiry: Duration,
 }
 
@@ -79,6 +87,123 @@ impl Quotas {
             publishes_per_second: None,
             bytes_per_second: None,
             ..self
+        }
+    }
+
+    /// The same with another session expiry, which AWS's maximum limits.
+    #[must_use]
+    pub fn with_session_expiry(self, seconds: u32) -> Self {
+        let seconds = seconds.min(limits::MAX_SESSION_EXPIRY_SECONDS);
+        Self { session_expiry: Duration::from_secs(seconds.into()), ..self }
+    }
+
+    /// Checks the quotas against each other.
+    ///
+    /// # Errors
+    ///
+    /// When two contradict each other.
+    pub fn validate(&self) -> Result<(), QuotasError> {
+        if self.min_keep_alive_seconds > self.max_keep_alive_seconds {
+            return Err(QuotasError::KeepAlive);
+        }
+        if self.payload_bytes > self.packet_bytes.get() as usize {
+            return Err(QuotasError::Payload);
+        }
+        Ok(())
+    }
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self::AWS
+    }
+}
+
+/// Quotas that contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuotasError {
+    /// No keep-alive is within both bounds.
+    #[error("`min_keep_alive_seconds` is more than `max_keep_alive_seconds`")]
+    KeepAlive,
+    /// The largest payload does not fit into the largest packet.
+    #[error("`payload_bytes` is more than `packet_bytes`: such a message can't be sent")]
+    Payload,
+}
+
+/// A limit that a packet breaks, with the quota in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// `topic_bytes`.
+    #[error("the topic is longer than {0} bytes")]
+    TopicBytes(usize),
+    /// `topic_slashes`.
+    #[error("the topic has more than {0} slashes")]
+    TopicSlashes(usize),
+    /// A client can't publish to a reserved topic.
+    #[error("topics that begin with `$` are reserved")]
+    ReservedTopic,
+    /// `payload_bytes`.
+    #[error("the payload is larger than {0} bytes")]
+    PayloadBytes(usize),
+    /// `filters_per_subscribe`.
+    #[error("a SUBSCRIBE has more than {0} filters")]
+    FiltersPerSubscribe(usize),
+    /// User properties.
+    #[error("more than 100 user properties, or more than 8 KiB of them")]
+    UserProperties,
+}
+
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32>, D::Error> {
+    u32::deserialize(deserializer).map(NonZeroU32::new)
+}
+
+fn session_expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = u32::deserialize(deserializer)?;
+    Ok(Quotas::AWS.with_session_expiry(seconds).session_expiry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Quotas, String> {
+        let quotas = toml::from_str::<Quotas>(text).map_err(|error| error.message().to_owned())?;
+        quotas.validate().map(|()| quotas).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn absent_quota_is_awss_and_a_rate_of_0_has_no_bound() {
+        assert_eq!(read(""), Ok(Quotas::AWS));
+        let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
+                     bytes_per_second = 0";
+        assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
+        let quotas =
+            read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();
+        assert_eq!(quotas.publishes_per_second, NonZeroU32::new(7));
+        assert_eq!(quotas.session_expiry, Duration::from_hours(7 * 24), "AWS keeps none for longer");
+        assert_eq!((quotas.topic_slashes, quotas.topic_bytes), (3, Quotas::AWS.topic_bytes));
+    }
+
+    #[test]
+    fn session_expiry_of_the_command_line_wins() {
+        let quotas = read("session_expiry_seconds = 10").unwrap().with_session_expiry(20);
+        assert_eq!(quotas.session_expiry, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn quotas_that_contradict_each_other_are_an_error() {
+        for (text, complaint) in [
+            (
+                "min_keep_alive_seconds = 60\nmax_keep_alive_seconds = 30",
+                "`min_keep_alive_seconds` is more than",
+            ),
+            ("payload_bytes = 200000", "`payload_bytes` is more than `packet_bytes`"),
+            ("receive_maximum = 0", "nonzero"),
+            ("topic_bytes = -1", "integer"),
+            ("topics = 1", "unknown field `topics`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(complaint), "{text}: {error}");
         }
     }
 }

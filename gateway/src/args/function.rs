@@ -12,12 +12,13 @@ use crate::{
 
 /// Which function decides. What is typed wins over the settings file.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Authorizer")]
 pub struct FunctionArgs {
     /// The authorizer's program [default: the one that belongs to this program]
     #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM", group = "function")]
     pub authorizer: Option<PathBuf>,
 
-    /// Call an authorizer that runs by itself, where it takes Lambda's Invoke call, for `cargo lambda watch`
+    /// Call an authorizer that runs by itself and answers Lambda's Invoke call, for `cargo lambda watch`
     /// `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`
     #[arg(long, value_name = "URL", group = "function")]
     pub invoke_url: Option<String>,
@@ -31,7 +32,7 @@ pub struct FunctionArgs {
     #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable, conflicts_with_all = ["invoke_url", "function_arn"])]
     pub function_env: Vec<(String, String)>,
 
-    /// How many connects may call the authorizer at a time [default: 4]
+    /// The most connects that call the authorizer at a time [default: 4]
     #[arg(long, value_name = "N")]
     pub instances: Option<NonZeroUsize>,
 }

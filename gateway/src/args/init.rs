@@ -20,7 +20,7 @@ pub struct InitArgs {
     #[arg(default_value = CONFIG_FILE)]
     pub file: PathBuf,
 
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
@@ -31,7 +31,7 @@ pub(super) fn run(args: &InitArgs) -> ExitCode {
             let file = args.file.display();
             _ = writeln!(
                 io::stdout(),
-                "wrote {file}: every setting is in it, with its default behind a `#`\n  next    \
+                "wrote {file}: every setting is in it, with its default after a `#`\n  next    \
                  latchkey local{}",
                 if args.file == Path::new(CONFIG_FILE) { String::new() } else { format!(" --config {file}") }
             );
@@ -50,7 +50,7 @@ fn write(file: &Path, force: bool) -> anyhow::Result<()> {
     let unwritable = || format!("can't write `{}`", file.display());
     let mut opened = match options.open(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("`{}` is there already; `--force` writes over it", file.display())
+            bail!("`{}` already exists; `--force` overwrites it", file.display())
         }
         opened => opened.with_context(unwritable)?,
     };

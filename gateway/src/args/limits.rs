@@ -1,4 +1,4 @@
-//! How much there may be at a time.
+//! The gateway's own limits on the command line.
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
@@ -18,20 +18,21 @@ const CONNECT_TIMEOUT_SECONDS: u64 = 10;
 
 /// The flags.
 #[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// How many connections there may be at a time; the next one waits [default: 15000]
+    /// The most connections at a time; the next one waits [default: 15000]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<NonZeroUsize>,
 
-    /// How many connections may be before their CONNECT or first request; one more ends the oldest [default: 1000]
+    /// The most connections before their CONNECT or first request; one more ends the oldest [default: 1000]
     #[arg(long, value_name = "N")]
     pub max_handshakes: Option<NonZeroUsize>,
 
-    /// The time for a TLS handshake, and then for a CONNECT or the begin of a request [default: 10]
+    /// The time for a TLS handshake, and then for a CONNECT or the start of a request [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub connect_timeout: Option<NonZeroU64>,
 
-    /// For how long a session outlives its connection at most [default: 3600; AWS's limit is 604800]
+    /// The longest time that a session outlives its connection [default: 3600; AWS's limit is 604800]
     #[arg(long, value_name = "SECONDS")]
     pub max_session_expiry: Option<u32>,
 }
@@ -48,7 +49,7 @@ impl LimitArgs {
         let handshakes = self.max_handshakes.or(file.handshakes).map(NonZeroUsize::get);
         if handshakes.is_some_and(|handshakes| handshakes >= connections && connections > 1) {
             bail!(
-                "`--max-handshakes` has to be less than `--max-connections`: those who begin would keep all others out"
+                "`--max-handshakes` has to be less than `--max-connections`, or new connections would keep all others out"
             );
         }
         Ok(Limits {
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_begin_never_have_all_connections() {
+    fn handshakes_never_use_all_connections() {
         let typed = |connections, handshakes| {
             let args = LimitArgs {
                 max_connections: NonZeroUsize::new(connections),

@@ -16,6 +16,7 @@ const STATUS: u16 = 19_090;
 
 /// The flags.
 #[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Ports")]
 pub struct PortArgs {
     /// The port that stands for AWS's 443 [default: 10443]; 0 takes a free one, and for the others too
     #[arg(long, value_name = "PORT")]

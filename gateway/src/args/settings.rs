@@ -32,6 +32,9 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     let variables = variables(&devices, &absolute);
     let program = Program::new(authorizer, variables);
     let AuthorizersSettings { authorizers, default_authorizer } = authorizers(&args, &mut file, &program)?;
+    let expiry = args.limits.max_session_expiry;
+    let quotas = expiry.map_or(file.quotas, |seconds| file.quotas.with_session_expiry(seconds));
+    quotas.validate().context("the quotas")?;
     let listen = args.listen.or(file.listen).unwrap_or(Ipv4Addr::LOCALHOST.into());
     Ok(Settings {
         listen,
@@ -46,7 +49,7 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
         limits: args.limits.merge(file.limits)?,
         close_refused: args.close_refused || file.close_refused,
         denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
-        quotas: file.quotas.merge(args.limits.max_session_expiry).context("the quotas")?,
+        quotas,
         account: Account {
             partition: args.partition.or(file.partition).unwrap_or_else(|| "aws".to_owned()),
             region: args.region.or(file.region).unwrap_or_else(|| "us-east-1".to_owned()),

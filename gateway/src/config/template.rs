@@ -34,6 +34,7 @@ mod tests {
             "",
             "[ports]\n",
             "[limits]\n",
+            "[quotas]\n",
             "[[authorizer]]\n",
             "[[domain]]\n",
             "[[thing]]\n",

@@ -221,8 +221,9 @@ impl Opening<'_> {
 
     /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
-        if connect.client_id.len() > self.shared.settings.quotas.client_id_bytes {
-            let details = "the client id is too long (AWS takes 128 bytes)".to_owned();
+        let quota = self.shared.settings.quotas.client_id_bytes;
+        if connect.client_id.len() > quota {
+            let details = format!("the client id is longer than {quota} bytes");
             return self.turn_away(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await;
         }
         let assigned = || format!("auto-{}", Uuid::new_v4().simple()).into();

@@ -105,8 +105,8 @@ fn write_alpn(
     let names = names.collect::<Vec<_>>();
     match names.split_last() {
         None => write!(f, "; AWS's port {port} is not for this server name"),
-        Some((only, [])) => write!(f, "; AWS's port {port} takes {only}"),
-        Some((last, others)) => write!(f, "; AWS's port {port} takes {} or {last}", others.join(", ")),
+        Some((only, [])) => write!(f, "; AWS's port {port} accepts {only}"),
+        Some((last, others)) => write!(f, "; AWS's port {port} accepts {} or {last}", others.join(", ")),
     }
 }
 
@@ -114,14 +114,14 @@ fn write_alpn(
 fn describe(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "the client spoke without TLS; this port takes TLS only (`mqtts://`)".to_owned()
+            "the client does not use TLS; this port accepts only TLS (`mqtts://`)".to_owned()
         }
         Some(Error::AlertReceived(AlertDescription::UnknownCA)) => {
             "the client does not trust the server's certificate (unknown_ca): give it this gateway's ca.pem"
                 .to_owned()
         }
         Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
-            "the client holds the certificate for expired: its clock is wrong".to_owned()
+            "the client says that the certificate has expired: its clock is wrong".to_owned()
         }
         _ => error.to_string(),
     }

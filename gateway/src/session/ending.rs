@@ -2,6 +2,8 @@
 
 use mqtt::{DecodeError, DisconnectReasonCode as Code};
 
+use crate::quotas::LimitError;
+
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -27,7 +29,7 @@ pub enum Ending {
     /// The client broke the protocol's rules.
     Protocol(Code, &'static str),
     /// The client broke one of AWS's limits.
-    Limit(Code, &'static str),
+    Limit(Code, LimitError),
     /// The client does not take its messages.
     SlowReader,
     /// What is to outlive the gateway's process can't be written.
@@ -60,7 +62,8 @@ impl Ending {
     pub fn details(self) -> Option<String> {
         match self {
             Self::Malformed(error) => Some(error.to_string()),
-            Self::Protocol(_, details) | Self::Limit(_, details) => Some(details.to_owned()),
+            Self::Protocol(_, details) => Some(details.to_owned()),
+            Self::Limit(_, error) => Some(error.to_string()),
             Self::SlowReader => Some("the client does not take its QoS 1 messages fast enough".to_owned()),
             Self::NotWritten => Some("the gateway can't write its sessions' file".to_owned()),
             _ => None,

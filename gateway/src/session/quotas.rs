@@ -3,7 +3,7 @@
 use mqtt::{DisconnectReasonCode as Code, TopicName, UserProperty};
 
 use super::ending::Ending;
-use crate::quotas::Quotas;
+use crate::quotas::{LimitError, Quotas};
 
 /// What user properties may hold in all, names and values together *(unverified)*.
 const MAX_USER_PROPERTY_BYTES: usize = 8 * 1024;
@@ -33,16 +33,16 @@ impl Quotas {
         let limit = |code, details| Err(Ending::Limit(code, details));
         let topic = topic.as_str();
         if topic.len() > self.topic_bytes {
-            return limit(Code::TopicNameInvalid, "the topic is too long (AWS takes 256 bytes)");
+            return limit(Code::TopicNameInvalid, LimitError::TopicBytes(self.topic_bytes));
         }
         if !self.fits(topic) {
-            return limit(Code::TopicNameInvalid, "the topic has too many slashes (AWS takes 7)");
+            return limit(Code::TopicNameInvalid, LimitError::TopicSlashes(self.topic_slashes));
         }
         if topic.starts_with('$') {
-            return limit(Code::TopicNameInvalid, "topics that begin with `$` are reserved");
+            return limit(Code::TopicNameInvalid, LimitError::ReservedTopic);
         }
         if payload.len() > self.payload_bytes {
-            return limit(Code::PacketTooLarge, "the payload is too large (AWS takes 128 KiB)");
+            return limit(Code::PacketTooLarge, LimitError::PayloadBytes(self.payload_bytes));
         }
         Ok(())
     }
@@ -56,10 +56,7 @@ impl Quotas {
 pub fn check_properties(user: &[UserProperty]) -> Result<(), Ending> {
     let bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     if user.len() > MAX_USER_PROPERTIES || bytes > MAX_USER_PROPERTY_BYTES {
-        return Err(Ending::Limit(
-            Code::QuotaExceeded,
-            "more than 100 user properties, or more than 8 KiB of them",
-        ));
+        return Err(Ending::Limit(Code::QuotaExceeded, LimitError::UserProperties));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use mqtt::{
 };
 
 use super::{Effect, Record, Session, ending::Ending};
+use crate::quotas::LimitError;
 
 impl Session {
     pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, effects: &mut Vec<Effect>) {
@@ -14,11 +15,10 @@ impl Session {
             let code = Code::SubscriptionIdentifiersNotSupported;
             return self.end(Ending::Protocol(code, "subscription identifiers are not supported"), effects);
         }
-        if subscribe.filters.len() > self.settings.quotas.filters_per_subscribe {
-            return self.end(
-                Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has too many filters (AWS takes 8)"),
-                effects,
-            );
+        let quota = self.settings.quotas.filters_per_subscribe;
+        if subscribe.filters.len() > quota {
+            let error = LimitError::FiltersPerSubscribe(quota);
+            return self.end(Ending::Limit(Code::QuotaExceeded, error), effects);
         }
         // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
         let qos_2 = subscribe.filters.iter().find(|filter| filter.qos == QoS::ExactlyOnce);

@@ -232,7 +232,7 @@ async fn it_does_not_get_in_by_another_door() {
             "attempt {number}: {events:?}"
         );
     }
-    let sees = |port: u16| format!("AWS's port {port} takes");
+    let sees = |port: u16| format!("AWS's port {port} accepts");
     logged(&doors.gateway, &sees(8883)).await;
     logged(&doors.gateway, "the client has no certificate").await;
 }

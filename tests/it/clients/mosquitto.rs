@@ -174,7 +174,7 @@ async fn mosquitto_pub_with_a_certificate_does_not_get_in_by_another_door() {
         (Port::P443, None, "speaks MQTT, and this door takes HTTP"),
         (Port::P443, Some("mqtt"), "the authorizer refused"),
         (Port::P443, Some("x-amzn-http-ca"), "the client speaks MQTT"),
-        (Port::P8883, Some("x-amzn-mqtt-ca"), "AWS's port 8883 takes none"),
+        (Port::P8883, Some("x-amzn-mqtt-ca"), "AWS's port 8883 accepts none"),
         (Port::P8443, None, "the client speaks MQTT"),
     ];
     for (door, alpn, details) in cases {

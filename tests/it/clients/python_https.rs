@@ -94,5 +94,5 @@ async fn a_certificate_counts_for_nothing_at_another_door() {
     assert_eq!(seen[0][0]["status"], 401, "the authorizer was asked, and refuses: {seen:?}");
     assert_eq!(seen[1..], [ended(), ended()]);
     logged(&doors.gateway, "the client speaks HTTP").await;
-    logged(&doors.gateway, "AWS's port 8443 takes").await;
+    logged(&doors.gateway, "AWS's port 8443 accepts").await;
 }

@@ -68,7 +68,7 @@ async fn another_alpn_protocol_does_not_come_in_and_the_alert_says_why() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["h2"],
-            r#"offered ALPN ["h2"]; AWS's port 443 takes none, `mqtt`, `x-amzn-mqtt-ca`, `http/1.1` or `x-amzn-http-ca`"#,
+            r#"offered ALPN ["h2"]; AWS's port 443 accepts none, `mqtt`, `x-amzn-mqtt-ca`, `http/1.1` or `x-amzn-http-ca`"#,
         ),
         (&["http/1.0"], r#"offered ALPN ["http/1.0"]"#),
         (&["x-amzn-mqtt-c"], r#"offered ALPN ["x-amzn-mqtt-c"]"#),

@@ -187,8 +187,8 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
         came_in += usize::from(look(tried.unwrap(), &mut wrong));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let expected =
-        everybody().filter(|(port, alpn, name, protocol, shows)| comes_in(*port, alpn, name, *protocol, *shows));
+    let expected = everybody()
+        .filter(|(port, alpn, name, protocol, shows)| comes_in(*port, alpn, name, *protocol, *shows));
     assert_eq!(came_in, expected.count());
 }
 

@@ -27,7 +27,7 @@ async fn it_writes_a_file_that_can_be_used_and_writes_over_none() {
     let second = latchkey(folder.path(), &["local", "init"]).await;
     assert_eq!(second.code, Some(64));
     assert!(
-        second.err().contains("`latchkey.toml` is there already; `--force` writes over it"),
+        second.err().contains("`latchkey.toml` already exists; `--force` overwrites it"),
         "{}",
         second.err()
     );

@@ -264,7 +264,7 @@ async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
     first.closed().await;
     let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c-0")]).await;
     assert_eq!(
-        line["details"], "the payload is too large (AWS takes 128 KiB)",
+        line["details"], "the payload is larger than 131072 bytes",
         "the packet was taken, and is too large for AWS"
     );
 }

@@ -12,14 +12,14 @@ async fn a_message_beyond_a_limit_ends_the_connection_and_reaches_nobody() {
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let large = "x".repeat(128 * 1_024 + 1);
     let cases = [
-        ("t".repeat(EXACTLY_256 + 1), "x", 0x90, "the topic is too long (AWS takes 256 bytes)"),
-        ("\u{e9}".repeat(EXACTLY_256 / 2 + 1), "x", 0x90, "the topic is too long (AWS takes 256 bytes)"),
-        ("a/b/c/d/e/f/g/h/i".to_owned(), "x", 0x90, "the topic has too many slashes (AWS takes 7)"),
-        ("/////////".to_owned(), "x", 0x90, "the topic has too many slashes (AWS takes 7)"),
+        ("t".repeat(EXACTLY_256 + 1), "x", 0x90, "the topic is longer than 256 bytes"),
+        ("\u{e9}".repeat(EXACTLY_256 / 2 + 1), "x", 0x90, "the topic is longer than 256 bytes"),
+        ("a/b/c/d/e/f/g/h/i".to_owned(), "x", 0x90, "the topic has more than 7 slashes"),
+        ("/////////".to_owned(), "x", 0x90, "the topic has more than 7 slashes"),
         ("$x".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
         ("$aws/things/c/shadow/update".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
         ("$SYS/broker".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
-        ("t".to_owned(), &large, 0x95, "the payload is too large (AWS takes 128 KiB)"),
+        ("t".to_owned(), &large, 0x95, "the payload is larger than 131072 bytes"),
     ];
     for (n, (topic, payload, code, details)) in cases.into_iter().enumerate() {
         for (version, code) in [(Version::V311, None), (Version::V5, Some(code))] {

@@ -121,15 +121,9 @@ async fn a_will_that_could_never_be_published_is_refused_with_its_connect() {
         will
     };
     let cases = [
-        (
-            will("a/b/c/d/e/f/g/h/i", 1, QoS::AtMostOnce),
-            "the last will: the topic has too many slashes (AWS takes 7)",
-        ),
+        (will("a/b/c/d/e/f/g/h/i", 1, QoS::AtMostOnce), "the last will: the topic has more than 7 slashes"),
         (will("$aws/x", 1, QoS::AtMostOnce), "the last will: topics that begin with `$` are reserved"),
-        (
-            will(&"t".repeat(257), 1, QoS::AtMostOnce),
-            "the last will: the topic is too long (AWS takes 256 bytes)",
-        ),
+        (will(&"t".repeat(257), 1, QoS::AtMostOnce), "the last will: the topic is longer than 256 bytes"),
         (will("t", 1, QoS::ExactlyOnce), "the last will asks for QoS 2"),
     ];
     for (will, details) in cases {
