@@ -55,10 +55,11 @@ fn nobodys_rule_covers_an_alibaba_id() {
 
 #[test]
 fn a_token_ids_conflict_is_found_without_opening_secrets() {
-    use authorizer::{
-        credential::budget::FunctionMemory,
-        record::{FunctionSettings, Timers, Unsealing},
+    use device_auth::{
+        record::{FunctionSettings, Unsealing},
         store::document::StoreDocument,
+        time::Timers,
+        verifier::budget::FunctionMemory,
     };
     let by_token = |id: &str| alibaba_record(&json!({"secrets": [{"device_token": plain("t"), "id": id}]}));
     let text =
@@ -66,7 +67,7 @@ fn a_token_ids_conflict_is_found_without_opening_secrets() {
     let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
     let settings =
         FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
-    let error = StoreDocument::parse(&text).unwrap().records(settings).err().expect("it loads");
+    let error = StoreDocument::parse(&text).unwrap().records(settings).err().expect("it loads").to_string();
     assert!(error.contains("`tok|*`"), "{error}");
 }
 
