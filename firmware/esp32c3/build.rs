@@ -1,4 +1,4 @@
-//! Gives the linker esp-hal's script, and builds `cfg.toml`'s partition in if there is one.
+//! Passes esp-hal's script to the linker, and builds in the configuration that `LATCHKEY_CONFIGURATION` names.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Gives the linker the machine's memory.
+//! Passes the machine's memory layout to the linker.
 
 use std::path::PathBuf;
 

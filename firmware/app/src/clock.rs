@@ -1,4 +1,4 @@
-//! The time of day: nobody's until a server has told it, then counted on by the chip's own timer.
+//! The time of day: unknown until a server has sent it, then counted on by the device's own timer.
 
 use core::cell::Cell;
 use core::fmt;
@@ -8,13 +8,13 @@ use embassy_time::{Duration, Instant};
 use mbedtls_rs::sys::hook::timer::{MbedtlsTimer, hook_timer};
 use mbedtls_rs::sys::hook::wall_clock::{MbedtlsWallClock, hook_wall_clock};
 use mbedtls_rs::sys::tm;
+use time::UtcDateTime;
 
-use crate::calendar::DateTime;
-
-/// A time that a device may believe: whole seconds since 1970-01-01T00:00:00Z, from 2026 to 2036-02-07.
+/// A plausible current time: whole seconds since 1970-01-01T00:00:00Z, from 2026 to 2036-02-07.
 ///
-/// No device with this firmware ran before 2026, so a server that says so, or whose clock was never set and stands at
-/// 1970 or 2000, is wrong. SNTP's 32 bits end in 2036; firmware that is to run beyond has to read the next era.
+/// No device ran this firmware before 2026, so a server that reports an earlier time is wrong; a server whose clock
+/// was never set reports 1970 or 2000. SNTP's 32 bits overflow in 2036: firmware that is to run longer has to read the
+/// next era.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(u64);
 
@@ -24,7 +24,7 @@ impl UnixTime {
     /// 2036-02-07T06:28:15Z.
     pub const LATEST: Self = Self(2_085_978_495);
 
-    /// The seconds.
+    /// The seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn seconds(self) -> u64 {
         self.0
@@ -32,11 +32,11 @@ impl UnixTime {
 }
 
 impl TryFrom<u64> for UnixTime {
-    type Error = AbsurdTime;
+    type Error = ImplausibleTime;
 
-    fn try_from(seconds: u64) -> Result<Self, AbsurdTime> {
+    fn try_from(seconds: u64) -> Result<Self, ImplausibleTime> {
         let time = Self(seconds);
-        if (Self::EARLIEST..=Self::LATEST).contains(&time) { Ok(time) } else { Err(AbsurdTime(seconds)) }
+        if (Self::EARLIEST..=Self::LATEST).contains(&time) { Ok(time) } else { Err(ImplausibleTime(seconds)) }
     }
 }
 
@@ -46,32 +46,33 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// A time that can't be now.
+/// A time that can't be the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AbsurdTime(u64);
+pub struct ImplausibleTime(u64);
 
-impl fmt::Display for AbsurdTime {
+impl fmt::Display for ImplausibleTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_date(f, self.0)
     }
 }
 
-/// The device's clock. It lives as long as the program, because mbedtls asks it about every certificate.
+/// The device's clock. It is `'static` because mbedtls reads it for every certificate.
 pub struct WallClock {
-    /// What the time was, and when the timer said so.
+    /// The time that a server sent, and when it arrived by the device's own timer.
     set: Mutex<Cell<Option<(UnixTime, Instant)>>>,
-    /// Whether a certificate's dates spoke against it since.
-    doubted: Mutex<Cell<bool>>,
+    /// Whether the dates of a certificate have contradicted the clock since.
+    suspect: Mutex<Cell<bool>>,
 }
 
 impl WallClock {
     /// A clock that does not know the time.
     #[must_use]
     pub const fn unset() -> Self {
-        Self { set: Mutex::new(Cell::new(None)), doubted: Mutex::new(Cell::new(false)) }
+        Self { set: Mutex::new(Cell::new(None)), suspect: Mutex::new(Cell::new(false)) }
     }
 
-    /// Makes mbedtls check the dates of certificates by this clock. Until it is set, every certificate is refused.
+    /// Makes mbedtls check the dates of certificates against this clock. Until it is set, mbedtls refuses every
+    /// certificate.
     #[expect(
         unsafe_code,
         reason = "mbedtls keeps the hooks in a global; the clock is `'static`, so they stay valid"
@@ -84,18 +85,18 @@ impl WallClock {
         }
     }
 
-    /// Sets it.
+    /// Sets the time of now.
     pub fn set(&self, time: UnixTime) {
         self.set_at(time, Instant::now());
     }
 
-    /// The time, if it is known.
+    /// The time of now, if it is known.
     #[must_use]
     pub fn now(&self) -> Option<UnixTime> {
         self.at(Instant::now())
     }
 
-    /// What the time was at a moment, also one before the clock was set.
+    /// The time at a moment, which may be before the clock was set.
     #[must_use]
     pub fn at(&self, moment: Instant) -> Option<UnixTime> {
         let (time, set) = self.get()?;
@@ -106,27 +107,27 @@ impl WallClock {
         Some(UnixTime(seconds))
     }
 
-    /// How long ago it was set, if it was.
+    /// How long ago the clock was set, if it was.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         Some(self.get()?.1.elapsed())
     }
 
-    /// Notes that it may be wrong, until it is set again. It goes on meanwhile.
-    pub fn doubt(&self) {
-        critical_section::with(|section| self.doubted.borrow(section).set(true));
+    /// Marks the clock as possibly wrong until it is set again. It keeps running meanwhile.
+    pub fn mark_suspect(&self) {
+        critical_section::with(|section| self.suspect.borrow(section).set(true));
     }
 
-    /// Whether it may be wrong.
+    /// Whether the clock may be wrong.
     #[must_use]
-    pub fn is_doubted(&self) -> bool {
-        critical_section::with(|section| self.doubted.borrow(section).get())
+    pub fn is_suspect(&self) -> bool {
+        critical_section::with(|section| self.suspect.borrow(section).get())
     }
 
     fn set_at(&self, time: UnixTime, moment: Instant) {
         critical_section::with(|section| {
             self.set.borrow(section).set(Some((time, moment)));
-            self.doubted.borrow(section).set(false);
+            self.suspect.borrow(section).set(false);
         });
     }
 
@@ -143,23 +144,29 @@ impl MbedtlsTimer for WallClock {
 
 impl MbedtlsWallClock for WallClock {
     fn instant(&self) -> Option<tm> {
-        let DateTime { year, month, day, hour, minute, second } = DateTime::from_unix(self.now()?.0);
-        let small = |number: u64| i32::try_from(number).unwrap_or_default();
+        let now = utc(self.now()?.0)?;
         // mbedtls reads no other field.
         Some(tm {
-            tm_sec: small(second),
-            tm_min: small(minute),
-            tm_hour: small(hour),
-            tm_mday: small(day),
-            tm_mon: small(month) - 1,
-            tm_year: small(year) - 1_900,
+            tm_sec: now.second().into(),
+            tm_min: now.minute().into(),
+            tm_hour: now.hour().into(),
+            tm_mday: now.day().into(),
+            tm_mon: i32::from(u8::from(now.month())) - 1,
+            tm_year: now.year() - 1_900,
             ..tm::default()
         })
     }
 }
 
+fn utc(seconds: u64) -> Option<UtcDateTime> {
+    UtcDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
+}
+
+/// RFC 3339. `time`'s own formatting needs `std`.
 fn write_date(f: &mut fmt::Formatter<'_>, seconds: u64) -> fmt::Result {
-    let DateTime { year, month, day, hour, minute, second } = DateTime::from_unix(seconds);
+    let Some(time) = utc(seconds) else { return write!(f, "{seconds} s after 1970") };
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    let (hour, minute, second) = time.as_hms();
     write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
@@ -168,19 +175,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_time_that_can_be_now_is_believed() {
+    fn times_outside_the_plausible_range_are_refused() {
         for seconds in [0, 946_684_800, UnixTime::EARLIEST.0 - 1, UnixTime::LATEST.0 + 1, u64::MAX / 2] {
-            assert_eq!(UnixTime::try_from(seconds), Err(AbsurdTime(seconds)));
+            assert_eq!(UnixTime::try_from(seconds), Err(ImplausibleTime(seconds)));
         }
         for seconds in [UnixTime::EARLIEST.0, 1_795_000_000, UnixTime::LATEST.0] {
             assert_eq!(UnixTime::try_from(seconds).map(UnixTime::seconds), Ok(seconds));
         }
         assert_eq!(UnixTime::EARLIEST.to_string(), "2026-01-01T00:00:00Z");
-        assert_eq!(AbsurdTime(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(ImplausibleTime(0).to_string(), "1970-01-01T00:00:00Z");
     }
 
     #[test]
-    fn a_moment_before_the_clock_was_set_has_its_time_too() {
+    fn seconds_are_printed_as_their_date() {
+        // As `date --utc --date=@SECONDS` prints them.
+        let cases = [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ];
+        for (seconds, date) in cases {
+            assert_eq!(ImplausibleTime(seconds).to_string(), date);
+        }
+        assert_eq!(ImplausibleTime(u64::MAX).to_string(), "18446744073709551615 s after 1970");
+    }
+
+    #[test]
+    fn moment_before_the_clock_was_set_has_a_time() {
         let clock = WallClock::unset();
         let at = |second| clock.at(Instant::from_secs(second)).map(UnixTime::seconds);
         assert_eq!(at(90), None);
@@ -192,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn mbedtls_gets_no_time_before_there_is_one() {
+    fn mbedtls_reads_no_time_from_an_unset_clock() {
         let clock = WallClock::unset();
         assert!(clock.instant().is_none());
         clock.set(UnixTime::EARLIEST);

@@ -1,7 +1,7 @@
-//! What a device is told: where to connect, as whom, and whom to trust.
+//! The configuration of one device: the endpoint, the credentials, and the trusted roots.
 //!
-//! It comes as the bytes of a flash partition ([`partition`]) and borrows from them. What is wrong with it is found
-//! here, before anything is switched on.
+//! It borrows from the bytes of a flash partition ([`partition`]). Every mistake in it is found here, before anything is
+//! switched on.
 
 use core::ffi::CStr;
 use core::net::IpAddr;
@@ -14,57 +14,57 @@ use heapless::String;
 
 pub mod partition;
 
-use partition::{Key, Partition, PartitionError};
+use partition::{Key, Partition, PartitionError, UnusableValue};
 
-/// The most bytes of a client id that the MQTT client takes. AWS IoT Core would take 128.
+/// The most bytes of a client id that the MQTT client accepts. AWS IoT Core accepts 128.
 pub const MAX_CLIENT_ID: usize = 64;
-/// The most bytes of a user name, an authorizer's parameter included.
+/// The most bytes of a user name, the authorizer's parameter included.
 pub const MAX_USER_NAME: usize = 384;
-/// The most bytes of a password; with everything else the CONNECT still fits its buffer.
+/// The most bytes of a password: a CONNECT with every field at its longest fits the send buffer.
 pub const MAX_SECRET: usize = 1_024;
-/// The most bytes of the last will's topic that the MQTT client takes.
+/// The most bytes of the last will's topic that the MQTT client accepts.
 pub const MAX_WILL_TOPIC: usize = 128;
 
-/// Everything that a device is told. No `Debug`: it holds its secret.
+/// The configuration of one device. No `Debug`: it contains the secret.
 pub struct Configuration<'a> {
-    /// The radio network, for platforms that have a radio.
+    /// The Wi-Fi network, which only the chip needs.
     pub wifi: Option<Wifi<'a>>,
-    /// Where the server is.
+    /// The server.
     pub endpoint: Endpoint<'a>,
-    /// Who tells the time.
+    /// The time server.
     pub time: TimeServer<'a>,
-    /// What the device presents.
+    /// The credentials.
     pub identity: Identity<'a>,
-    /// Where the last will is published; none, if none is wanted.
+    /// The topic of the last will, if there is one.
     pub will_topic: Option<&'a str>,
-    /// How long from one measurement to the next.
+    /// The time between two measurements.
     pub interval: Duration,
     /// The trusted roots, PEM.
     pub ca: &'a CStr,
 }
 
-/// The radio network.
+/// A Wi-Fi network.
 pub struct Wifi<'a> {
-    /// Its name.
+    /// The network's name.
     pub ssid: &'a str,
-    /// Its password; empty for an open network.
+    /// The network's password; empty for an open network.
     pub password: &'a str,
 }
 
-/// Where the server is.
+/// The server that the device connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint<'a> {
-    /// The name that is asked for by SNI and has to stand in the certificate.
+    /// The name that SNI sends, and that the certificate must contain.
     pub host: &'a CStr,
     /// The same as text.
     pub name: &'a str,
     /// The port.
     pub port: u16,
-    /// The address to dial, in the place of what DNS says of the name.
+    /// The address to connect to instead of what DNS returns.
     pub address: Option<IpAddr>,
 }
 
-/// Who tells the time, by SNTP.
+/// An SNTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeServer<'a> {
     /// Its name or its address.
@@ -73,29 +73,29 @@ pub struct TimeServer<'a> {
     pub port: u16,
 }
 
-/// What the device presents.
+/// The credentials of a device.
 pub enum Identity<'a> {
-    /// A password as it is.
+    /// A password that is sent as it is.
     Password {
         /// The client id.
         client_id: ClientId<'a>,
-        /// The user name, with its authorizer's parameter.
+        /// The user name, with the authorizer's parameter.
         user_name: String<MAX_USER_NAME>,
         /// The password.
         password: &'a str,
     },
     /// A signature as on Alibaba Cloud.
     Alibaba {
-        /// What signs.
+        /// The names that are signed.
         device: alibaba::Device<'a>,
         /// The device's secret.
         secret: Secret,
     },
     /// A signature as on Tencent Cloud.
     Tencent {
-        /// Who signs.
+        /// The names that are signed.
         identity: tencent::Identity<'a>,
-        /// With what.
+        /// The HMAC.
         method: tencent::SignMethod,
         /// The decoded key.
         psk: Secret,
@@ -106,38 +106,38 @@ pub enum Identity<'a> {
         client_id: ClientId<'a>,
         /// The certificate, PEM.
         certificate: &'a CStr,
-        /// Its key, PEM.
+        /// Its private key, PEM.
         key: &'a CStr,
     },
 }
 
-/// Why a configuration can't be used. Each message says which entry to change.
+/// Why a configuration can't be used. Each message names the entry to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
-    /// The partition itself.
+    /// The partition is missing or damaged.
     #[error(transparent)]
     Partition(#[from] PartitionError),
-    /// An entry that is needed is not there.
+    /// A required entry is missing.
     #[error("the configuration has no `{0}`")]
     Missing(Key),
-    /// An entry that is no text, or not one that it can be.
-    #[error("`{0}` in the configuration can't be used: {1}")]
-    Unusable(Key, &'static str),
-    /// A client id with a character that no topic takes.
+    /// An entry has a value that it can't have.
+    #[error(transparent)]
+    Unusable(#[from] UnusableValue),
+    /// The client id has a character that is not allowed in a topic.
     #[error("`client_id` in the configuration can't be used: {0}")]
     ClientId(ClientIdError),
-    /// A client id that the MQTT client can't send.
+    /// The client id is longer than the MQTT client accepts.
     #[error(
         "the client id has {0} bytes, the firmware can send {MAX_CLIENT_ID}; give the device a shorter one"
     )]
     ClientIdTooLong(usize),
-    /// An Alibaba device's names.
+    /// The names of an Alibaba device are not valid.
     #[error("the alibaba device can't be used: {0}")]
     Alibaba(alibaba::IdentityError),
-    /// A Tencent device's names.
+    /// The names of a Tencent device are not valid.
     #[error("the tencent device can't be used: {0}")]
     Tencent(tencent::IdentityError),
-    /// A secret.
+    /// The secret is not valid.
     #[error("`secret` in the configuration can't be used: {0}")]
     Secret(SecretError),
 }
@@ -147,7 +147,7 @@ impl<'a> Configuration<'a> {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// The first mistake in it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ConfigurationError> {
         let entries = Partition::parse(bytes)?;
         Ok(Self {
@@ -169,13 +169,10 @@ fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationEr
     let password = entries.text(Key::WifiPassword)?.unwrap_or_default();
     let Some(ssid) = entries.text(Key::Ssid)? else { return Ok(None) };
     if !(1..=32).contains(&ssid.len()) {
-        return Err(ConfigurationError::Unusable(Key::Ssid, "use 1 to 32 bytes"));
+        return Err(unusable(Key::Ssid, "use 1 to 32 bytes"));
     }
     if !matches!(password.len(), 0 | 8..=63) {
-        return Err(ConfigurationError::Unusable(
-            Key::WifiPassword,
-            "use 8 to 63 characters, or none for an open network",
-        ));
+        return Err(unusable(Key::WifiPassword, "use 8 to 63 characters, or none for an open network"));
     }
     Ok(Some(Wifi { ssid, password }))
 }
@@ -183,26 +180,22 @@ fn wifi<'a>(entries: &Partition<'a>) -> Result<Option<Wifi<'a>>, ConfigurationEr
 fn endpoint<'a>(entries: &Partition<'a>) -> Result<Endpoint<'a>, ConfigurationError> {
     let name = required(entries, Key::Host)?;
     let host = entries.c_str(Key::Host)?.ok_or(ConfigurationError::Missing(Key::Host))?;
-    let address =
-        match entries.text(Key::Address)? {
-            Some(text) => Some(text.parse().map_err(|_| {
-                ConfigurationError::Unusable(Key::Address, "use an IP address, or leave it out")
-            })?),
-            None => None,
-        };
+    let address = match entries.text(Key::Address)? {
+        Some(text) => {
+            Some(text.parse().map_err(|_| unusable(Key::Address, "use an IP address, or leave it out"))?)
+        }
+        None => None,
+    };
     Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address })
 }
 
 fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, ConfigurationError> {
     let Some(topic) = entries.text(Key::WillTopic)? else { return Ok(None) };
     if topic.len() > MAX_WILL_TOPIC {
-        return Err(ConfigurationError::Unusable(Key::WillTopic, "use at most 128 bytes"));
+        return Err(unusable(Key::WillTopic, "use at most 128 bytes"));
     }
     if topic.starts_with('$') || topic.contains(['+', '#']) {
-        return Err(ConfigurationError::Unusable(
-            Key::WillTopic,
-            "use a topic without `+` and `#` that does not begin with `$`",
-        ));
+        return Err(unusable(Key::WillTopic, "use a topic without `+` and `#` that does not start with `$`"));
     }
     Ok(Some(topic))
 }
@@ -210,7 +203,7 @@ fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, Configurat
 fn interval(entries: &Partition<'_>) -> Result<Duration, ConfigurationError> {
     let seconds: u16 = number(entries, Key::Interval, 60)?;
     if !(1..=900).contains(&seconds) {
-        return Err(ConfigurationError::Unusable(Key::Interval, "use 1 to 900 seconds"));
+        return Err(unusable(Key::Interval, "use 1 to 900 seconds"));
     }
     Ok(Duration::from_secs(seconds.into()))
 }
@@ -221,16 +214,13 @@ fn identity<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
         "alibaba" => alibaba(entries),
         "tencent" => tencent(entries),
         "certificate" => certificate(entries),
-        _ => Err(ConfigurationError::Unusable(
-            Key::Scheme,
-            "use `password`, `alibaba`, `tencent` or `certificate`",
-        )),
+        _ => Err(unusable(Key::Scheme, "use `password`, `alibaba`, `tencent` or `certificate`")),
     }
 }
 
 fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
     let mut user_name = String::new();
-    let too_long = |_| ConfigurationError::Unusable(Key::UserName, "it is too long with its authorizer");
+    let too_long = |_| unusable(Key::UserName, "it is too long together with `authorizer`");
     user_name.push_str(required(entries, Key::UserName)?).map_err(too_long)?;
     if let Some(authorizer) = entries.text(Key::Authorizer)? {
         let parameter = if user_name.contains('?') { "&" } else { "?" };
@@ -240,24 +230,24 @@ fn password<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationEr
     }
     let password = required(entries, Key::Secret)?;
     if password.len() > MAX_SECRET {
-        return Err(ConfigurationError::Unusable(Key::Secret, "use at most 1,024 bytes"));
+        return Err(unusable(Key::Secret, "use at most 1,024 bytes"));
     }
     Ok(Identity::Password { client_id: client_id(entries)?, user_name, password })
 }
 
-/// A vendor's user name is signed as it is, so there is no place for an authorizer's name.
-fn without_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
+/// A vendor's user name is signed, so the authorizer's parameter can't be appended to it.
+fn refuse_authorizer(entries: &Partition<'_>) -> Result<(), ConfigurationError> {
     if entries.text(Key::Authorizer)?.is_some() {
-        return Err(ConfigurationError::Unusable(
+        return Err(unusable(
             Key::Authorizer,
-            "leave it out: only the default authorizer takes this scheme",
+            "leave it out: this scheme works only with the default authorizer",
         ));
     }
     Ok(())
 }
 
 fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
-    without_authorizer(entries)?;
+    refuse_authorizer(entries)?;
     let (id, name) = (required(entries, Key::ClientId)?, required(entries, Key::DeviceName)?);
     let identity = alibaba::Identity::new(id, name, required(entries, Key::ProductKey)?)
         .map_err(ConfigurationError::Alibaba)?;
@@ -266,20 +256,20 @@ fn alibaba<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationErr
     if core::fmt::write(&mut whole, format_args!("{}", device.client_id())).is_err() {
         return Err(ConfigurationError::ClientIdTooLong(id.len()));
     }
-    for_topics(&whole)?;
+    check_client_id(&whole)?;
     let secret = Secret::try_from(required(entries, Key::Secret)?.as_bytes());
     Ok(Identity::Alibaba { device, secret: secret.map_err(ConfigurationError::Secret)? })
 }
 
 fn tencent<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, ConfigurationError> {
-    without_authorizer(entries)?;
+    refuse_authorizer(entries)?;
     let (product, name) = (required(entries, Key::ProductId)?, required(entries, Key::DeviceName)?);
     let identity = tencent::Identity::new(product, name).map_err(ConfigurationError::Tencent)?;
     let method = match sign_method(entries)? {
         SignMethod::HmacSha256 => tencent::SignMethod::HmacSha256,
         SignMethod::HmacSha1 => tencent::SignMethod::HmacSha1,
         SignMethod::HmacMd5 => {
-            return Err(ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256` or `hmacsha1`"));
+            return Err(unusable(Key::SignMethod, "use `hmacsha256` or `hmacsha1`"));
         }
     };
     let psk = Secret::from_base64(required(entries, Key::Secret)?).map_err(ConfigurationError::Secret)?;
@@ -296,11 +286,11 @@ fn certificate<'a>(entries: &Partition<'a>) -> Result<Identity<'a>, Configuratio
 }
 
 fn client_id<'a>(entries: &Partition<'a>) -> Result<ClientId<'a>, ConfigurationError> {
-    for_topics(required(entries, Key::ClientId)?)
+    check_client_id(required(entries, Key::ClientId)?)
 }
 
-/// A client id that the MQTT client can send, and that can stand in the topics of the readings.
-fn for_topics(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
+/// Checks that the MQTT client can send the client id, and that the topics of the readings may contain it.
+fn check_client_id(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
     if client_id.len() > MAX_CLIENT_ID {
         return Err(ConfigurationError::ClientIdTooLong(client_id.len()));
     }
@@ -309,9 +299,11 @@ fn for_topics(client_id: &str) -> Result<ClientId<'_>, ConfigurationError> {
 
 fn sign_method(entries: &Partition<'_>) -> Result<SignMethod, ConfigurationError> {
     let text = entries.text(Key::SignMethod)?.unwrap_or(SignMethod::HmacSha256.as_str());
-    text.parse().map_err(|_| {
-        ConfigurationError::Unusable(Key::SignMethod, "use `hmacsha256`, `hmacsha1` or `hmacmd5`")
-    })
+    text.parse().map_err(|_| unusable(Key::SignMethod, "use `hmacsha256`, `hmacsha1` or `hmacmd5`"))
+}
+
+const fn unusable(key: Key, reason: &'static str) -> ConfigurationError {
+    ConfigurationError::Unusable(UnusableValue { key, reason })
 }
 
 fn required<'a>(entries: &Partition<'a>, key: Key) -> Result<&'a str, ConfigurationError> {
@@ -320,7 +312,7 @@ fn required<'a>(entries: &Partition<'a>, key: Key) -> Result<&'a str, Configurat
 
 fn number<T: FromStr>(entries: &Partition<'_>, key: Key, default: T) -> Result<T, ConfigurationError> {
     match entries.text(key)? {
-        Some(text) => text.parse().map_err(|_| ConfigurationError::Unusable(key, "use a whole number")),
+        Some(text) => text.parse().map_err(|_| unusable(key, "use a whole number")),
         None => Ok(default),
     }
 }

@@ -1,8 +1,7 @@
-//! The device: one loop that measures, one that connects and publishes, and one that feeds the watchdog while the other
-//! two go round.
+//! The device: one loop measures, one connects and publishes, and one feeds the watchdog while the other two make
+//! progress.
 
 use core::cell::Cell;
-use core::net::{IpAddr, SocketAddr};
 
 use device_core::{Backoff, Quantity};
 use edge_nal::{Dns, TcpConnect, UdpBind};
@@ -16,30 +15,30 @@ use rand_core::Rng;
 
 use crate::clock::WallClock;
 use crate::configuration::Configuration;
-use crate::failure::{Failure, Stage};
+use crate::error::{ConnectionError, Stage};
 use crate::login::Login;
-use crate::mqtt::{self, Work};
-use crate::names::resolve;
+use crate::mqtt::Publisher;
+use crate::network;
 use crate::ring::Ring;
 use crate::sensor::Sensor;
-use crate::sntp::SntpFailure;
-use crate::timekeeper::{CLOCK_AGE, Timekeeper};
-use crate::tls::{self, Security, SecurityError, TlsFailure};
-use crate::watchdog::{Progress, Watchdog, guard};
+use crate::sntp::SntpError;
+use crate::time_sync::{MAX_CLOCK_AGE, TimeSync};
+use crate::tls::{self, TlsConfig, TlsConfigError, TlsError};
+use crate::watchdog::{Progress, Watchdog, feed_while_alive};
 
-/// What a platform brings.
-pub struct Parts<'a, I, D, S, R, W> {
-    /// The bus of the SHT20.
+/// What a platform provides.
+pub struct Platform<'a, I, D, S, R, W> {
+    /// The I²C bus of the SHT20.
     pub i2c: I,
-    /// What the sensor is waited for with.
+    /// The delay of the sensor's driver.
     pub delay: D,
-    /// The network.
+    /// The network stack.
     pub stack: &'a S,
-    /// Random numbers for jitter and nonces. Those of TLS go to [`mbedtls_rs::Tls`].
+    /// Random numbers for jitter and nonces. Those of TLS belong to [`mbedtls_rs::Tls`].
     pub random: R,
-    /// The watchdog.
+    /// The watchdog, started.
     pub watchdog: W,
-    /// The clock, installed.
+    /// The clock, [installed](WallClock::install).
     pub clock: &'static WallClock,
     /// The TLS library.
     pub tls: TlsReference<'a>,
@@ -47,9 +46,9 @@ pub struct Parts<'a, I, D, S, R, W> {
 
 /// A device that is ready to run.
 pub struct Device<'a, I, D, S, R, W> {
-    parts: Parts<'a, I, D, S, R, W>,
+    platform: Platform<'a, I, D, S, R, W>,
     configuration: &'a Configuration<'a>,
-    security: Security<'a>,
+    tls_config: TlsConfig<'a>,
 }
 
 impl<'a, I, D, S, R, W> Device<'a, I, D, S, R, W>
@@ -60,32 +59,31 @@ where
     R: Rng,
     W: Watchdog,
 {
-    /// Puts a device together.
+    /// A device with this configuration.
     ///
     /// # Errors
     ///
-    /// If a certificate or key of the configuration can't be read.
+    /// If mbedtls can't read a certificate or key of the configuration.
     pub fn new(
-        parts: Parts<'a, I, D, S, R, W>,
+        platform: Platform<'a, I, D, S, R, W>,
         configuration: &'a Configuration<'a>,
-    ) -> Result<Self, SecurityError> {
-        Ok(Self { parts, configuration, security: Security::new(configuration)? })
+    ) -> Result<Self, TlsConfigError> {
+        Ok(Self { platform, configuration, tls_config: TlsConfig::new(configuration)? })
     }
 
-    /// Runs until power-off. Measures at once, and connects when the network is `ready`, or after half a minute: an
-    /// attempt then says what is missing.
-    pub async fn run(self, ready: impl Future<Output = ()>) {
-        let Self { parts, configuration, security } = self;
-        let Parts { i2c, delay, stack, mut random, mut watchdog, clock, tls } = parts;
+    /// Runs until power-off. Measures at once, and connects when `network_up` is done, or after half a minute, so that
+    /// the failed attempt logs what is missing.
+    pub async fn run(self, network_up: impl Future<Output = ()>) {
+        let Self { platform, configuration, tls_config } = self;
+        let Platform { i2c, delay, stack, mut random, mut watchdog, clock, tls } = platform;
         let (ring, progress) = (Ring::new(), Progress::new());
-        let time = Timekeeper::new(stack, configuration.time, clock, CLOCK_AGE);
-        let link = Link {
+        let connector = Connector {
             stack,
             tls,
             clock,
-            time,
+            time_sync: TimeSync::new(stack, configuration.time, clock, MAX_CLOCK_AGE),
             configuration,
-            security,
+            tls_config,
             ring: &ring,
             progress: &progress,
             connected: Cell::new(None),
@@ -94,10 +92,10 @@ where
         join3(
             sample(sensor, configuration.interval, &ring, &progress),
             async {
-                _ = with_timeout(READY_PATIENCE, ready).await;
-                link.keep(&mut random).await;
+                _ = with_timeout(NETWORK_UP_TIMEOUT, network_up).await;
+                connector.run(&mut random).await;
             },
-            guard(&mut watchdog, &progress),
+            feed_while_alive(&mut watchdog, &progress),
         )
         .await;
     }
@@ -117,14 +115,14 @@ async fn sample(
             match sensor.measure(quantity).await {
                 Ok(reading) => {
                     if let Some(dropped) = ring.push(reading, Instant::now()) {
-                        log::warn!("ring: full, {dropped} of the oldest readings are lost so far");
+                        log::warn!("ring: full; oldest readings lost so far: {dropped}");
                     }
                 }
-                Err(failure) => log::warn!("sensor: no {quantity}: {failure}"),
+                Err(error) => log::warn!("sensor: no {quantity}: {error}"),
             }
         }
-        progress.sampling();
-        // Rounds that were missed are not made up for.
+        progress.sampling_alive();
+        // Intervals that were missed are not caught up.
         if begun.elapsed() > interval {
             ticker.reset();
         }
@@ -132,102 +130,90 @@ async fn sample(
     }
 }
 
-struct Link<'a, 'r, S> {
+/// Connects the device to its server, again and again.
+struct Connector<'a, 'r, S> {
     stack: &'a S,
     tls: TlsReference<'a>,
     clock: &'static WallClock,
-    time: Timekeeper<'a, S>,
+    time_sync: TimeSync<'a, S>,
     configuration: &'a Configuration<'a>,
-    security: Security<'a>,
+    tls_config: TlsConfig<'a>,
     ring: &'r Ring,
     progress: &'r Progress,
-    /// When the server took the last attempt's CONNECT, if it did.
+    /// When the server accepted the CONNECT of the last attempt, if it did.
     connected: Cell<Option<Instant>>,
 }
 
-/// How long a connection has to hold before the waits begin anew.
-const HELD: Duration = Duration::from_secs(60);
+/// A connection that lasts longer resets the backoff.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-const READY_PATIENCE: Duration = Duration::from_secs(30);
-const NETWORK_PATIENCE: Duration = Duration::from_secs(20);
-const TLS_PATIENCE: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+const NETWORK_UP_TIMEOUT: Duration = Duration::from_secs(30);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl<S: TcpConnect + UdpBind + Dns> Link<'_, '_, S> {
-    /// Connects again and again, with longer and longer waits in between.
-    async fn keep(&self, random: &mut impl Rng) {
-        let bounds =
-            (device_core::backoff::CONNECT_INTERVAL, core::time::Duration::from_secs(LONGEST_WAIT.as_secs()));
-        let Ok(mut backoff) = Backoff::new(bounds.0, bounds.1) else { return };
+impl<S: TcpConnect + UdpBind + Dns> Connector<'_, '_, S> {
+    /// Connects, publishes, and after each failure waits and connects again.
+    async fn run(&self, random: &mut impl Rng) {
+        let max = core::time::Duration::from_secs(MAX_BACKOFF.as_secs());
+        let Ok(mut backoff) = Backoff::new(device_core::backoff::CONNECT_INTERVAL, max) else { return };
         loop {
-            self.progress.connecting();
+            self.progress.connection_alive();
             self.connected.set(None);
-            let failure = match self.attempt(random).await {
+            let error = match self.attempt(random).await {
                 Ok(never) => match never {},
-                Err(failure) => failure,
+                Err(error) => error,
             };
-            log::error!("{failure}");
-            if held(self.connected.get(), Instant::now()) {
+            log::error!("{error}");
+            if was_stable(self.connected.get(), Instant::now()) {
                 backoff.reset();
             }
             // The certificate may be right and the clock wrong.
-            if let Failure::Tls(TlsFailure::Expired(_) | TlsFailure::NotYetValid(_) | TlsFailure::NoClock) =
-                failure
+            if let ConnectionError::Tls(TlsError::Expired(_) | TlsError::NotYetValid(_) | TlsError::NoClock) =
+                error
             {
-                self.clock.doubt();
+                self.clock.mark_suspect();
             }
-            let drawn = backoff.next_delay(random.next_u32());
-            // A server that sent a kiss-of-death is left alone for as long as anything here ever is.
-            let wait = match failure {
-                Failure::Time(SntpFailure::KissOfDeath(_)) => LONGEST_WAIT.as_millis(),
-                _ => u64::try_from(drawn.as_millis()).unwrap_or(u64::MAX),
+            let delay = backoff.next_delay(random.next_u32());
+            // After a kiss-of-death the server is not asked again before the longest wait is over.
+            let wait = match error {
+                ConnectionError::Time(SntpError::KissOfDeath(_)) => MAX_BACKOFF.as_millis(),
+                _ => u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
             };
-            log::info!("wait: {wait} ms before the next attempt, {} readings wait", self.ring.len());
-            self.progress.connecting();
+            log::info!("wait: {wait} ms before the next attempt; readings queued: {}", self.ring.len());
+            self.progress.connection_alive();
             Timer::after_millis(wait).await;
         }
     }
 
-    async fn attempt(&self, random: &mut impl Rng) -> Result<core::convert::Infallible, Failure> {
-        self.time.make_ready(random).await?;
-        let now = self.clock.now().ok_or(Failure::Tls(TlsFailure::NoClock))?;
-        let login = Login::new(&self.configuration.identity, now, random).ok_or(Failure::Unsendable)?;
-        let server = SocketAddr::new(self.address().await?, self.configuration.endpoint.port);
-        let socket = with_timeout(NETWORK_PATIENCE, self.stack.connect(server))
+    async fn attempt(&self, random: &mut impl Rng) -> Result<core::convert::Infallible, ConnectionError> {
+        self.time_sync.before_connect(random).await?;
+        let now = self.clock.now().ok_or(ConnectionError::Tls(TlsError::NoClock))?;
+        let login =
+            Login::new(&self.configuration.identity, now, random).ok_or(ConnectionError::PacketTooLarge)?;
+        let socket = network::connect(self.stack, &self.configuration.endpoint).await?;
+        let handshake = tls::connect(self.tls, socket, &self.tls_config, self.clock);
+        let session = with_timeout(HANDSHAKE_TIMEOUT, handshake)
             .await
-            .map_err(|_| Failure::TimedOut(Stage::Network))?
-            .map_err(|_| Failure::Unreachable)?;
-        log::info!("network: connected to {server}");
-        let session = with_timeout(TLS_PATIENCE, tls::connect(self.tls, socket, &self.security, self.clock))
-            .await
-            .map_err(|_| Failure::TimedOut(Stage::Tls))?
-            .map_err(Failure::Tls)?;
-        log::info!("tls: {} is who it says", self.configuration.endpoint.name);
-        let work = Work {
+            .map_err(|_| ConnectionError::Timeout(Stage::Tls))?
+            .map_err(ConnectionError::Tls)?;
+        log::info!("tls: verified {}", self.configuration.endpoint.name);
+        let publisher = Publisher {
             ring: self.ring,
             clock: self.clock,
             progress: self.progress,
             connected: &self.connected,
             will_topic: self.configuration.will_topic,
         };
-        match select(mqtt::run(session, &login, &work), self.time.keep(random)).await {
-            Either::First(failure) => Err(failure),
+        match select(publisher.run(session, &login), self.time_sync.during_connection(random)).await {
+            Either::First(outcome) => outcome,
             Either::Second(never) => match never {},
-        }
-    }
-
-    async fn address(&self) -> Result<IpAddr, Failure> {
-        let endpoint = self.configuration.endpoint;
-        match endpoint.address {
-            Some(address) => Ok(address),
-            None => resolve(self.stack, endpoint.name).await.ok_or(Failure::NameUnknown),
         }
     }
 }
 
-/// Whether a connection held: from its CONNACK on, so that an attempt that took long does not count.
-fn held(connected: Option<Instant>, ended: Instant) -> bool {
-    connected.is_some_and(|connected| ended.saturating_duration_since(connected) > HELD)
+/// Whether a connection lasted long enough, counted from its CONNACK, so that a slow attempt does not count.
+fn was_stable(connected: Option<Instant>, ended: Instant) -> bool {
+    connected.is_some_and(|connected| ended.saturating_duration_since(connected) > STABLE_AFTER)
 }
 
 #[cfg(test)]
@@ -235,10 +221,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_connection_that_was_taken_can_have_held() {
+    fn only_a_connection_that_was_accepted_and_lasted_is_stable() {
         let at = Instant::from_secs;
-        assert!(!held(None, at(100)));
-        assert!(!held(Some(at(100)), at(160)));
-        assert!(held(Some(at(100)), at(161)));
+        assert!(!was_stable(None, at(100)));
+        assert!(!was_stable(Some(at(100)), at(160)));
+        assert!(was_stable(Some(at(100)), at(161)));
     }
 }

@@ -1,4 +1,4 @@
-//! MQTT 5 over a connection that is open: CONNECT, then one reading after the other at QoS 1.
+//! MQTT 5 over an open connection: CONNECT, then one reading after another at QoS 1.
 
 use core::cell::Cell;
 use core::fmt::Write as _;
@@ -14,107 +14,116 @@ use minimq::{
 };
 
 use crate::clock::WallClock;
-use crate::failure::{Failure, Refusal, Stage};
+use crate::error::{ConnectionError, Reason, Stage};
 use crate::login::Login;
-use crate::ring::{Ring, Unsent};
+use crate::ring::{QueuedReading, Ring};
 use crate::watchdog::Progress;
 
-/// How long an answer is waited for. AWS's authorizers have five seconds.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// AWS IoT Core takes 30 to 1,200 (AWS General Reference, "AWS IoT Core endpoints and quotas").
+/// How long to wait for a CONNACK or PUBACK. An authorizer in AWS may take five seconds.
+const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// AWS IoT Core accepts 30 to 1,200 (AWS General Reference, "AWS IoT Core endpoints and quotas").
 const KEEP_ALIVE_SECONDS: u16 = 60;
-/// What the last will says.
-const GONE: &[u8] = br#"{"online":false}"#;
+/// The payload of the last will.
+const WILL_PAYLOAD: &[u8] = br#"{"online":false}"#;
 
-/// What a connection works on.
-pub(crate) struct Work<'a> {
+/// Publishes the readings of a ring over one connection.
+pub(crate) struct Publisher<'a> {
     pub(crate) ring: &'a Ring,
     pub(crate) clock: &'a WallClock,
     pub(crate) progress: &'a Progress,
-    /// Set when the server takes the CONNECT.
+    /// Set when the server accepts the CONNECT.
     pub(crate) connected: &'a Cell<Option<Instant>>,
     pub(crate) will_topic: Option<&'a str>,
 }
 
-/// Connects and publishes until the connection ends; what was not acknowledged stays in the ring.
-pub(crate) async fn run<S: Read + Write>(stream: S, login: &Login<'_>, work: &Work<'_>) -> Failure {
-    match publish_all(stream, login, work).await {
-        Ok(never) => match never {},
-        Err(failure) => failure,
-    }
-}
-
-async fn publish_all<S: Read + Write>(
-    stream: S,
-    login: &Login<'_>,
-    work: &Work<'_>,
-) -> Result<core::convert::Infallible, Failure> {
-    let (mut rx, mut tx) = ([0; 1_024], [0; 2_048]);
-    let mut session = Session::new(config(Buffers::new(&mut rx, &mut tx), login, work)?);
-    let connecting = with_timeout(PATIENCE, session.connect(stream)).await;
-    let mut connection =
-        connecting.map_err(|_| Failure::TimedOut(Stage::Mqtt))?.map_err(|error| refused(&error))?;
-    work.connected.set(Some(Instant::now()));
-    log::info!("mqtt: connected as {}, {} readings wait", login.client_id, work.ring.len());
-    loop {
-        work.progress.connecting();
-        match select(work.ring.filled(), connection.poll()).await {
-            Either::First(()) => {
-                let Some(oldest) = work.ring.oldest() else { continue };
-                deliver(&mut connection, login, work, &oldest).await?;
-                work.ring.remove(&oldest);
+impl Publisher<'_> {
+    /// Connects, and publishes until the connection ends. What the server has not acknowledged stays in the ring.
+    pub(crate) async fn run<S: Read + Write>(
+        &self,
+        stream: S,
+        login: &Login<'_>,
+    ) -> Result<core::convert::Infallible, ConnectionError> {
+        let (mut rx, mut tx) = ([0; 1_024], [0; 2_048]);
+        let mut session = Session::new(self.config(Buffers::new(&mut rx, &mut tx), login)?);
+        let mut connection = with_timeout(ACK_TIMEOUT, session.connect(stream))
+            .await
+            .map_err(|_| ConnectionError::Timeout(Stage::Mqtt))?
+            .map_err(|error| connect_error(&error))?;
+        self.connected.set(Some(Instant::now()));
+        log::info!("mqtt: connected as {}; readings queued: {}", login.client_id, self.ring.len());
+        loop {
+            self.progress.connection_alive();
+            match select(self.ring.not_empty(), connection.poll()).await {
+                Either::First(()) => {
+                    let Some(oldest) = self.ring.oldest() else { continue };
+                    self.publish(&mut connection, login, &oldest).await?;
+                    self.ring.remove(&oldest);
+                }
+                Either::Second(Ok(_)) => {}
+                Either::Second(Err(error)) => return Err(session_error(&error)),
             }
-            Either::Second(Ok(_)) => {}
-            Either::Second(Err(error)) => return Err(ended(&error)),
         }
     }
-}
 
-fn config<'b>(
-    buffers: Buffers<'b>,
-    login: &'b Login<'_>,
-    work: &Work<'_>,
-) -> Result<ConfigBuilder<'b>, Failure> {
-    let unusable = |_| Failure::Unsendable;
-    let mut config = ConfigBuilder::new(buffers)
-        .client_id(&login.client_id)
-        .map_err(unusable)?
-        .keepalive_interval(KEEP_ALIVE_SECONDS);
-    if let Some(user_name) = &login.user_name {
-        config = config.auth(user_name, login.password()).map_err(unusable)?;
-    }
-    if let Some(topic) = work.will_topic {
-        let will = Will::new(topic, GONE, &[]).map_err(unusable)?.qos(QoS::AtLeastOnce);
-        config = config.will(will).map_err(unusable)?;
-    }
-    Ok(config)
-}
-
-/// Publishes a reading and waits for its PUBACK. One that the server refuses for good counts as dealt with; whatever
-/// else it says, the reading stays for the next connection.
-async fn deliver<S: Read + Write>(
-    connection: &mut Connection<'_, '_, S>,
-    login: &Login<'_>,
-    work: &Work<'_>,
-    unsent: &Unsent,
-) -> Result<(), Failure> {
-    let (topic, payload) = message(login, work, unsent)?;
-    match with_timeout(PATIENCE, acknowledged(connection, &topic, &payload)).await {
-        Ok(Ok(())) => log::info!("mqtt: sent {topic} {payload}"),
-        Ok(Err(Error::Peer(PeerError::Rejected(reason)))) if connection.is_connected() => {
-            let refusal = Refusal(reason);
-            if !refusal.is_for_good() {
-                return Err(Failure::Postponed(refusal));
-            }
-            log::warn!("mqtt: the server refused {topic}: {refusal}");
+    fn config<'b>(
+        &self,
+        buffers: Buffers<'b>,
+        login: &'b Login<'_>,
+    ) -> Result<ConfigBuilder<'b>, ConnectionError> {
+        let mut config = ConfigBuilder::new(buffers)
+            .client_id(&login.client_id)
+            .map_err(|_| ConnectionError::PacketTooLarge)?
+            .keepalive_interval(KEEP_ALIVE_SECONDS);
+        if let Some(user_name) = &login.user_name {
+            config = config.auth(user_name, login.password()).map_err(|_| ConnectionError::PacketTooLarge)?;
         }
-        Ok(Err(error)) => return Err(ended(&error)),
-        Err(embassy_time::TimeoutError) => return Err(Failure::TimedOut(Stage::Mqtt)),
+        if let Some(topic) = self.will_topic {
+            let will = Will::new(topic, WILL_PAYLOAD, &[]).map_err(|_| ConnectionError::PacketTooLarge)?;
+            config = config.will(will.qos(QoS::AtLeastOnce)).map_err(|_| ConnectionError::PacketTooLarge)?;
+        }
+        Ok(config)
     }
-    Ok(())
+
+    /// Publishes a reading and waits for its PUBACK. `Ok` also if the server refuses this reading permanently; after
+    /// any other error the reading stays for the next connection.
+    async fn publish<S: Read + Write>(
+        &self,
+        connection: &mut Connection<'_, '_, S>,
+        login: &Login<'_>,
+        queued: &QueuedReading,
+    ) -> Result<(), ConnectionError> {
+        let (topic, payload) = self.message(login, queued)?;
+        match with_timeout(ACK_TIMEOUT, publish_and_wait_for_puback(connection, &topic, &payload)).await {
+            Ok(Ok(())) => log::info!("mqtt: sent {topic} {payload}"),
+            Ok(Err(Error::Peer(PeerError::Rejected(code)))) if connection.is_connected() => {
+                let reason = Reason(code);
+                if !reason.is_permanent() {
+                    return Err(ConnectionError::PublishDeferred(reason));
+                }
+                log::warn!("mqtt: the server refused {topic}: {reason}");
+            }
+            Ok(Err(error)) => return Err(session_error(&error)),
+            Err(embassy_time::TimeoutError) => return Err(ConnectionError::Timeout(Stage::Mqtt)),
+        }
+        Ok(())
+    }
+
+    fn message(&self, login: &Login<'_>, queued: &QueuedReading) -> Result<Message, ConnectionError> {
+        let client_id =
+            ClientId::try_from(login.client_id.as_str()).map_err(|_| ConnectionError::PacketTooLarge)?;
+        let ts = self.clock.at(queued.measured_at).ok_or(ConnectionError::PacketTooLarge)?.seconds();
+        let (mut topic, mut payload) = (String::new(), String::new());
+        write!(topic, "{}", Topic { client_id, quantity: queued.reading.quantity() })
+            .and_then(|()| write!(payload, "{}", Payload { reading: queued.reading, ts }))
+            .map_err(|_| ConnectionError::PacketTooLarge)?;
+        Ok((topic, payload))
+    }
 }
 
-async fn acknowledged<S: Read + Write>(
+/// Topic and payload.
+type Message = (String<{ Topic::MAX_LEN }>, String<{ Payload::MAX_LEN }>);
+
+async fn publish_and_wait_for_puback<S: Read + Write>(
     connection: &mut Connection<'_, '_, S>,
     topic: &str,
     payload: &str,
@@ -130,32 +139,22 @@ async fn acknowledged<S: Read + Write>(
     Ok(())
 }
 
-type Texts = (String<{ Topic::MAX_LEN }>, String<{ Payload::MAX_LEN }>);
-
-fn message(login: &Login<'_>, work: &Work<'_>, unsent: &Unsent) -> Result<Texts, Failure> {
-    let client_id = ClientId::try_from(login.client_id.as_str()).map_err(|_| Failure::Unsendable)?;
-    let ts = work.clock.at(unsent.taken).ok_or(Failure::Unsendable)?.seconds();
-    let (mut topic, mut payload) = (String::new(), String::new());
-    write!(topic, "{}", Topic { client_id, quantity: unsent.reading.quantity() })
-        .and_then(|()| write!(payload, "{}", Payload { reading: unsent.reading, ts }))
-        .map_err(|_| Failure::Unsendable)?;
-    Ok((topic, payload))
-}
-
-fn refused<E>(error: &Error<E>) -> Failure {
+fn connect_error<E>(error: &Error<E>) -> ConnectionError {
     match error {
-        Error::Peer(PeerError::Rejected(reason)) => Failure::Refused(Refusal(*reason)),
-        Error::Disconnected => Failure::ClosedAtConnect,
-        other => ended(other),
+        Error::Peer(PeerError::Rejected(code)) => ConnectionError::ConnectRefused(Reason(*code)),
+        Error::Disconnected => ConnectionError::ClosedBeforeConnack,
+        other => session_error(other),
     }
 }
 
-const fn ended<E>(error: &Error<E>) -> Failure {
+const fn session_error<E>(error: &Error<E>) -> ConnectionError {
     match error {
-        Error::Disconnected => Failure::Ended,
-        Error::Transport(_) | Error::WriteZero => Failure::Broken,
-        Error::InvalidRequest | Error::Resource(ResourceError::BufferTooSmall) => Failure::Unsendable,
-        _ => Failure::Protocol,
+        Error::Disconnected => ConnectionError::Closed,
+        Error::Transport(_) | Error::WriteZero => ConnectionError::Lost,
+        Error::InvalidRequest | Error::Resource(ResourceError::BufferTooSmall) => {
+            ConnectionError::PacketTooLarge
+        }
+        _ => ConnectionError::Protocol,
     }
 }
 

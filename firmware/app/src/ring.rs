@@ -1,4 +1,5 @@
-//! Readings that are not delivered yet. They outlive a lost connection; when there are too many, the oldest go.
+//! The ring buffer of readings that are not delivered yet. It outlives a lost connection; when it is full, the oldest
+//! reading is dropped.
 
 use core::cell::RefCell;
 
@@ -8,86 +9,86 @@ use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use heapless::Deque;
 
-/// A reading and when it was taken, by the device's own timer: the time of day may not be known yet.
+/// A reading and when it was measured, by the device's own timer: the time of day may not be known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsent {
+pub struct QueuedReading {
     /// What was measured.
     pub reading: Reading,
-    /// When.
-    pub taken: Instant,
-    /// Numbers readings, so that one is told from another that took its place.
-    number: u32,
+    /// When it was measured.
+    pub measured_at: Instant,
+    /// Tells a reading from another that has taken its place.
+    sequence: u32,
 }
 
-/// How many readings are kept: two an interval, so an hour and four minutes at one interval a minute.
+/// How many readings are kept. There are two for each interval, so an interval of a minute fills it in 64 minutes.
 pub const CAPACITY: usize = 128;
 
-/// The readings that wait, oldest first.
+/// Queued readings, oldest first.
 pub struct Ring {
     state: RefCell<State>,
-    filled: Signal<NoopRawMutex, ()>,
+    pushed: Signal<NoopRawMutex, ()>,
 }
 
 struct State {
-    readings: Deque<Unsent, CAPACITY>,
-    next: u32,
+    readings: Deque<QueuedReading, CAPACITY>,
+    next_sequence: u32,
     dropped: u32,
 }
 
 impl Ring {
-    /// An empty one.
+    /// An empty ring.
     #[must_use]
     pub const fn new() -> Self {
-        let state = State { readings: Deque::new(), next: 0, dropped: 0 };
-        Self { state: RefCell::new(state), filled: Signal::new() }
+        let state = State { readings: Deque::new(), next_sequence: 0, dropped: 0 };
+        Self { state: RefCell::new(state), pushed: Signal::new() }
     }
 
-    /// Adds a reading. If there is no room, the oldest is dropped, and how many were so far is told.
-    pub fn push(&self, reading: Reading, taken: Instant) -> Option<u32> {
+    /// Adds a reading. If the ring is full, drops the oldest and returns how many were dropped so far.
+    pub fn push(&self, reading: Reading, measured_at: Instant) -> Option<u32> {
         let mut state = self.state.borrow_mut();
-        let number = state.next;
-        state.next = number.wrapping_add(1);
+        let sequence = state.next_sequence;
+        state.next_sequence = sequence.wrapping_add(1);
         let full = state.readings.is_full();
         if full {
             state.readings.pop_front();
             state.dropped = state.dropped.saturating_add(1);
         }
-        // There is room: it was made.
-        _ = state.readings.push_back(Unsent { reading, taken, number });
-        self.filled.signal(());
+        // It is not full any more.
+        _ = state.readings.push_back(QueuedReading { reading, measured_at, sequence });
+        self.pushed.signal(());
         full.then_some(state.dropped)
     }
 
     /// The oldest reading, which stays until it is [removed](Self::remove).
     #[must_use]
-    pub fn oldest(&self) -> Option<Unsent> {
+    pub fn oldest(&self) -> Option<QueuedReading> {
         self.state.borrow().readings.front().copied()
     }
 
-    /// Removes a reading that was delivered, unless it was dropped meanwhile.
-    pub fn remove(&self, delivered: &Unsent) {
+    /// Removes a delivered reading, unless it was dropped meanwhile.
+    pub fn remove(&self, delivered: &QueuedReading) {
         let mut state = self.state.borrow_mut();
-        if state.readings.front().is_some_and(|oldest| oldest.number == delivered.number) {
+        if state.readings.front().is_some_and(|oldest| oldest.sequence == delivered.sequence) {
             state.readings.pop_front();
         }
     }
 
-    /// How many wait.
+    /// How many readings are queued.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state.borrow().readings.len()
     }
 
-    /// Whether none waits.
+    /// Whether no reading is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Waits until there is a reading. Dropping the future loses none.
-    pub async fn filled(&self) {
+    /// Waits until a reading is queued. Dropping the future loses no reading.
+    pub async fn not_empty(&self) {
         while self.is_empty() {
-            self.filled.wait().await;
+            self.pushed.wait().await;
         }
     }
 }
@@ -108,15 +109,15 @@ mod tests {
 
     fn drain(ring: &Ring) -> Vec<i32> {
         let mut all = Vec::new();
-        while let Some(unsent) = ring.oldest() {
-            all.push(unsent.reading.milli());
-            ring.remove(&unsent);
+        while let Some(queued) = ring.oldest() {
+            all.push(queued.reading.milli());
+            ring.remove(&queued);
         }
         all
     }
 
     #[test]
-    fn readings_leave_in_their_order() {
+    fn readings_are_removed_in_their_order() {
         let ring = Ring::new();
         for number in 0..5 {
             assert_eq!(ring.push(reading(number), Instant::MIN), None);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_drops_the_oldest_and_counts() {
+    fn full_ring_drops_the_oldest_and_counts() {
         let ring = Ring::new();
         let capacity = i32::try_from(CAPACITY).unwrap();
         for number in 0..capacity {
@@ -139,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_was_dropped_on_its_way_takes_no_other_with_it() {
+    fn removing_a_reading_that_was_dropped_removes_no_other() {
         let ring = Ring::new();
         ring.push(reading(0), Instant::MIN);
-        let on_its_way = ring.oldest().unwrap();
+        let in_flight = ring.oldest().unwrap();
         for number in 0..i32::try_from(CAPACITY).unwrap() {
             ring.push(reading(1 + number), Instant::MIN);
         }
-        ring.remove(&on_its_way);
+        ring.remove(&in_flight);
         assert_eq!(ring.len(), CAPACITY);
         assert_eq!(ring.oldest().unwrap().reading, reading(1));
     }
 
     #[test]
-    fn an_unsent_reading_stays() {
+    fn oldest_reading_stays_until_it_is_removed() {
         let ring = Ring::new();
         ring.push(reading(7), Instant::MIN);
         assert_eq!(ring.oldest(), ring.oldest());

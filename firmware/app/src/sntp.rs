@@ -1,123 +1,144 @@
-//! The time, from a server (SNTP: RFC 4330, RFC 5905).
+//! The time from a server, by SNTP (RFC 4330, RFC 5905): one request, one response.
 //!
-//! One question, one answer. The answer has to carry the random number that the question went out with, so that
-//! nobody who did not see the question can set the clock; who sees it can, as always with SNTP.
+//! `sntpc` writes and checks the packets. The response has to repeat the request's transmit timestamp, which is a
+//! random number here and not the time: so only a sender that has seen the request can set the clock. SNTP gives no
+//! protection against a sender that has.
 
-use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::fmt::{self, Write as _};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use edge_nal::{UdpBind, UdpReceive as _, UdpSend as _};
+use edge_nal::{UdpBind, UdpReceive, UdpSend};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
+use sntpc::{
+    Error, KissOfDeathCode, NtpContext, NtpTimestampGenerator, NtpUdpSocket, sntp_process_response,
+    sntp_send_request,
+};
 
-use crate::clock::{AbsurdTime, UnixTime};
+use crate::clock::{ImplausibleTime, UnixTime};
 
-/// How long an answer is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a response.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a server for the time, once. `nonce` is a random number, another each time.
+/// Asks a server for the time, once. `nonce` is a random number, a new one for each request.
 ///
 /// # Errors
 ///
-/// Why there is no time.
-pub async fn ask(stack: &impl UdpBind, server: SocketAddr, nonce: u64) -> Result<UnixTime, SntpFailure> {
-    with_timeout(PATIENCE, exchange(stack, server, nonce)).await.unwrap_or(Err(SntpFailure::Silent))
+/// Why the server sent no usable time.
+pub async fn request(stack: &impl UdpBind, server: SocketAddr, nonce: u64) -> Result<UnixTime, SntpError> {
+    with_timeout(RESPONSE_TIMEOUT, exchange(stack, server, nonce)).await.unwrap_or(Err(SntpError::Timeout))
 }
 
-/// Why a server gave no time.
+/// Why a server sent no usable time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SntpFailure {
-    /// The question could not be sent.
+pub enum SntpError {
+    /// The request could not be sent.
     #[error("the time server can't be reached")]
     Unreachable,
-    /// No answer.
-    #[error("the time server is silent; is UDP port 123 open?")]
-    Silent,
-    /// The server wants to be left alone.
-    #[error("the time server sent a kiss-of-death (`{0}`); use another one")]
-    KissOfDeath(Kiss),
-    /// The server does not know the time itself.
-    #[error("the time server does not know the time itself")]
+    /// There was no response.
+    #[error("the time server does not answer; is UDP port 123 open?")]
+    Timeout,
+    /// The server does not want to be asked.
+    #[error("the time server sent a kiss-of-death (`{0}`); use another server")]
+    KissOfDeath(KissCode),
+    /// The server's own clock is not set.
+    #[error("the time server is not synchronized; use another server")]
     Unsynchronized,
-    /// A time that can't be now.
-    #[error("the time server says {0}, which can't be; use another one")]
-    Absurd(AbsurdTime),
+    /// A time that can't be the current one.
+    #[error("the time server says {0}, which is implausible; use another server")]
+    Implausible(ImplausibleTime),
 }
 
 /// The four letters of a kiss-of-death (RFC 5905, section 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kiss([u8; 4]);
+pub struct KissCode(KissOfDeathCode);
 
-impl fmt::Display for Kiss {
+impl fmt::Display for KissCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| {
-            let letter = if byte.is_ascii_alphanumeric() { char::from(*byte) } else { '?' };
-            fmt::Write::write_char(f, letter)
-        })
+        // A code that is not registered is printed as the server sent it, except for what could disturb the log.
+        self.0
+            .as_str()
+            .chars()
+            .try_for_each(|letter| f.write_char(if letter.is_ascii_alphanumeric() { letter } else { '?' }))
     }
 }
 
-async fn exchange(stack: &impl UdpBind, server: SocketAddr, nonce: u64) -> Result<UnixTime, SntpFailure> {
-    let mut socket = stack.bind(any_port(server)).await.map_err(|_| SntpFailure::Unreachable)?;
-    let question = question(nonce);
-    socket.send(server, &question).await.map_err(|_| SntpFailure::Unreachable)?;
-    let mut answer = [0; LEN];
+async fn exchange(stack: &impl UdpBind, server: SocketAddr, nonce: u64) -> Result<UnixTime, SntpError> {
+    let any_port = SocketAddr::new(
+        match server.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        },
+        0,
+    );
+    let socket = stack.bind(any_port).await.map_err(|_| SntpError::Unreachable)?;
+    let socket = Socket(Mutex::new(socket));
+    let request = sntp_send_request(server, &socket, NtpContext::new(Nonce(nonce)));
+    let request = request.await.map_err(|_| SntpError::Unreachable)?;
     loop {
-        let (length, from) = socket.receive(&mut answer).await.map_err(|_| SntpFailure::Unreachable)?;
-        // Whatever is not the answer to this question is somebody else's, and waited past.
-        if from.ip() == server.ip() && length >= LEN && is_answer(&answer, nonce) {
-            return read(&answer);
-        }
+        return match sntp_process_response(server, &socket, NtpContext::new(FirstEra), request).await {
+            Ok(response) => UnixTime::try_from(response.sec()).map_err(SntpError::Implausible),
+            Err(Error::KissOfDeath(code)) => Err(SntpError::KissOfDeath(KissCode(code))),
+            Err(
+                Error::UnsynchronizedClock
+                | Error::IncorrectStratumHeaders
+                | Error::InvalidTimestamp
+                | Error::ExcessiveRootDistance
+                | Error::BackwardReferenceTimestamp,
+            ) => Err(SntpError::Unsynchronized),
+            Err(Error::Network) => Err(SntpError::Unreachable),
+            // Not the response to this request: somebody else sent it, so the response may still come.
+            Err(_) => continue,
+        };
     }
 }
 
-fn question(nonce: u64) -> [u8; LEN] {
-    let mut question = [0; LEN];
-    let transmitted = nonce.to_be_bytes();
-    for (byte, value) in question.iter_mut().rev().zip(transmitted.iter().rev()) {
-        *byte = *value;
+/// The transmit timestamp of a request: random, because the server only repeats it.
+#[derive(Clone, Copy)]
+struct Nonce(u64);
+
+impl NtpTimestampGenerator for Nonce {
+    fn init(&mut self) {}
+
+    fn timestamp_sec(&self) -> u64 {
+        self.0 >> 32
     }
-    let [first, ..] = &mut question;
-    *first = QUESTION;
-    question
+
+    fn timestamp_subsec_micros(&self) -> u32 {
+        // The remainder is below 1,000,000.
+        u32::try_from((self.0 & u64::from(u32::MAX)) % 1_000_000).unwrap_or_default()
+    }
 }
 
-const LEN: usize = 48;
-/// Leap indicator 0, version 4, mode 3 (client).
-const QUESTION: u8 = 0b00_100_011;
-const MODE: u8 = 0b111;
-const SERVER: u8 = 4;
-/// Seconds from 1900 to 1970.
-const EPOCH: u64 = 2_208_988_800;
+/// The time of arrival. `sntpc` needs it only to choose the era of a response's 32-bit seconds.
+#[derive(Clone, Copy)]
+struct FirstEra;
 
-fn is_answer(answer: &[u8; LEN], nonce: u64) -> bool {
-    let [first, ..] = answer;
-    answer.get(24..32) == Some(nonce.to_be_bytes().as_slice()) && first & MODE == SERVER
+impl NtpTimestampGenerator for FirstEra {
+    fn init(&mut self) {}
+
+    fn timestamp_sec(&self) -> u64 {
+        UnixTime::EARLIEST.seconds()
+    }
+
+    fn timestamp_subsec_micros(&self) -> u32 {
+        0
+    }
 }
 
-fn read(answer: &[u8; LEN]) -> Result<UnixTime, SntpFailure> {
-    let [first, stratum, ..] = answer;
-    let [_, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, ..] = answer;
-    match (stratum, first >> 6) {
-        (0, _) => return Err(SntpFailure::KissOfDeath(Kiss([*a, *b, *c, *d]))),
-        (16.., _) | (_, 3) => return Err(SntpFailure::Unsynchronized),
-        _ => {}
-    }
-    let [.., a, b, c, d, _, _, _, _] = answer;
-    let since_1900 = u64::from(u32::from_be_bytes([*a, *b, *c, *d]));
-    if since_1900 == 0 {
-        return Err(SntpFailure::Unsynchronized);
-    }
-    // The 32 bits begin anew on 2036-02-07. A small number would be a time after that, and is from a server that counts
-    // from its own start; so there is no later era here, and what is before 1970 is told as 1970.
-    UnixTime::try_from(since_1900.saturating_sub(EPOCH)).map_err(SntpFailure::Absurd)
-}
+/// A socket as `sntpc` wants it.
+struct Socket<S>(Mutex<NoopRawMutex, S>);
 
-fn any_port(server: SocketAddr) -> SocketAddr {
-    let any = match server.ip() {
-        IpAddr::V4(_) => IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED),
-    };
-    SocketAddr::new(any, 0)
+impl<S: UdpSend + UdpReceive> NtpUdpSocket for Socket<S> {
+    async fn send_to(&self, bytes: &[u8], server: SocketAddr) -> sntpc::Result<usize> {
+        self.0.lock().await.send(server, bytes).await.map_err(|_| Error::Network)?;
+        Ok(bytes.len())
+    }
+
+    async fn recv_from(&self, buffer: &mut [u8]) -> sntpc::Result<(usize, SocketAddr)> {
+        self.0.lock().await.receive(buffer).await.map_err(|_| Error::Network)
+    }
 }
 
 #[cfg(test)]

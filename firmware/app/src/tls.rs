@@ -1,5 +1,5 @@
-//! TLS 1.2 or 1.3 by mbedtls: a certificate is required, its chain, name and dates are checked, SNI is sent, and the
-//! protocol is agreed on by ALPN.
+//! TLS 1.2 or 1.3 by mbedtls. The server needs a certificate, whose chain, name and dates are checked; the client sends
+//! SNI, and negotiates the protocol by ALPN.
 
 use core::ffi::CStr;
 
@@ -14,42 +14,42 @@ use mbedtls_rs::{
     SessionError, TlsReference, TlsVersion, X509,
 };
 
-use crate::alert::Heard;
 use crate::clock::{UnixTime, WallClock};
 use crate::configuration::{Configuration, Identity};
+use crate::serial_log::HandshakeDetails;
 
-/// What every handshake of this device asks for.
-pub struct Security<'a> {
+/// What every handshake of this device uses.
+pub struct TlsConfig<'a> {
     ca: Certificate<'a>,
     credentials: Option<Credentials<'a>>,
     host: &'a CStr,
     alpn: Alpn,
 }
 
-/// How AWS IoT Core is told what is wanted (developer guide, "Device communication protocols").
+/// The protocol that AWS IoT Core is asked for (developer guide, "Device communication protocols").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alpn {
-    /// MQTT with a user name and a password, at port 443.
+    /// MQTT with a user name and a password, on port 443.
     Mqtt,
-    /// MQTT with a client certificate, at port 443.
+    /// MQTT with a client certificate, on port 443.
     MqttCertificate,
-    /// Nothing is asked for: MQTT with a client certificate at port 8883.
+    /// No ALPN: MQTT with a client certificate, on port 8883.
     None,
 }
 
-impl<'a> Security<'a> {
-    /// Reads the certificates and the key of a configuration.
+impl<'a> TlsConfig<'a> {
+    /// Parses the certificates and the key of a configuration.
     ///
     /// # Errors
     ///
-    /// If mbedtls can't read one.
-    pub fn new(configuration: &Configuration<'a>) -> Result<Self, SecurityError> {
-        let ca = Certificate::new(X509::PEM(configuration.ca)).map_err(|_| SecurityError::Ca)?;
+    /// If mbedtls can't parse one.
+    pub fn new(configuration: &Configuration<'a>) -> Result<Self, TlsConfigError> {
+        let ca = Certificate::new(X509::PEM(configuration.ca)).map_err(|_| TlsConfigError::Ca)?;
         let credentials = match &configuration.identity {
             Identity::Certificate { certificate, key, .. } => Some(Credentials {
                 certificate: Certificate::new(X509::PEM(certificate))
-                    .map_err(|_| SecurityError::Certificate)?,
-                private_key: PrivateKey::new(X509::PEM(key), None).map_err(|_| SecurityError::PrivateKey)?,
+                    .map_err(|_| TlsConfigError::Certificate)?,
+                private_key: PrivateKey::new(X509::PEM(key), None).map_err(|_| TlsConfigError::PrivateKey)?,
             }),
             _ => None,
         };
@@ -57,7 +57,7 @@ impl<'a> Security<'a> {
         Ok(Self { ca, credentials, host: configuration.endpoint.host, alpn })
     }
 
-    fn config(&self) -> SessionConfig<'a> {
+    fn session(&self) -> SessionConfig<'a> {
         SessionConfig::Client(ClientSessionConfig {
             ca_chain: Some(self.ca.clone()),
             creds: self.credentials.clone(),
@@ -74,7 +74,7 @@ impl Alpn {
     const fn of(certificate: bool, port: u16) -> Self {
         match (certificate, port) {
             (false, _) => Self::Mqtt,
-            // AWS's port, and the local gateway's for it.
+            // AWS's port, and the local gateway's.
             (true, 8_883 | 18_883) => Self::None,
             (true, _) => Self::MqttCertificate,
         }
@@ -89,145 +89,149 @@ impl Alpn {
     }
 }
 
-/// What of the configuration mbedtls can't read.
+/// The entry of the configuration that mbedtls can't parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SecurityError {
+pub enum TlsConfigError {
     /// The roots.
-    #[error("`ca` in the configuration is no PEM certificate")]
+    #[error("`ca` in the configuration is not a PEM certificate")]
     Ca,
     /// The client certificate.
-    #[error("`certificate` in the configuration is no PEM certificate")]
+    #[error("`certificate` in the configuration is not a PEM certificate")]
     Certificate,
     /// Its key.
-    #[error("`private_key` in the configuration is no PEM key")]
+    #[error("`private_key` in the configuration is not a PEM key")]
     PrivateKey,
 }
 
-/// Why there is no TLS connection, as a user meets it.
+/// Why a handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TlsFailure {
+pub enum TlsError {
     /// The clock was never set.
     #[error("the time is not known, so no certificate can be checked (-0x2700)")]
     NoClock,
-    /// The certificate's last day is over.
-    #[error("the server's certificate is expired at {0} (-0x2700); is that the right time?")]
+    /// The certificate has expired.
+    #[error("the server's certificate expired before {0} (-0x2700); is that the current time?")]
     Expired(UnixTime),
-    /// The certificate's first day has not come.
-    #[error("the server's certificate is not valid yet at {0} (-0x2700); is that the right time?")]
+    /// The certificate becomes valid later.
+    #[error("the server's certificate is not valid yet at {0} (-0x2700); is that the current time?")]
     NotYetValid(UnixTime),
-    /// The certificate is for somebody else.
+    /// The certificate has another name.
     #[error(
         "the server's certificate is for another name than `host` (-0x2700); is `host` the endpoint's full name?"
     )]
-    WrongHost,
-    /// The chain's issuer is no CA.
-    #[error("the server's certificate is issued by one that is no CA (-0x2700); somebody may be in between")]
-    LeafAsIssuer,
-    /// The chain leads elsewhere.
-    #[error("the server's certificate does not lead to `ca` (-0x2700); is it this server's root?")]
-    WrongCa,
-    /// The server answered nothing to ALPN.
-    #[error("the server takes no ALPN; port 443 of an AWS IoT endpoint does")]
-    AlpnMissing,
-    /// The server knows ALPN, but not what was asked for.
+    NameMismatch,
+    /// An issuer in the chain is not a CA.
     #[error(
-        "the server does not speak what ALPN asks for (alert 120); is this the port of an AWS IoT endpoint?"
+        "the issuer of the server's certificate is not a CA (-0x2700); the connection may be intercepted"
     )]
-    AlpnRefused,
+    IssuerNotCa,
+    /// The chain ends at another root.
+    #[error("the server's certificate does not chain to `ca` (-0x2700); is `ca` this server's root?")]
+    UntrustedRoot,
+    /// The server ignored ALPN.
+    #[error("the server does not support ALPN; port 443 of an AWS IoT endpoint does")]
+    AlpnIgnored,
+    /// The server supports ALPN, but not this protocol.
+    #[error(
+        "the server does not support the protocol offered by ALPN (alert 120); is this the port of an AWS IoT endpoint?"
+    )]
+    NoApplicationProtocol,
     /// The server does not know the name.
     #[error("the server does not know the name in `host` (alert 112)")]
-    NameRefused,
+    UnrecognizedName,
     /// The server ended the handshake for another reason.
     #[error("the server ended the handshake with alert {0}")]
     Alert(u8),
-    /// The connection broke.
-    #[error("the connection broke off in the handshake")]
-    Broken,
-    /// Anything else of mbedtls's.
+    /// The connection was closed or failed.
+    #[error("the connection was closed during the handshake")]
+    Closed,
+    /// Any other error of mbedtls.
     #[error("the handshake failed ({0})")]
-    Other(Code),
+    Mbedtls(ErrorCode),
 }
 
-/// An error code of mbedtls's, in the way in which its header files write it.
+/// An error code of mbedtls, printed as in its header files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code(i32);
+pub struct ErrorCode(i32);
 
-impl core::fmt::Display for Code {
+impl core::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "-0x{:04x}", self.0.unsigned_abs())
     }
 }
 
-/// Does the handshake over a connection on which nothing was sent yet.
+/// Does the handshake over a new TCP connection.
 ///
 /// # Errors
 ///
-/// Why there is no TLS; nothing secret was sent then.
+/// Why the handshake failed. No secret was sent.
 pub async fn connect<'a, S: Read + Write>(
     tls: TlsReference<'a>,
     stream: S,
-    security: &Security<'a>,
+    config: &TlsConfig<'a>,
     clock: &WallClock,
-) -> Result<Session<'a, S>, TlsFailure> {
-    let now = clock.now().ok_or(TlsFailure::NoClock)?;
-    let mut session = Session::new(tls, stream, &security.config()).map_err(other)?;
-    Heard::nothing();
-    debug_log(PEER_CERTIFICATES);
-    let done = session.connect().await;
-    debug_log(NOTHING);
-    match done {
-        Ok(()) if security.alpn.offered().is_some() && session.tls_alpn().is_none() => {
-            Err(TlsFailure::AlpnMissing)
+) -> Result<Session<'a, S>, TlsError> {
+    let now = clock.now().ok_or(TlsError::NoClock)?;
+    let mut session = Session::new(tls, stream, &config.session()).map_err(session_error)?;
+    HandshakeDetails::reset();
+    set_debug_level(DEBUG_PEER_CERTIFICATES);
+    let outcome = session.connect().await;
+    set_debug_level(DEBUG_NOTHING);
+    match outcome {
+        Ok(()) if config.alpn.offered().is_some() && session.tls_alpn().is_none() => {
+            Err(TlsError::AlpnIgnored)
         }
         Ok(()) => Ok(session),
-        Err(error) => Err(failure(error, session.tls_verification_details(), Heard::so_far(), now)),
+        Err(error) => {
+            Err(handshake_error(error, session.tls_verification_details(), HandshakeDetails::current(), now))
+        }
     }
 }
 
-/// Levels of mbedtls's debug log.
-const NOTHING: i32 = 0;
-const PEER_CERTIFICATES: i32 = 3;
+// Levels of mbedtls's debug log.
+const DEBUG_NOTHING: i32 = 0;
+const DEBUG_PEER_CERTIFICATES: i32 = 3;
 
-#[expect(unsafe_code, reason = "mbedtls's debug level is a global that only its C function sets")]
-fn debug_log(level: i32) {
+#[expect(unsafe_code, reason = "mbedtls's debug level is a global with a C setter")]
+fn set_debug_level(level: i32) {
     // SAFETY: it stores a number.
     unsafe { mbedtls_debug_set_threshold(level) }
 }
 
-fn failure(error: SessionError, flags: u32, heard: Heard, now: UnixTime) -> TlsFailure {
-    let SessionError::MbedTls(code) = error else { return TlsFailure::Broken };
-    match (code.code(), heard.alert) {
-        (MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, _) => distrust(flags, heard, now),
-        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(120)) => TlsFailure::AlpnRefused,
-        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(112)) => TlsFailure::NameRefused,
-        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(alert)) => TlsFailure::Alert(alert),
-        (MBEDTLS_ERR_SSL_CONN_EOF, _) => TlsFailure::Broken,
-        _ => other(error),
+fn handshake_error(error: SessionError, flags: u32, details: HandshakeDetails, now: UnixTime) -> TlsError {
+    let SessionError::MbedTls(code) = error else { return TlsError::Closed };
+    match (code.code(), details.alert) {
+        (MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, _) => certificate_error(flags, details, now),
+        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(120)) => TlsError::NoApplicationProtocol,
+        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(112)) => TlsError::UnrecognizedName,
+        (MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, Some(alert)) => TlsError::Alert(alert),
+        (MBEDTLS_ERR_SSL_CONN_EOF, _) => TlsError::Closed,
+        _ => session_error(error),
     }
 }
 
-/// Several things can be wrong with a certificate; what explains most is told.
-fn distrust(flags: u32, heard: Heard, now: UnixTime) -> TlsFailure {
+/// Several things can be wrong with a certificate; this is the one that explains most.
+fn certificate_error(flags: u32, details: HandshakeDetails, now: UnixTime) -> TlsError {
     let has = |flag: u32| flags & flag == flag;
     if has(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE) {
-        TlsFailure::NoClock
+        TlsError::NoClock
     } else if has(MBEDTLS_X509_BADCERT_EXPIRED) {
-        TlsFailure::Expired(now)
+        TlsError::Expired(now)
     } else if has(MBEDTLS_X509_BADCERT_FUTURE) {
-        TlsFailure::NotYetValid(now)
+        TlsError::NotYetValid(now)
     } else if has(MBEDTLS_X509_BADCERT_CN_MISMATCH) {
-        TlsFailure::WrongHost
-    } else if heard.leaf_as_issuer() {
-        TlsFailure::LeafAsIssuer
+        TlsError::NameMismatch
+    } else if details.issuer_is_not_ca() {
+        TlsError::IssuerNotCa
     } else {
-        TlsFailure::WrongCa
+        TlsError::UntrustedRoot
     }
 }
 
-fn other(error: SessionError) -> TlsFailure {
+fn session_error(error: SessionError) -> TlsError {
     match error {
-        SessionError::MbedTls(code) => TlsFailure::Other(Code(code.code())),
-        SessionError::Io(_) => TlsFailure::Broken,
+        SessionError::MbedTls(code) => TlsError::Mbedtls(ErrorCode(code.code())),
+        SessionError::Io(_) => TlsError::Closed,
     }
 }
 
@@ -236,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_never_goes_without_alpn() {
+    fn password_is_never_sent_without_alpn() {
         for port in [443, 8_883, 10_443, 18_883] {
             assert_eq!(Alpn::of(false, port), Alpn::Mqtt);
         }
@@ -245,18 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn what_explains_most_is_told() {
+    fn certificate_error_is_the_one_that_explains_most() {
         let now = UnixTime::EARLIEST;
         let (expired, future) = (MBEDTLS_X509_BADCERT_EXPIRED, MBEDTLS_X509_BADCERT_FUTURE);
         let cases = [
-            (expired | future, TlsFailure::NoClock),
-            (expired | MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsFailure::Expired(now)),
-            (future, TlsFailure::NotYetValid(now)),
-            (MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsFailure::WrongHost),
-            (0, TlsFailure::WrongCa),
+            (expired | future, TlsError::NoClock),
+            (expired | MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsError::Expired(now)),
+            (future, TlsError::NotYetValid(now)),
+            (MBEDTLS_X509_BADCERT_CN_MISMATCH, TlsError::NameMismatch),
+            (0, TlsError::UntrustedRoot),
         ];
-        for (flags, failure) in cases {
-            assert_eq!(distrust(flags, Heard::default(), now), failure, "{flags:#x}");
+        for (flags, error) in cases {
+            assert_eq!(certificate_error(flags, HandshakeDetails::default(), now), error, "{flags:#x}");
         }
     }
 }

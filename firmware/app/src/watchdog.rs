@@ -4,54 +4,61 @@ use core::cell::Cell;
 
 use embassy_time::{Duration, Instant, Timer};
 
-/// A timer of the platform's that restarts the device if it is not fed within [`LIMIT`].
+/// A timer of the platform that restarts the device if it is not fed within [`TIMEOUT`].
 pub trait Watchdog {
-    /// Starts the time anew.
+    /// Restarts the timer.
     fn feed(&mut self);
 }
 
-/// What a platform sets its watchdog to. One handshake's arithmetic takes a chip up to two seconds.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// The timeout of the platform's watchdog. The arithmetic of one handshake takes a chip up to two seconds.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the loops say of themselves: that they still go round.
+/// For a platform without a watchdog.
+pub struct NoWatchdog;
+
+impl Watchdog for NoWatchdog {
+    fn feed(&mut self) {}
+}
+
+/// When each loop of the device last made progress.
 pub(crate) struct Progress {
-    sampled: Cell<Instant>,
-    connected: Cell<Instant>,
+    sampling: Cell<Instant>,
+    connection: Cell<Instant>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { sampled: Cell::new(now), connected: Cell::new(now) }
+        Self { sampling: Cell::new(now), connection: Cell::new(now) }
     }
 
-    pub(crate) fn sampling(&self) {
-        self.sampled.set(Instant::now());
+    pub(crate) fn sampling_alive(&self) {
+        self.sampling.set(Instant::now());
     }
 
-    pub(crate) fn connecting(&self) {
-        self.connected.set(Instant::now());
+    pub(crate) fn connection_alive(&self) {
+        self.connection.set(Instant::now());
     }
 
-    fn is_made(&self, now: Instant) -> bool {
-        [&self.sampled, &self.connected]
+    fn every_loop_is_alive(&self, now: Instant) -> bool {
+        [&self.sampling, &self.connection]
             .iter()
             .all(|last| now.saturating_duration_since(last.get()) < STALLED)
     }
 }
 
-/// Feeds the watchdog for as long as every loop goes round; a loop that hangs starves it.
-pub(crate) async fn guard(watchdog: &mut impl Watchdog, progress: &Progress) -> ! {
+/// Feeds the watchdog while every loop makes progress, so that it restarts the device if one hangs.
+pub(crate) async fn feed_while_alive(watchdog: &mut impl Watchdog, progress: &Progress) -> ! {
     loop {
-        if progress.is_made(Instant::now()) {
+        if progress.every_loop_is_alive(Instant::now()) {
             watchdog.feed();
         }
-        Timer::after(FEED).await;
+        Timer::after(FEED_INTERVAL).await;
     }
 }
 
-const FEED: Duration = Duration::from_secs(5);
-/// More than any wait of a loop: backoff ends at five minutes, a sampling interval at fifteen.
+const FEED_INTERVAL: Duration = Duration::from_secs(5);
+/// Longer than any wait of a loop: backoff is at most five minutes, a sampling interval at most fifteen.
 const STALLED: Duration = Duration::from_secs(20 * 60);
 
 #[cfg(test)]
@@ -59,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_loop_that_hangs_starves_it() {
+    fn one_loop_that_hangs_stops_the_feeding() {
         let progress = Progress::new();
         let much_later = Instant::now() + STALLED;
-        assert!(progress.is_made(Instant::now()));
-        assert!(!progress.is_made(much_later));
-        progress.sampled.set(much_later);
-        assert!(!progress.is_made(much_later));
-        progress.connected.set(much_later);
-        assert!(progress.is_made(much_later));
+        assert!(progress.every_loop_is_alive(Instant::now()));
+        assert!(!progress.every_loop_is_alive(much_later));
+        progress.sampling.set(much_later);
+        assert!(!progress.every_loop_is_alive(much_later));
+        progress.connection.set(much_later);
+        assert!(progress.every_loop_is_alive(much_later));
     }
 }

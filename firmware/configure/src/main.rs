@@ -1,4 +1,4 @@
-//! `latchkey-configure`: one device's configuration partition, ready to be flashed.
+//! `latchkey-configure`: writes one device's configuration partition, ready to be flashed.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -7,21 +7,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use configure::Entries;
 
-/// Writes the configuration partition of one device.
+/// Write the configuration partition of one device
 #[derive(Parser)]
 #[command(name = "latchkey-configure", version)]
 struct Args {
-    /// The settings; firmware/cfg.example.toml explains them
+    /// The settings of the device; firmware/cfg.example.toml explains them
     #[arg(long, value_name = "FILE", default_value = "cfg.toml")]
     settings: PathBuf,
-    /// The credentials that `latchkey fleet add --credentials` wrote
+    /// The file that `latchkey fleet add --credentials` wrote
     #[arg(long, value_name = "FILE", requires = "device")]
     credentials: Option<PathBuf>,
-    /// Whose credentials to take
+    /// The device whose credentials to use
     #[arg(long, value_name = "NAME", requires = "credentials")]
     device: Option<String>,
-    /// Where to write the partition; it holds the secret in clear, for its owner's eyes only
+    /// Where to write the partition, readable by its owner only: it contains the
+    /// secret in clear
     #[arg(long, value_name = "FILE", default_value = "configuration.bin")]
     out: PathBuf,
 }
@@ -40,25 +42,25 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<String> {
-    let mut entries = configure::settings::read(&args.settings)?;
+    let mut entries = Entries::read_settings(&args.settings)?;
     if let Some((file, device)) = args.credentials.as_ref().zip(args.device.as_ref()) {
-        configure::credentials::take(file, device, &mut entries)?;
+        entries.read_credentials(file, device)?;
     }
-    let bytes = configure::partition(&entries)?;
+    let bytes = entries.to_partition()?;
     let shown = args.out.display();
-    private(&args.out)
+    create_private(&args.out)
         .and_then(|mut file| file.write_all(&bytes))
         .with_context(|| format!("can't write `{shown}`"))?;
-    Ok(format!("{} bytes in `{shown}`; it holds the device's secret", bytes.len()))
+    Ok(format!("wrote `{shown}` ({} bytes); it contains the device's secret", bytes.len()))
 }
 
-fn private(path: &PathBuf) -> std::io::Result<std::fs::File> {
+fn create_private(path: &PathBuf) -> std::io::Result<std::fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    // The mode above is for a new file only.
+    // The mode above applies only to a new file.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(file)

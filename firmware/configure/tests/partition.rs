@@ -1,4 +1,4 @@
-//! From `cfg.toml` and the file of credentials to a partition that the application takes.
+//! From `cfg.toml` and the credentials file to a partition that the application accepts.
 
 #![cfg(test)]
 
@@ -7,7 +7,7 @@ use std::fs;
 use app::Configuration;
 use app::configuration::Identity;
 use app::configuration::partition::Key;
-use configure::{Entries, credentials, partition, settings};
+use configure::Entries;
 use tempfile::TempDir;
 
 const CREDENTIALS: &str = "device,client_id,user_name,password\nhall,hall,hall,s3cret\nattic,a,b,\"p,w\"\n";
@@ -23,14 +23,14 @@ fn folder(settings: &str) -> TempDir {
 }
 
 fn entries(folder: &TempDir, device: &str) -> anyhow::Result<Entries> {
-    let mut entries = settings::read(&folder.path().join("cfg.toml"))?;
-    credentials::take(&folder.path().join("credentials.csv"), device, &mut entries)?;
+    let mut entries = Entries::read_settings(&folder.path().join("cfg.toml"))?;
+    entries.read_credentials(&folder.path().join("credentials.csv"), device)?;
     Ok(entries)
 }
 
 #[test]
 fn settings_and_credentials_make_a_partition() {
-    let bytes = partition(&entries(&folder(SETTINGS), "attic").unwrap()).unwrap();
+    let bytes = entries(&folder(SETTINGS), "attic").unwrap().to_partition().unwrap();
     let configuration = Configuration::parse(&bytes).unwrap();
     assert_eq!((configuration.endpoint.name, configuration.endpoint.port), ("iot.test", 8_443));
     assert_eq!(configuration.ca.to_str(), Ok(CA));
@@ -40,12 +40,12 @@ fn settings_and_credentials_make_a_partition() {
 }
 
 #[test]
-fn what_is_wrong_is_named_and_no_secret_shown() {
+fn error_names_the_mistake_and_contains_no_secret() {
     let cases = [
         ("hosst = \"x\"", "hall", "the unknown key `hosst`"),
         ("host = 1.5", "hall", "`host` in"),
-        ("secret = \"s3cret", "hall", "is no TOML"),
-        ("ca = \"credentials.csv\"", "hall", "is no PEM file"),
+        ("secret = \"s3cret", "hall", "is not TOML"),
+        ("ca = \"credentials.csv\"", "hall", "is not a PEM file"),
         ("ca = \"none.pem\"", "hall", "none.pem`"),
         (SETTINGS, "cellar", "has no device `cellar`"),
     ];
@@ -57,18 +57,18 @@ fn what_is_wrong_is_named_and_no_secret_shown() {
 }
 
 #[test]
-fn what_the_device_would_refuse_is_not_written() {
+fn entries_that_the_device_would_refuse_are_not_written() {
     let mut entries = entries(&folder(SETTINGS), "hall").unwrap();
     entries.set(Key::ClientId, "x".repeat(65));
-    assert!(partition(&entries).unwrap_err().to_string().contains("the client id has 65 bytes"));
+    assert!(entries.to_partition().unwrap_err().to_string().contains("the client id has 65 bytes"));
     entries.set(Key::ClientId, "hall");
     entries.set(Key::Ca, CA.repeat(300));
-    assert!(partition(&entries).unwrap_err().to_string().contains("trust fewer roots"));
+    assert!(entries.to_partition().unwrap_err().to_string().contains("trust fewer roots"));
 }
 
 #[cfg(unix)]
 #[test]
-fn only_the_owner_reads_the_partition_also_where_an_older_one_was_open_to_all() {
+fn partition_is_readable_by_its_owner_only_also_if_an_older_file_was_not() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder(SETTINGS);
     let out = folder.path().join("configuration.bin");

@@ -1,4 +1,4 @@
-//! The heap, and the most that was ever taken of it.
+//! The heap, which records its peak.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -6,46 +6,49 @@ use core::cell::Cell;
 use critical_section::Mutex;
 use embedded_alloc::LlffHeap;
 
-/// Far more than the chip has: what is measured shall not be what is there.
+/// Far more than the chip has, so that the size does not limit what is measured.
 const SIZE: usize = 1 << 20;
 
 #[global_allocator]
-static HEAP: Measured =
-    Measured { heap: LlffHeap::empty(), peak: Mutex::new(Cell::new(0)), base: Mutex::new(Cell::new(0)) };
+static HEAP: MeasuredHeap = MeasuredHeap {
+    heap: LlffHeap::empty(),
+    peak: Mutex::new(Cell::new(0)),
+    baseline: Mutex::new(Cell::new(0)),
+};
 
-/// Has to come before anything else.
+/// Call it before anything else.
 pub(crate) fn init() {
     static mut MEMORY: [u8; SIZE] = [0; SIZE];
-    // SAFETY: it is called once, and nobody else uses the memory.
+    // SAFETY: it is called once, and nothing else uses the memory.
     unsafe { HEAP.heap.init(&raw mut MEMORY as usize, SIZE) }
 }
 
-/// From now on the peak is counted, from what is taken already.
-pub(crate) fn begin_session() {
+/// Starts the measurement at what is in use now.
+pub(crate) fn start_measuring() {
     let used = HEAP.heap.used();
     critical_section::with(|section| {
-        HEAP.base.borrow(section).set(used);
+        HEAP.baseline.borrow(section).set(used);
         HEAP.peak.borrow(section).set(used);
     });
 }
 
-/// Bytes that were taken at most since the session began.
-pub(crate) fn session_peak() -> usize {
+/// The most bytes in use since the measurement started, above what was in use then.
+pub(crate) fn peak() -> usize {
     critical_section::with(|section| {
-        HEAP.peak.borrow(section).get().saturating_sub(HEAP.base.borrow(section).get())
+        HEAP.peak.borrow(section).get().saturating_sub(HEAP.baseline.borrow(section).get())
     })
 }
 
-struct Measured {
+struct MeasuredHeap {
     heap: LlffHeap,
     peak: Mutex<Cell<usize>>,
-    base: Mutex<Cell<usize>>,
+    baseline: Mutex<Cell<usize>>,
 }
 
-// SAFETY: every call goes on to the heap as it came.
-unsafe impl GlobalAlloc for Measured {
+// SAFETY: every call is forwarded to the heap unchanged.
+unsafe impl GlobalAlloc for MeasuredHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller upholds the contract.
         let memory = unsafe { self.heap.alloc(layout) };
         let used = self.heap.used();
         critical_section::with(|section| {
@@ -56,7 +59,7 @@ unsafe impl GlobalAlloc for Measured {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller upholds the contract.
         unsafe { self.heap.dealloc(memory, layout) }
     }
 }

@@ -1,5 +1,5 @@
-//! The firmware's application on QEMU's `virt` machine: rv32imc machine code as on the chip, a virtio network card in the
-//! place of the radio, a simulated sensor in the place of the SHT20.
+//! The application on QEMU's `virt` board: rv32imc machine code as on the chip, a virtio network card instead of the
+//! radio, and a simulated sensor instead of the SHT20.
 //!
 //! ```text
 //! qemu-system-riscv32 -M virt -m 32M -bios none -nographic -kernel qemu-virt
@@ -9,17 +9,15 @@
 
 #![no_std]
 #![no_main]
-#![expect(unsafe_code, reason = "the machine's devices are memory")]
+#![expect(unsafe_code, reason = "the board's devices are memory-mapped")]
 #![expect(missing_docs, reason = "the entry macro makes a public function")]
 
-mod c_library;
+mod board;
 mod heap;
-mod machine;
-mod network_card;
-mod serial;
+mod virtio_net;
 
-use app::{Configuration, Device, Parts, WallClock, Watchdog};
-use chip::{Buffers, Network, SOCKETS};
+use app::{Configuration, Device, NoWatchdog, Platform, WallClock};
+use bare_metal::{Network, NetworkBuffers, SOCKETS};
 use device_core::{SimulatedSht20, SplitMix64};
 use embassy_futures::join::join3;
 use embassy_net::{Config, StackResources};
@@ -28,24 +26,25 @@ use mbedtls_rs::Tls;
 use rand_core::Rng;
 use tinyrlibc as _;
 
-use crate::machine::Entropy;
+use crate::board::Entropy;
+use crate::virtio_net::VirtioNet;
 
 static CLOCK: WallClock = WallClock::unset();
 
 #[riscv_rt::entry]
 fn main() -> ! {
     heap::init();
-    serial::init();
+    board::init_log();
     CLOCK.install();
-    match Configuration::parse(machine::configuration()) {
+    match Configuration::parse(board::configuration()) {
         Ok(configuration) => embassy_futures::block_on(run(&configuration)),
         Err(error) => log::error!("{error}"),
     }
-    machine::power_off()
+    board::power_off()
 }
 
 async fn run(configuration: &Configuration<'_>) {
-    let (Some(card), Some(mut entropy)) = (network_card::Card::find(), Entropy::find()) else {
+    let (Some(card), Some(mut entropy)) = (VirtioNet::find(), Entropy::find()) else {
         log::error!("qemu: a virtio network card and a virtio entropy source are needed");
         return;
     };
@@ -53,22 +52,22 @@ async fn run(configuration: &Configuration<'_>) {
     let mut resources = StackResources::<SOCKETS>::new();
     let (stack, mut runner) =
         embassy_net::new(card, Config::dhcpv4(embassy_net::DhcpConfig::default()), &mut resources, seed);
-    let buffers = Buffers::new();
+    let buffers = NetworkBuffers::new();
     let network = Network::new(stack, &buffers);
     // SAFETY: `tls` is dropped before `entropy`, on every way out of this function.
     let Ok(tls) = (unsafe { Tls::new_local_borrows(&mut entropy) }) else { return };
-    let parts = Parts {
+    let platform = Platform {
         i2c: sensor,
         delay: Delay,
         stack: &network,
-        random: SplitMix(SplitMix64::new(seed)),
-        watchdog: Nobody,
+        random: SplitMixRng(SplitMix64::new(seed)),
+        watchdog: NoWatchdog,
         clock: &CLOCK,
         tls: tls.reference(),
     };
     let device = async {
-        heap::begin_session();
-        match Device::new(parts, configuration) {
+        heap::start_measuring();
+        match Device::new(platform, configuration) {
             Ok(device) => device.run(stack.wait_config_up()).await,
             Err(error) => log::error!("{error}"),
         }
@@ -76,30 +75,23 @@ async fn run(configuration: &Configuration<'_>) {
     join3(runner.run(), device, report_heap()).await;
 }
 
-/// Prints the heap's peak whenever it has grown.
+/// Logs the heap's peak when it has grown.
 async fn report_heap() -> ! {
     let mut printed = 0;
     loop {
-        let peak = heap::session_peak();
+        let peak = heap::peak();
         if peak > printed {
             printed = peak;
-            log::info!("heap: the session took {peak} bytes at most");
+            log::info!("heap: peak {peak} bytes");
         }
         Timer::after_millis(500).await;
     }
 }
 
-/// Nothing restarts this machine.
-struct Nobody;
+/// Random numbers for jitter and nonces, from a random seed.
+struct SplitMixRng(SplitMix64);
 
-impl Watchdog for Nobody {
-    fn feed(&mut self) {}
-}
-
-/// Random numbers for jitter, from a seed that is random.
-struct SplitMix(SplitMix64);
-
-impl rand_core::TryRng for SplitMix {
+impl rand_core::TryRng for SplitMixRng {
     type Error = core::convert::Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
@@ -124,5 +116,5 @@ impl rand_core::TryRng for SplitMix {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     log::error!("{info}");
-    machine::power_off()
+    board::power_off()
 }

@@ -1,4 +1,4 @@
-//! The configuration as it lies in flash.
+//! The configuration as it is stored in flash.
 //!
 //! ```text
 //! "LATCHKEY"   8 bytes
@@ -7,141 +7,139 @@
 //! entries      each: key u8, length u16, that many bytes, a zero byte
 //! ```
 //!
-//! Numbers are little-endian. What lies behind the entries, flash that was erased for example, is not looked at. The
-//! zero byte lets C read a value where it lies.
+//! Numbers are little-endian. Bytes after the entries, erased flash for example, are ignored. The zero byte lets C read
+//! a value in place.
+//!
+//! The device reads the partition once and never writes it. Values are borrowed from that one buffer, and a partition
+//! that is damaged anywhere is refused as a whole.
 
 use core::ffi::CStr;
 use core::fmt;
 
-use super::ConfigurationError;
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
-/// How a partition begins.
+/// The first bytes of a partition.
 pub const MAGIC: [u8; 8] = *b"LATCHKEY";
 /// Bytes before the entries.
 pub const HEADER_LEN: usize = MAGIC.len() + 8;
-/// Bytes of the partition on the chip, as `esp32c3/partitions.csv` lays it out.
+/// The partition's offset in the chip's flash, as in `esp32c3/partitions.csv`.
+pub const FLASH_OFFSET: u32 = 0x3f_0000;
+/// Bytes of the partition on the chip, as in `esp32c3/partitions.csv`.
 pub const MAX_LEN: usize = 0x4000;
+
+/// Without a table: its 1 KiB of flash would speed up only one check at power-up.
+pub(super) const CHECKSUM: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The entries of a partition whose checksum is right.
 pub struct Partition<'a> {
     entries: &'a [u8],
 }
 
-/// Why bytes are no partition.
+/// Why bytes are not a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PartitionError {
-    /// There is none: flash that was never written, for example.
+    /// Something else, flash that was never written for example.
     #[error("there is no configuration; write one with `latchkey-configure` and flash it")]
     Absent,
-    /// It ends too early.
-    #[error("the configuration is cut off; flash it again")]
-    CutOff,
-    /// It was changed on the way.
+    /// The end is missing.
+    #[error("the configuration is incomplete; flash it again")]
+    Incomplete,
+    /// A byte was changed.
     #[error("the configuration's checksum is wrong; flash it again")]
     Checksum,
 }
 
-/// What an entry is about. The numbers are the format; a number is never given to another key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// The radio network's name.
-    Ssid = 1,
-    /// The radio network's password.
-    WifiPassword = 2,
-    /// The server's name.
-    Host = 3,
-    /// The server's port.
-    Port = 4,
-    /// The address to dial.
-    Address = 5,
-    /// The time server.
-    TimeHost = 6,
+/// An entry has a value that it can't have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` in the configuration can't be used: {reason}")]
+pub struct UnusableValue {
+    /// The entry.
+    pub key: Key,
+    /// What is wrong, or what to use instead.
+    pub reason: &'static str,
+}
+
+/// Why entries do not fit a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The length of a value has 16 bits.
+    #[error("`{0}` has more than 65,535 bytes")]
+    ValueTooLong(Key),
+    /// All entries together, with their header, have this many bytes.
+    #[error("the configuration has {0} bytes, and the partition {MAX_LEN}; trust fewer roots")]
+    TooLarge(usize),
+}
+
+/// The keys of the entries: their numbers in the format, and their names in `cfg.toml` and in messages.
+macro_rules! keys {
+    ($($(#[$doc:meta])+ $key:ident = $number:literal, $name:literal;)+) => {
+        /// The key of an entry. The numbers are the format: a number is never given to another key.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Key {
+            $($(#[$doc])+ $key = $number,)+
+        }
+
+        impl Key {
+            /// Every key.
+            pub const ALL: &[Self] = &[$(Self::$key,)+];
+
+            /// The name, as in `cfg.toml` and in messages.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$key => $name,)+
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    /// The name of the Wi-Fi network.
+    Ssid = 1, "ssid";
+    /// The password of the Wi-Fi network.
+    WifiPassword = 2, "wifi_password";
+    /// The endpoint's name.
+    Host = 3, "host";
+    /// The endpoint's port.
+    Port = 4, "port";
+    /// The address to connect to instead of what DNS returns.
+    Address = 5, "address";
+    /// The time server's name or address.
+    TimeHost = 6, "time_host";
     /// The time server's port.
-    TimePort = 7,
+    TimePort = 7, "time_port";
     /// `password`, `alibaba`, `tencent` or `certificate`.
-    Scheme = 8,
-    /// The client id; for `alibaba` what stands before its `|`.
-    ClientId = 9,
+    Scheme = 8, "scheme";
+    /// The client id; for `alibaba` the part before its `|`.
+    ClientId = 9, "client_id";
     /// The user name.
-    UserName = 10,
+    UserName = 10, "user_name";
     /// The password, device secret or psk.
-    Secret = 11,
-    /// The device's name at its vendor's.
-    DeviceName = 12,
+    Secret = 11, "secret";
+    /// The vendor's device name.
+    DeviceName = 12, "device_name";
     /// Alibaba Cloud's product key.
-    ProductKey = 13,
+    ProductKey = 13, "product_key";
     /// Tencent Cloud's product id.
-    ProductId = 14,
-    /// How the device signs.
-    SignMethod = 15,
-    /// The authorizer that is asked for.
-    Authorizer = 16,
-    /// Where the last will goes.
-    WillTopic = 17,
-    /// Seconds from one measurement to the next.
-    Interval = 18,
+    ProductId = 14, "product_id";
+    /// The HMAC that the device signs with.
+    SignMethod = 15, "sign_method";
+    /// The authorizer's name.
+    Authorizer = 16, "authorizer";
+    /// The topic of the last will.
+    WillTopic = 17, "will_topic";
+    /// Seconds between two measurements.
+    Interval = 18, "interval_seconds";
     /// Trusted roots, PEM.
-    Ca = 19,
+    Ca = 19, "ca";
     /// The client certificate, PEM.
-    Certificate = 20,
-    /// Its key, PEM.
-    PrivateKey = 21,
+    Certificate = 20, "certificate";
+    /// Its private key, PEM.
+    PrivateKey = 21, "private_key";
 }
 
 impl Key {
-    /// Every key.
-    pub const ALL: [Self; 21] = [
-        Self::Ssid,
-        Self::WifiPassword,
-        Self::Host,
-        Self::Port,
-        Self::Address,
-        Self::TimeHost,
-        Self::TimePort,
-        Self::Scheme,
-        Self::ClientId,
-        Self::UserName,
-        Self::Secret,
-        Self::DeviceName,
-        Self::ProductKey,
-        Self::ProductId,
-        Self::SignMethod,
-        Self::Authorizer,
-        Self::WillTopic,
-        Self::Interval,
-        Self::Ca,
-        Self::Certificate,
-        Self::PrivateKey,
-    ];
-
-    /// The name, as `cfg.toml` and messages spell it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ssid => "ssid",
-            Self::WifiPassword => "wifi_password",
-            Self::Host => "host",
-            Self::Port => "port",
-            Self::Address => "address",
-            Self::TimeHost => "time_host",
-            Self::TimePort => "time_port",
-            Self::Scheme => "scheme",
-            Self::ClientId => "client_id",
-            Self::UserName => "user_name",
-            Self::Secret => "secret",
-            Self::DeviceName => "device_name",
-            Self::ProductKey => "product_key",
-            Self::ProductId => "product_id",
-            Self::SignMethod => "sign_method",
-            Self::Authorizer => "authorizer",
-            Self::WillTopic => "will_topic",
-            Self::Interval => "interval_seconds",
-            Self::Ca => "ca",
-            Self::Certificate => "certificate",
-            Self::PrivateKey => "private_key",
-        }
-    }
-
     /// The number in the format.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -160,45 +158,84 @@ impl<'a> Partition<'a> {
     ///
     /// # Errors
     ///
-    /// What is wrong.
+    /// [`PartitionError`] if the bytes are not a whole, unchanged partition.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PartitionError> {
         let rest = bytes.strip_prefix(&MAGIC).ok_or(PartitionError::Absent)?;
-        let (length, rest) = rest.split_first_chunk().ok_or(PartitionError::CutOff)?;
-        let (checksum, rest) = rest.split_first_chunk().ok_or(PartitionError::CutOff)?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| PartitionError::CutOff)?;
-        let entries = rest.get(..length).ok_or(PartitionError::CutOff)?;
-        if crc32(entries) != u32::from_le_bytes(*checksum) {
+        let (length, rest) = rest.split_first_chunk().ok_or(PartitionError::Incomplete)?;
+        let (checksum, rest) = rest.split_first_chunk().ok_or(PartitionError::Incomplete)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| PartitionError::Incomplete)?;
+        let entries = rest.get(..length).ok_or(PartitionError::Incomplete)?;
+        if CHECKSUM.checksum(entries) != u32::from_le_bytes(*checksum) {
             return Err(PartitionError::Checksum);
         }
         Ok(Self { entries })
     }
 
-    /// An entry as text; an empty one counts as none.
+    /// The value of a key as text, if it has one that is not empty.
     ///
     /// # Errors
     ///
-    /// If it is no UTF-8.
-    pub fn text(&self, key: Key) -> Result<Option<&'a str>, ConfigurationError> {
+    /// If the value is not UTF-8, or contains a zero byte.
+    pub fn text(&self, key: Key) -> Result<Option<&'a str>, UnusableValue> {
         let Some(value) = self.c_str(key)? else { return Ok(None) };
-        let text = value.to_str().map_err(|_| ConfigurationError::Unusable(key, "it is no UTF-8"))?;
+        let text = value.to_str().map_err(|_| UnusableValue { key, reason: "it is not UTF-8" })?;
         Ok(Some(text))
     }
 
-    /// An entry as C wants it; an empty one counts as none.
+    /// The value of a key as a C string, if it has one that is not empty.
     ///
     /// # Errors
     ///
-    /// If there is a zero byte in it.
-    pub fn c_str(&self, key: Key) -> Result<Option<&'a CStr>, ConfigurationError> {
+    /// If the value contains a zero byte.
+    pub fn c_str(&self, key: Key) -> Result<Option<&'a CStr>, UnusableValue> {
         let found = Entries(self.entries).find(|(number, _)| *number == key.number());
         let Some((_, value)) = found else { return Ok(None) };
         let text = CStr::from_bytes_with_nul(value)
-            .map_err(|_| ConfigurationError::Unusable(key, "there is a zero byte in it"))?;
+            .map_err(|_| UnusableValue { key, reason: "it contains a zero byte" })?;
         Ok((!text.is_empty()).then_some(text))
     }
 }
 
-/// Keys' numbers and values, each with its zero byte.
+/// Writes a partition with these entries to the end of `out`.
+///
+/// # Errors
+///
+/// [`EncodeError`] if they do not fit.
+pub fn encode<'v>(
+    entries: impl Iterator<Item = (Key, &'v str)> + Clone,
+    out: &mut impl Extend<u8>,
+) -> Result<(), EncodeError> {
+    let (mut length, mut checksum) = (0, CHECKSUM.digest());
+    for (key, value) in entries.clone() {
+        let header = entry_header(key, value)?;
+        for part in [&header, value.as_bytes(), &[0]] {
+            checksum.update(part);
+            length += part.len();
+        }
+    }
+    let too_large = EncodeError::TooLarge(length + HEADER_LEN);
+    let length = u32::try_from(length).map_err(|_| too_large)?;
+    if length as usize > MAX_LEN - HEADER_LEN {
+        return Err(too_large);
+    }
+    out.extend(MAGIC);
+    out.extend(length.to_le_bytes());
+    out.extend(checksum.finalize().to_le_bytes());
+    for (key, value) in entries {
+        out.extend(entry_header(key, value)?);
+        out.extend(value.bytes());
+        out.extend([0]);
+    }
+    Ok(())
+}
+
+fn entry_header(key: Key, value: &str) -> Result<[u8; 3], EncodeError> {
+    let length = u16::try_from(value.len()).map_err(|_| EncodeError::ValueTooLong(key))?;
+    let [low, high] = length.to_le_bytes();
+    Ok([key.number(), low, high])
+}
+
+/// Numbers of keys, and their values with the zero byte.
 struct Entries<'a>(&'a [u8]);
 
 impl<'a> Iterator for Entries<'a> {
@@ -211,18 +248,4 @@ impl<'a> Iterator for Entries<'a> {
         self.0 = rest;
         Some((*number, value))
     }
-}
-
-/// CRC-32, reflected, polynomial 0x04c11db7.
-#[must_use]
-pub fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |crc, _| {
-                if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }
-            },
-        )
-    };
-    !bytes.iter().fold(!0, step)
 }

@@ -1,21 +1,12 @@
-//! Configurations that can be used, and more that can't.
+//! Configurations that are accepted, and more that are refused.
 
 use super::*;
 
 const CA: (Key, &str) = (Key::Ca, "-----BEGIN CERTIFICATE-----");
 
 fn partition(entries: &[(Key, &str)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (key, value) in entries {
-        body.push(key.number());
-        body.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
-        body.extend(value.as_bytes());
-        body.push(0);
-    }
-    let mut bytes = partition::MAGIC.to_vec();
-    bytes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
-    bytes.extend(partition::crc32(&body).to_le_bytes());
-    bytes.extend(body);
+    let mut bytes = Vec::new();
+    partition::encode(entries.iter().copied(), &mut bytes).unwrap();
     bytes
 }
 
@@ -31,12 +22,12 @@ fn device<'a>(more: &[(Key, &'a str)]) -> Vec<(Key, &'a str)> {
     entries
 }
 
-fn refusal(entries: &[(Key, &str)]) -> std::string::String {
+fn error_of(entries: &[(Key, &str)]) -> std::string::String {
     Configuration::parse(&partition(entries)).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 #[test]
-fn the_least_that_a_device_needs() {
+fn minimal_configuration_has_defaults() {
     let bytes = partition(&device(&[]));
     let configuration = Configuration::parse(&bytes).unwrap();
     let Endpoint { name, port, address, .. } = configuration.endpoint;
@@ -50,14 +41,14 @@ fn the_least_that_a_device_needs() {
 }
 
 #[test]
-fn flash_behind_the_entries_does_not_matter() {
+fn bytes_after_the_entries_are_ignored() {
     let mut bytes = partition(&device(&[]));
     bytes.extend([0xff; 500]);
     assert!(Configuration::parse(&bytes).is_ok());
 }
 
 #[test]
-fn the_authorizer_is_named_in_the_user_name() {
+fn authorizer_is_appended_to_the_user_name() {
     for (user_name, sent) in [
         ("sht20", "sht20?x-amz-customauthorizer-name=latchkey"),
         ("a?k=v", "a?k=v&x-amz-customauthorizer-name=latchkey"),
@@ -71,7 +62,7 @@ fn the_authorizer_is_named_in_the_user_name() {
 }
 
 #[test]
-fn bytes_that_are_no_partition() {
+fn damaged_partition_is_refused() {
     let good = partition(&device(&[]));
     let mut changed = good.clone();
     *changed.last_mut().unwrap() ^= 1;
@@ -80,9 +71,9 @@ fn bytes_that_are_no_partition() {
     let cases = [
         (vec![], PartitionError::Absent),
         (vec![0xff; 4_096], PartitionError::Absent),
-        (good[..12].to_vec(), PartitionError::CutOff),
-        (good[..good.len() - 1].to_vec(), PartitionError::CutOff),
-        (long, PartitionError::CutOff),
+        (good[..12].to_vec(), PartitionError::Incomplete),
+        (good[..good.len() - 1].to_vec(), PartitionError::Incomplete),
+        (long, PartitionError::Incomplete),
         (changed, PartitionError::Checksum),
     ];
     for (bytes, error) in cases {
@@ -91,21 +82,21 @@ fn bytes_that_are_no_partition() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
+fn flipped_bits_do_not_panic() {
     let good = partition(&device(&[]));
     for at in 0..good.len() {
         for bit in 0..8 {
             let mut bytes = good.clone();
             bytes[at] ^= 1 << bit;
             let body = bytes[partition::HEADER_LEN..].to_vec();
-            bytes[12..16].copy_from_slice(&partition::crc32(&body).to_le_bytes());
+            bytes[12..16].copy_from_slice(&partition::CHECKSUM.checksum(&body).to_le_bytes());
             _ = Configuration::parse(&bytes);
         }
     }
 }
 
 #[test]
-fn each_refusal_names_its_entry() {
+fn error_names_the_entry() {
     let long = "x".repeat(65);
     let cases: [(&[(Key, &str)], &str); 11] = [
         (&[], "the configuration has no `host`"),
@@ -133,13 +124,13 @@ fn each_refusal_names_its_entry() {
         (&device(&[(Key::Scheme, "tencent")]), "the configuration has no `product_id`"),
     ];
     for (entries, message) in cases {
-        let said = refusal(entries);
-        assert!(said.starts_with(message), "{said} instead of {message}");
+        let error = error_of(entries);
+        assert!(error.starts_with(message), "{error} instead of {message}");
     }
 }
 
 #[test]
-fn what_the_mqtt_client_or_the_radio_would_not_take_is_refused() {
+fn values_that_the_mqtt_client_or_the_radio_would_refuse_are_refused() {
     let [of_64, of_128, of_129, of_1_024, of_1_025] =
         [64, 128, 129, 1_024, 1_025].map(|length| "x".repeat(length));
     let cases: [(&[(Key, &str)], &str); 9] = [
@@ -160,16 +151,16 @@ fn what_the_mqtt_client_or_the_radio_would_not_take_is_refused() {
         (&[(Key::Secret, &of_1_024), (Key::WillTopic, &of_128)], ""),
     ];
     for (entries, message) in cases {
-        let said = refusal(&device(entries));
+        let error = error_of(&device(entries));
         assert!(
-            said.starts_with(message) && said.is_empty() == message.is_empty(),
-            "{said} instead of {message}"
+            error.starts_with(message) && error.is_empty() == message.is_empty(),
+            "{error} instead of {message}"
         );
     }
 }
 
 #[test]
-fn a_vendors_device_is_refused_what_it_could_not_present() {
+fn vendor_scheme_refuses_an_authorizer_and_an_unusable_client_id() {
     let vendor = |scheme: &'static str, more: &[(Key, &'static str)]| {
         let mut entries = vec![
             (Key::Scheme, scheme),
@@ -178,19 +169,22 @@ fn a_vendors_device_is_refused_what_it_could_not_present() {
             (Key::ProductId, "AB12CD34EF"),
         ];
         entries.extend(more);
-        refusal(&device(&entries))
+        error_of(&device(&entries))
     };
     for scheme in ["alibaba", "tencent"] {
         assert_eq!(vendor(scheme, &[]), "");
-        let said = vendor(scheme, &[(Key::Authorizer, "latchkey")]);
-        assert!(said.starts_with("`authorizer` in the configuration can't be used: leave it out"), "{said}");
+        let error = vendor(scheme, &[(Key::Authorizer, "latchkey")]);
+        assert!(
+            error.starts_with("`authorizer` in the configuration can't be used: leave it out"),
+            "{error}"
+        );
     }
-    let said = vendor("alibaba", &[(Key::ClientId, "a/b")]);
-    assert!(said.starts_with("`client_id` in the configuration can't be used: "), "{said}");
+    let error = vendor("alibaba", &[(Key::ClientId, "a/b")]);
+    assert!(error.starts_with("`client_id` in the configuration can't be used: "), "{error}");
 }
 
 #[test]
-fn an_alibaba_client_id_has_to_fit_the_client() {
+fn alibaba_client_id_has_at_most_64_bytes() {
     let device_of = |id: &'static str| {
         device(&[
             (Key::Scheme, "alibaba"),
@@ -202,12 +196,12 @@ fn an_alibaba_client_id_has_to_fit_the_client() {
     let bytes = partition(&device_of("twenty-eight-bytes-of-an-id."));
     let Identity::Alibaba { device, .. } = Configuration::parse(&bytes).unwrap().identity else { panic!() };
     assert_eq!(device.client_id().to_string().len(), 64);
-    let said = refusal(&device_of("twenty-nine-bytes-of-an-id.s."));
-    assert_eq!(said, "the client id has 65 bytes, the firmware can send 64; give the device a shorter one");
+    let error = error_of(&device_of("twenty-nine-bytes-of-an-id.s."));
+    assert_eq!(error, "the client id has 65 bytes, the firmware can send 64; give the device a shorter one");
 }
 
 #[test]
-fn a_tencent_secret_has_to_be_base64() {
+fn tencent_secret_is_base64_and_its_method_is_not_md5() {
     let tencent = |secret: &'static str, method: &'static str| {
         device(&[
             (Key::Scheme, "tencent"),
@@ -217,18 +211,30 @@ fn a_tencent_secret_has_to_be_base64() {
             (Key::SignMethod, method),
         ])
     };
-    assert_eq!(refusal(&tencent("c2VjcmV0", "hmacsha1")), "");
-    assert!(refusal(&tencent("no base64", "hmacsha1")).contains("not standard base64"));
-    assert!(refusal(&tencent("c2VjcmV0", "hmacmd5")).contains("use `hmacsha256` or `hmacsha1`"));
+    assert_eq!(error_of(&tencent("c2VjcmV0", "hmacsha1")), "");
+    assert!(error_of(&tencent("no base64", "hmacsha1")).contains("not standard base64"));
+    assert!(error_of(&tencent("c2VjcmV0", "hmacmd5")).contains("use `hmacsha256` or `hmacsha1`"));
 }
 
 #[test]
-fn the_checksum_is_the_usual_one() {
-    assert_eq!(partition::crc32(b"123456789"), 0xcbf4_3926);
+fn checksum_is_that_of_ethernet_and_zip() {
+    assert_eq!(partition::CHECKSUM.checksum(b"123456789"), 0xcbf4_3926);
 }
 
 #[test]
-fn every_key_has_a_number_of_its_own() {
+fn every_key_has_its_own_number() {
     let numbers: Vec<u8> = Key::ALL.iter().map(|key| key.number()).collect();
     assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
+}
+
+#[test]
+fn entries_that_do_not_fit_are_not_encoded() {
+    let encode = |value: &str| {
+        partition::encode([(Key::Ca, value)].into_iter(), &mut Vec::new()).map_err(|error| error.to_string())
+    };
+    let room = partition::MAX_LEN - partition::HEADER_LEN - 4;
+    assert_eq!(encode(&"x".repeat(room)), Ok(()));
+    let too_large = "the configuration has 16385 bytes, and the partition 16384; trust fewer roots";
+    assert_eq!(encode(&"x".repeat(room + 1)), Err(too_large.to_owned()));
+    assert_eq!(encode(&"x".repeat(65_536)), Err("`ca` has more than 65,535 bytes".to_owned()));
 }

@@ -1,4 +1,4 @@
-//! Against a server of a few lines that answers each PUBLISH with one reason code.
+//! Against a small server that answers each PUBLISH with one reason code.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,9 +14,9 @@ use minimq::ReasonCode;
 use super::*;
 use crate::clock::UnixTime;
 use crate::configuration::Identity;
-use crate::known_number::KnownNumber;
+use crate::login::tests::ConstantRng;
 
-/// A server at the other end of memory. No packet of these tests has 128 bytes or more, so each length is one byte.
+/// A server in memory. Every packet of these tests is shorter than 128 bytes, so each length is one byte.
 struct Server {
     received: Vec<u8>,
     answers: VecDeque<u8>,
@@ -63,56 +63,62 @@ impl Write for Server {
     }
 }
 
-/// What comes of one reading whose PUBACK has this reason: why the connection ended, if it did, and how many wait.
-fn publish_to_one_that_says(reason: ReasonCode) -> (Option<Failure>, usize) {
+/// Publishes one reading whose PUBACK has this reason. Returns the error that ended the connection, if one did, and
+/// how many readings are still queued.
+fn publish_with_puback(code: ReasonCode) -> (Option<ConnectionError>, usize) {
     let (ring, clock, progress) = (Ring::new(), WallClock::unset(), Progress::new());
     clock.set(UnixTime::EARLIEST);
     ring.push(Reading::temperature(23_456), Instant::now());
     let connected = Cell::new(None);
-    let work =
-        Work { ring: &ring, clock: &clock, progress: &progress, connected: &connected, will_topic: None };
+    let publisher = Publisher {
+        ring: &ring,
+        clock: &clock,
+        progress: &progress,
+        connected: &connected,
+        will_topic: None,
+    };
     let mut user_name = Text::new();
     user_name.push_str("sht20").unwrap();
     let client_id = ClientId::try_from("sht20").unwrap();
     let identity = Identity::Password { client_id, user_name, password: "a password" };
-    let login = Login::new(&identity, UnixTime::EARLIEST, &mut KnownNumber(7)).unwrap();
-    let server = Server { received: Vec::new(), answers: VecDeque::new(), reason };
+    let login = Login::new(&identity, UnixTime::EARLIEST, &mut ConstantRng(7)).unwrap();
+    let server = Server { received: Vec::new(), answers: VecDeque::new(), reason: code };
     let emptied = async {
         while !ring.is_empty() {
             yield_now().await;
         }
     };
-    let outcome = block_on(select(run(server, &login, &work), emptied));
+    let outcome = block_on(select(publisher.run(server, &login), emptied));
     assert!(connected.get().is_some());
-    let failure = match outcome {
-        Either::First(failure) => Some(failure),
+    let error = match outcome {
+        Either::First(Err(error)) => Some(error),
         Either::Second(()) => None,
     };
-    (failure, ring.len())
+    (error, ring.len())
 }
 
 #[test]
-fn a_reading_that_is_taken_leaves_and_one_that_is_refused_for_good_too() {
-    for reason in [
+fn reading_that_is_accepted_or_permanently_refused_leaves_the_ring() {
+    for code in [
         ReasonCode::Success,
         ReasonCode::NoMatchingSubscribers,
         ReasonCode::NotAuthorized,
         ReasonCode::TopicNameInvalid,
         ReasonCode::PayloadFormatInvalid,
     ] {
-        assert_eq!(publish_to_one_that_says(reason), (None, 0), "{reason:?}");
+        assert_eq!(publish_with_puback(code), (None, 0), "{code:?}");
     }
 }
 
 #[test]
-fn a_reading_that_is_refused_for_now_stays() {
-    for reason in [
+fn reading_that_is_temporarily_refused_stays_in_the_ring() {
+    for code in [
         ReasonCode::UnspecifiedError,
         ReasonCode::ImplementationError,
         ReasonCode::QuotaExceeded,
         ReasonCode::ServerBusy,
         ReasonCode::Unknown,
     ] {
-        assert_eq!(publish_to_one_that_says(reason), (Some(Failure::Postponed(Refusal(reason))), 1));
+        assert_eq!(publish_with_puback(code), (Some(ConnectionError::PublishDeferred(Reason(code))), 1));
     }
 }

@@ -1,4 +1,4 @@
-//! The sensor's failures, on the simulated bus and on a scripted one: retried, reported, never a panic.
+//! Errors of the sensor, on a simulated bus and on a scripted one: retried, then reported.
 
 use core::convert::Infallible;
 
@@ -12,9 +12,9 @@ use futures_lite::future::block_on;
 use super::*;
 use Quantity::{Humidity, Temperature};
 
-const REFUSED: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
+const NO_ACKNOWLEDGE: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
 
-fn on_bus(script: &[Transaction], quantity: Quantity) -> Result<Reading, SensorFailure> {
+fn measure_on(script: &[Transaction], quantity: Quantity) -> Result<Reading, SensorError> {
     let mut bus = Mock::new(script);
     let outcome = block_on(Sensor::new(bus.clone(), NoopDelay::new()).measure(quantity));
     bus.done();
@@ -30,49 +30,49 @@ fn answer(bytes: [u8; 3]) -> Transaction {
 }
 
 #[test]
-fn each_fault_is_tried_three_times_and_reported_as_itself() {
+fn fault_that_stays_is_reported() {
     let cases = [
-        (Simulated::Absent, SensorFailure::Absent),
-        (Simulated::Unfinished, SensorFailure::Late),
-        (Simulated::CorruptCrc, SensorFailure::Checksum),
-        (Simulated::WrongQuantity, SensorFailure::WrongQuantity),
-        (Simulated::StuckLow, SensorFailure::OutOfRange(0)),
+        (Simulated::Absent, SensorError::NoAcknowledge),
+        (Simulated::Unfinished, SensorError::Unfinished),
+        (Simulated::CorruptCrc, SensorError::Checksum),
+        (Simulated::WrongQuantity, SensorError::WrongQuantity),
+        (Simulated::StuckLow, SensorError::OutOfRange(0)),
     ];
-    for (fault, failure) in cases {
+    for (fault, error) in cases {
         let mut bus = SimulatedSht20::new(7);
         bus.set_fault(Some(fault));
         let outcome = block_on(Sensor::new(bus, NoopDelay::new()).measure(Temperature));
-        assert_eq!(outcome, Err(failure), "{fault:?}");
+        assert_eq!(outcome, Err(error), "{fault:?}");
     }
 }
 
 #[test]
-fn a_wrong_checksum_is_read_again() {
+fn wrong_checksum_is_retried() {
     let script =
         [command(0xf5), answer([0x63, 0x52, 0x65]), command(0xfe), command(0xf5), answer([0x63, 0x52, 0x64])];
-    assert_eq!(on_bus(&script, Humidity), Ok(Reading::humidity(42_492)));
+    assert_eq!(measure_on(&script, Humidity), Ok(Reading::humidity(42_492)));
 }
 
 #[test]
-fn a_sensor_that_was_away_is_found_again() {
+fn sensor_that_was_disconnected_is_retried() {
     let script = [
-        command(0xf3).with_error(REFUSED),
-        command(0xfe).with_error(REFUSED),
+        command(0xf3).with_error(NO_ACKNOWLEDGE),
+        command(0xfe).with_error(NO_ACKNOWLEDGE),
         command(0xf3),
         answer([0x66, 0x7c, 0x8a]),
     ];
-    assert_eq!(on_bus(&script, Temperature), Ok(Reading::temperature(23_496)));
+    assert_eq!(measure_on(&script, Temperature), Ok(Reading::temperature(23_496)));
 }
 
 #[test]
-fn an_absent_sensor_is_given_up_after_three_attempts() {
+fn disconnected_sensor_is_reported_after_three_attempts() {
     let script: Vec<_> =
-        [0xf3, 0xfe, 0xf3, 0xfe, 0xf3].map(|code| command(code).with_error(REFUSED)).to_vec();
-    assert_eq!(on_bus(&script, Temperature), Err(SensorFailure::Absent));
+        [0xf3, 0xfe, 0xf3, 0xfe, 0xf3].map(|code| command(code).with_error(NO_ACKNOWLEDGE)).to_vec();
+    assert_eq!(measure_on(&script, Temperature), Err(SensorError::NoAcknowledge));
 }
 
 #[test]
-fn the_hottest_raw_value_is_out_of_range() {
+fn highest_raw_temperature_is_out_of_range() {
     // 0xfffc with its checksum: 128.85 degrees.
     let reading = [command(0xf3), answer([0xff, 0xfc, 0x7e])];
     let mut script = reading.to_vec();
@@ -80,35 +80,38 @@ fn the_hottest_raw_value_is_out_of_range() {
     script.extend(reading.clone());
     script.push(command(0xfe));
     script.extend(reading);
-    assert_eq!(on_bus(&script, Temperature), Err(SensorFailure::OutOfRange(0xfffc)));
+    assert_eq!(measure_on(&script, Temperature), Err(SensorError::OutOfRange(0xfffc)));
 }
 
 #[test]
-fn a_bus_that_fails_is_named() {
-    for (kind, failure) in [
-        (ErrorKind::ArbitrationLoss, SensorFailure::Stuck),
-        (ErrorKind::Bus, SensorFailure::Bus(ErrorKind::Bus)),
+fn bus_error_is_reported_by_its_kind() {
+    for (kind, error) in [
+        (ErrorKind::ArbitrationLoss, SensorError::BusStuck),
+        (ErrorKind::Bus, SensorError::Bus(ErrorKind::Bus)),
     ] {
         let script: Vec<_> =
             [0xf3, 0xfe, 0xf3, 0xfe, 0xf3].map(|code| command(code).with_error(kind)).to_vec();
-        assert_eq!(on_bus(&script, Temperature), Err(failure));
+        assert_eq!(measure_on(&script, Temperature), Err(error));
     }
 }
 
-/// A bus whose clock line is held low: no transaction ever ends.
-struct Held;
+/// A bus whose clock line is held low: no transaction ends.
+struct StuckBus;
 
-impl ErrorType for Held {
+impl ErrorType for StuckBus {
     type Error = Infallible;
 }
 
-impl I2c for Held {
+impl I2c for StuckBus {
     async fn transaction(&mut self, _: u8, _: &mut [Operation<'_>]) -> Result<(), Infallible> {
         core::future::pending().await
     }
 }
 
 #[test]
-fn a_bus_that_is_held_ends_in_time() {
-    assert_eq!(block_on(Sensor::new(Held, NoopDelay::new()).measure(Humidity)), Err(SensorFailure::Stuck));
+fn stuck_bus_times_out() {
+    assert_eq!(
+        block_on(Sensor::new(StuckBus, NoopDelay::new()).measure(Humidity)),
+        Err(SensorError::BusStuck)
+    );
 }

@@ -1,4 +1,4 @@
-//! `firmware-host` as a process, and what it prints.
+//! `firmware-host` as a process, and the log that it prints.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use app::configuration::partition::Key;
 use configure::Entries;
 
-/// Far more than anything here takes; a test that gets this far has failed.
+/// Far longer than any wait of these tests; a test that reaches it has failed.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
-/// A running device. Dropping it switches it off.
+/// A running device. Dropping it kills the process.
 pub(crate) struct Device {
     process: Child,
     lines: Receiver<String>,
@@ -21,16 +21,16 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Switches a device on that has this configuration.
+    /// Starts a device with this configuration.
     pub(crate) fn start(folder: &Path, entries: &Entries) -> Self {
         let file = folder.join("configuration.bin");
-        std::fs::write(&file, configure::partition(entries).unwrap()).unwrap();
+        std::fs::write(&file, entries.to_partition().unwrap()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_firmware-host"));
-        Self::of(command.arg(file))
+        Self::spawn(command.arg(file))
     }
 
-    /// A program that prints what a device prints.
-    pub(crate) fn of(command: &mut Command) -> Self {
+    /// Starts a program that prints a device's log.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let output = BufReader::new(process.stdout.take().unwrap());
@@ -38,8 +38,8 @@ impl Device {
         Self { process, lines, printed: String::new() }
     }
 
-    /// Waits for a line with this text in it, and gives it.
-    pub(crate) fn prints(&mut self, text: &str) -> String {
+    /// Waits for a line that contains this text, and returns it.
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -58,7 +58,7 @@ impl Device {
         }
     }
 
-    /// Everything that it printed so far.
+    /// Everything that the device has printed so far.
     pub(crate) fn printed(&mut self) -> &str {
         while let Ok(line) = self.lines.try_recv() {
             self.printed.push_str(&line);
@@ -75,7 +75,7 @@ impl Drop for Device {
     }
 }
 
-/// The entries of a device that measures once a second, with the time from this port.
+/// The entries of a device that measures once a second and gets the time from this port.
 pub(crate) fn entries(port: u16, time_port: u16, ca: &str) -> Entries {
     let mut entries = Entries::default();
     for (key, value) in [

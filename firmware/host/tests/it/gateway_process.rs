@@ -1,34 +1,34 @@
-//! The gateway with the real authorizer, and the tool that makes its devices.
+//! The gateway with the real authorizer as processes, and a proxy in front of it.
 
 use std::env;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use app::configuration::partition::Key;
 use configure::Entries;
 use device_sim::{Alpn, Client, Endpoint, Login, Options, Password, Target};
 use serde_json::{Value, json};
 
-use crate::door::Door;
-
-/// Records of devices, and the gateway that serves them. Dropping it kills it.
+/// The records of devices, and a gateway that serves them. Dropping it kills the process.
 pub(crate) struct Gateway {
     folder: tempfile::TempDir,
     process: Child,
     address: SocketAddr,
-    door: Door,
+    proxy: Proxy,
 }
 
 impl Gateway {
-    /// Starts one on a free port, whose only records are a grant for a viewer and the viewer.
+    /// Starts a gateway on a free port. Its only record is the viewer's.
     pub(crate) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap())
     }
 
-    /// The same, and this client certificate may connect as `sht20` and publish its temperature.
+    /// The same, with a client certificate that may connect as `sht20` and publish its temperature.
     pub(crate) fn start_with_certificate(pem: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arn = |resource: &str| format!("arn:aws:iot:us-east-1:123456789012:{resource}");
@@ -53,27 +53,27 @@ impl Gateway {
         fs::write(folder.path().join("devices.json"), store.to_string()).unwrap();
         add(folder.path(), &["viewer", "--grant", "viewer", "--password-stdin"], "a viewer's password");
         let (process, address) = run(folder.path());
-        Self { folder, process, address, door: Door::to(address) }
+        Self { folder, process, address, proxy: Proxy::start(address) }
     }
 
-    /// Ends it as a power cut does.
+    /// Kills the gateway.
     pub(crate) fn stop(&mut self) {
-        self.door.set(None);
+        self.proxy.set_target(None);
         self.kill();
     }
 
-    /// Brings it back, not yet for devices.
-    pub(crate) fn start_again(&mut self) {
+    /// Starts the gateway again. Devices can't reach it before [`open`](Self::open).
+    pub(crate) fn restart(&mut self) {
         (self.process, self.address) = run(self.folder.path());
     }
 
-    /// Lets devices find it again.
+    /// Lets devices reach the gateway again.
     pub(crate) fn open(&self) {
-        self.door.set(Some(self.address));
+        self.proxy.set_target(Some(self.address));
     }
 
-    /// Adds a device with a password, and gives the entries of its configuration.
-    pub(crate) fn device(&self, name: &str, grant: &str, time_port: u16) -> Entries {
+    /// Adds a device with a password, and returns the entries of its configuration.
+    pub(crate) fn add_device(&self, name: &str, grant: &str, time_port: u16) -> Entries {
         let credentials = self.folder.path().join("credentials.csv");
         add(
             self.folder.path(),
@@ -82,22 +82,22 @@ impl Gateway {
         );
         let mut entries = self.entries(time_port);
         entries.set(Key::Authorizer, "latchkey");
-        configure::credentials::take(&credentials, name, &mut entries).unwrap();
+        entries.read_credentials(&credentials, name).unwrap();
         entries
     }
 
-    /// Adds a vendor's device that has this secret.
-    pub(crate) fn vendors(&self, name: &str, scheme: &str, secret: &str) {
+    /// Adds a device of a vendor's scheme with this secret.
+    pub(crate) fn add_vendor_device(&self, name: &str, scheme: &str, secret: &str) {
         let arguments = [name, "--scheme", scheme, "--grant", "sht20", "--secret-stdin", "--plain"];
         add(self.folder.path(), &arguments, secret);
     }
 
-    /// The entries of a device that this gateway does not know.
+    /// The entries of a device without a record.
     pub(crate) fn entries(&self, time_port: u16) -> Entries {
-        crate::device::entries(self.door.port, time_port, &fs::read_to_string(self.ca()).unwrap())
+        crate::device::entries(self.proxy.port, time_port, &fs::read_to_string(self.ca()).unwrap())
     }
 
-    /// A client that sees every sensor's topics, and does not come by the devices' door.
+    /// A client that is subscribed to every sensor's topics. It does not use the proxy.
     pub(crate) async fn viewer(&self) -> Client {
         let address = format!("localhost:{}", self.address.port()).parse().unwrap();
         let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca()) };
@@ -112,7 +112,7 @@ impl Gateway {
         client
     }
 
-    /// A place for a device's own files.
+    /// The folder of the gateway, which also has the devices' files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -161,14 +161,13 @@ fn run(folder: &Path) -> (Child, SocketAddr) {
             break address.parse().unwrap();
         }
     };
-    // Read on, so that it never waits for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
+    // Keep reading, so that the gateway never blocks on a full pipe.
+    thread::spawn(move || lines.for_each(drop));
     (process, address)
 }
 
-/// Runs `latchkey fleet add` with this on its standard input.
+/// Runs `latchkey fleet add` with this standard input.
 fn add(folder: &Path, arguments: &[&str], input: &str) {
-    use std::io::Write as _;
     let mut command = Command::new(program("latchkey"));
     command.args(["fleet", "add", "--store"]).arg(folder.join("devices.json")).args(arguments);
     let mut process =
@@ -177,11 +176,52 @@ fn add(folder: &Path, arguments: &[&str], input: &str) {
     assert!(process.wait().unwrap().success(), "latchkey fleet add {arguments:?}");
 }
 
-/// One of the root workspace's programs, from `FIRMWARE_TEST_PROGRAMS` or its own target folder.
+/// A program of the root workspace, from `FIRMWARE_TEST_PROGRAMS` or the workspace's target folder.
 fn program(name: &str) -> PathBuf {
     let folder = env::var_os("FIRMWARE_TEST_PROGRAMS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug"), PathBuf::from);
     let path = folder.join(name);
     assert!(path.exists(), "`{}` is missing; `make firmware-test` builds it", path.display());
     path
+}
+
+/// Forwards a port that stays the same to a gateway that is stopped and started. A port that the gateway itself had
+/// released could be taken by another process.
+struct Proxy {
+    port: u16,
+    target: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl Proxy {
+    fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = Arc::new(Mutex::new(Some(target)));
+        let current = Arc::clone(&target);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let target = *current.lock().unwrap();
+                if let Some(server) = target.and_then(|address| TcpStream::connect(address).ok()) {
+                    forward(&client, &server);
+                }
+            }
+        });
+        Self { port, target }
+    }
+
+    /// Forwards new connections to this address, or closes them at once if there is none.
+    fn set_target(&self, target: Option<SocketAddr>) {
+        *self.target.lock().unwrap() = target;
+    }
+}
+
+fn forward(client: &TcpStream, server: &TcpStream) {
+    for (from, to) in [(client, server), (server, client)] {
+        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        thread::spawn(move || {
+            _ = io::copy(&mut from, &mut to);
+            _ = to.shutdown(Shutdown::Both);
+            _ = from.shutdown(Shutdown::Both);
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! `tools/rust-src` where the mirror gives nothing, with programs that stand for Rust's and Debian's.
+//! `tools/rust-src` with a mirror that has no sources, with scripts in place of `rustc` and `apt-get`.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools");
 const MIRROR: &str = "http://reader:s3cret@mirror.test/debian";
 
-/// Runs one of the tools, for something called the image, with an `apt-get` that does this, for a Rust of this version.
+/// Runs one of the tools with a `rustc` of this version and an `apt-get` that runs this script.
 fn run(tool: &str, version: &str, apt_get: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let rustc = format!("[ \"$1\" = --print ] && echo /nowhere || echo 'rustc {version} (0 0)'");
@@ -30,33 +30,33 @@ fn run(tool: &str, version: &str, apt_get: &str) -> Output {
     output
 }
 
-/// What lists of packages `apt-get update` would leave behind.
-const FETCHES: &str =
+/// An `apt-get update` that writes a list of packages.
+const WRITES_LIST: &str =
     "for word; do case $word in Dir::State::lists=*) echo x >\"${word#*=}/mirror_Packages\";; esac; done";
 
 #[test]
-fn a_mirror_that_gives_no_list_is_unreachable_and_one_without_the_version_has_none() {
+fn mirror_without_a_list_is_unreachable_and_one_without_the_version_has_none() {
     for (number, (apt_get, code, line)) in [
         ("exit 0", 1, "rust-src: `http://mirror.test/debian` can't be reached"),
         ("exit 100", 1, "rust-src: `http://mirror.test/debian` can't be reached"),
-        (FETCHES, 2, "rust-src: `http://mirror.test/debian` has none for rustc 0.0.1"),
+        (WRITES_LIST, 2, "rust-src: `http://mirror.test/debian` has none for rustc 0.0.1"),
     ]
     .into_iter()
     .enumerate()
     {
         let output = run("rust-src", &format!("0.0.1{number}"), apt_get);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(said.starts_with(line), "{said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.starts_with(line), "{message}");
     }
 }
 
 #[test]
-fn in_ci_an_unreachable_mirror_is_a_failure() {
-    for (number, (apt_get, code)) in [("exit 0", 1), (FETCHES, 3)].into_iter().enumerate() {
-        let output = run("can-build-for-the-chip", &format!("0.0.2{number}"), apt_get);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(said.starts_with("not built") && !said.contains("s3cret"), "{said}");
+fn unreachable_mirror_fails_in_ci() {
+    for (number, (apt_get, code)) in [("exit 0", 1), (WRITES_LIST, 3)].into_iter().enumerate() {
+        let output = run("can-build-riscv", &format!("0.0.2{number}"), apt_get);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.starts_with("not built") && !message.contains("s3cret"), "{message}");
     }
 }

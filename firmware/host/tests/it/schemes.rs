@@ -1,4 +1,4 @@
-//! Devices that carry what another cloud gave them.
+//! Devices with a vendor's credentials, and with a client certificate.
 
 use app::configuration::partition::Key;
 
@@ -8,11 +8,11 @@ use crate::tls_server::Signer;
 use crate::{reading, time_server};
 
 #[tokio::test]
-async fn an_alibaba_device_connects_with_its_short_client_id() {
+async fn alibaba_device_connects_with_its_short_client_id() {
     let gateway = Gateway::start();
-    gateway.vendors("hall&a1ExampleKey", "alibaba", "an-alibaba-secret");
+    gateway.add_vendor_device("hall&a1ExampleKey", "alibaba", "an-alibaba-secret");
     let mut viewer = gateway.viewer().await;
-    let mut entries = gateway.entries(time_server::right());
+    let mut entries = gateway.entries(time_server::correct());
     for (key, value) in [
         (Key::Scheme, "alibaba"),
         (Key::ClientId, "hall"),
@@ -24,16 +24,16 @@ async fn an_alibaba_device_connects_with_its_short_client_id() {
     }
     let mut device = Device::start(gateway.folder(), &entries);
     let topic = "sensor/hall|securemode=2,signmethod=hmacsha256|/temperature";
-    reading::arrives(&mut viewer, topic, 0).await;
+    reading::wait_for(&mut viewer, topic, 0).await;
     assert!(!device.printed().contains("an-alibaba-secret"));
 }
 
 #[tokio::test]
-async fn a_tencent_device_connects() {
+async fn tencent_device_connects() {
     let gateway = Gateway::start();
-    gateway.vendors("AB12CD34EFhall", "tencent", "c2VjcmV0IG9mIGEgdGVuY2VudCBkZXZpY2U=");
+    gateway.add_vendor_device("AB12CD34EFhall", "tencent", "c2VjcmV0IG9mIGEgdGVuY2VudCBkZXZpY2U=");
     let mut viewer = gateway.viewer().await;
-    let mut entries = gateway.entries(time_server::right());
+    let mut entries = gateway.entries(time_server::correct());
     for (key, value) in [
         (Key::Scheme, "tencent"),
         (Key::ProductId, "AB12CD34EF"),
@@ -43,24 +43,24 @@ async fn a_tencent_device_connects() {
         entries.set(key, value);
     }
     let _device = Device::start(gateway.folder(), &entries);
-    reading::arrives(&mut viewer, "sensor/AB12CD34EFhall/humidity", 0).await;
+    reading::wait_for(&mut viewer, "sensor/AB12CD34EFhall/humidity", 0).await;
 }
 
 #[tokio::test]
-async fn a_device_with_a_client_certificate_connects_and_a_strangers_is_refused() {
-    let (registered, stranger) = (Signer::root().leaf(|_| {}), Signer::root().leaf(|_| {}));
+async fn registered_client_certificate_connects_and_another_is_refused() {
+    let (registered, unknown) = (Signer::root().leaf(|_| {}), Signer::root().leaf(|_| {}));
     let gateway = Gateway::start_with_certificate(&registered.pem());
     let mut viewer = gateway.viewer().await;
-    let mut entries = gateway.entries(time_server::right());
+    let mut entries = gateway.entries(time_server::correct());
     entries.set(Key::Scheme, "certificate");
-    for (device, connects) in [(&registered, true), (&stranger, false)] {
+    for (device, connects) in [(&registered, true), (&unknown, false)] {
         entries.set(Key::Certificate, device.pem());
         entries.set(Key::PrivateKey, device.key_pem());
         let mut device = Device::start(gateway.folder(), &entries);
         if connects {
-            reading::arrives(&mut viewer, "sensor/sht20/temperature", 0).await;
+            reading::wait_for(&mut viewer, "sensor/sht20/temperature", 0).await;
         } else {
-            device.prints("ERROR");
+            device.wait_for_line("ERROR");
             assert!(!device.printed().contains("mqtt: connected"), "{}", device.printed());
         }
     }

@@ -1,4 +1,4 @@
-//! A TLS server with any certificate and any ALPN, and no MQTT.
+//! A TLS server with any certificate and any ALPN protocols, and without MQTT.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 
-/// Somebody who signs.
+/// A certificate with its key, which can sign others.
 pub(crate) struct Signer {
     params: CertificateParams,
     key: KeyPair,
@@ -18,7 +18,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// A root.
+    /// A root CA.
     pub(crate) fn root() -> Self {
         let mut params = params("the root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,7 +27,7 @@ impl Signer {
         Self { params, key, certificate }
     }
 
-    /// One whom this one has signed for `localhost`, as a server and nothing more.
+    /// A certificate for `localhost` that this one has signed; not a CA, unless `change` makes it one.
     pub(crate) fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = params("localhost");
         change(&mut params);
@@ -37,12 +37,12 @@ impl Signer {
         Self { params, key, certificate }
     }
 
-    /// The certificate.
+    /// The certificate, PEM.
     pub(crate) fn pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// Its key.
+    /// The private key, PEM.
     pub(crate) fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
@@ -52,7 +52,7 @@ impl Signer {
     }
 }
 
-/// Serves this certificate with these issuers behind it; the port.
+/// Serves this certificate, followed by these issuers, and returns the port.
 pub(crate) fn serve(leaf: &Signer, issuers: &[&Signer], alpn: &[&str], version: Version) -> u16 {
     let chain = std::iter::once(leaf).chain(issuers.iter().copied()).map(Signer::der).collect();
     let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap();
@@ -69,7 +69,7 @@ pub(crate) fn serve(leaf: &Signer, issuers: &[&Signer], alpn: &[&str], version: 
     listen(Arc::new(config))
 }
 
-/// The version of TLS that a server speaks.
+/// The only version of TLS that a server supports.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Version {
     V12,

@@ -1,4 +1,4 @@
-//! embassy-net's TCP, UDP and DNS as the one network that the application asks for.
+//! embassy-net's TCP, UDP and DNS as one network stack with the traits of edge-nal, as the application needs it.
 
 #![no_std]
 
@@ -10,30 +10,30 @@ use edge_nal_embassy::{
 };
 use embassy_net::Stack;
 
-/// Sockets that embassy-net has room for: TCP, UDP, DHCP and DNS, and one of each of the first two that still closes.
+/// The number of embassy-net's sockets: TCP, UDP, DHCP and DNS, and one of each of the first two that is closing.
 pub const SOCKETS: usize = 6;
 
-/// Room for the sockets' data.
-pub struct Buffers {
+/// The buffers of the sockets.
+pub struct NetworkBuffers {
     tcp: TcpBuffers<2, 2_048, 4_096>,
     udp: UdpBuffers<2, 128, 512>,
 }
 
-impl Buffers {
-    /// Empty ones.
+impl NetworkBuffers {
+    /// Empty buffers.
     #[must_use]
     pub const fn new() -> Self {
         Self { tcp: TcpBuffers::new(), udp: UdpBuffers::new() }
     }
 }
 
-impl Default for Buffers {
+impl Default for NetworkBuffers {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The network.
+/// The network stack.
 pub struct Network<'d> {
     tcp: Tcp<'d>,
     udp: Udp<'d>,
@@ -41,9 +41,9 @@ pub struct Network<'d> {
 }
 
 impl<'d> Network<'d> {
-    /// Over a stack that is up.
+    /// A network stack on embassy-net's.
     #[must_use]
-    pub fn new(stack: Stack<'d>, buffers: &'d Buffers) -> Self {
+    pub fn new(stack: Stack<'d>, buffers: &'d NetworkBuffers) -> Self {
         Self { tcp: Tcp::new(stack, &buffers.tcp), udp: Udp::new(stack, &buffers.udp), dns: Dns::new(stack) }
     }
 }

@@ -1,21 +1,21 @@
-//! Wi-Fi: connected, and connected again.
+//! Connects to the Wi-Fi network, and reconnects.
 
 use app::configuration::Wifi;
 use embassy_time::{Duration, Timer};
 use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{AuthenticationMethodConfig, Config, Password, Ssid, WifiController};
 
-/// How long an access point is left alone after it refused.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The wait between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Keeps the radio connected. TCP finds out by itself when it was not.
-pub(crate) async fn keep(mut controller: WifiController<'_>, wifi: &Wifi<'_>) {
+/// Keeps the radio connected. The TCP connection notices an interruption by its own timeouts.
+pub(crate) async fn keep_connected(mut controller: WifiController<'_>, wifi: &Wifi<'_>) {
     let Some(config) = station(wifi) else {
         log::error!("wifi: `ssid` or `wifi_password` can't be used");
         return;
     };
     if let Err(error) = controller.set_config(&Config::Station(config)) {
-        log::error!("wifi: the radio does not take the configuration: {error:?}");
+        log::error!("wifi: the radio refused the configuration: {error:?}");
         return;
     }
     loop {
@@ -23,13 +23,13 @@ pub(crate) async fn keep(mut controller: WifiController<'_>, wifi: &Wifi<'_>) {
             Ok(_) => {
                 log::info!("wifi: connected to `{}`", wifi.ssid);
                 match controller.wait_for_disconnect_async().await {
-                    Ok(info) => log::warn!("wifi: lost: {:?}", info.reason),
-                    Err(error) => log::warn!("wifi: lost: {error:?}"),
+                    Ok(info) => log::warn!("wifi: disconnected: {:?}", info.reason),
+                    Err(error) => log::warn!("wifi: disconnected: {error:?}"),
                 }
             }
-            Err(error) => log::warn!("wifi: `{}` does not let the device in: {error:?}", wifi.ssid),
+            Err(error) => log::warn!("wifi: can't connect to `{}`: {error:?}", wifi.ssid),
         }
-        Timer::after(PAUSE).await;
+        Timer::after(RETRY_INTERVAL).await;
     }
 }
 

@@ -8,28 +8,30 @@ use virtio_drivers::device::net::{RxBuffer, VirtIONet};
 use virtio_drivers::transport::DeviceType;
 use virtio_drivers::transport::mmio::MmioTransport;
 
-use crate::machine::{Flat, device};
+use crate::board::{IdentityMapped, virtio_device};
 
-type Virtio = VirtIONet<Flat, MmioTransport<'static>, 8>;
+type Device = VirtIONet<IdentityMapped, MmioTransport<'static>, 8>;
 
-/// The card.
-pub(crate) struct Card(RefCell<Virtio>);
+/// The network card.
+pub(crate) struct VirtioNet(RefCell<Device>);
 
-/// A frame of Ethernet, and virtio's header before it.
-const FRAME: usize = 1_514;
-const BUFFER: usize = 2_048;
+/// Bytes of an Ethernet frame, and of a buffer, which has virtio's header before the frame.
+const FRAME_LEN: usize = 1_514;
+const BUFFER_LEN: usize = 2_048;
 
-impl Card {
+impl VirtioNet {
     pub(crate) fn find() -> Option<Self> {
-        VirtIONet::new(device(DeviceType::Network)?, BUFFER).ok().map(|card| Self(RefCell::new(card)))
+        VirtIONet::new(virtio_device(DeviceType::Network)?, BUFFER_LEN)
+            .ok()
+            .map(|card| Self(RefCell::new(card)))
     }
 }
 
-impl Driver for Card {
-    type RxToken<'a> = Received<'a>;
-    type TxToken<'a> = Room<'a>;
+impl Driver for VirtioNet {
+    type RxToken<'a> = RxToken<'a>;
+    type TxToken<'a> = TxToken<'a>;
 
-    fn receive(&mut self, _: &mut Context<'_>) -> Option<(Received<'_>, Room<'_>)> {
+    fn receive(&mut self, _: &mut Context<'_>) -> Option<(RxToken<'_>, TxToken<'_>)> {
         let frame = {
             let mut card = self.0.borrow_mut();
             if !card.can_send() {
@@ -37,11 +39,11 @@ impl Driver for Card {
             }
             card.receive().ok()?
         };
-        Some((Received { card: &self.0, frame }, Room(&self.0)))
+        Some((RxToken { card: &self.0, frame }, TxToken(&self.0)))
     }
 
-    fn transmit(&mut self, _: &mut Context<'_>) -> Option<Room<'_>> {
-        self.0.borrow().can_send().then_some(Room(&self.0))
+    fn transmit(&mut self, _: &mut Context<'_>) -> Option<TxToken<'_>> {
+        self.0.borrow().can_send().then_some(TxToken(&self.0))
     }
 
     fn link_state(&mut self, _: &mut Context<'_>) -> LinkState {
@@ -50,7 +52,7 @@ impl Driver for Card {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
-        capabilities.max_transmission_unit = FRAME;
+        capabilities.max_transmission_unit = FRAME_LEN;
         capabilities.max_burst_size = Some(1);
         capabilities
     }
@@ -60,13 +62,13 @@ impl Driver for Card {
     }
 }
 
-/// A frame that came.
-pub(crate) struct Received<'a> {
-    card: &'a RefCell<Virtio>,
+/// A received frame.
+pub(crate) struct RxToken<'a> {
+    card: &'a RefCell<Device>,
     frame: RxBuffer,
 }
 
-impl embassy_net_driver::RxToken for Received<'_> {
+impl embassy_net_driver::RxToken for RxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, take: F) -> R {
         let result = take(self.frame.packet_mut());
         if self.card.borrow_mut().recycle_rx_buffer(self.frame).is_err() {
@@ -76,10 +78,10 @@ impl embassy_net_driver::RxToken for Received<'_> {
     }
 }
 
-/// Room for a frame to send.
-pub(crate) struct Room<'a>(&'a RefCell<Virtio>);
+/// Space for a frame to send.
+pub(crate) struct TxToken<'a>(&'a RefCell<Device>);
 
-impl embassy_net_driver::TxToken for Room<'_> {
+impl embassy_net_driver::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
         let mut card = self.0.borrow_mut();
         let mut frame = card.new_tx_buffer(length);

@@ -1,4 +1,4 @@
-/* What tinyrlibc's snprintf.c asks of a C library that a chip doesn't have. tinyrlibc itself brings it. */
+/* The part of <string.h> that tinyrlibc's snprintf.c includes. tinyrlibc itself has the function. */
 #ifndef LATCHKEY_STRING_H
 #define LATCHKEY_STRING_H
 #include <stddef.h>
