@@ -153,7 +153,7 @@ impl Config {
             })
         };
         let config = config();
-        reader.finish().and_then(|()| config.ok_or_else(|| ConfigError::default()))
+        reader.finish().and_then(|()| config.ok_or_else(ConfigError::default))
     }
 }
 

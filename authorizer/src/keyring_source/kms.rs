@@ -139,7 +139,7 @@ mod tests {
         let read = |text: &str| ciphertext(text);
         assert_eq!(read(r#"{"version":1,"kms_ciphertext":"AQI="}"#), Some(vec![1, 2]));
         assert_eq!(read(r#"{"version":1,"kms_ciphertext":"AQI"}"#), Some(vec![1, 2]));
-        let longest = format!(r#"{{"version":1,"kms_ciphertext":"{}"}}"#, BASE64.encode(&[7; 6_144]));
+        let longest = format!(r#"{{"version":1,"kms_ciphertext":"{}"}}"#, BASE64.encode([7; 6_144]));
         assert_eq!(read(&longest).map(|bytes| bytes.len()), Some(6_144));
         for text in [
             "",
@@ -149,7 +149,7 @@ mod tests {
             r#"{"version":1,"kms_ciphertext":"AQ I="}"#,
             r#"{"version":1,"kms_ciphertext":"AQI=","kms_ciphertext":"AQI="}"#,
             r#"{"version":1,"kms_ciphertext":"AQI=","key":"k"}"#,
-            &format!(r#"{{"version":1,"kms_ciphertext":"{}"}}"#, BASE64.encode(&[7; 6_145])),
+            &format!(r#"{{"version":1,"kms_ciphertext":"{}"}}"#, BASE64.encode([7; 6_145])),
         ] {
             assert_eq!(read(text), None, "{text}");
         }

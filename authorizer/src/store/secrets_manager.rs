@@ -149,7 +149,7 @@ enum SecretError {
     #[error("is not a records file{}; docs/records.md has its form", from_line(.0))]
     Format(#[from] StoreFormatError),
     #[error("holds a records file with a mistake: {0}")]
-    Records(#[from] RecordsError),
+    Records(#[from] Box<RecordsError>),
 }
 
 impl Contents {
@@ -165,7 +165,7 @@ impl Contents {
             }
             _ => return Err(SecretError::Empty),
         };
-        let records = StoreDocument::parse(text)?.records(function)?;
+        let records = StoreDocument::parse(text)?.records(function).map_err(Box::new)?;
         let decoys = Decoys::new(records.by_name.values());
         Ok(Self { records, decoys, since })
     }

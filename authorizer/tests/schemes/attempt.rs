@@ -76,7 +76,7 @@ impl Attempts {
         match decide(request, lookup, circumstances) {
             Ok(allowed) => Ok(serde_json::to_value(Answer::allow(allowed)).unwrap()),
             Err(Stop::Deny(reason)) => Err(reason),
-            Err(Stop::Fault(fault)) => panic!("{fault}"),
+            Err(Stop::Fault(fault)) => unreachable!("{fault}"),
         }
     }
 

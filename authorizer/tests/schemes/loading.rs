@@ -44,7 +44,7 @@ fn nobodys_rule_covers_an_alibaba_id() {
         assert!(error.contains(why), "{rule}: {error}");
     }
     let error = fault(&json!({"dev&PK": alibaba_record(&json!({"client_ids": ["dev|"]}))}));
-    assert!(error.contains("an id is what stands before it"), "{error}");
+    assert!(error.contains("an id is the text before it"), "{error}");
     let roamer = password_record(&json!({"client_ids": ["to*"]}));
     let error = fault(&json!({"dev&PK": alibaba_record(&by_token), "roamer": roamer}));
     assert!(error.contains("`tok|*`"), "{error}");

@@ -253,16 +253,16 @@ fn a_function_takes_what_it_can_check_in_time_and_memory() {
     assert_eq!(check(1_769, &[bcrypt("15")]), Ok(()));
     // 245.76 ms on a whole CPU, of which 128 MB has 128 parts in 1,769: 3,396.5 ms.
     let slow = "checking its verifiers would take about 3400 ms with 128 MB, the budget is 2500 ms; \
-                give the function 174 MB or set the password anew";
+                give the function 174 MB or set a new password";
     assert_eq!(check(128, &[bcrypt("12")]), Err(slow.to_owned()));
     assert_eq!((check(173, &[bcrypt("12")]).is_ok(), check(174, &[bcrypt("12")])), (false, Ok(())));
     assert!(check(174, &[bcrypt("12"), bcrypt("12")]).is_err(), "both are checked");
     // More memory than a whole CPU's doesn't make one core faster.
     let too_slow = "checking its verifiers would take about 4000 ms on a whole CPU, the budget is 2500 ms; \
-                    set the password anew";
+                    set a new password";
     assert_eq!(check(10_240, &[bcrypt("16")]), Err(too_slow.to_owned()));
     let memory = "checking a verifier would need 65 MB beside the function's own 64 MB, and the function has 128 MB; \
-                  give it 129 MB or set the password anew";
+                  give it 129 MB or set a new password";
     assert_eq!(check(128, &[argon2id(65_537, 1)]), Err(memory.to_owned()));
     assert!(check(1, &[argon2id(8, 1)]).is_err());
     assert!(FunctionMemory::try_from(0).is_err());

@@ -55,6 +55,10 @@ impl Keys {
 
     /// The keys in a JWKS that somebody else publishes. Those that can't be used here are passed over, and so are
     /// secrets: what everybody can read proves nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no JWKS, or no key in it can be used.
     pub fn from_published_jwks(text: &str) -> Result<Self, KeysError> {
         let mut keys = Vec::new();
         for key in jwks(text)?.filter_map(Result::ok) {
@@ -69,6 +73,7 @@ impl Keys {
     }
 
     /// No key at all, which refuses every token.
+    #[must_use]
     pub fn none() -> Self {
         Self(Vec::new())
     }

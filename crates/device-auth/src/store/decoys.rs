@@ -36,6 +36,7 @@ impl Decoys {
     }
 
     /// The verifiers that a name without a record is checked against.
+    #[must_use]
     pub fn of(&self, name: &DeviceName) -> Arc<[LiveVerifier]> {
         let place: [u8; 32] = Sha256::digest(name.as_str().as_bytes()).into();
         let next = self.ring.range(place..).next().or_else(|| self.ring.iter().next());
@@ -196,18 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told() {
+    fn texts_without_a_kind_of_verifier_are_refused() {
         for (text, part) in [
             ("", "`` is not a kind of verifier; it should be `sha256`, `argon2id` or"),
             ("bcrypt", "`bcrypt` is not a kind"),
             ("$", "`$` is not a kind"),
             ("$5$", "is not a kind"),
             ("$2b", "is not a kind"),
-            ("$2b$3", "`$2b$3` is no beginning of a verifier: the verifier's parameters should be a cost"),
+            ("$2b$3", "`$2b$3` is not the first part of a verifier: the verifier's parameters should be a cost"),
             ("$argon2id$v=16$m=8,t=1,p=1", "version should be `v=19`"),
             ("$argon2id$m=8,t=1,p=1", "is not a kind"),
-            ("$pbkdf2-sha256$i=1,l=99", "is no beginning of a verifier"),
-            ("$pbkdf2-sha256$x", "is no beginning of a verifier"),
+            ("$pbkdf2-sha256$i=1,l=99", "is not the first part of a verifier"),
+            ("$pbkdf2-sha256$x", "is not the first part of a verifier"),
             ("$2b$16", "`$2b$16`: checking its verifiers would take"),
             ("$sha256$AAAA$AAAA", "is not a kind"),
         ] {

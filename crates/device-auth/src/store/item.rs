@@ -3,7 +3,7 @@
 //! An item has the names of the records file, in DynamoDB's own types, and three attributes that the file doesn't
 //! have: the key, the version of the item's form, and for who wants it the time of its deletion.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Number, Value};
@@ -65,9 +65,9 @@ impl ItemError {
 /// # Errors
 ///
 /// The attribute at fault, and never its value, which may be a password in the wrong place.
-pub fn document(
+pub fn document<S: BuildHasher>(
     name: &DeviceName,
-    mut item: HashMap<String, AttributeValue>,
+    mut item: HashMap<String, AttributeValue, S>,
 ) -> Result<RecordDocument, ItemError> {
     if !matches!(item.remove(KEY), Some(AttributeValue::S(key)) if key == name.as_str()) {
         return Err(ItemError::Key);
@@ -118,7 +118,10 @@ fn attribute(value: Value) -> AttributeValue {
     }
 }
 
-fn object(path: &str, attributes: HashMap<String, AttributeValue>) -> Result<Value, ItemError> {
+fn object(
+    path: &str,
+    attributes: impl IntoIterator<Item = (String, AttributeValue)>,
+) -> Result<Value, ItemError> {
     let mut object = Map::new();
     for (name, attribute) in attributes {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

@@ -21,7 +21,7 @@ pub enum BudgetError {
     /// A function with more memory, and so more of a CPU, would be in time.
     #[error(
         "checking its verifiers would take about {millis} ms with {memory_mb} MB, the budget is {} ms; \
-         give the function {needed_mb} MB or set the password anew", BUDGET.as_millis()
+         give the function {needed_mb} MB or set a new password", BUDGET.as_millis()
     )]
     Slow {
         /// How long it would take.
@@ -34,7 +34,7 @@ pub enum BudgetError {
     /// No function would be in time.
     #[error(
         "checking its verifiers would take about {millis} ms on a whole CPU, the budget is {} ms; \
-         set the password anew", BUDGET.as_millis()
+         set a new password", BUDGET.as_millis()
     )]
     TooSlow {
         /// How long it would take.
@@ -43,7 +43,7 @@ pub enum BudgetError {
     /// Argon2's memory.
     #[error(
         "checking a verifier would need {verifier_mb} MB beside the function's own {RESERVED_MB} MB, and the \
-         function has {memory_mb} MB; give it {} MB or set the password anew",
+         function has {memory_mb} MB; give it {} MB or set a new password",
         verifier_mb.saturating_add(RESERVED_MB)
     )]
     Memory {

@@ -107,7 +107,7 @@ pub enum VerifierError {
     Parameters(&'static str),
     /// A parameter that no function could carry out in time, whatever its memory.
     #[error(
-        "the verifier's {parameter} should be at most {max}: more would never end in time; set the password anew \
+        "the verifier's {parameter} should be at most {max}: more would never end in time; set a new password \
          with `latchkey fleet add`"
     )]
     TooCostly {
