@@ -204,7 +204,10 @@ mod tests {
             ("$", "`$` is not a kind"),
             ("$5$", "is not a kind"),
             ("$2b", "is not a kind"),
-            ("$2b$3", "`$2b$3` is not the first part of a verifier: the verifier's parameters should be a cost"),
+            (
+                "$2b$3",
+                "`$2b$3` is not the first part of a verifier: the verifier's parameters should be a cost",
+            ),
             ("$argon2id$v=16$m=8,t=1,p=1", "version should be `v=19`"),
             ("$argon2id$m=8,t=1,p=1", "is not a kind"),
             ("$pbkdf2-sha256$i=1,l=99", "is not the first part of a verifier"),
