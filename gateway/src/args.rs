@@ -149,7 +149,7 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
 
 async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String, EventLog), StartError> {
     let json = args.json;
-    let settings = settings::put_together(args, authorizer)?;
+    let settings = settings::merge(args, authorizer)?;
     let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use self::{port::PortChoice, quotas::QuotasTable};
 use crate::{
-    custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
+    custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
     lambda::program::Program,
     registry::fixed::FixedRegistry,
     settings::{AuthorizerSettings, DEFAULT_INSTANCES, DomainSettings, FunctionSettings, Source},
@@ -147,7 +147,7 @@ impl File {
         let default = self.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
         if self.authorizer.is_empty() {
             let name = only.or(default).map_or_else(|| ONLY.try_into(), Ok)?;
-            let (status, signing) = (Status::Active, Signing::Disabled(None));
+            let (status, signing) = (AuthorizerStatus::Active, Signing::Disabled(None));
             let function =
                 FunctionSettings { source: Source::Program(program), instances: DEFAULT_INSTANCES };
             let default_authorizer = Some(name.clone());
@@ -230,11 +230,11 @@ mod tests {
         let settings = file(text, "folder").unwrap().authorizers(None, program()).unwrap();
         assert_eq!(settings.default_authorizer.unwrap().as_str(), "b");
         let [a, b] = &settings.authorizers[..] else { panic!("{:?}", settings.authorizers) };
-        assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", Status::Active, false));
+        assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", AuthorizerStatus::Active, false));
         assert!(matches!(a.signing, Signing::Disabled(None)));
         let (program, instances) = program_of(a);
         assert_eq!((program.path.to_str(), instances), (Some("own"), 4));
-        assert_eq!((b.status, b.caching_for_http), (Status::Inactive, true));
+        assert_eq!((b.status, b.caching_for_http), (AuthorizerStatus::Inactive, true));
         assert!(matches!(&b.signing, Signing::Disabled(Some(key)) if key.as_str() == "T"));
         let (program, instances) = program_of(b);
         assert_eq!((program.path.clone(), instances), (Path::new("folder").join("bin/other"), 1));

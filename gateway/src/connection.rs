@@ -31,12 +31,12 @@ use crate::{
         registration::{Left, Registration, Signals},
         store::StoreError,
     },
-    custom_auth::{self, Refusal, answer::Authorization},
+    custom_auth::{self, AuthnError, answer::Authorization},
     door::port::Port,
-    gateway::Shared,
     lambda::Call,
     metrics::Direction,
     session::{Effect, Session, ending::Ending},
+    shared::Shared,
 };
 
 /// Packets and messages that are taken before what was written for them is flushed: so many acknowledgements go out as
@@ -48,7 +48,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
 type Stream = Framed<Transport, Codec>;
-type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, Refusal>> + Send>>;
+type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, AuthnError>> + Send>>;
 
 /// Serves one connection. It returns when the connection has ended, however it did, with the last will if that is to be
 /// published later.
@@ -89,7 +89,7 @@ enum Happening {
     Malformed(DecodeError),
     Closed,
     Message(Box<Delivery>),
-    Refreshed(Result<Authorization, Refusal>),
+    Refreshed(Result<Authorization, AuthnError>),
     Time,
     Outside(Ending),
 }
@@ -365,7 +365,7 @@ async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> Written 
     Written::of(shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await)
 }
 
-async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, Refusal> {
+async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, AuthnError> {
     match refreshing {
         Some(answer) => answer.await,
         None => std::future::pending().await,

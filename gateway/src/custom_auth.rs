@@ -4,21 +4,21 @@
 //! Source: AWS IoT Core developer guide, `custom-authorizer` and `custom-auth-lambda`.
 
 pub mod answer;
+pub mod authorizers;
 pub mod event;
 pub mod http_request;
 pub mod name;
 pub mod parameters;
-pub mod registry;
 pub mod signing;
 
 use std::time::Instant;
 
 use self::{
     answer::{AnswerError, Authorization},
-    event::Presented,
+    authorizers::Authorizer,
+    event::AuthorizerEvent,
     name::AuthorizerName,
     parameters::ParameterError,
-    registry::Authorizer,
 };
 use crate::{
     lambda::{Call, InvokeError},
@@ -27,7 +27,7 @@ use crate::{
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum AuthnError {
     /// The user name names an authorizer that doesn't exist, or names none and there is no default.
     #[error(
         "the client asks for an authorizer that this gateway doesn't have, or for none where there is no default; \
@@ -83,30 +83,34 @@ pub enum Refusal {
 pub async fn authenticate(
     authorizer: &Authorizer,
     call: Call,
-    presented: &Presented,
+    presented: &AuthorizerEvent,
     metrics: &Metrics,
-) -> Result<Authorization, Refusal> {
+) -> Result<Authorization, AuthnError> {
     let asked_at = Instant::now();
     let answer = ask(authorizer, call, presented).await;
     let result = match &answer {
         Ok(_) => "allow",
-        Err(Refusal::NotAuthenticated) => "deny",
+        Err(AuthnError::NotAuthenticated) => "deny",
         Err(_) => "error",
     };
     metrics.call(authorizer.name.as_str(), result, asked_at.elapsed());
     answer
 }
 
-async fn ask(authorizer: &Authorizer, call: Call, presented: &Presented) -> Result<Authorization, Refusal> {
+async fn ask(
+    authorizer: &Authorizer,
+    call: Call,
+    presented: &AuthorizerEvent,
+) -> Result<Authorization, AuthnError> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
-    let authorization = Authorization::parse(&answer)?.ok_or(Refusal::NotAuthenticated)?;
+    let authorization = Authorization::parse(&answer)?.ok_or(AuthnError::NotAuthenticated)?;
     match presented.principal_id() {
-        Some(principal_id) if principal_id != &*authorization.principal_id => Err(Refusal::OtherPrincipal),
+        Some(principal_id) if principal_id != &*authorization.principal_id => Err(AuthnError::OtherPrincipal),
         _ => Ok(authorization),
     }
 }
 
-impl Refusal {
+impl AuthnError {
     /// AWS's name for it: the reasons of `Connection.AuthNError` (developer guide, `cwl-format`). Which one AWS gives
     /// an inactive authorizer, an absent or unusable parameter and a wrong signature is *(unverified)*.
     #[must_use]

@@ -5,8 +5,8 @@
 
 pub mod client_certificate;
 pub mod domain;
+pub mod handshake_error;
 pub mod port;
-pub mod refusal;
 pub mod route;
 pub mod tls;
 
@@ -17,11 +17,11 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use self::{
-    client_certificate::CertificateRefusal,
+    client_certificate::ClientCertificateError,
     domain::{Domain, Domains},
+    handshake_error::HandshakeError,
     port::Port,
-    refusal::Refusal,
-    route::{Authentication, Route, Speaks},
+    route::{Authentication, Protocol, Route},
 };
 use crate::registry::{Certificate, CertificateId, Registry};
 
@@ -32,22 +32,22 @@ pub struct Doors {
 }
 
 /// A connection that came in.
-pub struct Entered {
+pub struct AcceptedConnection {
     /// The connection, encrypted.
     pub stream: TlsStream<TcpStream>,
     /// How it came in.
-    pub arrival: Arrival,
+    pub info: ConnectionInfo,
 }
 
 /// How a connection came in.
 #[derive(Clone)]
-pub struct Arrival {
+pub struct ConnectionInfo {
     /// The server name that the client asked for (SNI), if it did.
     pub server_name: Option<String>,
     /// The domain configuration that holds for it.
     pub domain: Arc<Domain>,
     /// What is spoken on it.
-    pub speaks: Speaks,
+    pub protocol: Protocol,
     /// How the client shows who it is.
     pub identification: Identification,
 }
@@ -81,7 +81,7 @@ impl Doors {
     /// # Errors
     ///
     /// Why the connection was refused; the client was told by a TLS alert.
-    pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<Entered, Refusal> {
+    pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<AcceptedConnection, HandshakeError> {
         let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = handshake.client_hello();
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
@@ -96,8 +96,8 @@ impl Doors {
         let config = domain.tls.config(route).ok_or_else(|| std::io::Error::other("no TLS configuration"))?;
         let stream = handshake.into_stream(config).await?;
         let identification = self.identify(&stream, route.authentication)?;
-        let arrival = Arrival { server_name, domain, speaks: route.speaks, identification };
-        Ok(Entered { stream, arrival })
+        let info = ConnectionInfo { server_name, domain, protocol: route.protocol, identification };
+        Ok(AcceptedConnection { stream, info })
     }
 
     /// A client may leave out SNI, as one that dials an address does; a name must be ours.
@@ -106,13 +106,13 @@ impl Doors {
         port: Port,
         server_name: Option<&str>,
         offered: Vec<String>,
-    ) -> Result<(Arc<Domain>, Route), (Refusal, u8)> {
-        let domain = self.domains.find(server_name).ok_or((Refusal::ServerName, UNRECOGNIZED_NAME))?;
+    ) -> Result<(Arc<Domain>, Route), (HandshakeError, u8)> {
+        let domain = self.domains.find(server_name).ok_or((HandshakeError::ServerName, UNRECOGNIZED_NAME))?;
         if let Some(route) = domain.access.route(port, &offered) {
             return Ok((Arc::clone(domain), route));
         }
         let taken = domain.access.taken(port).collect();
-        Err((Refusal::Alpn { port, offered, taken }, NO_APPLICATION_PROTOCOL))
+        Err((HandshakeError::Alpn { port, offered, taken }, NO_APPLICATION_PROTOCOL))
     }
 
     /// The registry is asked again: the handshake only proved that the client has the key of this certificate.
@@ -120,13 +120,14 @@ impl Doors {
         &self,
         stream: &TlsStream<TcpStream>,
         authentication: Authentication,
-    ) -> Result<Identification, Refusal> {
+    ) -> Result<Identification, HandshakeError> {
         if !authentication.needs_certificate() {
             return Ok(Identification::Custom);
         }
         let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let id = CertificateId::of(presented.ok_or(Refusal::NoCertificate)?);
-        let unknown = || Refusal::Certificate(CertificateRefusal::Unknown(Arc::clone(id.as_str())));
+        let id = CertificateId::of(presented.ok_or(HandshakeError::NoCertificate)?);
+        let unknown =
+            || HandshakeError::Certificate(ClientCertificateError::Unknown(Arc::clone(id.as_str())));
         let certificate = self.registry.certificate(&id).ok_or_else(unknown)?;
         Ok(match authentication {
             Authentication::CustomX509 => Identification::CustomX509(certificate),
@@ -135,7 +136,7 @@ impl Doors {
     }
 }
 
-impl Arrival {
+impl ConnectionInfo {
     /// The certificate whose key the client has shown.
     #[must_use]
     pub fn certificate(&self) -> Option<&Arc<Certificate>> {

@@ -6,7 +6,6 @@ mod listeners;
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use iot_policy::Scope;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,16 +13,16 @@ use crate::{
     broker::{Broker, store::StoreError},
     certificate::Authority,
     clock::Clock,
+    connect_rate::ConnectRate,
     connection,
-    connects::Connects,
-    custom_auth::registry::{Authorizer, Authorizers, Status},
+    custom_auth::authorizers::{Authorizer, AuthorizerStatus, Authorizers},
     door::{Doors, port::Port},
     event_log::EventLog,
+    handshake_limit::HandshakeLimit,
     lambda::{InvokeError, backend::Backend},
-    openings::Openings,
     registry::Registry,
-    session::Rules,
     settings::{AuthorizerSettings, Settings},
+    shared::Shared,
     status,
 };
 
@@ -35,42 +34,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What those may hold together who wait for an authorizer: a device's CONNECT has less than one KiB, the largest about
 /// 800 once it is JSON.
 const WAITING_ROOM_KIB: usize = 64 * 1024;
-
-/// What every connection shares.
-pub struct Shared {
-    /// The time.
-    pub clock: Clock,
-    /// The log.
-    pub log: EventLog,
-    /// The message broker.
-    pub broker: Arc<Broker>,
-    /// The authorizers.
-    pub authorizers: Authorizers,
-    /// The front doors.
-    pub doors: Doors,
-    /// Who waits in them.
-    pub openings: Arc<Openings>,
-    /// What the doors for client certificates know.
-    pub registry: Arc<dyn Registry>,
-    /// What those may hold who wait for an authorizer, in KiB.
-    pub waiting_room: Semaphore,
-    /// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
-    pub connect_timeout: Duration,
-    /// The account that the log names.
-    pub account_id: Arc<str>,
-    /// What resources are named with.
-    pub scope: Arc<Scope>,
-    /// What AWS's documents leave open, and its quotas.
-    pub rules: Arc<Rules>,
-    /// Who connected just now.
-    pub connects: Connects,
-    /// Whether a refused CONNECT is answered.
-    pub answer_refused_connects: bool,
-    /// Cancelled when the gateway stops.
-    pub stopping: CancellationToken,
-    /// Cancelled when whoever has not ended by then has to.
-    pub cut_off: CancellationToken,
-}
 
 /// A gateway that listens, and whose authorizer has started.
 pub struct Gateway {
@@ -128,22 +91,20 @@ impl Gateway {
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = authorizers(settings, &clock, &log).await?;
         let domains = domains::read(settings, &authority, &registry, &authorizers)?;
-        let connects = Connects::new(clock.now());
+        let scope = settings.account.scope().context("the account's settings make no ARN")?;
         let shared = Shared {
+            connect_rate: ConnectRate::new(clock.now()),
             clock,
             log,
             broker: Arc::new(broker),
             authorizers,
             doors: Doors::new(domains, Arc::clone(&registry)),
-            openings: Openings::new(settings.limits.handshakes),
+            handshakes: HandshakeLimit::new(settings.limits.handshakes),
             registry,
-            connect_timeout: settings.limits.connect_timeout,
             waiting_room: Semaphore::new(WAITING_ROOM_KIB),
             account_id: settings.account.id.as_str().into(),
-            scope: Arc::new(settings.account.scope().context("the account's settings make no ARN")?),
-            rules: Arc::new(settings.rules),
-            connects,
-            answer_refused_connects: settings.answer_refused_connects,
+            scope: Arc::new(scope),
+            settings: Arc::new(settings.clone()),
             stopping: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         };
@@ -212,7 +173,7 @@ async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Resu
         let AuthorizerSettings { name, status, signing, caching_for_http, function } = authorizer;
         let function = Backend::new(function, &settings.account, clock, log).await;
         let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
-        if status == Status::Active {
+        if status == AuthorizerStatus::Active {
             function.warm_up().await?;
         }
         authorizers.push(Authorizer { name, status, signing, caching_for_http, function });

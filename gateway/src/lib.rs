@@ -1,31 +1,40 @@
 //! AWS IoT Core on one machine.
 //!
-//! A connection goes through the modules in this order:
+//! A connection passes through these modules:
 //!
-//! 1. [`door`]: TLS, and by port, ALPN and SNI whether it may come in, what it speaks and how it shows who it is.
-//! 2. [`connection`]: the IO of one connection: MQTT, the same over WebSocket, or HTTPS publish. It has what was sent
-//! 3. authenticated: by its certificate, which the [`registry`] knows, or by [`custom_auth`]: the authorizer's function is called through [`lambda`], its answer checked.
-//! 4. [`session`]: what the client may do and what follows from it. No IO, no clock.
-//! 5. [`broker`]: the way of a message from one connection to the others.
+//! 1. [`door`]: TLS. The port, ALPN and SNI decide whether the connection is accepted, which protocol is spoken on it
+//!    and how its client authenticates.
+//! 2. [`connection`]: the IO of one connection, which is MQTT, MQTT over WebSocket, or HTTPS publish.
+//! 3. Authentication: by a certificate that the [`registry`] knows, or by [`custom_auth`], which calls the
+//!    authorizer's function through [`lambda`] and checks its answer.
+//! 4. [`session`]: what the client may do, and what follows from each packet. It does no IO and reads no clock.
+//! 5. [`broker`]: carries messages from one connection to the others.
 //!
-//! [`gateway`] puts the parts together from [`settings`]; [`args`] is what a person types; [`event_log`] is
-//! where all of it can be seen; [`certificate`] is the local CA; [`clock`] is the time, which tests move.
+//! Two limits apply before a session begins: [`handshake_limit`], on connections that have not sent their CONNECT yet,
+//! and [`connect_rate`], on CONNECTs a second.
+//!
+//! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
+//! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
+//! [`event_log`] and [`metrics`] show what happens, [`status`] serves the metrics, [`certificate`] is the local CA, and
+//! [`clock`] is the time, which tests move.
 
 pub mod args;
 pub mod broker;
 pub mod certificate;
 pub mod clock;
 pub mod config;
+pub mod connect_rate;
 pub mod connection;
-pub mod connects;
 pub mod custom_auth;
 pub mod door;
 pub mod event_log;
 pub mod gateway;
+pub mod handshake_limit;
 pub mod lambda;
 pub mod metrics;
-pub mod openings;
+pub mod quotas;
 pub mod registry;
 pub mod session;
 pub mod settings;
+pub mod shared;
 pub mod status;

@@ -26,7 +26,6 @@ use self::{
     ending::Ending,
     enforcement::Enforcement,
     flow::{Flow, Unfinished},
-    quotas::Quotas,
     rate::Rate,
     record::NO_QOS_2,
 };
@@ -34,6 +33,8 @@ use crate::{
     broker::{queue::Delivery, store::MessageId},
     clock::Moment,
     custom_auth::answer::Authorization,
+    quotas::Quotas,
+    settings::Settings,
 };
 
 /// A session.
@@ -48,21 +49,12 @@ pub struct Session {
     flow: Flow,
     /// For how long the session outlives its connection.
     expiry: Duration,
-    rules: Arc<Rules>,
+    settings: Arc<Settings>,
     publishes: Rate,
     bytes: Rate,
     /// Until then nothing is taken from the client.
     held_until: Option<Moment>,
     ended: bool,
-}
-
-/// What AWS's documents leave open, and AWS's quotas: settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, or only gets PUBACK 0x87 *(unverified)*.
-    pub denied_publish_disconnects: bool,
-    /// What AWS's quotas are.
-    pub quotas: Quotas,
 }
 
 /// What has to be done.
@@ -105,11 +97,11 @@ impl Session {
         connect: &Connect,
         client_id: Arc<str>,
         enforcement: Enforcement,
-        rules: Arc<Rules>,
+        settings: Arc<Settings>,
         now: Moment,
     ) -> Self {
         let lifetime = enforcement.authorization().lifetime;
-        let quotas = &rules.quotas;
+        let quotas = &settings.quotas;
         let keep_alive = quotas.keep_alive(connect.keep_alive);
         let expiry = expiry(connect, quotas);
         let timers = Timers {
@@ -128,7 +120,7 @@ impl Session {
             flow: Flow::new(unacknowledged(connect, quotas), !expiry.is_zero()),
             expiry,
             enforcement,
-            rules,
+            settings,
             publishes: Rate::new(now),
             bytes: Rate::new(now),
             held_until: None,
@@ -160,7 +152,7 @@ impl Session {
     /// The answer to the CONNECT: what AWS tells a client about itself (developer guide, `mqtt`).
     #[must_use]
     pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
-        let quotas = &self.rules.quotas;
+        let quotas = &self.settings.quotas;
         let mut ack = ConnAck::accepted(session_present);
         let keep_alive = quotas.keep_alive(connect.keep_alive);
         let properties = &mut ack.properties;
@@ -334,7 +326,7 @@ impl Session {
                 let details = "DISCONNECT asks for a session that CONNECT did not ask for";
                 return self.end(Ending::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
             }
-            self.expiry = Duration::from_secs(seconds.into()).min(self.rules.quotas.session_expiry);
+            self.expiry = Duration::from_secs(seconds.into()).min(self.settings.quotas.session_expiry);
         }
         let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
         self.end(Ending::Client { with_will }, effects);

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 use iot_policy::{Scope, ScopeError};
 
 use crate::{
-    custom_auth::{name::AuthorizerName, registry::Status, signing::Signing},
+    custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
     door::{port::Port, route::Access},
     lambda::{function_arn::FunctionArn, invoke_url::InvokeUrl, program::Program},
+    quotas::Quotas,
     registry::fixed::FixedRegistry,
-    session::Rules,
 };
 
 /// How many calls of one function there are at a time if nobody says.
@@ -40,10 +40,12 @@ pub struct Settings {
     pub registry: FixedRegistry,
     /// How much there may be at a time.
     pub limits: Limits,
-    /// Whether a refused CONNECT is answered with a CONNACK before the end *(unverified)*.
-    pub answer_refused_connects: bool,
-    /// What else AWS's documents leave open, and AWS's quotas.
-    pub rules: Rules,
+    /// Whether a refused CONNECT closes the connection without a CONNACK *(unverified: which of the two AWS does)*.
+    pub close_refused: bool,
+    /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, besides PUBACK 0x87 *(unverified)*.
+    pub denied_publish_disconnects: bool,
+    /// The quotas on connections and messages.
+    pub quotas: Quotas,
 }
 
 /// One authorizer.
@@ -52,7 +54,7 @@ pub struct AuthorizerSettings {
     /// Its name, as clients ask for it.
     pub name: AuthorizerName,
     /// Whether it may be used.
-    pub status: Status,
+    pub status: AuthorizerStatus,
     /// Whether tokens must be signed.
     pub signing: Signing,
     /// `enableCachingForHttp`.

@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// The text format that Prometheus takes (`OpenMetrics` 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    match shared.log.metrics().text(shared.openings.taken()) {
+    match shared.log.metrics().text(shared.handshakes.taken()) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPEN_METRICS)], text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], error.to_string()),
     }

@@ -83,7 +83,7 @@ impl GatewayProcess {
         &self.ca
     }
 
-    /// Connects a device that presents this.
+    /// ConnectRate a device that presents this.
     ///
     /// # Errors
     ///

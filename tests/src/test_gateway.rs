@@ -9,7 +9,7 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
-    custom_auth::{registry::Status, signing::Signing},
+    custom_auth::{authorizers::AuthorizerStatus, signing::Signing},
     door::{
         port::Port,
         route::{Access, ApplicationProtocol, AuthenticationType},
@@ -17,8 +17,8 @@ use gateway::{
     event_log::EventLog,
     gateway::{Addresses, Gateway, StartError},
     lambda::program::Program,
+    quotas::Quotas,
     registry::{Certificate, Thing, fixed::FixedRegistry},
-    session::{Rules, quotas::Quotas},
     settings::{
         Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
     },
@@ -273,15 +273,16 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         domains: Vec::new(),
         registry: FixedRegistry::default(),
         limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
-        answer_refused_connects: true,
-        rules: Rules { denied_publish_disconnects: false, quotas: Quotas::AWS.at_any_rate() },
+        close_refused: false,
+        denied_publish_disconnects: false,
+        quotas: Quotas::AWS.at_any_rate(),
     }
 }
 
 fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> AuthorizerSettings {
     AuthorizerSettings {
         name: name.try_into().unwrap(),
-        status: Status::Active,
+        status: AuthorizerStatus::Active,
         signing: Signing::Disabled(None),
         caching_for_http: false,
         function: FunctionSettings {

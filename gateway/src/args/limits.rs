@@ -42,7 +42,7 @@ impl LimitArgs {
     /// # Errors
     ///
     /// When those in their handshake could keep all others out.
-    pub(super) fn put_together(self, file: LimitsTable) -> anyhow::Result<Limits> {
+    pub(super) fn merge(self, file: LimitsTable) -> anyhow::Result<Limits> {
         let seconds = self.connect_timeout.or(file.connect_timeout_seconds);
         let connections = self.max_connections.or(file.connections).map_or(CONNECTIONS, NonZeroUsize::get);
         let handshakes = self.max_handshakes.or(file.handshakes).map(NonZeroUsize::get);
@@ -72,7 +72,7 @@ mod tests {
                 connect_timeout: None,
                 max_session_expiry: None,
             };
-            let limits = args.put_together(LimitsTable::default());
+            let limits = args.merge(LimitsTable::default());
             limits.map(|limits| (limits.connections, limits.handshakes)).map_err(|error| error.to_string())
         };
         assert_eq!(typed(0, 0), Ok((15_000, 1_000)));

@@ -40,7 +40,7 @@ pub struct PortArgs {
 
 impl PortArgs {
     /// What was typed, then what the file says, then the defaults.
-    pub(super) fn put_together(self, file: PortsTable) -> Ports {
+    pub(super) fn merge(self, file: PortsTable) -> Ports {
         let p443 = self.port.or(file.p443);
         let any = p443 == Some(PortChoice::Number(0));
         let default = |port: Port| match (any, self.aws_ports) {
@@ -71,7 +71,7 @@ mod tests {
         PortArgs { port: None, port_8883: None, port_8443: None, port_status: None, aws_ports: false };
 
     fn numbers(args: PortArgs, file: PortsTable) -> (Vec<u16>, Option<u16>) {
-        let Ports { doors, status } = args.put_together(file);
+        let Ports { doors, status } = args.merge(file);
         (doors.into_values().collect(), status)
     }
 

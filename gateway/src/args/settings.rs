@@ -12,7 +12,6 @@ use super::{ALWAYS_NAMED, CONFIG_FILE, DEVICES_FILE, LocalArgs};
 use crate::{
     config::{AuthorizersSettings, File},
     lambda::program::Program,
-    session::Rules,
     settings::{Account, AuthorizerSettings, Settings},
 };
 
@@ -21,7 +20,7 @@ const KEYRING_FILE: &str = "keyring.json";
 
 /// The settings of a gateway whose own authorizer is `authorizer`. The data folder and an empty records file are made
 /// where there are none.
-pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
+pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
     let config = config(&args);
     let mut file = config.as_deref().map_or_else(|| Ok(File::default()), File::read)?;
     let data = args.data.clone().or_else(|| file.data()).unwrap_or_else(|| DATA_FOLDER.into());
@@ -36,7 +35,7 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
     let listen = args.listen.or(file.listen).unwrap_or(Ipv4Addr::LOCALHOST.into());
     Ok(Settings {
         listen,
-        ports: args.ports.put_together(file.ports),
+        ports: args.ports.merge(file.ports),
         names: names(listen, args.names, &file),
         data,
         config,
@@ -44,12 +43,10 @@ pub(super) fn put_together(args: LocalArgs, authorizer: PathBuf) -> anyhow::Resu
         default_authorizer,
         domains: file.domains()?,
         registry: file.registry()?,
-        limits: args.limits.put_together(file.limits)?,
-        answer_refused_connects: !(args.close_refused || file.close_refused),
-        rules: Rules {
-            denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
-            quotas: file.quotas.put_together(args.limits.max_session_expiry).context("the quotas")?,
-        },
+        limits: args.limits.merge(file.limits)?,
+        close_refused: args.close_refused || file.close_refused,
+        denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
+        quotas: file.quotas.merge(args.limits.max_session_expiry).context("the quotas")?,
         account: Account {
             partition: args.partition.or(file.partition).unwrap_or_else(|| "aws".to_owned()),
             region: args.region.or(file.region).unwrap_or_else(|| "us-east-1".to_owned()),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::function;
 use crate::{
     custom_auth::{
+        authorizers::AuthorizerStatus,
         name::{AuthorizerName, TokenKeyName},
-        registry::Status,
         signing::{Signing, SigningKey, SigningKeys},
     },
     lambda::program::Program,
@@ -66,8 +66,8 @@ impl Table {
             (false, key) => Signing::Disabled(key),
         };
         let status = match self.status {
-            StatusName::Active => Status::Active,
-            StatusName::Inactive => Status::Inactive,
+            StatusName::Active => AuthorizerStatus::Active,
+            StatusName::Inactive => AuthorizerStatus::Inactive,
         };
         let caching_for_http = self.enable_caching_for_http;
         let function = function::settings(self, folder, own)?;

@@ -19,15 +19,15 @@ pub(super) struct Table {
     server_name: String,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
-    authentication_type: Option<Authentication>,
-    application_protocol: Option<Protocol>,
+    authentication_type: Option<AuthenticationTypeName>,
+    application_protocol: Option<ApplicationProtocolName>,
     default_authorizer: Option<String>,
     allow_authorizer_override: Option<bool>,
 }
 
 /// AWS's names.
 #[derive(Clone, Copy, Deserialize)]
-enum Authentication {
+enum AuthenticationTypeName {
     #[serde(rename = "DEFAULT")]
     Default,
     #[serde(rename = "CUSTOM_AUTH")]
@@ -41,7 +41,7 @@ enum Authentication {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-enum Protocol {
+enum ApplicationProtocolName {
     #[serde(rename = "DEFAULT")]
     Default,
     #[serde(rename = "SECURE_MQTT")]
@@ -83,19 +83,22 @@ impl Table {
     }
 }
 
-fn access(authentication: Option<Authentication>, protocol: Option<Protocol>) -> anyhow::Result<Access> {
-    let authentication = match authentication.unwrap_or(Authentication::Default) {
-        Authentication::Default => AuthenticationType::Default,
-        Authentication::CustomAuth => AuthenticationType::CustomAuth,
-        Authentication::CustomAuthX509 => AuthenticationType::CustomAuthX509,
-        Authentication::AwsX509 => AuthenticationType::AwsX509,
-        Authentication::AwsSigV4 => bail!("AWS_SIGV4 is not played by this gateway"),
+fn access(
+    authentication: Option<AuthenticationTypeName>,
+    protocol: Option<ApplicationProtocolName>,
+) -> anyhow::Result<Access> {
+    let authentication = match authentication.unwrap_or(AuthenticationTypeName::Default) {
+        AuthenticationTypeName::Default => AuthenticationType::Default,
+        AuthenticationTypeName::CustomAuth => AuthenticationType::CustomAuth,
+        AuthenticationTypeName::CustomAuthX509 => AuthenticationType::CustomAuthX509,
+        AuthenticationTypeName::AwsX509 => AuthenticationType::AwsX509,
+        AuthenticationTypeName::AwsSigV4 => bail!("AWS_SIGV4 is not played by this gateway"),
     };
-    let protocol = match protocol.unwrap_or(Protocol::Default) {
-        Protocol::Default => ApplicationProtocol::Default,
-        Protocol::SecureMqtt => ApplicationProtocol::SecureMqtt,
-        Protocol::MqttWss => ApplicationProtocol::MqttWss,
-        Protocol::Https => ApplicationProtocol::Https,
+    let protocol = match protocol.unwrap_or(ApplicationProtocolName::Default) {
+        ApplicationProtocolName::Default => ApplicationProtocol::Default,
+        ApplicationProtocolName::SecureMqtt => ApplicationProtocol::SecureMqtt,
+        ApplicationProtocolName::MqttWss => ApplicationProtocol::MqttWss,
+        ApplicationProtocolName::Https => ApplicationProtocol::Https,
     };
     Ok(Access::new(authentication, protocol)?)
 }

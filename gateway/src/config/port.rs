@@ -16,7 +16,7 @@ pub enum PortChoice {
 /// A text is no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a port is 0 to 65535, or `off`; 0 takes a free one")]
-pub struct NotAPort;
+pub struct InvalidPort;
 
 impl PortChoice {
     /// The number, if there is a port.
@@ -30,12 +30,12 @@ impl PortChoice {
 }
 
 impl FromStr for PortChoice {
-    type Err = NotAPort;
+    type Err = InvalidPort;
 
-    fn from_str(text: &str) -> Result<Self, NotAPort> {
+    fn from_str(text: &str) -> Result<Self, InvalidPort> {
         match text {
             "off" => Ok(Self::Off),
-            number => number.parse().map(Self::Number).map_err(|_| NotAPort),
+            number => number.parse().map(Self::Number).map_err(|_| InvalidPort),
         }
     }
 }
@@ -49,15 +49,15 @@ impl<'de> Deserialize<'de> for PortChoice {
             type Value = PortChoice;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{NotAPort}")
+                write!(f, "{InvalidPort}")
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<PortChoice, E> {
-                u16::try_from(number).map(PortChoice::Number).map_err(|_| E::custom(NotAPort))
+                u16::try_from(number).map(PortChoice::Number).map_err(|_| E::custom(InvalidPort))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<PortChoice, E> {
-                if text == "off" { Ok(PortChoice::Off) } else { Err(E::custom(NotAPort)) }
+                if text == "off" { Ok(PortChoice::Off) } else { Err(E::custom(InvalidPort)) }
             }
         }
 

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use iot_policy::limits::MAX_SESSION_EXPIRY_SECONDS;
 use serde::Deserialize;
 
-use crate::session::quotas::Quotas;
+use crate::quotas::Quotas;
 
 /// The table `[quotas]`. What it leaves out is as with AWS; a rate of 0 is one without a bound.
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -40,7 +40,7 @@ impl QuotasTable {
     /// # Errors
     ///
     /// When they contradict each other.
-    pub fn put_together(self, session_expiry_seconds: Option<u32>) -> anyhow::Result<Quotas> {
+    pub fn merge(self, session_expiry_seconds: Option<u32>) -> anyhow::Result<Quotas> {
         let aws = Quotas::AWS;
         let rate = |set: Option<u32>, aws| set.map_or(aws, NonZeroU32::new);
         let expiry = session_expiry_seconds.or(self.session_expiry_seconds);
@@ -87,7 +87,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Quotas, String> {
         let table = toml::from_str::<QuotasTable>(text).map_err(|error| error.message().to_owned())?;
-        table.put_together(None).map_err(|error| error.to_string())
+        table.merge(None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn what_was_typed_wins() {
         let table = toml::from_str::<QuotasTable>("session_expiry_seconds = 10").unwrap();
-        assert_eq!(table.put_together(Some(20)).unwrap().session_expiry, Duration::from_secs(20));
+        assert_eq!(table.merge(Some(20)).unwrap().session_expiry, Duration::from_secs(20));
     }
 
     #[test]

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::{
     custom_auth::{
-        self, Refusal,
+        self, AuthnError,
         answer::Authorization,
-        event::{Presented, Sent},
+        authorizers::{Authorizer, AuthorizerChoice},
+        event::{AuthorizerEvent, ClientRequest},
         http_request::HttpRequest,
-        registry::{Authorizer, Choice},
     },
-    door::{Arrival, Identification},
-    gateway::Shared,
+    door::{ConnectionInfo, Identification},
     lambda::Call,
     registry::Certificate,
+    shared::Shared,
 };
 
 /// A client that may be asked what it wants.
@@ -28,18 +28,18 @@ pub(super) struct Authenticated {
 /// What a refresh needs: whom to ask, and with what.
 pub(super) struct Credentials {
     pub(super) authorizer: Arc<Authorizer>,
-    pub(super) presented: Presented,
+    pub(super) presented: AuthorizerEvent,
 }
 
 /// Finds whom to ask about a client, and asks.
 pub(super) async fn authenticate(
-    sent: &Sent<'_>,
-    arrival: &Arrival,
+    sent: &ClientRequest<'_>,
+    info: &ConnectionInfo,
     shared: &Shared,
-) -> Result<Authenticated, Refusal> {
-    match &arrival.identification {
+) -> Result<Authenticated, AuthnError> {
+    match &info.identification {
         Identification::X509(certificate) => Ok(by_certificate(certificate)),
-        Identification::Custom | Identification::CustomX509(_) => by_function(sent, arrival, shared).await,
+        Identification::Custom | Identification::CustomX509(_) => by_function(sent, info, shared).await,
     }
 }
 
@@ -53,18 +53,22 @@ fn by_certificate(certificate: &Certificate) -> Authenticated {
     Authenticated { authorization, credentials: None }
 }
 
-async fn by_function(sent: &Sent<'_>, arrival: &Arrival, shared: &Shared) -> Result<Authenticated, Refusal> {
+async fn by_function(
+    sent: &ClientRequest<'_>,
+    info: &ConnectionInfo,
+    shared: &Shared,
+) -> Result<Authenticated, AuthnError> {
     let mut parameters = sent.http.map(HttpRequest::parameters).unwrap_or_default();
     if let Some(user_name) = sent.mqtt.and_then(|mqtt| mqtt.user_name) {
         parameters = parameters.with_user_name(user_name);
     }
-    let choice = Choice {
-        default: arrival.domain.default_authorizer.as_ref(),
-        allow_override: arrival.domain.allow_authorizer_override,
+    let choice = AuthorizerChoice {
+        default: info.domain.default_authorizer.as_ref(),
+        allow_override: info.domain.allow_authorizer_override,
     };
     let admitted = shared.authorizers.admit(&parameters, choice)?;
-    let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| Refusal::Crowded)?;
-    let presented = Presented::new(sent, admitted.token());
+    let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| AuthnError::Crowded)?;
+    let presented = AuthorizerEvent::new(sent, admitted.token());
     let authorizer = Arc::clone(admitted.authorizer());
     let authorization =
         custom_auth::authenticate(&authorizer, Call::Connect, &presented, shared.log.metrics()).await?;

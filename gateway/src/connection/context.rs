@@ -5,18 +5,18 @@ use std::net::IpAddr;
 use iot_policy::{Context, Thing};
 
 use crate::{
-    door::{Arrival, Identification},
+    door::{ConnectionInfo, Identification},
     registry::{self, Certificate, Registry},
 };
 
 /// What is known of every request. What a certificate says is known of those who came by one alone: behind an authorizer
 /// it has no value *(unverified)*.
-pub(super) fn of_request(arrival: &Arrival, source_ip: IpAddr) -> Context {
+pub(super) fn of_request(info: &ConnectionInfo, source_ip: IpAddr) -> Context {
     let mut context = Context::empty().with_source_ip(source_ip);
-    if let Some(name) = &arrival.server_name {
+    if let Some(name) = &info.server_name {
         context = context.with_domain_name(name);
     }
-    if let Identification::X509(certificate) = &arrival.identification {
+    if let Identification::X509(certificate) = &info.identification {
         context = context.with_certificate(certificate.fields().clone());
     }
     context
@@ -25,13 +25,13 @@ pub(super) fn of_request(arrival: &Arrival, source_ip: IpAddr) -> Context {
 /// What is known of an MQTT client beside. The Thing of a certificate is the one that is called as the client is, and that
 /// the certificate is attached to (developer guide, `thing-policy-variables`).
 pub(super) fn of_client(
-    arrival: &Arrival,
+    info: &ConnectionInfo,
     source_ip: IpAddr,
     client_id: &str,
     registry: &dyn Registry,
 ) -> Context {
-    let context = of_request(arrival, source_ip).with_client_id(client_id);
-    match &arrival.identification {
+    let context = of_request(info, source_ip).with_client_id(client_id);
+    match &info.identification {
         Identification::X509(certificate) => with_thing(context, certificate, client_id, registry),
         Identification::Custom | Identification::CustomX509(_) => context,
     }

@@ -44,9 +44,9 @@ use self::{
 use super::{log::ConnectionLog, waiting::Waiting, websocket::WebSocket};
 use crate::{
     custom_auth::http_request::HttpRequest,
-    door::{Arrival, route::Http},
-    gateway::Shared,
-    openings::Place,
+    door::{ConnectionInfo, route::Http},
+    handshake_limit::HandshakePermit,
+    shared::Shared,
 };
 
 /// The connection below HTTP. Its buffer is only for a look at the first byte.
@@ -61,9 +61,9 @@ const MQTT_CONNECT: u8 = 0x10;
 
 /// How a connection came.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'a> {
+pub(super) struct HttpContext<'a> {
     pub(super) allowed: Http,
-    pub(super) arrival: &'a Arrival,
+    pub(super) info: &'a ConnectionInfo,
     pub(super) peer: SocketAddr,
 }
 
@@ -71,11 +71,11 @@ pub(super) struct Way<'a> {
 struct Exchange {
     shared: Arc<Shared>,
     peer: SocketAddr,
-    arrival: Arrival,
+    info: ConnectionInfo,
     allowed: Http,
     cache: Cache,
     /// Until a request has shown who the client is.
-    place: Arc<Place>,
+    permit: Arc<HandshakePermit>,
     denials: Arc<AtomicU32>,
     upgrade: Mutex<Option<Upgrade>>,
     /// Whether a request came that could be read.
@@ -85,22 +85,22 @@ struct Exchange {
 /// Serves requests until the connection ends, or becomes a WebSocket.
 pub(super) async fn serve(
     stream: TlsStream<TcpStream>,
-    way: Way<'_>,
-    place: Arc<Place>,
+    way: HttpContext<'_>,
+    permit: Arc<HandshakePermit>,
     log: &ConnectionLog,
     shared: &Arc<Shared>,
 ) -> Option<(WebSocket, HttpRequest)> {
-    let crowded_out = place.crowded_out();
+    let crowded_out = permit.crowded_out();
     let waiting = Waiting { shared, log, crowded_out: &crowded_out };
     let stream = first_byte(stream, &waiting).await?;
-    let Way { allowed, arrival, peer } = way;
+    let HttpContext { allowed, info, peer } = way;
     let exchange = Arc::new(Exchange {
         shared: Arc::clone(shared),
         peer,
-        arrival: arrival.clone(),
+        info: info.clone(),
         allowed,
         cache: Cache::default(),
-        place,
+        permit,
         denials: Arc::default(),
         upgrade: Mutex::new(None),
         any: AtomicBool::new(false),
@@ -161,8 +161,7 @@ impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.any.store(true, Ordering::Relaxed);
         let id = Uuid::new_v4().to_string();
-        let log =
-            ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.arrival, &self.denials);
+        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.info, &self.denials);
         let mut request_log = RequestLog { log, answered: false };
         let log = &mut request_log.log;
         let path = request.uri().path();

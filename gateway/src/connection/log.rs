@@ -12,11 +12,11 @@ use iot_policy::Action;
 
 use crate::{
     broker::store::StoreError,
-    custom_auth::Refusal,
-    door::{self, Arrival},
+    custom_auth::AuthnError,
+    door::{self, ConnectionInfo},
     event_log::{Event, EventLog},
-    gateway::Shared,
     session::{Record, ending::Ending},
+    shared::Shared,
 };
 
 /// Knows what every line of a connection says about it.
@@ -69,18 +69,18 @@ impl ConnectionLog {
         shared: &Shared,
         request_id: String,
         peer: SocketAddr,
-        arrival: &Arrival,
+        info: &ConnectionInfo,
         denials: &Arc<AtomicU32>,
     ) -> Self {
         let denials = Arc::clone(denials);
         let mut log = Self { protocol: "HTTP", denials, ..Self::new(shared, request_id, peer) };
-        log.name_domain(arrival);
+        log.name_domain(info);
         log
     }
 
     /// From now on the lines say by which server name the client came.
-    pub(super) fn name_domain(&mut self, arrival: &Arrival) {
-        self.server_name.clone_from(&arrival.server_name);
+    pub(super) fn name_domain(&mut self, info: &ConnectionInfo) {
+        self.server_name.clone_from(&info.server_name);
     }
 
     /// The connection's id.
@@ -132,7 +132,7 @@ impl ConnectionLog {
     }
 
     /// The connection did not come in.
-    pub(super) fn kept_out(&self, refusal: &door::refusal::Refusal) {
+    pub(super) fn kept_out(&self, refusal: &door::handshake_error::HandshakeError) {
         self.failed(refusal.event_type(), refusal.reason(), refusal.to_string());
     }
 
@@ -142,7 +142,7 @@ impl ConnectionLog {
     }
 
     /// The authorizer did not let the client in, or not any longer.
-    pub(super) fn not_authenticated(&self, refusal: &Refusal) {
+    pub(super) fn not_authenticated(&self, refusal: &AuthnError) {
         self.failed("Connection.AuthNError", refusal.reason(), refusal.to_string());
     }
 

@@ -23,21 +23,18 @@ use crate::{
     broker::registration::{Registration, Wish},
     custom_auth::{
         answer::Authorization,
-        event::{Sent, SentConnect},
+        event::{ClientRequest, ConnectFields},
         http_request::HttpRequest,
     },
     door::{
-        Arrival, Entered,
+        AcceptedConnection, ConnectionInfo,
         port::Port,
-        route::{HTTP, HTTP_CA, Speaks},
+        route::{HTTP, HTTP_CA, Protocol},
     },
-    gateway::Shared,
-    openings::Place,
-    session::{
-        Effect, Session,
-        enforcement::Enforcement,
-        quotas::{Quotas, check_properties},
-    },
+    handshake_limit::HandshakePermit,
+    quotas::Quotas,
+    session::{Effect, Session, enforcement::Enforcement, quotas::check_properties},
+    shared::Shared,
 };
 
 /// How long a client may take to be told that it is refused.
@@ -70,13 +67,13 @@ pub(super) async fn open(
 ) -> Option<Box<Opened>> {
     let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
     let mut opening = Opening { log, peer, shared };
-    let place = Arc::new(shared.openings.enter());
-    let (mut stream, arrival, request) = opening.transport(port, stream, &place).await?;
-    let connect = opening.connect(&mut stream, &place).await?;
-    place.leave();
+    let permit = Arc::new(shared.handshakes.acquire());
+    let (mut stream, info, request) = opening.transport(port, stream, &permit).await?;
+    let connect = opening.connect(&mut stream, &permit).await?;
+    permit.release();
     let client_id = opening.client_id(&connect, &mut stream).await?;
     opening.log.name_client(&client_id);
-    let way = Way { arrival: &arrival, request: request.as_ref() };
+    let way = ConnectContext { info: &info, request: request.as_ref() };
     let (credentials, enforcement) = match opening.authorize(&connect, &client_id, way).await {
         Ok(authorized) => authorized,
         Err(code) => return opening.refuse(&mut stream, code).await,
@@ -130,9 +127,9 @@ fn has_room(connect: &Connect, ack: ConnAck, stream: &mut Stream) -> bool {
 
 /// How the CONNECT came.
 #[derive(Clone, Copy)]
-struct Way<'a> {
+struct ConnectContext<'a> {
     /// By which door.
-    arrival: &'a Arrival,
+    info: &'a ConnectionInfo,
     /// The upgrade to WebSocket, if there was one.
     request: Option<&'a HttpRequest>,
 }
@@ -149,30 +146,35 @@ impl Opening<'_> {
         &mut self,
         port: Port,
         stream: TcpStream,
-        place: &Arc<Place>,
-    ) -> Option<(Stream, Arrival, Option<HttpRequest>)> {
-        let Entered { stream, arrival } = self.enter(port, stream, place).await?;
-        self.log.name_domain(&arrival);
-        let (stream, request) = match arrival.speaks {
-            Speaks::Mqtt => (Transport::Tls(stream), None),
-            Speaks::Http(allowed) => {
-                let way = http::Way { allowed, arrival: &arrival, peer: self.peer };
+        permit: &Arc<HandshakePermit>,
+    ) -> Option<(Stream, ConnectionInfo, Option<HttpRequest>)> {
+        let AcceptedConnection { stream, info } = self.enter(port, stream, permit).await?;
+        self.log.name_domain(&info);
+        let (stream, request) = match info.protocol {
+            Protocol::Mqtt => (Transport::Tls(stream), None),
+            Protocol::Http(allowed) => {
+                let way = http::HttpContext { allowed, info: &info, peer: self.peer };
                 let (stream, request) =
-                    http::serve(stream, way, Arc::clone(place), &self.log, self.shared).await?;
+                    http::serve(stream, way, Arc::clone(permit), &self.log, self.shared).await?;
                 (Transport::WebSocket(Box::new(stream)), Some(request))
             }
         };
-        let codec = Codec::server(self.shared.rules.quotas.packet_bytes.get());
+        let codec = Codec::server(self.shared.settings.quotas.packet_bytes.get());
         let mut stream = Framed::with_capacity(stream, codec, BUFFER_BYTES);
         stream.set_backpressure_boundary(WRITE_BYTES);
-        Some((stream, arrival, request))
+        Some((stream, info, request))
     }
 
-    async fn enter(&self, port: Port, stream: TcpStream, place: &Place) -> Option<Entered> {
+    async fn enter(
+        &self,
+        port: Port,
+        stream: TcpStream,
+        permit: &HandshakePermit,
+    ) -> Option<AcceptedConnection> {
         // Small packets should not wait for more; if that can't be set, they just do.
         _ = stream.set_nodelay(true);
         let entering = Box::pin(self.shared.doors.enter(port, stream));
-        match self.in_time(place, "TLS_HANDSHAKE_FAILED", "handshake", entering).await? {
+        match self.in_time(permit, "TLS_HANDSHAKE_FAILED", "handshake", entering).await? {
             Ok(entered) => Some(entered),
             Err(refusal) => {
                 self.log.kept_out(&refusal);
@@ -183,25 +185,25 @@ impl Opening<'_> {
 
     async fn in_time<T>(
         &self,
-        place: &Place,
+        permit: &HandshakePermit,
         reason: &'static str,
         what: &str,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let crowded_out = place.crowded_out();
+        let crowded_out = permit.crowded_out();
         let waiting = Waiting { shared: self.shared, log: &self.log, crowded_out: &crowded_out };
         waiting.in_time(reason, what, work).await
     }
 
-    async fn connect(&self, stream: &mut Stream, place: &Place) -> Option<Connect> {
-        match self.in_time(place, "CLIENT_ERROR", "CONNECT", stream.next()).await? {
+    async fn connect(&self, stream: &mut Stream, permit: &HandshakePermit) -> Option<Connect> {
+        match self.in_time(permit, "CLIENT_ERROR", "CONNECT", stream.next()).await? {
             Some(Ok(Packet::Connect(mut connect))) => {
                 // Nothing asks for them, and there can be thousands while the authorizer decides.
                 connect.properties.user_properties = Vec::new();
                 if let Some(bytes) = connect.properties.maximum_packet_size {
                     stream.codec_mut().set_peer_maximum(bytes.get());
                 }
-                match check(&connect, &self.shared.rules.quotas) {
+                match check(&connect, &self.shared.settings.quotas) {
                     Ok(()) => Some(*connect),
                     Err((code, details)) => self.turn_away(stream, code, details).await,
                 }
@@ -219,7 +221,7 @@ impl Opening<'_> {
 
     /// An empty client id gets one; whether AWS tells the authorizer that one is *(unverified)*.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
-        if connect.client_id.len() > self.shared.rules.quotas.client_id_bytes {
+        if connect.client_id.len() > self.shared.settings.quotas.client_id_bytes {
             let details = "the client id is too long (AWS takes 128 bytes)".to_owned();
             return self.turn_away(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await;
         }
@@ -231,27 +233,27 @@ impl Opening<'_> {
         &self,
         connect: &Connect,
         client_id: &Arc<str>,
-        way: Way<'_>,
+        way: ConnectContext<'_>,
     ) -> Result<(Option<Credentials>, Enforcement), ConnectReasonCode> {
-        let mqtt = SentConnect {
+        let mqtt = ConnectFields {
             client_id,
             user_name: connect.username.as_deref(),
             password: connect.password.as_deref(),
         };
-        let Way { arrival, request: http } = way;
-        let sent = Sent {
+        let ConnectContext { info, request: http } = way;
+        let sent = ClientRequest {
             connection_id: self.log.connection_id(),
-            server_name: arrival.server_name.as_deref(),
-            certificate: arrival.certificate().map(|certificate| &**certificate),
+            server_name: info.server_name.as_deref(),
+            certificate: info.certificate().map(|certificate| &**certificate),
             http,
             mqtt: Some(mqtt),
         };
-        let authenticated = authenticate(&sent, arrival, self.shared).await;
+        let authenticated = authenticate(&sent, info, self.shared).await;
         let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
             self.log.not_authenticated(&refusal);
             ConnectReasonCode::NotAuthorized
         })?;
-        let enforcement = self.enforcement(connect, client_id, arrival, authorization);
+        let enforcement = self.enforcement(connect, client_id, info, authorization);
         if let Some(record) = enforcement.connect().denial() {
             self.log.decided(&record);
             return Err(ConnectReasonCode::NotAuthorized);
@@ -267,14 +269,14 @@ impl Opening<'_> {
         enforcement: Enforcement,
         stream: &mut Stream,
     ) -> Option<(Session, Registration)> {
-        let (now, rules) = (self.shared.clock.now(), Arc::clone(&self.shared.rules));
-        if let Err(throttled) = self.shared.connects.admit(client_id, &rules.quotas, now) {
+        let (now, settings) = (self.shared.clock.now(), Arc::clone(&self.shared.settings));
+        if let Err(throttled) = self.shared.connect_rate.admit(client_id, &settings.quotas, now) {
             self.log.refused("THROTTLED", throttled.to_string());
             return self.refuse(stream, ConnectReasonCode::ConnectionRateExceeded).await;
         }
         // Who may have no persistent session goes on with none either *(unverified)*.
         let clean = connect.clean_start || !enforcement.connect_persistently();
-        let session = Session::new(connect, Arc::clone(client_id), enforcement, rules, now);
+        let session = Session::new(connect, Arc::clone(client_id), enforcement, settings, now);
         if !has_room(connect, session.conn_ack(connect, false), stream) {
             let details = "the CONNACK is larger than the client takes".to_owned();
             return self.turn_away(stream, ConnectReasonCode::PacketTooLarge, details).await;
@@ -294,10 +296,10 @@ impl Opening<'_> {
         &self,
         connect: &Connect,
         client_id: &Arc<str>,
-        arrival: &Arrival,
+        info: &ConnectionInfo,
         authorization: Authorization,
     ) -> Enforcement {
-        let context = context::of_client(arrival, self.peer.ip(), client_id, &*self.shared.registry);
+        let context = context::of_client(info, self.peer.ip(), client_id, &*self.shared.registry);
         let mut connect_context = context.clone();
         let persistent = match connect.version {
             Version::V311 => !connect.clean_start,
@@ -320,7 +322,7 @@ impl Opening<'_> {
     }
 
     async fn refuse<T>(&self, stream: &mut Stream, code: ConnectReasonCode) -> Option<T> {
-        if self.shared.answer_refused_connects {
+        if !self.shared.settings.close_refused {
             let ack = Packet::ConnAck(Box::new(ConnAck::new(code)));
             write(stream, ack, self.shared).await;
         }

@@ -8,7 +8,7 @@ use mqtt::{Publish, TopicName};
 use serde::Serialize;
 
 use super::log::ConnectionLog;
-use crate::{gateway::Shared, session::ending::Ending};
+use crate::{session::ending::Ending, shared::Shared};
 
 /// One event, as AWS writes it.
 #[derive(Serialize)]

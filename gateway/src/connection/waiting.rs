@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
 use super::log::ConnectionLog;
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// AWS's word for what there is too much of; which it uses here is *(unverified)*.
 const CROWDED_OUT: (&str, &str) = (
@@ -29,7 +29,7 @@ impl Waiting<'_> {
         what: &str,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let limit = self.shared.connect_timeout;
+        let limit = self.shared.settings.limits.connect_timeout;
         let work = self.or_crowded_out(self.shared.clock.timeout(limit, work));
         // Who has not shown yet who it is has nothing to lose when the gateway stops.
         let done = tokio::select! {
@@ -43,7 +43,7 @@ impl Waiting<'_> {
         done
     }
 
-    /// What comes before others need the place.
+    /// What comes before others need the permit.
     pub(super) async fn or_crowded_out<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mqtt::{Publish, TopicName};
 use tokio::sync::oneshot;
 
-use crate::{broker::registration::Left, clock::Moment, gateway::Shared, metrics::Direction};
+use crate::{broker::registration::Left, clock::Moment, metrics::Direction, shared::Shared};
 
 /// A last will that the policies let through when its connection ended.
 pub(super) struct Will {

@@ -17,14 +17,14 @@ use crate::registry::Certificate;
 
 /// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because
 /// each refresh presents it again *(unverified)*. No `Debug`; wiped when dropped.
-pub struct Presented {
+pub struct AuthorizerEvent {
     event: Zeroizing<Vec<u8>>,
     principal_id: Option<Arc<str>>,
 }
 
 /// What a client sent, and by which way.
 #[derive(Clone, Copy)]
-pub struct Sent<'a> {
+pub struct ClientRequest<'a> {
     /// The connection's id.
     pub connection_id: &'a str,
     /// The server name that it asked for (SNI), if it did.
@@ -34,12 +34,12 @@ pub struct Sent<'a> {
     /// Its HTTP request, if there was one: the publish, or the upgrade to WebSocket.
     pub http: Option<&'a HttpRequest>,
     /// Its CONNECT, which an HTTPS publish has not.
-    pub mqtt: Option<SentConnect<'a>>,
+    pub mqtt: Option<ConnectFields<'a>>,
 }
 
 /// What a CONNECT says about who sends it.
 #[derive(Clone, Copy)]
-pub struct SentConnect<'a> {
+pub struct ConnectFields<'a> {
     /// The client id.
     pub client_id: &'a str,
     /// The user name as sent.
@@ -48,7 +48,7 @@ pub struct SentConnect<'a> {
     pub password: Option<&'a [u8]>,
 }
 
-impl Sent<'_> {
+impl ClientRequest<'_> {
     /// What the event about it takes, in KiB and at most: JSON writes a control character as six bytes.
     #[must_use]
     pub fn weight_kib(&self) -> u32 {
@@ -116,10 +116,10 @@ struct ConnectionMetadata<'a> {
     id: &'a str,
 }
 
-impl Presented {
+impl AuthorizerEvent {
     /// The event about what was sent.
     #[must_use]
-    pub fn new(sent: &Sent<'_>, token: Option<&Token>) -> Self {
+    pub fn new(sent: &ClientRequest<'_>, token: Option<&Token>) -> Self {
         let protocols: &[_] = match (sent.http, sent.mqtt) {
             (None, _) => &["tls", "mqtt"],
             (Some(_), Some(_)) => &["tls", "http", "mqtt"],
@@ -163,7 +163,7 @@ impl Presented {
 
 impl<'a> Tls<'a> {
     /// Absent when there is nothing to say.
-    fn of(sent: &Sent<'a>) -> Option<Self> {
+    fn of(sent: &ClientRequest<'a>) -> Option<Self> {
         let (server_name, certificate) = (sent.server_name, sent.certificate);
         (server_name.is_some() || certificate.is_some()).then(|| Self {
             server_name,
@@ -173,8 +173,8 @@ impl<'a> Tls<'a> {
     }
 }
 
-impl<'a> From<SentConnect<'a>> for Mqtt<'a> {
-    fn from(connect: SentConnect<'a>) -> Self {
+impl<'a> From<ConnectFields<'a>> for Mqtt<'a> {
+    fn from(connect: ConnectFields<'a>) -> Self {
         Self {
             username: connect.user_name,
             password: connect.password.map(|bytes| Zeroizing::new(STANDARD.encode(bytes))),
@@ -190,9 +190,9 @@ mod tests {
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
-        let mqtt = Some(SentConnect { client_id: "client", user_name, password });
-        let presented = Presented::new(
-            &Sent { connection_id: "id", server_name, certificate: None, http: None, mqtt },
+        let mqtt = Some(ConnectFields { client_id: "client", user_name, password });
+        let presented = AuthorizerEvent::new(
+            &ClientRequest { connection_id: "id", server_name, certificate: None, http: None, mqtt },
             None,
         );
         serde_json::from_slice(&presented.to_json()).unwrap()
@@ -228,11 +228,11 @@ mod tests {
             .header("x-twice", "2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let http = HttpRequest::read(&parts).unwrap();
-        let mqtt = SentConnect { client_id: "client", user_name: None, password: None };
+        let mqtt = ConnectFields { client_id: "client", user_name: None, password: None };
         let (http, mqtt, server_name) = (Some(&http), Some(mqtt), Some("localhost"));
-        let mut sent = Sent { connection_id: "id", server_name, certificate: None, http, mqtt };
-        let event = |sent: &Sent<'_>| -> Value {
-            serde_json::from_slice(&Presented::new(sent, None).to_json()).unwrap()
+        let mut sent = ClientRequest { connection_id: "id", server_name, certificate: None, http, mqtt };
+        let event = |sent: &ClientRequest<'_>| -> Value {
+            serde_json::from_slice(&AuthorizerEvent::new(sent, None).to_json()).unwrap()
         };
         let expected_http = json!({
             "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},

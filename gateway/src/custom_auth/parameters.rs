@@ -37,7 +37,7 @@ pub enum Parameter {
 pub enum ParameterError {
     /// It is there twice.
     #[error("{0} is there more than once")]
-    Doubled(Parameter),
+    Duplicate(Parameter),
     /// Its percent-encoding makes no text.
     #[error("{0} is no text once its percent-encoding is undone")]
     NotText(Parameter),
@@ -107,7 +107,7 @@ impl<'a> Parameters<'a> {
         let in_headers = in_headers.map(|(_, value)| Ok(Zeroizing::new((*value).to_owned())));
         let mut values = self.in_query(name).map(decode).chain(in_headers);
         let value = values.next().transpose()?;
-        if values.next().is_some() { Err(ParameterError::Doubled(parameter)) } else { Ok(value) }
+        if values.next().is_some() { Err(ParameterError::Duplicate(parameter)) } else { Ok(value) }
     }
 
     fn in_query(&self, name: &str) -> impl Iterator<Item = &'a str> {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(token("key=a%2Fb+c%3d"), some("a/b+c="));
         assert_eq!(token("key="), Ok(None));
         assert_eq!(token("Key=a"), Ok(None));
-        assert_eq!(token("key=a&key=a"), Err(ParameterError::Doubled(Parameter::Token)));
+        assert_eq!(token("key=a&key=a"), Err(ParameterError::Duplicate(Parameter::Token)));
         assert_eq!(token("key=%ff"), Err(ParameterError::NotText(Parameter::Token)));
         let longest = "t".repeat(6_144);
         assert_eq!(token(&format!("key={longest}")), some(&longest));
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(signature(""), Ok(Some("a+b%2B".to_owned())));
         assert_eq!(
             signature("x-amz-customauthorizer-signature=a"),
-            Err(ParameterError::Doubled(Parameter::Signature))
+            Err(ParameterError::Duplicate(Parameter::Signature))
         );
     }
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use zeroize::Zeroizing;
 
 use super::{
-    Refusal,
+    AuthnError,
     name::TokenKeyName,
     parameters::{Parameter, ParameterError, Parameters},
 };
@@ -64,7 +64,7 @@ impl Signing {
     /// # Errors
     ///
     /// When signing is enabled and the token is not there or not signed by one of the keys.
-    pub(super) fn token(&self, parameters: &Parameters<'_>) -> Result<Option<Token>, Refusal> {
+    pub(super) fn token(&self, parameters: &Parameters<'_>) -> Result<Option<Token>, AuthnError> {
         // Whether or not it is needed, one that is doubled or too long is refused.
         let signature = parameters.signature()?;
         match self {
@@ -78,7 +78,7 @@ impl Signing {
                 let signature =
                     STANDARD.decode(signature.as_bytes()).map_err(|_| ParameterError::NotBase64)?;
                 let verified = keys.0.values().any(|key| key.verifies(text.as_bytes(), &signature));
-                if verified { Ok(Some(Token { text, verified })) } else { Err(Refusal::Signature) }
+                if verified { Ok(Some(Token { text, verified })) } else { Err(AuthnError::Signature) }
             }
         }
     }

@@ -13,7 +13,7 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use crate::registry::{CertificateId, Registry, certificate::Unusable};
+use crate::registry::{CertificateId, Registry, certificate::InvalidCertificate};
 
 /// Lets in whoever has the key of a registered certificate that may be used now.
 pub struct ClientCertificates {
@@ -23,7 +23,7 @@ pub struct ClientCertificates {
 
 /// Why a client's certificate is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateRefusal {
+pub enum ClientCertificateError {
     /// Nobody registered it.
     #[error("the client's certificate is not registered: its id (the SHA-256 of its DER form) is {0}")]
     Unknown(Arc<str>),
@@ -35,7 +35,7 @@ pub enum CertificateRefusal {
     Unreadable,
     /// It may not be used now.
     #[error("{0}")]
-    Unusable(Unusable),
+    InvalidCertificate(InvalidCertificate),
 }
 
 impl ClientCertificates {
@@ -45,11 +45,11 @@ impl ClientCertificates {
         Self { registry, algorithms: provider.signature_verification_algorithms }
     }
 
-    fn check(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateRefusal> {
+    fn check(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), ClientCertificateError> {
         let id = CertificateId::of(certificate);
         let known = self.registry.certificate(&id);
-        let known = known.ok_or_else(|| CertificateRefusal::Unknown(Arc::clone(id.as_str())))?;
-        known.usable(now).map_err(CertificateRefusal::Unusable)
+        let known = known.ok_or_else(|| ClientCertificateError::Unknown(Arc::clone(id.as_str())))?;
+        known.usable(now).map_err(ClientCertificateError::InvalidCertificate)
     }
 }
 

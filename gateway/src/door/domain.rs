@@ -32,7 +32,7 @@ pub struct Domains {
 /// Two domain configurations have one server name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server name `{0}` belongs to two domain configurations")]
-pub struct DoubledServerName(String);
+pub struct DuplicateServerName(String);
 
 impl Domains {
     /// The default domain configuration, which has `names`, and others by their server names; names have no case.
@@ -44,14 +44,14 @@ impl Domains {
         default: Domain,
         names: &[String],
         others: Vec<(String, Domain)>,
-    ) -> Result<Self, DoubledServerName> {
+    ) -> Result<Self, DuplicateServerName> {
         let default = Arc::new(default);
         let mut by_server_name: BTreeMap<_, _> =
             names.iter().map(|name| (name.to_ascii_lowercase(), Arc::clone(&default))).collect();
         for (name, domain) in others {
             let name = name.to_ascii_lowercase();
             if by_server_name.insert(name.clone(), Arc::new(domain)).is_some() {
-                return Err(DoubledServerName(name));
+                return Err(DuplicateServerName(name));
             }
         }
         Ok(Self { by_server_name, default })

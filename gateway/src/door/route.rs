@@ -8,7 +8,7 @@ use super::port::Port;
 
 /// What is spoken behind a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum Protocol {
     /// MQTT.
     Mqtt,
     /// HTTP/1.1.
@@ -68,7 +68,7 @@ pub struct Access(Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     ByTable,
-    Fixed(Speaks, Authentication),
+    Fixed(Protocol, Authentication),
 }
 
 /// A pair that AWS does not take.
@@ -77,13 +77,13 @@ enum Kind {
     "`authentication_type` {0} does not go with `application_protocol` {1}: CUSTOM_AUTH goes with SECURE_MQTT, MQTT_WSS \
      and HTTPS, AWS_X509 and CUSTOM_AUTH_X509 with SECURE_MQTT and HTTPS, DEFAULT with DEFAULT"
 )]
-pub struct UnknownPair(pub AuthenticationType, pub ApplicationProtocol);
+pub struct UnsupportedPair(pub AuthenticationType, pub ApplicationProtocol);
 
 /// Where a connection goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// What is spoken there.
-    pub speaks: Speaks,
+    pub protocol: Protocol,
     /// How the client shows who it is.
     pub authentication: Authentication,
     /// The ALPN protocol that the server answers with.
@@ -101,18 +101,18 @@ pub const HTTP_CA: &str = "x-amzn-http-ca";
 /// All of them.
 pub const PROTOCOLS: [&str; 4] = [MQTT, MQTT_CA, HTTP, HTTP_CA];
 
-const WEBSOCKET: Speaks = Speaks::Http(Http { websocket: true, publish: false });
-const PUBLISH: Speaks = Speaks::Http(Http { websocket: false, publish: true });
-const WEBSOCKET_OR_PUBLISH: Speaks = Speaks::Http(Http { websocket: true, publish: true });
+const WEBSOCKET: Protocol = Protocol::Http(Http { websocket: true, publish: false });
+const PUBLISH: Protocol = Protocol::Http(Http { websocket: false, publish: true });
+const WEBSOCKET_OR_PUBLISH: Protocol = Protocol::Http(Http { websocket: true, publish: true });
 
 /// AWS's table. Of several protocols that a client offers, the first that stands here is taken *(unverified)*.
-const TABLE: [(Port, Option<&str>, Speaks, Authentication); 8] = [
-    (Port::P443, Some(MQTT), Speaks::Mqtt, Authentication::Custom),
-    (Port::P443, Some(MQTT_CA), Speaks::Mqtt, Authentication::X509),
+const TABLE: [(Port, Option<&str>, Protocol, Authentication); 8] = [
+    (Port::P443, Some(MQTT), Protocol::Mqtt, Authentication::Custom),
+    (Port::P443, Some(MQTT_CA), Protocol::Mqtt, Authentication::X509),
     (Port::P443, Some(HTTP), WEBSOCKET_OR_PUBLISH, Authentication::Custom),
     (Port::P443, None, WEBSOCKET_OR_PUBLISH, Authentication::Custom),
     (Port::P443, Some(HTTP_CA), PUBLISH, Authentication::X509),
-    (Port::P8883, None, Speaks::Mqtt, Authentication::X509),
+    (Port::P8883, None, Protocol::Mqtt, Authentication::X509),
     (Port::P8443, None, PUBLISH, Authentication::X509),
     // Not in AWS's table; most HTTP clients offer it *(unverified)*.
     (Port::P8443, Some(HTTP), PUBLISH, Authentication::X509),
@@ -130,28 +130,28 @@ impl Access {
     pub fn new(
         authentication: AuthenticationType,
         protocol: ApplicationProtocol,
-    ) -> Result<Self, UnknownPair> {
+    ) -> Result<Self, UnsupportedPair> {
         let authenticates = match authentication {
             AuthenticationType::Default => None,
             AuthenticationType::CustomAuth => Some(Authentication::Custom),
             AuthenticationType::CustomAuthX509 => Some(Authentication::CustomX509),
             AuthenticationType::AwsX509 => Some(Authentication::X509),
         };
-        let speaks = match protocol {
+        let fixed = match protocol {
             ApplicationProtocol::Default => None,
-            ApplicationProtocol::SecureMqtt => Some(Speaks::Mqtt),
+            ApplicationProtocol::SecureMqtt => Some(Protocol::Mqtt),
             ApplicationProtocol::MqttWss => Some(WEBSOCKET),
             ApplicationProtocol::Https => Some(PUBLISH),
         };
-        match (speaks, authenticates) {
+        match (fixed, authenticates) {
             (None, None) => Ok(Self::BY_TABLE),
-            (Some(speaks), Some(Authentication::Custom)) => {
-                Ok(Self(Kind::Fixed(speaks, Authentication::Custom)))
+            (Some(protocol), Some(Authentication::Custom)) => {
+                Ok(Self(Kind::Fixed(protocol, Authentication::Custom)))
             }
-            (Some(speaks), Some(authentication)) if speaks != WEBSOCKET => {
-                Ok(Self(Kind::Fixed(speaks, authentication)))
+            (Some(protocol), Some(authentication)) if protocol != WEBSOCKET => {
+                Ok(Self(Kind::Fixed(protocol, authentication)))
             }
-            _ => Err(UnknownPair(authentication, protocol)),
+            _ => Err(UnsupportedPair(authentication, protocol)),
         }
     }
 
@@ -163,8 +163,8 @@ impl Access {
                 .into_iter()
                 .filter(|(of, ..)| *of == port)
                 .find(|(_, alpn, ..)| matches(*alpn, offered))
-                .map(|(_, alpn, speaks, authentication)| Route { speaks, authentication, alpn }),
-            Kind::Fixed(speaks, authentication) => fixed(speaks, authentication, port, offered),
+                .map(|(_, alpn, protocol, authentication)| Route { protocol, authentication, alpn }),
+            Kind::Fixed(protocol, authentication) => fixed(protocol, authentication, port, offered),
         }
     }
 
@@ -181,11 +181,16 @@ impl Access {
 /// A domain configuration that fixes both needs no ALPN *(unverified)*. A client that offers some all the same has to
 /// offer one of this kind *(unverified)*, as its SDK means another door otherwise. Which ports such a domain has is
 /// *(unverified)* too.
-fn fixed(speaks: Speaks, authentication: Authentication, port: Port, offered: &[String]) -> Option<Route> {
-    let (ports, own): (&[Port], &[&'static str]) = match speaks {
-        Speaks::Mqtt => (&[Port::P443, Port::P8883], &[MQTT, MQTT_CA]),
+fn fixed(
+    protocol: Protocol,
+    authentication: Authentication,
+    port: Port,
+    offered: &[String],
+) -> Option<Route> {
+    let (ports, own): (&[Port], &[&'static str]) = match protocol {
+        Protocol::Mqtt => (&[Port::P443, Port::P8883], &[MQTT, MQTT_CA]),
         WEBSOCKET => (&[Port::P443], &[HTTP]),
-        Speaks::Http(_) => (&[Port::P443, Port::P8443], &[HTTP, HTTP_CA]),
+        Protocol::Http(_) => (&[Port::P443, Port::P8443], &[HTTP, HTTP_CA]),
     };
     let fits = |alpn: &str| match authentication {
         Authentication::Custom => alpn != MQTT_CA && alpn != HTTP_CA,
@@ -194,7 +199,7 @@ fn fixed(speaks: Speaks, authentication: Authentication, port: Port, offered: &[
     };
     let known = own.iter().copied().filter(|alpn| fits(alpn)).map(Some);
     let alpn = known.chain([None]).find(|alpn| matches(*alpn, offered))?;
-    ports.contains(&port).then_some(Route { speaks, authentication, alpn })
+    ports.contains(&port).then_some(Route { protocol, authentication, alpn })
 }
 
 fn matches(alpn: Option<&str>, offered: &[String]) -> bool {
@@ -244,12 +249,12 @@ mod tests {
     fn the_default_is_awss_table() {
         use Authentication::{Custom, X509};
         let taken = [
-            (Port::P443, "mqtt", Speaks::Mqtt, Custom),
-            (Port::P443, "x-amzn-mqtt-ca", Speaks::Mqtt, X509),
+            (Port::P443, "mqtt", Protocol::Mqtt, Custom),
+            (Port::P443, "x-amzn-mqtt-ca", Protocol::Mqtt, X509),
             (Port::P443, "http/1.1", WEBSOCKET_OR_PUBLISH, Custom),
             (Port::P443, "", WEBSOCKET_OR_PUBLISH, Custom),
             (Port::P443, "x-amzn-http-ca", PUBLISH, X509),
-            (Port::P8883, "", Speaks::Mqtt, X509),
+            (Port::P8883, "", Protocol::Mqtt, X509),
             (Port::P8443, "", PUBLISH, X509),
             (Port::P8443, "http/1.1", PUBLISH, X509),
         ];
@@ -259,8 +264,8 @@ mod tests {
                 let route = Access::BY_TABLE.route(port, &names);
                 let expected = taken.iter().find(|(of, name, ..)| (*of, *name) == (port, alpn));
                 assert_eq!(
-                    route.map(|route| (route.speaks, route.authentication)),
-                    expected.map(|(.., speaks, authentication)| (*speaks, *authentication)),
+                    route.map(|route| (route.protocol, route.authentication)),
+                    expected.map(|(.., protocol, authentication)| (*protocol, *authentication)),
                     "{port} {alpn:?}"
                 );
                 assert_eq!(

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     certificate::{self, Authority},
-    custom_auth::{name::AuthorizerName, registry::Authorizers},
+    custom_auth::{authorizers::Authorizers, name::AuthorizerName},
     door::{
         domain::{Domain, Domains},
         route::Access,

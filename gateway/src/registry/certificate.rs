@@ -46,7 +46,7 @@ pub struct Certificate {
 
 /// Why a certificate that the registry knows can't be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum InvalidCertificate {
     /// Its status.
     #[error("the client's certificate is {0}: activate it, or give the device another")]
     Status(CertificateStatus),
@@ -124,15 +124,15 @@ impl Certificate {
     /// # Errors
     ///
     /// Why not.
-    pub fn usable(&self, now: UnixTime) -> Result<(), Unusable> {
+    pub fn usable(&self, now: UnixTime) -> Result<(), InvalidCertificate> {
         if self.status != CertificateStatus::Active {
-            return Err(Unusable::Status(self.status));
+            return Err(InvalidCertificate::Status(self.status));
         }
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         if now < self.not_before {
-            return Err(Unusable::NotYetValid);
+            return Err(InvalidCertificate::NotYetValid);
         }
-        if now > self.not_after { Err(Unusable::Expired) } else { Ok(()) }
+        if now > self.not_after { Err(InvalidCertificate::Expired) } else { Ok(()) }
     }
 }
 
@@ -216,17 +216,17 @@ mod tests {
         let (begins, ends) = (1_767_225_600, 1_798_761_600);
         let mut certificate = certificate();
         for (now, expected) in [
-            (begins - 1, Err(Unusable::NotYetValid)),
+            (begins - 1, Err(InvalidCertificate::NotYetValid)),
             (begins, Ok(())),
             (ends, Ok(())),
-            (ends + 1, Err(Unusable::Expired)),
-            (u64::MAX, Err(Unusable::Expired)),
+            (ends + 1, Err(InvalidCertificate::Expired)),
+            (u64::MAX, Err(InvalidCertificate::Expired)),
         ] {
             assert_eq!(certificate.usable(at(now)), expected, "{now}");
         }
         for status in [CertificateStatus::Inactive, CertificateStatus::Revoked] {
             certificate.status = status;
-            assert_eq!(certificate.usable(at(begins)), Err(Unusable::Status(status)));
+            assert_eq!(certificate.usable(at(begins)), Err(InvalidCertificate::Status(status)));
         }
     }
 

@@ -19,10 +19,10 @@ pub struct FixedRegistry {
 pub enum RegistryError {
     /// Two Things have one name.
     #[error("there are two things with the name `{0}`")]
-    DoubledThing(String),
+    DuplicateThing(String),
     /// A certificate is there twice.
     #[error("the certificate {0} is there twice")]
-    DoubledCertificate(Arc<str>),
+    DuplicateCertificate(Arc<str>),
     /// A certificate is attached to a Thing that is not there.
     #[error("the certificate is attached to the thing `{0}`, which does not exist")]
     NoThing(String),
@@ -39,7 +39,7 @@ impl FixedRegistry {
         for thing in things {
             match registry.things.entry(thing.name.clone()) {
                 Entry::Vacant(place) => _ = place.insert(Arc::new(thing)),
-                Entry::Occupied(_) => return Err(RegistryError::DoubledThing(thing.name)),
+                Entry::Occupied(_) => return Err(RegistryError::DuplicateThing(thing.name)),
             }
         }
         for certificate in certificates {
@@ -49,7 +49,7 @@ impl FixedRegistry {
             match registry.certificates.entry(certificate.id().clone()) {
                 Entry::Vacant(place) => _ = place.insert(Arc::new(certificate)),
                 Entry::Occupied(place) => {
-                    return Err(RegistryError::DoubledCertificate(Arc::clone(place.key().as_str())));
+                    return Err(RegistryError::DuplicateCertificate(Arc::clone(place.key().as_str())));
                 }
             }
         }

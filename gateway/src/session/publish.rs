@@ -60,7 +60,7 @@ impl Session {
     }
 
     fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
-        self.rules.quotas.check(&topic, &publish.payload)?;
+        self.settings.quotas.check(&topic, &publish.payload)?;
         let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
         check_properties(user)?;
         Ok(topic)
@@ -68,7 +68,7 @@ impl Session {
 
     /// A message that is too many is discarded, without an acknowledgement (AWS general reference, `iot-core`).
     fn may_publish(&mut self, now: Moment) -> bool {
-        let rate = self.rules.quotas.publishes_per_second;
+        let rate = self.settings.quotas.publishes_per_second;
         rate.is_none_or(|rate| self.publishes.try_take(rate, now))
     }
 
@@ -79,7 +79,7 @@ impl Session {
 
     /// What is too much is delayed (AWS general reference, `iot-core`): nothing is taken from the client meanwhile.
     fn count_bytes(&mut self, bytes: usize, now: Moment) {
-        let Some(rate) = self.rules.quotas.bytes_per_second else { return };
+        let Some(rate) = self.settings.quotas.bytes_per_second else { return };
         let wait = self.bytes.take(bytes, rate, now);
         if !wait.is_zero() {
             self.held_until = Some(now + wait);
@@ -96,13 +96,13 @@ impl Session {
     }
 
     /// 3.1.1 has no way to say no, so the connection ends. MQTT 5 has PUBACK for QoS 1 *(unverified: AWS may
-    /// end the connection here too, which [`super::Rules`] can say)*.
+    /// end the connection here too, see the setting `denied_publish_disconnects`)*.
     fn refuse_publish(&mut self, packet_id: Option<NonZeroU16>, effects: &mut Vec<Effect>) {
         match packet_id {
             Some(packet_id) if self.version == Version::V5 => {
                 let ack = PubAck::new(packet_id, PubAckCode::NotAuthorized);
                 effects.push(Effect::Send(Packet::PubAck(ack)));
-                if self.rules.denied_publish_disconnects {
+                if self.settings.denied_publish_disconnects {
                     self.end(Ending::Forbidden, effects);
                 }
             }

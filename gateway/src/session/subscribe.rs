@@ -14,7 +14,7 @@ impl Session {
             let code = Code::SubscriptionIdentifiersNotSupported;
             return self.end(Ending::Protocol(code, "subscription identifiers are not supported"), effects);
         }
-        if subscribe.filters.len() > self.rules.quotas.filters_per_subscribe {
+        if subscribe.filters.len() > self.settings.quotas.filters_per_subscribe {
             return self.end(
                 Ending::Limit(Code::QuotaExceeded, "a SUBSCRIBE has too many filters (AWS takes 8)"),
                 effects,
@@ -61,7 +61,7 @@ impl Session {
 
     fn subscribe_one(&mut self, filter: SubscribeFilter, effects: &mut Vec<Effect>) -> SubAckCode {
         // Whether AWS counts `$share/` and the group is *(unverified)*.
-        if !self.rules.quotas.fits(filter.filter.unshared()) {
+        if !self.settings.quotas.fits(filter.filter.unshared()) {
             return SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         }
         let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
@@ -70,7 +70,7 @@ impl Session {
             return SubAckCode::Failed(SubscribeFailure::NotAuthorized);
         }
         if !self.subscriptions.contains(&filter.filter) {
-            if self.subscriptions.len() >= self.rules.quotas.subscriptions_per_connection {
+            if self.subscriptions.len() >= self.settings.quotas.subscriptions_per_connection {
                 return SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
             }
             self.subscriptions.push(filter.filter.clone());

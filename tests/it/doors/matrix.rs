@@ -1,4 +1,4 @@
-//! Every door of AWS's, tried by everybody: port × ALPN × server name × what the client speaks × what it shows.
+//! Every door of AWS's, tried by everybody: port × ALPN × server name × what the client protocol × what it shows.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use integration::{
 use mqtt::{ConnectReasonCode, Packet, Version};
 use tokio::task::JoinSet;
 
-/// What a client speaks.
+/// What a client protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaks {
+enum Protocol {
     Mqtt,
     WebSocket,
     Https,
@@ -43,7 +43,7 @@ enum Takes {
     Both,
 }
 
-const SPEAKS: [Speaks; 3] = [Speaks::Mqtt, Speaks::WebSocket, Speaks::Https];
+const SPEAKS: [Protocol; 3] = [Protocol::Mqtt, Protocol::WebSocket, Protocol::Https];
 const SHOWS: [Shows; 3] = [Shows::Password, Shows::Certificate, Shows::Both];
 const ALPN: [&str; 6] = ["", "mqtt", "x-amzn-mqtt-ca", "http/1.1", "x-amzn-http-ca", "h2"];
 /// No server name, the gateway's own, and one for each pair that a domain configuration may have.
@@ -62,11 +62,11 @@ const SERVER_NAMES: [&str; 9] = [
 const AT_A_TIME: usize = 16;
 
 /// What is behind a door, as the developer guide's page `protocols` has it; nothing where there is no door.
-fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Speaks], Takes)> {
-    const MQTT: &[Speaks] = &[Speaks::Mqtt];
-    const WEBSOCKET: &[Speaks] = &[Speaks::WebSocket];
-    const HTTPS: &[Speaks] = &[Speaks::Https];
-    const HTTP: &[Speaks] = &[Speaks::WebSocket, Speaks::Https];
+fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protocol], Takes)> {
+    const MQTT: &[Protocol] = &[Protocol::Mqtt];
+    const WEBSOCKET: &[Protocol] = &[Protocol::WebSocket];
+    const HTTPS: &[Protocol] = &[Protocol::Https];
+    const HTTP: &[Protocol] = &[Protocol::WebSocket, Protocol::Https];
     let by_table = match (port.number(), alpn) {
         (443, "mqtt") => Some((MQTT, Takes::Password)),
         (443, "x-amzn-mqtt-ca") | (8883, "") => Some((MQTT, Takes::Certificate)),
@@ -89,14 +89,14 @@ fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Speaks
     }
 }
 
-fn comes_in(port: Port, alpn: &str, server_name: &str, speaks: Speaks, shows: Shows) -> bool {
+fn comes_in(port: Port, alpn: &str, server_name: &str, protocol: Protocol, shows: Shows) -> bool {
     let Some((spoken, takes)) = behind(port, alpn, server_name) else { return false };
     let enough = match takes {
         Takes::Password => shows != Shows::Certificate,
         Takes::Certificate => shows != Shows::Password,
         Takes::Both => shows == Shows::Both,
     };
-    spoken.contains(&speaks) && enough
+    spoken.contains(&protocol) && enough
 }
 
 async fn gateway(certificate: &DeviceCertificate) -> TestGateway {
@@ -117,20 +117,20 @@ async fn gateway(certificate: &DeviceCertificate) -> TestGateway {
 }
 
 /// Whether a client gets in: its CONNECT is accepted, or its publish is.
-async fn tries(gateway: &TestGateway, knock: Knock<'_>, speaks: Speaks, shows: Shows) -> bool {
+async fn tries(gateway: &TestGateway, knock: Knock<'_>, protocol: Protocol, shows: Shows) -> bool {
     // A record that names a certificate lets nobody in without, and one that names none nobody with.
     let asked_for_both = knock.server_name.starts_with("both");
     let name = if asked_for_both { "guarded" } else { "plain" };
     let password = if shows == Shows::Certificate { "" } else { "secret" };
     let Ok(stream) = knock.tls(gateway).await else { return false };
-    match speaks {
-        Speaks::Mqtt => {
+    match protocol {
+        Protocol::Mqtt => {
             let mut client = MqttClient::over(stream, Version::V5);
             client.send_bytes(&connect_bytes(name, password)).await;
             let answer = client.receive().await;
             matches!(answer, Some(Packet::ConnAck(ack)) if ack.code == ConnectReasonCode::Success)
         }
-        Speaks::WebSocket => {
+        Protocol::WebSocket => {
             let mut client = HttpClient::over(stream);
             client.send(upgrade("/mqtt", &[]).as_bytes()).await;
             if client.answer().await.is_none_or(|answer| answer.status != 101) {
@@ -139,7 +139,7 @@ async fn tries(gateway: &TestGateway, knock: Knock<'_>, speaks: Speaks, shows: S
             client.send(&frame(true, BINARY, &connect_bytes(name, password))).await;
             client.frame().await.is_some_and(|frame| frame.payload.get(3) == Some(&0))
         }
-        Speaks::Https => {
+        Protocol::Https => {
             let mut client = HttpClient::over(stream);
             let (user, target) = (basic(name, password), format!("/topics/{name}/t"));
             let headers = [("Authorization", user.as_str()), ("Content-Length", "1")];
@@ -165,7 +165,7 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
     let gateway = Arc::new(gateway(&certificate).await);
     let mut trying = JoinSet::new();
     let (mut wrong, mut came_in) = (Vec::new(), 0);
-    for (port, alpn, server_name, speaks, shows) in everybody() {
+    for (port, alpn, server_name, protocol, shows) in everybody() {
         if trying.len() >= AT_A_TIME {
             came_in += usize::from(look(trying.join_next().await.unwrap().unwrap(), &mut wrong));
         }
@@ -179,8 +179,8 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
                 certificate: (shows != Shows::Password).then_some(&certificate),
                 versions: rustls::DEFAULT_VERSIONS,
             };
-            let is_in = tries(&gateway, knock, speaks, shows).await;
-            (is_in, (port, alpn, server_name, speaks, shows))
+            let is_in = tries(&gateway, knock, protocol, shows).await;
+            (is_in, (port, alpn, server_name, protocol, shows))
         });
     }
     while let Some(tried) = trying.join_next().await {
@@ -188,18 +188,18 @@ async fn whoever_fits_the_door_comes_in_and_nobody_else() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     let expected =
-        everybody().filter(|(port, alpn, name, speaks, shows)| comes_in(*port, alpn, name, *speaks, *shows));
+        everybody().filter(|(port, alpn, name, protocol, shows)| comes_in(*port, alpn, name, *protocol, *shows));
     assert_eq!(came_in, expected.count());
 }
 
-type Try = (Port, &'static str, &'static str, Speaks, Shows);
+type Try = (Port, &'static str, &'static str, Protocol, Shows);
 
 fn everybody() -> impl Iterator<Item = Try> {
     Port::ALL.into_iter().flat_map(|port| {
         ALPN.into_iter().flat_map(move |alpn| {
             SERVER_NAMES.into_iter().flat_map(move |name| {
-                SPEAKS.into_iter().flat_map(move |speaks| {
-                    SHOWS.into_iter().map(move |shows| (port, alpn, name, speaks, shows))
+                SPEAKS.into_iter().flat_map(move |protocol| {
+                    SHOWS.into_iter().map(move |shows| (port, alpn, name, protocol, shows))
                 })
             })
         })
@@ -207,10 +207,10 @@ fn everybody() -> impl Iterator<Item = Try> {
 }
 
 fn look((is_in, tried): (bool, Try), wrong: &mut Vec<String>) -> bool {
-    let (port, alpn, name, speaks, shows) = tried;
-    if is_in != comes_in(port, alpn, name, speaks, shows) {
+    let (port, alpn, name, protocol, shows) = tried;
+    if is_in != comes_in(port, alpn, name, protocol, shows) {
         let what = if is_in { "is let in" } else { "is refused" };
-        wrong.push(format!("{port} {alpn:?} {name} {speaks:?} {shows:?} {what}"));
+        wrong.push(format!("{port} {alpn:?} {name} {protocol:?} {shows:?} {what}"));
     }
     is_in
 }

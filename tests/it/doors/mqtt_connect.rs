@@ -275,7 +275,7 @@ async fn an_authorizer_that_does_not_exist_calls_no_function() {
 
 #[tokio::test]
 async fn a_refused_connect_can_be_closed_without_a_connack() {
-    let start = Start::with_authorizer().with(|settings| settings.answer_refused_connects = false);
+    let start = Start::with_authorizer().with(|settings| settings.close_refused = true);
     let gateway = start.run().await;
     let password = gateway.add("dev", "own-topics");
     for version in BOTH {

@@ -1,7 +1,7 @@
 //! Which authorizer a connection gets, and what keeps its function from being called.
 
 use gateway::{
-    custom_auth::{registry::Status, signing::Signing},
+    custom_auth::{authorizers::AuthorizerStatus, signing::Signing},
     gateway::StartError,
 };
 use integration::{
@@ -49,7 +49,7 @@ const SIGNATURES: [Signature; 5] =
 #[derive(Clone, Copy, Debug)]
 struct Case {
     tokens: Tokens,
-    status: Status,
+    status: AuthorizerStatus,
     name: Option<&'static str>,
     token: Option<&'static str>,
     signature: Signature,
@@ -74,7 +74,7 @@ impl Case {
 
     /// What the function is told of the token, or the reason for which it isn't called.
     fn expected(self) -> Result<(Value, Value), &'static str> {
-        if !matches!(self.name, None | Some("latchkey")) || self.status == Status::Inactive {
+        if !matches!(self.name, None | Some("latchkey")) || self.status == AuthorizerStatus::Inactive {
             return Err("CUSTOM_AUTHORIZER_NOT_FOUND");
         }
         match (self.tokens, self.token, self.signature) {
@@ -112,7 +112,7 @@ async fn no_forbidden_combination_reaches_the_function() {
     let (signer, other) = (TokenSigner::generate(), TokenSigner::generate());
     let mut reached = 0;
     for tokens in [Tokens::Unknown, Tokens::Passed, Tokens::Signed] {
-        for status in [Status::Active, Status::Inactive] {
+        for status in [AuthorizerStatus::Active, AuthorizerStatus::Inactive] {
             let signing = match tokens {
                 Tokens::Unknown => Signing::Disabled(None),
                 Tokens::Passed => Signing::Disabled(Some(KEY.try_into().unwrap())),

@@ -61,7 +61,7 @@ async fn publish_needs_iot_publish_on_the_topic() {
 async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_that_is_set() {
     let connect_only = allow(&[("Allow", "iot:Connect", "client/*")]);
     let start = Start::with_script(&Step::Answer(connect_only)).0;
-    let gateway = start.with(|settings| settings.rules.denied_publish_disconnects = true).run().await;
+    let gateway = start.with(|settings| settings.denied_publish_disconnects = true).run().await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let ack = client.publish("other", "x", QoS::AtLeastOnce).await.unwrap();
     assert_eq!(ack.code, PubAckCode::NotAuthorized);

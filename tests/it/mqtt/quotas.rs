@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, time::Duration};
 
-use gateway::session::quotas::Quotas;
+use gateway::quotas::Quotas;
 use integration::{
     eventually::eventually,
     http_client::plain_get,
@@ -21,7 +21,7 @@ const KIB: usize = 1_024;
 /// A gateway with these quotas, on a clock that the test moves.
 async fn with(change: impl FnOnce(&mut Quotas)) -> TestGateway {
     let start = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock();
-    start.with(|settings| change(&mut settings.rules.quotas)).run().await
+    start.with(|settings| change(&mut settings.quotas)).run().await
 }
 
 async fn as_with_aws() -> TestGateway {
@@ -204,7 +204,7 @@ async fn a_client_id_connects_once_a_second_and_is_told_to_wait() {
 async fn a_refused_connect_does_not_count() {
     let answer = allow(&[("Allow", "iot:Connect", "client/c")]);
     let (start, script) = Start::with_script(&Step::Answer(serde_json::json!({"isAuthenticated": false})));
-    let gateway = start.on_manual_clock().with(|settings| settings.rules.quotas = Quotas::AWS).run().await;
+    let gateway = start.on_manual_clock().with(|settings| settings.quotas = Quotas::AWS).run().await;
     for _ in 0..3 {
         let (_, ack) = MqttClient::connect(&gateway, connect(Version::V5, "c", "u", "guess")).await;
         assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);

@@ -157,7 +157,7 @@ macro_rules! has_debug {
 #[test]
 fn what_holds_a_secret_has_no_debug() {
     let with_debug = [
-        ("gateway's Presented", has_debug!(gateway::custom_auth::event::Presented)),
+        ("gateway's AuthorizerEvent", has_debug!(gateway::custom_auth::event::AuthorizerEvent)),
         ("authorizer's Event", has_debug!(authorizer::event::Event)),
         ("authorizer's MqttData", has_debug!(authorizer::event::MqttData)),
         ("authorizer's ConnectRequest", has_debug!(authorizer::request::ConnectRequest)),

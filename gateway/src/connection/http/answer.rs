@@ -8,7 +8,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use crate::{custom_auth::Refusal, lambda::InvokeError};
+use crate::{custom_auth::AuthnError, lambda::InvokeError};
 
 pub(super) type Body = Full<Bytes>;
 
@@ -55,13 +55,13 @@ pub(super) fn answer(result: &Result<(), Fault>, id: &str) -> Response<Body> {
 
 impl Fault {
     /// What a refusal by the authorizer comes to.
-    pub(super) fn not_authenticated(refusal: &Refusal) -> Self {
+    pub(super) fn not_authenticated(refusal: &AuthnError) -> Self {
         Self::NotAuthenticated(match refusal {
-            Refusal::Crowded
-            | Refusal::Invoke(InvokeError::Throttled | InvokeError::TooManyRequests { .. }) => {
+            AuthnError::Crowded
+            | AuthnError::Invoke(InvokeError::Throttled | InvokeError::TooManyRequests { .. }) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Refusal::Invoke(_) | Refusal::Answer(_) => StatusCode::SERVICE_UNAVAILABLE,
+            AuthnError::Invoke(_) | AuthnError::Answer(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         })
     }

@@ -22,7 +22,7 @@ use crate::{
         context,
         log::ConnectionLog,
     },
-    custom_auth::{answer::Authorization, event::Sent, http_request::HttpRequest},
+    custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest},
     metrics::Direction,
     session::enforcement::Enforcement,
 };
@@ -72,7 +72,7 @@ async fn read(
     let (parts, body) = request.into_parts();
     let wanted = Wanted::read(&parts)?;
     let http = HttpRequest::read(&parts).map_err(|error| Fault::Request(error.to_string()))?;
-    let max = exchange.shared.rules.quotas.payload_bytes;
+    let max = exchange.shared.settings.quotas.payload_bytes;
     if body.size_hint().lower() > max as u64 {
         return Err(Fault::TooLarge);
     }
@@ -82,7 +82,7 @@ async fn read(
         Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge),
         Err(_) => return Err(Fault::Request("the body can't be read".to_owned())),
     };
-    let within = exchange.shared.rules.quotas.check(&wanted.topic, &payload);
+    let within = exchange.shared.settings.quotas.check(&wanted.topic, &payload);
     within.map_err(|ending| Fault::Request(ending.details().unwrap_or_default()))?;
     Ok((wanted, http, payload))
 }
@@ -95,27 +95,27 @@ async fn authorize(
 ) -> Result<Enforcement, Fault> {
     let cached = exchange.cache.find(&http, exchange.shared.clock.now());
     // It waits for others than its client now, and need not again until it fails to show who it is.
-    exchange.place.leave();
+    exchange.permit.release();
     let authorization = match cached {
         Some(authorization) => authorization,
-        None => ask(http, exchange, log).await.inspect_err(|_| exchange.place.come_back())?,
+        None => ask(http, exchange, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
     log.name_principal(&authorization.principal_id);
-    let context = context::of_request(&exchange.arrival, exchange.peer.ip());
+    let context = context::of_request(&exchange.info, exchange.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
     Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
 }
 
 async fn ask(http: HttpRequest, exchange: &Exchange, log: &ConnectionLog) -> Result<Authorization, Fault> {
-    let Exchange { arrival, shared, cache, .. } = exchange;
-    let sent = Sent {
+    let Exchange { info, shared, cache, .. } = exchange;
+    let sent = ClientRequest {
         connection_id: log.connection_id(),
-        server_name: arrival.server_name.as_deref(),
-        certificate: arrival.certificate().map(|certificate| &**certificate),
+        server_name: info.server_name.as_deref(),
+        certificate: info.certificate().map(|certificate| &**certificate),
         http: Some(&http),
         mqtt: None,
     };
-    let authenticated = authenticate(&sent, arrival, shared).await;
+    let authenticated = authenticate(&sent, info, shared).await;
     let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
         log.not_authenticated(&refusal);
         Fault::not_authenticated(&refusal)

@@ -8,16 +8,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{
-    clock::Moment,
-    session::{quotas::Quotas, rate::Rate},
-};
+use crate::{clock::Moment, quotas::Quotas, session::rate::Rate};
 
 /// With fewer client ids than this it isn't worth while to look for those that don't count any more.
 const FEW: usize = 1_024;
 
 /// Who connected within the last second.
-pub struct Connects(Mutex<State>);
+pub struct ConnectRate(Mutex<State>);
 
 struct State {
     all: Rate,
@@ -41,7 +38,7 @@ pub enum Throttled {
     Account,
 }
 
-impl Connects {
+impl ConnectRate {
     /// Nobody did.
     #[must_use]
     pub fn new(now: Moment) -> Self {
@@ -86,7 +83,7 @@ mod tests {
     #[test]
     fn a_client_id_connects_once_a_second_and_others_do_not_matter_to_it() {
         let begin = Clock::Manual(ManualClock::new()).now();
-        let connects = Connects::new(begin);
+        let connects = ConnectRate::new(begin);
         let admit = |id: &str, at| connects.admit(&id.into(), &Quotas::AWS, at);
         assert_eq!(admit("a", begin), Ok(()));
         assert_eq!(admit("a", begin + SECOND / 2), Err(Throttled::ClientId));
@@ -99,7 +96,7 @@ mod tests {
     #[test]
     fn all_together_connect_three_thousand_times_a_second_and_are_forgotten_then() {
         let begin = Clock::Manual(ManualClock::new()).now();
-        let connects = Connects::new(begin);
+        let connects = ConnectRate::new(begin);
         for n in 0..3_000 {
             assert_eq!(connects.admit(&n.to_string().into(), &Quotas::AWS, begin), Ok(()), "{n}");
         }

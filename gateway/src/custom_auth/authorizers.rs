@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use iot_policy::limits::MAX_ACTIVE_AUTHORIZERS;
 
 use super::{
-    Refusal,
+    AuthnError,
     name::AuthorizerName,
     parameters::Parameters,
     signing::{Signing, Token},
@@ -19,7 +19,7 @@ pub struct Authorizer {
     /// Its name.
     pub name: AuthorizerName,
     /// Whether it may be used.
-    pub status: Status,
+    pub status: AuthorizerStatus,
     /// Whether tokens must be signed.
     pub signing: Signing,
     /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
@@ -30,7 +30,7 @@ pub struct Authorizer {
 
 /// Whether an authorizer may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum AuthorizerStatus {
     /// It may.
     Active,
     /// It may not.
@@ -45,7 +45,7 @@ pub struct Authorizers {
 
 /// What a domain configuration says about the choice among authorizers.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice<'a> {
+pub struct AuthorizerChoice<'a> {
     /// The one for clients that name none, instead of the gateway's own default.
     pub default: Option<&'a AuthorizerName>,
     /// Whether a client may name another.
@@ -54,10 +54,10 @@ pub struct Choice<'a> {
 
 /// Why authorizers can't stand beside each other.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
+pub enum AuthorizersError {
     /// Two have one name.
     #[error("there are two authorizers with the name `{0}`")]
-    Doubled(AuthorizerName),
+    Duplicate(AuthorizerName),
     /// The default one is not there.
     #[error("the default authorizer `{0}` does not exist")]
     NoDefault(AuthorizerName),
@@ -78,20 +78,24 @@ impl Authorizers {
     /// # Errors
     ///
     /// When two have one name, or there is no such default.
-    pub fn new(authorizers: Vec<Authorizer>, default: Option<AuthorizerName>) -> Result<Self, RegistryError> {
-        let active = authorizers.iter().filter(|authorizer| authorizer.status == Status::Active).count();
+    pub fn new(
+        authorizers: Vec<Authorizer>,
+        default: Option<AuthorizerName>,
+    ) -> Result<Self, AuthorizersError> {
+        let active =
+            authorizers.iter().filter(|authorizer| authorizer.status == AuthorizerStatus::Active).count();
         if active > MAX_ACTIVE_AUTHORIZERS {
-            return Err(RegistryError::TooMany(active));
+            return Err(AuthorizersError::TooMany(active));
         }
         let mut by_name = BTreeMap::new();
         for authorizer in authorizers {
             let name = authorizer.name.clone();
             if by_name.insert(name.clone(), Arc::new(authorizer)).is_some() {
-                return Err(RegistryError::Doubled(name));
+                return Err(AuthorizersError::Duplicate(name));
             }
         }
         match default {
-            Some(name) if !by_name.contains_key(&name) => Err(RegistryError::NoDefault(name)),
+            Some(name) if !by_name.contains_key(&name) => Err(AuthorizersError::NoDefault(name)),
             default => Ok(Self { by_name, default }),
         }
     }
@@ -101,7 +105,11 @@ impl Authorizers {
     /// # Errors
     ///
     /// Why no function is called.
-    pub fn admit(&self, parameters: &Parameters<'_>, choice: Choice<'_>) -> Result<Admitted, Refusal> {
+    pub fn admit(
+        &self,
+        parameters: &Parameters<'_>,
+        choice: AuthorizerChoice<'_>,
+    ) -> Result<Admitted, AuthnError> {
         let default = choice.default.or(self.default.as_ref());
         let authorizer = match parameters.authorizer()? {
             Some(name) => self.find(&name),
@@ -110,12 +118,12 @@ impl Authorizers {
         let authorizer = authorizer.ok_or_else(|| self.not_found())?;
         match default {
             Some(default) if !choice.allow_override && *default != authorizer.name => {
-                return Err(Refusal::Overridden(default.clone()));
+                return Err(AuthnError::Overridden(default.clone()));
             }
             _ => {}
         }
-        if authorizer.status == Status::Inactive {
-            return Err(Refusal::Inactive(authorizer.name.clone()));
+        if authorizer.status == AuthorizerStatus::Inactive {
+            return Err(AuthnError::Inactive(authorizer.name.clone()));
         }
         let token = authorizer.signing.token(parameters)?;
         Ok(Admitted { authorizer: Arc::clone(authorizer), token })
@@ -131,9 +139,10 @@ impl Authorizers {
         self.by_name.get(&AuthorizerName::try_from(name).ok()?)
     }
 
-    fn not_found(&self) -> Refusal {
-        let mut active = self.by_name.values().filter(|authorizer| authorizer.status == Status::Active);
-        Refusal::NotFound { known: active.next().map(|authorizer| authorizer.name.clone()) }
+    fn not_found(&self) -> AuthnError {
+        let mut active =
+            self.by_name.values().filter(|authorizer| authorizer.status == AuthorizerStatus::Active);
+        AuthnError::NotFound { known: active.next().map(|authorizer| authorizer.name.clone()) }
     }
 }
 

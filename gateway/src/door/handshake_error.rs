@@ -4,11 +4,11 @@ use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-use super::{client_certificate::CertificateRefusal, port::Port};
+use super::{client_certificate::ClientCertificateError, port::Port};
 
 /// Why a connection did not come in.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// It offered no ALPN protocol that leads anywhere at this port.
     Alpn {
         /// Where it knocked.
@@ -21,7 +21,7 @@ pub enum Refusal {
     /// It asked for a server name that is not ours.
     ServerName,
     /// Its certificate is not taken.
-    Certificate(CertificateRefusal),
+    Certificate(ClientCertificateError),
     /// It has no certificate.
     NoCertificate,
     /// The handshake failed.
@@ -31,7 +31,7 @@ pub enum Refusal {
 /// How many of the offered protocols, and how much of each, goes into the log.
 const SHOWN_PROTOCOLS: usize = 4;
 
-impl Refusal {
+impl HandshakeError {
     /// AWS's event for it (developer guide, `cwl-format`): who is not who he should be is one, the rest is a connect
     /// that failed *(unverified)*.
     #[must_use]
@@ -55,24 +55,24 @@ impl Refusal {
 }
 
 /// What the handshake's error says about the client's certificate comes first.
-impl From<io::Error> for Refusal {
+impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::NoCertificatesPresented) => Self::NoCertificate,
             Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
-                Self::Certificate(CertificateRefusal::NotItsKey)
+                Self::Certificate(ClientCertificateError::NotItsKey)
             }
             Some(Error::InvalidCertificate(CertificateError::Other(other))) => {
-                let refusal = other.0.downcast_ref::<CertificateRefusal>();
-                Self::Certificate(refusal.cloned().unwrap_or(CertificateRefusal::Unreadable))
+                let refusal = other.0.downcast_ref::<ClientCertificateError>();
+                Self::Certificate(refusal.cloned().unwrap_or(ClientCertificateError::Unreadable))
             }
-            Some(Error::InvalidCertificate(_)) => Self::Certificate(CertificateRefusal::Unreadable),
+            Some(Error::InvalidCertificate(_)) => Self::Certificate(ClientCertificateError::Unreadable),
             _ => Self::Tls(error),
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alpn { port, offered, taken } => write_alpn(f, *port, offered, taken),

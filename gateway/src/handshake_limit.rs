@@ -1,0 +1,141 @@
+//! A limit on connections that have not yet sent their CONNECT or first request. One more than the limit ends the oldest
+//! of them, so a client that leaves thousands of connections half open keeps no other client out.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+/// How many connections may be before their CONNECT or first request at a time.
+pub struct HandshakeLimit {
+    limit: usize,
+    permits: Mutex<Permits>,
+}
+
+#[derive(Default)]
+struct Permits {
+    /// In the order in which they were acquired.
+    taken: BTreeMap<u64, CancellationToken>,
+    next: u64,
+}
+
+/// Lets one connection be before its CONNECT or first request. Dropping it releases it.
+pub struct HandshakePermit {
+    limit: Arc<HandshakeLimit>,
+    number: Mutex<Option<u64>>,
+    crowded_out: CancellationToken,
+}
+
+impl HandshakeLimit {
+    /// A limit of this many connections, and of at least one.
+    #[must_use]
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit: limit.max(1), permits: Mutex::default() })
+    }
+
+    /// A permit for one more connection.
+    #[must_use]
+    pub fn acquire(self: &Arc<Self>) -> HandshakePermit {
+        let permit = HandshakePermit {
+            limit: Arc::clone(self),
+            number: Mutex::new(None),
+            crowded_out: CancellationToken::new(),
+        };
+        permit.reacquire();
+        permit
+    }
+
+    fn take(&self, crowded_out: &CancellationToken) -> u64 {
+        let mut permits = self.permits();
+        while permits.taken.len() >= self.limit {
+            let Some((_, oldest)) = permits.taken.pop_first() else { break };
+            oldest.cancel();
+        }
+        let number = permits.next;
+        permits.next += 1;
+        permits.taken.insert(number, crowded_out.clone());
+        number
+    }
+
+    /// How many connections hold a permit.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.permits().taken.len()
+    }
+
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HandshakePermit {
+    /// Cancelled when a later connection needs the permit; never while it is released.
+    #[must_use]
+    pub fn crowded_out(&self) -> CancellationToken {
+        self.crowded_out.clone()
+    }
+
+    /// Gives the permit up: the client is authenticated, or the connection waits for the authorizer.
+    pub fn release(&self) {
+        if let Some(number) = self.number().take() {
+            self.limit.permits().taken.remove(&number);
+        }
+    }
+
+    /// Acquires the permit again: the client has to authenticate again.
+    pub fn reacquire(&self) {
+        let mut number = self.number();
+        if number.is_none() {
+            *number = Some(self.limit.take(&self.crowded_out));
+        }
+    }
+
+    fn number(&self) -> MutexGuard<'_, Option<u64>> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for HandshakePermit {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_connection_above_the_limit_ends_the_oldest() {
+        let limit = HandshakeLimit::new(2);
+        let out = |permit: &HandshakePermit| permit.crowded_out().is_cancelled();
+        let (first, second, third) = (limit.acquire(), limit.acquire(), limit.acquire());
+        assert!(out(&first) && !out(&second) && !out(&third));
+        drop(first);
+        assert_eq!(limit.taken(), 2);
+        let left = third.crowded_out();
+        drop(third);
+        let fourth = limit.acquire();
+        assert!(!out(&second), "the third has released its permit");
+        let _fifth = limit.acquire();
+        assert!(out(&second) && !left.is_cancelled() && !out(&fourth));
+        assert_eq!(limit.taken(), 2);
+    }
+
+    #[test]
+    fn released_permit_is_free_until_it_is_acquired_again() {
+        let limit = HandshakeLimit::new(1);
+        let first = limit.acquire();
+        first.release();
+        let second = limit.acquire();
+        assert!(!first.crowded_out().is_cancelled() && !second.crowded_out().is_cancelled());
+        first.reacquire();
+        first.reacquire();
+        assert!(second.crowded_out().is_cancelled());
+        assert_eq!(limit.taken(), 1);
+        drop(first);
+        assert_eq!(limit.taken(), 0);
+    }
+}

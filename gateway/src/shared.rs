@@ -1,0 +1,45 @@
+//! What every connection of one gateway shares.
+
+use std::sync::Arc;
+
+use iot_policy::Scope;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::Broker, clock::Clock, connect_rate::ConnectRate, custom_auth::authorizers::Authorizers,
+    door::Doors, event_log::EventLog, handshake_limit::HandshakeLimit, registry::Registry,
+    settings::Settings,
+};
+
+/// What every connection shares.
+pub struct Shared {
+    /// The settings that the gateway was started with.
+    pub settings: Arc<Settings>,
+    /// The time.
+    pub clock: Clock,
+    /// The event log.
+    pub log: EventLog,
+    /// The message broker.
+    pub broker: Arc<Broker>,
+    /// The authorizers.
+    pub authorizers: Authorizers,
+    /// The front doors.
+    pub doors: Doors,
+    /// The connections before their CONNECT or first request.
+    pub handshakes: Arc<HandshakeLimit>,
+    /// The registered certificates and Things.
+    pub registry: Arc<dyn Registry>,
+    /// The memory that events may use while they wait for an authorizer, in KiB.
+    pub waiting_room: Semaphore,
+    /// The account that the log names.
+    pub account_id: Arc<str>,
+    /// Partition, region and account, with which policies name resources.
+    pub scope: Arc<Scope>,
+    /// The rate of CONNECTs.
+    pub connect_rate: ConnectRate,
+    /// Cancelled when the gateway stops.
+    pub stopping: CancellationToken,
+    /// Cancelled when connections that have not ended by then are dropped.
+    pub cut_off: CancellationToken,
+}
