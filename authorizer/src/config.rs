@@ -1,36 +1,38 @@
-//! What the environment may set. Every variable is named here, once; all mistakes are reported together.
+//! The function's settings: environment variables, and all mistakes in them reported together.
+//!
+//! Variables are named here, in [`jwt`], in [`store`] and, where messages of `device-auth` need the name, in
+//! [`device_auth::variables`].
 
 pub mod jwt;
 mod reader;
+pub mod store;
 
 use std::{
     ffi::OsString,
-    fmt,
     path::{Path, PathBuf},
 };
 
+use device_auth::{
+    credential::FreshnessRules,
+    location::{KeyringLocation, StoreLocation},
+    time::{TimerSeconds, Timers},
+    variables::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
+    verifier::budget::FunctionMemory,
+};
 use tracing::Level;
 
-use self::{jwt::JwtSettings, reader::Reader};
-use crate::{
-    credential::{budget::FunctionMemory, freshness::FreshnessRules},
-    record::{TimerSeconds, Timers},
-    seal::source::KeyringSource,
-    store::{
-        location::{LocationError, StoreLocation},
-        settings::StoreSettings,
-    },
+pub use self::reader::ConfigError;
+use self::{
+    jwt::JwtSettings,
+    reader::{Reader, SettingError, number, switch},
+    store::StoreSettings,
 };
 
 /// Where the records are: `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts at the
-/// function's own folder. [`crate::store::settings`] has what can be set about the latter two.
+/// function's own folder. [`store`] has the settings of the latter two.
 pub const STORE: &str = "LATCHKEY_STORE";
 /// The grants of a store that holds none, which is DynamoDB: `file:PATH`, a records file without devices.
 pub const GRANTS: &str = "LATCHKEY_GRANTS";
-/// The keyring that vendor secrets are sealed under: `file:PATH` or `kms:PATH`.
-pub const DATA_KEYS: &str = "LATCHKEY_DATA_KEYS";
-/// Whether vendor secrets may stand in records in plain text: `true` or `false`.
-pub const ALLOW_PLAIN_SECRETS: &str = "LATCHKEY_ALLOW_PLAIN_SECRETS";
 /// Seconds until IoT Core asks again, for records that don't say: 300 to 86,400.
 pub const REFRESH_AFTER: &str = "LATCHKEY_REFRESH_AFTER_SECONDS";
 /// Seconds until IoT Core ends a connection, for records that don't say: 300 to 86,400.
@@ -81,7 +83,7 @@ pub struct Config {
     /// How JSON Web Tokens are checked; without it there are none.
     pub jwt: Option<JwtSettings>,
     /// Where the keyring is.
-    pub keyring: KeyringSource,
+    pub keyring: KeyringLocation,
     /// Whether vendor secrets may stand in records in plain text.
     pub plain_secrets: bool,
     /// The namespace of the metrics; without it there are none.
@@ -91,10 +93,6 @@ pub struct Config {
     /// How much is logged. Libraries stay at `WARN` whatever it says.
     pub level: Level,
 }
-
-/// Every mistake in the environment.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError(Vec<String>);
 
 impl Config {
     /// Reads the settings from environment variables, given as names and values.
@@ -112,12 +110,15 @@ impl Config {
         let store = reader.parsed(STORE, |text| store(text.unwrap_or(DEFAULT_STORE), &root));
         let refresh_after = reader.parsed(REFRESH_AFTER, |text| timer(text, DEFAULT_REFRESH_AFTER));
         let disconnect_after = reader.parsed(DISCONNECT_AFTER, |text| timer(text, DEFAULT_DISCONNECT_AFTER));
-        let memory = reader.parsed(MEMORY, memory);
-        let store_settings = store_settings(&mut reader, store.as_ref(), memory);
+        let memory = reader.parsed_or(MEMORY, FunctionMemory::WHOLE_CPU, memory);
+        let store_settings = store.as_ref().and_then(|location| {
+            StoreSettings::read(&mut reader, location, memory.unwrap_or(FunctionMemory::WHOLE_CPU))
+        });
         let grants = reader.parsed(GRANTS, |text| grants(text, store.as_ref(), &root));
-        let require_signature = reader.parsed(REQUIRE_SIGNATURE, |text| switch(text, false));
-        let alibaba_window = reader.parsed(ALIBABA_FRESHNESS, |text| text.map(seconds).transpose());
-        let tencent_expiry = reader.parsed(TENCENT_EXPIRY, |text| switch(text, true));
+        let require_signature = reader.parsed_or(REQUIRE_SIGNATURE, false, switch);
+        let alibaba_window =
+            reader.parsed(ALIBABA_FRESHNESS, |text| text.map(|text| number(text, "seconds")).transpose());
+        let tencent_expiry = reader.parsed_or(TENCENT_EXPIRY, true, switch);
         let jwt = jwt::read(&mut reader, &root);
         if matches!(store, Some(StoreLocation::DynamoDb(_))) {
             let why =
@@ -126,9 +127,10 @@ impl Config {
                 reader.mistake::<()>(jwt::JWT_GRANT_CLAIM, why);
             }
         }
-        let keyring = reader.parsed(DATA_KEYS, |text| keyring(text, &root));
-        let plain_secrets = reader.parsed(ALLOW_PLAIN_SECRETS, |text| switch(text, false));
-        let metrics = reader.parsed(METRICS, namespace);
+        let keyring = reader
+            .parsed_or(DATA_KEYS, KeyringLocation::None, |text| Ok(KeyringLocation::parse(text, &root)?));
+        let plain_secrets = reader.parsed_or(ALLOW_PLAIN_SECRETS, false, switch);
+        let metrics = reader.parsed_or(METRICS, Some(DEFAULT_METRICS.to_owned()), namespace);
         let level = reader.text(LOG).map_or(Level::INFO, |text| level(&text));
         let config = || {
             Some(Self {
@@ -151,92 +153,52 @@ impl Config {
             })
         };
         let config = config();
-        reader.finish().and_then(|()| config.ok_or_else(|| ConfigError(Vec::new())))
+        reader.finish().and_then(|()| config.ok_or_else(ConfigError::default))
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
+fn store(text: &str, root: &Path) -> Result<StoreLocation, SettingError> {
+    Ok(match text.parse()? {
+        StoreLocation::File(path) => StoreLocation::File(root.join(path)),
+        in_aws => in_aws,
+    })
 }
 
-impl std::error::Error for ConfigError {}
-
-fn store(text: &str, root: &Path) -> Result<StoreLocation, String> {
-    match text.parse() {
-        Ok(StoreLocation::File(path)) => Ok(StoreLocation::File(root.join(path))),
-        other => other.map_err(|error: LocationError| error.to_string()),
-    }
-}
-
-fn store_settings(
-    reader: &mut Reader,
-    location: Option<&StoreLocation>,
-    memory: Option<FunctionMemory>,
-) -> Option<StoreSettings> {
-    let location = location?;
-    let memory = memory.unwrap_or(FunctionMemory::WHOLE_CPU);
-    let settings = StoreSettings::from_variables(|name| reader.text(name), location, memory);
-    settings.map_err(|mistakes| reader.mistakes(mistakes)).ok()
-}
-
-fn grants(text: Option<&str>, store: Option<&StoreLocation>, root: &Path) -> Result<Option<PathBuf>, String> {
+fn grants(
+    text: Option<&str>,
+    store: Option<&StoreLocation>,
+    root: &Path,
+) -> Result<Option<PathBuf>, SettingError> {
     match (text.map(|text| text.split_once(':')), store) {
         (None, _) => Ok(None),
         (Some(_), Some(StoreLocation::File(_) | StoreLocation::SecretsManager(_))) => {
-            Err("is for DynamoDB; the other stores hold grants themselves".to_owned())
+            Err(SettingError::new("is for DynamoDB; the other stores hold grants themselves"))
         }
         (Some(Some(("file", path))), _) if !path.is_empty() => Ok(Some(root.join(path))),
-        _ => Err("should read `file:PATH`".to_owned()),
+        _ => Err(SettingError::new("should read `file:PATH`")),
     }
 }
 
-fn keyring(text: Option<&str>, root: &Path) -> Result<KeyringSource, String> {
-    let Some(text) = text else { return Ok(KeyringSource::None) };
-    KeyringSource::parse(text, root).map_err(|error| error.to_string())
-}
-
 /// The characters that CloudWatch takes (API reference, `MetricDatum`).
-fn namespace(text: Option<&str>) -> Result<Option<String>, String> {
-    let text = text.unwrap_or(DEFAULT_METRICS);
+fn namespace(text: &str) -> Result<Option<String>, SettingError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#:".contains(&byte);
     match text {
         "off" => Ok(None),
         _ if (1..=255).contains(&text.len()) && text.bytes().all(plain) => Ok(Some(text.to_owned())),
-        _ => Err(format!("`{text}` is neither `off` nor 1 to 255 characters of `A-Z a-z 0-9 . _ - / # :`")),
+        _ => Err(SettingError::new(format!(
+            "`{text}` is neither `off` nor 1 to 255 characters of `A-Z a-z 0-9 . _ - / # :`"
+        ))),
     }
 }
 
-fn timer(text: Option<&str>, default: u32) -> Result<TimerSeconds, String> {
-    let seconds = match text {
-        Some(text) => text.parse().map_err(|_| not_seconds(text))?,
-        None => default,
-    };
-    TimerSeconds::try_from(seconds)
+fn timer(text: Option<&str>, default: u32) -> Result<TimerSeconds, SettingError> {
+    let seconds = text.map_or(Ok(default), |text| number(text, "seconds"))?;
+    Ok(TimerSeconds::try_from(seconds)?)
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| not_seconds(text))
-}
-
-fn not_seconds(text: &str) -> String {
-    format!("`{text}` is not a number of seconds")
-}
-
-fn switch(text: Option<&str>, default: bool) -> Result<bool, String> {
-    match text {
-        None => Ok(default),
-        Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(other) => Err(format!("`{other}` is neither `true` nor `false`")),
-    }
-}
-
-fn memory(text: Option<&str>) -> Result<FunctionMemory, String> {
-    let Some(text) = text else { return Ok(FunctionMemory::WHOLE_CPU) };
+fn memory(text: &str) -> Result<FunctionMemory, SettingError> {
     let mb = text.parse::<u32>().ok().and_then(|mb| FunctionMemory::try_from(mb).ok());
-    mb.ok_or_else(|| format!("`{text}` is not a number of MB"))
+    mb.ok_or_else(|| SettingError::new(format!("`{text}` is not a number of MB")))
 }
 
 /// The most detailed level that a filter such as `info` or `warn,authorizer=debug` names. What `RUST_LOG`
@@ -293,7 +255,7 @@ mod tests {
             error.lines().collect::<Vec<_>>(),
             [
                 "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`",
-                "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS takes 300 to 86400 for a timer",
+                "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS accepts 300 to 86400 for a timer",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",

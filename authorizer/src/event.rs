@@ -1,4 +1,4 @@
-//! The event that IoT Core sends to a custom authorizer, as it stands on the wire.
+//! The event that IoT Core sends to a custom authorizer, in its wire form.
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda` and `custom-auth-509cert`.
 //! Every field is optional: IoT Core leaves out what does not concern the connection, and a CONNECT
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use crate::unique_keys::unique_keys;
+use device_auth::unique_keys::unique_keys;
 
 /// One custom-authorizer event.
 #[derive(Default, Deserialize)]
@@ -23,6 +23,15 @@ pub struct Event {
     pub protocol_data: Option<ProtocolData>,
     /// What IoT Core says about the connection itself.
     pub connection_metadata: Option<ConnectionMetadata>,
+}
+
+impl Event {
+    /// Reads an event. It is an object: a list of the same values in the right order is not one, though serde would
+    /// accept it.
+    #[must_use]
+    pub fn parse(payload: &str) -> Option<Self> {
+        if payload.trim_start().starts_with('{') { serde_json::from_str(payload).ok() } else { None }
+    }
 }
 
 /// The part of the event that holds one object for each protocol.

@@ -1,58 +1,45 @@
-//! The Lambda handler: one event in, one answer out, one line in the log. The clock is read here alone.
+//! The Lambda handler: one event in, one answer out, one line in the log.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Instant, SystemTime},
 };
 
-use lambda_runtime::{Context, Diagnostic};
+use device_auth::{
+    claim::{Claim, Evidence, IdentifiedRequest},
+    credential::{self, FreshnessRules},
+    decision::{self, Allowed, Circumstances, Stop},
+    deny_reason::DenyReason,
+    jwt::Rules,
+    policy::PolicyDocument,
+    store::Lookup,
+    time::UnixTime,
+};
+use iot_policy::arn::FunctionArn;
+use lambda_runtime::Context;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    arn::{FunctionArn, FunctionArnError},
-    authorizer::{self, Circumstances},
-    credential::{self, freshness::FreshnessRules},
-    decision::{Decision, DenyReason, Outcome},
-    document::DocumentError,
+    attempt::Attempt,
     event::Event,
-    jwt::{
-        key_source::{JwksFault, KeySource},
-        rules::Rules,
-    },
-    log::{self, Run},
+    fault::FunctionFault,
+    key_source::KeySource,
+    log,
     metrics::Metrics,
-    request::{Claim, Claimed, ConnectRequest, Demands, Evidence, Presented},
-    response::Response,
-    store::{Found, Lookup, Store, StoreFault},
-    unix_time::UnixTime,
+    request::{ConnectRequest, Demands, Identification},
+    store::Store,
 };
-
-/// What keeps the function from deciding. IoT Core lets nobody in then; it is never a refusal.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The store can't tell.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
-    /// The function's own ARN can't be read.
-    #[error(transparent)]
-    FunctionArn(#[from] FunctionArnError),
-    /// There are no keys to check a token with.
-    #[error(transparent)]
-    Jwks(#[from] JwksFault),
-    /// A grant doesn't fit AWS's limits.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-}
 
 /// The function: a store, and how it is set up.
 pub struct Function<S> {
     /// Where the records are.
     pub store: S,
-    /// What every event must bring along.
+    /// Whether IoT Core must have checked a token's signature, whatever an event presents.
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
-    /// How JSON Web Tokens are checked; without it there are none.
+    /// How JSON Web Tokens are checked; without it none is accepted.
     pub jwt: Option<Jwt>,
     /// Where metrics go; nowhere without it.
     pub metrics: Option<Metrics>,
@@ -68,8 +55,31 @@ pub struct Jwt {
     pub rules: Rules,
 }
 
+/// The answer that IoT Core reads (AWS IoT Core developer guide, `custom-auth-lambda`). A refusal is `{"isAuthenticated":false}` and nothing more: the reason is in the
+/// log alone.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    is_authenticated: bool,
+    #[serde(flatten)]
+    session: Option<Session>,
+}
+
+/// What a device that may connect gets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    /// `[a-zA-Z0-9]{1,128}`.
+    principal_id: String,
+    /// 300 to 86,400.
+    disconnect_after_in_seconds: u32,
+    /// 300 to 86,400.
+    refresh_after_in_seconds: u32,
+    policy_documents: Vec<PolicyDocument>,
+}
+
 impl<S: Store> Function<S> {
-    /// A function that lets in by the records alone.
+    /// A function that lets devices in by their records alone.
     pub fn new(store: S) -> Self {
         Self {
             store,
@@ -85,133 +95,107 @@ impl<S: Store> Function<S> {
     ///
     /// # Errors
     ///
-    /// A [`Fault`]; everything that is wrong with the event itself is a refusal.
-    pub async fn handle(&self, payload: &RawValue, context: &Context) -> Result<Response, Fault> {
+    /// A [`FunctionFault`]; everything that is wrong with the event itself is a refusal.
+    pub async fn handle(&self, payload: &RawValue, context: &Context) -> Result<Answer, FunctionFault> {
         let started = Instant::now();
-        let event = parse(payload.get());
-        let attempt = log::Attempt::new(context, event.as_ref());
+        let event = Event::parse(payload.get());
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let mut run = Run { cold_start, ..Run::default() };
-        let decided = self.decide(event.as_ref(), context, &mut run).await;
-        run.total = started.elapsed();
+        let mut attempt = Attempt::new(context, event.as_ref(), cold_start);
+        let decided = self.decide(event.as_ref(), context, &mut attempt).await;
+        attempt.total_time = started.elapsed();
+        log::attempt(&attempt, &decided);
+        if let Some(metrics) = &self.metrics {
+            metrics.attempt(&attempt, &decided);
+        }
         match decided {
-            Ok(decision) => {
-                log::decision(&attempt, &decision, run);
-                self.metrics.iter().for_each(|metrics| metrics.decision(&decision, run));
-                Ok(decision.into_response())
-            }
-            Err(fault) => {
-                log::fault(&attempt, &fault, run);
-                self.metrics.iter().for_each(|metrics| metrics.fault(&fault, run));
-                Err(fault)
-            }
+            Ok(allowed) => Ok(Answer::allow(allowed)),
+            Err(Stop::Deny(_)) => Ok(Answer::deny()),
+            Err(Stop::Fault(fault)) => Err(fault),
         }
     }
 
+    /// Read, identify, look up, decide.
     async fn decide(
         &self,
         event: Option<&Event>,
         context: &Context,
-        run: &mut Run,
-    ) -> Result<Decision, Fault> {
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Allowed, Stop<FunctionFault>> {
         let now = UnixTime::from(SystemTime::now());
         let demands = Demands { signature: self.require_signature, jwt: self.jwt.is_some() };
-        let request =
-            event.ok_or(DenyReason::NotAnEvent).and_then(|event| ConnectRequest::read(event, demands));
-        let request = match request {
-            Ok(request) => request,
-            Err(reason) => return Ok(Decision::refuse_unread(reason)),
-        };
-        let request = match self.claimed(request, now).await? {
-            Ok(request) => request,
-            Err(reason) => return Ok(Decision::refuse_unread(reason)),
-        };
-        let arn = context.invoked_function_arn.parse::<FunctionArn>()?;
-        let looking_up = Instant::now();
-        let found = self.store.find_with_source(&request.claim.device).await;
-        run.store = looking_up.elapsed();
-        let Found { lookup, from } = found?;
-        run.source = Some(from);
-        let lookup = match self.vouched(&request.claim, lookup) {
-            Ok(lookup) => lookup,
-            Err(reason) => return Ok(Decision::refuse(request, reason)),
-        };
-        Ok(authorizer::decide(request, lookup, Circumstances { arn: &arn, freshness: self.freshness, now })?)
+        let request = ConnectRequest::read(event.ok_or(DenyReason::NotAnEvent)?, demands)?;
+        let request = self.identify(request, now).await?;
+        attempt.identify(&request);
+        let arn = context.invoked_function_arn.parse::<FunctionArn>().map_err(FunctionFault::from)?;
+        let lookup = self.look_up(&request.claim, attempt).await?;
+        let circumstances = Circumstances { arn: &arn, freshness: self.freshness, now };
+        decision::decide(request, lookup, circumstances).map_err(|stop| stop.map_fault(FunctionFault::from))
     }
 
-    /// A token names its device, but only once it is verified.
-    async fn claimed<'e>(
+    /// Finds the device's name. A JSON Web Token names its device, but only once it is verified.
+    async fn identify<'e>(
         &self,
         request: ConnectRequest<'e>,
         now: UnixTime,
-    ) -> Result<Result<Claimed<'e>, DenyReason>, Fault> {
-        let ConnectRequest { presented, client_id, certificate } = request;
-        let claim = match (presented, &self.jwt) {
-            (Presented::Claim(claim), _) => Ok(claim),
-            (Presented::Jwt { .. }, None) => Err(DenyReason::JwtNotConfigured),
-            (Presented::Jwt { token, user_name }, Some(Jwt { keys, rules })) => {
-                let keys = keys.keys_for(&token).await?;
-                credential::claim_of_jwt(&token, user_name.as_ref(), &keys, rules, now)
+    ) -> Result<IdentifiedRequest<'e>, Stop<FunctionFault>> {
+        let ConnectRequest { identification, client_id, certificate } = request;
+        let claim = match identification {
+            Identification::Claim(claim) => claim,
+            Identification::Jwt { token, user_name } => {
+                let Jwt { keys, rules } = self.jwt.as_ref().ok_or(DenyReason::JwtNotConfigured)?;
+                let keys = keys.keys_for(&token).await.map_err(FunctionFault::from)?;
+                credential::claim_of_jwt(&token, user_name.as_ref(), &keys, rules, now)?
             }
         };
-        Ok(claim.map(|claim| Claimed { claim, client_id, certificate }))
+        Ok(IdentifiedRequest { claim, client_id, certificate })
     }
 
-    /// A token that names its grant can stand in for a record.
-    fn vouched(&self, claim: &Claim<'_>, lookup: Lookup) -> Result<Lookup, DenyReason> {
-        match (&claim.evidence, &lookup) {
-            (Evidence::Jwt(token), Lookup::Unknown { .. }) => {
-                let Some(grant) = token.grant() else { return Ok(lookup) };
-                let record = self.store.vouched(&claim.device, grant);
-                // Why is not told: it may quote the claim.
-                record.map(Lookup::Found).map_err(|_why| DenyReason::JwtUnusableGrant)
-            }
-            _ => Ok(lookup),
+    /// Asks the store. A token that names its grant can stand in for a record.
+    async fn look_up(
+        &self,
+        claim: &Claim<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Lookup, Stop<FunctionFault>> {
+        let started = Instant::now();
+        let found = self.store.look_up(&claim.device).await;
+        attempt.store_time = started.elapsed();
+        let found = found.map_err(FunctionFault::from)?;
+        attempt.source = Some(found.source);
+        match (&claim.evidence, &found.lookup) {
+            (Evidence::Jwt(token), Lookup::Unknown { .. }) => match token.grant() {
+                Some(grant) => match self.store.record_from_token(&claim.device, grant) {
+                    Some(record) => Ok(Lookup::Found(record)),
+                    None => Err(DenyReason::JwtUnusableGrant.into()),
+                },
+                None => Ok(found.lookup),
+            },
+            _ => Ok(found.lookup),
         }
     }
 }
 
-/// An event is an object; a list of the same values in the right order is none, though serde would take it.
-fn parse(payload: &str) -> Option<Event> {
-    let object = payload.trim_start().starts_with('{');
-    object.then(|| serde_json::from_str(payload).ok()).flatten()
-}
-
-impl Decision {
-    /// Names no device: of an event that is not as it should be, who knows which field holds the password.
-    fn refuse_unread(reason: DenyReason) -> Self {
-        Self { device: None, client_id: None, scheme: None, outcome: Outcome::Deny(reason) }
-    }
-
-    fn refuse(request: Claimed<'_>, reason: DenyReason) -> Self {
-        let Claimed { claim, client_id, .. } = request;
-        let scheme = Some(claim.evidence.scheme());
-        Self { device: Some(claim.device), client_id, scheme, outcome: Outcome::Deny(reason) }
-    }
-
-    fn into_response(self) -> Response {
-        match self.outcome {
-            Outcome::Allow(allowed) => allowed.response,
-            Outcome::Deny(_) => Response::deny(),
-        }
+impl From<FunctionFault> for Stop<FunctionFault> {
+    fn from(fault: FunctionFault) -> Self {
+        Self::Fault(fault)
     }
 }
 
-impl Fault {
-    /// The fixed name under which logs and metrics count it.
+impl Answer {
+    /// The device may connect.
     #[must_use]
-    pub fn error_type(&self) -> &'static str {
-        match self {
-            Self::Store(_) => "store_fault",
-            Self::FunctionArn(_) => "function_arn_fault",
-            Self::Jwks(_) => "jwks_fault",
-            Self::Document(_) => "document_fault",
-        }
+    pub fn allow(allowed: Allowed) -> Self {
+        let session = Session {
+            principal_id: allowed.principal_id,
+            disconnect_after_in_seconds: allowed.timers.disconnect_after.get(),
+            refresh_after_in_seconds: allowed.timers.refresh_after.get(),
+            policy_documents: allowed.documents,
+        };
+        Self { is_authenticated: true, session: Some(session) }
     }
-}
 
-impl From<Fault> for Diagnostic {
-    fn from(fault: Fault) -> Self {
-        Self { error_type: fault.error_type().to_owned(), error_message: fault.to_string() }
+    /// The device may not connect.
+    #[must_use]
+    pub fn deny() -> Self {
+        Self { is_authenticated: false, session: None }
     }
 }

@@ -1,42 +1,72 @@
 //! The AWS IoT Core custom authorizer: a device's user name and password in, policies for that client id out.
 //!
-//! One connect attempt flows through the modules in this order, and never back:
+//! One connect attempt passes through the modules in this order:
 //!
-//! 1. [`event`]: the wire form of what IoT Core sends, every field optional.
-//! 2. [`request`]: the same as a [`request::ConnectRequest`], or the reason why it can't be one.
-//! 3. [`store`]: the device's [`record::Record`].
-//! 4. [`credential`]: the password against the record's verifiers. Only this makes a
-//!    [`credential::VerifiedDevice`].
-//! 5. [`binding`]: the client id against the record. Only this makes a [`binding::BoundDevice`].
-//! 6. [`grant`] and [`document`]: what a bound device may do, as policy documents within AWS's limits.
-//! 7. [`response`]: the answer that IoT Core reads.
+//! 1. [`event`]: what IoT Core sends, every field optional.
+//! 2. [`request`]: the event as a [`request::ConnectRequest`], or the reason why it is not one.
+//! 3. [`handler`]: identifies the device, looks it up, and lets [`device_auth::decision::decide`] decide.
+//! 4. [`store`]: where records are kept: a file, a DynamoDB table or a secret.
 //!
-//! [`seal`] keeps the secrets that have to be recovered, the HMAC keys of vendors' devices, out of sight.
-//! [`authorizer::decide`] ties them together, [`log`] and [`metrics`] write one line each about each attempt,
-//! [`config`] is what the environment may set and [`setup`] makes a [`handler::Function`] of it.
+//! [`log`] and [`metrics`] write one line each about each [`attempt`]. [`config`] reads the environment, [`setup`] makes a
+//! [`handler::Function`] of it, and [`run`] is the whole program.
 
-pub mod arn;
-pub mod authorizer;
-pub mod binding;
-pub mod client_id;
+pub mod attempt;
 pub mod config;
-pub mod credential;
-pub mod decision;
-pub mod device_name;
-pub mod document;
 pub mod event;
-pub mod grant;
+pub mod fault;
 pub mod handler;
-pub mod jwt;
+#[cfg(feature = "jwks-url")]
+pub mod jwks_url;
+pub mod key_source;
+pub mod keyring_source;
 pub mod log;
 pub mod metrics;
 mod moment;
-pub mod record;
 pub mod request;
-pub mod response;
-pub mod scheme;
-pub mod seal;
 pub mod setup;
 pub mod store;
-mod unique_keys;
-pub mod unix_time;
+
+use std::{env, io::Write as _, process::ExitCode};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+
+/// The whole program: reads the environment, sets the function up, and handles events until the runtime ends.
+#[must_use]
+pub fn run() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve()),
+        Err(error) => unusable(&error.into()),
+    }
+}
+
+async fn serve() -> ExitCode {
+    let function = match configure().await {
+        Ok(function) => function,
+        Err(error) => return unusable(&error),
+    };
+    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        let function = &function;
+        async move { function.handle(&event.payload, &event.context).await }
+    });
+    match lambda_runtime::run(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(target: "authorizer", error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn configure() -> anyhow::Result<handler::Function<store::any::AnyStore>> {
+    let config = config::Config::from_variables(env::vars_os())?;
+    tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
+    setup::function(config).await
+}
+
+fn unusable(error: &anyhow::Error) -> ExitCode {
+    // There may be no log to write to yet. A failed write to standard error has no other place to go.
+    _ = writeln!(std::io::stderr(), "latchkey-authorizer: {error:#}");
+    ExitCode::from(cli::exit::USAGE)
+}

@@ -7,16 +7,18 @@
 use std::{
     io::Write,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
+use device_auth::{
+    decision::{Allowed, Stop},
+    scheme::Scheme,
+};
 use serde::Serialize;
 
 use crate::{
-    decision::{Decision, Outcome},
-    handler::Fault,
-    log::Run,
-    scheme::Scheme,
+    attempt::{Attempt, micros},
+    fault::FunctionFault,
     store::Source,
 };
 
@@ -81,21 +83,23 @@ impl Metrics {
         Self { namespace, out: Mutex::new(Box::new(out)) }
     }
 
-    /// Writes the metrics of a decided attempt.
-    pub fn decision(&self, decision: &Decision, run: Run) {
-        let (outcome, reason) = match &decision.outcome {
-            Outcome::Allow(_) => ("allow", None),
-            Outcome::Deny(reason) => ("deny", Some(reason.as_str())),
-        };
-        self.write(outcome, decision.scheme, reason, run);
+    /// Writes the metrics of an attempt. For one that could not be decided the reason is the fault's type.
+    pub fn attempt(&self, attempt: &Attempt<'_>, decided: &Result<Allowed, Stop<FunctionFault>>) {
+        let scheme = attempt.identity.as_ref().map(|identity| identity.scheme);
+        match decided {
+            Ok(_) => self.write("allow", scheme, None, attempt),
+            Err(Stop::Deny(reason)) => self.write("deny", scheme, Some(reason.as_str()), attempt),
+            Err(Stop::Fault(fault)) => self.write("fault", None, Some(fault.error_type()), attempt),
+        }
     }
 
-    /// Writes the metrics of an attempt that could not be decided; the reason is the fault's type.
-    pub fn fault(&self, fault: &Fault, run: Run) {
-        self.write("fault", None, Some(fault.error_type()), run);
-    }
-
-    fn write(&self, outcome: &'static str, scheme: Option<Scheme>, reason: Option<&'static str>, run: Run) {
+    fn write(
+        &self,
+        outcome: &'static str,
+        scheme: Option<Scheme>,
+        reason: Option<&'static str>,
+        attempt: &Attempt<'_>,
+    ) {
         let whole: &[&[&str]] = &[&[]];
         let namespace = self.namespace.as_str();
         let times = [ATTEMPTS, TOTAL_TIME, STORE_TIME];
@@ -116,10 +120,10 @@ impl Metrics {
             scheme: scheme.map_or(NO_SCHEME, Scheme::as_str),
             reason,
             attempts: 1,
-            total_time: micros(run.total),
-            store_time: micros(run.store),
-            cache_hits: u8::from(matches!(run.source, Some(Source::Cache | Source::Stale))),
-            cold_starts: u8::from(run.cold_start),
+            total_time: micros(attempt.total_time),
+            store_time: micros(attempt.store_time),
+            cache_hits: u8::from(matches!(attempt.source, Some(Source::Cache | Source::Stale))),
+            cold_starts: u8::from(attempt.cold_start),
         };
         self.write_line(&line);
     }
@@ -139,18 +143,17 @@ fn millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
+    use device_auth::{deny_reason::DenyReason, device_name::DeviceName};
+    use iot_policy::arn::FunctionArn;
+    use lambda_runtime::Context;
     use serde_json::Value;
 
     use super::*;
-    use crate::decision::DenyReason;
+    use crate::attempt::Identity;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -184,22 +187,25 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_cloudwatch_takes() {
+    fn metrics_lines_follow_the_embedded_metric_format() {
         let lines = Lines::default();
         let metrics = Metrics::new("Fleet".to_owned(), lines.clone());
-        let run = Run {
-            store: Duration::from_micros(7),
-            total: Duration::from_micros(40),
-            source: Some(Source::Cache),
-            cold_start: true,
+        let identity = Identity {
+            device: DeviceName::try_from("sht20").unwrap(),
+            client_id: None,
+            scheme: Scheme::Password,
         };
-        let outcome = Outcome::Deny(DenyReason::WrongPassword);
-        let refused = Decision { device: None, client_id: None, scheme: Some(Scheme::Password), outcome };
-        metrics.decision(&refused, run);
-        metrics.fault(
-            &Fault::FunctionArn(crate::arn::FunctionArnError),
-            Run { source: None, cold_start: false, ..run },
-        );
+        let context = Context::default();
+        let refused = Attempt {
+            identity: Some(identity),
+            store_time: Duration::from_micros(7),
+            total_time: Duration::from_micros(40),
+            source: Some(Source::Cache),
+            ..Attempt::new(&context, None, true)
+        };
+        metrics.attempt(&refused, &Err(Stop::Deny(DenyReason::WrongPassword)));
+        let fault = FunctionFault::FunctionArn("".parse::<FunctionArn>().unwrap_err());
+        metrics.attempt(&Attempt { source: None, cold_start: false, ..refused }, &Err(Stop::Fault(fault)));
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
         lines.iter().for_each(check);

@@ -1,4 +1,4 @@
-//! From settings to a function that is ready: the only place where the start does IO.
+//! From settings to a function that is ready. All IO of the start is here and in what this calls.
 
 use std::{
     collections::BTreeMap,
@@ -8,20 +8,25 @@ use std::{
 };
 
 use anyhow::Context as _;
+use device_auth::{
+    grant::Grants,
+    jwt::keys::{Keys, KeysError},
+    record::{FunctionSettings, Unsealing},
+    store::document::StoreDocument,
+};
 
 #[cfg(feature = "jwks-url")]
-use crate::jwt::jwks_url::JwksUrl;
+use crate::jwks_url::JwksUrl;
 use crate::{
     config::{
         Config, GRANTS,
         jwt::{JWT_KEYS, JwtKeys, JwtSettings},
     },
-    grant::Grants,
     handler::{Function, Jwt},
-    jwt::{key_source::KeySource, keys::Keys, keys_error::KeysError},
+    key_source::KeySource,
+    keyring_source,
     metrics::Metrics,
-    record::{FunctionSettings, Unsealing},
-    store::{any::AnyStore, document::StoreDocument},
+    store::any::AnyStore,
 };
 
 /// Sets the function up.
@@ -30,7 +35,7 @@ use crate::{
 ///
 /// What can't be read or reached, with its setting.
 pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
-    let keyring = config.keyring.load(config.root.as_deref()).await?;
+    let keyring = keyring_source::load(&config.keyring, config.root.as_deref()).await?;
     let keyring = if config.plain_secrets { keyring.allow_plain() } else { keyring };
     let settings = FunctionSettings {
         timers: config.timers,
@@ -50,12 +55,12 @@ pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
 
 /// The built-in grants and those in the file.
 fn grants(path: Option<&Path>) -> anyhow::Result<Grants> {
-    let Some(path) = path else { return Grants::new(BTreeMap::new()).map_err(anyhow::Error::msg) };
+    let Some(path) = path else { return Ok(Grants::new(BTreeMap::new())?) };
     let place = || format!("{GRANTS}: `{}`", path.display());
     let text = fs::read_to_string(path).with_context(place)?;
-    let document = StoreDocument::parse(&text).map_err(anyhow::Error::msg).with_context(place)?;
-    anyhow::ensure!(document.devices.is_empty(), "{}: it has devices, which belong into the table", place());
-    Grants::new(document.grants).map_err(anyhow::Error::msg).with_context(place)
+    let document = StoreDocument::parse(&text).with_context(place)?;
+    anyhow::ensure!(document.devices.is_empty(), "{}: it has devices, which belong in the table", place());
+    Grants::new(document.grants).with_context(place)
 }
 
 fn jwt(settings: JwtSettings) -> anyhow::Result<Jwt> {

@@ -4,72 +4,50 @@ pub mod any;
 #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
 pub mod aws;
 pub mod cached;
-pub mod claims;
-pub mod deadline;
-mod decoys;
-pub mod default_verifier;
-pub mod document;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
-pub mod fault;
 pub mod file;
-pub mod loader;
-pub mod location;
-mod outage;
 #[cfg(feature = "secrets-manager")]
 pub mod secrets_manager;
-pub mod settings;
 mod single_flight;
-mod vendor_secrets;
 
 use std::{future::Future, sync::Arc};
 
-pub use self::fault::{FaultKind, StoreFault};
-use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
+use device_auth::{device_name::DeviceName, record::Record, store::Lookup};
+
+use crate::fault::StoreFault;
 
 /// A place that knows devices.
 pub trait Store {
-    /// What is known of the device called `name`.
+    /// Looks up the device called `name`.
     ///
     /// # Errors
     ///
     /// When the store can't tell. That is a fault, not a refusal; IoT Core lets nobody in either way.
-    fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>>;
+    fn look_up(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>>;
 
-    /// The same, and where the answer came from.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::find`].
-    fn find_with_source(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
-        async { self.find(name).await.map(|lookup| Found { lookup, from: Source::Store }) }
-    }
-
-    /// The record of a device that has none, but for which a verified token vouches with a grant's name.
-    ///
-    /// # Errors
-    ///
-    /// Why such a device can't have that grant.
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String>;
+    /// The record of a device without one, made from a verified token that names a grant; `None` if the device can't
+    /// have that grant.
+    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>>;
 }
 
-/// What a store knows of a name, and where that came from.
+/// A store's answer, and where it came from.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What is known.
+    /// The answer.
     pub lookup: Lookup,
-    /// Where that came from.
-    pub from: Source,
+    /// Where it came from.
+    pub source: Source,
 }
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The store was asked.
+    /// The store itself.
     Store,
-    /// It was read before, and not long ago.
+    /// The cache, where it was put not long ago.
     Cache,
-    /// It was read before, longer ago than it should have been, and the store does not answer.
+    /// The cache, where it has been longer than it should, because the store does not answer.
     Stale,
 }
 
@@ -85,29 +63,20 @@ impl Source {
     }
 }
 
-/// What a store knows of one name.
-#[derive(Clone, Debug)]
-pub enum Lookup {
-    /// The device's record.
-    Found(Arc<Record>),
-    /// No such device. The decoy's verifiers are checked all the same and the result thrown away, so that
-    /// an unknown device costs the time of a wrong password.
-    Unknown {
-        /// Another record's verifiers, or the configured default; always the same ones for the same name.
-        decoy: Arc<[LiveVerifier]>,
-    },
+impl Found {
+    /// An answer of the store itself.
+    #[must_use]
+    pub fn in_store(lookup: Lookup) -> Self {
+        Self { lookup, source: Source::Store }
+    }
 }
 
 impl<S: Store> Store for &S {
-    fn find(&self, name: &DeviceName) -> impl Future<Output = Result<Lookup, StoreFault>> {
-        S::find(self, name)
+    fn look_up(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
+        S::look_up(self, name)
     }
 
-    fn find_with_source(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
-        S::find_with_source(self, name)
-    }
-
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
-        S::vouched(self, name, grant)
+    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
+        S::record_from_token(self, name, grant)
     }
 }

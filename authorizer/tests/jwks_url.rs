@@ -14,15 +14,13 @@ use std::{
 };
 
 use authorizer::{
-    jwt::{
-        jwks_url::{JwksTiming, JwksUrl},
-        key_source::{JwksFault, KeySource},
-        keys::Keys,
-        keys_error::KeysError,
-    },
+    fault::JwksFault,
+    jwks_url::{JwksTiming, JwksUrl},
+    key_source::KeySource,
     log,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use device_auth::jwt::keys::{Keys, KeysError};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::{

@@ -7,8 +7,8 @@ mod values;
 
 use std::{path::PathBuf, time::Duration};
 
-use authorizer::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, seal::KeyId};
 use clap::{Args, Subcommand};
+use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, seal::KeyId};
 use device_sim::Address;
 
 use crate::store_place::StorePlace;

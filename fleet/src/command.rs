@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 use serde_json::json;
 
 pub use self::input::Input;

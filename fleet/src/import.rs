@@ -9,9 +9,7 @@ pub(crate) mod table;
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use authorizer::{
-    credential::verifier::Verifier, device_name::DeviceName, record::ClientIdRule, scheme::Scheme,
-};
+use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, verifier::Verifier};
 use zeroize::Zeroizing;
 
 pub use self::faults::Faults;

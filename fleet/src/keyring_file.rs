@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authorizer::seal::{KeyId, Keyring, KeyringSource};
+use cli::private_file::{self, Readers};
+use device_auth::seal::{KeyId, Keyring};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -56,7 +57,8 @@ pub fn read(path: &Path) -> anyhow::Result<Keyring> {
     let missing =
         || format!("there is no keyring `{}`; `latchkey fleet keys new ID` makes it", path.display());
     anyhow::ensure!(there, missing());
-    Ok(KeyringSource::read_file(path)?)
+    let text = private_file::read(path, "keyring", Readers::Owner)?;
+    Keyring::parse(&text).with_context(|| format!("`{}`", path.display()))
 }
 
 /// A temporary file beside `path`, which its owner alone can read.

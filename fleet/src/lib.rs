@@ -6,7 +6,6 @@
 
 pub mod args;
 pub mod aws;
-pub mod client_ids;
 pub mod command;
 pub mod count;
 pub mod import;
@@ -21,6 +20,6 @@ pub mod store_place;
 pub mod vendor;
 mod whereabouts;
 
-pub use authorizer::grant;
+pub use device_auth::grant;
 
 pub use crate::run::run;

@@ -6,12 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use authorizer::{
-    config::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
-    device_name::DeviceName,
-    seal::{Keyring, KeyringSource, SealedSecret},
-};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use device_auth::{
+    device_name::DeviceName,
+    location::KeyringLocation,
+    seal::{Keyring, SealedSecret},
+    variables::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -77,7 +78,7 @@ impl Sealing {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Sealed(keyring, _) => keyring.current().map(authorizer::seal::KeyId::as_str),
+            Self::Sealed(keyring, _) => keyring.current().map(device_auth::seal::KeyId::as_str),
             Self::Plain => None,
         }
     }
@@ -90,12 +91,12 @@ impl Sealing {
 /// When KMS holds the keyring: nothing here asks KMS.
 pub fn keyring_path(args: &KeyringArgs) -> anyhow::Result<PathBuf> {
     let text = args.keyring.as_str();
-    match KeyringSource::parse(text, Path::new("")) {
-        Ok(KeyringSource::File(path)) => Ok(path),
-        Ok(KeyringSource::Kms(_)) => bail!(
+    match KeyringLocation::parse(text, Path::new("")) {
+        Ok(KeyringLocation::File(path)) => Ok(path),
+        Ok(KeyringLocation::Kms(_)) => bail!(
             "it is a keyring that only KMS opens; name the file that it was made of with `--keyring FILE`"
         ),
-        Ok(KeyringSource::None) | Err(_) => {
+        Ok(KeyringLocation::None) | Err(_) => {
             let path = Some(text).filter(|text| !text.is_empty() && *text != "file:");
             path.map(PathBuf::from).with_context(|| format!("`--keyring` and {DATA_KEYS} name no file"))
         }

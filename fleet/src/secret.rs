@@ -1,8 +1,8 @@
 //! Passwords: made here, or chosen by a person.
 
 use anyhow::Context as _;
-use authorizer::credential::verifier::Verifier;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use device_auth::verifier::Verifier;
 use zeroize::Zeroizing;
 
 const SECRET_BYTES: usize = 32;

@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use authorizer::{
-    credential::{budget::FunctionMemory, verifier::LiveVerifier},
+use device_auth::{
     device_name::DeviceName,
-    record::{ClientIdRule, FunctionSettings, Timers, Unsealing},
+    record::{ClientIdRule, FunctionSettings, Unsealing},
     scheme::Scheme,
     store::document::{RecordDocument, SecretDocument, StoreDocument},
-    unix_time::UnixTime,
+    time::{Timers, UnixTime},
+    verifier::{LiveVerifier, budget::FunctionMemory},
 };
 
 use crate::secret::Secret;
@@ -247,7 +247,7 @@ fn check(document: &StoreDocument) -> anyhow::Result<()> {
 /// The timers have no part in whether a store makes sense; any allowed value does. How much memory the function
 /// will have is not known here; what a whole CPU can't check is too much for any function.
 pub(crate) fn any_function() -> anyhow::Result<FunctionSettings> {
-    let any = authorizer::record::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
+    let any = device_auth::time::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
     Ok(FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed })
 }

@@ -3,7 +3,7 @@
 use std::{env, fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Context as _, bail};
-use authorizer::store::location::{LocationError, SecretId, StoreLocation, TableName};
+use device_auth::location::{LocationError, SecretId, StoreLocation, TableName};
 use device_sim::deployment::{Deployment, Records};
 
 const DEFAULT_FILE: &str = ".latchkey/devices.json";

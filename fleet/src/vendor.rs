@@ -1,8 +1,10 @@
 //! Devices that come from another cloud: what they are called, and the secret that they have from there.
 
 use anyhow::{Context as _, bail};
-use authorizer::{device_name::DeviceName, grant::built_in, scheme::Scheme, store::document::SecretDocument};
 use credentials::{Secret, alibaba, tencent};
+use device_auth::{
+    device_name::DeviceName, grant::built_in, scheme::Scheme, store::document::SecretDocument,
+};
 
 use crate::sealing::Sealing;
 

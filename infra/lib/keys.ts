@@ -3,7 +3,7 @@ import { IGrantable, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { IKey, Key } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 
-/** What the keyring is encrypted for; the function asks for the same (`authorizer/src/seal/source/kms.rs`). */
+/** What the keyring is encrypted for; the function asks for the same (`authorizer/src/keyring_source/kms.rs`). */
 export const KEYRING_CONTEXT = { name: 'latchkey', value: 'keyring' } as const;
 
 /** A key of one's own, which KMS renews every year; what it encrypted stays readable. */

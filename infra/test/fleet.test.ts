@@ -29,7 +29,7 @@ test('the table is encrypted with a key of our own, and can be restored', () => 
 });
 
 test('the attributes are those that the authorizer reads', () => {
-  const source = readFileSync(join(REPOSITORY, 'authorizer/src/store/dynamodb/item.rs'), 'utf8');
+  const source = readFileSync(join(REPOSITORY, 'crates/device-auth/src/store/item.rs'), 'utf8');
   const constant = (name: string): string | undefined =>
     new RegExp(`const ${name}: &str = "(\\w+)"`).exec(source)?.[1];
   assert.deepEqual([constant('KEY'), constant('TTL')], [KEY, TTL]);
@@ -99,7 +99,7 @@ test('a certificate gets exactly the topics of an SHT20, and only as its own Thi
 });
 
 test('the topics are those of the grant `sht20`', () => {
-  const source = readFileSync(join(REPOSITORY, 'authorizer/src/grant/built_in.rs'), 'utf8');
+  const source = readFileSync(join(REPOSITORY, 'crates/device-auth/src/grant.rs'), 'utf8');
   const grant = /let sht20 = both_ways\(&\[(.*)\]\);/.exec(source)?.[1];
   assert.equal(grant, '"sensor/{client_id}/temperature", "sensor/{client_id}/humidity"');
 });

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use authorizer::{
-    credential::verifier::{LiveVerifier, Verifier},
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use device_auth::{
     scheme::Scheme,
     seal::SealedSecret,
     store::document::{RecordDocument, SecretDocument, StoreDocument},
+    verifier::{LiveVerifier, Verifier},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use fleet::store_file::StoreFile;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use authorizer::store::document::RecordDocument;
+use device_auth::store::document::RecordDocument;
 use fleet::{
     secret::Secret,
     store_file::{NewDevice, StoreFile},

@@ -8,17 +8,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use authorizer::{
-    credential::{budget::FunctionMemory, freshness::FreshnessRules, verifier::Verifier},
     handler::{Function, Jwt},
-    jwt::{
-        key_source::KeySource,
-        keys::Keys,
-        rules::{DEFAULT_DEVICE_CLAIM, Leeway, Rules},
-    },
+    key_source::KeySource,
     log,
     metrics::Metrics,
-    record::{FunctionSettings, Timers, Unsealing},
-    seal::Keyring,
     store::file::FileStore,
 };
 use aws_lc_rs::{
@@ -31,6 +24,14 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use credentials::{Secret, alibaba, tencent};
+use device_auth::{
+    credential::FreshnessRules,
+    jwt::{DEFAULT_DEVICE_CLAIM, Leeway, Rules, keys::Keys},
+    record::{FunctionSettings, Unsealing},
+    seal::Keyring,
+    time::Timers,
+    verifier::{Verifier, budget::FunctionMemory},
+};
 use lambda_runtime::Context;
 use serde_json::{Map, Value, json, value::RawValue};
 use tempfile::TempDir;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "jwks-url")]
 use std::time::Duration;
 
-use super::{Reader, seconds};
+use device_auth::jwt::{DEFAULT_DEVICE_CLAIM, Leeway, Rules};
+
+use super::reader::{Reader, SettingError, number};
 #[cfg(feature = "jwks-url")]
-use crate::jwt::jwks_url::{JwksAddress, JwksTiming};
-use crate::jwt::rules::{DEFAULT_DEVICE_CLAIM, Leeway, Rules};
+use crate::jwks_url::{JwksAddress, JwksTiming};
 
 /// The keys that tokens are checked with: `pem:PATH`, `jwks:PATH` or the `https` URL of a JWKS. Without it there are no
 /// tokens.
@@ -63,12 +64,14 @@ pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
         useless(reader, &JWKS_NAMES, &format!("means nothing without a URL in {JWT_KEYS}"));
     }
     let text = |text: Option<&str>| match text {
-        Some("") => Err("is empty".to_owned()),
+        Some("") => Err(SettingError::new("is empty")),
         text => Ok(text.map(str::to_owned)),
     };
     let issuer = reader.parsed(JWT_ISSUER, text);
     let audience = reader.parsed(JWT_AUDIENCE, text);
-    let leeway = reader.parsed(JWT_LEEWAY, leeway);
+    let leeway = reader.parsed_or(JWT_LEEWAY, Leeway::DEFAULT, |text| {
+        Ok(Leeway::try_from(number::<u64>(text, "seconds")?)?)
+    });
     let device_claim = reader.parsed(JWT_DEVICE_CLAIM, text);
     let grant_claim = reader.parsed(JWT_GRANT_CLAIM, text);
     let keys = keys_at(&keys, reader, root);
@@ -87,13 +90,8 @@ const JWKS_NAMES: [&str; 3] = [JWKS_MAX_AGE, JWKS_TIMEOUT, JWKS_REFETCH];
 /// Notes each of these variables that is set as a mistake.
 fn useless(reader: &mut Reader, names: &[&str], why: &str) {
     for name in names {
-        reader.parsed(name, |text| text.map_or(Ok(()), |_| Err(why.to_owned())));
+        reader.parsed(name, |text| text.map_or(Ok(()), |_| Err(SettingError::new(why))));
     }
-}
-
-fn leeway(text: Option<&str>) -> Result<Leeway, String> {
-    let Some(text) = text else { return Ok(Leeway::DEFAULT) };
-    Leeway::try_from(seconds(text)?).map_err(|error| error.to_string())
 }
 
 fn keys_at(text: &str, reader: &mut Reader, root: &Path) -> Option<JwtKeys> {
@@ -113,8 +111,8 @@ fn url(text: &str, reader: &mut Reader) -> Option<JwtKeys> {
     let max_age = reader.parsed(JWKS_MAX_AGE, |text| within(text, 1..=86_400, "seconds"));
     let time_limit = reader.parsed(JWKS_TIMEOUT, |text| within(text, 1..=3_000, "milliseconds"));
     let refetch = reader.parsed(JWKS_REFETCH, |text| within(text, 0..=86_400, "seconds"));
-    let address = text.parse::<JwksAddress>().map_err(|error| error.to_string());
-    let address = address.map_err(|error| reader.mistake::<()>(JWT_KEYS, &error)).ok();
+    let address = text.parse::<JwksAddress>();
+    let address = address.map_err(|error| reader.mistake::<()>(JWT_KEYS, &error.to_string())).ok();
     let timing = JwksTiming {
         max_age: max_age?.map_or(timing.max_age, Duration::from_secs),
         time_limit: time_limit?.map_or(timing.time_limit, Duration::from_millis),
@@ -136,8 +134,10 @@ fn within(
     text: Option<&str>,
     range: std::ops::RangeInclusive<u64>,
     unit: &str,
-) -> Result<Option<u64>, String> {
+) -> Result<Option<u64>, SettingError> {
     let Some(text) = text else { return Ok(None) };
     let number = text.parse::<u64>().ok().filter(|number| range.contains(number));
-    number.map(Some).ok_or_else(|| format!("`{text}` is not {} to {} {unit}", range.start(), range.end()))
+    number.map(Some).ok_or_else(|| {
+        SettingError::new(format!("`{text}` is not {} to {} {unit}", range.start(), range.end()))
+    })
 }

@@ -1,19 +1,26 @@
-//! Environment variables, read one by one, and the mistakes that were met.
+//! Environment variables, read one by one, and the mistakes in them.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, fmt, ops::RangeInclusive, str::FromStr};
 
-use super::ConfigError;
-
-/// Variables that nobody has asked for yet, and the mistakes in those that somebody has.
+/// Variables that were not asked for yet, and the mistakes in those that were.
 pub(super) struct Reader {
     left: BTreeMap<String, String>,
     mistakes: Vec<String>,
 }
 
+/// Every mistake in the environment, each with its variable's name.
+#[derive(Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+/// What is wrong with one variable's value.
+#[derive(Debug)]
+pub(super) struct SettingError(String);
+
 const OURS: &str = "LATCHKEY_";
 
 impl Reader {
-    /// What is not UTF-8 is left out, and a mistake if it is ours.
+    /// Variables that are not UTF-8 are left out. One of ours is a mistake.
     pub(super) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut reader = Self { left: BTreeMap::new(), mistakes: Vec::new() };
         for (name, value) in variables {
@@ -33,25 +40,30 @@ impl Reader {
         self.left.remove(name)
     }
 
-    /// What `parse` makes of the variable's text; a mistake is noted with the variable's name.
+    /// What `parse` makes of the variable's text; `None` after a mistake, which the reader keeps.
     pub(super) fn parsed<T>(
         &mut self,
         name: &str,
-        parse: impl FnOnce(Option<&str>) -> Result<T, String>,
+        parse: impl FnOnce(Option<&str>) -> Result<T, SettingError>,
     ) -> Option<T> {
         let text = self.text(name);
-        parse(text.as_deref()).map_or_else(|mistake| self.mistake(name, &mistake), Some)
+        parse(text.as_deref()).map_or_else(|SettingError(mistake)| self.mistake(name, &mistake), Some)
     }
 
-    /// Notes a mistake in a variable.
+    /// The same, with a default for a variable that is not set.
+    pub(super) fn parsed_or<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, SettingError>,
+    ) -> Option<T> {
+        self.parsed(name, |text| text.map_or(Ok(default), parse))
+    }
+
+    /// Keeps a mistake in a variable.
     pub(super) fn mistake<T>(&mut self, name: &str, mistake: &str) -> Option<T> {
         self.mistakes.push(format!("{name}: {mistake}"));
         None
-    }
-
-    /// Notes mistakes that already name their variables.
-    pub(super) fn mistakes(&mut self, mistakes: Vec<String>) {
-        self.mistakes.extend(mistakes);
     }
 
     /// All mistakes, if there are any.
@@ -62,4 +74,36 @@ impl Reader {
         self.mistakes.extend(unknown);
         if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
     }
+}
+
+impl SettingError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl<E: std::error::Error> From<E> for SettingError {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, SettingError> {
+    text.parse().map_err(|_| SettingError(format!("`{text}` is neither `true` nor `false`")))
+}
+
+/// A number with its unit, `seconds` for example.
+pub(super) fn number<T: FromStr>(text: &str, unit: &str) -> Result<T, SettingError> {
+    text.parse().map_err(|_| SettingError(format!("`{text}` is not a number of {unit}")))
+}
+
+/// A number within bounds.
+pub(super) fn number_in<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, SettingError>
+where
+    T: FromStr + PartialOrd + fmt::Display,
+{
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        SettingError(format!("`{text}` is not a number from {} to {}", range.start(), range.end()))
+    })
 }

@@ -1,10 +1,14 @@
 //! An HTTPS publish. It has no client id; the device's own name scopes it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use device_auth::{
+    claim::{Evidence, Password},
+    deny_reason::DenyReason,
+};
 use zeroize::Zeroizing;
 
-use super::{Evidence, Password, Presented, Token, mqtt};
-use crate::{decision::DenyReason, event::HttpData};
+use super::identification::{EventToken, Identification, device, identity};
+use crate::event::HttpData;
 
 /// What one of a request's places holds.
 enum Credential {
@@ -16,23 +20,23 @@ enum Credential {
 
 /// A request that presents two things is refused, because somebody else may choose the other one. The token under
 /// the authorizer's token key name is no second one: with signing it has to be there.
-pub(super) fn read<'e>(http: &'e HttpData, token: &Token<'e>) -> Result<Presented<'e>, DenyReason> {
+pub(super) fn read<'e>(http: &'e HttpData, token: &EventToken<'e>) -> Result<Identification<'e>, DenyReason> {
     let mut found = [authorization(http)?, parameters(http)?].into_iter().flatten();
     match (found.next(), found.next()) {
-        (Some(credential), None) => credential.presented(token.jwt),
+        (Some(credential), None) => credential.identification(token.jwt),
         (Some(_), Some(_)) => Err(DenyReason::HttpCredentialsTwice),
-        (None, _) => token.presented(None).unwrap_or(Err(DenyReason::NoHttpCredentials)),
+        (None, _) => token.identification(None).unwrap_or(Err(DenyReason::NoHttpCredentials)),
     }
 }
 
 impl Credential {
-    fn presented<'e>(self, jwt: bool) -> Result<Presented<'e>, DenyReason> {
+    fn identification<'e>(self, jwt: bool) -> Result<Identification<'e>, DenyReason> {
         match self {
             Self::Bearer(_) if !jwt => Err(DenyReason::JwtNotConfigured),
-            Self::Bearer(token) => Ok(Presented::Jwt { token, user_name: None }),
+            Self::Bearer(token) => Ok(Identification::Jwt { token, user_name: None }),
             Self::Password(user_name, password) => {
-                let identity = mqtt::identity(&user_name)?.ok_or(DenyReason::NoUserName)?;
-                Ok(Presented::claim(mqtt::device(identity)?, Evidence::Password(password)))
+                let name = identity(&user_name)?.ok_or(DenyReason::NoUserName)?;
+                Ok(Identification::claim(device(name)?, Evidence::Password(password)))
             }
         }
     }
@@ -97,10 +101,12 @@ fn parameter(query: &str, name: &str) -> Result<Option<Zeroizing<String>>, DenyR
 mod tests {
     use std::collections::BTreeMap;
 
+    use device_auth::claim::Claim;
+
     use super::*;
     use crate::{
         event::{Event, ProtocolData},
-        request::{Claim, ConnectRequest, Demands},
+        request::{ConnectRequest, Demands},
     };
 
     const JWT: &str = "eyJh.eyJz.c2ln";
@@ -126,9 +132,9 @@ mod tests {
         };
         let request = ConnectRequest::read(&event, Demands { signature: false, jwt: true })?;
         assert!(request.client_id.is_none());
-        Ok(match request.presented {
-            Presented::Jwt { token, .. } => format!("jwt {}", token.as_str()),
-            Presented::Claim(Claim { device, evidence }) => match evidence {
+        Ok(match request.identification {
+            Identification::Jwt { token, .. } => format!("jwt {}", token.as_str()),
+            Identification::Claim(Claim { device, evidence }) => match evidence {
                 Evidence::Password(password) => {
                     format!("password {device} {}", String::from_utf8_lossy(password.as_bytes()))
                 }

@@ -1,31 +1,31 @@
 //! A CONNECT, over TLS or over WebSocket.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-
+use credentials::{alibaba, tencent};
+use device_auth::{
+    claim::{Evidence, Password},
+    client_id::{ClientId, ClientIdError},
+    deny_reason::DenyReason,
+};
 use zeroize::Zeroizing;
 
-use super::{Evidence, Password, Presented, Token, vendor};
-use crate::{
-    client_id::{ClientId, ClientIdError},
-    decision::DenyReason,
-    device_name::{DeviceName, DeviceNameError},
-    event::MqttData,
-};
+use super::identification::{EventToken, Identification, device, identity};
+use crate::event::MqttData;
 
 pub(super) fn read<'e>(
     mqtt: &'e MqttData,
-    token: &Token<'e>,
-) -> Result<(Presented<'e>, Option<ClientId>), DenyReason> {
+    token: &EventToken<'e>,
+) -> Result<(Identification<'e>, Option<ClientId>), DenyReason> {
     let user_name = mqtt.username.as_deref().map(|text| identity(text)).transpose()?.flatten();
-    let presented = match password(mqtt)? {
+    let identification = match password(mqtt)? {
         Some(password) => with_password(user_name, password, mqtt.client_id.as_deref(), token.jwt)?,
-        None => match token.presented(user_name) {
-            Some(presented) => presented?,
+        None => match token.identification(user_name) {
+            Some(identification) => identification?,
             None if user_name.is_none() => return Err(DenyReason::NoUserName),
             None => return Err(DenyReason::NoPassword),
         },
     };
-    Ok((presented, Some(client_id(mqtt)?)))
+    Ok((identification, Some(client_id(mqtt)?)))
 }
 
 /// The shape picks the scheme: a token, a client id with parameters, a user name of several parts, or none of them.
@@ -34,35 +34,31 @@ fn with_password<'e>(
     password: Password,
     client_id: Option<&'e str>,
     jwt: bool,
-) -> Result<Presented<'e>, DenyReason> {
+) -> Result<Identification<'e>, DenyReason> {
     if let Some(token) = password.as_jwt().filter(|_| jwt) {
         let token = Zeroizing::new(token.to_owned());
-        return Ok(Presented::Jwt { token, user_name: user_name.map(device).transpose()? });
+        return Ok(Identification::Jwt { token, user_name: user_name.map(device).transpose()? });
     }
     let user_name = user_name.ok_or(DenyReason::NoUserName)?;
     match client_id {
-        Some(client_id) if client_id.contains('|') => vendor::alibaba(client_id, user_name, password),
-        _ if user_name.contains(';') => vendor::tencent(user_name, password),
-        _ => Ok(Presented::claim(device(user_name)?, Evidence::Password(password))),
+        Some(client_id) if client_id.contains('|') => with_alibaba(client_id, user_name, password),
+        _ if user_name.contains(';') => with_tencent(user_name, password),
+        _ => Ok(Identification::claim(device(user_name)?, Evidence::Password(password))),
     }
 }
 
-/// The identity is what stands before the first `?`; behind it IoT Core's and the SDKs' parameters follow.
-/// A second `?` is how some SDKs spoil the authorizer's name, so it is refused rather than guessed at.
-pub(super) fn identity(user_name: &str) -> Result<Option<&str>, DenyReason> {
-    let (identity, query) = user_name.split_once('?').unwrap_or((user_name, ""));
-    if query.contains('?') {
-        return Err(DenyReason::UserNameSecondQuery);
-    }
-    Ok((!identity.is_empty()).then_some(identity))
+fn with_alibaba<'e>(
+    client_id: &'e str,
+    user_name: &'e str,
+    password: Password,
+) -> Result<Identification<'e>, DenyReason> {
+    let login = alibaba::Login::parse(client_id, user_name)?;
+    Ok(Identification::claim(device(user_name)?, Evidence::Alibaba(login, password)))
 }
 
-pub(super) fn device(identity: &str) -> Result<DeviceName, DenyReason> {
-    DeviceName::try_from(identity).map_err(|DeviceNameError(error)| match error {
-        ClientIdError::Empty => DenyReason::NoUserName,
-        ClientIdError::TooLong(_) => DenyReason::UserNameTooLong,
-        ClientIdError::Character(_) => DenyReason::UserNameInvalid,
-    })
+fn with_tencent(user_name: &str, password: Password) -> Result<Identification<'_>, DenyReason> {
+    let login = tencent::Login::parse(user_name)?;
+    Ok(Identification::claim(device(login.client_id())?, Evidence::Tencent(login, password)))
 }
 
 fn password(mqtt: &MqttData) -> Result<Option<Password>, DenyReason> {
@@ -82,13 +78,15 @@ fn client_id(mqtt: &MqttData) -> Result<ClientId, DenyReason> {
 
 #[cfg(test)]
 mod tests {
+    use device_auth::claim::Claim;
+
     use super::*;
     use crate::{
         event::{Event, ProtocolData},
-        request::{Claim, ConnectRequest, Demands},
+        request::{ConnectRequest, Demands},
     };
 
-    fn presented(user_name: &str, password: &str, client_id: &str) -> Result<(String, Vec<u8>), DenyReason> {
+    fn identify(user_name: &str, password: &str, client_id: &str) -> Result<(String, Vec<u8>), DenyReason> {
         let mqtt = MqttData {
             username: Some(Zeroizing::new(user_name.to_owned())),
             password: Some(Zeroizing::new(password.to_owned())),
@@ -96,8 +94,8 @@ mod tests {
         };
         let protocol_data = Some(ProtocolData { mqtt: Some(mqtt), ..ProtocolData::default() });
         let event = Event { protocol_data, ..Event::default() };
-        match ConnectRequest::read(&event, Demands::default())?.presented {
-            Presented::Claim(Claim { device, evidence: Evidence::Password(password) }) => {
+        match ConnectRequest::read(&event, Demands::default())?.identification {
+            Identification::Claim(Claim { device, evidence: Evidence::Password(password) }) => {
                 Ok((device.as_str().to_owned(), password.as_bytes().to_vec()))
             }
             _ => Err(DenyReason::SchemeMismatch),
@@ -107,15 +105,15 @@ mod tests {
     #[test]
     fn the_identity_ends_at_the_first_question_mark() {
         for user_name in ["dev", "dev?", "dev?x-amz-customauthorizer-name=a&SDK=Python&Platform=(x)"] {
-            assert_eq!(presented(user_name, "cGFzcw==", "dev").unwrap().0, "dev", "{user_name}");
+            assert_eq!(identify(user_name, "cGFzcw==", "dev").unwrap().0, "dev", "{user_name}");
         }
     }
 
     #[test]
     fn a_password_is_any_bytes_in_standard_base64() {
-        assert_eq!(presented("dev", "/wCA", "dev").unwrap().1, [0xff, 0x00, 0x80]);
+        assert_eq!(identify("dev", "/wCA", "dev").unwrap().1, [0xff, 0x00, 0x80]);
         for encoded in ["_wCA", "cGFzcw", "cGFzcw=", "cGFz cw==", "cGFzcw==\n", "p", "%"] {
-            let refused = presented("dev", encoded, "dev").err();
+            let refused = identify("dev", encoded, "dev").err();
             assert_eq!(refused, Some(DenyReason::PasswordNotBase64), "{encoded:?}");
         }
     }

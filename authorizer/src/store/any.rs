@@ -2,25 +2,23 @@
 
 use std::sync::Arc;
 
+use device_auth::{
+    device_name::DeviceName,
+    grant::Grants,
+    location::{SecretId, StoreLocation, TableName},
+    record::{FunctionSettings, Record},
+    store::loader::RecordLoader,
+};
+
 #[cfg(feature = "secrets-manager")]
 use super::secrets_manager::{SecretsManagerSettings, SecretsManagerStore};
-use super::{
-    Found, Lookup, Store, StoreFault,
-    file::FileStore,
-    loader::RecordLoader,
-    location::{SecretId, StoreLocation, TableName},
-    settings::StoreSettings,
-};
+use super::{Found, Store, file::FileStore};
 #[cfg(feature = "dynamodb")]
 use super::{
     cached::Cached,
     dynamodb::{DynamoDbSettings, DynamoDbStore},
 };
-use crate::{
-    device_name::DeviceName,
-    grant::Grants,
-    record::{FunctionSettings, Record},
-};
+use crate::{config::store::StoreSettings, fault::StoreFault};
 
 /// One of the stores.
 pub enum AnyStore {
@@ -58,27 +56,23 @@ impl AnyStore {
 }
 
 impl Store for AnyStore {
-    async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
-        self.find_with_source(name).await.map(|found| found.lookup)
-    }
-
-    async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
         match self {
-            Self::File(store) => store.find_with_source(name).await,
+            Self::File(store) => store.look_up(name).await,
             #[cfg(feature = "dynamodb")]
-            Self::DynamoDb(store) => store.find_with_source(name).await,
+            Self::DynamoDb(store) => store.look_up(name).await,
             #[cfg(feature = "secrets-manager")]
-            Self::SecretsManager(store) => store.find_with_source(name).await,
+            Self::SecretsManager(store) => store.look_up(name).await,
         }
     }
 
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
         match self {
-            Self::File(store) => store.vouched(name, grant),
+            Self::File(store) => store.record_from_token(name, grant),
             #[cfg(feature = "dynamodb")]
-            Self::DynamoDb(store) => store.vouched(name, grant),
+            Self::DynamoDb(store) => store.record_from_token(name, grant),
             #[cfg(feature = "secrets-manager")]
-            Self::SecretsManager(store) => store.vouched(name, grant),
+            Self::SecretsManager(store) => store.record_from_token(name, grant),
         }
     }
 }
@@ -128,5 +122,5 @@ async fn secrets_manager(
 #[cfg(not(all(feature = "dynamodb", feature = "secrets-manager")))]
 fn not_built(store: &str, feature: &str) -> StoreFault {
     let message = format!("this build has no {store} store; build with `--features {feature}`");
-    StoreFault::new(super::FaultKind::Refused, message)
+    StoreFault::new(crate::fault::FaultKind::Refused, message)
 }

@@ -1,23 +1,30 @@
 //! Records in a DynamoDB table, an item a device. One `GetItem` a look-up.
 
-mod item;
-
 use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
+use device_auth::{
+    device_name::DeviceName,
+    location::TableName,
+    record::Record,
+    store::{
+        Lookup,
+        decoys::DefaultVerifier,
+        item::{self, KEY},
+        loader::RecordLoader,
+    },
+    verifier::LiveVerifier,
+};
 
 use super::{
-    FaultKind, Lookup, Store, StoreFault,
+    Found, Store,
     aws::{self, Call},
-    deadline::Deadline,
-    default_verifier::DefaultVerifier,
-    loader::RecordLoader,
-    location::TableName,
 };
-use crate::{credential::verifier::LiveVerifier, device_name::DeviceName, record::Record};
-
-pub use self::item::{KEY, SCHEMA_VERSION, TTL, item};
+use crate::{
+    config::store::Deadline,
+    fault::{FaultKind, StoreFault},
+};
 
 /// A table of records. It keeps nothing: [`super::cached::Cached`] in front of it does.
 pub struct DynamoDbStore {
@@ -70,24 +77,27 @@ impl DynamoDbStore {
     }
 
     fn record(&self, name: &DeviceName, item: HashMap<String, AttributeValue>) -> Result<Lookup, StoreFault> {
-        let document = item::document(name, item).map_err(|why| format!("device `{name}`: {why}"));
-        let record = document.and_then(|document| self.loader.load(name, document));
-        record
-            .map(|record| Lookup::Found(Arc::new(record)))
-            .map_err(|why| StoreFault::new(FaultKind::BadRecord, format!("{}: {why}", self.call.subject)))
+        let bad_record = |why: &dyn std::fmt::Display| {
+            StoreFault::new(FaultKind::BadRecord, format!("{}: {why}", self.call.subject))
+        };
+        let document = item::document(name, item)
+            .map_err(|error| bad_record(&format_args!("device `{name}`: {error}")))?;
+        let record = self.loader.load(name, document).map_err(|error| bad_record(&error))?;
+        Ok(Lookup::Found(Arc::new(record)))
     }
 }
 
 impl Store for DynamoDbStore {
-    async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
-        match self.item(name).await? {
-            Some(item) => self.record(name, item),
-            None => Ok(Lookup::Unknown { decoy: Arc::clone(&self.decoy) }),
-        }
+    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        let lookup = match self.item(name).await? {
+            Some(item) => self.record(name, item)?,
+            None => Lookup::Unknown { decoy: Arc::clone(&self.decoy) },
+        };
+        Ok(Found::in_store(lookup))
     }
 
     /// Nobody: a name without an item can't be held against all items' client ids and products.
-    fn vouched(&self, _: &DeviceName, _: &str) -> Result<Arc<Record>, String> {
-        Err(format!("a device in {} needs an item", self.call.subject))
+    fn record_from_token(&self, _: &DeviceName, _: &str) -> Option<Arc<Record>> {
+        None
     }
 }

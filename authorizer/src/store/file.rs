@@ -7,15 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    FaultKind, Lookup, Store, StoreFault,
-    decoys::Decoys,
-    document::{Records, StoreDocument},
-};
-use crate::{
+use device_auth::{
     device_name::DeviceName,
     record::{FunctionSettings, Record},
+    store::{Lookup, decoys::Decoys, document::StoreDocument, loader::Records},
 };
+
+use super::{Found, Store};
+use crate::fault::{FaultKind, StoreFault};
 
 /// The coarsest step in which a common file system counts time: FAT's 2 s.
 const COARSEST_STEP: Duration = Duration::from_secs(2);
@@ -56,7 +55,7 @@ impl FileStore {
         Ok(Self { path: path.to_owned(), function, loaded })
     }
 
-    fn look_up(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
+    fn read(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.path).map_err(|error| unreadable(&self.path, &error))?;
         if stamp != loaded.stamp || !loaded.settled {
@@ -67,13 +66,13 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
-        self.look_up(name)
+    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        self.read(name).map(Found::in_store)
     }
 
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.records.vouched(name, grant).map(Arc::new)
+        loaded.records.record_from_token(name, grant).ok().map(Arc::new)
     }
 }
 

@@ -7,21 +7,28 @@ use std::{
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_value::GetSecretValueOutput};
+use device_auth::{
+    device_name::DeviceName,
+    location::SecretId,
+    record::{FunctionSettings, Record},
+    store::{
+        Lookup,
+        decoys::Decoys,
+        document::StoreDocument,
+        error::{RecordsError, StoreFormatError},
+        loader::Records,
+    },
+};
 
 use super::{
-    FaultKind, Found, Lookup, Source, Store, StoreFault,
+    Found, Source, Store,
     aws::{self, Call},
-    deadline::Deadline,
-    decoys::Decoys,
-    document::{Records, StoreDocument},
-    location::SecretId,
-    outage::Outage,
-    single_flight::SingleFlight,
+    single_flight::{Outage, SingleFlight},
 };
 use crate::{
-    device_name::DeviceName,
+    config::store::Deadline,
+    fault::{FaultKind, StoreFault},
     moment::Moment,
-    record::{FunctionSettings, Record},
 };
 
 /// A secret with all records. It is read with the first look-up, and again when what was read has become old.
@@ -118,22 +125,31 @@ impl SecretsManagerStore {
 }
 
 impl Store for SecretsManagerStore {
-    async fn find(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
-        self.find_with_source(name).await.map(|found| found.lookup)
+    /// A fault, unless records that were read before may be used.
+    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        let (contents, source) = self.contents().await?;
+        Ok(Found { lookup: contents.get(name), source })
     }
 
-    /// A fault unless records that were read before may stand in.
-    async fn find_with_source(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        let (contents, from) = self.contents().await?;
-        Ok(Found { lookup: contents.get(name), from })
-    }
-
-    /// By the grants that were read last: who asks this has just looked the name up.
-    fn vouched(&self, name: &DeviceName, grant: &str) -> Result<Arc<Record>, String> {
+    /// With the grants that were read last: the caller has just looked the name up.
+    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let contents = kept.ok_or_else(|| format!("{} was not read yet", self.call.subject))?;
-        contents.records.vouched(name, grant).map(Arc::new)
+        kept?.records.record_from_token(name, grant).ok().map(Arc::new)
     }
+}
+
+/// Why a secret is not a store.
+#[derive(Debug, thiserror::Error)]
+enum SecretError {
+    #[error("is binary; it should be the text of a records file")]
+    Binary,
+    #[error("is empty; it should be the text of a records file")]
+    Empty,
+    /// Only the line: what is not a records file may be any secret.
+    #[error("is not a records file{}; docs/records.md has its form", from_line(.0))]
+    Format(#[from] StoreFormatError),
+    #[error("holds a records file with a mistake: {0}")]
+    Records(#[from] Box<RecordsError>),
 }
 
 impl Contents {
@@ -141,17 +157,15 @@ impl Contents {
         secret: &GetSecretValueOutput,
         function: FunctionSettings,
         since: Moment,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SecretError> {
         let text = match secret.secret_string() {
             Some(text) if !text.is_empty() => text,
             None if secret.secret_binary().is_some() => {
-                return Err("is binary; it should be the text of a records file".to_owned());
+                return Err(SecretError::Binary);
             }
-            _ => return Err("is empty; it should be the text of a records file".to_owned()),
+            _ => return Err(SecretError::Empty),
         };
-        let document = StoreDocument::parse(text).map_err(|error| not_a_store(&error))?;
-        let records =
-            document.records(function).map_err(|why| format!("holds a records file at fault: {why}"))?;
+        let records = StoreDocument::parse(text)?.records(function).map_err(Box::new)?;
         let decoys = Decoys::new(records.by_name.values());
         Ok(Self { records, decoys, since })
     }
@@ -164,9 +178,7 @@ impl Contents {
     }
 }
 
-/// Where it goes wrong and nothing else: what is no records file may be any secret.
-fn not_a_store(error: &str) -> String {
-    let place =
-        error.rsplit_once(" at line ").map(|(_, place)| format!(" from line {place} on")).unwrap_or_default();
-    format!("is not a records file{place}; docs/records.md has its form")
+fn from_line(error: &StoreFormatError) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map(|(_, place)| format!(" from line {place} on")).unwrap_or_default()
 }

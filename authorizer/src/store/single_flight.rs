@@ -1,20 +1,29 @@
-//! One call for many who ask the same at the same time.
+//! What the stores in AWS share: one call for many look-ups of the same device, and the log of an outage.
+//!
+//! `quick_cache` has a guarded insert that shares one computation too, but it shares only a value that enters the cache:
+//! after a fault each waiting look-up would make its own call, one after the other, and an old record could not stay in the
+//! cache until a new one arrives.
 
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::OnceCell;
 
-/// Calls on their way, by what they ask for. It holds no answer that somebody isn't waiting for.
+use crate::fault::StoreFault;
+
+/// Calls in flight, by what they ask for. An answer is kept only as long as somebody waits for it.
 pub(super) struct SingleFlight<K: Eq + Hash, V>(Mutex<Flights<K, V>>);
 
 type Flights<K, V> = HashMap<K, Arc<OnceCell<V>>>;
 
-/// A place in a call that is on its way.
-struct Seat<'a, K: Eq + Hash, V> {
+/// One waiter for a call in flight.
+struct Waiter<'a, K: Eq + Hash, V> {
     flights: &'a SingleFlight<K, V>,
     key: &'a K,
     answer: Arc<OnceCell<V>>,
@@ -25,16 +34,16 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// The answer of `call`, or of the call for `key` that somebody has begun. If the one who makes the call
-    /// goes away, the next of those who wait makes theirs.
+    /// The answer of `call`, or of the call for `key` that is in flight. If the future that makes the call is dropped, the
+    /// next waiter makes its own call.
     pub(super) async fn run<F: Future<Output = V>>(&self, key: &K, call: impl FnOnce() -> F) -> V {
-        let seat = self.seat(key);
-        seat.answer.get_or_init(call).await.clone()
+        let waiter = self.waiter(key);
+        waiter.answer.get_or_init(call).await.clone()
     }
 
-    fn seat<'a>(&'a self, key: &'a K) -> Seat<'a, K, V> {
+    fn waiter<'a>(&'a self, key: &'a K) -> Waiter<'a, K, V> {
         let answer = Arc::clone(self.lock().entry(key.clone()).or_default());
-        Seat { flights: self, key, answer }
+        Waiter { flights: self, key, answer }
     }
 }
 
@@ -44,14 +53,40 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Drop for Seat<'_, K, V> {
-    /// Takes the call off the list once it is answered, or nobody waits for it any more. Who asks then asks anew.
+impl<K: Eq + Hash, V> Drop for Waiter<'_, K, V> {
+    /// Removes the call when it is answered or nobody waits for it any more. The next look-up makes a new call.
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        // Seats are taken and left under the lock, so the count is right: the list and this seat.
+        // Waiters come and go under the lock, so the count is right: the list and this waiter.
         let over = self.answer.initialized() || Arc::strong_count(&self.answer) == 2;
         if over && flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.answer)) {
             flights.remove(self.key);
+        }
+    }
+}
+
+/// Whether old records stand in for a store's answers.
+#[derive(Default)]
+pub(super) struct Outage(AtomicBool);
+
+impl Outage {
+    /// An old record was served in the place of `fault`: one line for many of them.
+    pub(super) fn goes_on(&self, fault: &StoreFault) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "authorizer::store",
+                event = "store_outage",
+                kind = fault.kind().as_str(),
+                error = %fault,
+                "the store does not answer; records that were read before stand in"
+            );
+        }
+    }
+
+    /// The store has answered.
+    pub(super) fn is_over(&self) {
+        if self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!(target: "authorizer::store", event = "store_back", "the store answers again");
         }
     }
 }
@@ -68,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_ask_the_same_get_one_answer_and_nothing_stays() {
+    async fn concurrent_calls_for_a_key_share_one_answer() {
         let flights = SingleFlight::<&str, u32>::new();
         let calls = Cell::new(0);
         let ask = |key| {
@@ -87,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_away_leaves_the_call_to_the_next_and_nothing_on_the_list() {
+    async fn dropped_leader_leaves_the_call_to_the_next_waiter() {
         let flights = SingleFlight::<&str, u32>::new();
         let mut leader = Box::pin(flights.run(&"a", future::pending::<u32>));
         let mut follower = Box::pin(flights.run(&"a", || future::ready(7)));
@@ -103,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_after_the_answer_asks_anew() {
+    async fn call_after_the_answer_is_a_new_one() {
         let flights = SingleFlight::<&str, u32>::new();
         let mut leader = Box::pin(flights.run(&"a", || yield_then(1)));
         let mut slow = Box::pin(flights.run(&"a", || yield_then(2)));

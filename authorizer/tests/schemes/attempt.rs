@@ -3,27 +3,29 @@
 use std::sync::Arc;
 
 use authorizer::{
-    authorizer::{Circumstances, decide},
-    credential::{self, budget::FunctionMemory, freshness::FreshnessRules},
-    decision::{DenyReason, Outcome},
     event::Event,
-    jwt::{keys::Keys, rules::Rules},
-    record::{FunctionSettings, Timers, Unsealing},
-    request::{Claimed, ConnectRequest, Demands, Presented},
-    seal::Keyring,
-    store::{
-        Lookup,
-        document::{Records, StoreDocument},
-    },
-    unix_time::UnixTime,
+    handler::Answer,
+    request::{ConnectRequest, Demands, Identification},
 };
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
+use device_auth::{
+    claim::IdentifiedRequest,
+    credential::{self, FreshnessRules},
+    decision::{Circumstances, Stop, decide},
+    deny_reason::DenyReason,
+    jwt::{Rules, keys::Keys},
+    record::{FunctionSettings, Unsealing},
+    seal::Keyring,
+    store::{Lookup, document::StoreDocument, loader::Records},
+    time::{Timers, UnixTime},
+    verifier::budget::FunctionMemory,
+};
 use serde_json::{Value, json};
 
-/// Whoever has one can be asked for decisions.
+/// Records and settings to decide with.
 pub(crate) struct Attempts {
     pub(crate) records: Records,
     pub(crate) freshness: FreshnessRules,
@@ -37,11 +39,13 @@ pub(crate) fn load(devices: &Value) -> Result<Records, String> {
 
 /// The same with grants of its own.
 pub(crate) fn load_with(devices: &Value, grants: &Value) -> Result<Records, String> {
-    let timers = Timers { refresh_after: 3_600.try_into()?, disconnect_after: 86_400.try_into()? };
+    let timers =
+        Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
     let unsealing = Unsealing::With(Arc::new(Keyring::empty().allow_plain()));
     let settings = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
-    StoreDocument::parse(&json!({"version": 1, "grants": grants, "devices": devices}).to_string())?
-        .records(settings)
+    let text = json!({"version": 1, "grants": grants, "devices": devices}).to_string();
+    let document = StoreDocument::parse(&text).map_err(|error| error.to_string())?;
+    document.records(settings).map_err(|error| error.to_string())
 }
 
 impl Attempts {
@@ -55,11 +59,12 @@ impl Attempts {
         let now = UnixTime(now);
         let event: Event = serde_json::from_value(event.clone()).unwrap();
         let demands = Demands { signature: false, jwt: self.jwt.is_some() };
-        let ConnectRequest { presented, client_id, certificate } = ConnectRequest::read(&event, demands)?;
-        let claim = match (presented, &self.jwt) {
-            (Presented::Claim(claim), _) => claim,
-            (Presented::Jwt { .. }, None) => return Err(DenyReason::JwtNotConfigured),
-            (Presented::Jwt { token, user_name }, Some((keys, rules))) => {
+        let ConnectRequest { identification, client_id, certificate } =
+            ConnectRequest::read(&event, demands)?;
+        let claim = match (identification, &self.jwt) {
+            (Identification::Claim(claim), _) => claim,
+            (Identification::Jwt { .. }, None) => return Err(DenyReason::JwtNotConfigured),
+            (Identification::Jwt { token, user_name }, Some((keys, rules))) => {
                 credential::claim_of_jwt(&token, user_name.as_ref(), keys, rules, now)?
             }
         };
@@ -67,14 +72,15 @@ impl Attempts {
         let lookup = known.map_or_else(|| Lookup::Unknown { decoy: Arc::from([]) }, Lookup::Found);
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
         let circumstances = Circumstances { arn: &arn, freshness: self.freshness, now };
-        let request = Claimed { claim, client_id, certificate };
-        match decide(request, lookup, circumstances).unwrap().outcome {
-            Outcome::Allow(allowed) => Ok(serde_json::to_value(allowed.response).unwrap()),
-            Outcome::Deny(reason) => Err(reason),
+        let request = IdentifiedRequest { claim, client_id, certificate };
+        match decide(request, lookup, circumstances) {
+            Ok(allowed) => Ok(serde_json::to_value(Answer::allow(allowed)).unwrap()),
+            Err(Stop::Deny(reason)) => Err(reason),
+            Err(Stop::Fault(fault)) => unreachable!("{fault}"),
         }
     }
 
-    /// Only whether it is let in.
+    /// Whether the device is let in.
     pub(crate) fn outcome(&self, event: &Value) -> Result<(), DenyReason> {
         self.decide(event, 1_700_000_000).map(drop)
     }

@@ -1,8 +1,8 @@
 //! Which client ids a verified device may have.
 
-use authorizer::decision::DenyReason;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use credentials::{Secret, SignMethod, alibaba, tencent};
+use device_auth::deny_reason::DenyReason;
 use serde_json::{Value, json};
 
 use super::attempt::{Attempts, connect, plain};

@@ -1,17 +1,13 @@
 //! A signature or a token that grows old while its device is connected.
 
-use authorizer::{
-    credential::freshness::FreshnessRules,
-    decision::DenyReason,
-    jwt::{
-        keys::Keys,
-        refusal::Refusal,
-        rules::{DEFAULT_DEVICE_CLAIM, Leeway, Rules},
-    },
-};
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use credentials::{Secret, alibaba};
+use device_auth::{
+    credential::FreshnessRules,
+    deny_reason::DenyReason,
+    jwt::{DEFAULT_DEVICE_CLAIM, Leeway, Rules, keys::Keys, token::TokenError},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -128,8 +124,8 @@ fn a_connection_ends_with_its_token_and_is_refreshed_before() {
         (NOW - 9_000, Ok((3_600, 10_000))),
         (NOW, Ok((1_000, 1_000))),
         (NOW + 700, Ok((300, 300))),
-        (NOW + 701, Err(Refusal::ExpiresTooSoon.into())),
-        (NOW + 1_000, Err(Refusal::Expired.into())),
+        (NOW + 701, Err(TokenError::ExpiresTooSoon.into())),
+        (NOW + 1_000, Err(TokenError::Expired.into())),
     ] {
         assert_eq!(timers(&attempts, &connect("dev", "dev", &token), now), outcome, "{now}");
     }

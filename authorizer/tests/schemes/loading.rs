@@ -44,7 +44,7 @@ fn nobodys_rule_covers_an_alibaba_id() {
         assert!(error.contains(why), "{rule}: {error}");
     }
     let error = fault(&json!({"dev&PK": alibaba_record(&json!({"client_ids": ["dev|"]}))}));
-    assert!(error.contains("an id is what stands before it"), "{error}");
+    assert!(error.contains("an id is the text before it"), "{error}");
     let roamer = password_record(&json!({"client_ids": ["to*"]}));
     let error = fault(&json!({"dev&PK": alibaba_record(&by_token), "roamer": roamer}));
     assert!(error.contains("`tok|*`"), "{error}");
@@ -55,10 +55,11 @@ fn nobodys_rule_covers_an_alibaba_id() {
 
 #[test]
 fn a_token_ids_conflict_is_found_without_opening_secrets() {
-    use authorizer::{
-        credential::budget::FunctionMemory,
-        record::{FunctionSettings, Timers, Unsealing},
+    use device_auth::{
+        record::{FunctionSettings, Unsealing},
         store::document::StoreDocument,
+        time::Timers,
+        verifier::budget::FunctionMemory,
     };
     let by_token = |id: &str| alibaba_record(&json!({"secrets": [{"device_token": plain("t"), "id": id}]}));
     let text =
@@ -66,7 +67,7 @@ fn a_token_ids_conflict_is_found_without_opening_secrets() {
     let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
     let settings =
         FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
-    let error = StoreDocument::parse(&text).unwrap().records(settings).err().expect("it loads");
+    let error = StoreDocument::parse(&text).unwrap().records(settings).err().expect("it loads").to_string();
     assert!(error.contains("`tok|*`"), "{error}");
 }
 

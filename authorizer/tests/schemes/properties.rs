@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use authorizer::decision::DenyReason;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use credentials::{Secret, SignMethod, alibaba, tencent};
+use device_auth::deny_reason::DenyReason;
 use proptest::{
     prelude::*,
     sample::{Index, select},

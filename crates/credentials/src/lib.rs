@@ -1,9 +1,10 @@
 //! What a device presents in its CONNECT under the schemes of two vendors, Alibaba Cloud IoT Platform and
-//! Tencent Cloud IoT Hub. Each scheme signs (device, simulator) and parses (authorizer) here, and nowhere else.
+//! Tencent Cloud IoT Hub. This crate is the only place where each scheme signs (for devices and the simulator) and is
+//! parsed (for the authorizer).
 //!
-//! `no_std`, without allocation, IO, clocks or randomness of its own. Texts are written by `Display` into the
-//! caller's buffer, passwords come in a [`Password`] of fixed size. Secrets and passwords have no `Debug`, are
-//! compared in constant time and are wiped when dropped; no error holds any part of what was sent.
+//! `no_std`, without allocation, IO, a clock or a source of randomness. `Display` writes texts into the caller's buffer,
+//! and a [`Password`] has a fixed size. Secrets and passwords have no `Debug`, are compared in constant time and are
+//! wiped when dropped. No error holds any part of what was sent.
 //!
 //! ```
 //! use credentials::{Secret, SignMethod, alibaba};
@@ -19,9 +20,9 @@
 //! let password = device.sign(&secret);
 //!
 //! // The authorizer's side.
-//! let presented = alibaba::Presented::parse(&client_id, &user_name)?;
-//! assert_eq!(presented.identity().device_name(), "device");
-//! let valid = presented.verify(alibaba::Key::DeviceSecret(&secret), password.as_bytes())?;
+//! let login = alibaba::Login::parse(&client_id, &user_name)?;
+//! assert_eq!(login.identity().device_name(), "device");
+//! let valid = login.verify(alibaba::Key::DeviceSecret(&secret), password.as_bytes())?;
 //! assert!(bool::from(valid));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,14 +30,10 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod alibaba;
-pub mod password;
-pub mod secret;
-pub mod sign_method;
+mod secret;
 mod signature;
 pub mod tencent;
 
-pub use password::Password;
 pub use secret::{Secret, SecretError};
-pub use sign_method::{SignMethod, UnknownSignMethod};
-pub use signature::HexError;
+pub use signature::{HexError, Password, SignMethod, UnknownSignMethod};
 pub use subtle::Choice;

@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 /// The secret of one device: 1 to 256 bytes, any bytes, 0x00 among them.
 ///
-/// Alibaba Cloud's `DeviceSecret` and `DeviceToken` are used as the text that they are, Tencent Cloud's `psk` is
-/// base64 and used decoded. No `Debug`, no `Clone`, wiped when dropped.
+/// Alibaba Cloud's `DeviceSecret` and `DeviceToken` are used as the text that they are. Tencent Cloud's `psk` is
+/// base64 and is used decoded. The type has no `Debug` and no `Clone`, and it is wiped when dropped.
 ///
 /// ```compile_fail,E0277
 /// let secret = credentials::Secret::try_from("secret".as_bytes()).unwrap_or_else(|_| std::process::abort());
@@ -17,16 +17,16 @@ pub struct Secret {
     len: usize,
 }
 
-/// Why something is not a [`Secret`]. It says nothing of the secret but its length.
+/// Why something is not a [`Secret`]. It says nothing about the secret but its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// No byte at all.
+    /// It has no bytes.
     #[error("the secret is empty")]
     Empty,
-    /// More than [`Secret::MAX_LEN`] bytes: so many, of base64 where it was base64.
-    #[error("the secret has {0} bytes, at most {max} are possible", max = Secret::MAX_LEN)]
+    /// It has this many bytes (of base64 where it was base64), more than [`Secret::MAX_LEN`].
+    #[error("the secret has {0} bytes, at most {max} are allowed", max = Secret::MAX_LEN)]
     TooLong(usize),
-    /// Not standard base64 with its padding.
+    /// It is not standard base64 with its padding.
     #[error("the secret is not standard base64 with padding")]
     NotBase64,
 }
@@ -35,7 +35,7 @@ impl Secret {
     /// The most bytes that a secret has. The vendors' own have 16 to 64.
     pub const MAX_LEN: usize = 256;
 
-    /// A secret that is no device's, for checks whose result is thrown away so that they cost what others cost.
+    /// A secret that no device has, for a check whose result is thrown away: it costs as much time as a real check.
     #[must_use]
     pub fn nobodys() -> Self {
         Self { bytes: Zeroizing::new([0; Self::MAX_LEN]), len: 32 }
@@ -45,13 +45,13 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text. White space is wrong.
+    /// What is wrong with the text. White space is not allowed.
     pub fn from_base64(text: &str) -> Result<Self, SecretError> {
         const MAX_TEXT_LEN: usize = Secret::MAX_LEN.div_ceil(3) * 4;
         if text.len() > MAX_TEXT_LEN {
             return Err(SecretError::TooLong(text.len()));
         }
-        // Room for the padded length, so that a text too long by a byte or two is told from one that is not base64.
+        // As long as the padded text, so that a secret that is a byte or two too long is not reported as bad base64.
         let mut buffer = Zeroizing::new([0; MAX_TEXT_LEN]);
         let bytes =
             Base64::decode(text, buffer.as_mut_slice()).map_err(|_rejected| SecretError::NotBase64)?;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_its_bytes() {
+    fn secret_of_1_to_256_bytes_is_accepted() {
         for bytes in [&b"s"[..], b"\0", b"a\0b\0", &[0xff; 256]] {
             assert_eq!(Secret::try_from(bytes).map(|secret| secret.as_bytes().to_vec()), Ok(bytes.to_vec()));
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_strict() {
+    fn from_base64_accepts_only_padded_standard_base64() {
         let decoded = |text: &str| Secret::from_base64(text).map(|secret| secret.as_bytes().to_vec());
         assert_eq!(decoded("AQIDBAUGBwgJCgsMDQ4PEA=="), Ok((1..=16).collect()));
         assert_eq!(decoded("BwAJAA=="), Ok(vec![7, 0, 9, 0]));
@@ -108,10 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_cure_and_not_the_secret() {
+    fn errors_name_the_length_and_not_the_secret() {
         let messages = [
             (SecretError::Empty, "the secret is empty"),
-            (SecretError::TooLong(257), "the secret has 257 bytes, at most 256 are possible"),
+            (SecretError::TooLong(257), "the secret has 257 bytes, at most 256 are allowed"),
             (SecretError::NotBase64, "the secret is not standard base64 with padding"),
         ];
         for (error, message) in messages {

@@ -1,6 +1,9 @@
-//! Signing, and signatures written in hex.
+//! Signing: the vendors' sign methods, signatures in hex, and the password made of one.
 
-use core::fmt::{self, Write as _};
+use core::{
+    fmt::{self, Write as _},
+    str::{self, FromStr},
+};
 
 use hmac::{EagerHash, Hmac, KeyInit, Mac, digest::Key};
 use md5::Md5;
@@ -9,11 +12,71 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Secret, SignMethod};
+use crate::secret::Secret;
 
-/// An HMAC, computed or presented. Whoever knows it can connect: no `Debug`, wiped when dropped.
+/// An HMAC by the name that both vendors give it.
+///
+/// In Alibaba Cloud's scheme it is in the client id (`signmethod=…`, page "Establish MQTT connections over TCP"). In
+/// Tencent Cloud's it follows the password (page "MQTT-Based Device Connection over TCP"), and MD5 is not among them:
+/// see [`tencent::SignMethod`](crate::tencent::SignMethod).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignMethod {
+    /// `hmacmd5`
+    HmacMd5,
+    /// `hmacsha1`
+    HmacSha1,
+    /// `hmacsha256`
+    HmacSha256,
+}
+
+/// A sign method other than `hmacmd5`, `hmacsha1` and `hmacsha256`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sign method is unknown, use `hmacsha256`, `hmacsha1` or `hmacmd5`")]
+pub struct UnknownSignMethod;
+
+impl SignMethod {
+    /// Every sign method.
+    pub const ALL: [Self; 3] = [Self::HmacMd5, Self::HmacSha1, Self::HmacSha256];
+
+    /// The name as the vendors write it, in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacMd5 => "hmacmd5",
+            Self::HmacSha1 => "hmacsha1",
+            Self::HmacSha256 => "hmacsha256",
+        }
+    }
+
+    /// The length of a signature, in bytes.
+    #[must_use]
+    pub const fn signature_len(self) -> usize {
+        match self {
+            Self::HmacMd5 => 16,
+            Self::HmacSha1 => 20,
+            Self::HmacSha256 => 32,
+        }
+    }
+}
+
+impl FromStr for SignMethod {
+    type Err = UnknownSignMethod;
+
+    /// Accepts the vendors' names only; upper case is unknown.
+    fn from_str(name: &str) -> Result<Self, UnknownSignMethod> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name).ok_or(UnknownSignMethod)
+    }
+}
+
+impl fmt::Display for SignMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An HMAC, computed or received. It lets a device connect, so it has no `Debug` and is wiped when dropped.
 pub(crate) struct Signature {
-    /// As many as the method has, zeros behind them.
+    /// The method's number of bytes, then zeros.
     bytes: Zeroizing<[u8; 32]>,
     method: SignMethod,
 }
@@ -21,24 +84,24 @@ pub(crate) struct Signature {
 /// Why a text is not a signature in hex of either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HexError {
-    /// An odd number of digits: so many.
+    /// The number of digits is odd.
     #[error("the signature has {0} hex digits, an odd number")]
     OddLength(usize),
-    /// Something other than a hex digit, at this byte.
+    /// The byte at this position is not a hex digit.
     #[error("the signature has something other than a hex digit at byte {0}")]
     Character(usize),
-    /// Not the length of the sign method's signatures, both in hex digits.
+    /// The number of digits is not the one that the sign method makes.
     #[error("the signature has {found} hex digits, `{method}` makes {expected}", expected = method.signature_len() * 2)]
     Length {
-        /// Hex digits that there are.
+        /// The number of hex digits.
         found: usize,
-        /// The sign method that was named.
+        /// The sign method.
         method: SignMethod,
     },
 }
 
 impl Signature {
-    /// Signs `content`, whose parts must not fail to be displayed.
+    /// Signs `content`, whose `Display` must not fail.
     pub(crate) fn new(secret: &Secret, method: SignMethod, content: fmt::Arguments<'_>) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         match method {
@@ -49,7 +112,7 @@ impl Signature {
         Self { bytes, method }
     }
 
-    /// Reads hex of either case, digits of both cases in one signature too.
+    /// Reads hex digits of either case, also mixed.
     pub(crate) fn parse(hex: &[u8], method: SignMethod) -> Result<Self, HexError> {
         if let Some(at) = hex.iter().position(|byte| !byte.is_ascii_hexdigit()) {
             return Err(HexError::Character(at));
@@ -86,7 +149,7 @@ where
     Hmac<D>: Mac + KeyInit,
 {
     let mut mac = Content(keyed::<D>(secret.as_bytes()));
-    // It can't fail: `Content` takes everything, and only texts and numbers are signed.
+    // It can't fail: `Content` accepts everything, and only texts and numbers are signed.
     let _written = mac.write_fmt(content);
     let mut tag = mac.0.finalize().into_bytes();
     for (slot, byte) in out.iter_mut().zip(&tag) {
@@ -97,7 +160,7 @@ where
 
 /// The HMAC of a key of any length (RFC 2104 section 2): padded to a block, hashed first if it is longer.
 ///
-/// `new_from_slice` does the same but returns a `Result` for keys of the wrong length, which HMAC doesn't have.
+/// `new_from_slice` does the same but returns a `Result` for keys of a wrong length, and HMAC has no wrong length.
 fn keyed<D: EagerHash>(secret: &[u8]) -> Hmac<D>
 where
     Hmac<D>: KeyInit,
@@ -139,6 +202,48 @@ const fn value(digit: u8) -> u8 {
     }
 }
 
+/// A password made by signing: hex digits and, for Tencent Cloud, the sign method after them.
+///
+/// It lets a device connect, so it has no `Debug` and no `Display` and is wiped when dropped.
+///
+/// ```compile_fail,E0277
+/// fn show(password: &credentials::Password) {
+///     println!("{password:?}");
+/// }
+/// ```
+pub struct Password {
+    bytes: Zeroizing<[u8; Password::MAX_LEN]>,
+    len: usize,
+}
+
+impl Password {
+    /// The longest password, in bytes: SHA-256 in hex and `;hmacsha256`.
+    pub const MAX_LEN: usize = 64 + ";hmacsha256".len();
+
+    /// The password for the CONNECT packet.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The same as text; it is ASCII.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn new(signature: &Signature, suffix: &[&str]) -> Self {
+        let mut bytes = Zeroizing::new([0; Self::MAX_LEN]);
+        let mut len = 0;
+        let suffix = suffix.iter().flat_map(|text| text.bytes());
+        for (slot, byte) in bytes.iter_mut().zip(signature.hex().chain(suffix)) {
+            *slot = byte;
+            len += 1;
+        }
+        Self { bytes, len }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_2202_and_rfc_4231() {
+    fn signatures_match_rfc_2202_and_rfc_4231() {
         let content = "what do ya want for nothing?";
         assert_eq!(hex(b"Jefe", SignMethod::HmacMd5, content), "750c783e6ab0b503eaa86e310a5db738");
         assert_eq!(hex(b"Jefe", SignMethod::HmacSha1, content), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
@@ -160,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_every_length_sign_as_the_library_does() {
+    fn keys_of_every_length_sign_like_new_from_slice() {
         fn library<D: EagerHash>(secret: &[u8]) -> Vec<u8>
         where
             Hmac<D>: Mac + KeyInit,
@@ -204,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_methods_hex_has_its_reason() {
+    fn malformed_hex_is_refused_with_its_reason() {
         let method = SignMethod::HmacSha1;
         let cases: [(&[u8], HexError, &str); 7] = [
             (
@@ -231,5 +336,24 @@ mod tests {
             assert_eq!(Signature::parse(hex, method).err(), Some(error), "{hex:?}");
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn only_the_vendors_names_are_known() {
+        for method in SignMethod::ALL {
+            assert_eq!(method.to_string().parse(), Ok(method));
+        }
+        for name in ["", "hmacSHA1", "HMACMD5", "sha256", "hmacsha512", " hmacmd5", "hmacmd5 ", "md5"] {
+            assert_eq!(name.parse::<SignMethod>(), Err(UnknownSignMethod), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn longest_password_fills_the_buffer() {
+        let secret = Secret::try_from(&b"k"[..]).unwrap();
+        let signature = Signature::new(&secret, SignMethod::HmacSha256, format_args!("x"));
+        let password = Password::new(&signature, &[";", "hmacsha256"]);
+        assert_eq!(password.as_str().len(), Password::MAX_LEN);
+        assert!(password.as_str().ends_with(";hmacsha256"));
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold for any device, and for anything that a peer can send.
+//! Properties of every device, and of everything that a peer can send.
 
 #[cfg(test)]
 mod tests {
@@ -9,7 +9,7 @@ mod tests {
         sample::{Index, select},
     };
 
-    /// The parts that a signature covers, and the secret; one flipped bit in any of them spoils it.
+    /// The parts that a signature covers, and the secret. One flipped bit in any of them makes the signature wrong.
     #[derive(Clone, Debug)]
     struct Alibaba {
         id: String,
@@ -49,7 +49,7 @@ mod tests {
             format!("{}|signmethod={}{timestamp}|", self.id, self.method)
         }
 
-        /// The device with one bit flipped, once in each part that is still a text then.
+        /// The device with one bit flipped, once in each part that is still UTF-8 afterwards.
         fn flipped_parts(&self, at: Index) -> impl Iterator<Item = (&'static str, Self)> {
             let text = |text: &str| flipped_text(text, at);
             let other = || self.clone();
@@ -87,13 +87,13 @@ mod tests {
     }
 
     fn accepts_alibaba(client_id: &str, user_name: &str, key: &[u8], password: &[u8]) -> bool {
-        let Ok(presented) = alibaba::Presented::parse(client_id, user_name) else { return false };
-        presented.verify(alibaba::Key::DeviceSecret(&secret(key)), password).is_ok_and(bool::from)
+        let Ok(login) = alibaba::Login::parse(client_id, user_name) else { return false };
+        login.verify(alibaba::Key::DeviceSecret(&secret(key)), password).is_ok_and(bool::from)
     }
 
     fn accepts_tencent(user_name: &str, psk: &[u8], password: &[u8]) -> bool {
-        let Ok(presented) = tencent::Presented::parse(user_name) else { return false };
-        presented.verify(&secret(psk), password).is_ok_and(bool::from)
+        let Ok(login) = tencent::Login::parse(user_name) else { return false };
+        login.verify(&secret(psk), password).is_ok_and(bool::from)
     }
 
     /// `bytes` with one bit flipped.
@@ -104,7 +104,7 @@ mod tests {
         bytes
     }
 
-    /// The same of a text; what is no text any more can't be presented.
+    /// The same for a text; `None` if the result is not UTF-8.
     fn flipped_text(text: &str, at: Index) -> Option<String> {
         String::from_utf8(flipped(text, at)).ok()
     }
@@ -162,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn alibaba_takes_parameters_in_any_order(
+        fn alibaba_accepts_parameters_in_any_order(
             device in any_alibaba(),
             order in Just(vec![0, 1, 2, 3, 4]).prop_shuffle(),
             conn in "[^|,]{0,8}",
@@ -183,7 +183,7 @@ mod tests {
             prop_assert!(accepts_alibaba(&client_id, &user_name, &device.secret, password.as_bytes()));
             let repeated = format!("{}|{},{}|", device.id, parameters.join(","), parameters[0]);
             prop_assert_eq!(
-                alibaba::Presented::parse(&repeated, &user_name),
+                alibaba::Login::parse(&repeated, &user_name),
                 Err(alibaba::ParametersError::Repeated(6).into())
             );
         }
@@ -196,16 +196,16 @@ mod tests {
             now: u64,
             window: u64,
         ) {
-            if let Ok(presented) = alibaba::Presented::parse(&client_id, &user_name) {
-                let _any = presented.freshness(now, window);
+            if let Ok(login) = alibaba::Login::parse(&client_id, &user_name) {
+                let _any = login.freshness(now, window);
                 let secret = secret(b"s");
                 for key in [alibaba::Key::DeviceSecret(&secret), alibaba::Key::DeviceToken(&secret)] {
-                    let token = presented.authentication() == alibaba::Authentication::DeviceToken
+                    let token = login.authentication() == alibaba::Authentication::DeviceToken
                         && matches!(key, alibaba::Key::DeviceToken(_))
                         && password == b"s";
-                    prop_assert_eq!(presented.verify(key, &password).is_ok_and(bool::from), token);
+                    prop_assert_eq!(login.verify(key, &password).is_ok_and(bool::from), token);
                 }
-                let identity = presented.identity();
+                let identity = login.identity();
                 prop_assert_eq!(client_id.split('|').next(), Some(identity.id()));
                 prop_assert_eq!(identity.to_string(), user_name);
             }
@@ -215,8 +215,8 @@ mod tests {
         fn tencent_verifies_what_it_signs(device in any_tencent()) {
             let (client_id, user_name, password) = device.connect();
             prop_assert!(accepts_tencent(&user_name, &device.psk, password.as_bytes()));
-            let presented = tencent::Presented::parse(&user_name).unwrap();
-            prop_assert_eq!(presented.check_client_id(&client_id), Ok(()));
+            let login = tencent::Login::parse(&user_name).unwrap();
+            prop_assert_eq!(login.check_client_id(&client_id), Ok(()));
         }
 
         #[test]
@@ -239,30 +239,30 @@ mod tests {
             password in prop::collection::vec(any::<u8>(), 0..80),
             client_id: String,
         ) {
-            if let Ok(presented) = tencent::Presented::parse(&user_name) {
-                prop_assert_eq!(presented.check_client_id(&client_id).is_ok(), client_id == presented.client_id());
-                prop_assert!(!presented.verify(&secret(b"s"), &password).is_ok_and(bool::from));
-                prop_assert_eq!(presented.identity().to_string(), presented.client_id());
+            if let Ok(login) = tencent::Login::parse(&user_name) {
+                prop_assert_eq!(login.check_client_id(&client_id).is_ok(), client_id == login.client_id());
+                prop_assert!(!login.verify(&secret(b"s"), &password).is_ok_and(bool::from));
+                prop_assert_eq!(login.identity().to_string(), login.client_id());
             }
         }
 
         #[test]
-        fn base64_is_the_bytes(bytes in secrets(), device in any_tencent()) {
+        fn from_base64_decodes_the_bytes(bytes in secrets(), device in any_tencent()) {
             let psk = Secret::from_base64(&STANDARD.encode(&bytes)).unwrap();
             let device = Tencent { psk: bytes, ..device };
             let (_, user_name, password) = device.connect();
-            let presented = tencent::Presented::parse(&user_name).unwrap();
-            prop_assert!(presented.verify(&psk, password.as_bytes()).is_ok_and(bool::from));
+            let login = tencent::Login::parse(&user_name).unwrap();
+            prop_assert!(login.verify(&psk, password.as_bytes()).is_ok_and(bool::from));
         }
 
         #[test]
-        fn base64_is_what_another_decoder_takes(text in any_text("[A-Za-z0-9+/]{0,20}={0,3}", "[A=]{330,350}")) {
+        fn from_base64_accepts_what_another_decoder_accepts(text in any_text("[A-Za-z0-9+/]{0,20}={0,3}", "[A=]{330,350}")) {
             let decoded = STANDARD.decode(&text).is_ok_and(|bytes| (1..=256).contains(&bytes.len()));
             prop_assert_eq!(Secret::from_base64(&text).is_ok(), decoded);
         }
     }
 
-    /// Anything at all, and texts that come near to the scheme's.
+    /// Any text, and texts that are similar to the scheme's.
     fn any_text(near: &'static str, nearer: &'static str) -> impl Strategy<Value = String> {
         prop_oneof![any::<String>(), near, nearer]
     }

@@ -1,5 +1,5 @@
-//! Runs every row of `tests/vectors/*.json`: a CONNECT of each scheme with the secret that makes it valid. A device
-//! signs exactly it, and it is verified. No row is a real device's.
+//! Runs every row of `tests/vectors/*.json`: a CONNECT of each scheme with the secret that makes it valid. Each row is
+//! verified, and a device signs exactly the same. No row is from a real device.
 
 #[cfg(test)]
 mod tests {
@@ -27,24 +27,24 @@ mod tests {
     }
 
     #[test]
-    fn alibaba_is_verified() {
+    fn alibaba_vectors_are_verified() {
         for Vector { description, secret, client_id, user_name, password } in vectors(ALIBABA, 12) {
             let secret = Secret::try_from(secret.as_bytes()).unwrap();
-            let presented = alibaba::Presented::parse(&client_id, &user_name).unwrap();
+            let login = alibaba::Login::parse(&client_id, &user_name).unwrap();
             for password in [password.to_lowercase(), password.to_uppercase(), password] {
                 let key = alibaba::Key::DeviceSecret(&secret);
-                assert!(bool::from(presented.verify(key, password.as_bytes()).unwrap()), "{description}");
+                assert!(bool::from(login.verify(key, password.as_bytes()).unwrap()), "{description}");
             }
         }
     }
 
     #[test]
-    fn alibaba_is_signed() {
+    fn alibaba_device_signs_the_vectors() {
         for Vector { description, secret, client_id, user_name, password } in vectors(ALIBABA, 12) {
             let secret = Secret::try_from(secret.as_bytes()).unwrap();
-            let presented = alibaba::Presented::parse(&client_id, &user_name).unwrap();
-            let device = alibaba::Device::new(presented.identity()).with_sign_method(presented.sign_method());
-            let device = match presented.timestamp() {
+            let login = alibaba::Login::parse(&client_id, &user_name).unwrap();
+            let device = alibaba::Device::new(login.identity()).with_sign_method(login.sign_method());
+            let device = match login.timestamp() {
                 Some(timestamp) => device.with_timestamp(timestamp.parse().unwrap()),
                 None => device,
             };
@@ -55,24 +55,24 @@ mod tests {
     }
 
     #[test]
-    fn tencent_is_verified() {
+    fn tencent_vectors_are_verified() {
         for Vector { description, secret, client_id, user_name, password } in vectors(TENCENT, 8) {
             let psk = Secret::from_base64(&secret).unwrap();
-            let presented = tencent::Presented::parse(&user_name).unwrap();
-            assert_eq!(presented.check_client_id(&client_id), Ok(()));
-            let verified = presented.verify(&psk, password.as_bytes()).unwrap();
+            let login = tencent::Login::parse(&user_name).unwrap();
+            assert_eq!(login.check_client_id(&client_id), Ok(()));
+            let verified = login.verify(&psk, password.as_bytes()).unwrap();
             assert!(bool::from(verified), "{description}");
         }
     }
 
     #[test]
-    fn tencent_is_signed() {
+    fn tencent_device_signs_the_vectors() {
         for Vector { description, secret, client_id, user_name, password } in vectors(TENCENT, 8) {
             let psk = Secret::from_base64(&secret).unwrap();
-            let presented = tencent::Presented::parse(&user_name).unwrap();
+            let login = tencent::Login::parse(&user_name).unwrap();
             let expiry = user_name.rsplit(';').next().unwrap().parse().unwrap();
-            let device = tencent::Device::new(presented.identity(), presented.conn_id(), expiry)
-                .and_then(|device| device.with_sdk_app_id(presented.sdk_app_id()))
+            let device = tencent::Device::new(login.identity(), login.conn_id(), expiry)
+                .and_then(|device| device.with_sdk_app_id(login.sdk_app_id()))
                 .unwrap();
             let method = password.rsplit(';').next().unwrap().parse().unwrap();
             assert_eq!(device.client_id().to_string(), client_id, "{description}");

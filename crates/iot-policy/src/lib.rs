@@ -51,6 +51,7 @@
 //! is made, and is the one that allows less.
 
 mod action;
+pub mod arn;
 mod certificate;
 mod condition;
 mod context;

@@ -1,7 +1,12 @@
 //! The values that options take.
 
-use authorizer::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, seal::KeyId};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use device_auth::{
+    device_name::DeviceName,
+    record::{ClientIdRule, ClientIdRuleError},
+    scheme::Scheme,
+    seal::KeyId,
+};
 
 const VENDORS_AND_PASSWORD: [Scheme; 3] = [Scheme::Alibaba, Scheme::Tencent, Scheme::Password];
 const ALL: [Scheme; 5] = [Scheme::Password, Scheme::Alibaba, Scheme::Tencent, Scheme::Jwt, Scheme::Token];
@@ -24,7 +29,7 @@ pub(super) fn key_id(text: &str) -> Result<KeyId, String> {
     KeyId::try_from(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn client_id_rule(text: &str) -> Result<ClientIdRule, String> {
+pub(super) fn client_id_rule(text: &str) -> Result<ClientIdRule, ClientIdRuleError> {
     ClientIdRule::try_from(text.to_owned())
 }
 

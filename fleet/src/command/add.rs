@@ -7,8 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authorizer::{
-    device_name::DeviceName, record::ClientIdRule, scheme::Scheme, store::document::RecordDocument,
+use device_auth::{
+    device_name::DeviceName,
+    record::ClientIdRule,
+    scheme::Scheme,
+    store::{document::RecordDocument, loader},
 };
 use device_sim::credentials_file::{Replacement, Row, folder_for};
 
@@ -18,7 +21,6 @@ use super::{
 };
 use crate::{
     args::AddArgs,
-    client_ids,
     sealing::Sealing,
     secret::Secret,
     store_file::{NewDevice, StoreFile, lock},
@@ -105,7 +107,7 @@ fn other(
     json: bool,
     output: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let client_ids = client_ids::of(name, record);
+    let client_ids = loader::client_ids(name, record);
     let mut file = StoreFile::open(store)?;
     file.insert(name.clone(), record.clone())?;
     file.save()?;

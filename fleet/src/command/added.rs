@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path};
 
 use anyhow::Context as _;
-use authorizer::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
+use device_auth::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
 use device_sim::Address;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ mod hash;
 use std::{collections::HashMap, io::Write, path::Path};
 
 use anyhow::{Context as _, bail};
-use authorizer::{device_name::DeviceName, scheme::Scheme, store::document::RecordDocument};
+use device_auth::{device_name::DeviceName, scheme::Scheme, store::document::RecordDocument};
 use serde_json::json;
 use zeroize::Zeroizing;
 

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use authorizer::seal::Keyring;
+use device_auth::seal::Keyring;
 use serde_json::json;
 
 use crate::{

@@ -2,14 +2,15 @@
 
 use std::{io::Write, iter};
 
-use authorizer::{
+use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, SealedSecret},
-    store::document::{RecordDocument, StoreDocument},
+    store::{
+        document::{RecordDocument, StoreDocument},
+        loader,
+    },
 };
 use serde_json::json;
-
-use crate::client_ids;
 
 const COLUMNS: usize = 6;
 const TITLES: [&str; COLUMNS] = ["device", "scheme", "grant", "state", "keys", "client ids"];
@@ -25,7 +26,7 @@ pub(super) fn print(store: &StoreDocument, json: bool, output: &mut impl Write) 
             let keys = secrets(record).map(SealedSecret::key).collect::<Vec<_>>();
             json!({
                 "device": name, "scheme": scheme, "enabled": enabled, "grant": grant, "keys": keys,
-                "client_ids": client_ids::of(name, record),
+                "client_ids": loader::client_ids(name, record),
             })
         });
         writeln!(output, "{}", serde_json::to_string(&list.collect::<Vec<_>>())?)?;
@@ -45,7 +46,7 @@ fn row(name: &DeviceName, record: &RecordDocument) -> [String; COLUMNS] {
     keys.dedup();
     let keys = if keys.is_empty() { "-".to_owned() } else { keys.join(", ") };
     let client_ids =
-        client_ids::of(name, record).into_iter().map(String::from).collect::<Vec<_>>().join(", ");
+        loader::client_ids(name, record).into_iter().map(String::from).collect::<Vec<_>>().join(", ");
     [
         name.to_string(),
         record.scheme.as_str().to_owned(),

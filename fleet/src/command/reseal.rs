@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Write, path::Path};
 
 use anyhow::{Context as _, ensure};
-use authorizer::{
+use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, Keyring, SealedSecret},
     store::document::StoreDocument,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authorizer::{scheme::Scheme, unix_time::UnixTime};
+use device_auth::{scheme::Scheme, time::UnixTime};
 use serde_json::json;
 
 use super::input::Input;

@@ -71,9 +71,9 @@ impl Folder {
     /// Whether the function can use the store with the folder's keyring.
     fn is_used(&self) -> bool {
         let keyring = crate::keyring_file::read(&self.file("keyring.json")).unwrap();
-        let unsealing = authorizer::record::Unsealing::With(std::sync::Arc::new(keyring));
+        let unsealing = device_auth::record::Unsealing::With(std::sync::Arc::new(keyring));
         let function =
-            authorizer::record::FunctionSettings { unsealing, ..crate::store_file::any_function().unwrap() };
+            device_auth::record::FunctionSettings { unsealing, ..crate::store_file::any_function().unwrap() };
         StoreFile::read(&self.file("devices.json")).unwrap().records(function).is_ok()
     }
 

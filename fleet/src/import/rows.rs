@@ -1,7 +1,7 @@
 //! The rows of a table of devices.
 
 use anyhow::bail;
-use authorizer::{credential::verifier::Verifier, device_name::DeviceName, record::ClientIdRule};
+use device_auth::{device_name::DeviceName, record::ClientIdRule, verifier::Verifier};
 use zeroize::Zeroizing;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 
 /// Its name, which is its client id, its user name and its Thing's name too; and what else it is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]

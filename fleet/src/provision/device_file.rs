@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 
 use super::{
     device::Device,

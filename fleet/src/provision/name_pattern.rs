@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 
 /// A name with one run of `#`, which is where the number goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

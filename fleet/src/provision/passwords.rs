@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 use device_sim::{
     Password,
     credentials_file::{self, Row},

@@ -5,16 +5,16 @@ mod whole;
 
 use std::path::Path;
 
-use authorizer::{
-    credential::verifier::Verifier,
+use aws_config::SdkConfig;
+use device_auth::{
     device_name::DeviceName,
     grant::Grants,
     store::{
         document::{RecordDocument, StoreDocument},
         loader::RecordLoader,
     },
+    verifier::Verifier,
 };
-use aws_config::SdkConfig;
 use device_sim::Password;
 
 use self::{table::Table, whole::Whole};
@@ -101,7 +101,7 @@ impl Records {
 }
 
 fn record(device: &Device, verifier: Verifier) -> RecordDocument {
-    let live = authorizer::credential::verifier::LiveVerifier { verifier, expires_at: None };
-    let scheme = authorizer::scheme::Scheme::Password;
+    let live = device_auth::verifier::LiveVerifier { verifier, expires_at: None };
+    let scheme = device_auth::scheme::Scheme::Password;
     RecordDocument { verifiers: vec![live], ..RecordDocument::new(scheme, device.grant.clone()) }
 }

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use authorizer::device_name::DeviceName;
+use device_auth::device_name::DeviceName;
 use serde_json::json;
 
 use super::{Ended, registry::Thing};

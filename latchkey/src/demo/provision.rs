@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context as _;
-use authorizer::{device_name::DeviceName, store::document::RecordDocument};
+use device_auth::{device_name::DeviceName, store::document::RecordDocument};
 use device_sim::{
     Login,
     credentials_file::{self, Row},

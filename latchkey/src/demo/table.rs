@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use authorizer::store::dynamodb::{KEY, item};
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
@@ -12,6 +11,7 @@ use aws_sdk_dynamodb::{
         WriteRequest,
     },
 };
+use device_auth::store::item::{KEY, item};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::provision::Records;

@@ -1,10 +1,10 @@
 //! Whatever JSON an event is: the answer is a refusal, never an error and never a panic.
 
-use authorizer::{
-    credential::budget::FunctionMemory,
-    handler::Function,
-    record::{FunctionSettings, Timers, Unsealing},
-    store::file::FileStore,
+use authorizer::{handler::Function, store::file::FileStore};
+use device_auth::{
+    record::{FunctionSettings, Unsealing},
+    time::Timers,
+    verifier::budget::FunctionMemory,
 };
 use integration::fixture;
 use lambda_runtime::Context;

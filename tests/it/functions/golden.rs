@@ -5,7 +5,7 @@ mod run_time;
 
 use std::collections::BTreeSet;
 
-use authorizer::decision::DenyReason;
+use device_auth::deny_reason::DenyReason;
 use integration::{captured_log, fixture};
 use lambda_runtime::Context;
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authorizer::{scheme::Scheme, store::document::SecretDocument};
+use device_auth::{scheme::Scheme, store::document::SecretDocument};
 use integration::{
     devices, fixture,
     mqtt_client::{MqttClient, connect},

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, fs, marker::PhantomData, path::Path};
 
-use authorizer::credential::verifier::{LiveVerifier, Verifier};
+use device_auth::verifier::{LiveVerifier, Verifier};
 use integration::{
     canary::{Canary, Writings},
     programs::program,
@@ -161,7 +161,7 @@ fn what_holds_a_secret_has_no_debug() {
         ("authorizer's Event", has_debug!(authorizer::event::Event)),
         ("authorizer's MqttData", has_debug!(authorizer::event::MqttData)),
         ("authorizer's ConnectRequest", has_debug!(authorizer::request::ConnectRequest)),
-        ("authorizer's Password", has_debug!(authorizer::request::Password)),
+        ("device-auth's Password", has_debug!(device_auth::claim::Password)),
         ("simulator's Login", has_debug!(device_sim::Login)),
         ("simulator's Password", has_debug!(device_sim::Password)),
         ("simulator's Row", has_debug!(device_sim::credentials_file::Row)),

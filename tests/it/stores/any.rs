@@ -3,28 +3,27 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use authorizer::{
-    credential::{
-        budget::FunctionMemory,
-        verifier::{LiveVerifier, Verifier},
-    },
-    device_name::DeviceName,
-    grant::Grants,
-    handler::{Fault, Function},
-    record::{FunctionSettings, Timers, Unsealing},
+    config::store::{Deadline, StoreSettings},
+    fault::{FaultKind, FunctionFault, StoreFault},
+    handler::Function,
     store::{
-        FaultKind, Lookup, Source, Store, StoreFault,
+        Source, Store,
         any::AnyStore,
         cached::{CacheSettings, Cached},
-        deadline::Deadline,
-        default_verifier::DefaultVerifier,
         dynamodb::{DynamoDbSettings, DynamoDbStore},
-        loader::RecordLoader,
-        location::StoreLocation,
-        settings::StoreSettings,
     },
 };
 use aws_config::SdkConfig;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use device_auth::{
+    device_name::DeviceName,
+    grant::Grants,
+    location::StoreLocation,
+    record::{FunctionSettings, Unsealing},
+    store::{Lookup, decoys::DefaultVerifier, loader::RecordLoader},
+    time::Timers,
+    verifier::{LiveVerifier, Verifier, budget::FunctionMemory},
+};
 use integration::{
     canary::{Canary, Writings},
     captured_log,
@@ -174,7 +173,7 @@ async fn a_table_that_fails_is_a_fault_within_the_deadline_and_never_a_refusal()
         let log = captured_log::of_this_thread();
         let store = store(&fake.aws);
         let answer = within("an answer", connect(&store, "hall-1", "hall-1")).await;
-        let Err(Fault::Store(fault)) = answer else { panic!("{act:?}: it decides") };
+        let Err(FunctionFault::Store(fault)) = answer else { panic!("{act:?}: it decides") };
         assert_eq!(fault.kind(), kind, "{act:?}: {fault}");
         assert!(fault.to_string().contains(part), "{act:?}: {fault}");
         assert!(fault.to_string().contains("`latchkey-devices`"), "{act:?}: {fault}");
@@ -238,11 +237,11 @@ async fn a_cache_in_front_of_the_table_says_where_an_answer_came_from() {
     let fake = FakeAws::start([Act::Answer(200, item), Act::error(500, "InternalServerError")]).await;
     let store = AnyStore::DynamoDb(Box::new(Cached::new(store(&fake.aws), cache(HOUR, Duration::ZERO))));
     for source in [Source::Store, Source::Cache, Source::Cache] {
-        let found = store.find_with_source(&name("hall-1")).await.unwrap();
-        assert_eq!(found.from, source);
+        let found = store.look_up(&name("hall-1")).await.unwrap();
+        assert_eq!(found.source, source);
         assert!(matches!(found.lookup, Lookup::Found(_)));
     }
-    let fault = store.find_with_source(&name("hall-2")).await.unwrap_err();
+    let fault = store.look_up(&name("hall-2")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Unavailable, "there is nothing to stand in");
 }
 
@@ -256,12 +255,12 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     let cached = Cached::new(store(&fake.aws), cache(Duration::ZERO, HOUR));
     let mut sources = Vec::new();
     for _ in 0..4 {
-        sources.push(cached.find_with_source(&name("hall-1")).await.unwrap().from);
+        sources.push(cached.look_up(&name("hall-1")).await.unwrap().source);
     }
     assert_eq!(sources, [Source::Store, Source::Stale, Source::Stale, Source::Store]);
     let events = log.take_lines().into_iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
     assert_eq!(events, ["store_outage", "store_back"]);
-    let fault = cached.find_with_source(&name("hall-1")).await.unwrap_err();
+    let fault = cached.look_up(&name("hall-1")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::AccessDenied, "what was meant is no outage");
 }
 
@@ -283,15 +282,15 @@ async fn a_file_needs_no_aws() {
     std::fs::write(&path, "{}").unwrap();
     assert_eq!(open().await.map(|_| ()).unwrap_err().kind(), FaultKind::BadRecord);
     std::fs::write(&path, r#"{"version":1,"devices":{}}"#).unwrap();
-    let found = open().await.unwrap().find_with_source(&name("a")).await.unwrap();
+    let found = open().await.unwrap().look_up(&name("a")).await.unwrap();
     assert!(matches!(found.lookup, Lookup::Unknown { .. }));
 }
 
 async fn find(store: &impl Store, device: &str) -> Result<Lookup, StoreFault> {
-    store.find(&name(device)).await
+    store.look_up(&name(device)).await.map(|found| found.lookup)
 }
 
-async fn connect(store: impl Store, device: &str, password: &str) -> Result<Value, Fault> {
+async fn connect(store: impl Store, device: &str, password: &str) -> Result<Value, FunctionFault> {
     let mqtt = json!({"username": device, "password": STANDARD.encode(password), "clientId": device});
     let event = json!({"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}).to_string();
     let mut context = Context::default();
@@ -324,7 +323,7 @@ fn default_verifier() -> DefaultVerifier {
 
 fn store_settings(location: &StoreLocation) -> StoreSettings {
     let memory = FunctionMemory::WHOLE_CPU;
-    StoreSettings::from_variables(|_| None, location, memory).unwrap()
+    StoreSettings::defaults(location, memory).unwrap()
 }
 
 fn loader() -> RecordLoader {

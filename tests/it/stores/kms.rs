@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use authorizer::seal::{KeyId, Keyring, KeyringSource, KeyringSourceError};
+use authorizer::keyring_source::{self, error::KeyringSourceError};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::{
     Client,
@@ -10,6 +10,7 @@ use aws_sdk_kms::{
     primitives::Blob,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use device_auth::seal::{KeyId, Keyring};
 use integration::emulator::Emulator;
 use serde_json::json;
 use tempfile::TempDir;
@@ -40,7 +41,7 @@ impl Kms {
     }
 
     async fn load(&self, path: PathBuf) -> Result<Keyring, KeyringSourceError> {
-        KeyringSource::Kms(path).load_with(None, &self.aws).await
+        keyring_source::load_kms(&path, &self.aws).await
     }
 }
 
@@ -85,7 +86,7 @@ async fn a_file_that_is_not_from_kms_makes_no_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyring.json");
     fs::write(&path, r#"{"version":1,"current":"k","keys":{"k":"canary"}}"#).unwrap();
-    let error = told(KeyringSource::Kms(path).load_with(None, &nowhere()).await);
+    let error = told(keyring_source::load_kms(&path, &nowhere()).await);
     assert!(error.contains("should read `{\"version\":1,\"kms_ciphertext\":\"BASE64\"}`"), "{error}");
     assert!(!error.contains("canary"), "{error}");
 }
@@ -97,9 +98,10 @@ async fn a_kms_that_does_not_answer_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = aws(&format!("http://{}", silent.local_addr().unwrap()));
     for aws in [nowhere(), silent] {
-        let loading = KeyringSource::Kms(path.clone());
-        let error =
-            told(integration::eventually::within("giving up", Box::pin(loading.load_with(None, &aws))).await);
+        let error = told(
+            integration::eventually::within("giving up", Box::pin(keyring_source::load_kms(&path, &aws)))
+                .await,
+        );
         assert!(error.starts_with("LATCHKEY_DATA_KEYS: KMS doesn't answer ("), "{error}");
     }
 }

@@ -4,17 +4,22 @@
 use std::time::Duration;
 
 use authorizer::{
-    credential::{budget::FunctionMemory, verifier::Verifier},
-    device_name::DeviceName,
-    record::{FunctionSettings, Timers, Unsealing},
+    config::store::Deadline,
+    fault::{FaultKind, StoreFault},
     store::{
-        FaultKind, Lookup, Source, Store,
-        deadline::Deadline,
+        Source, Store,
         secrets_manager::{SecretsManagerSettings, SecretsManagerStore},
     },
 };
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, primitives::Blob};
+use device_auth::{
+    device_name::DeviceName,
+    record::{FunctionSettings, Unsealing},
+    store::Lookup,
+    time::Timers,
+    verifier::{Verifier, budget::FunctionMemory},
+};
 use integration::{
     aws,
     canary::{Canary, Writings},
@@ -158,8 +163,8 @@ async fn a_service_that_fails_is_a_fault_within_the_deadline() {
     }
 }
 
-async fn find(store: &SecretsManagerStore, device: &str) -> Result<Lookup, authorizer::store::StoreFault> {
-    store.find(&name(device)).await
+async fn find(store: &SecretsManagerStore, device: &str) -> Result<Lookup, StoreFault> {
+    store.look_up(&name(device)).await.map(|found| found.lookup)
 }
 
 async fn is_known(store: &SecretsManagerStore, device: &str) -> bool {
@@ -167,8 +172,8 @@ async fn is_known(store: &SecretsManagerStore, device: &str) -> bool {
 }
 
 async fn source(store: &SecretsManagerStore) -> Result<Source, FaultKind> {
-    let found = store.find_with_source(&name("a")).await;
-    found.map(|found| found.from).map_err(|fault| fault.kind())
+    let found = store.look_up(&name("a")).await;
+    found.map(|found| found.source).map_err(|fault| fault.kind())
 }
 
 fn store(aws: &SdkConfig, known: Duration, stale: Duration) -> SecretsManagerStore {

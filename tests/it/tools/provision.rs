@@ -35,7 +35,7 @@ type Record = HashMap<String, AttributeValue>;
 fn takes(record: &Record, password: &[u8]) -> bool {
     let list = record["verifiers"].as_l().unwrap();
     let text = |it: &AttributeValue| it.as_m().unwrap()["verifier"].as_s().unwrap().clone();
-    let verifier = |it| authorizer::credential::verifier::Verifier::try_from(text(it)).unwrap();
+    let verifier = |it| device_auth::verifier::Verifier::try_from(text(it)).unwrap();
     list.iter().any(|it| verifier(it).matches(password).into())
 }
 

@@ -1,6 +1,11 @@
-//! Who the device says it is.
+//! The identity that a device presents, and the formula that signs it.
 
 use core::fmt;
+
+use crate::{
+    secret::Secret,
+    signature::{SignMethod, Signature},
+};
 
 /// The three parts of an identity that are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,39 +15,39 @@ pub struct Identity<'a> {
     product_key: &'a str,
 }
 
-/// Why texts are not an [`Identity`]. Places are counted in bytes from 0.
+/// Why texts are not an [`Identity`]. Positions are in bytes, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// Nothing stands before the client id's first `|`.
+    /// Nothing precedes the client id's first `|`.
     #[error("the id is empty, put one before the client id's `|`")]
     IdEmpty,
-    /// An id of more than 64 characters: so many.
+    /// The id has this many characters, more than 64.
     #[error("the id has {0} characters, at most {max} are allowed", max = Identity::MAX_ID_CHARACTERS)]
     IdTooLong(usize),
-    /// The id has a `|`, which is where its parameters begin.
+    /// The id has a `|`, where the parameters begin.
     #[error("the id has a `|` at byte {0}")]
     IdBar(usize),
-    /// Nothing stands before the user name's `&`.
+    /// Nothing precedes the user name's `&`.
     #[error("the device name is empty")]
     DeviceNameEmpty,
-    /// A device name of more than 32 characters: so many bytes.
+    /// The device name has this many bytes, more than 32.
     #[error("the device name has {0} bytes, at most {max} are allowed", max = Identity::MAX_DEVICE_NAME_LEN)]
     DeviceNameTooLong(usize),
-    /// A device name with something other than letters, digits and `-_@.:`.
+    /// The device name has something other than letters, digits and `-_@.:`.
     #[error("the device name has something other than letters, digits and `-_@.:` at byte {0}")]
     DeviceNameCharacter(usize),
-    /// Nothing stands behind the user name's `&`.
+    /// Nothing follows the user name's `&`.
     #[error("the product key is empty")]
     ProductKeyEmpty,
-    /// A product key with something other than letters and digits.
+    /// The product key has something other than letters and digits.
     #[error("the product key has something other than letters and digits at byte {0}")]
     ProductKeyCharacter(usize),
 }
 
 impl<'a> Identity<'a> {
-    /// Characters of the `id`, at most (help document 73742, `clientId`).
+    /// The longest `id`, in characters (help document 73742, `clientId`).
     pub const MAX_ID_CHARACTERS: usize = 64;
-    /// Bytes of a `DeviceName`, at most (API reference, "`ImportDevice`").
+    /// The longest `DeviceName`, in bytes (API reference, "`ImportDevice`").
     pub const MAX_DEVICE_NAME_LEN: usize = 32;
 
     /// Checks the shape of the parts:
@@ -50,12 +55,12 @@ impl<'a> Identity<'a> {
     /// - `id`: 1 to 64 characters, none of them `|`. Alibaba Cloud leaves the rest to the device's maker, so
     ///   the receiver must check the whole client id against its own alphabet.
     /// - `device_name`: 1 to 32 of letters, digits and `-_@.:` (API reference, "`ImportDevice`"; the console
-    ///   asks for 4, but its own examples have names that it would refuse, so that is not asked here).
+    ///   asks for at least 4, but its own examples have shorter names, so 1 is enough here).
     /// - `product_key`: letters and digits, which is what the platform generates.
     ///
     /// # Errors
     ///
-    /// What is wrong with which part.
+    /// The part that is wrong, and what is wrong with it.
     pub fn new(id: &'a str, device_name: &'a str, product_key: &'a str) -> Result<Self, IdentityError> {
         check_id(id)?;
         check_device_name(device_name)?;
@@ -63,7 +68,7 @@ impl<'a> Identity<'a> {
         Ok(Self { id, device_name, product_key })
     }
 
-    /// The `clientId` of the vendor's formula: what stands before the first `|`.
+    /// The `clientId` of the vendor's formula: the text before the first `|`.
     #[must_use]
     pub const fn id(self) -> &'a str {
         self.id
@@ -79,6 +84,30 @@ impl<'a> Identity<'a> {
     #[must_use]
     pub const fn product_key(self) -> &'a str {
         self.product_key
+    }
+
+    /// The vendor's formula, which is written nowhere else. `timestamp` is signed as it is written in the client id.
+    pub(super) fn sign(
+        self,
+        secret: &Secret,
+        method: SignMethod,
+        timestamp: Option<impl fmt::Display>,
+    ) -> Signature {
+        let Self { id, device_name, product_key } = self;
+        match timestamp {
+            None => Signature::new(
+                secret,
+                method,
+                format_args!("clientId{id}deviceName{device_name}productKey{product_key}"),
+            ),
+            Some(timestamp) => Signature::new(
+                secret,
+                method,
+                format_args!(
+                    "clientId{id}deviceName{device_name}productKey{product_key}timestamp{timestamp}"
+                ),
+            ),
+        }
     }
 }
 
@@ -131,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_are_taken_to_their_limits() {
+    fn parts_at_their_limits_are_accepted() {
         let (id, device_name) = ("ü".repeat(64), "x".repeat(32));
         for (id, name, key) in
             [("1", "d", "k"), (&id, &device_name, "a1BwAGV"), ("pk.dev ice", "A-b_c@d.e:0", "123")]
@@ -143,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_reason() {
+    fn malformed_parts_are_refused_with_their_reason() {
         let (long_id, long_name) = ("x".repeat(65), "x".repeat(33));
         let cases = [
             ("", "d", "k", IdentityError::IdEmpty, "the id is empty, put one before the client id's `|`"),

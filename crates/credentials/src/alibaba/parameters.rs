@@ -1,9 +1,9 @@
-//! The parameters in the client id.
+//! The parameters in an Alibaba device's client id.
 
 /// The parameters between the client id's two `|`: `key=value`, separated by commas, in any order.
 ///
-/// Only their form was checked. None is signed but `timestamp`, and unknown ones (`_v`, `lan`, `ext`, `_conn`, …)
-/// are kept and mean nothing.
+/// Only their form was checked. Only `timestamp` is signed. Unknown ones (`_v`, `lan`, `ext`, `_conn`, …) are kept
+/// and mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters<'a>(&'a str);
 
@@ -16,7 +16,7 @@ pub enum ParametersError {
     /// A parameter without `=`.
     #[error("parameter {0} of the client id has no `=`")]
     NoValue(usize),
-    /// Nothing stands before the `=`.
+    /// Nothing precedes the `=`.
     #[error("parameter {0} of the client id has no name before its `=`")]
     NoName(usize),
     /// A name that an earlier parameter has, known or not.
@@ -28,10 +28,10 @@ pub enum ParametersError {
 }
 
 impl<'a> Parameters<'a> {
-    /// The most parameters that are read, so that looking for a repeated one costs little.
+    /// The most parameters that are read; the limit bounds the search for a repeated one.
     pub const MAX: usize = 32;
 
-    /// Checks the form: `text` is what stands between the two `|`, and may end with a comma.
+    /// Checks the form of `text`, which is the text between the two `|` and may end with a comma.
     pub(crate) fn parse(text: &'a str) -> Result<Self, ParametersError> {
         let parameters = Self(text);
         for (index, part) in parameters.parts().enumerate() {
@@ -59,7 +59,7 @@ impl<'a> Parameters<'a> {
         self.iter().find_map(|(candidate, value)| (candidate == name).then_some(value))
     }
 
-    /// Names and values in the order in which they were sent. A value may hold `=` or be empty.
+    /// Names and values in the order in which they were sent. A value may have a `=` or be empty.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.parts().filter_map(|part| part.split_once('='))
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_keep_their_order_and_what_is_unknown() {
+    fn parameters_keep_their_order_and_the_unknown_ones() {
         let cases: [(&str, &[(&str, &str)]); 5] = [
             ("", &[]),
             ("a=1", &[("a", "1")]),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_reason() {
+    fn malformed_parameters_are_refused_with_their_reason() {
         let named = |count: usize| (0..count).map(|n| format!("p{n}=")).collect::<Vec<_>>().join(",");
         assert!(Parameters::parse(&named(32)).is_ok());
         let too_many = named(33);

@@ -1,4 +1,4 @@
-//! Who the device says it is.
+//! The identity that a device presents.
 
 use core::fmt;
 
@@ -9,30 +9,30 @@ pub struct Identity<'a> {
     device_name: &'a str,
 }
 
-/// Why texts are not an [`Identity`]. Places are counted in bytes from 0.
+/// Why texts are not an [`Identity`]. Positions are in bytes, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// A product id that has not 10 bytes, or a client id that has not so many: so many.
+    /// The product id does not have 10 bytes, or the client id has fewer: this many.
     #[error("the product id has {0} bytes, it must have {len}", len = Identity::PRODUCT_ID_LEN)]
     ProductIdLength(usize),
-    /// A product id with something other than letters and digits.
+    /// The product id has something other than letters and digits.
     #[error("the product id has something other than letters and digits at byte {0}")]
     ProductIdCharacter(usize),
-    /// Nothing stands behind the product id.
-    #[error("the device name is empty, put it behind the product id")]
+    /// Nothing follows the product id.
+    #[error("the device name is empty, put it after the product id")]
     DeviceNameEmpty,
-    /// A device name of more than 48 characters: so many bytes.
+    /// The device name has this many bytes, more than 48.
     #[error("the device name has {0} bytes, at most {max} are allowed", max = Identity::MAX_DEVICE_NAME_LEN)]
     DeviceNameTooLong(usize),
-    /// A device name with something other than letters, digits and `:_-`.
+    /// The device name has something other than letters, digits and `:_-`.
     #[error("the device name has something other than letters, digits and `:_-` at byte {0}")]
     DeviceNameCharacter(usize),
 }
 
 impl<'a> Identity<'a> {
-    /// Bytes of a product id.
+    /// The length of a product id, in bytes.
     pub const PRODUCT_ID_LEN: usize = 10;
-    /// Bytes of a device name, at most (API reference, "`CreateDevice`").
+    /// The longest device name, in bytes (API reference, "`CreateDevice`").
     pub const MAX_DEVICE_NAME_LEN: usize = 48;
 
     /// Checks the shape of the parts: 10 letters and digits; 1 to 48 of letters, digits and `:_-` (API
@@ -40,7 +40,7 @@ impl<'a> Identity<'a> {
     ///
     /// # Errors
     ///
-    /// What is wrong with which part.
+    /// The part that is wrong, and what is wrong with it.
     pub fn new(product_id: &'a str, device_name: &'a str) -> Result<Self, IdentityError> {
         if product_id.len() != Self::PRODUCT_ID_LEN {
             return Err(IdentityError::ProductIdLength(product_id.len()));
@@ -74,7 +74,7 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// Takes a client id apart.
+/// Splits a client id.
 impl<'a> TryFrom<&'a str> for Identity<'a> {
     type Error = IdentityError;
 
@@ -82,11 +82,11 @@ impl<'a> TryFrom<&'a str> for Identity<'a> {
         if client_id.len() < Self::PRODUCT_ID_LEN {
             return Err(IdentityError::ProductIdLength(client_id.len()));
         }
-        // A character across the border has its first byte in the product id.
-        let border = (0..Self::PRODUCT_ID_LEN).rev().find(|at| client_id.is_char_boundary(*at));
+        // A character across the boundary has its first byte in the product id.
+        let boundary = (0..Self::PRODUCT_ID_LEN).rev().find(|at| client_id.is_char_boundary(*at));
         let parts = client_id.split_at_checked(Self::PRODUCT_ID_LEN);
         let (product_id, device_name) =
-            parts.ok_or(IdentityError::ProductIdCharacter(border.unwrap_or_default()))?;
+            parts.ok_or(IdentityError::ProductIdCharacter(boundary.unwrap_or_default()))?;
         Self::new(product_id, device_name)
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_id_is_product_and_device() {
+    fn client_id_is_product_id_and_device_name() {
         let longest = "x".repeat(48);
         for name in ["d", "sht20_01", "a:B-0", &longest] {
             let client_id = format!("AB12CD34ef{name}");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_reason() {
+    fn malformed_client_ids_are_refused_with_their_reason() {
         let long = format!("AB12CD34EF{}", "x".repeat(49));
         let cases = [
             ("", IdentityError::ProductIdLength(0), "the product id has 0 bytes, it must have 10"),
@@ -132,7 +132,7 @@ mod tests {
             (
                 "AB12CD34EF",
                 IdentityError::DeviceNameEmpty,
-                "the device name is empty, put it behind the product id",
+                "the device name is empty, put it after the product id",
             ),
             (
                 &long,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use authorizer::{
-    credential::verifier::Verifier,
+use device_auth::{
     grant::{GrantDefinition, Grants},
     store::{document::RecordDocument, loader::RecordLoader},
+    verifier::Verifier,
 };
 
 use super::{Draft, hash};
@@ -20,7 +20,7 @@ pub(super) struct Checker {
 
 impl Checker {
     pub(super) fn new(grants: &BTreeMap<String, GrantDefinition>) -> anyhow::Result<Self> {
-        let grants = Grants::new(grants.clone()).map_err(anyhow::Error::msg)?;
+        let grants = Grants::new(grants.clone())?;
         let stand_in = Verifier::of_generated(&[], [0; 16]);
         Ok(Self { loader: RecordLoader::new(grants, any_function()?), stand_in })
     }
@@ -33,9 +33,6 @@ impl Checker {
         let mut verifiers = record.verifiers.clone();
         verifiers.extend(password.as_ref().map(|_| hash::live(self.stand_in.clone())));
         let record = RecordDocument { verifiers, ..record.clone() };
-        self.loader.load(name, record).map(drop).map_err(|why| {
-            let named = format!("device `{name}`: ");
-            anyhow::Error::msg(why.strip_prefix(&named).unwrap_or(&why).to_owned())
-        })
+        self.loader.load(name, record).map(drop).map_err(|invalid| invalid.error.into())
     }
 }

@@ -3,10 +3,10 @@
 use std::{num::NonZero, thread};
 
 use anyhow::Context as _;
-use authorizer::{
-    credential::verifier::{LiveVerifier, Verifier},
+use device_auth::{
     device_name::DeviceName,
     store::document::RecordDocument,
+    verifier::{LiveVerifier, Verifier},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 

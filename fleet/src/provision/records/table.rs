@@ -1,16 +1,16 @@
 //! Records in a table of DynamoDB.
 
-use authorizer::{
-    credential::verifier::Verifier,
-    device_name::DeviceName,
-    store::{
-        document::RecordDocument,
-        dynamodb::{KEY, item},
-        location::TableName,
-    },
-};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
+use device_auth::{
+    device_name::DeviceName,
+    location::TableName,
+    store::{
+        document::RecordDocument,
+        item::{KEY, item},
+    },
+    verifier::Verifier,
+};
 
 use super::super::trouble::Trouble;
 use crate::aws::{has_code, patient, told};

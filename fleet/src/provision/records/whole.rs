@@ -7,16 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authorizer::{
-    credential::verifier::Verifier,
-    device_name::DeviceName,
-    store::{
-        document::{RecordDocument, StoreDocument},
-        location::SecretId,
-    },
-};
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, config::Builder};
+use device_auth::{
+    device_name::DeviceName,
+    location::SecretId,
+    store::document::{RecordDocument, StoreDocument},
+    verifier::Verifier,
+};
 
 use crate::{
     aws::{has_code, patient, told},
@@ -145,7 +143,7 @@ async fn write(client: &Client, secret: &SecretId, document: &StoreDocument) -> 
 
 #[cfg(test)]
 mod tests {
-    use authorizer::{credential::verifier::LiveVerifier, scheme::Scheme};
+    use device_auth::{scheme::Scheme, verifier::LiveVerifier};
 
     use super::*;
 

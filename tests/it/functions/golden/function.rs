@@ -3,16 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use authorizer::{
-    credential::{budget::FunctionMemory, freshness::FreshnessRules},
     handler::{Function, Jwt},
-    jwt::{
-        key_source::KeySource,
-        keys::Keys,
-        rules::{DEFAULT_DEVICE_CLAIM, Leeway, Rules},
-    },
-    record::{FunctionSettings, Timers, Unsealing},
-    seal::Keyring,
+    key_source::KeySource,
     store::file::FileStore,
+};
+use device_auth::{
+    credential::FreshnessRules,
+    jwt::{DEFAULT_DEVICE_CLAIM, Leeway, Rules, keys::Keys},
+    record::{FunctionSettings, Unsealing},
+    seal::Keyring,
+    time::Timers,
+    verifier::budget::FunctionMemory,
 };
 use integration::fixture;
 use serde::Deserialize;

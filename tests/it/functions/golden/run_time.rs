@@ -7,10 +7,11 @@ use std::{
 
 use authorizer::{
     handler::{Function, Jwt},
-    jwt::{key_source::KeySource, keys::Keys},
+    key_source::KeySource,
     store::file::FileStore,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use device_auth::jwt::keys::Keys;
 use integration::captured_log;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
 use serde_json::{Value, json, value::RawValue};

@@ -1,0 +1,4 @@
+//! What the programs share.
+
+pub mod exit;
+pub mod private_file;

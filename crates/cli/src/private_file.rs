@@ -1,0 +1,110 @@
+//! Files with secrets in them, read only if their owner alone can.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// Some thousand keys; without a bound a wrong path could fill the memory.
+pub const MAX_BYTES: usize = 65_536;
+
+/// Why a file was not read. No message carries what the file says.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateFileError {
+    /// The file can't be read.
+    #[error("can't read the {what} `{path}`: {error}", path = .path.display())]
+    Unreadable {
+        /// What the file should be, `keyring` for example.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others than the file's owner can read or change it.
+    #[error(
+        "others can read or change the {what} `{path}` (its mode is {mode:03o}), and with it every secret; take that \
+         from them with `chmod 600 {path}`", path = .path.display())]
+    Exposed {
+        /// What the file should be.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file is larger than [`MAX_BYTES`].
+    #[error("`{path}` is not a {what}: it has more than {MAX_BYTES} bytes", path = .path.display())]
+    TooLarge {
+        /// What the file should be.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Who may be able to read a file besides its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody.
+    Owner,
+    /// Everybody: the file holds nothing that has to be kept secret.
+    Everybody,
+}
+
+/// Reads a whole file of up to [`MAX_BYTES`] bytes of UTF-8; `what` names it in errors.
+///
+/// # Errors
+///
+/// When it can't be read, is too large, is not UTF-8, or more people than `readers` can read or change it.
+pub fn read(
+    path: &Path,
+    what: &'static str,
+    readers: Readers,
+) -> Result<Zeroizing<String>, PrivateFileError> {
+    let unreadable = |error| PrivateFileError::Unreadable { what, path: path.to_owned(), error };
+    let mut file = File::open(path).map_err(unreadable)?;
+    if readers == Readers::Owner {
+        // Asked of the open file, which can't be exchanged any more.
+        let mode = mode(&file).map_err(unreadable)?;
+        if mode & OTHERS != 0 {
+            return Err(PrivateFileError::Exposed { what, path: path.to_owned(), mode });
+        }
+    }
+    // A buffer that never grows: growing would leave copies of the secret.
+    let mut bytes = Zeroizing::new(vec![0; MAX_BYTES]);
+    let mut free = bytes.as_mut_slice();
+    loop {
+        match file.read(free).map_err(unreadable)? {
+            0 => break,
+            count => free = free.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    let length = MAX_BYTES.saturating_sub(free.len());
+    if length == MAX_BYTES {
+        return Err(PrivateFileError::TooLarge { what, path: path.to_owned() });
+    }
+    bytes.truncate(length);
+    let text = std::str::from_utf8(&bytes).map_err(|error| unreadable(io::Error::other(error)))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// The permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+#[cfg(unix)]
+fn mode(file: &File) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    Ok(file.metadata()?.permissions().mode() & 0o777)
+}
+
+/// Elsewhere permissions are not bits.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
+fn mode(_: &File) -> io::Result<u32> {
+    Ok(0)
+}

@@ -1,0 +1,44 @@
+//! The client id against the record: the only place where a [`BoundDevice`] can come from.
+
+use crate::{client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyReason};
+
+/// A verified device together with a client id that its record allows. Only such a pair gets a policy.
+#[derive(Debug)]
+pub struct BoundDevice {
+    device: VerifiedDevice,
+    client_id: ClientId,
+}
+
+impl BoundDevice {
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &VerifiedDevice {
+        &self.device
+    }
+
+    /// The client id.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+}
+
+/// Binds `client_id` to the device. Without one, as in an HTTPS publish, the device's own name takes its place:
+/// it belongs to the device whatever its record allows.
+///
+/// # Errors
+///
+/// The reason for the refusal: no rule of the record allows the id, or the id would become the first
+/// level of topics that a grant names literally.
+pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<BoundDevice, DenyReason> {
+    let record = device.record();
+    let client_id = match client_id {
+        Some(id) if !record.allows(&id) => return Err(DenyReason::ClientIdNotAllowed),
+        Some(id) => id,
+        None => device.name().client_id().clone(),
+    };
+    if record.grant.reserves("client_id", client_id.as_str()) {
+        return Err(DenyReason::ClientIdReserved);
+    }
+    Ok(BoundDevice { device, client_id })
+}

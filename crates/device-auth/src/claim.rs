@@ -1,0 +1,86 @@
+//! What a device claims to be, and the evidence for it. Nothing here is verified yet.
+
+use credentials::{alibaba, tencent};
+use zeroize::Zeroizing;
+
+use crate::{
+    certificate::Certificate,
+    client_id::ClientId,
+    deny_reason::DenyReason,
+    device_name::DeviceName,
+    jwt::{self, VerifiedToken},
+    scheme::Scheme,
+};
+
+/// A connect attempt that names its device. Whether the name is true is not known yet.
+pub struct IdentifiedRequest<'e> {
+    /// The name, and the evidence for it.
+    pub claim: Claim<'e>,
+    /// The client id that the device asks for. An HTTPS publish has none.
+    pub client_id: Option<ClientId>,
+    /// The client's certificate, where the endpoint asks for one.
+    pub certificate: Option<Certificate<'e>>,
+}
+
+/// A device's name, and the evidence for it.
+pub struct Claim<'e> {
+    /// The name that the device says it has, and the key of its record.
+    pub device: DeviceName,
+    /// The evidence.
+    pub evidence: Evidence<'e>,
+}
+
+/// The evidence for a device's name. A record must name the same scheme.
+pub enum Evidence<'e> {
+    /// A password.
+    Password(Password),
+    /// Client id and user name, parsed, with the signature or the device token. The device is
+    /// `deviceName&productKey`.
+    Alibaba(alibaba::Login<'e>, Password),
+    /// The user name, parsed, with the signature and its sign method. The device is the client id in it.
+    Tencent(tencent::Login<'e>, Password),
+    /// A JSON Web Token, which is verified already because the device's name is in it.
+    Jwt(VerifiedToken),
+    /// A token that IoT Core has verified: it is the device's name.
+    Token,
+}
+
+/// The bytes of a password. It has no `Debug` and is wiped when dropped.
+pub struct Password(Zeroizing<Vec<u8>>);
+
+impl Evidence<'_> {
+    /// The scheme whose shape it has.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Password(_) => Scheme::Password,
+            Self::Alibaba(..) => Scheme::Alibaba,
+            Self::Tencent(..) => Scheme::Tencent,
+            Self::Jwt(_) => Scheme::Jwt,
+            Self::Token => Scheme::Token,
+        }
+    }
+}
+
+impl Password {
+    /// The raw bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The password as a JSON Web Token, if it has the shape of one.
+    #[must_use]
+    pub fn as_jwt(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().filter(|text| jwt::has_token_shape(text))
+    }
+}
+
+impl TryFrom<Vec<u8>> for Password {
+    type Error = DenyReason;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, DenyReason> {
+        let password = Self(Zeroizing::new(bytes));
+        if password.0.is_empty() { Err(DenyReason::NoPassword) } else { Ok(password) }
+    }
+}

@@ -1,0 +1,89 @@
+//! The whole decision about one connect attempt, without IO and without a clock.
+
+use iot_policy::arn::FunctionArn;
+
+use crate::{
+    binding,
+    claim::IdentifiedRequest,
+    credential::{self, FreshnessRules},
+    deny_reason::DenyReason,
+    policy::{self, DocumentError, PolicyDocument},
+    store::Lookup,
+    time::{Timers, UnixTime},
+};
+
+/// What a decision depends on besides the request and the record.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The function's own ARN: partition, region and account of the policy documents.
+    pub arn: &'a FunctionArn,
+    /// How old signatures may be.
+    pub freshness: FreshnessRules,
+    /// The time of the attempt.
+    pub now: UnixTime,
+}
+
+/// What a device that may connect gets.
+#[derive(Debug)]
+pub struct Allowed {
+    /// The `principalId` of the answer: `[a-zA-Z0-9]{1,128}`.
+    pub principal_id: String,
+    /// When IoT Core asks again, and when it ends the connection.
+    pub timers: Timers,
+    /// The policy documents, at most 10.
+    pub documents: Vec<PolicyDocument>,
+    /// The grant's name.
+    pub grant: String,
+    /// Which of the record's verifiers or secrets matched, counted from 0; a token has none.
+    pub verifier: Option<usize>,
+}
+
+/// What ends an attempt without a policy.
+#[derive(Debug)]
+pub enum Stop<F> {
+    /// The device is refused.
+    Deny(DenyReason),
+    /// Nothing could be decided. IoT Core lets nobody in then, but it is not a refusal.
+    Fault(F),
+}
+
+/// Decides about an attempt: verifies the credential, binds the client id, and writes the policy documents.
+///
+/// # Errors
+///
+/// The reason for a refusal; or a fault if the grant can't become policy documents, which loading the record has
+/// ruled out.
+pub fn decide(
+    request: IdentifiedRequest<'_>,
+    lookup: Lookup,
+    Circumstances { arn, freshness, now }: Circumstances<'_>,
+) -> Result<Allowed, Stop<DocumentError>> {
+    let verified = credential::verify(request.claim, request.certificate, lookup, freshness, now)?;
+    let bound = binding::bind(verified, request.client_id)?;
+    let documents = policy::documents(&bound, arn).map_err(Stop::Fault)?;
+    let device = bound.device();
+    let record = device.record();
+    Ok(Allowed {
+        principal_id: device.principal_id().to_owned(),
+        timers: record.timers.refreshed_until(device.expires_at(), now).ended_by(device.ends_at(), now),
+        documents,
+        grant: record.grant.name().to_owned(),
+        verifier: device.matched(),
+    })
+}
+
+impl<F> Stop<F> {
+    /// The same, with another type of fault.
+    pub fn map_fault<G>(self, map: impl FnOnce(F) -> G) -> Stop<G> {
+        match self {
+            Self::Deny(reason) => Stop::Deny(reason),
+            Self::Fault(fault) => Stop::Fault(map(fault)),
+        }
+    }
+}
+
+impl<F> From<DenyReason> for Stop<F> {
+    fn from(reason: DenyReason) -> Self {
+        Self::Deny(reason)
+    }
+}

@@ -1,0 +1,306 @@
+//! A token's shape: its size, its three parts, its header (RFC 7515, section 7.1).
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::unique_keys::unique_keys;
+
+/// Bytes of a token, at most. Tokens of the well-known issuers have 1 to 3 KB; nothing longer is even decoded.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// A token with the right shape. Nothing in it is verified yet.
+pub struct UnverifiedToken<'a> {
+    header: Header,
+    claims: Vec<u8>,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+/// What a header says about how the token is signed. Everything else in it is passed over.
+pub(super) struct Header {
+    /// `alg`, held against the key's own algorithm and not used otherwise.
+    pub(super) algorithm: Algorithm,
+    /// `kid`.
+    pub(super) key_id: Option<String>,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Reads a token without trusting it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its size, its parts or its header.
+    pub fn read(text: &'a str) -> Result<Self, TokenError> {
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::NotThreeParts)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::NotThreeParts)?;
+        if claims.contains('.') {
+            return Err(TokenError::NotThreeParts);
+        }
+        let header_bytes = decode(header)?;
+        let claims = decode(claims)?;
+        decode(signature)?;
+        Ok(Self { header: Header::read(&header_bytes)?, claims, signed, signature })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The claims' JSON, if it is JSON.
+    pub(super) fn claims(&self) -> &[u8] {
+        &self.claims
+    }
+
+    /// The text that the signature is over.
+    pub(super) fn signed(&self) -> &str {
+        self.signed
+    }
+
+    /// The signature in base64url.
+    pub(super) fn signature(&self) -> &str {
+        self.signature
+    }
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Result<Self, TokenError> {
+        let header = JsonObject::read(bytes).ok_or(TokenError::Header)?;
+        if header.get("crit").is_some() {
+            return Err(TokenError::Critical);
+        }
+        let key_id = match header.get("kid") {
+            None => None,
+            Some(Value::String(key_id)) => Some(key_id.clone()),
+            Some(_) => return Err(TokenError::Header),
+        };
+        let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named);
+        Ok(Self { algorithm: algorithm.ok_or(TokenError::Algorithm)?, key_id })
+    }
+}
+
+/// Padding, white space and bits left over are refused: a token has one spelling.
+fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::NotBase64Url)
+}
+
+/// Declares [`TokenError`] once: each variant with its stable name.
+macro_rules! token_errors {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// Why a token is refused. It holds nothing of the token.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum TokenError {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl TokenError {
+            /// Every reason, in the order in which a token meets them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable name that logs and metrics carry.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+token_errors! {
+    /// The token is longer than [`MAX_TOKEN_BYTES`].
+    TooLong => "jwt_too_long",
+    /// The token is not three parts with two dots between them.
+    NotThreeParts => "jwt_not_three_parts",
+    /// A part is not base64url without padding (RFC 7515, section 2).
+    NotBase64Url => "jwt_not_base64url",
+    /// The header is not a JSON object, has a member twice, or its `kid` is not a string.
+    Header => "jwt_header",
+    /// The header has `crit`: it demands an extension, and none is known here (RFC 7515, section 4.1.11).
+    Critical => "jwt_critical",
+    /// The header's `alg` is none of the four known ones, or not the one of the key that `kid` means.
+    Algorithm => "jwt_algorithm",
+    /// The header has no `kid`, and there are several keys.
+    NoKeyId => "jwt_no_key_id",
+    /// No key has the header's `kid`.
+    UnknownKey => "jwt_unknown_key",
+    /// The signature is not the key's over this header and these claims.
+    Signature => "jwt_signature",
+    /// The claims are not a JSON object, or have a member twice.
+    Claims => "jwt_claims",
+    /// `iss` is not the issuer that the settings name.
+    Issuer => "jwt_issuer",
+    /// `aud` is neither the audience that the settings name nor a list with it.
+    Audience => "jwt_audience",
+    /// There is no `exp`: the token would be good for ever.
+    NoExpiry => "jwt_no_expiry",
+    /// `exp`, `nbf` or `iat` is not a number from 0 to 2^64 - 1.
+    Time => "jwt_time",
+    /// `exp` has passed.
+    Expired => "jwt_expired",
+    /// `exp` comes before AWS IoT Core could end the connection
+    /// ([`iot_policy::limits::MIN_DISCONNECT_SECONDS`]).
+    ExpiresTooSoon => "jwt_expires_too_soon",
+    /// `nbf` lies ahead by more than the leeway.
+    NotYetValid => "jwt_not_yet_valid",
+    /// `iat` lies ahead by more than the leeway.
+    IssuedAhead => "jwt_issued_ahead",
+    /// The claim that should name the device is absent or not a device name.
+    DeviceClaim => "jwt_device_claim",
+    /// The claim that should name the grant is absent, empty or not a string.
+    GrantClaim => "jwt_grant_claim",
+}
+
+/// A signature algorithm by its name in RFC 7518 and RFC 8037.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// `EdDSA` on Ed25519; Ed448 has the same name and is not known here.
+    EdDsa,
+    /// HMAC with SHA-256.
+    Hs256,
+}
+
+impl Algorithm {
+    /// The algorithm with this name. Names are case-sensitive (RFC 7515, section 4.1.1).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "ES256" => Some(Self::Es256),
+            "RS256" => Some(Self::Rs256),
+            "EdDSA" => Some(Self::EdDsa),
+            "HS256" => Some(Self::Hs256),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
+/// The members of a header or of a token's claims.
+///
+/// RFC 7515 and RFC 7519 let a parser choose between using the last one of two members with the same name and refusing
+/// the token. Two parsers that choose differently see two different tokens, so a duplicate is refused.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct JsonObject(#[serde(deserialize_with = "unique_keys")] BTreeMap<String, Value>);
+
+impl JsonObject {
+    /// Reads the object that is all of `bytes`.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The member called `name`. A member that is `null` is a member too.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(token: &str) -> Option<TokenError> {
+        UnverifiedToken::read(token).err()
+    }
+
+    fn with_header(json: &str) -> String {
+        format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(json))
+    }
+
+    #[test]
+    fn three_parts_in_base64url() {
+        let good = with_header(r#"{"alg":"ES256"}"#);
+        assert_eq!(refusal(&good), None);
+        for bad in ["", ".", "e30.e30", "e30", "e30.e30.AA.AA", "...."] {
+            assert_eq!(refusal(bad), Some(TokenError::NotThreeParts), "{bad}");
+        }
+        for bad in ["e30=.e30.AA", "e30.e30 .AA", "e30.e30.AB", "e30.e30.A", "e30.+/A.AA", "é.e30.AA"] {
+            assert_eq!(refusal(bad), Some(TokenError::NotBase64Url), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_longest_token_is_read_and_a_longer_one_is_not() {
+        let head = with_header(r#"{"alg":"ES256"}"#);
+        let padded = |bytes: usize| {
+            let text = format!("{head}{}", "A".repeat(bytes - head.len()));
+            assert_eq!(text.len(), bytes);
+            text
+        };
+        assert_ne!(refusal(&padded(MAX_TOKEN_BYTES)), Some(TokenError::TooLong));
+        assert_eq!(refusal(&padded(MAX_TOKEN_BYTES + 1)), Some(TokenError::TooLong));
+    }
+
+    #[test]
+    fn headers() {
+        let table = [
+            ("[]", Some(TokenError::Header)),
+            (r#"{"alg":"ES256","alg":"ES256"}"#, Some(TokenError::Header)),
+            (r#"{"alg":"ES256","kid":7}"#, Some(TokenError::Header)),
+            (r#"{"alg":"ES256","kid":null}"#, Some(TokenError::Header)),
+            (r#"{"alg":"ES256","crit":[]}"#, Some(TokenError::Critical)),
+            (r#"{"alg":"ES256","crit":null}"#, Some(TokenError::Critical)),
+            ("{}", Some(TokenError::Algorithm)),
+            (r#"{"alg":["ES256"]}"#, Some(TokenError::Algorithm)),
+            (r#"{"alg":"none"}"#, Some(TokenError::Algorithm)),
+            (r#"{"alg":"ES256","kid":""}"#, None),
+            (r#"{"alg":"ES256","jwk":{"kty":"oct"},"jku":"https://example.com","x5c":7,"x5u":null}"#, None),
+        ];
+        for (json, expected) in table {
+            assert_eq!(refusal(&with_header(json)), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn names_are_exact() {
+        for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa, Algorithm::Hs256] {
+            assert_eq!(Algorithm::named(algorithm.as_str()), Some(algorithm));
+            assert_eq!(Algorithm::named(&algorithm.as_str().to_lowercase()), None);
+        }
+        for other in ["", "none", "None", "nOnE", "NONE", "HS384", "HS512", "ES384", "PS256", "RS1", " ES256"]
+        {
+            assert_eq!(Algorithm::named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_one_object_with_each_member_once() {
+        for text in ["{}", r#" {"a": 1, "b": {"a": 2}} "#, r#"{"a": null, "A": null}"#] {
+            assert!(JsonObject::read(text.as_bytes()).is_some(), "{text}");
+        }
+        let bad: [&[u8]; 9] = [
+            b"",
+            b"[]",
+            b"\"a\"",
+            b"null",
+            b"{} {}",
+            b"{\"a\": 1, \"a\": 1}",
+            b"{\"a\": 1, \"\\u0061\": 1}",
+            b"{\"a\": \xff}",
+            b"\xef\xbb\xbf{}",
+        ];
+        for bytes in bad {
+            assert!(JsonObject::read(bytes).is_none(), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Who a device is and what it may do: records, credentials, grants and policy documents.
+//!
+//! This is the whole decision of the authorizer without IO, without a clock and without Lambda, so that the operator's
+//! tool, the tests and the benches use the same code as the function.
+//!
+//! An attempt passes through the modules in this order:
+//!
+//! 1. [`claim`]: what a device claims to be, and the evidence for it.
+//! 2. [`store`]: records, their JSON form and the checks across them. Whatever reads a store gives a
+//!    [`store::Lookup`].
+//! 3. [`credential`]: the evidence against the record. Only this makes a [`credential::VerifiedDevice`].
+//! 4. [`binding`]: the client id against the record. Only this makes a [`binding::BoundDevice`].
+//! 5. [`grant`] and [`policy`]: what a bound device may do, as policy documents within AWS's limits.
+//!
+//! [`decision::decide`] is these steps in one function. [`jwt`] verifies JSON Web Tokens, [`seal`] keeps the HMAC keys
+//! of vendors' devices encrypted.
+
+pub mod binding;
+pub mod certificate;
+pub mod claim;
+pub mod client_id;
+pub mod credential;
+pub mod decision;
+pub mod deny_reason;
+pub mod device_name;
+pub mod grant;
+pub mod jwt;
+pub mod location;
+pub mod policy;
+pub mod record;
+pub mod scheme;
+pub mod seal;
+pub mod store;
+pub mod time;
+pub mod unique_keys;
+pub mod variables;
+pub mod verifier;

@@ -1,0 +1,345 @@
+//! Policy documents for a bound device: the fewest that fit AWS's limits.
+//!
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda` (10 documents of 2,048 characters) and
+//! `pub-sub-policy` (which action goes with which resource).
+
+use std::{collections::VecDeque, io};
+
+use iot_policy::{
+    arn::FunctionArn,
+    limits::{MAX_POLICY_DOCUMENT_CHARACTERS, MAX_POLICY_DOCUMENTS},
+};
+use serde::Serialize;
+
+use crate::{
+    binding::BoundDevice,
+    client_id::ClientId,
+    device_name::DeviceName,
+    grant::{
+        Grant,
+        template::{NoValue, TopicTemplate},
+    },
+    record::Record,
+};
+
+/// One policy document, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PolicyDocument {
+    version: &'static str,
+    statement: Vec<Statement>,
+    /// Kept, because writing the JSON only to measure it is most of what an answer costs.
+    #[serde(skip)]
+    characters: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Condition {
+    #[serde(rename = "ForAnyValue:StringEquals")]
+    any_equals: ConnectAttributes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct ConnectAttributes {
+    #[serde(rename = "iot:ConnectAttributes")]
+    connect_attributes: Vec<&'static str>,
+}
+
+/// The values of a grant's placeholders.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// `{client_id}`.
+    pub client_id: &'a ClientId,
+    /// The record, for `{device}`, `{product}` and the parameters.
+    pub record: &'a Record,
+}
+
+/// Why a grant can't become policy documents. Loading a store finds it, so no device meets it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// A placeholder has no value.
+    #[error(
+        "grant `{grant}` has the placeholder `{{{placeholder}}}`: give the record a parameter of that name"
+    )]
+    Placeholder {
+        /// The grant.
+        grant: String,
+        /// The placeholder's name.
+        placeholder: String,
+    },
+    /// The documents exceed AWS's limits.
+    #[error(
+        "grant `{grant}` does not fit AWS's {MAX_POLICY_DOCUMENTS} documents of \
+         {MAX_POLICY_DOCUMENT_CHARACTERS} characters: shorten it"
+    )]
+    TooLarge {
+        /// The grant.
+        grant: String,
+    },
+}
+
+/// The documents for a bound device.
+///
+/// # Errors
+///
+/// When a placeholder has no value, or the documents exceed AWS's limits. Loading the store has ruled out both.
+pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
+    let values = Values { client_id: bound.client_id(), record: bound.device().record() };
+    build(values, arn, MAX_POLICY_DOCUMENTS)
+}
+
+/// Checks that the documents fit for every client id, with the longest one that there is. One document stays free,
+/// because other lengths can pack a little worse.
+///
+/// # Errors
+///
+/// As [`documents`].
+pub(crate) fn check(values: Values<'_>) -> Result<(), DocumentError> {
+    build(values, &FunctionArn::longest(), MAX_POLICY_DOCUMENTS - 1).map(drop)
+}
+
+/// The documents of the record's grant with these values, at most `most`.
+fn build(values: Values<'_>, arn: &FunctionArn, most: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
+    let grant = &values.record.grant;
+    let statements = statements(grant, values, arn)?;
+    pack(statements, most).ok_or_else(|| DocumentError::TooLarge { grant: grant.name().to_owned() })
+}
+
+fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Statement>, DocumentError> {
+    let definition = grant.definition();
+    let client = arn.iot_resource("client", values.client_id.as_str());
+    let withheld = withheld_attributes(definition.last_will, definition.persistent_session, &client);
+    let mut statements = vec![Statement::allow("iot:Connect", vec![client])];
+    statements.extend(withheld);
+    let topic_actions = [
+        ("iot:Publish", "topic", &definition.publish),
+        ("iot:Receive", "topic", &definition.receive),
+        ("iot:RetainPublish", "topic", &definition.retain),
+        ("iot:Subscribe", "topicfilter", &definition.subscribe),
+    ];
+    for (action, kind, templates) in topic_actions {
+        let resources = resources(grant, kind, templates, values, arn)?;
+        let alike =
+            statements.iter_mut().find(|known| known.effect == "Allow" && known.resource == resources);
+        match alike {
+            _ if resources.is_empty() => {}
+            Some(known) => known.action.push(action),
+            None => statements.push(Statement::allow(action, resources)),
+        }
+    }
+    Ok(statements)
+}
+
+/// A plain `iot:Connect` also allows a last will and a persistent session (developer guide, `connect-policy`), so what a
+/// grant does not allow is denied.
+fn withheld_attributes(last_will: bool, persistent: bool, client: &str) -> Option<Statement> {
+    let all = [("LastWill", last_will), ("PersistentConnect", persistent)];
+    let withheld = all.into_iter().filter(|(_, granted)| !granted).map(|(name, _)| name).collect::<Vec<_>>();
+    (!withheld.is_empty()).then(|| Statement {
+        effect: "Deny",
+        action: vec!["iot:Connect"],
+        resource: vec![client.to_owned()],
+        condition: Some(Condition { any_equals: ConnectAttributes { connect_attributes: withheld } }),
+    })
+}
+
+fn resources(
+    grant: &Grant,
+    kind: &str,
+    templates: &[TopicTemplate],
+    values: Values<'_>,
+    arn: &FunctionArn,
+) -> Result<Vec<String>, DocumentError> {
+    let resource = |template: &TopicTemplate| {
+        let topic = template.fill(|name| values.get(name)).map_err(|NoValue(placeholder)| {
+            DocumentError::Placeholder { grant: grant.name().to_owned(), placeholder }
+        })?;
+        Ok(arn.iot_resource(kind, &topic))
+    };
+    templates.iter().map(resource).collect()
+}
+
+/// Fills one document after another; `None` if the statements exceed AWS's limits.
+fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> {
+    let mut documents: Vec<PolicyDocument> = Vec::new();
+    let mut queue = VecDeque::from(statements);
+    while let Some(statement) = queue.pop_front() {
+        let characters = characters_of(&statement);
+        if let Some(last) = documents.last_mut()
+            && last.has_room_for(characters)
+        {
+            last.push(statement, characters);
+        } else if PolicyDocument::empty().has_room_for(characters) {
+            let mut document = PolicyDocument::empty();
+            document.push(statement, characters);
+            documents.push(document);
+        } else {
+            let (front, back) = statement.halves()?;
+            queue.push_front(back);
+            queue.push_front(front);
+        }
+        if documents.len() > most {
+            return None;
+        }
+    }
+    Some(documents)
+}
+
+impl PolicyDocument {
+    fn empty() -> Self {
+        let characters = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
+        Self { version: "2012-10-17", statement: Vec::new(), characters }
+    }
+
+    fn has_room_for(&self, characters: usize) -> bool {
+        self.characters_with(characters) <= MAX_POLICY_DOCUMENT_CHARACTERS
+    }
+
+    fn push(&mut self, statement: Statement, characters: usize) {
+        self.characters = self.characters_with(characters);
+        self.statement.push(statement);
+    }
+
+    /// Its characters with one more statement of this many, and the comma before it.
+    fn characters_with(&self, characters: usize) -> usize {
+        let comma = usize::from(!self.statement.is_empty());
+        self.characters.saturating_add(characters).saturating_add(comma)
+    }
+
+    /// The characters that AWS counts. The JSON has no white space between its parts.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        self.characters
+    }
+}
+
+/// The characters of the statement as JSON.
+fn characters_of(statement: &Statement) -> usize {
+    let mut characters = Characters(0);
+    serde_json::to_writer(&mut characters, statement).map_or(usize::MAX, |()| characters.0)
+}
+
+/// Counts the characters of the UTF-8 that is written to it.
+struct Characters(usize);
+
+impl io::Write for Characters {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+        self.0 += bytes.iter().filter(|byte| !continues(byte)).count();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Statement {
+    fn allow(action: &'static str, resource: Vec<String>) -> Self {
+        Self { effect: "Allow", action: vec![action], resource, condition: None }
+    }
+
+    /// Two statements, each with half of the resources; `None` if there is only one resource.
+    fn halves(mut self) -> Option<(Self, Self)> {
+        let half = self.resource.len() / 2;
+        let back = self.resource.split_off(half);
+        let front = (half > 0).then(|| self.clone())?;
+        Some((front, Self { resource: back, ..self }))
+    }
+}
+
+impl<'a> Values<'a> {
+    fn get(self, placeholder: &str) -> Option<&'a str> {
+        match placeholder {
+            "client_id" => Some(self.client_id.as_str()),
+            "device" => Some(self.record.device.as_str()),
+            "product" => self.record.product.as_ref().map(DeviceName::as_str),
+            other => self.record.parameters.get(other).map(DeviceName::as_str),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        grant::{GrantDefinition, Grants},
+        record::Proof,
+        time::Timers,
+    };
+
+    fn pack_topics(count: usize, width: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
+        let topic = |n| TopicTemplate::try_from(format!("site/{n:0>width$}/{{client_id}}")).unwrap();
+        let publish = (0..count).map(topic).collect();
+        let definition =
+            GrantDefinition { publish, last_will: true, persistent_session: true, ..Default::default() };
+        let grants = Grants::new(BTreeMap::from([("g".to_owned(), definition)])).unwrap();
+        let device = DeviceName::try_from("device").unwrap();
+        let record = Record {
+            proof: Proof::Token,
+            certificates: Vec::new(),
+            enabled: true,
+            client_ids: Vec::new(),
+            device: device.clone(),
+            product: None,
+            grant: grants.get("g").unwrap(),
+            parameters: BTreeMap::new(),
+            timers: Timers {
+                refresh_after: 300.try_into().unwrap(),
+                disconnect_after: 300.try_into().unwrap(),
+            },
+            not_before: None,
+            not_after: None,
+        };
+        let values = Values { client_id: device.client_id(), record: &record };
+        let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
+        build(values, &arn, MAX_POLICY_DOCUMENTS)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_resource_is_kept_and_every_document_fits(count in 0_usize..150, width in 1_usize..200) {
+            let Ok(documents) = pack_topics(count, width) else { return Ok(()) };
+            proptest::prop_assert!(documents.len() <= MAX_POLICY_DOCUMENTS);
+            for document in &documents {
+                let text = serde_json::to_string(document).unwrap();
+                proptest::prop_assert_eq!(document.characters(), text.chars().count());
+            }
+            proptest::prop_assert!(documents.iter().all(|one| one.characters() <= MAX_POLICY_DOCUMENT_CHARACTERS));
+            let statements = documents.iter().flat_map(|one| &one.statement);
+            let publish = statements.filter(|one| one.action == ["iot:Publish"]);
+            let topics = publish.flat_map(|one| &one.resource).cloned().collect::<std::collections::BTreeSet<_>>();
+            proptest::prop_assert_eq!(topics.len(), count);
+        }
+    }
+
+    #[test]
+    fn a_small_grant_is_one_document_and_a_large_one_is_split() {
+        assert_eq!(pack_topics(5, 10).unwrap().len(), 1);
+        assert!((2..=10).contains(&pack_topics(100, 40).unwrap().len()));
+        assert!(matches!(pack_topics(150, 200), Err(DocumentError::TooLarge { .. })));
+    }
+
+    /// AWS's own reader must accept what is written here; ours is strict about the same things, and remarks on what
+    /// would have no effect.
+    #[test]
+    fn the_policy_parser_accepts_what_is_built() {
+        for document in pack_topics(100, 40).unwrap() {
+            let text = serde_json::to_string(&document).unwrap();
+            let parsed: iot_policy::PolicyDocument = text.parse().unwrap();
+            assert_eq!(parsed.findings(), []);
+        }
+    }
+}

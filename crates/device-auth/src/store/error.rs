@@ -1,0 +1,192 @@
+//! What can be wrong with records. No message quotes a value that may be a secret.
+
+use credentials::{SecretError, alibaba, tencent};
+
+use crate::{
+    client_id::ClientIdError,
+    device_name::{DeviceName, DeviceNameError},
+    grant::GrantError,
+    policy::DocumentError,
+    record::MAX_VERIFIERS,
+    scheme::Scheme,
+    seal::SealError,
+    verifier::budget::BudgetError,
+};
+
+/// Why a store's text is not a [`StoreDocument`](super::document::StoreDocument): what is wrong, and on which line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreFormatError(pub(super) String);
+
+/// Why a store's records can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The format has another version.
+    #[error("the format's version is {found}, this program reads {known}")]
+    Version {
+        /// The version of the text.
+        found: u32,
+        /// The version that this program reads.
+        known: u32,
+    },
+    /// One of the store's own grants is wrong.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A record is wrong.
+    #[error(transparent)]
+    Record(#[from] InvalidRecord),
+    /// Two records are wrong together.
+    #[error(transparent)]
+    IdRange(#[from] IdRangeError),
+}
+
+/// A record that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("device `{device}`: {error}")]
+pub struct InvalidRecord {
+    /// The device's name.
+    pub device: DeviceName,
+    /// What is wrong.
+    #[source]
+    pub error: RecordError,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// There are too many certificates.
+    #[error("`certificates` has {0} entries, at most {MAX_VERIFIERS} are allowed")]
+    Certificates(usize),
+    /// The scheme has verifiers or secrets, and there are too few or too many.
+    #[error("`{field}` has {found} entries, it should have 1 or {MAX_VERIFIERS}")]
+    Count {
+        /// `verifiers` or `secrets`.
+        field: &'static str,
+        /// How many there are.
+        found: usize,
+    },
+    /// The scheme has no such field.
+    #[error("`{field}` is not for the scheme `{}`", scheme.as_str())]
+    OtherScheme {
+        /// `verifiers` or `secrets`.
+        field: &'static str,
+        /// The record's scheme.
+        scheme: Scheme,
+    },
+    /// The list of client ids is empty.
+    #[error("`client_ids` is an empty list; leave it out to allow the device's own name")]
+    NoClientIds,
+    /// A client id of an Alibaba device has parameters.
+    #[error("`{0}` in `client_ids` has a `|`: here an id is the text before it")]
+    IdWithParameters(String),
+    /// A client id makes the device one of Alibaba's.
+    #[error("`{0}` in `client_ids` has a `|`: that makes a client id one of the scheme `alibaba`")]
+    IdOfAlibaba(String),
+    /// A parameter has the name of a placeholder that is the device's own.
+    #[error("`{0}` can't be a parameter: `{{{0}}}` is the device's own")]
+    OwnPlaceholder(&'static str),
+    /// A vendor's device name is unique only in its product.
+    #[error(
+        "grant `{grant}` has `{{device}}` without `{{product}}` in `{template}`: two products may have a device of \
+         that name"
+    )]
+    DeviceWithoutProduct {
+        /// The grant.
+        grant: String,
+        /// The topic template.
+        template: String,
+    },
+    /// A value would make the device the owner of topics that a grant names.
+    #[error(
+        "`{value}` as `{{{placeholder}}}` of grant `{grant}` would own topics that a grant names literally"
+    )]
+    Reserved {
+        /// The value.
+        value: String,
+        /// The placeholder.
+        placeholder: String,
+        /// The grant.
+        grant: String,
+    },
+    /// The name has no product key.
+    #[error("an Alibaba device's record is called `deviceName&productKey`")]
+    AlibabaName,
+    /// A part of the name is not one of Alibaba's.
+    #[error(transparent)]
+    AlibabaIdentity(#[from] alibaba::IdentityError),
+    /// The name is not one of Tencent's.
+    #[error("a Tencent device's record is called by its product id and device name: {0}")]
+    TencentIdentity(#[from] tencent::IdentityError),
+    /// A part of the name can't be in a policy.
+    #[error(transparent)]
+    Name(#[from] DeviceNameError),
+    /// The longest client id is not one, which can't be.
+    #[error(transparent)]
+    ClientId(#[from] ClientIdError),
+    /// A secret has fields of another kind.
+    #[error("{}", match scheme {
+        Scheme::Tencent => "a secret of the scheme `tencent` has `psk` and nothing else",
+        _ => "a secret of the scheme `alibaba` has `device_secret`, or `device_token` with its `id`",
+    })]
+    SecretKind {
+        /// The record's scheme.
+        scheme: Scheme,
+    },
+    /// A sealed secret can't be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// An opened secret is malformed.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// There is no such grant.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The grant can't become policy documents.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The function can't check the verifiers in time.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+/// Two records that may use the same client id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdRangeError {
+    /// The rules of two records overlap.
+    #[error(
+        "devices `{one}` and `{other}` may both use client ids that `{one_rule}` and `{other_rule}` cover; each id may \
+         belong to one device only: list others in `client_ids`"
+    )]
+    Overlap {
+        /// A device.
+        one: DeviceName,
+        /// Its rule.
+        one_rule: String,
+        /// Another device.
+        other: DeviceName,
+        /// The other device's rule.
+        other_rule: String,
+    },
+    /// A device may use the value of another device's placeholder as its client id.
+    #[error(
+        "device `{other}` may use the client id `{value}`, which is the `{parameter}` of device `{device}`"
+    )]
+    Parameter {
+        /// The device with the value.
+        device: DeviceName,
+        /// The placeholder.
+        parameter: String,
+        /// The value.
+        value: DeviceName,
+        /// The device that may use it as its client id.
+        other: DeviceName,
+    },
+    /// A device without a record has another device's client id as its name.
+    #[error("`{name}` as a client id belongs to device `{owner}`")]
+    Taken {
+        /// The name.
+        name: DeviceName,
+        /// The device that it belongs to.
+        owner: DeviceName,
+    },
+}

@@ -1,0 +1,107 @@
+//! Whether a function can check a record's verifiers in time, and in its memory.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use super::LiveVerifier;
+
+/// The most that checking one password may take, all verifiers together: half of the 5 s that IoT Core waits.
+/// The other half is for a cold start, the store, and a processor slower than the one that was measured.
+const BUDGET: Duration = Duration::from_millis(2_500);
+/// What the function needs beside Argon2's memory.
+const RESERVED_MB: u32 = 64;
+const KIB_PER_MB: u32 = 1_024;
+
+/// A function's memory in MB. It is what decides about its share of a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionMemory(NonZeroU32);
+
+/// What a function can't do for a record. Durations are in milliseconds, rounded up to a full hundred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetError {
+    /// A function with more memory, and so more of a CPU, would be in time.
+    #[error(
+        "checking its verifiers would take about {millis} ms with {memory_mb} MB, the budget is {} ms; \
+         give the function {needed_mb} MB or set a new password", BUDGET.as_millis()
+    )]
+    Slow {
+        /// How long it would take.
+        millis: u128,
+        /// What the function has.
+        memory_mb: u32,
+        /// What the function would need.
+        needed_mb: u128,
+    },
+    /// No function would be in time.
+    #[error(
+        "checking its verifiers would take about {millis} ms on a whole CPU, the budget is {} ms; \
+         set a new password", BUDGET.as_millis()
+    )]
+    TooSlow {
+        /// How long it would take.
+        millis: u128,
+    },
+    /// Argon2's memory.
+    #[error(
+        "checking a verifier would need {verifier_mb} MB beside the function's own {RESERVED_MB} MB, and the \
+         function has {memory_mb} MB; give it {} MB or set a new password",
+        verifier_mb.saturating_add(RESERVED_MB)
+    )]
+    Memory {
+        /// What the verifier needs.
+        verifier_mb: u32,
+        /// What the function has.
+        memory_mb: u32,
+    },
+}
+
+impl FunctionMemory {
+    /// With 1,769 MB a function has one whole vCPU (Lambda's developer guide, `configuration-memory`).
+    pub const WHOLE_CPU: Self = Self(NonZeroU32::MIN.saturating_add(1_768));
+
+    /// The memory in MB.
+    #[must_use]
+    pub fn mb(self) -> u32 {
+        self.0.get()
+    }
+
+    /// Whether such a function can check these verifiers, one after the other, as each attempt does with live
+    /// and expired ones alike.
+    ///
+    /// # Errors
+    ///
+    /// What it lacks, and what would help.
+    pub fn check(self, verifiers: &[LiveVerifier]) -> Result<(), BudgetError> {
+        let estimates = || verifiers.iter().map(|live| live.verifier.estimate());
+        let verifier_mb =
+            estimates().map(|estimate| estimate.memory_kib).max().unwrap_or(0).div_ceil(KIB_PER_MB);
+        if verifier_mb > self.mb().saturating_sub(RESERVED_MB) {
+            return Err(BudgetError::Memory { verifier_mb, memory_mb: self.mb() });
+        }
+        let whole = estimates().fold(Duration::ZERO, |sum, estimate| sum.saturating_add(estimate.time));
+        if whole > BUDGET {
+            return Err(BudgetError::TooSlow { millis: rounded(whole.as_nanos()) });
+        }
+        let whole_mb = u128::from(Self::WHOLE_CPU.mb());
+        let mb_nanos = whole.as_nanos().saturating_mul(whole_mb);
+        // More than a whole CPU is no help to a check that runs on one.
+        let nanos = mb_nanos.div_ceil(u128::from(self.mb()).min(whole_mb));
+        if nanos <= BUDGET.as_nanos() {
+            return Ok(());
+        }
+        let needed_mb = mb_nanos.div_ceil(BUDGET.as_nanos());
+        Err(BudgetError::Slow { millis: rounded(nanos), memory_mb: self.mb(), needed_mb })
+    }
+}
+
+impl TryFrom<u32> for FunctionMemory {
+    type Error = &'static str;
+
+    fn try_from(mb: u32) -> Result<Self, &'static str> {
+        NonZeroU32::new(mb).map(Self).ok_or("a function has at least 1 MB")
+    }
+}
+
+/// Milliseconds in full hundreds, never fewer than there are: the figure is an estimate.
+fn rounded(nanos: u128) -> u128 {
+    nanos.div_ceil(100_000_000).saturating_mul(100)
+}
