@@ -1,14 +1,13 @@
 //! AWS Lambda, as far as an authorizer needs it: the real function, wherever it runs.
 //!
 //! A program of this machine runs behind a [Runtime API](runtime_api) of its own, in a [pool]. Anything else that
-//! answers Lambda's Invoke call is a [URL](url), and a function in AWS has an [ARN](function_arn).
+//! answers Lambda's Invoke call is a [URL](url), and a function in AWS has an [ARN](iot_policy::arn).
 //!
 //! Source: AWS Lambda developer guide, `runtimes-api` and `lambda-runtime-environment`; API reference, `Invoke`.
 
 #[cfg(feature = "aws-lambda")]
 pub mod aws;
 pub mod backend;
-pub mod function_arn;
 pub mod instance;
 pub mod invoke_url;
 pub mod pool;

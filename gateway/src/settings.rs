@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
-use iot_policy::{Scope, ScopeError};
+use iot_policy::{Scope, ScopeError, arn::FunctionArn};
 
 use crate::{
     custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
     door::{port::Port, route::Access},
-    lambda::{function_arn::FunctionArn, invoke_url::InvokeUrl, program::Program},
+    lambda::{invoke_url::InvokeUrl, program::Program},
     quotas::Quotas,
     registry::fixed::FixedRegistry,
 };

@@ -4,9 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use iot_policy::arn::FunctionArn;
 
 use crate::{
-    lambda::{function_arn::FunctionArn, program::Program},
+    lambda::program::Program,
     settings::{FunctionSettings, Source},
 };
 

@@ -14,11 +14,9 @@ use aws_sdk_lambda::{
 };
 use bytes::Bytes;
 use hyper_util::client::legacy;
+use iot_policy::arn::FunctionArn;
 
-use super::{
-    Call, InvokeError, MAX_ANSWER_BYTES, function_arn::FunctionArn, innermost, runtime_api::error_type,
-    slots::Slots,
-};
+use super::{Call, InvokeError, MAX_ANSWER_BYTES, innermost, runtime_api::error_type, slots::Slots};
 
 const UNREACHABLE: &str =
     "are there credentials (`aws sts get-caller-identity`), and does this machine reach AWS?";

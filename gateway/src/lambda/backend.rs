@@ -47,7 +47,7 @@ pub enum BackendError {
         "this gateway is built without AWS's client, so it can't call `{0}`; `latchkey local` has it, and so has \
          one built with `--features aws-lambda`"
     )]
-    NoAws(super::function_arn::FunctionArn),
+    NoAws(iot_policy::arn::FunctionArn),
 }
 
 impl Backend {
