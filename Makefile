@@ -77,4 +77,4 @@ destroy: ## take STAGE out of your AWS account
 	@infra/tools/cdk destroy $(STAGE)
 
 smoke: ## try out what was deployed as STAGE: password, connection, a reading, and the decision in the log
-	@$(CARGO) run --quiet -p latchkey -- fleet smoke --stage $(STAGE)
+	@$(CARGO) run --quiet -p latchkey --features aws -- fleet smoke --stage $(STAGE)

@@ -12,7 +12,7 @@ use tokio::process::Command;
 /// The gateway.
 pub(crate) const GATEWAY: &str = "latchkey-gateway";
 /// The authorizer.
-pub(crate) const AUTHORIZER: &str = "latchkey-authorizer";
+pub(crate) const AUTHORIZER: &str = "authorizer";
 
 /// One of the programs, which lie beside this one.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {

@@ -6,7 +6,6 @@
 
 mod device;
 mod device_file;
-pub mod name_pattern;
 mod passwords;
 mod progress;
 mod records;

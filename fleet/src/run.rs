@@ -5,19 +5,24 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(feature = "aws")]
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{FleetArgs, FleetCommand},
     command::{self, Input},
+    store_place::{Named, StorePlace},
+};
+#[cfg(feature = "aws")]
+use crate::{
     provision::{self, Ended},
     smoke,
-    store_place::{Named, StorePlace},
 };
 
 /// `EX_USAGE` of `sysexits.h`.
 const BAD_USAGE: u8 = 64;
 /// What shells give a program that Ctrl-C ended.
+#[cfg(feature = "aws")]
 const INTERRUPTED: u8 = 130;
 
 /// Runs one command on this process's standard streams.
@@ -47,6 +52,7 @@ impl<W: Write> Write for Printed<W> {
     }
 }
 
+#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only what calls AWS waits"))]
 async fn run_to(args: FleetArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let FleetArgs { command, store, json } = args;
     let store = Named::find(store)?;
@@ -56,6 +62,7 @@ async fn run_to(args: FleetArgs, output: &mut impl Write) -> anyhow::Result<Exit
             let path = StorePlace::file(store.map(Named::place))?;
             command::run(*command, &path, json, input, output).map(|()| ExitCode::SUCCESS)
         }
+        #[cfg(feature = "aws")]
         FleetCommand::Provision(args) => {
             until_interrupted(async |stop| {
                 let ended = provision::run(&args, store, json, output, stop.cancelled()).await?;
@@ -67,14 +74,28 @@ async fn run_to(args: FleetArgs, output: &mut impl Write) -> anyhow::Result<Exit
             })
             .await
         }
+        #[cfg(feature = "aws")]
         FleetCommand::Smoke(args) => {
             let passed = smoke::run(&args, json, output).await;
             passed.map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        #[cfg(not(feature = "aws"))]
+        FleetCommand::Provision(_) => Err(not_built("provision")),
+        #[cfg(not(feature = "aws"))]
+        FleetCommand::Smoke(_) => Err(not_built("smoke")),
     }
 }
 
+#[cfg(not(feature = "aws"))]
+fn not_built(command: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "`latchkey fleet {command}` calls AWS, and this program was built without the feature `aws`; build it with \
+         `cargo install --locked --path latchkey --features aws`, or run it with `cargo run -p latchkey --features aws`"
+    )
+}
+
 /// Tells the work to stop at the first Ctrl-C, and drops it at the second.
+#[cfg(feature = "aws")]
 async fn until_interrupted(
     work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
@@ -91,6 +112,7 @@ async fn until_interrupted(
 }
 
 /// Never completes where Ctrl-C can't be watched.
+#[cfg(feature = "aws")]
 async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

@@ -1,7 +1,7 @@
 //! The JSON file of device records, changed safely: one writer at a time, and never half a file.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -203,15 +203,16 @@ pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
 }
 
 /// Keeps others that ask for it away from `path` for as long as it lives, and waits for nobody.
+#[cfg(feature = "aws")]
 pub(crate) fn lock_or_refuse(path: &Path) -> anyhow::Result<File> {
     let file = lock_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
+        Err(fs::TryLockError::WouldBlock) => {
             let path = path.display();
             bail!("another run holds `{path}`: wait for it, then run the same command again")
         }
-        Err(TryLockError::Error(error)) => {
+        Err(fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("can't lock `{}`", path.display()))
         }
     }

@@ -15,7 +15,7 @@ export type AuthorizerCode =
       readonly bundle: string;
     };
 
-const BINARY = 'latchkey-authorizer';
+const BINARY = 'authorizer';
 
 /** The function with its code in it. */
 export function createFunction(

@@ -30,7 +30,7 @@ use self::{
     report::{Outcome, Report},
     table::Table,
 };
-use crate::authorizer_program;
+use crate::programs;
 
 /// Interrupted by Ctrl-C, as a shell reports it.
 const INTERRUPTED: u8 = 130;
@@ -101,7 +101,7 @@ async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
     stage.say(
         "Latchkey demo: devices with a user name and a password on AWS IoT Core's rules, on this machine\n",
     );
-    let authorizer = authorizer_program::find().await?;
+    let authorizer = programs::find(programs::AUTHORIZER).await?;
     let folder = Folder::take(&args.data)?;
     let fleet = Fleet::provision(&folder, args.devices)?;
     let table = Table::with(&fleet.records).await?;

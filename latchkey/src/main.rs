@@ -1,7 +1,8 @@
 //! `latchkey`: the one command that people type. It only calls what the parts themselves offer.
 
-mod authorizer_program;
+#[cfg(feature = "demo")]
 mod demo;
+mod programs;
 
 use std::{
     io::{self, Write},
@@ -33,7 +34,11 @@ const FIRST_STEPS: &str = "First steps:
 #[derive(Subcommand)]
 enum Command {
     /// Show the whole system at work: gateway, authorizer, a small fleet, and what is refused
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    /// Show the whole system at work; this program was built without the feature `demo`
+    #[cfg(not(feature = "demo"))]
+    Demo,
     /// Run AWS IoT Core on this machine, with the real authorizer
     Local(Box<LocalArgs>),
     /// Simulate a fleet of SHT20 devices, here or against AWS
@@ -53,7 +58,16 @@ async fn main() -> ExitCode {
         }
     };
     match cli.command {
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,
+        #[cfg(not(feature = "demo"))]
+        Command::Demo => fail(
+            "demo",
+            &anyhow::anyhow!(
+                "this program was built without the feature `demo`; build it with \
+                 `cargo install --locked --path latchkey --features demo`"
+            ),
+        ),
         Command::Local(args) => local(*args).await,
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Fleet(args) => fleet::run(args).await,
@@ -62,7 +76,7 @@ async fn main() -> ExitCode {
 
 async fn local(args: LocalArgs) -> ExitCode {
     let authorizer = if args.function.may_need_own() {
-        authorizer_program::find().await
+        programs::find(programs::AUTHORIZER).await
     } else {
         // Another function decides.
         Ok(PathBuf::new())

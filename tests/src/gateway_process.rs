@@ -83,7 +83,7 @@ impl GatewayProcess {
         &self.ca
     }
 
-    /// ConnectRate a device that presents this.
+    /// Connects a device that presents this.
     ///
     /// # Errors
     ///

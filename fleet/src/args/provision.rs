@@ -6,7 +6,7 @@ use clap::Args;
 use device_sim::DeploymentArgs;
 
 use super::examples;
-use crate::provision::name_pattern::NamePattern;
+use crate::name_pattern::NamePattern;
 
 /// Devices to be provisioned in AWS.
 #[derive(Args, Debug)]

@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use device_auth::device_name::DeviceName;
 
-use super::{
-    device::Device,
+use super::device::Device;
+use crate::{
+    import::{
+        Faults,
+        table::{Record, Table},
+    },
     name_pattern::{THING_NAME, is_plain},
-};
-use crate::import::{
-    Faults,
-    table::{Record, Table},
 };
 
 /// What stands before an attribute's name in the header.

@@ -32,7 +32,7 @@ struct Payload {
 }
 
 impl Watcher {
-    /// ConnectRate and subscribes.
+    /// Connects and subscribes.
     pub(super) async fn connect(endpoint: &Endpoint, fleet: &Fleet) -> anyhow::Result<Self> {
         let client = Client::connect(endpoint, &fleet.dashboard(), &Options::default()).await;
         let mut client = client.context("the dashboard can't connect")?;

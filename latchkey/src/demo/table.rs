@@ -1,6 +1,6 @@
-//! The records in a DynamoDB table, as a fleet has them: dynoxide plays DynamoDB, inside this process.
+//! The records in a DynamoDB table, as a fleet has them: `latchkey-dynamodb` plays DynamoDB.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
 use anyhow::Context as _;
 use aws_sdk_dynamodb::{
@@ -12,13 +12,17 @@ use aws_sdk_dynamodb::{
     },
 };
 use device_auth::store::item::{KEY, item};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
 
 use super::provision::Records;
+use crate::programs;
 
 const TABLE: &str = "latchkey-devices";
 const REGION: &str = "us-east-1";
-/// dynoxide asks for no keys of anybody's in particular.
+/// The database asks for no keys of anybody's in particular.
 const ACCESS_KEY: &str = "demo";
 /// As many as one call takes (API reference, `BatchWriteItem`).
 const BATCH: usize = 25;
@@ -26,20 +30,23 @@ const BATCH: usize = 25;
 /// A table on a free port of this machine, in memory. It ends when this is dropped.
 pub(super) struct Table {
     endpoint: String,
-    server: JoinHandle<()>,
+    /// It ends with its standard input, which this holds.
+    _database: Child,
 }
 
 impl Table {
     /// Makes the table and fills it with the records.
     pub(super) async fn with(records: &Records) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("there is no free port")?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let database = dynoxide::Database::memory().context("dynoxide does not start")?;
-        let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let table = Self { endpoint, server };
+        let mut command = Command::new(programs::find(programs::DYNAMODB).await?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut database = command.spawn().context("can't start `latchkey-dynamodb`")?;
+        let output = database.stdout.take().context("`latchkey-dynamodb` has no output")?;
+        let endpoint = BufReader::new(output).lines().next_line().await?;
+        let endpoint = endpoint.context("`latchkey-dynamodb` ended before it was ready")?;
+        let table = Self { endpoint, _database: database };
         let client = table.client();
-        create(&client).await.context("dynoxide makes no table")?;
-        fill(&client, records).await.context("dynoxide takes no records")?;
+        create(&client).await.context("the DynamoDB of the demo makes no table")?;
+        fill(&client, records).await.context("the DynamoDB of the demo accepts no records")?;
         Ok(table)
     }
 
@@ -62,12 +69,6 @@ impl Table {
             .credentials_provider(Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "demo"))
             .endpoint_url(&self.endpoint);
         Client::from_conf(configuration.build())
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

@@ -54,7 +54,7 @@ impl Planted {
     }
 }
 
-/// ConnectRate in every way that ends differently; `Ok` is whether the device got in.
+/// Connects in every way that ends differently; `Ok` is whether the device got in.
 pub(super) async fn connect_in_every_way(
     gateway: &GatewayProcess,
     planted: &Planted,
