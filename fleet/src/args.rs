@@ -36,10 +36,10 @@ pub struct FleetArgs {
     #[command(subcommand)]
     pub command: FleetCommand,
 
-    /// Where the records are [default: LATCHKEY_STORE, or else .latchkey/devices.json]
+    /// Where the records are [default: `LATCHKEY_STORE`, or else .latchkey/devices.json]
     ///
     /// Where the records are: a JSON file by its path or as `file:PATH`. `provision` also accepts `dynamodb:TABLE` and
-    /// `secretsmanager:NAME`. The variable LATCHKEY_STORE names the store as it does for the function. Without both,
+    /// `secretsmanager:NAME`. The variable `LATCHKEY_STORE` names the store as it does for the function. Without both,
     /// `provision` uses the deployment's store, and every other command uses .latchkey/devices.json.
     #[arg(
         long, global = true, value_name = "STORE", value_parser = store_option::parse, help_heading = OUTPUT,

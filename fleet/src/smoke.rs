@@ -58,16 +58,14 @@ pub async fn run(args: &SmokeArgs, console: &mut Console<'_>) -> anyhow::Result<
         device.row.device
     ));
     let connection = connection_checks(args, &settings, &device)?;
-    let checks = match &settings.deployment {
-        Some(deployment) => all_checks(args, deployment, &device, &connection).await?,
-        None => {
-            let not_run = |name| {
-                Check::not_run(name, "there is no deployment to check: name one with `--outputs FILE`")
-            };
-            let before = authorizer::NAMES.map(not_run);
-            let after = log::NAMES.map(not_run);
-            before.into_iter().chain(connection.run().await).chain(after).collect()
-        }
+    let checks = if let Some(deployment) = &settings.deployment {
+        all_checks(args, deployment, &device, &connection).await?
+    } else {
+        let not_run =
+            |name| Check::not_run(name, "there is no deployment to check: name one with `--outputs FILE`");
+        let before = authorizer::NAMES.map(not_run);
+        let after = log::NAMES.map(not_run);
+        before.into_iter().chain(connection.run().await).chain(after).collect()
     };
     check::print(&checks, console)?;
     Ok(check::have_passed(&checks))

@@ -66,7 +66,7 @@ pub struct LocalArgs {
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
 
-    /// The file of device records [default: LATCHKEY_STORE, or else devices.json in the data folder]
+    /// The file of device records [default: `LATCHKEY_STORE`, or else devices.json in the data folder]
     #[arg(long, value_name = "FILE")]
     pub devices: Option<PathBuf>,
 

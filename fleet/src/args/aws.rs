@@ -62,7 +62,7 @@ pub struct ProvisionArgs {
 
     /// AWS's region [default: the deployment's, or the profile's]
     ///
-    /// AWS's region. The default is the deployment's region, or else AWS_REGION or the profile's region.
+    /// AWS's region. The default is the deployment's region, or else `AWS_REGION` or the profile's region.
     #[arg(long, value_name = "REGION", help_heading = DEPLOYMENT)]
     pub region: Option<String>,
 

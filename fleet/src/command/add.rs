@@ -27,7 +27,7 @@ pub(super) fn run(store: &Path, args: AddArgs, console: &mut Console<'_>) -> any
     let grant = args.grant.clone().unwrap_or_else(|| default_grant(args.scheme).to_owned());
     match Vendor::of(args.scheme) {
         Some(vendor) => add_with_secret(store, vendor, args, grant, console),
-        None if args.scheme == Scheme::Password => add_with_password(store, args, grant, console),
+        None if args.scheme == Scheme::Password => add_with_password(store, args, &grant, console),
         None => {
             let record = RecordDocument::new(args.scheme, grant);
             let record = RecordDocument { client_ids: own_rules(args.client_ids), ..record };
@@ -39,7 +39,7 @@ pub(super) fn run(store: &Path, args: AddArgs, console: &mut Console<'_>) -> any
 fn add_with_password(
     store: &Path,
     args: AddArgs,
-    grant: String,
+    grant: &str,
     console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
     let AddArgs { name, client_ids, password_stdin, credentials, endpoint, .. } = args;
@@ -57,7 +57,7 @@ fn add_with_password(
     // Rows that another program adds meanwhile would be lost.
     let _lock = credentials.as_deref().map(lock_credentials).transpose()?;
     let mut file = StoreFile::open(store)?;
-    file.add(NewDevice { name: name.clone(), client_ids, grant: grant.clone() }, &secret)?;
+    file.add(NewDevice { name: name.clone(), client_ids, grant: grant.to_owned() }, &secret)?;
     // Written before the record is, and moved into place after it, under the store's lock.
     let credentials = match credentials.zip(row_id) {
         Some((path, client_id)) => {
@@ -73,7 +73,7 @@ fn add_with_password(
              `latchkey fleet remove {name}` and add it again"
         )
     })?;
-    Added { name: &name, client_ids: &allowed, grant: &grant, secret: &secret, store, endpoint: &endpoint }
+    Added { name: &name, client_ids: &allowed, grant, secret: &secret, store, endpoint: &endpoint }
         .print(console)
 }
 

@@ -146,7 +146,7 @@ fn check_quotes(raw: &[u8], separator: u8, fields: &[u8], ends: &[usize]) -> Res
         let field = fields.get(start..*end).unwrap_or_default();
         let is_quoted = raw.get(at) == Some(&b'"');
         // Two quotes inside quotes are one of the field's.
-        let quotes = field.iter().filter(|byte| **byte == b'"').count().saturating_add(2);
+        let quotes = field.split(|byte| *byte == b'"').count().saturating_add(1);
         let length = field.len().saturating_add(if is_quoted { quotes } else { 0 });
         at = at.saturating_add(length);
         let last = at.checked_sub(1).and_then(|last| raw.get(last));
