@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { Match, Template } from 'aws-cdk-lib/assertions';
 
-import { KEY, TTL } from '../lib/record-table';
+import { KEY, TTL } from '../lib/records';
 import { everything, REPOSITORY, synthesized } from './support/fixture';
 
 const { fleetTemplate: template } = synthesized();

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { Tags } from 'aws-cdk-lib';
 import { CfnThing } from 'aws-cdk-lib/aws-iot';
 
-import { addStage } from '../lib/app';
+import { addStage } from '../lib/stacks';
 import { folder, INFRA, newApp, REPOSITORY, settings } from './support/fixture';
 import { ACCOUNT, Moto, REGION } from './support/moto';
 

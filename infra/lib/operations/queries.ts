@@ -7,7 +7,7 @@ export interface Query {
   readonly lines: readonly string[];
 }
 
-/** What is looked up most. docs/operations.md shows them, and a test holds each field to docs/logs.md. */
+/** The saved queries. docs/operations.md shows them, and a test compares each field with docs/logs.md. */
 export const QUERIES: readonly Query[] = [
   {
     name: 'last decisions of a device',
@@ -62,7 +62,7 @@ export const QUERIES: readonly Query[] = [
     ],
   },
   {
-    name: 'names that nobody knows',
+    name: 'unknown devices',
     lines: [
       'filter event = "decision" and reason = "unknown_device"',
       'stats count(*) as attempts, min(@timestamp) as first_seen by device_digest',
@@ -72,7 +72,7 @@ export const QUERIES: readonly Query[] = [
   },
 ];
 
-/** Saves the queries, in a folder of the stage's name. */
+/** Saves the queries in a folder with the stage's name. */
 export function saveQueries(scope: Construct, id: string, name: string, logGroup: ILogGroup): void {
   const parent = new Construct(scope, id);
   for (const query of QUERIES) {
