@@ -133,6 +133,7 @@ export function stageSchema(stage: string, folder: string) {
     authorizer: section({
       name: text(AUTHORIZER_NAME, 'up to 64 of `A-Z a-z 0-9 _ -`').default(`latchkey-${stage}`),
       cacheHttp: flag.default(false),
+      default: flag.default(false),
       signing: section({
         tokenKeyName: text(TOKEN_KEY_NAME, 'up to 128 of `A-Z a-z 0-9 _ -`').default('latchkey-token'),
         publicKeys: publicKeys(folder),

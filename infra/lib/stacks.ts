@@ -5,12 +5,13 @@ import { Construct } from 'constructs';
 
 import { UsernamePasswordAuthorizer } from './authorizer';
 import { AuthorizerCode } from './code';
+import { DefaultAuthorizer } from './default-authorizer';
 import { AuthorizerDomain, Endpoint } from './domain';
 import { customerKey } from './keys';
 import { Alarms } from './operations/alarms';
 import { createDashboard } from './operations/dashboard';
-import { IotLogging } from './operations/iot-logging';
-import { saveQueries } from './operations/queries';
+import { IOT_LOG_GROUP, IotLogging } from './operations/iot-logging';
+import { IOT_QUERIES, QUERIES, saveQueries } from './operations/queries';
 import { Readings } from './readings';
 import { RecordSecret, RecordTable } from './records';
 import { Settings } from './settings';
@@ -92,6 +93,9 @@ export class AuthorizerStack extends Stack {
     this.fleet = props.fleet;
     this.name = `latchkey-${props.settings.stage}`;
     const authorizer = this.createAuthorizer(props.workspace);
+    if (props.settings.authorizer.default) {
+      new DefaultAuthorizer(this, 'DefaultAuthorizer', authorizer.authorizer);
+    }
     const domain = this.createDomain(authorizer);
     const readings = this.createReadings();
     this.addOperations(authorizer, readings);
@@ -147,9 +151,10 @@ export class AuthorizerStack extends Stack {
     const watched = { name, function: authorizer.function, metricsNamespace: authorizer.metricsNamespace };
     new Alarms(this, 'Alarms', { ...watched, ...alarms, errors: readings.errors });
     createDashboard(this, 'Dashboard', { ...watched, readingsNamespace: readings.namespace });
-    saveQueries(this, 'Queries', name, authorizer.logGroup);
+    saveQueries(this, 'Queries', name, QUERIES, authorizer.logGroup.logGroupName);
     if (iotLogging !== undefined) {
       new IotLogging(this, 'IotLogging', iotLogging);
+      saveQueries(this, 'IotQueries', name, IOT_QUERIES, IOT_LOG_GROUP);
     }
   }
 

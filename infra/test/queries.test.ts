@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { QUERIES } from '../lib/operations/queries';
+import { IOT_QUERIES, QUERIES } from '../lib/operations/queries';
 import { REPOSITORY, synthesized } from './support/fixture';
 
 /** Words of the language, and functions, in the queries (CloudWatch Logs user guide, `CWL_QuerySyntax`). */
@@ -72,9 +72,21 @@ test('the queries are saved for the log of the function', () => {
   }
 });
 
-test('the documents show the queries as they are', () => {
+test("AWS IoT's own log has its queries if it is on", () => {
+  const { template } = synthesized({ iotLogging: 'ERROR' });
+  template.resourceCountIs('AWS::Logs::QueryDefinition', QUERIES.length + IOT_QUERIES.length);
+  for (const { name, lines } of IOT_QUERIES) {
+    template.hasResourceProperties('AWS::Logs::QueryDefinition', {
+      Name: `latchkey-test/${name}`,
+      QueryString: lines.join('\n| '),
+      LogGroupNames: ['AWSIotLogsV2'],
+    });
+  }
+});
+
+test('the documentation shows the queries as they are', () => {
   const text = readFileSync(join(REPOSITORY, 'docs/operations.md'), 'utf8');
-  for (const { name, lines } of QUERIES) {
+  for (const { name, lines } of [...QUERIES, ...IOT_QUERIES]) {
     assert.ok(text.includes(`**${name}**`), name);
     assert.ok(text.includes(lines.join('\n| ')), name);
   }

@@ -23,7 +23,7 @@ test('a region is enough', () => {
   const { architecture, memoryMb, bundle: built } = parseSettings(here, 'test', '/nowhere').function;
   assert.deepEqual([architecture, memoryMb, built], ['arm64', 512, undefined]);
   const { authorizer, records, keepData, things } = parseSettings(here, 'test', '/nowhere');
-  assert.deepEqual(authorizer, { name: 'latchkey-test', cacheHttp: false });
+  assert.deepEqual(authorizer, { name: 'latchkey-test', cacheHttp: false, default: false });
   assert.deepEqual([records, keepData, things.demo], ['table', false, true]);
 });
 

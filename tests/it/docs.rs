@@ -1,5 +1,6 @@
 //! The documentation against the code.
 
+mod fidelity;
 mod log_schema;
 mod pages;
 mod readme;

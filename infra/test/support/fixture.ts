@@ -82,7 +82,10 @@ export function everything(): Record<string, unknown> {
       grants: file('grants.json', '{"version":1,"grants":{}}'),
       variables: { LATCHKEY_REFRESH_AFTER_SECONDS: '300' },
     },
-    authorizer: { signing: { tokenKeyName: 'token', publicKeys: { first: file('first.pem', PEM) } } },
+    authorizer: {
+      default: true,
+      signing: { tokenKeyName: 'token', publicKeys: { first: file('first.pem', PEM) } },
+    },
     vendorSecrets: { keyring: keyring() },
     domain: {
       name: 'iot.example.com',
