@@ -21,7 +21,7 @@ use clap::{Args, Subcommand};
 use self::{function::FunctionArgs, greeting::Greeting, limits::LimitArgs, ports::PortArgs};
 use crate::{
     clock::Clock,
-    custom_auth::name::{AuthorizerName, NameError},
+    custom_auth::authorizer::{AuthorizerName, InvalidAuthorizerName},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
@@ -168,7 +168,7 @@ fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn authorizer_name(text: &str) -> Result<AuthorizerName, NameError> {
+fn authorizer_name(text: &str) -> Result<AuthorizerName, InvalidAuthorizerName> {
     text.try_into()
 }
 
