@@ -15,7 +15,7 @@ const STACK = 'latchkey-test-fleet';
 /** How long CDK may take for one command before something hangs. */
 const BOUND_MS = 60_000;
 
-test('the fleet stack deploys to a stand-in of AWS that nobody here wrote', async () => {
+test('the fleet stack deploys to moto', async () => {
   const moto = await Moto.start();
   try {
     const plan = synthesize();

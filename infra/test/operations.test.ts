@@ -15,7 +15,7 @@ interface Named {
   readonly dimensions: readonly string[];
 }
 
-test('an alarm for each thing that locks devices out', () => {
+test('each failure that refuses devices has an alarm', () => {
   const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
   const names = alarms.map((alarm) => (alarm['Properties'] as Record<string, unknown>)['AlarmName']);
   assert.deepEqual(
@@ -47,7 +47,7 @@ test('the latency alarm is below the limit of IoT Core', () => {
   });
 });
 
-test('faults are a share of all calls', () => {
+test('the faults alarm is a percentage of all calls', () => {
   template.hasResourceProperties('AWS::CloudWatch::Alarm', {
     AlarmName: 'latchkey-test-faults',
     Threshold: 1,
@@ -57,7 +57,7 @@ test('faults are a share of all calls', () => {
   });
 });
 
-test('the settings say what a spike is, and whom to tell', () => {
+test('the settings have the threshold for refusals, and the address', () => {
   const { template } = synthesized({ alarms: { email: 'operations@example.com', refusals: 500 } });
   template.hasResourceProperties('AWS::CloudWatch::Alarm', {
     AlarmName: 'latchkey-test-refusals',
@@ -69,7 +69,7 @@ test('the settings say what a spike is, and whom to tell', () => {
   });
 });
 
-test('the topic takes nothing that was not encrypted on its way', () => {
+test('the topic requires TLS', () => {
   template.hasResourceProperties('AWS::SNS::TopicPolicy', {
     PolicyDocument: {
       Statement: Match.arrayWith([

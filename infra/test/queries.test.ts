@@ -31,7 +31,7 @@ function fieldsOf(query: string): string[] {
   return words.filter((word) => !LANGUAGE.has(word) && !aliases.has(word));
 }
 
-test('every field that a query names is one that decision lines have', () => {
+test('every field of a query is a field of decision lines', () => {
   const known = documented();
   assert.ok(known.size > 15, `${known.size}`);
   for (const { name, lines } of QUERIES) {
@@ -43,7 +43,7 @@ test('every field that a query names is one that decision lines have', () => {
   }
 });
 
-test('what a query compares a field with is one of its values', () => {
+test('every value in a query is a value of its field', () => {
   const logs = readFileSync(join(REPOSITORY, 'docs/logs.md'), 'utf8');
   const reasons = readFileSync(join(REPOSITORY, 'docs/authorizer.md'), 'utf8');
   for (const { name, lines } of QUERIES) {
@@ -54,7 +54,7 @@ test('what a query compares a field with is one of its values', () => {
   }
 });
 
-test('the check sees a field that was renamed', () => {
+test('the check finds a renamed field', () => {
   assert.deepEqual(fieldsOf('filter event = "decision" | stats count(*) as n by why | sort n desc'), [
     'event',
     'why',
