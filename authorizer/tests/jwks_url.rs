@@ -16,7 +16,7 @@ use std::{
 use authorizer::{
     fault::JwksFault,
     jwks_url::{JwksTiming, JwksUrl},
-    key_source::KeySource,
+    jwt::KeySource,
     log,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use authorizer::{
-    handler::{Function, Jwt},
-    key_source::KeySource,
+    handler::Function,
+    jwt::{JwtVerification, KeySource},
     log,
     metrics::Metrics,
     store::file::FileStore,
@@ -105,7 +105,7 @@ impl Decider {
             store: FileStore::open(&path, settings)?,
             require_signature: false,
             freshness: FreshnessRules::default(),
-            jwt: Some(Jwt { keys: KeySource::Fixed(Arc::new(keys)), rules }),
+            jwt: Some(JwtVerification { keys: KeySource::Fixed(Arc::new(keys)), rules }),
             metrics: Some(Metrics::new("Latchkey".to_owned(), std::io::sink())),
             warm: AtomicBool::new(true),
         };

@@ -261,7 +261,7 @@ fn a_function_takes_what_it_can_check_in_time_and_memory() {
     let too_slow = "checking its verifiers would take about 4000 ms on a whole CPU, the budget is 2500 ms; \
                     set a new password";
     assert_eq!(check(10_240, &[bcrypt("16")]), Err(too_slow.to_owned()));
-    let memory = "checking a verifier would need 65 MB beside the function's own 64 MB, and the function has 128 MB; \
+    let memory = "checking a verifier would need 65 MB besides the function's own 64 MB, and the function has 128 MB; \
                   give it 129 MB or set a new password";
     assert_eq!(check(128, &[argon2id(65_537, 1)]), Err(memory.to_owned()));
     assert!(check(1, &[argon2id(8, 1)]).is_err());

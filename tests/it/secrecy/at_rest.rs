@@ -54,7 +54,7 @@ async fn a_chosen_password_is_shown_nowhere() {
     }
     writings.add_folder(folder.path());
     writings.assert_says("has a record already");
-    writings.assert_says("there is no grant `none`");
+    writings.assert_says("grant `none` does not exist");
     writings.assert_free_of(&[&chosen, &second]);
 }
 
