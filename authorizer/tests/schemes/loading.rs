@@ -108,8 +108,9 @@ fn vendors_device_name_needs_its_product_in_topics() {
     // Elsewhere a device's name is its own.
     let plain = json!({"dev": password_record(&json!({"grant": "bare"}))});
     assert!(load_with(&plain, &grants).is_ok());
-    let error =
-        load_with(&json!({"dev": password_record(&json!({"grant": "with-product"}))}), &grants).err().unwrap();
+    let error = load_with(&json!({"dev": password_record(&json!({"grant": "with-product"}))}), &grants)
+        .err()
+        .unwrap();
     assert!(error.contains("placeholder `{product}`"), "{error}");
 }
 

@@ -138,7 +138,10 @@ fn malformed_jwks_is_reported_by_its_place() {
         assert!(matches!(error, Some(KeysError::NotJwks { .. })), "{text}: {error:?}");
     }
     let duplicate = r#"{"keys":[{"kty":"oct","k":"AAAA","k":"AAAA"}]}"#;
-    assert_eq!(Keys::from_jwks(duplicate).err(), Some(KeysError::Jwk { position: 1, error: KeyError::Members }));
+    assert_eq!(
+        Keys::from_jwks(duplicate).err(),
+        Some(KeysError::Jwk { position: 1, error: KeyError::Members })
+    );
 }
 
 #[test]
