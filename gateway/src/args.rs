@@ -22,7 +22,7 @@ use cli::{console, exit, signal};
 use self::{function::FunctionArgs, greeting::Greeting, limits::LimitArgs, ports::PortArgs};
 use crate::{
     clock::Clock,
-    custom_auth::name::{AuthorizerName, NameError},
+    custom_auth::authorizer::{AuthorizerName, InvalidAuthorizerName},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
@@ -167,7 +167,7 @@ fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn authorizer_name(text: &str) -> Result<AuthorizerName, NameError> {
+fn authorizer_name(text: &str) -> Result<AuthorizerName, InvalidAuthorizerName> {
     text.try_into()
 }
 
