@@ -28,8 +28,7 @@ use crate::{
     },
     door::{
         AcceptedConnection, ConnectionInfo,
-        port::Port,
-        route::{HTTP, HTTP_CA, Protocol},
+        route::{HTTP, HTTP_CA, Port, Protocol},
     },
     handshake_limit::HandshakePermit,
     quotas::Quotas,
