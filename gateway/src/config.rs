@@ -22,7 +22,7 @@ use crate::{
     custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
     lambda::program::Program,
     quotas::Quotas,
-    registry::fixed::FixedRegistry,
+    registry::FixedRegistry,
     settings::{AuthorizerSettings, DEFAULT_INSTANCES, DomainSettings, FunctionSettings, Source},
 };
 

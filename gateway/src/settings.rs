@@ -9,7 +9,7 @@ use crate::{
     door::{port::Port, route::Access},
     lambda::{invoke_url::InvokeUrl, program::Program},
     quotas::Quotas,
-    registry::fixed::FixedRegistry,
+    registry::FixedRegistry,
 };
 
 /// How many calls of one function there are at a time if nobody says.

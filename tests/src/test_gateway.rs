@@ -18,7 +18,7 @@ use gateway::{
     gateway::{Addresses, Gateway, StartError},
     lambda::program::Program,
     quotas::Quotas,
-    registry::{Certificate, Thing, fixed::FixedRegistry},
+    registry::{Certificate, FixedRegistry, Thing},
     settings::{
         Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
     },

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use iot_policy::{PolicyDocument, limits::MAX_POLICY_DOCUMENTS};
 use serde::Deserialize;
 
-use crate::registry::{Certificate, CertificateStatus, Thing, fixed::FixedRegistry};
+use crate::registry::{Certificate, CertificateStatus, FixedRegistry, Thing};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
