@@ -14,7 +14,6 @@ use gateway::{
         port::Port,
         route::{Access, ApplicationProtocol, AuthenticationType},
     },
-    event_log::EventLog,
     gateway::{Addresses, Gateway, StartError},
     lambda::program::Program,
     quotas::Quotas,
@@ -176,9 +175,8 @@ impl Start {
 
     /// Starts it, or tells why it does not start.
     pub async fn try_run(self) -> Result<TestGateway, StartError> {
-        let log = CapturedLog::default();
+        let (event_log, log) = CapturedLog::of_gateway();
         let clock = self.clock.clone().map_or_else(Clock::system, Clock::Manual);
-        let event_log = EventLog::new(Box::new(log.clone()), None);
         let gateway = within("the start", Gateway::start(&self.settings, clock, event_log)).await?;
         let addresses = gateway.addresses().clone();
         let stop = CancellationToken::new();
