@@ -31,7 +31,7 @@ use crate::{
         store::StoreError,
     },
     custom_auth::{self, AuthnError, answer::Authorization},
-    door::port::Port,
+    door::route::Port,
     lambda::Call,
     metrics::Direction,
     session::{Effect, Session, disconnect_reason::DisconnectReason},
