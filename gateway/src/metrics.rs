@@ -16,6 +16,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::event_log::{EventType, Status};
+
 /// The gateway's counters. Clones count together.
 #[derive(Clone)]
 pub struct Metrics(Arc<Counters>);
@@ -27,6 +29,7 @@ struct Counters {
     /// Looked up once: they are counted for every message.
     messages_in: Counter,
     messages_out: Counter,
+    dropped_log_lines: Counter,
     connections: Gauge,
     handshakes: Gauge,
 }
@@ -75,10 +78,12 @@ impl Metrics {
             calls: Family::new_with_constructor(calls),
             messages_in: in_direction("in"),
             messages_out: in_direction("out"),
+            dropped_log_lines: Counter::default(),
             connections: Gauge::default(),
             handshakes: Gauge::default(),
         };
-        let Counters { registry, events, calls, connections, handshakes, .. } = &mut counters;
+        let Counters { registry, events, calls, dropped_log_lines, connections, handshakes, .. } =
+            &mut counters;
         registry.register("events", "Lines of the gateway's log", events.clone());
         registry.register_with_unit(
             "authorizer_calls",
@@ -87,6 +92,11 @@ impl Metrics {
             calls.clone(),
         );
         registry.register("messages", "Messages from and to clients", messages);
+        registry.register(
+            "log_lines_dropped",
+            "Lines that are missing in the gateway's log",
+            dropped_log_lines.clone(),
+        );
         registry.register("connections", "Connections that are open", connections.clone());
         registry.register(
             "handshakes",
@@ -97,15 +107,22 @@ impl Metrics {
     }
 
     /// A line of the log.
-    pub fn event(
+    pub fn log_entry(
         &self,
-        event_type: &'static str,
+        event_type: EventType,
         protocol: &'static str,
-        status: &'static str,
+        status: Status,
         reason: Option<&'static str>,
     ) {
-        let reason = reason.unwrap_or_default();
-        self.0.events.get_or_create(&EventLabels { event_type, protocol, status, reason }).inc();
+        let (event_type, status) = (event_type.as_str(), status.as_str());
+        let labels = EventLabels { event_type, protocol, status, reason: reason.unwrap_or_default() };
+        self.0.events.get_or_create(&labels).inc();
+    }
+
+    /// Lines that the log's file had no room for, or that could not be written.
+    #[must_use]
+    pub fn dropped_log_lines(&self) -> &Counter {
+        &self.0.dropped_log_lines
     }
 
     /// A call of an authorizer: `allow`, `deny` or `error`.
