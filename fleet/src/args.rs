@@ -18,13 +18,14 @@ use device_auth::{
 };
 use device_sim::Address;
 
-pub use self::aws::{ProvisionArgs, SmokeArgs};
+pub use self::aws::{ProvisionArgs, PushArgs, SmokeArgs};
 use crate::store_option;
 
 const VENDORS_AND_PASSWORD: [Scheme; 3] = [Scheme::Alibaba, Scheme::Tencent, Scheme::Password];
 const SCHEMES: [Scheme; 5] = [Scheme::Password, Scheme::Alibaba, Scheme::Tencent, Scheme::Jwt, Scheme::Token];
 
 const RECORD: &str = "Record";
+const STORE: &str = "Store";
 const CREDENTIAL: &str = "Credential";
 const OUTPUT: &str = "Output";
 
@@ -38,8 +39,8 @@ pub struct FleetArgs {
 
     /// Where the records are [default: `LATCHKEY_STORE`, or else .latchkey/devices.json]
     ///
-    /// Where the records are: a JSON file by its path or as `file:PATH`. `provision` also accepts `dynamodb:TABLE` and
-    /// `secretsmanager:NAME`. The variable `LATCHKEY_STORE` names the store as it does for the function. Without both,
+    /// Where the records are: a JSON file by its path or as `file:PATH`. `provision`, `push` and `import` also accept
+    /// `dynamodb:TABLE` and `secretsmanager:NAME`. The variable `LATCHKEY_STORE` names the store as it does for the function. Without both,
     /// `provision` uses the deployment's store, and every other command uses .latchkey/devices.json.
     #[arg(
         long, global = true, value_name = "STORE", value_parser = store_option::parse, help_heading = OUTPUT,
@@ -65,6 +66,8 @@ pub enum FleetCommand {
     Provision(Box<ProvisionArgs>),
     /// Check a deployment: password, connection, a reading, and the decisions in the log
     Smoke(Box<SmokeArgs>),
+    /// Write the records of a file to a table or a secret in AWS
+    Push(Box<PushArgs>),
 }
 
 /// A command on a file of records.
@@ -255,6 +258,19 @@ pub struct ImportArgs {
     /// What the devices may do, as with `latchkey fleet add`. The default is `own-topics`, or the grant of the vendor.
     #[arg(long, help_heading = RECORD)]
     pub grant: Option<String>,
+
+    /// A records file with the function's own grants, for a table
+    ///
+    /// A records file with the function's grants besides the built-in ones. It is needed for `--grant` with one of them
+    /// if the records go to a table, which has no grants.
+    #[arg(long, value_name = "FILE", help_heading = STORE)]
+    pub grants: Option<PathBuf>,
+
+    /// AWS's region [default: `AWS_REGION`, or the profile's]
+    ///
+    /// AWS's region, for records in a table or a secret. The default is `AWS_REGION`, or else the profile's region.
+    #[arg(long, value_name = "REGION", help_heading = STORE)]
+    pub region: Option<String>,
 
     /// Skip devices that have a record, and duplicate rows
     ///

@@ -10,7 +10,7 @@ mod rotate;
 use std::path::Path;
 
 use cli::console::Console;
-use device_auth::device_name::DeviceName;
+use device_auth::{device_name::DeviceName, location::StoreLocation};
 use serde_json::json;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     keyring_file,
     sealing::keyring_path,
     store_file::StoreFile,
+    store_option::ConfiguredStore,
 };
 
 /// Runs one command on a file of records. It reads a chosen password or a vendor's secret from the console's input, and
@@ -42,6 +43,17 @@ pub fn run(command: RecordsCommand, store: &Path, console: &mut Console<'_>) -> 
             done(&args.name, "removed", console)
         }
         RecordsCommand::Keys(args) => keys(args, console),
+    }
+}
+
+#[cfg(feature = "aws")]
+pub(crate) use self::import::run_in_aws as import_to_aws;
+
+impl RecordsCommand {
+    /// Whether it is an import to a table or a secret. Every other command is on a file.
+    pub(crate) fn is_import_to_aws(&self, store: Option<&ConfiguredStore>) -> bool {
+        let is_in_aws = store.is_some_and(|store| !matches!(store.location, StoreLocation::File(_)));
+        matches!(self, Self::Import(_)) && is_in_aws
     }
 }
 

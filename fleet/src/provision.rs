@@ -6,7 +6,7 @@
 
 mod device_file;
 mod passwords;
-mod records;
+pub(crate) mod records;
 mod registry;
 mod report;
 
@@ -81,7 +81,7 @@ struct Device {
 
 /// Why a device was not provisioned.
 #[derive(Debug)]
-enum ProvisionError {
+pub(crate) enum ProvisionError {
     /// It concerns one device. The run goes on.
     Device(String),
     /// It concerns every device. No other device is begun.
@@ -150,6 +150,16 @@ impl ProvisionError {
     }
 }
 
+impl ProvisionError {
+    /// The cause, for a command that stops at the first error.
+    pub(crate) fn into_cause(self) -> anyhow::Error {
+        match self {
+            Self::Device(why) => anyhow::anyhow!(why),
+            Self::Run(error) => error,
+        }
+    }
+}
+
 impl From<anyhow::Error> for ProvisionError {
     fn from(error: anyhow::Error) -> Self {
         Self::Run(error)
@@ -171,7 +181,7 @@ impl Run {
         shutdown: impl Future<Output = ()>,
     ) {
         self.each(paced(devices, rate), report, shutdown).await;
-        match self.records.finish().await.context("no record was written") {
+        match self.records.finish(BTreeMap::new()).await.context("no record was written") {
             Ok(conflicts) => conflicts.iter().for_each(|name| report.conflict(name)),
             Err(error) => report.unwritten(error),
         }
@@ -264,7 +274,7 @@ fn devices(args: &ProvisionArgs) -> anyhow::Result<Vec<Device>> {
 }
 
 /// Chooses the store. A variable that was set for another command must not separate the records from the Things.
-fn store_location(
+pub(crate) fn store_location(
     store: Option<ConfiguredStore>,
     deployment: Option<&Deployment>,
 ) -> anyhow::Result<StoreLocation> {

@@ -11,15 +11,16 @@ use cli::{exit, signal};
 #[cfg(feature = "aws")]
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "aws")]
+use crate::{
+    args::RecordsCommand,
+    provision::{self, Ended},
+    push, smoke,
+};
 use crate::{
     args::{FleetArgs, FleetCommand},
     command,
     store_option::{self, ConfiguredStore},
-};
-#[cfg(feature = "aws")]
-use crate::{
-    provision::{self, Ended},
-    smoke,
 };
 
 /// Runs one command on this process's standard streams.
@@ -59,6 +60,14 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };
     let mut console = Console { json, input, output };
     match command {
+        #[cfg(feature = "aws")]
+        FleetCommand::Records(command) if command.is_import_to_aws(store.as_ref()) => {
+            import_to_aws(*command, store, &mut console).await
+        }
+        #[cfg(not(feature = "aws"))]
+        FleetCommand::Records(command) if command.is_import_to_aws(store.as_ref()) => {
+            Err(not_built("import --store"))
+        }
         FleetCommand::Records(command) => {
             let file = store_option::file(store.map(|store| store.location))?;
             command::run(*command, &file, &mut console).map(|()| ExitCode::SUCCESS)
@@ -80,11 +89,38 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
             let passed = smoke::run(&args, &mut console).await;
             passed.map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        #[cfg(feature = "aws")]
+        FleetCommand::Push(args) => {
+            until_interrupted(async |stop| {
+                let pushed = push::run(&args, store, &mut console, stop.cancelled()).await?;
+                Ok(match (pushed, stop.is_cancelled()) {
+                    (true, _) => ExitCode::SUCCESS,
+                    (false, true) => ExitCode::from(exit::INTERRUPTED),
+                    (false, false) => ExitCode::FAILURE,
+                })
+            })
+            .await
+        }
+        #[cfg(not(feature = "aws"))]
+        FleetCommand::Push(_) => Err(not_built("push")),
         #[cfg(not(feature = "aws"))]
         FleetCommand::Provision(_) => Err(not_built("provision")),
         #[cfg(not(feature = "aws"))]
         FleetCommand::Smoke(_) => Err(not_built("smoke")),
     }
+}
+
+#[cfg(feature = "aws")]
+async fn import_to_aws(
+    command: RecordsCommand,
+    store: Option<ConfiguredStore>,
+    console: &mut Console<'_>,
+) -> anyhow::Result<ExitCode> {
+    let (RecordsCommand::Import(args), Some(store)) = (command, store) else {
+        anyhow::bail!("only `import` writes to a table or a secret");
+    };
+    let is_complete = command::import_to_aws(&store.location, &args, console).await?;
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(not(feature = "aws"))]

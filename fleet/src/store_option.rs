@@ -43,8 +43,8 @@ pub enum StoreOptionError {
     Variable(LocationError),
     /// The command changes a file, and the store is not one.
     #[error(
-        "this command keeps records in a file, and `--store` names {0}; `latchkey fleet provision` writes there, and \
-         docs/operations.md says how to change one record there"
+        "this command keeps records in a file, and `--store` names {0}; `latchkey fleet provision`, `push` and `import` \
+         write there, and docs/operations.md says how to change one record there"
     )]
     NotAFile(String),
 }

@@ -7,6 +7,7 @@ mod deployment;
 mod local_init;
 mod provision;
 mod provision_passwords;
+mod push;
 mod simulator;
 mod smoke;
 mod status;

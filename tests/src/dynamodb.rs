@@ -18,6 +18,7 @@ pub struct DynamoDb {
     /// The configuration that finds it.
     pub aws: SdkConfig,
     client: Client,
+    endpoint: String,
     server: JoinHandle<()>,
 }
 
@@ -28,7 +29,8 @@ impl DynamoDb {
     /// Starts it and makes the table: the partition key `device`, and no sort key.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let aws = aws::configuration(&format!("http://{}", listener.local_addr().unwrap()));
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let aws = aws::configuration(&endpoint);
         let database = dynoxide::Database::memory().unwrap();
         let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
         let client = Client::new(&aws);
@@ -38,7 +40,23 @@ impl DynamoDb {
         let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
         let table = table.attribute_definitions(key.unwrap()).key_schema(schema.unwrap());
         table.send().await.unwrap();
-        Self { aws, client, server }
+        Self { aws, client, endpoint, server }
+    }
+
+    /// The address of its HTTP port.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// All items of the table, by device.
+    pub async fn items(&self) -> HashMap<String, HashMap<String, AttributeValue>> {
+        let mut pages = self.client.scan().table_name(TABLE).into_paginator().items().send();
+        let mut items = HashMap::new();
+        while let Some(item) = pages.next().await {
+            let item = item.unwrap();
+            items.insert(item["device"].as_s().unwrap().clone(), item);
+        }
+        items
     }
 
     /// Puts an item, in the JSON that the AWS CLI takes for `--item`.

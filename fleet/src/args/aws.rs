@@ -142,6 +142,25 @@ pub struct SmokeArgs {
     pub deployment: DeploymentArgs,
 }
 
+/// Write the records of a file to a table or a secret in AWS
+#[derive(Args, Debug)]
+#[command(after_help = examples::PUSH)]
+pub struct PushArgs {
+    /// The file of records
+    #[arg(value_name = "FILE", default_value = ".latchkey/devices.json")]
+    pub file: PathBuf,
+
+    /// AWS's region [default: the deployment's, or the profile's]
+    ///
+    /// AWS's region. The default is the deployment's region, or else `AWS_REGION` or the profile's region.
+    #[arg(long, value_name = "REGION", help_heading = DEPLOYMENT)]
+    pub region: Option<String>,
+
+    /// The deployment.
+    #[command(flatten, next_help_heading = DEPLOYMENT)]
+    pub deployment: DeploymentArgs,
+}
+
 /// A number that is not in a range.
 #[derive(Debug, thiserror::Error)]
 #[error("a number from 1 to {0} is needed")]

@@ -62,6 +62,9 @@ Examples:
   latchkey fleet import psks.csv --scheme tencent --skip-existing
       the same devices again, and new ones
 
+  latchkey fleet import passwd --mosquitto --store dynamodb:devices
+      to a table in AWS, instead of a file
+
   latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
       every user keeps the password";
 
@@ -95,6 +98,22 @@ Examples:
 
 Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun,
 130 Ctrl-C.";
+
+pub(super) const PUSH: &str = "\
+A record that the store has already is never overwritten. So the same command
+goes on after it was stopped. A table has no grants: give those of the file to
+the function, with `grants` in the stage's settings or with LATCHKEY_GRANTS.
+
+Examples:
+  latchkey fleet push
+      in the folder of `make deploy`: from .latchkey/devices.json to the
+      deployment's store
+
+  latchkey fleet push devices.json --store dynamodb:devices --region eu-west-1
+      to a table without a deployment of `make deploy`
+
+Exit codes: 0 the store has every record, 1 not every one, 64 nothing was
+begun, 130 Ctrl-C.";
 
 pub(super) const SMOKE: &str = "\
 Examples:

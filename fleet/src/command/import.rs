@@ -1,5 +1,7 @@
 //! `latchkey fleet import`: adds the devices of a file, all of them or none.
 
+#[cfg(feature = "aws")]
+use std::future::pending;
 use std::{
     collections::{BTreeMap, HashMap},
     num::NonZero,
@@ -9,16 +11,31 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use cli::console::{Console, wrapped};
+#[cfg(feature = "aws")]
+use device_auth::location::StoreLocation;
 use device_auth::{
     device_name::DeviceName,
     grant::{GrantDefinition, Grants},
     scheme::Scheme,
-    store::{document::RecordDocument, loader::RecordLoader},
+    store::{
+        document::{RecordDocument, StoreDocument},
+        loader::RecordLoader,
+    },
     verifier::{LiveVerifier, Verifier},
 };
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use zeroize::Zeroizing;
+
+#[cfg(feature = "aws")]
+use crate::{
+    aws,
+    provision::{
+        ProvisionError,
+        records::{Records, Stored},
+    },
+    push,
+};
 
 use crate::{
     args::ImportArgs,
@@ -32,48 +49,114 @@ use crate::{
 /// From this many passwords on, hashing them takes long enough for a progress bar.
 const PASSWORDS_FOR_A_BAR: usize = 50;
 
-/// Adds the devices and prints how many there are.
+/// Adds the devices to a file of records, and prints how many there are.
 pub(super) fn run(store: &Path, args: &ImportArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let format = format(args)?;
-    let scheme = format.scheme();
-    let grant = args.grant.as_deref().unwrap_or(default_grant(scheme));
-    let sealing = Vendor::of(scheme).map(|_| Sealing::of(&args.sealing)).transpose()?;
-    let (rows, mut faults) = import::read(&args.file, format)?;
+    for (option, is_given) in [("--grants", args.grants.is_some()), ("--region", args.region.is_some())] {
+        anyhow::ensure!(
+            !is_given,
+            "`{option}` is for `--store dynamodb:TABLE` and `--store secretsmanager:NAME`"
+        );
+    }
     let mut file = StoreFile::open(store)?;
-    let (rows, skipped) = without_known(rows, &file, args.skip_existing, &mut faults);
-    let checker = Checker::new(&file.document().grants)?;
-    let mut drafts = Vec::with_capacity(rows.len());
-    for row in rows {
-        let line = row.line;
-        let draft = Draft::of(row, scheme, grant, sealing.as_ref());
-        match draft.and_then(|draft| checker.check(&draft).map(|()| draft)) {
-            Ok(draft) => drafts.push(draft),
-            Err(error) => faults.add(line, format!("{error:#}")),
-        }
-    }
-    if !faults.is_empty() {
-        bail!("`{}` has {faults}\nnothing was imported", args.file.display());
-    }
-    let devices = u64::try_from(drafts.len())?;
-    for (name, record) in hash(drafts)? {
-        file.insert(name, record)?;
+    let imported = Imported::read(args, file.document())?;
+    let devices = u64::try_from(imported.records.len())?;
+    for (name, record) in &imported.records {
+        file.insert(name.clone(), record.clone())?;
     }
     if devices > 0 {
         file.save().context("nothing was imported")?;
     }
-    let json = json!({
-        "imported": devices, "skipped": skipped, "key": sealing.as_ref().and_then(Sealing::key),
-    });
-    let word = if devices == 1 { "device" } else { "devices" };
-    let mut text = format!("imported {} {word}, skipped {}\n", HumanCount(devices), HumanCount(skipped));
-    if let Some(sealing) = &sealing {
-        text += &wrapped(11, &format!("secrets    {}", sealing.description()));
-        text.push('\n');
+    let key = imported.sealing.as_ref().and_then(Sealing::key);
+    let json = json!({"imported": devices, "skipped": imported.skipped, "key": key});
+    Ok(console.print(&json, imported.text(args, devices))?)
+}
+
+/// Adds the devices to a table or a secret, and prints how many there are. Returns whether the store has all of them.
+#[cfg(feature = "aws")]
+pub(crate) async fn run_in_aws(
+    store: &StoreLocation,
+    args: &ImportArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<bool> {
+    let aws = aws::configuration(args.region.as_deref(), aws::PATIENT).await?;
+    let stored = Records::open(store, &aws).await?;
+    let mut document = stored.document();
+    if let Some(path) = &args.grants {
+        document.grants.extend(StoreFile::read(path)?.grants);
     }
-    let file = args.file.display();
-    let note =
-        format!("file       {file} still has the devices' credentials: delete it when all devices connect");
-    Ok(console.print(&json, format_args!("{text}{}\n", wrapped(11, &note)))?)
+    let mut imported = Imported::read(args, &document)?;
+    let (mut known, mut devices) = (Vec::new(), BTreeMap::new());
+    for (name, record) in std::mem::take(&mut imported.records) {
+        match stored.compare(&name, &record).await.map_err(ProvisionError::into_cause)? {
+            Stored::Different if args.skip_existing => imported.skipped = imported.skipped.saturating_add(1),
+            Stored::Different => known.push(format!("`{name}`")),
+            Stored::Absent | Stored::Equal => _ = devices.insert(name, record),
+        }
+    }
+    anyhow::ensure!(
+        known.is_empty(),
+        "devices with another record already: {}; `--skip-existing` leaves them unchanged\nnothing was imported",
+        known.join(", ")
+    );
+    // No two of the records may allow the same client id.
+    let all = StoreDocument { devices: devices.clone(), ..document.clone() };
+    all.records(any_function()?).context("nothing was imported")?;
+    let pushed = push::write(stored, StoreDocument { devices, ..document }, store, pending()).await;
+    let key = imported.sealing.as_ref().and_then(Sealing::key);
+    let json = json!({
+        "imported": pushed.written.len(), "skipped": imported.skipped, "key": key, "records": pushed.json(),
+    });
+    let text = imported.text(args, u64::try_from(pushed.written.len())?);
+    console.print(&json, format_args!("{text}{pushed}"))?;
+    Ok(pushed.is_complete())
+}
+
+/// The devices of a file that can be added.
+struct Imported {
+    records: Vec<(DeviceName, RecordDocument)>,
+    skipped: u64,
+    sealing: Option<Sealing>,
+}
+
+impl Imported {
+    /// Reads and checks the file. `document` has the grants, and the devices that have a record.
+    fn read(args: &ImportArgs, document: &StoreDocument) -> anyhow::Result<Self> {
+        let format = format(args)?;
+        let scheme = format.scheme();
+        let grant = args.grant.as_deref().unwrap_or(default_grant(scheme));
+        let sealing = Vendor::of(scheme).map(|_| Sealing::of(&args.sealing)).transpose()?;
+        let (rows, mut faults) = import::read(&args.file, format)?;
+        let (rows, skipped) = without_known(rows, document, args.skip_existing, &mut faults);
+        let checker = Checker::new(&document.grants)?;
+        let mut drafts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let line = row.line;
+            let draft = Draft::of(row, scheme, grant, sealing.as_ref());
+            match draft.and_then(|draft| checker.check(&draft).map(|()| draft)) {
+                Ok(draft) => drafts.push(draft),
+                Err(error) => faults.add(line, format!("{error:#}")),
+            }
+        }
+        if !faults.is_empty() {
+            bail!("`{}` has {faults}\nnothing was imported", args.file.display());
+        }
+        Ok(Self { records: hash(drafts)?, skipped, sealing })
+    }
+
+    fn text(&self, args: &ImportArgs, devices: u64) -> String {
+        let word = if devices == 1 { "device" } else { "devices" };
+        let mut text =
+            format!("imported {} {word}, skipped {}\n", HumanCount(devices), HumanCount(self.skipped));
+        if let Some(sealing) = &self.sealing {
+            text += &wrapped(11, &format!("secrets    {}", sealing.description()));
+            text.push('\n');
+        }
+        let file = args.file.display();
+        let note = format!(
+            "file       {file} still has the devices' credentials: delete it when all devices connect"
+        );
+        text + &wrapped(11, &note) + "\n"
+    }
 }
 
 fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
@@ -88,13 +171,18 @@ fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
 }
 
 /// The rows of devices that have no record yet, and how many rows were left out.
-fn without_known(rows: Vec<Row>, file: &StoreFile, skip: bool, faults: &mut Faults) -> (Vec<Row>, u64) {
+fn without_known(
+    rows: Vec<Row>,
+    document: &StoreDocument,
+    skip: bool,
+    faults: &mut Faults,
+) -> (Vec<Row>, u64) {
     let mut seen = HashMap::new();
     let (mut unknown, mut skipped) = (Vec::with_capacity(rows.len()), 0_u64);
     for row in rows {
         let why = if let Some(first) = seen.get(&row.name) {
             Some(format!("a duplicate of line {first}; `--skip-existing` uses the first"))
-        } else if file.document().devices.contains_key(&row.name) {
+        } else if document.devices.contains_key(&row.name) {
             Some("the device has a record already; `--skip-existing` leaves it unchanged".to_owned())
         } else {
             None

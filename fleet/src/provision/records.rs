@@ -3,12 +3,12 @@
 mod table;
 mod whole;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use aws_config::SdkConfig;
 use device_auth::{
     device_name::DeviceName,
-    grant::Grants,
+    grant::{GrantDefinition, Grants},
     location::StoreLocation,
     store::{
         document::{RecordDocument, StoreDocument},
@@ -23,11 +23,22 @@ use super::{Device, ProvisionError};
 use crate::store_file::{StoreFile, any_function};
 
 /// The store of the records.
-pub(super) enum Records {
+pub(crate) enum Records {
     /// A table, to which each record is written when it is made.
     Table(Table),
     /// A file or a secret, which is written as a whole at the end.
     Whole(Whole),
+}
+
+/// A device's record in the store, compared with the one that is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// The device has no record.
+    Absent,
+    /// The records are equal.
+    Equal,
+    /// The records differ.
+    Different,
 }
 
 /// The verifiers of a record that exists.
@@ -42,7 +53,7 @@ impl Existing {
 
 impl Records {
     /// Opens a store. A file and a secret are read, a table is called once to find out whether it can be read.
-    pub(super) async fn open(store: &StoreLocation, aws: &SdkConfig) -> anyhow::Result<Self> {
+    pub(crate) async fn open(store: &StoreLocation, aws: &SdkConfig) -> anyhow::Result<Self> {
         Ok(match store {
             StoreLocation::DynamoDb(table) => Self::Table(Table::open(aws, table).await?),
             StoreLocation::File(path) => Self::Whole(Whole::in_file(path)?),
@@ -80,21 +91,49 @@ impl Records {
 
     /// Writes the record of a device that has none.
     pub(super) async fn write(&self, device: &Device, verifier: Verifier) -> Result<(), ProvisionError> {
-        let record = record(device, verifier);
+        self.put(&device.name, &record(device, verifier)).await
+    }
+
+    /// Writes a record, if the device has none.
+    pub(crate) async fn put(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
         match self {
-            Self::Table(table) => table.put(&device.name, &record).await,
+            Self::Table(table) => table.put(name, record).await,
             Self::Whole(whole) => {
-                whole.keep(device.name.clone(), record);
+                whole.keep(name.clone(), record.clone());
                 Ok(())
             }
         }
     }
 
-    /// Writes a file or a secret. Records that somebody else wrote meanwhile stay, and their names are returned.
-    pub(super) async fn finish(self) -> anyhow::Result<Vec<DeviceName>> {
+    /// Compares a device's record in the store with another one.
+    pub(crate) async fn compare(
+        &self,
+        name: &DeviceName,
+        record: &RecordDocument,
+    ) -> Result<Stored, ProvisionError> {
+        match self {
+            Self::Table(table) => Ok(table.compare(name, record).await?),
+            Self::Whole(whole) => Ok(whole.compare(name, record)),
+        }
+    }
+
+    /// The records and grants that were read. A table has none of them at hand.
+    pub(crate) fn document(&self) -> StoreDocument {
+        match self {
+            Self::Table(_) => StoreDocument::empty(),
+            Self::Whole(whole) => whole.document().clone(),
+        }
+    }
+
+    /// Writes a file or a secret, with grants that it does not have. Records that somebody else wrote meanwhile stay, and
+    /// their names are returned.
+    pub(crate) async fn finish(
+        self,
+        grants: BTreeMap<String, GrantDefinition>,
+    ) -> anyhow::Result<Vec<DeviceName>> {
         match self {
             Self::Table(_) => Ok(Vec::new()),
-            Self::Whole(whole) => whole.finish().await,
+            Self::Whole(whole) => whole.finish(grants).await,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Records in a table of DynamoDB.
 
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
 use device_auth::{
@@ -12,14 +14,14 @@ use device_auth::{
     verifier::Verifier,
 };
 
-use super::super::ProvisionError;
+use super::{super::ProvisionError, Stored};
 use crate::aws::{call_error, has_code, patient};
 
 /// A name that no device has. DynamoDB looks for the table before it looks for the item.
 const NOBODY: &str = "latchkey-fleet-provision";
 
 /// A table, and the client that calls it.
-pub(in super::super) struct Table {
+pub(crate) struct Table {
     client: Client,
     name: TableName,
 }
@@ -38,6 +40,23 @@ impl Table {
 
     /// Reads the verifiers of an item, without those in an unknown form.
     async fn verifiers(&self, name: &str) -> anyhow::Result<Option<Vec<Verifier>>> {
+        Ok(self.item(name).await?.map(|item| {
+            let list = item.get("verifiers").and_then(|it| it.as_l().ok()).cloned().unwrap_or_default();
+            let texts = list.iter().filter_map(|it| it.as_m().ok()?.get("verifier")?.as_s().ok().cloned());
+            texts.filter_map(|text| Verifier::try_from(text).ok()).collect()
+        }))
+    }
+
+    /// Compares a device's item with a record.
+    pub(super) async fn compare(&self, name: &DeviceName, record: &RecordDocument) -> anyhow::Result<Stored> {
+        Ok(match self.item(name.as_str()).await? {
+            None => Stored::Absent,
+            Some(found) if found == item(name, record)? => Stored::Equal,
+            Some(_) => Stored::Different,
+        })
+    }
+
+    async fn item(&self, name: &str) -> anyhow::Result<Option<HashMap<String, AttributeValue>>> {
         let key = AttributeValue::S(name.to_owned());
         // A run that was killed may have put the item a moment ago.
         let call = self.client.get_item().table_name(self.name.as_str()).key(KEY, key).consistent_read(true);
@@ -45,11 +64,7 @@ impl Table {
             let missing = has_code(&error, "ResourceNotFoundException");
             if missing { self.missing() } else { call_error(&error, "dynamodb:GetItem") }
         })?;
-        Ok(found.item.map(|item| {
-            let list = item.get("verifiers").and_then(|it| it.as_l().ok()).cloned().unwrap_or_default();
-            let texts = list.iter().filter_map(|it| it.as_m().ok()?.get("verifier")?.as_s().ok().cloned());
-            texts.filter_map(|text| Verifier::try_from(text).ok()).collect()
-        }))
+        Ok(found.item)
     }
 
     /// Puts an item, if the device has none.
@@ -60,19 +75,16 @@ impl Table {
         match put {
             Ok(_) => Ok(()),
             Err(error) if has_code(&error, "ConditionalCheckFailedException") => {
-                self.compare(name, record).await
+                self.check_own(name, record).await
             }
             Err(error) => Err(ProvisionError::of(&error, "dynamodb:PutItem")),
         }
     }
 
-    /// Compares an item that exists with the one that was to be put. They are equal when the answer to the put was lost
-    /// and it was sent again.
-    async fn compare(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
-        let ours =
-            record.verifiers.iter().map(|live| String::from(live.verifier.clone())).collect::<Vec<_>>();
-        let found = self.find(name).await?.unwrap_or_default();
-        if found.into_iter().map(String::from).eq(ours) {
+    /// Checks that an item that exists is the one that was to be put. It is when the answer to the put was lost and it was
+    /// sent again.
+    async fn check_own(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
+        if self.compare(name, record).await? == Stored::Equal {
             return Ok(());
         }
         let why = "somebody else wrote its record at the same time, with another password: remove its row from the file \

@@ -11,11 +11,13 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, config::Builder};
 use device_auth::{
     device_name::DeviceName,
+    grant::GrantDefinition,
     location::SecretId,
     store::document::{RecordDocument, StoreDocument},
     verifier::Verifier,
 };
 
+use super::Stored;
 use crate::{
     aws::{call_error, has_code, patient},
     store_file::{StoreFile, any_function},
@@ -25,7 +27,7 @@ use crate::{
 const MAX_SECRET_BYTES: usize = 65_536;
 
 /// The records that were read, and those to be written.
-pub(in super::super) struct Whole {
+pub(crate) struct Whole {
     target: Target,
     read: StoreDocument,
     new: Mutex<BTreeMap<DeviceName, RecordDocument>>,
@@ -67,13 +69,25 @@ impl Whole {
         Some(record.verifiers.iter().map(|live| live.verifier.clone()).collect())
     }
 
+    /// Compares a device's record, as it was read, with another one.
+    pub(super) fn compare(&self, name: &DeviceName, record: &RecordDocument) -> Stored {
+        match self.read.devices.get(name) {
+            None => Stored::Absent,
+            Some(found) if are_equal(found, record) => Stored::Equal,
+            Some(_) => Stored::Different,
+        }
+    }
+
     pub(super) fn keep(&self, name: DeviceName, record: RecordDocument) {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(name, record);
     }
 
     /// Reads the records again, because others may have written meanwhile, and adds those that are new. It returns the
     /// devices whose records others wrote.
-    pub(super) async fn finish(self) -> anyhow::Result<Vec<DeviceName>> {
+    pub(super) async fn finish(
+        self,
+        grants: BTreeMap<String, GrantDefinition>,
+    ) -> anyhow::Result<Vec<DeviceName>> {
         let Self { target, new, .. } = self;
         let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
         if new.is_empty() {
@@ -83,11 +97,13 @@ impl Whole {
             Target::File(path) => {
                 let mut file = StoreFile::open(&path)?;
                 let conflicts = insert(file.document_mut(), new);
+                add_grants(file.document_mut(), grants);
                 file.save().map(|()| conflicts)
             }
             Target::Secret(client, secret) => {
                 let mut document = read(&client, &secret).await?;
                 let conflicts = insert(&mut document, new);
+                add_grants(&mut document, grants);
                 write(&client, &secret, &document).await.map(|()| conflicts)
             }
         }
@@ -97,18 +113,26 @@ impl Whole {
 /// Adds the records of devices that have none, and returns the devices that have another one. An equal record is our
 /// own, from a write whose answer was lost.
 fn insert(document: &mut StoreDocument, new: BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
-    let verifiers = |record: &RecordDocument| {
-        record.verifiers.iter().map(|live| String::from(live.verifier.clone())).collect::<Vec<_>>()
-    };
     let mut conflicts = Vec::new();
     for (name, record) in new {
         match document.devices.get(&name) {
             None => _ = document.devices.insert(name, record),
-            Some(there) if verifiers(there) == verifiers(&record) => {}
+            Some(found) if are_equal(found, &record) => {}
             Some(_) => conflicts.push(name),
         }
     }
     conflicts
+}
+
+/// Adds grants that the store does not have.
+fn add_grants(document: &mut StoreDocument, grants: BTreeMap<String, GrantDefinition>) {
+    for (name, grant) in grants {
+        document.grants.entry(name).or_insert(grant);
+    }
+}
+
+fn are_equal(one: &RecordDocument, other: &RecordDocument) -> bool {
+    matches!((serde_json::to_value(one), serde_json::to_value(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The text of a secret, if it is not too long.
