@@ -76,7 +76,8 @@ pub(crate) async fn write(
     let own_grants = own_grants(&document);
     if matches!(store, StoreLocation::DynamoDb(_)) && !own_grants.is_empty() {
         status(&format!(
-            "a table has no grants: give the function {}, with `grants` in the stage's settings or with LATCHKEY_GRANTS",
+            "a table has no grants: give the function {}, with `function.grants` in the stage's settings or with \
+             LATCHKEY_GRANTS",
             own_grants.join(", ")
         ));
     }

@@ -102,7 +102,8 @@ Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun,
 pub(super) const PUSH: &str = "\
 A record that the store has already is never overwritten. So the same command
 goes on after it was stopped. A table has no grants: give those of the file to
-the function, with `grants` in the stage's settings or with LATCHKEY_GRANTS.
+the function, with `function.grants` in the stage's settings or with
+LATCHKEY_GRANTS.
 
 Examples:
   latchkey fleet push
