@@ -118,7 +118,8 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
-    let gateway = Gateway::start(&settings, Clock::system(), log.clone()).await?;
+    let gateway =
+        Gateway::start(&settings, Clock::system(), log.clone()).await.inspect_err(|_| log.flush())?;
     let greeting = Greeting { settings: &settings, addresses: gateway.addresses(), log: &log_file };
     let greeting = if json { greeting.json() } else { greeting.text() };
     Ok((gateway, greeting, log))

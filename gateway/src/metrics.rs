@@ -26,6 +26,7 @@ struct Counters {
     /// Looked up once, because every message is counted.
     messages_in: Counter,
     messages_out: Counter,
+    dropped_log_lines: Counter,
     connections: Gauge,
     handshakes: Gauge,
 }
@@ -74,10 +75,12 @@ impl Metrics {
             calls: Family::new_with_constructor(calls),
             messages_in: in_direction("in"),
             messages_out: in_direction("out"),
+            dropped_log_lines: Counter::default(),
             connections: Gauge::default(),
             handshakes: Gauge::default(),
         };
-        let Counters { registry, events, calls, connections, handshakes, .. } = &mut counters;
+        let Counters { registry, events, calls, dropped_log_lines, connections, handshakes, .. } =
+            &mut counters;
         registry.register("events", "Lines of the gateway's log", events.clone());
         registry.register_with_unit(
             "authorizer_calls",
@@ -86,6 +89,11 @@ impl Metrics {
             calls.clone(),
         );
         registry.register("messages", "Messages from and to clients", messages);
+        registry.register(
+            "log_lines_dropped",
+            "Lines that are missing in the gateway's log",
+            dropped_log_lines.clone(),
+        );
         registry.register("connections", "Connections that are open", connections.clone());
         registry.register(
             "handshakes",
@@ -96,15 +104,21 @@ impl Metrics {
     }
 
     /// Counts a line of the log.
-    pub fn event(
+    pub fn log_entry(
         &self,
         event_type: &'static str,
         protocol: &'static str,
         status: &'static str,
         reason: Option<&'static str>,
     ) {
-        let reason = reason.unwrap_or_default();
-        self.0.events.get_or_create(&EventLabels { event_type, protocol, status, reason }).inc();
+        let labels = EventLabels { event_type, protocol, status, reason: reason.unwrap_or_default() };
+        self.0.events.get_or_create(&labels).inc();
+    }
+
+    /// The lines that were dropped because the log's queue was full or its file could not be written.
+    #[must_use]
+    pub fn dropped_log_lines(&self) -> &Counter {
+        &self.0.dropped_log_lines
     }
 
     /// Counts a call of an authorizer, whose result is `allow`, `deny` or `error`.

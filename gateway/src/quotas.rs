@@ -149,6 +149,9 @@ pub enum LimitError {
     /// `filters_per_subscribe`.
     #[error("a SUBSCRIBE has more than {0} filters")]
     FiltersPerSubscribe(usize),
+    /// The largest message of the WebSocket transport, which is not a quota.
+    #[error("a WebSocket message is larger than {0} bytes")]
+    WebSocketMessageBytes(usize),
     /// User properties.
     #[error("more than 100 user properties, or more than 8 KiB of them")]
     UserProperties,

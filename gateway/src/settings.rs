@@ -20,7 +20,7 @@ use crate::{
         program::Program,
     },
     quotas::Quotas,
-    registry::fixed::FixedRegistry,
+    registry::FixedRegistry,
 };
 
 /// The names that the gateway's certificate always has.

@@ -11,14 +11,13 @@ use gateway::{
     clock::{Clock, ManualClock},
     custom_auth::signing::Signing,
     door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
-    event_log::EventLog,
     gateway::{Addresses, Gateway, StartError},
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
         program::Program,
     },
     quotas::Quotas,
-    registry::{Certificate, Thing, fixed::FixedRegistry},
+    registry::{Certificate, FixedRegistry, Thing},
     settings::{AuthorizerSettings, DomainSettings, Limits, Ports, Settings},
 };
 use serde_json::Value;
@@ -174,9 +173,8 @@ impl Start {
 
     /// Starts it, or tells why it does not start.
     pub async fn try_run(self) -> Result<TestGateway, StartError> {
-        let log = CapturedLog::default();
+        let (event_log, log) = CapturedLog::of_gateway();
         let clock = self.clock.clone().map_or_else(Clock::system, Clock::Manual);
-        let event_log = EventLog::new(Box::new(log.clone()), None);
         let gateway = within("the start", Gateway::start(&self.settings, clock, event_log)).await?;
         let addresses = gateway.addresses().clone();
         let stop = CancellationToken::new();

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Mistakes;
-use crate::registry::{Certificate, CertificateStatus, Thing, fixed::FixedRegistry};
+use crate::registry::{Certificate, CertificateStatus, FixedRegistry, Thing};
 
 /// A table `[[thing]]`.
 #[derive(Deserialize)]

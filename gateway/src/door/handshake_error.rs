@@ -5,6 +5,7 @@ use std::{fmt, io};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use super::{client_certificate::ClientCertificateError, route::Port};
+use crate::event_log::EventType;
 
 /// Why a TLS handshake fails.
 #[derive(Debug)]
@@ -35,10 +36,10 @@ impl HandshakeError {
     /// AWS's event for it (developer guide, `cwl-format`): a client that does not authenticate, or else a failed connect
     /// *(unverified)*.
     #[must_use]
-    pub fn event_type(&self) -> &'static str {
+    pub fn event_type(&self) -> EventType {
         match self {
-            Self::ServerName | Self::Certificate(_) | Self::NoCertificate => "Connection.AuthNError",
-            Self::Alpn { .. } | Self::Tls(_) => "Connect",
+            Self::ServerName | Self::Certificate(_) | Self::NoCertificate => EventType::AuthNError,
+            Self::Alpn { .. } | Self::Tls(_) => EventType::Connect,
         }
     }
 

@@ -152,13 +152,13 @@ impl LastWords {
 fn forward(process: &mut Child, log: &EventLog) -> LastWords {
     if let Some(output) = process.stdout.take() {
         let log = log.clone();
-        tokio::spawn(each_line(output, move |line| log.function_line(&line)));
+        tokio::spawn(each_line(output, move |line| log.write_function_line(&line)));
     }
     let lines = Arc::new(Mutex::new(VecDeque::new()));
     let reader = process.stderr.take().map(|output| {
         let (lines, log) = (Arc::clone(&lines), log.clone());
         tokio::spawn(each_line(output, move |line| {
-            log.function_line(&line);
+            log.write_function_line(&line);
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.push_back(line);
             if lines.len() > KEPT_LINES {

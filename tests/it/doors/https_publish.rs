@@ -165,9 +165,9 @@ async fn a_request_that_is_not_a_publish_is_refused_without_calling_the_function
     let long = format!("/topics/{}", "a".repeat(257));
     let body = "x".repeat(128 * 1024 + 1);
     let cases: [(&str, &str, &str, u16, &str); 15] = [
-        ("GET", "/topics/t", "", 405, "takes the method POST"),
-        ("PUT", "/topics/t", "x", 405, "takes the method POST"),
-        ("POST", "/mqtt", "x", 405, "takes the method GET"),
+        ("GET", "/topics/t", "", 405, "needs the method POST"),
+        ("PUT", "/topics/t", "x", 405, "needs the method POST"),
+        ("POST", "/mqtt", "x", 405, "needs the method GET"),
         ("GET", "/", "", 404, "nothing is at this path"),
         ("POST", "/topics", "x", 404, "nothing is at this path"),
         ("POST", "/Topics/t", "x", 404, "nothing is at this path"),
@@ -179,7 +179,7 @@ async fn a_request_that_is_not_a_publish_is_refused_without_calling_the_function
         ("POST", &long, "x", 400, "longer than 256 bytes"),
         ("POST", "/topics/t?qos=2&password=s3cret", "x", 400, "`qos` should be `0` or `1`"),
         ("POST", "/topics/t?retain=yes", "x", 400, "`retain` should be `false` or `true`"),
-        ("POST", "/topics/t", &body, 413, "AWS takes 128 KiB"),
+        ("POST", "/topics/t", &body, 413, "larger than 131072 bytes"),
     ];
     for (method, target, body, status, message) in cases {
         let answer = HttpClient::open(&gateway).await.request(method, target, &[], body).await;
@@ -231,12 +231,12 @@ async fn the_wrong_protocol_is_named_in_the_log_and_others_go_on() {
     let mut mqtt = HttpClient::open(&gateway).await;
     mqtt.send(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a").await;
     assert_eq!(mqtt.rest().await, b"");
-    let line = logged(&gateway, "speaks MQTT, and this door takes HTTP").await;
+    let line = logged(&gateway, "speaks MQTT, and this door accepts HTTP").await;
     assert_eq!((&line["eventType"], &line["reason"]), (&json!("Connect"), &json!("CLIENT_ERROR")));
     let mut http = HttpClient::over(tls(&gateway, "localhost", &["mqtt"]).await.unwrap());
     http.send(head("POST", "/topics/t", &[]).as_bytes()).await;
     http.rest().await;
-    logged(&gateway, "speaks HTTP, and this door takes MQTT").await;
+    logged(&gateway, "speaks HTTP, and this door accepts MQTT").await;
     let mut garbage = HttpClient::open(&gateway).await;
     garbage.send(b"\x00\xff\r\n\r\n").await;
     garbage.rest().await;

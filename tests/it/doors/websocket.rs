@@ -99,7 +99,7 @@ async fn paho_is_refused_over_websocket_as_over_tls() {
     gateway.logged_with(&[("eventType", "Disconnect"), ("reason", "FORBIDDEN_ACCESS")]).await;
     let wrong_alpn = Device { alpn: Some("mqtt"), ..right };
     assert_eq!(wrong_alpn.paho(BOTH[0], &[]).await[0]["event"], "not_connected");
-    logged(&gateway, "speaks HTTP, and this door takes MQTT").await;
+    logged(&gateway, "speaks HTTP, and this door accepts MQTT").await;
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn invalid_frames_end_their_own_connection_and_no_other() {
             assert_eq!(other.frame().await.unwrap().payload, b"\xd0\x00", "{what}");
         }
     }
-    for details in ["sent a text frame", "larger than 256 KiB", "rules of WebSocket"] {
+    for details in ["sent a text frame", "larger than 262144 bytes", "rules of WebSocket"] {
         for event in ["Connect", "Disconnect"] {
             let fits = |line: &Value| {
                 line["eventType"] == event
@@ -278,7 +278,7 @@ async fn an_upgrade_that_is_not_to_mqtt_is_refused_without_calling_the_function(
         ("/mqtt", &[("Sec-WebSocket-Version", "12")], 400, "not a WebSocket's upgrade"),
         ("/mqtt/", &[], 404, "nothing is at this path"),
         ("/", &[], 404, "nothing is at this path"),
-        ("/topics/t", &[], 405, "takes the method POST"),
+        ("/topics/t", &[], 405, "needs the method POST"),
     ];
     for (target, headers, status, message) in cases {
         let mut client = HttpClient::open(&gateway).await;

@@ -227,8 +227,8 @@ async fn malformed_event_shows_no_secret() {
         [password.as_bytes(), &[0xff, 0xfe], token.as_bytes()].concat(),
         Vec::new(),
     ];
-    let log = CapturedLog::default();
-    let pool = real_authorizer(folder.path(), &log);
+    let (event_log, log) = CapturedLog::of_gateway();
+    let pool = real_authorizer(folder.path(), event_log);
     let mut writings = Writings::default();
     for event in events {
         let answer = within("the answer", pool.invoke(Call::Connect, || event.into())).await;
@@ -245,7 +245,7 @@ async fn malformed_event_shows_no_secret() {
 }
 
 /// The authorizer's process without a gateway.
-fn real_authorizer(folder: &Path, log: &CapturedLog) -> Pool {
+fn real_authorizer(folder: &Path, log: EventLog) -> Pool {
     let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
     let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
     let variables = loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect();
@@ -255,7 +255,7 @@ fn real_authorizer(folder: &Path, log: &CapturedLog) -> Pool {
         limit: LIMIT,
         instances: 1,
     };
-    Pool::new(function, Clock::system(), EventLog::new(Box::new(log.clone()), None))
+    Pool::new(function, Clock::system(), log)
 }
 
 #[tokio::test]

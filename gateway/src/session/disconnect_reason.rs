@@ -1,12 +1,12 @@
-//! Why a connection ends, in AWS's words and in MQTT's.
+//! The reasons for which a connection ends, with AWS's name and MQTT's code for each.
 
 use mqtt::{DecodeError, DisconnectReasonCode as Code};
 
 use crate::quotas::LimitError;
 
-/// Why a connection ends.
+/// The reason for which a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum DisconnectReason {
     /// The client sent DISCONNECT.
     Client {
         /// It wants its last will published (MQTT 5).
@@ -18,30 +18,30 @@ pub enum Ending {
     TakenOver,
     /// The policy does not allow what the client did.
     Forbidden,
-    /// The authorizer refused at a refresh, or could not be asked.
+    /// At a refresh, the authorizer refused or could not be asked.
     RefreshRefused,
     /// `disconnectAfterInSeconds` has passed.
     TimeToLive,
-    /// Nothing was heard for one and a half keep-alive times.
+    /// No packet came for one and a half keep-alive times.
     KeepAlive,
-    /// The client sent what is no packet.
+    /// The client sent bytes that are not a packet.
     Malformed(DecodeError),
     /// The client broke the protocol's rules.
     Protocol(Code, &'static str),
     /// The client broke one of AWS's limits.
     Limit(Code, LimitError),
-    /// The client does not take its messages.
+    /// The client does not read its messages fast enough.
     SlowReader,
-    /// What is to outlive the gateway's process can't be written.
+    /// The sessions' file can't be written.
     NotWritten,
     /// The gateway stops.
     Shutdown,
 }
 
-impl Ending {
+impl DisconnectReason {
     /// AWS's `disconnectReason` (developer guide, `life-cycle-events`).
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn aws_name(self) -> &'static str {
         match self {
             Self::Client { .. } => "CLIENT_INITIATED_DISCONNECT",
             Self::Lost => "CONNECTION_LOST",
@@ -57,20 +57,20 @@ impl Ending {
         }
     }
 
-    /// What a person should know beyond the reason.
+    /// More details, for a person to read.
     #[must_use]
     pub fn details(self) -> Option<String> {
         match self {
             Self::Malformed(error) => Some(error.to_string()),
             Self::Protocol(_, details) => Some(details.to_owned()),
             Self::Limit(_, error) => Some(error.to_string()),
-            Self::SlowReader => Some("the client does not take its QoS 1 messages fast enough".to_owned()),
+            Self::SlowReader => Some("the client does not read its QoS 1 messages fast enough".to_owned()),
             Self::NotWritten => Some("the gateway can't write its sessions' file".to_owned()),
             _ => None,
         }
     }
 
-    /// What an MQTT 5 client is told; a 3.1.1 client only sees the end.
+    /// The code for an MQTT 5 client. A 3.1.1 client only sees the end of the connection.
     #[must_use]
     pub fn disconnect_code(self) -> Option<Code> {
         Some(match self {
@@ -87,8 +87,8 @@ impl Ending {
         })
     }
 
-    /// Every end but a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5), and but a refusal at the
-    /// refresh: whom the authorizer no longer lets in publishes nothing more *(unverified)*.
+    /// Whether the last will is published. It is not after a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5),
+    /// nor after a refused refresh: a client that the authorizer no longer accepts publishes nothing more *(unverified)*.
     #[must_use]
     pub fn publishes_will(self) -> bool {
         !matches!(self, Self::Client { with_will: false } | Self::RefreshRefused)
