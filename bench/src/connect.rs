@@ -7,11 +7,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     bare::Bare,
+    dialler::Dialler,
     fixture::Fixture,
     gateway::Gateway,
     report::{Figure, Section, Target, median},
     size::Size,
-    wire::Dialler,
 };
 
 /// Connects that are under way at a time.

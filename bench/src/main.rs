@@ -6,6 +6,7 @@
 mod bare;
 mod connect;
 mod devices;
+mod dialler;
 mod fixture;
 mod gateway;
 mod machine;
@@ -16,7 +17,6 @@ mod programs;
 mod report;
 mod size;
 mod throughput;
-mod wire;
 
 use std::{
     io::{self, Write},
