@@ -162,6 +162,7 @@ impl Gateway {
             self.shared.cut_off.cancel();
             connections.wait().await;
         }
+        self.shared.log.flush();
     }
 
     async fn accept(&self, port: Port, listener: &TcpListener, connections: &TaskTracker) {
