@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 use crate::{
     Size,
     bare::Bare,
+    dialler::Dialler,
     fixture::Fixture,
     gateway::Gateway,
     report::{Figure, Section, Target, median},
-    wire::Dialler,
 };
 
 /// Connects that are under way at a time.

@@ -6,13 +6,13 @@
 mod bare;
 mod connect;
 mod devices;
+mod dialler;
 mod fixture;
 mod gateway;
 mod mosquitto;
 mod process;
 mod report;
 mod throughput;
-mod wire;
 
 use std::{
     io::{self, Write},

@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use device_sim::Login;
-use mqtt::{Packet, PubAckCode, Publish, QoS, TopicName};
+use mqtt::{Packet, PubAckCode, Publish, QoS, TopicName, wire::Wire};
 use tokio::task::JoinSet;
 
 use crate::{
     Size,
+    dialler::Dialler,
     fixture::{self, Fixture},
     gateway::Gateway,
     mosquitto::Mosquitto,
     report::{Figure, Section, Target, median},
-    wire::{Dialler, Wire},
 };
 
 /// Connections that publish.
@@ -96,7 +96,7 @@ async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Resu
         if in_flight == 0 {
             return Ok(acknowledged);
         }
-        let mut packet = Some(wire.next().await?);
+        let mut packet = Some(wire.next().await?.context("the server closed the connection")?);
         while let Some(answer) = packet {
             match answer {
                 Packet::PubAck(ack) if is_accepted(ack.code) => {}

@@ -5,10 +5,11 @@ mod address;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mqtt::wire::client_config;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{DEFAULT_VERSIONS, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 pub use self::address::{Address, AddressError, Alpn, AlpnError};
@@ -74,8 +75,11 @@ impl Endpoint {
         let Ok(server_name) = ServerName::try_from(name.clone()) else {
             return Err(EndpointError::ServerName(name));
         };
-        let connector =
-            TlsConnector::from(Arc::new(client_config(trusted(target.ca.as_deref())?, &target.alpn)?));
+        let roots = trusted(target.ca.as_deref())?;
+        let alpn = target.alpn.protocol().into_iter().collect::<Vec<_>>();
+        let mut config = client_config(roots, &alpn, DEFAULT_VERSIONS, None).map_err(EndpointError::Tls)?;
+        config.resumption = Resumption::disabled();
+        let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { address: target.address, server_name, alpn: target.alpn, ca: target.ca, connector })
     }
 
@@ -139,19 +143,6 @@ fn unreadable(ca: &Path, error: PemError) -> EndpointError {
         PemError::Io(error) => EndpointError::CaUnreadable(ca.to_owned(), error),
         _ => EndpointError::CaInvalid(ca.to_owned()),
     }
-}
-
-fn client_config(roots: RootCertStore, alpn: &Alpn) -> Result<ClientConfig, EndpointError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(EndpointError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols =
-        alpn.protocol().map(|protocol| protocol.as_bytes().to_vec()).into_iter().collect();
-    config.resumption = Resumption::disabled();
-    Ok(config)
 }
 
 #[cfg(test)]

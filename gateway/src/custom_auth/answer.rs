@@ -1,6 +1,6 @@
-//! What an authorizer's function may answer.
+//! The answer of an authorizer's function. One that breaks a rule authenticates no client.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`. Whatever breaks a rule authenticates nobody.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -14,30 +14,30 @@ use iot_policy::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What an authenticated client is granted.
+/// What an authenticated client may do, and for how long.
 #[derive(Clone, Debug)]
 pub struct Authorization {
-    /// Who it is, `[a-zA-Z0-9]{1,128}`.
+    /// The principal id, `[a-zA-Z0-9]{1,128}`.
     pub principal_id: Arc<str>,
-    /// What it may do.
+    /// The policies.
     pub documents: Arc<[PolicyDocument]>,
-    /// For how long; without, for as long as the connection lasts, as a certificate's policies are.
+    /// The timers; without them the policies hold for as long as the connection, as a certificate's do.
     pub lifetime: Option<Lifetime>,
 }
 
-/// For how long an authorizer's answer holds.
+/// The timers of an authorizer's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// After how long the function is asked again.
+    /// The time after which the function is called again.
     pub refresh_after: Duration,
-    /// After how long the connection ends, counted from the connect.
+    /// The time after which the connection ends, counted from the connect.
     pub disconnect_after: Duration,
 }
 
 /// Why an answer can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// It is not the JSON that it should be. The parser's message may quote the answer, so it is left out.
+    /// It is not the expected JSON. The parser's message is left out, because it may quote the answer.
     #[error("it is not an authorizer's answer (line {line}, column {column})")]
     Json {
         /// The line.
@@ -45,10 +45,10 @@ pub enum AnswerError {
         /// The column.
         column: usize,
     },
-    /// A field that lets a client in is absent.
+    /// A required field is absent.
     #[error("`{0}` is absent")]
     Absent(&'static str),
-    /// The principal id has another shape.
+    /// The principal id has an invalid form.
     #[error("`principalId` should be 1 to 128 letters and digits")]
     PrincipalId,
     /// A timer is out of its range.
@@ -58,11 +58,11 @@ pub enum AnswerError {
         field: &'static str,
         /// Its seconds.
         seconds: u32,
-        /// What AWS takes.
+        /// The seconds that AWS accepts.
         range: RangeInclusive<u32>,
     },
     /// Too many documents.
-    #[error("`policyDocuments` has {0} documents; AWS takes at most {MAX_POLICY_DOCUMENTS}")]
+    #[error("`policyDocuments` has {0} documents; AWS accepts at most {MAX_POLICY_DOCUMENTS}")]
     TooManyDocuments(usize),
     /// A document can't be used.
     #[error("`policyDocuments[{index}]`: {error}")]
@@ -89,10 +89,10 @@ impl Authorization {
     ///
     /// # Errors
     ///
-    /// When it breaks one of AWS's rules. That a document, a timer or the principal may not be absent is our
-    /// reading *(unverified)*, and the one that lets nobody in.
+    /// When it breaks one of AWS's rules. A timer may be absent: the refresh timer is 300 seconds then, and the disconnect
+    /// timer 86,400.
     pub fn parse(json: &[u8]) -> Result<Option<Self>, AnswerError> {
-        // A list of the same values in the right order is no answer, though serde would take it.
+        // Serde would also accept an array of the values in the right order.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(AnswerError::Json { line: 1, column: 1 });
         }
@@ -112,12 +112,12 @@ impl Authorization {
             lifetime: Some(Lifetime {
                 refresh_after: timer(
                     "refreshAfterInSeconds",
-                    answer.refresh_after_in_seconds,
+                    answer.refresh_after_in_seconds.unwrap_or(MIN_REFRESH_SECONDS),
                     MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS,
                 )?,
                 disconnect_after: timer(
                     "disconnectAfterInSeconds",
-                    answer.disconnect_after_in_seconds,
+                    answer.disconnect_after_in_seconds.unwrap_or(MAX_DISCONNECT_SECONDS),
                     MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS,
                 )?,
             }),
@@ -139,12 +139,7 @@ fn parse_document(index: usize, json: &str) -> Result<PolicyDocument, AnswerErro
     PolicyDocument::parse(text).map_err(|error| AnswerError::Document { index, error })
 }
 
-fn timer(
-    field: &'static str,
-    seconds: Option<u32>,
-    range: RangeInclusive<u32>,
-) -> Result<Duration, AnswerError> {
-    let seconds = seconds.ok_or(AnswerError::Absent(field))?;
+fn timer(field: &'static str, seconds: u32, range: RangeInclusive<u32>) -> Result<Duration, AnswerError> {
     if !range.contains(&seconds) {
         return Err(AnswerError::Timer { field, seconds, range });
     }
@@ -174,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_answer_lets_in_and_a_refusal_needs_nothing_else() {
+    fn answer_with_every_field_grants_and_a_refusal_needs_no_other_field() {
         let granted = answer(&[]).unwrap().unwrap();
         assert_eq!((&*granted.principal_id, granted.documents.len()), ("p1", 1));
         let lifetime = granted.lifetime.unwrap();
@@ -184,13 +179,25 @@ mod tests {
     }
 
     #[test]
-    fn a_document_may_be_the_text_of_one() {
+    fn absent_timer_is_300_or_86400_seconds() {
+        let absent = [("refreshAfterInSeconds", Value::Null), ("disconnectAfterInSeconds", Value::Null)];
+        let lifetime = answer(&absent).unwrap().unwrap().lifetime.unwrap();
+        assert_eq!((lifetime.refresh_after.as_secs(), lifetime.disconnect_after.as_secs()), (300, 86_400));
+    }
+
+    #[test]
+    fn empty_list_of_documents_is_an_answer_that_allows_nothing() {
+        assert!(answer(&[("policyDocuments", json!([]))]).unwrap().unwrap().documents.is_empty());
+    }
+
+    #[test]
+    fn document_may_be_a_string_with_its_json() {
         let text = document("t").to_string();
         assert_eq!(answer(&[("policyDocuments", json!([text]))]).unwrap().unwrap().documents.len(), 1);
     }
 
     #[test]
-    fn a_document_may_name_things_and_certificates() {
+    fn document_may_have_thing_and_certificate_variables() {
         for variable in ["iot:Connection.Thing.ThingName", "iot:Certificate.Subject.CommonName"] {
             let named = document(&format!("${{{variable}}}"));
             let granted = answer(&[("policyDocuments", json!([named]))]).unwrap().unwrap();
@@ -199,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_breaks_a_rule_lets_nobody_in() {
+    fn answer_that_breaks_a_rule_is_an_error() {
         let long = document(&"t".repeat(2_048));
         let cases = [
             ("isAuthenticated", json!("true"), "not an authorizer's answer"),
@@ -211,7 +218,6 @@ mod tests {
             ("principalId", json!("x".repeat(129)), "1 to 128 letters and digits"),
             ("refreshAfterInSeconds", json!(299), "`refreshAfterInSeconds` is 299"),
             ("refreshAfterInSeconds", json!(86_401), "`refreshAfterInSeconds` is 86401"),
-            ("refreshAfterInSeconds", Value::Null, "`refreshAfterInSeconds` is absent"),
             ("disconnectAfterInSeconds", json!(0), "`disconnectAfterInSeconds` is 0"),
             ("disconnectAfterInSeconds", json!("300"), "not an authorizer's answer"),
             ("policyDocuments", Value::Null, "`policyDocuments` is absent"),

@@ -1,6 +1,7 @@
-//! The event that an authorizer's function gets, built as AWS builds it.
+//! The event that an authorizer's function receives, built as AWS builds it: parts that a connection does not have are
+//! absent. The fields are in the order in which AWS writes them.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`. What does not concern the connection is absent.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda`, and measurements: `docs/fidelity.md`.
 
 use std::sync::Arc;
 
@@ -15,33 +16,33 @@ use super::{
 };
 use crate::registry::Certificate;
 
-/// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because
-/// each refresh presents it again *(unverified)*. No `Debug`; wiped when dropped.
+/// The event about a client's CONNECT or HTTP request. It is kept for as long as the connection, because each refresh
+/// presents it again *(unverified)*. It has no `Debug` and is wiped when dropped.
 pub struct AuthorizerEvent {
     event: Zeroizing<Vec<u8>>,
     principal_id: Option<Arc<str>>,
 }
 
-/// What a client sent, and by which way.
+/// What a client sent, and on which connection.
 #[derive(Clone, Copy)]
 pub struct ClientRequest<'a> {
     /// The connection's id.
     pub connection_id: &'a str,
-    /// The server name that it asked for (SNI), if it did.
+    /// The server name that it asked for (SNI), if any.
     pub server_name: Option<&'a str>,
-    /// The certificate whose key it has, if the door asked for one.
+    /// The client's certificate, if the connection has one.
     pub certificate: Option<&'a Certificate>,
-    /// Its HTTP request, if there was one: the publish, or the upgrade to WebSocket.
+    /// Its HTTP request, if any: the publish, or the upgrade to WebSocket.
     pub http: Option<&'a HttpRequest>,
-    /// Its CONNECT, which an HTTPS publish has not.
+    /// Its CONNECT; an HTTPS publish does not have one.
     pub mqtt: Option<ConnectFields<'a>>,
 }
 
-/// What a CONNECT says about who sends it.
+/// The credentials in a CONNECT.
 #[derive(Clone, Copy)]
 pub struct ConnectFields<'a> {
-    /// The client id.
-    pub client_id: &'a str,
+    /// The client id, unless it is empty: one that the server assigns is not in the event.
+    pub client_id: Option<&'a str>,
     /// The user name as sent.
     pub user_name: Option<&'a str>,
     /// The password's bytes.
@@ -49,11 +50,11 @@ pub struct ConnectFields<'a> {
 }
 
 impl ClientRequest<'_> {
-    /// What the event about it takes, in KiB and at most: JSON writes a control character as six bytes.
+    /// The largest size that the event can have, in KiB: JSON writes a control character as six bytes.
     #[must_use]
     pub fn weight_kib(&self) -> u32 {
         let mqtt = self.mqtt.map_or(0, |mqtt| {
-            let texts = mqtt.client_id.len() + mqtt.user_name.map_or(0, str::len);
+            let texts = mqtt.client_id.map_or(0, str::len) + mqtt.user_name.map_or(0, str::len);
             texts * 6 + mqtt.password.map_or(0, <[u8]>::len) * 2
         });
         let http = self.http.map_or(0, |http| http.bytes() * 6);
@@ -64,11 +65,11 @@ impl ClientRequest<'_> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
+    protocol_data: ProtocolData<'a>,
+    protocols: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     signature_verified: bool,
-    protocols: &'static [&'static str],
-    protocol_data: ProtocolData<'a>,
     connection_metadata: ConnectionMetadata<'a>,
 }
 
@@ -77,17 +78,16 @@ struct ProtocolData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<Http<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     mqtt: Option<Mqtt<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<Http<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Http<'a> {
     headers: &'a Headers,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    query_string: Option<&'a str>,
+    query_string: &'a str,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,8 @@ struct Mqtt<'a> {
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<Zeroizing<String>>,
-    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -117,7 +118,7 @@ struct ConnectionMetadata<'a> {
 }
 
 impl AuthorizerEvent {
-    /// The event about what was sent.
+    /// The event about a request, with the client's token.
     #[must_use]
     pub fn new(sent: &ClientRequest<'_>, token: Option<&Token>) -> Self {
         let protocols: &[_] = match (sent.http, sent.mqtt) {
@@ -126,35 +127,35 @@ impl AuthorizerEvent {
             (Some(_), None) => &["tls", "http"],
         };
         let event = Event {
-            token: token.map(Token::text),
-            signature_verified: token.is_some_and(Token::is_verified),
-            protocols,
             protocol_data: ProtocolData {
                 tls: Tls::of(sent),
+                mqtt: sent.mqtt.map(Mqtt::from),
                 http: sent
                     .http
                     .map(|http| Http { headers: http.headers(), query_string: http.query_string() }),
-                mqtt: sent.mqtt.map(Mqtt::from),
             },
+            protocols,
+            token: token.map(Token::text),
+            signature_verified: token.is_some_and(Token::is_verified),
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
-        // With room from the begin: a buffer that grows leaves copies of the password behind.
+        // Allocated once: a buffer that grows would leave copies of the password in memory.
         let mut json = Zeroizing::new(Vec::with_capacity((sent.weight_kib() as usize + 1) * 1_024));
-        // Strings and booleans always become JSON; if they did not, an empty event would be refused.
+        // Strings and booleans can always be written as JSON; the function would refuse an empty event.
         let written = serde_json::to_writer(&mut *json, &event);
         let event = Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()));
         let principal_id = sent.certificate.map(|certificate| Arc::clone(certificate.id().as_str()));
         Self { event, principal_id }
     }
 
-    /// Whom the answer has to name: the certificate's principal, if there is a certificate (developer guide,
+    /// The principal that the answer has to name: the certificate's, if there is a certificate (developer guide,
     /// `custom-auth-509cert`).
     #[must_use]
     pub fn principal_id(&self) -> Option<&str> {
         self.principal_id.as_deref()
     }
 
-    /// The event, for one call.
+    /// The event as JSON, for one call.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         Bytes::copy_from_slice(&self.event)
@@ -162,9 +163,10 @@ impl AuthorizerEvent {
 }
 
 impl<'a> Tls<'a> {
-    /// Absent when there is nothing to say.
+    /// `None` without a server name and a certificate. The server name is the one of SNI, or else of the `Host` header.
     fn of(sent: &ClientRequest<'a>) -> Option<Self> {
-        let (server_name, certificate) = (sent.server_name, sent.certificate);
+        let server_name = sent.server_name.or_else(|| sent.http.and_then(HttpRequest::host));
+        let certificate = sent.certificate;
         (server_name.is_some() || certificate.is_some()).then(|| Self {
             server_name,
             certificate_pem: certificate.map(Certificate::pem),
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
-        let mqtt = Some(ConnectFields { client_id: "client", user_name, password });
+        let mqtt = Some(ConnectFields { client_id: Some("client"), user_name, password });
         let presented = AuthorizerEvent::new(
             &ClientRequest { connection_id: "id", server_name, certificate: None, http: None, mqtt },
             None,
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_as_aws_prints_it() {
+    fn event_of_a_connect_is_as_aws_documents_it() {
         let expected = json!({
             "signatureVerified": false,
             "protocols": ["tls", "mqtt"],
@@ -214,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_is_absent() {
+    fn field_that_was_not_sent_is_absent() {
         assert_eq!(event(None, None, None)["protocolData"], json!({"mqtt": {"clientId": "client"}}));
         assert_eq!(event(None, Some(b""), None)["protocolData"]["mqtt"]["password"], "");
     }
 
     #[test]
-    fn an_http_request_is_in_it_as_it_was_sent() {
+    fn event_of_an_http_request_has_its_headers_and_query_string() {
         let request = hyper::Request::builder()
             .uri("/mqtt?x-amz-customauthorizer-name=a&p=%41")
             .header("Authorization", "Basic YTpi")
@@ -228,7 +230,7 @@ mod tests {
             .header("x-twice", "2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let http = HttpRequest::read(&parts).unwrap();
-        let mqtt = ConnectFields { client_id: "client", user_name: None, password: None };
+        let mqtt = ConnectFields { client_id: Some("client"), user_name: None, password: None };
         let (http, mqtt, server_name) = (Some(&http), Some(mqtt), Some("localhost"));
         let mut sent = ClientRequest { connection_id: "id", server_name, certificate: None, http, mqtt };
         let event = |sent: &ClientRequest<'_>| -> Value {
@@ -236,7 +238,7 @@ mod tests {
         };
         let expected_http = json!({
             "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},
-            "queryString": "?x-amz-customauthorizer-name=a&p=%41",
+            "queryString": "x-amz-customauthorizer-name=a&p=%41",
         });
         let websocket = event(&sent);
         assert_eq!(websocket["protocols"], json!(["tls", "http", "mqtt"]));
@@ -251,5 +253,44 @@ mod tests {
             publish["protocolData"],
             json!({"tls": {"serverName": "localhost"}, "http": expected_http})
         );
+    }
+
+    #[test]
+    fn event_has_its_fields_in_the_order_of_aws() {
+        let (parts, ()) = hyper::Request::get("/mqtt").body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        let mqtt = ConnectFields { client_id: Some("c"), user_name: Some("u"), password: Some(b"p") };
+        let sent = ClientRequest {
+            connection_id: "id",
+            server_name: Some("s"),
+            certificate: None,
+            http: Some(&http),
+            mqtt: Some(mqtt),
+        };
+        let expected = r#"{"protocolData":{"tls":{"serverName":"s"},"mqtt":{"username":"u","password":"cA==","clientId":"c"},"http":{"headers":{},"queryString":""}},"protocols":["tls","http","mqtt"],"signatureVerified":false,"connectionMetadata":{"id":"id"}}"#;
+        assert_eq!(AuthorizerEvent::new(&sent, None).to_json(), expected);
+    }
+
+    #[test]
+    fn client_id_that_was_not_sent_is_absent() {
+        let mqtt = Some(ConnectFields { client_id: None, user_name: Some("u"), password: None });
+        let sent =
+            ClientRequest { connection_id: "id", server_name: None, certificate: None, http: None, mqtt };
+        let event: Value = serde_json::from_slice(&AuthorizerEvent::new(&sent, None).to_json()).unwrap();
+        assert_eq!(event["protocolData"], json!({"mqtt": {"username": "u"}}));
+    }
+
+    #[test]
+    fn server_name_is_of_the_host_header_without_sni() {
+        let request = hyper::Request::get("/mqtt").header("Host", "iot.example.com:443");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        for (server_name, expected) in [(None, "iot.example.com"), (Some("sni"), "sni")] {
+            let http = Some(&http);
+            let sent =
+                ClientRequest { connection_id: "id", server_name, certificate: None, http, mqtt: None };
+            let event: Value = serde_json::from_slice(&AuthorizerEvent::new(&sent, None).to_json()).unwrap();
+            assert_eq!(event["protocolData"]["tls"], json!({"serverName": expected}));
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! The URL at which a function takes Lambda's Invoke call.
+//! The URL at which a function answers Lambda's Invoke call.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use hyper::Uri;
+use iot_policy::loopback::is_loopback;
 
-/// An `https` URL, or an `http` one to this machine: the event holds a password.
+/// An `https` URL, or an `http` URL of this machine, because the event contains a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvokeUrl(Uri);
 
@@ -23,7 +24,7 @@ pub enum InvokeUrlError {
     )]
     NotHttps,
     /// It holds a user name or a password.
-    #[error("a URL with a user name or a password in it, which is not sent")]
+    #[error("a URL with a user name or a password in it, which the gateway does not send")]
     UserInfo,
 }
 
@@ -37,7 +38,7 @@ impl InvokeUrl {
     }
 }
 
-/// Scheme, host and port: what stands behind them may be secret.
+/// Scheme, host and port: the path may be secret.
 impl fmt::Display for InvokeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.0.scheme_str().unwrap_or_default();
@@ -59,17 +60,11 @@ impl FromStr for InvokeUrl {
         match scheme {
             _ if authority.host().is_empty() || uri.path() == "/" => Err(InvokeUrlError::NotUrl),
             "https" => Ok(Self(uri)),
-            "http" if is_this_machine(authority.host()) => Ok(Self(uri)),
+            "http" if is_loopback(authority.host()) => Ok(Self(uri)),
             "http" => Err(InvokeUrlError::NotHttps),
             _ => Err(InvokeUrlError::NotUrl),
         }
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
