@@ -170,7 +170,7 @@ impl Client {
                 self.wire.close().await;
             }
         };
-        // A server that does not close its end is left behind.
+        // A server may never close its end.
         timeout(CLOSING_LIMIT, closing).await.unwrap_or_default();
     }
 }

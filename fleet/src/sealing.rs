@@ -102,7 +102,7 @@ pub fn keyring_path(args: &KeyringArgs) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The text in a buffer that never grows: growing would leave copies behind.
+/// The text in a buffer that never grows: growing would leave copies of the secret.
 fn plain(secret: &[u8]) -> Zeroizing<String> {
     let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(secret));
     let mut text = Zeroizing::new(String::with_capacity("$plain$".len().saturating_add(encoded.len())));

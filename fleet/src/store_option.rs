@@ -1,4 +1,4 @@
-//! The option `--store`, and the variable that stands in for it.
+//! The option `--store`, and the variable with its default.
 
 use std::{env, path::PathBuf};
 

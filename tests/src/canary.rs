@@ -41,7 +41,7 @@ impl Canary {
         &self.secret
     }
 
-    /// The form in which the secret, or a piece of it, stands in `text`, if it does.
+    /// The form in which the secret, or a piece of it, is in `text`, if it is.
     pub fn found_in(&self, text: &[u8]) -> Option<&str> {
         let mut text = text.to_vec();
         for _ in 0..=LAYERS {
@@ -133,13 +133,13 @@ fn each(bytes: &[u8], form: fn(&u8) -> String) -> String {
     bytes.iter().map(form).collect()
 }
 
-/// The characters that `bytes` alone determine when so many others stand before them, and any after.
+/// The characters that `bytes` alone determine when `before` others precede them, and any follow.
 fn base64_within(engine: &impl base64::Engine, before: usize, bytes: &[u8]) -> String {
     let encoded = engine.encode([&vec![0; before][..], bytes].concat());
     encoded[(before * 8).div_ceil(6)..(before + bytes.len()) * 8 / 6].to_owned()
 }
 
-/// Undoes the escapes of JSON, of Rust's `Debug` and of URLs; what is no escape stays.
+/// Undoes the escapes of JSON, of Rust's `Debug` and of URLs; other text stays.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -154,7 +154,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The escape with which `text` begins: what it stands for and how long it is.
+/// The escape with which `text` begins: its character and its length.
 fn escape(text: &[u8]) -> Option<(u32, usize)> {
     let hex = |from: usize, to: usize| {
         let digits = std::str::from_utf8(text.get(from..to)?).ok()?;

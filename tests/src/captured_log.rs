@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Default)]
 pub struct CapturedLog {
     bytes: Arc<Mutex<Vec<u8>>>,
-    /// A gateway's log writes a little later than it is told to.
+    /// A gateway's log is written a little later than its events.
     event_log: Option<EventLog>,
 }
 
@@ -67,7 +67,7 @@ thread_local! {
 /// Where the authorizer's lines of this thread go from now on. A test that runs it in its own process calls this
 /// first; each test has a thread of its own.
 ///
-/// The subscriber is one for all threads: subscribers that come and go beside each other lose lines.
+/// The subscriber is one for all threads: subscribers that come and go at the same time lose lines.
 #[must_use]
 pub fn of_this_thread() -> CapturedLog {
     static INSTALL: Once = Once::new();

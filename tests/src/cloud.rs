@@ -1,4 +1,4 @@
-//! An AWS account that moto plays, with what `make deploy` leaves in it: a table, a thing type and a thing group.
+//! An AWS account that moto plays, with the resources of `make deploy`: a table, a thing type and a thing group.
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
@@ -14,19 +14,19 @@ use crate::{aws, emulator::Emulator, programs::program, running::Running};
 
 /// The account, and a folder that commands run in.
 pub struct Cloud {
-    /// Where commands run.
+    /// The folder in which commands run.
     pub folder: TempDir,
-    /// The configuration that finds the services.
+    /// The configuration of the services' clients.
     pub aws: SdkConfig,
     endpoint: String,
     _moto: Emulator,
 }
 
-/// What `make deploy` names them.
+/// The table of `make deploy`.
 pub const TABLE: &str = "latchkey-dev-devices";
-/// See [`TABLE`].
+/// The thing type of `make deploy`.
 pub const THING_TYPE: &str = "latchkey-dev-sht20";
-/// See [`TABLE`].
+/// The thing group of `make deploy`.
 pub const THING_GROUP: &str = "latchkey-dev";
 
 impl Cloud {
@@ -44,12 +44,12 @@ impl Cloud {
         Self { folder, aws, endpoint: moto.endpoint().to_owned(), _moto: moto }
     }
 
-    /// Where the services are.
+    /// The address of the services.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// A file in the folder.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -80,7 +80,7 @@ impl Cloud {
         command
     }
 
-    /// The registry.
+    /// A client of the registry.
     pub fn iot(&self) -> aws_sdk_iot::Client {
         aws_sdk_iot::Client::new(&self.aws)
     }
@@ -102,7 +102,7 @@ impl Cloud {
     }
 }
 
-/// What `cdk deploy` writes for a stage.
+/// The outputs that `cdk deploy` writes for a stage.
 pub fn outputs(stage: &str) -> serde_json::Value {
     let name = format!("latchkey-{stage}");
     json!({

@@ -22,7 +22,7 @@ pub fn add(folder: &Path, name: &str, grant: &str, password: &[u8]) {
     change(folder, |document| insert(document, name, grant, password));
 }
 
-/// Adds a device that needs this certificate beside its password.
+/// Adds a device that needs this certificate besides its password.
 pub fn add_guarded(folder: &Path, name: &str, password: &[u8], certificate: &DeviceCertificate) {
     let id = certificate.registered().id().as_str().to_string();
     change(folder, |document| {

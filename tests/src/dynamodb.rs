@@ -1,4 +1,4 @@
-//! dynoxide: a DynamoDB that was not written here, inside the test.
+//! dynoxide, an embedded DynamoDB that was not written here.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::aws;
 
-/// A DynamoDB of the test's own on a free port, in memory, with an empty table. Dropping it ends it.
+/// A DynamoDB in memory, on a free port, with an empty table. Dropping this ends it.
 pub struct DynamoDb {
-    /// The configuration that finds it.
+    /// The configuration of its clients.
     pub aws: SdkConfig,
     client: Client,
     endpoint: String,
@@ -87,6 +87,6 @@ fn attribute(typed: &serde_json::Value) -> AttributeValue {
         "SS" => AttributeValue::Ss(serde_json::from_value(value.clone()).unwrap()),
         "L" => AttributeValue::L(value.as_array().unwrap().iter().map(attribute).collect()),
         "M" => AttributeValue::M(attributes(value)),
-        other => panic!("{other} is no type of this test's"),
+        other => panic!("{other} is not a type of this test's"),
     }
 }

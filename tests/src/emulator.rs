@@ -26,7 +26,7 @@ impl Emulator {
     pub async fn start() -> Self {
         match std::env::var(VARIABLE).as_deref() {
             Ok("localstack") => Self::localstack().await,
-            Ok(other) => panic!("`{other}` is no emulator"),
+            Ok(other) => panic!("`{other}` is not an emulator"),
             Err(_) => Self::moto().await,
         }
     }

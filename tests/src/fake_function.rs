@@ -30,7 +30,7 @@ pub enum Act {
     Bytes(Vec<u8>),
     /// Sends these bytes and closes the connection.
     BytesAndEnd(Vec<u8>),
-    /// Says nothing until it is told to do something else, then does that.
+    /// Does not answer until it gets another behavior, then follows that.
     Hold,
 }
 
@@ -63,7 +63,7 @@ impl FakeFunction {
         Self::start_as(act, None).await
     }
 
-    /// Starts it behind TLS as `localhost`, with the certificate (PEM) that is to be trusted.
+    /// Starts it with TLS as `localhost`, and returns the certificate (PEM) to trust.
     pub async fn start_with_tls(act: Act) -> (Self, String) {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -119,7 +119,7 @@ impl FakeFunction {
 }
 
 impl Act {
-    /// An answer of 200 whose body has so many bytes.
+    /// An answer of 200 whose body has this many bytes.
     pub fn body_of(bytes: usize) -> Self {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
         Self::Bytes([head.into_bytes(), vec![b' '; bytes]].concat())
@@ -187,7 +187,7 @@ async fn connection(
             Act::BytesAndEnd(bytes) => (bytes, true),
             Act::Hold => unreachable!("it waits for another"),
         };
-        // Whoever called may be gone.
+        // The caller may have closed the connection.
         _ = stream.write_all(&bytes).await;
         _ = stream.flush().await;
         if end {

@@ -41,7 +41,7 @@ impl GatewayProcess {
         Self::start_by(Command::new(program("latchkey-gateway")), folder, flags, variables).await
     }
 
-    /// One that can write no file beyond so many KiB, as on a full disk.
+    /// A gateway that can write files of up to this many KiB, as on a full disk.
     #[cfg(unix)]
     pub async fn start_on_a_full_disk(
         folder: &Path,

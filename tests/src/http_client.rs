@@ -54,7 +54,7 @@ pub fn basic(user_name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user_name}:{password}")))
 }
 
-/// The head of an upgrade to WebSocket with these headers beside.
+/// The head of an upgrade to WebSocket, with these headers too.
 pub fn upgrade(target: &str, headers: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("Connection", "Upgrade"),

@@ -38,7 +38,7 @@ impl Refusing {
         Self::of(upstream, refusal, |_| String::new()).await
     }
 
-    /// Refuses each request so many times; the same one has the same first line.
+    /// Refuses each request this many times. Requests with the same first line are the same.
     pub async fn start_each(upstream: &str, refusal: Refusal) -> Self {
         let first_line = |request: &[u8]| String::from_utf8_lossy(request).lines().next().unwrap().to_owned();
         Self::of(upstream, refusal, first_line).await

@@ -38,7 +38,7 @@ struct Written {
 }
 
 impl Running {
-    /// Starts a program. One that is not there fails the test.
+    /// Starts a program. One that does not exist fails the test.
     pub fn start(mut command: Command) -> Self {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

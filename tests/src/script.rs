@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// The environment variable with the path of the script.
 pub const VARIABLE: &str = "SCRIPT";
 
-/// What the function does with its next call. It reads the script anew each time.
+/// What the function does with its next call. It reads the script again each time.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -91,7 +91,7 @@ pub fn allow_all() -> Value {
     ])
 }
 
-/// An answer that lets in, with these statements (effect, action, resource) and timers of 300 s and a day.
+/// An answer that allows the client, with these statements (effect, action, resource) and timers of 300 s and a day.
 pub fn allow(statements: &[(&str, &str, &str)]) -> Value {
     let resource = |resource: &str| format!("arn:aws:iot:us-east-1:123456789012:{resource}");
     let statement = |(effect, action, on): &(&str, &str, &str)| json!({"Effect": effect, "Action": action, "Resource": resource(on)});

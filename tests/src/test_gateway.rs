@@ -99,7 +99,7 @@ impl Start {
     pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
         self.with_function(|function| match &mut function.source {
             FunctionSource::Program(program) => change(program),
-            other => panic!("{other:?} is no program"),
+            other => panic!("{other:?} is not a program"),
         })
     }
 
@@ -120,7 +120,7 @@ impl Start {
         self.with(|settings| settings.authorizers[0].signing = signing)
     }
 
-    /// With another authorizer beside the first, whose function does as the script says.
+    /// With another authorizer besides the first, whose function does what the script says.
     #[must_use]
     pub fn and_script(mut self, name: &str, step: &Step) -> (Self, Script) {
         let folder = self.folder.path().join(name);

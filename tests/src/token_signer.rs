@@ -1,4 +1,4 @@
-//! Who signs devices' tokens: an RSA key made for one test.
+//! The signer of devices' tokens: an RSA key made for one test.
 
 use std::collections::BTreeMap;
 

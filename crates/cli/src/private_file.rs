@@ -1,4 +1,4 @@
-//! Files with secrets in them, read only if their owner alone can.
+//! Files with secrets, which are read only if no other user can read or change them.
 
 use std::{
     fs::File,
@@ -8,30 +8,30 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Some thousand keys; without a bound a wrong path could fill the memory.
+/// The largest file: some thousand keys. Without a limit, a wrong path could fill the memory.
 pub const MAX_BYTES: usize = 65_536;
 
-/// Why a file was not read. No message carries what the file says.
+/// Why a file was not read. No message repeats its content.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
     /// The file can't be read.
     #[error("can't read the {what} `{path}`: {error}", path = .path.display())]
     Unreadable {
-        /// What the file should be, `keyring` for example.
+        /// What the file should be: `keyring`, for example.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Others than the file's owner can read or change it.
+    /// Users besides the file's owner can read or change it.
     #[error(
         "others can read or change the {what} `{path}` (its mode is {mode:03o}), and with it every secret; take that \
          from them with `chmod 600 {path}`", path = .path.display())]
     Exposed {
         /// What the file should be.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -41,17 +41,17 @@ pub enum PrivateFileError {
     TooLarge {
         /// What the file should be.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
 }
 
-/// Who may be able to read a file besides its owner.
+/// The users who may be able to read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// Nobody.
+    /// Only its owner.
     Owner,
-    /// Everybody: the file holds nothing that has to be kept secret.
+    /// Every user: the file has no secret.
     Everybody,
 }
 
@@ -59,7 +59,7 @@ pub enum Readers {
 ///
 /// # Errors
 ///
-/// When it can't be read, is too large, is not UTF-8, or more people than `readers` can read or change it.
+/// When it can't be read, is too large, is not UTF-8, or can be read or changed by other users than `readers` allows.
 pub fn read(
     path: &Path,
     what: &'static str,
@@ -68,7 +68,7 @@ pub fn read(
     let unreadable = |error| PrivateFileError::Unreadable { what, path: path.to_owned(), error };
     let mut file = File::open(path).map_err(unreadable)?;
     if readers == Readers::Owner {
-        // Asked of the open file, which can't be exchanged any more.
+        // The mode of the open file, because the path can lead to another file by now.
         let mode = mode(&file).map_err(unreadable)?;
         if mode & OTHERS != 0 {
             return Err(PrivateFileError::Exposed { what, path: path.to_owned(), mode });
@@ -92,7 +92,7 @@ pub fn read(
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// The permission bits of everybody but the owner.
+/// The permission bits of all users but the owner.
 const OTHERS: u32 = 0o077;
 
 #[cfg(unix)]
@@ -102,7 +102,7 @@ fn mode(file: &File) -> io::Result<u32> {
     Ok(file.metadata()?.permissions().mode() & 0o777)
 }
 
-/// Elsewhere permissions are not bits.
+/// Other systems have no permission bits.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
 fn mode(_: &File) -> io::Result<u32> {

@@ -82,7 +82,7 @@ mod tests {
         }
     }
 
-    /// A writer with room for so many bytes.
+    /// A writer with room for a number of bytes.
     struct Room(usize);
 
     impl Write for Room {

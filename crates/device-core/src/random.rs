@@ -3,7 +3,7 @@
 /// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the same
 /// seed gives the same sequence on every machine.
 ///
-/// **Not for secrets**: whoever sees one output knows all that follow. Passwords, keys and nonces come from
+/// **Not for secrets**: one output is enough to compute all that follow. Passwords, keys and nonces come from
 /// the operating system or the chip's own generator.
 #[derive(Debug, Clone)]
 pub struct SplitMix64 {

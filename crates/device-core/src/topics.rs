@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::reading::Quantity;
 
-/// A client id that can stand in a topic: 1 to 128 bytes of `[A-Za-z0-9_.:@=,|&~-]`.
+/// A client id that can be part of a topic: 1 to 128 bytes of `[A-Za-z0-9_.:@=,|&~-]`.
 ///
 /// AWS IoT Core allows at most 128 bytes (AWS General Reference, "AWS IoT Core endpoints and quotas"). The
 /// alphabet leaves out what has a meaning in topics and policies: `/`, `+`, `#`, `$`, `*`, `?`.
@@ -45,16 +45,16 @@ impl fmt::Display for ClientId<'_> {
     }
 }
 
-/// Why a text is no [`ClientId`].
+/// Why a text is not a [`ClientId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClientIdError {
-    /// Nothing was given.
+    /// It is empty.
     #[error("the client id is empty")]
     Empty,
-    /// More than [`ClientId::MAX_LEN`] bytes: so many.
+    /// It has more than [`ClientId::MAX_LEN`] bytes.
     #[error("the client id has {0} bytes, at most {max} are allowed", max = ClientId::MAX_LEN)]
     TooLong(usize),
-    /// A character outside the alphabet.
+    /// It has a character outside the alphabet.
     #[error("the client id contains {0:?}, use letters, digits and `_.:@=,|&~-` only")]
     Character(char),
 }
@@ -63,9 +63,9 @@ pub enum ClientIdError {
 /// slashes, within AWS IoT Core's 256 bytes and seven slashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Topic<'a> {
-    /// Whose topic it is.
+    /// The client id of the device.
     pub client_id: ClientId<'a>,
-    /// What is published there.
+    /// The quantity that is published.
     pub quantity: Quantity,
 }
 

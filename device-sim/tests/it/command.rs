@@ -16,7 +16,7 @@ struct Cli {
     sim: SimArgs,
 }
 
-/// What one run left behind.
+/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) exit: Exit,
     pub(crate) out: String,
@@ -29,7 +29,7 @@ impl Ran {
     }
 }
 
-/// Makes a credentials file beside the server's CA, and the arguments for both.
+/// Makes a credentials file next to the server's CA, and the arguments for both.
 pub(crate) fn args(server: &Server, client_ids: &[&str], more: &[&str]) -> SimArgs {
     let credentials = server.folder.path().join("credentials.csv");
     let rows: Vec<Row> = client_ids.iter().map(|id| row(id)).collect();
@@ -59,7 +59,7 @@ pub(crate) fn row(client_id: &str) -> Row {
     }
 }
 
-/// Completes when the server has answered so many messages of each device.
+/// Completes when the server has answered `times` messages of each device.
 pub(crate) async fn published(server: &mut Server, client_ids: &[&str], times: usize) {
     let mut ids: Vec<String> = client_ids.iter().flat_map(|id| vec![(*id).to_owned(); times]).collect();
     server
@@ -235,7 +235,7 @@ fn the_help_fits_and_names_every_default() {
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
 }
 
-/// A pipe that nobody reads.
+/// A pipe whose reader has closed it.
 struct Closed;
 
 impl Write for Closed {

@@ -43,10 +43,9 @@ fn add_with_password(
     console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
     let AddArgs { name, client_ids, password_stdin, credentials, endpoint, .. } = args;
-    let allowed = match client_ids.as_slice() {
-        [] => vec![ClientIdRule::try_from(name.to_string())?],
-        client_ids => client_ids.to_vec(),
-    };
+    let record = RecordDocument::new(Scheme::Password, grant.to_owned());
+    let record = RecordDocument { client_ids: own_rules(client_ids.clone()), ..record };
+    let allowed = loader::client_ids(&name, &record);
     let row_id = credentials.as_ref().map(|_| whole_client_id(&allowed)).transpose()?;
     let secret = if password_stdin {
         let how = format!("printf %s PASSWORD | latchkey fleet add {name} --password-stdin");

@@ -1,4 +1,4 @@
-//! The commands as they are typed, and what they leave behind.
+//! The commands as they are typed, and the files that they write.
 
 use std::{
     fs,

@@ -26,7 +26,7 @@ async fn the_simulator_goes_where_it_was_deployed_and_says_so() {
                  `.latchkey/credentials-dev.csv`: `latchkey fleet provision --count 1` writes one, or";
     assert!(said.starts_with(using), "{said}");
     let said = sim(folder.path(), &["--endpoint", "localhost:10443"]).await;
-    assert!(said.starts_with(local), "whoever names an endpoint means that one: {said}");
+    assert!(said.starts_with(local), "a named endpoint wins: {said}");
     fs::write(folder.path().join("cdk-outputs.json"), "{").unwrap();
     let said = sim(folder.path(), &[]).await;
     assert!(

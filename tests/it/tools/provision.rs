@@ -50,7 +50,7 @@ async fn check_whole(cloud: &Cloud, devices: usize) {
 }
 
 #[tokio::test]
-async fn each_device_gets_a_thing_a_password_and_a_record_and_only_once() {
+async fn each_device_gets_one_thing_one_password_and_one_record() {
     let cloud = Cloud::start().await;
     let (code, report, finished) = provision(&cloud, &["--count", "3", "--name", "hall-##"]).await;
     assert_eq!(code, Some(0), "{}", finished.err());
@@ -142,7 +142,7 @@ async fn a_password_without_a_record_is_used_and_a_record_without_a_password_is_
     let (code, ..) = provision(&cloud, &["--count", "2", "--credentials", "elsewhere.csv"]).await;
     assert_eq!(code, Some(0));
     let before = cloud.records().await;
-    // As a run leaves it that ended between the password and the record; and with somebody else's password.
+    // After a run that ended between the password and the record; and with another password.
     let row = |name: &str, password: &str| Row {
         device: name.to_owned(),
         client_id: name.to_owned(),
@@ -190,7 +190,7 @@ async fn a_password_is_written_down_before_its_record_is_made() {
 }
 
 #[tokio::test]
-async fn a_record_that_somebody_else_makes_at_that_moment_stays() {
+async fn a_record_that_is_made_at_the_same_time_stays() {
     let cloud = Cloud::start().await;
     let code = "ConditionalCheckFailedException";
     let refusal = Refusal { part: "DynamoDB_20120810.PutItem", times: 1, code };
@@ -205,7 +205,7 @@ async fn a_record_that_somebody_else_makes_at_that_moment_stays() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn ctrl_c_ends_it_and_says_how_to_go_on() {
+async fn ctrl_c_ends_a_run_and_the_output_names_the_next_command() {
     let cloud = Cloud::start().await;
     let running = cloud.latchkey(&["fleet", "provision", "--count", "60", "--rate", "2"]);
     until("a record", async || !cloud.records().await.is_empty()).await;
@@ -330,7 +330,7 @@ async fn a_file_and_a_secret_are_written_as_a_whole() {
 }
 
 #[tokio::test]
-async fn what_keeps_it_from_beginning_is_told_with_its_cure() {
+async fn errors_before_the_run_have_their_cure() {
     let cloud = Cloud::start().await;
     let two = [outputs("dev"), outputs("prod")].into_iter().fold(json!({}), |mut all, one| {
         all.as_object_mut().unwrap().extend(one.as_object().unwrap().clone());

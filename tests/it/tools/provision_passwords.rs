@@ -1,4 +1,4 @@
-//! `latchkey fleet provision` and its file of passwords, when writing it goes wrong or somebody else writes it.
+//! `latchkey fleet provision` and its file of passwords, when a write fails or another program writes it.
 
 use std::{fs, io::pipe, process::Stdio};
 
@@ -105,7 +105,7 @@ async fn a_second_run_at_the_same_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_report_that_nobody_reads_is_no_usage_error() {
+async fn a_closed_output_is_not_a_usage_error() {
     let cloud = Cloud::start().await;
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -154,7 +154,7 @@ async fn more_devices_than_a_secret_holds_are_refused_before_the_first() {
 }
 
 #[tokio::test]
-async fn one_devices_bad_request_stops_nobody_else() {
+async fn one_devices_bad_request_does_not_stop_the_others() {
     let cloud = Cloud::start().await;
     for (code, part, name) in [
         ("InvalidRequestException", "POST /things/hall-1", "hall-#"),

@@ -245,7 +245,7 @@ async fn a_stage_with_signed_tokens_is_not_checked_and_does_not_pass() {
     assert_eq!(fake.calls().len(), 1);
 }
 
-/// The log has both, but from somebody else: what was not decided here is not looked for.
+/// The log has both decisions, but those of another client: a decision that was not made is not searched for.
 #[tokio::test]
 async fn the_log_is_not_searched_for_a_decision_that_was_not_made() {
     let gateway = gateway().await;

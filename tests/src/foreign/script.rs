@@ -1,4 +1,4 @@
-//! Clients that are scripts of ours around a library of somebody else's.
+//! Clients that are scripts of ours with a foreign library.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub async fn attempts(command: Command, attempts: &[Value]) -> Vec<Events> {
     let mut all = vec![Events::new(); attempts.len()];
     for line in out.lines() {
         let event = serde_json::from_str::<Value>(line);
-        let mut event = event.unwrap_or_else(|error| panic!("`{line}` is no event ({error}): {err}"));
+        let mut event = event.unwrap_or_else(|error| panic!("`{line}` is not an event ({error}): {err}"));
         let attempt = event.as_object_mut().unwrap().remove("attempt").unwrap();
         all[usize::try_from(attempt.as_u64().unwrap()).unwrap()].push(event);
     }

@@ -1,4 +1,4 @@
-//! An SHT20 that exists only in software, behind the same I²C trait as a real one.
+//! An SHT20 in software, with the I²C trait of a real one.
 
 use embedded_hal_async::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 
@@ -10,7 +10,7 @@ use crate::reading::Quantity;
 /// slowly around a point that the seed chooses.
 ///
 /// It has no clock: every measurement moves it one small step along, and the same seed and the same commands
-/// give the same readings. A measurement counts as unfinished for so many transactions instead of
+/// give the same readings. A measurement counts as unfinished for a number of transactions instead of
 /// milliseconds, by default one, which the sensor does not acknowledge; so the driver's polling runs in every
 /// simulation.
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ impl SimulatedSht20 {
             Some(Fault::StuckLow) => [0; frame::LEN],
             _ => [high, low, crc],
         };
-        // Whoever reads on finds the bus idle, which is high.
+        // A bus that is idle is high.
         buffer.fill(0xff);
         buffer.iter_mut().zip(sent).for_each(|(place, byte)| *place = byte);
         Ok(())

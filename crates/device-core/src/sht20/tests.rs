@@ -10,7 +10,7 @@ use Quantity::{Humidity, Temperature};
 
 const REFUSED: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
 
-/// Lets `run` use a sensor on a bus that expects exactly these transactions, and waits of so many
+/// Lets `run` use a sensor on a bus that expects exactly these transactions, and waits of this many
 /// milliseconds.
 fn on_bus<T>(
     transactions: &[Transaction],

@@ -14,7 +14,7 @@ pub(super) enum Network {
 impl Network {
     /// Reads `ADDRESS/BITS`, or an IPv4 address alone; bits beyond the prefix are ignored (*unverified*).
     ///
-    /// An IPv6 address alone is refused, because the page reads it as `/32`, which nobody means, and an IPv4 address
+    /// An IPv6 address alone is refused, because the page reads it as `/32`, which no author means, and an IPv4 address
     /// in IPv6 as well, because such clients are seen by their IPv4 address.
     pub(super) fn parse(text: &str) -> Result<Self, ConditionError> {
         let error = || ConditionError::NotNetwork(text.to_owned());
