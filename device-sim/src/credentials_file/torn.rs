@@ -119,7 +119,7 @@ mod tests {
             fs::write(&path, &text).unwrap();
             let told = cut_torn(&path).unwrap_err().to_string();
             assert!(
-                told.starts_with("line 2 of the credentials file") && told.contains("has no end"),
+                told.starts_with("line 2 of the credentials file") && told.contains("has no line end"),
                 "{told}"
             );
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
