@@ -68,6 +68,6 @@ async fn configure() -> anyhow::Result<handler::Function<store::any::AnyStore>> 
 
 fn unusable(error: &anyhow::Error) -> ExitCode {
     // There may be no log to write to yet. A failed write to standard error has no other place to go.
-    _ = writeln!(std::io::stderr(), "latchkey-authorizer: {error:#}");
+    _ = writeln!(std::io::stderr(), "latchkey-authorizer: {}", cli::error_text(error.as_ref()));
     ExitCode::from(cli::exit::USAGE)
 }

@@ -120,7 +120,7 @@ mod tests {
     fn names_follow_the_vendors_rules() {
         let name = |vendor: Vendor, name, product| match vendor.name(name, product) {
             Ok(name) => name.to_string(),
-            Err(error) => format!("{error:#}"),
+            Err(error) => cli::error_text(error.as_ref()),
         };
         for (vendor, text, product, told) in [
             (Vendor::Alibaba, "d&pk", None, "d&pk"),
@@ -160,7 +160,7 @@ mod tests {
             (Vendor::Tencent, "secre", None, "not standard base64"),
             (Vendor::Tencent, "c2VjcmV0", id(), "`--device-token-id`"),
         ] {
-            let error = format!("{:#}", vendor.secret(text, id).err().unwrap());
+            let error = cli::error_text(vendor.secret(text, id).err().unwrap().as_ref());
             assert!(error.contains(told) && !error.contains("secre "), "{error}");
         }
     }

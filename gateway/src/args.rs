@@ -138,7 +138,7 @@ fn describe(error: &StartError, json: bool) -> String {
             "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \
              it with `--authorizer`"
         ),
-        StartError::Other(error) => format!("{error:#}"),
+        StartError::Other(error) => cli::error_text(error.as_ref()),
         other => other.to_string(),
     }
 }

@@ -382,7 +382,7 @@ impl Mistakes {
         offset: impl Into<Option<usize>>,
         result: Result<T, E>,
     ) -> Option<T> {
-        result.map_err(|error| self.add(offset, format!("{:#}", error.into()))).ok()
+        result.map_err(|error| self.add(offset, cli::error_text(error.into().as_ref()))).ok()
     }
 
     /// Whether there are none.

@@ -74,7 +74,7 @@ impl Input<'_> {
 /// Prints why a command failed, with the program's name before it, and returns [`exit::USAGE`].
 #[must_use]
 pub fn usage_error(program: &str, error: &anyhow::Error) -> ExitCode {
-    status(&format!("{program}: {error:#}"));
+    status(&format!("{program}: {}", crate::error_text(error.as_ref())));
     ExitCode::from(exit::USAGE)
 }
 

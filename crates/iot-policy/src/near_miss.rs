@@ -35,7 +35,7 @@ pub enum Obstacle<'a> {
         /// The kind that the action needs.
         needed: ResourceKind,
     },
-    /// The statement allows this other action on the resource.
+    /// The statement allows this other action on the same resource.
     OtherAction {
         /// The action in the policy.
         found: Action,
@@ -117,7 +117,9 @@ pub fn near_miss<'a>(documents: &'a [PolicyDocument], request: &Request<'a>) -> 
 fn obstacle<'a>(statement: &'a Statement, request: &Request<'a>) -> Option<Obstacle<'a>> {
     if !statement.selects_action(request) {
         let Selection::Only(actions) = statement.actions() else { return None };
-        let found = actions.iter().flat_map(ActionPattern::covered).copied().next()?;
+        let kind = request.action().resource_kind();
+        let mut covered = actions.iter().flat_map(ActionPattern::covered).copied();
+        let found = covered.find(|action| action.resource_kind() == kind)?;
         return (statement.selects_resource(request) && statement.unmet_condition(request).is_none())
             .then_some(Obstacle::OtherAction { found, needed: request.action() });
     }

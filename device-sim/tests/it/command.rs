@@ -155,7 +155,7 @@ async fn a_refused_device_fails_the_run_and_not_the_others() {
         (&2.into(), &1.into(), &1.into())
     );
     let warning = "b-name: the server refused the connection: bad user name or password (0x86); \
-                   the log of `latchkey local`, or on AWS that of the function, says why\n";
+                   the log of `latchkey local`, or on AWS the log of the function, says why\n";
     assert!(ran.err.contains(warning), "{}", ran.err);
 }
 

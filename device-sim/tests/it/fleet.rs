@@ -53,7 +53,7 @@ async fn a_refused_device_tries_again_as_often_as_allowed() {
     assert_eq!(summary["refused"], json!({"server_busy": 1}));
     assert_eq!(summary["devices"]["refused"], 0);
     assert!(
-        ran.err.contains("server busy (0x89); the log of `latchkey local`, or on AWS that of the function, says why; trying again"),
+        ran.err.contains("server busy (0x89); the log of `latchkey local`, or on AWS the log of the function, says why; trying again"),
         "{}",
         ran.err
     );

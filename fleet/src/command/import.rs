@@ -134,7 +134,7 @@ impl Imported {
             let draft = Draft::of(row, scheme, grant, sealing.as_ref());
             match draft.and_then(|draft| checker.check(&draft).map(|()| draft)) {
                 Ok(draft) => drafts.push(draft),
-                Err(error) => faults.add(line, format!("{error:#}")),
+                Err(error) => faults.add(line, cli::error_text(error.as_ref())),
             }
         }
         if !faults.is_empty() {

@@ -72,7 +72,7 @@ fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyho
                     *secret = again;
                     count = count.saturating_add(1);
                 }
-                Err(error) => faults.push(format!("\n  `{name}`: {error:#}")),
+                Err(error) => faults.push(format!("\n  `{name}`: {}", cli::error_text(error.as_ref()))),
             }
         }
     }

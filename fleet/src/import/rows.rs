@@ -39,7 +39,7 @@ pub(super) enum RowError {
     Verifier(#[from] VerifierError),
     #[error("`client_ids` has something that is not a client id, nor a prefix of one followed by `*`")]
     ClientIds,
-    #[error("{0:#}")]
+    #[error("{}", cli::error_text(.0.as_ref()))]
     Vendor(anyhow::Error),
 }
 

@@ -162,7 +162,7 @@ impl Report {
             "records": {"written": self.written.len(), "present": self.existing()},
             "other_password": self.other_password, "no_password": self.no_password,
             "failed": failed.collect::<Vec<_>>(),
-            "stopped": self.stopped.as_ref().map(|error| format!("{error:#}")),
+            "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())),
             "interrupted": self.interrupted, "complete": self.is_complete(), "credentials": self.passwords,
         })
     }
@@ -215,7 +215,7 @@ impl fmt::Display for Report {
             line("failed", format!("{} devices in all", count(self.failed.len())))?;
         }
         if let Some(error) = &self.stopped {
-            line("stopped", format!("{error:#}"))?;
+            line("stopped", cli::error_text(error.as_ref()))?;
         }
         let next = if !self.is_complete() {
             "the same command again: it goes on where this one ended".to_owned()

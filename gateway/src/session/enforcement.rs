@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate};
+use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate, near_miss};
 use mqtt::TopicName;
 
 use crate::custom_auth::answer::Authorization;
@@ -18,8 +18,8 @@ pub struct Enforcement {
 
 /// A decision of the policies, with the request that it is about.
 pub struct PolicyDecision<'a> {
-    action: Action,
-    resource: &'a str,
+    documents: &'a [PolicyDocument],
+    request: Request<'a>,
     decision: Decision<'a>,
 }
 
@@ -103,22 +103,36 @@ impl Enforcement {
         publish
     }
 
-    fn decide_in<'a>(&'a self, context: &Context, action: Action, resource: &'a str) -> PolicyDecision<'a> {
-        let documents: &'a [PolicyDocument] = &self.authorization.documents;
-        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, context));
-        PolicyDecision { action, resource, decision }
+    fn decide_in<'a>(
+        &'a self,
+        context: &'a Context,
+        action: Action,
+        resource: &'a str,
+    ) -> PolicyDecision<'a> {
+        let documents = &self.authorization.documents;
+        let request = Request::new(action, &self.scope, resource, context);
+        PolicyDecision { documents, request, decision: evaluate(documents, &request) }
     }
 }
 
 impl PolicyDecision<'_> {
-    /// The rejection, if the request was denied.
+    /// The rejection, if the request was denied. Where no statement allows it, the details name the one that comes
+    /// nearest and what it lacks.
     #[must_use]
     pub fn denial(&self) -> Option<Rejection> {
-        (!self.decision.is_allowed()).then(|| Rejection {
-            action: self.action,
-            resource: self.resource.to_owned(),
+        if self.decision.is_allowed() {
+            return None;
+        }
+        let near = match self.decision {
+            Decision::NotAllowed => near_miss(self.documents, &self.request),
+            _ => None,
+        };
+        Some(Rejection {
+            action: self.request.action(),
+            resource: self.request.resource().name().to_owned(),
             reason: "AUTHORIZATION_FAILURE",
-            details: self.decision.to_string(),
+            details: near
+                .map_or_else(|| self.decision.to_string(), |near| format!("{}: {near}", self.decision)),
         })
     }
 }

@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     match serve().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(io::stderr(), "latchkey-dynamodb: {error:#}");
+            _ = writeln!(io::stderr(), "latchkey-dynamodb: {}", cli::error_text(error.as_ref()));
             ExitCode::FAILURE
         }
     }

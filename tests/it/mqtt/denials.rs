@@ -59,7 +59,15 @@ fn answer(statements: Vec<Value>) -> Value {
 fn without(action: &str) -> (Value, String) {
     let all = ["iot:Connect", "iot:Publish", "iot:RetainPublish", "iot:Subscribe", "iot:Receive"];
     let others = all.into_iter().filter(|other| *other != action).collect::<Vec<_>>();
-    (answer(vec![statement("Allow", &others, "*")]), format!("{action} denied: no statement allows"))
+    let near = match action {
+        "iot:Publish" => ": document 0 statement 0 allows `iot:RetainPublish` on it, and not `iot:Publish`",
+        "iot:RetainPublish" => {
+            ": document 0 statement 0 allows `iot:Publish` on it, and not `iot:RetainPublish`"
+        }
+        "iot:Receive" => ": document 0 statement 0 allows `iot:Publish` on it, and not `iot:Receive`",
+        _ => "",
+    };
+    (answer(vec![statement("Allow", &others, "*")]), format!("{action} denied: no statement allows{near}"))
 }
 
 /// Everything, and in the second statement a denial of `action` on this one thing.

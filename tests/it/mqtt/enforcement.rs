@@ -108,7 +108,8 @@ async fn a_retained_message_needs_iot_retain_publish_too() {
     sender.closed().await;
     assert_eq!(
         denied(&gateway, "Publish-In", "other").await,
-        "iot:RetainPublish denied: no statement allows"
+        "iot:RetainPublish denied: no statement allows: document 0 statement 1 allows `iot:Publish` on it, and not \
+         `iot:RetainPublish`"
     );
     let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["other"], QoS::AtMostOnce).await.unwrap();
@@ -169,5 +170,32 @@ async fn a_policy_with_an_unknown_action_is_reported_at_the_connect() {
     let publish = Publish { retain: true, ..Publish::new("t".parse().unwrap(), "x") };
     sender.send(Packet::Publish(publish)).await;
     sender.closed().await;
-    assert_eq!(denied(&gateway, "Publish-In", "t").await, "iot:RetainPublish denied: no statement allows");
+    let denial = denied(&gateway, "Publish-In", "t").await;
+    assert!(denial.ends_with("allows `iot:Publish` on it, and not `iot:RetainPublish`"), "{denial}");
+}
+
+#[tokio::test]
+async fn a_policy_of_another_region_or_account_is_named_in_the_denial() {
+    let mut policy = allow(&[("Allow", "iot:Connect", "client/*"), ("Allow", "iot:Publish", "topic/*")]);
+    let text = policy.to_string().replace("us-east-1:123456789012:client", "eu-west-1:000000000000:client");
+    let connect_elsewhere = serde_json::from_str(&text).unwrap();
+    let text = policy.to_string().replace("us-east-1:123456789012:topic", "eu-west-1:123456789012:topic");
+    policy = serde_json::from_str(&text).unwrap();
+    let gateway = Start::with_script(&Step::Answer(connect_elsewhere)).0.run().await;
+    let (_, ack) = MqttClient::connect(&gateway, connect(Version::V5, "c", "u", "p")).await;
+    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "c")]).await;
+    assert_eq!(
+        line["details"],
+        "iot:Connect denied: no statement allows: document 0 statement 0 would, but in region `eu-west-1` instead of \
+         `us-east-1` and account `000000000000` instead of `123456789012`"
+    );
+    let gateway = Start::with_script(&Step::Answer(policy)).0.run().await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
+    client.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(
+        denied(&gateway, "Publish-In", "t").await,
+        "iot:Publish denied: no statement allows: document 0 statement 1 would, but in region `eu-west-1` instead of \
+         `us-east-1`"
+    );
 }

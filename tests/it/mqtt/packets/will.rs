@@ -99,7 +99,12 @@ async fn a_will_that_the_policy_denies_is_not_published() {
     }
     for (id, topic, details) in [
         ("gone", "will", "iot:Publish denied by document 0 statement 2"),
-        ("retains", "open", "iot:RetainPublish denied: no statement allows"),
+        (
+            "retains",
+            "open",
+            "iot:RetainPublish denied: no statement allows: document 0 statement 1 allows `iot:Publish` on it, and not \
+             `iot:RetainPublish`",
+        ),
     ] {
         let line = gateway.logged_with(&[("eventType", "Publish-In"), ("clientId", id)]).await;
         assert_eq!((&line["topicName"], &line["details"]), (&topic.into(), &details.into()));

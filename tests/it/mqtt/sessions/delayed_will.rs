@@ -120,7 +120,10 @@ async fn a_delayed_will_is_held_to_the_policy() {
     let (client, _) = come(&gateway, with_delayed_will("c", "denied")).await;
     break_off(&gateway, client, "c").await;
     let line = gateway.logged_with(&[("eventType", "Publish-In"), ("clientId", "c")]).await;
-    assert_eq!(line["details"], "iot:Publish denied: no statement allows");
+    assert_eq!(
+        line["details"],
+        "iot:Publish denied: no statement allows: document 0 statement 2 allows `iot:Receive` on it, and not `iot:Publish`"
+    );
     gateway.advance(Duration::from_mins(2));
     nothing_came(&gateway, &mut watcher).await;
 }
