@@ -42,7 +42,7 @@ fn every_setting_is_documented_once() {
 }
 
 #[test]
-fn every_reason_is_documented_once() {
+fn every_deny_reason_is_documented_once() {
     let rows = rows("docs/authorizer.md");
     for reason in DenyReason::all().map(DenyReason::as_str) {
         let count = rows.iter().filter(|row| *row == reason).count();

@@ -82,7 +82,7 @@ fn message(retain: bool) -> Packet {
 }
 
 #[tokio::test]
-async fn each_denial_says_which_statement_decided_or_that_none_allows() {
+async fn a_denial_names_the_statement_that_decided_or_says_that_none_allows() {
     for (way, action, event_type, resource) in WAYS {
         for (answer, details) in [without(action), denying(action, resource)] {
             let (gateway, script) = start().await;
@@ -159,7 +159,7 @@ async fn at_refresh(gateway: &TestGateway, script: &Script, answer: Value) {
 
 /// A client can be denied as fast as it can send.
 #[tokio::test]
-async fn a_hundred_denials_of_a_connection_have_a_line_and_the_last_of_them_says_so() {
+async fn the_first_hundred_denials_of_a_connection_are_logged_and_the_last_says_so() {
     let (gateway, script) = start().await;
     script.set(&Step::Answer(without("iot:Publish").0));
     let mut noisy = MqttClient::connected(&gateway, client()).await;
@@ -177,7 +177,7 @@ async fn a_hundred_denials_of_a_connection_have_a_line_and_the_last_of_them_says
 
 /// What a CONNECT asks for beside the client id: a session that stays, a last will, its topic.
 #[tokio::test]
-async fn the_attributes_of_a_connect_are_a_matter_of_the_policy() {
+async fn the_policy_decides_on_the_attributes_of_a_connect() {
     let will = |topic: &str| Some(LastWill::new(topic.parse().unwrap(), "gone".into()));
     let plain = |version| Connect { keep_alive: 60, ..connect(version, "c", "u", "p") };
     let kept = |version| {

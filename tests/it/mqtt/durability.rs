@@ -47,7 +47,7 @@ async fn publish(gateway: &TestGateway, messages: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_after_a_new_start_with_its_packet_ids_and_its_order() {
+async fn a_session_continues_after_a_restart_with_its_packet_ids_and_order() {
     for version in BOTH {
         let gateway = gateway().await;
         let (mut client, _) = come(&gateway, persistent(version, "c")).await;
@@ -80,7 +80,7 @@ async fn a_session_goes_on_after_a_new_start_with_its_packet_ids_and_its_order()
 }
 
 #[tokio::test]
-async fn time_goes_on_while_the_gateway_does_not() {
+async fn sessions_expire_while_the_gateway_is_stopped() {
     let gateway = gateway().await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
     client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
@@ -117,7 +117,7 @@ async fn time_goes_on_while_the_gateway_does_not() {
 
 /// A machine that slept tells the steady clock nothing of it.
 #[tokio::test]
-async fn a_session_that_waits_is_not_over_because_the_machine_slept_before() {
+async fn a_session_does_not_expire_because_the_machine_slept() {
     let gateway = gateway().await;
     gateway.clock.as_ref().unwrap().sleep(Duration::from_hours(8));
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
@@ -133,7 +133,7 @@ async fn a_session_that_waits_is_not_over_because_the_machine_slept_before() {
 }
 
 #[tokio::test]
-async fn a_message_whose_time_was_over_before_it_came_is_acknowledged_and_kept_nowhere() {
+async fn a_message_that_arrives_expired_is_acknowledged_and_not_stored() {
     let gateway = gateway().await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
     client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_message_whose_time_was_over_before_it_came_is_acknowledged_and_kept_n
 }
 
 #[tokio::test]
-async fn a_session_that_ended_stays_ended() {
+async fn an_ended_session_does_not_return() {
     let gateway = gateway().await;
     let begin = async |connect: Connect| {
         let (mut client, _) = come(&gateway, connect).await;
@@ -190,7 +190,7 @@ async fn a_session_that_ended_stays_ended() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_was_taken_back_does_not_return() {
+async fn a_removed_subscription_does_not_return() {
     let gateway = gateway().await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
     client.subscribe(&["t/#", "u"], QoS::AtLeastOnce).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_subscription_that_was_taken_back_does_not_return() {
 }
 
 #[tokio::test]
-async fn retained_messages_stay_and_cleared_ones_do_not() {
+async fn retained_messages_survive_a_restart_and_cleared_ones_do_not() {
     let gateway = gateway().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     for (topic, payload) in [("r/a", "old"), ("r/a", "new"), ("r/b", "gone"), ("r/b", ""), ("r/c", "kept")] {

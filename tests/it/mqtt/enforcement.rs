@@ -58,7 +58,7 @@ async fn publish_needs_iot_publish_on_the_topic() {
 }
 
 #[tokio::test]
-async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_that_is_set() {
+async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_configured() {
     let connect_only = allow(&[("Allow", "iot:Connect", "client/*")]);
     let start = Start::with_script(&Step::Answer(connect_only)).0;
     let gateway = start.with(|settings| settings.denied_publish_disconnects = true).run().await;
@@ -155,7 +155,7 @@ async fn receive_needs_iot_receive_on_the_topic() {
 }
 
 #[tokio::test]
-async fn a_policy_that_grants_nothing_by_a_wrong_name_is_told_at_the_connect() {
+async fn a_policy_with_an_unknown_action_is_reported_at_the_connect() {
     let gateway = gateway(&[
         ("Allow", "iot:Connect", "client/*"),
         ("Allow", "iot:Publish", "topic/*"),

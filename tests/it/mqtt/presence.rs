@@ -25,7 +25,7 @@ async fn event(watcher: &mut MqttClient) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn who_comes_and_goes_is_told_with_awss_fields() {
+async fn connects_and_disconnects_are_published_with_awss_fields() {
     let (gateway, mut watcher) = watched().await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let (topic, came) = event(&mut watcher).await;
@@ -48,7 +48,7 @@ async fn who_comes_and_goes_is_told_with_awss_fields() {
 }
 
 #[tokio::test]
-async fn the_reason_is_awss_and_a_later_connection_has_a_greater_version() {
+async fn the_disconnect_reason_is_awss_and_a_later_connection_has_a_greater_version() {
     let (gateway, mut watcher) = watched().await;
     let mut first = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let version = event(&mut watcher).await.1["versionNumber"].as_u64().unwrap();
@@ -84,7 +84,7 @@ async fn client_ids_with_wildcards_and_refused_ones_have_no_events() {
 }
 
 #[tokio::test]
-async fn nobody_publishes_them_and_only_a_policy_lets_subscribe() {
+async fn clients_cannot_publish_presence_events_and_need_a_policy_to_subscribe() {
     let (gateway, mut watcher) = watched().await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     event(&mut watcher).await;

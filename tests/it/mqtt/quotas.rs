@@ -47,7 +47,7 @@ async fn acknowledged(client: &mut MqttClient) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn of_more_than_a_hundred_messages_a_second_the_others_are_discarded() {
+async fn messages_beyond_a_hundred_a_second_are_discarded() {
     let gateway = as_with_aws().await;
     for version in BOTH {
         let id = format!("{version:?}");
@@ -68,7 +68,7 @@ async fn of_more_than_a_hundred_messages_a_second_the_others_are_discarded() {
 }
 
 #[tokio::test]
-async fn what_is_discarded_reaches_nobody_and_sets_no_retained_message() {
+async fn a_discarded_message_reaches_nobody_and_is_not_retained() {
     let gateway = with(|quotas| quotas.publishes_per_second = 2.try_into().ok()).await;
     let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -88,7 +88,7 @@ async fn what_is_discarded_reaches_nobody_and_sets_no_retained_message() {
 }
 
 #[tokio::test]
-async fn a_reader_gets_a_hundred_qos_0_messages_a_second_and_every_qos_1_message() {
+async fn a_subscriber_gets_a_hundred_qos_0_messages_a_second_and_every_qos_1_message() {
     let gateway = as_with_aws().await;
     let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -156,7 +156,7 @@ async fn more_than_512_kib_a_second_is_delayed_and_not_lost() {
 
 /// A reader is not held back for what others send to it.
 #[tokio::test]
-async fn who_gets_more_than_512_kib_a_second_is_still_heard() {
+async fn a_client_that_receives_more_than_512_kib_a_second_is_still_heard() {
     let gateway = as_with_aws().await;
     let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -175,7 +175,7 @@ async fn who_gets_more_than_512_kib_a_second_is_still_heard() {
 }
 
 #[tokio::test]
-async fn a_client_id_connects_once_a_second_and_is_told_to_wait() {
+async fn a_client_id_connects_once_a_second_and_the_next_connect_is_refused() {
     let gateway = as_with_aws().await;
     for version in BOTH {
         let id = format!("{version:?}");
@@ -214,7 +214,7 @@ async fn a_refused_connect_does_not_count() {
 }
 
 #[tokio::test]
-async fn all_clients_together_connect_so_many_times_a_second() {
+async fn all_clients_together_have_a_connect_rate() {
     let gateway = with(|quotas| quotas.connects_per_second = 3.try_into().ok()).await;
     for n in 0..3 {
         MqttClient::anybody(&gateway, Version::V5, &n.to_string()).await;
@@ -226,7 +226,7 @@ async fn all_clients_together_connect_so_many_times_a_second() {
 }
 
 #[tokio::test]
-async fn every_quota_can_be_another() {
+async fn every_quota_can_be_configured() {
     let gateway = with(|quotas| {
         *quotas = Quotas {
             client_id_bytes: 4,

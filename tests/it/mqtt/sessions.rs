@@ -76,7 +76,7 @@ async fn take(client: &mut MqttClient) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn subscriptions_stay_and_qos_1_messages_wait_in_their_order() {
+async fn subscriptions_persist_and_qos_1_messages_wait_in_order() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     for version in BOTH {
@@ -106,7 +106,7 @@ async fn subscriptions_stay_and_qos_1_messages_wait_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
+async fn an_unacknowledged_message_is_sent_again_with_its_packet_id() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     for version in BOTH {
@@ -140,7 +140,7 @@ async fn what_was_not_acknowledged_comes_again_with_its_packet_id() {
 }
 
 #[tokio::test]
-async fn what_a_slow_reader_has_not_taken_waits_for_its_next_connection() {
+async fn messages_that_a_slow_reader_left_wait_for_its_next_connection() {
     // Far more than the sockets' buffers, the mailbox and the flow take together.
     const MESSAGES: usize = 10_000;
     let gateway = gateway().await;
@@ -164,7 +164,7 @@ async fn what_a_slow_reader_has_not_taken_waits_for_its_next_connection() {
 }
 
 #[tokio::test]
-async fn another_principal_does_not_go_on_with_a_session() {
+async fn another_principal_does_not_resume_a_session() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
@@ -185,7 +185,7 @@ async fn another_principal_does_not_go_on_with_a_session() {
 }
 
 #[tokio::test]
-async fn who_may_have_no_persistent_session_any_more_goes_on_with_none() {
+async fn a_client_that_lost_the_permission_does_not_resume_its_session() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
@@ -221,7 +221,7 @@ async fn a_denied_subscribe_of_3_1_1_leaves_nothing_in_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_its_time_is_over() {
+async fn a_session_ends_when_it_expires() {
     let gateway = gateway().await;
     for (version, expiry) in [(Version::V311, 3_600), (Version::V5, 300)] {
         let id = format!("{version:?}");
@@ -244,7 +244,7 @@ async fn a_session_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_disconnect_changes_how_long_the_session_stays_but_makes_none() {
+async fn a_disconnect_changes_the_session_expiry_but_creates_no_session() {
     let gateway = gateway().await;
     let goodbye = |seconds| {
         let disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
@@ -277,7 +277,7 @@ async fn a_disconnect_changes_how_long_the_session_stays_but_makes_none() {
 }
 
 #[tokio::test]
-async fn a_second_connection_goes_on_with_the_session_of_the_first() {
+async fn a_second_connection_resumes_the_session_of_the_first() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     for version in BOTH {
@@ -298,7 +298,7 @@ async fn a_second_connection_goes_on_with_the_session_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_not_to_be_kept_is_not() {
+async fn a_session_without_expiry_is_not_kept() {
     let gateway = gateway().await;
     let mut first = MqttClient::anybody(&gateway, Version::V5, "c").await;
     first.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -309,7 +309,7 @@ async fn a_session_that_was_not_to_be_kept_is_not() {
 }
 
 #[tokio::test]
-async fn what_the_policies_no_longer_allow_does_not_come_back_with_the_session() {
+async fn a_resumed_session_drops_what_the_policies_no_longer_allow() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
     let mut sender = sender(&gateway).await;
@@ -340,7 +340,7 @@ async fn what_the_policies_no_longer_allow_does_not_come_back_with_the_session()
 }
 
 #[tokio::test]
-async fn a_persistent_session_is_a_matter_of_the_policy() {
+async fn the_policy_decides_on_a_persistent_session() {
     let gateway = Start::with_script(&Step::Answer(no_persistent_session())).0.run().await;
     for version in BOTH {
         let (_, ack) = MqttClient::connect(&gateway, persistent(version, "c")).await;

@@ -24,7 +24,7 @@ async fn take(client: &mut MqttClient) -> String {
 }
 
 #[tokio::test]
-async fn each_message_goes_to_one_of_them_and_to_everybody_else_as_ever() {
+async fn each_message_goes_to_one_member_and_to_every_plain_subscriber() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     for version in BOTH {
@@ -52,7 +52,7 @@ async fn each_message_goes_to_one_of_them_and_to_everybody_else_as_ever() {
 }
 
 #[tokio::test]
-async fn who_leaves_gets_no_more_and_retained_messages_are_not_for_those_who_share() {
+async fn a_member_that_leaves_gets_no_more_and_members_get_no_retained_messages() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let mut retained = mqtt::Publish::new("t/kept".parse().unwrap(), "kept");
@@ -71,7 +71,7 @@ async fn who_leaves_gets_no_more_and_retained_messages_are_not_for_those_who_sha
 }
 
 #[tokio::test]
-async fn somebody_who_is_away_gets_it_only_if_nobody_is_there() {
+async fn an_absent_member_gets_a_message_only_if_no_member_is_connected() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let persistent = || {

@@ -27,7 +27,7 @@ async fn a_second_connection_with_a_client_id_ends_the_first() {
 }
 
 #[tokio::test]
-async fn the_second_connection_has_its_own_subscriptions_and_the_end_of_the_first_leaves_them_alone() {
+async fn the_end_of_the_first_connection_leaves_the_seconds_subscriptions_alone() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     for version in BOTH {
@@ -50,7 +50,7 @@ async fn the_second_connection_has_its_own_subscriptions_and_the_end_of_the_firs
 }
 
 #[tokio::test]
-async fn other_client_ids_are_left_alone_even_those_that_differ_in_case() {
+async fn client_ids_that_differ_in_case_do_not_take_over_each_other() {
     let gateway = TestGateway::open_to_all().await;
     let mut others = Vec::new();
     for id in ["c", "C", "c1", " c", "c "] {
@@ -106,7 +106,7 @@ async fn a_refused_connect_takes_over_nothing() {
 }
 
 #[tokio::test]
-async fn the_shutdown_tells_mqtt_5_and_closes_every_connection() {
+async fn the_shutdown_sends_mqtt_5_a_disconnect_and_closes_every_connection() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
     let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;

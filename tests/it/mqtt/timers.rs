@@ -117,7 +117,7 @@ async fn refresh(gateway: &TestGateway, script: &Script, client: &mut MqttClient
 }
 
 #[tokio::test]
-async fn new_policies_rule_as_soon_as_a_refresh_brings_them() {
+async fn new_policies_apply_as_soon_as_a_refresh_returns_them() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut client = client(&gateway, Version::V5, "c", LONGEST).await;
     assert_eq!(client.publish("t", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::Success);
@@ -141,7 +141,7 @@ async fn until(client: &mut MqttClient, topic: &str, code: PubAckCode) {
 }
 
 #[tokio::test]
-async fn what_was_subscribed_before_is_not_received_once_the_policy_is_gone() {
+async fn a_subscription_delivers_nothing_after_its_policy_is_gone() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut reader = client(&gateway, Version::V5, "reader", LONGEST).await;
     reader.subscribe(&["secret", "open"], QoS::AtMostOnce).await.unwrap();
@@ -159,7 +159,7 @@ async fn what_was_subscribed_before_is_not_received_once_the_policy_is_gone() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_client_is_not_sent_once_the_policy_is_gone() {
+async fn a_waiting_message_is_not_sent_after_its_policy_is_gone() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut slow = connect(Version::V5, "slow", "u", "p");
     slow.keep_alive = 1_200;
@@ -200,7 +200,7 @@ async fn a_subscription_ends_with_the_policy_that_allowed_it() {
 }
 
 #[tokio::test]
-async fn whom_the_authorizer_no_longer_lets_in_leaves_no_last_will() {
+async fn a_client_refused_at_a_refresh_publishes_no_last_will() {
     let (gateway, script) = scripted(with_timers(86_400, 86_400)).await;
     let mut watcher = client(&gateway, Version::V5, "watcher", LONGEST).await;
     watcher.subscribe(&["will", "after"], QoS::AtMostOnce).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_refresh_that_names_another_principal_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_does_not_go_well_ends_the_connection() {
+async fn a_failed_refresh_ends_the_connection() {
     let other = allow(&[("Allow", "iot:Connect", "client/other"), ("Allow", "iot:Publish", "topic/*")]);
     let denied = allow(&[("Allow", "iot:Connect", "client/*"), ("Deny", "iot:Connect", "client/*")]);
     let cases = [
@@ -257,7 +257,7 @@ async fn a_refresh_that_does_not_go_well_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_takes_too_long_ends_the_connection_and_meanwhile_it_works() {
+async fn a_refresh_that_times_out_ends_the_connection_and_meanwhile_it_works() {
     let (gateway, script) = scripted(allow_all()).await;
     let mut client = client(&gateway, Version::V5, "c", LONGEST).await;
     script.set(&Step::Hang);
@@ -272,7 +272,7 @@ async fn a_refresh_that_takes_too_long_ends_the_connection_and_meanwhile_it_work
 }
 
 #[tokio::test]
-async fn a_device_that_was_disabled_is_out_at_the_refresh_and_others_stay() {
+async fn a_disabled_device_is_disconnected_at_the_refresh_and_others_stay() {
     let start = Start::with_authorizer().on_manual_clock();
     let (off, on) = (start.add("off", "own-topics"), start.add("on", "own-topics"));
     let gateway = start.run().await;
@@ -312,7 +312,7 @@ async fn a_broken_store_ends_the_session_at_the_refresh() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_connection_is_fixed_at_its_connect_whatever_a_refresh_says() {
+async fn a_refresh_does_not_change_when_a_connection_ends() {
     let (gateway, script) = scripted(with_timers(300, 500)).await;
     let mut old = client(&gateway, Version::V311, "old", LONGEST).await;
     let mut new = client(&gateway, Version::V5, "new", LONGEST).await;
@@ -330,7 +330,7 @@ async fn the_end_of_a_connection_is_fixed_at_its_connect_whatever_a_refresh_says
 }
 
 #[tokio::test]
-async fn a_refresh_puts_the_end_neither_off_nor_forward() {
+async fn a_refresh_neither_extends_nor_shortens_a_connection() {
     let (gateway, script) = scripted(with_timers(300, 1_000)).await;
     let mut client = client(&gateway, Version::V5, "c", LONGEST).await;
     refresh(&gateway, &script, &mut client, 300, with_timers(300, 300)).await;

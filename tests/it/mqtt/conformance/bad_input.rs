@@ -32,7 +32,7 @@ const RIGHT: [Option<Right>; 16] = [
 
 /// 3.1.1: 2.2.2-1, 2.2.2-2, 3.6.1-1, 3.14.1-1, 4.8.0-1. 5: 2.1.3-1, 3.6.1-1, 3.14.1-1, 3.15.1-1, 4.13.1-1.
 #[tokio::test]
-async fn every_first_byte_is_a_packets_or_ends_the_connection() {
+async fn every_first_byte_is_a_packet_type_or_ends_the_connection() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
     for kind in 0..16_u8 {
@@ -63,7 +63,7 @@ async fn every_first_byte_is_a_packets_or_ends_the_connection() {
 
 /// 3.1.1: 3.1.0-1. 5: 3.1.0-1, 3.14.0-1, 4.13.2-1.
 #[tokio::test]
-async fn whatever_comes_before_the_connect_gets_no_answer() {
+async fn a_packet_before_the_connect_gets_no_answer() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.run().await;
     for first in 0..=u8::MAX {
@@ -77,7 +77,7 @@ async fn whatever_comes_before_the_connect_gets_no_answer() {
 
 /// 3.1.1: 3.3.1-2, 3.3.1-4, 2.3.1-1, 2.3.1-5. 5: 2.2.1-2, 2.2.1-3, 3.3.1-2, 3.3.1-4.
 #[tokio::test]
-async fn every_combination_of_a_publishs_flags_and_ids_is_taken_or_ends_the_connection() {
+async fn every_combination_of_publish_flags_and_ids_is_accepted_or_ends_the_connection() {
     let gateway = TestGateway::open_to_all().await;
     for flags in 0..16_u8 {
         let (qos, dup) = (flags >> 1 & 0b11, flags & 0b1000 != 0);
@@ -101,7 +101,7 @@ async fn every_combination_of_a_publishs_flags_and_ids_is_taken_or_ends_the_conn
 
 /// 3.1.1: 3.14.4-1, 3.14.4-2. 5: 3.14.4-1, 3.14.4-2.
 #[tokio::test]
-async fn nothing_counts_after_a_disconnect_and_the_gateway_closes() {
+async fn packets_after_a_disconnect_are_ignored_and_the_gateway_closes() {
     let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let late = [DISCONNECT, b"\x30\x05\x00\x01t\x00x", PINGREQ].concat();
@@ -114,7 +114,7 @@ async fn nothing_counts_after_a_disconnect_and_the_gateway_closes() {
 
 /// 5: 3.14.2-1, 2.2.2-1.
 #[tokio::test]
-async fn a_disconnect_has_a_code_and_properties_of_its_own_or_is_none() {
+async fn a_disconnect_may_have_its_own_codes_and_properties_only() {
     let gateway = TestGateway::open_to_all().await;
     let cases: [(&[u8], &[u8]); 8] = [
         (b"\xe0\x01\x00", b""),
@@ -145,7 +145,7 @@ async fn each_pingreq_has_its_pingresp() {
 
 /// 3.1.1: 3.1.2-24. 5: 3.1.2-22.
 #[tokio::test]
-async fn half_a_packet_and_silence_is_silence_and_so_are_bytes_that_make_no_packet() {
+async fn incomplete_packets_do_not_keep_a_connection_alive() {
     let gateway = gateway().await;
     let packet = b"\x30\x7f\x00\x01t and then nothing more, or one byte now and then";
     for (version, code) in [(Version::V311, None), (Version::V5, Some(0x8d))] {
@@ -168,7 +168,7 @@ async fn half_a_packet_and_silence_is_silence_and_so_are_bytes_that_make_no_pack
 ///
 /// 3.1.1: 4.8.0-2.
 #[tokio::test]
-async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
+async fn a_slow_reader_is_disconnected_and_nobody_else_notices() {
     let gateway = gateway().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "will").await;
     let patient = |version, id: &str| Connect { keep_alive: 1_200, ..connect(version, id, "u", "p") };
@@ -205,7 +205,7 @@ async fn a_slow_reader_is_told_off_and_nobody_else_notices() {
 
 /// A client whose socket is full: its connection can't even be told while it waits, and is told before anything else then.
 #[tokio::test]
-async fn what_found_no_room_is_not_left_out_in_silence() {
+async fn a_client_whose_queue_overflows_is_disconnected() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
     let large = "x".repeat(100 * 1_024);
@@ -230,7 +230,7 @@ async fn what_found_no_room_is_not_left_out_in_silence() {
 
 /// 5: 3.2.2-15.
 #[tokio::test]
-async fn a_packet_that_is_too_large_is_told_so_though_all_of_it_was_sent() {
+async fn a_packet_that_is_too_large_is_answered_even_when_it_was_sent_whole() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
     for (version, code) in [(Version::V311, None), (Version::V5, Some(0x95))] {
@@ -247,7 +247,7 @@ async fn a_packet_that_is_too_large_is_told_so_though_all_of_it_was_sent() {
 
 /// A hundred clients that announce the largest packet and send nothing of it.
 #[tokio::test]
-async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
+async fn an_announced_packet_takes_no_memory_before_it_arrives() {
     let gateway = gateway().await;
     let mut waiting = Vec::new();
     for n in 0..100 {
@@ -271,7 +271,7 @@ async fn a_packet_that_is_announced_takes_no_room_before_it_comes() {
 
 /// Noise, some of it behind the begin of a packet that would be right.
 #[tokio::test]
-async fn whatever_bytes_come_the_others_go_on() {
+async fn random_bytes_end_their_own_connection_and_no_other() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "not/noise").await;
     let mut noise = 0x9e37_79b9_7f4a_7c15_u64;

@@ -134,7 +134,7 @@ const PROPERTIES: &[(&str, &[u8], u8)] = &[
 /// 3.1.4-1, 3.2.2-6. 5: 1.5.7-1, 2.2.2-1, 3.1.2-3, 3.1.2-9, 3.1.2-11 to 3.1.2-13, 3.1.2-16 to 3.1.2-19, 3.1.3-1, 3.1.3-3,
 /// 3.1.3-4, 3.1.3-11, 3.1.3-12, 3.1.4-1, 3.1.4-2, 3.2.2-7.
 #[tokio::test]
-async fn a_connect_that_does_not_conform_is_refused_and_nobody_is_asked() {
+async fn a_malformed_connect_is_refused_without_calling_the_authorizer() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.run().await;
     let mut bystander = MqttClient::anybody(&gateway, Version::V5, "bystander").await;
@@ -198,7 +198,7 @@ async fn nothing_that_follows_a_refused_connect_counts() {
 
 /// 3.1.1: 3.1.4-4, 3.2.0-1. 5: 3.1.4-5, 3.2.0-1, 3.2.0-2, 3.2.2-1.
 #[tokio::test]
-async fn who_does_not_wait_for_the_connack_gets_it_first_and_once() {
+async fn packets_sent_before_the_connack_are_answered_after_it() {
     let gateway = TestGateway::open_to_all().await;
     let old = [
         &packet(0x10, b"\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a")[..],
@@ -235,7 +235,7 @@ async fn every_client_id_of_letters_and_digits_up_to_23_is_allowed() {
 
 /// 3.1.1: 3.2.2-4. 5: 3.2.2-6.
 #[tokio::test]
-async fn a_refusal_says_nothing_of_the_session_that_is_there() {
+async fn a_refusal_does_not_reveal_an_existing_session() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.run().await;
     for version in BOTH {
@@ -252,7 +252,7 @@ async fn a_refusal_says_nothing_of_the_session_that_is_there() {
 
 /// 5: 4.12.0-1, 4.12.0-6, 4.12.0-7, 3.1.2-30.
 #[tokio::test]
-async fn enhanced_authentication_is_refused_and_nobody_is_asked() {
+async fn enhanced_authentication_is_refused_without_calling_the_authorizer() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.run().await;
     for properties in [&b"\x15\x00\x05PLAIN"[..], b"\x15\x00\x05PLAIN\x16\x00\x01x", b"\x15\x00\x00"] {
@@ -270,7 +270,7 @@ async fn enhanced_authentication_is_refused_and_nobody_is_asked() {
 
 /// 5: 3.1.2-24.
 #[tokio::test]
-async fn a_client_that_has_no_room_for_its_connack_is_told_so_where_that_fits() {
+async fn a_maximum_packet_size_below_the_connack_is_refused() {
     let gateway = TestGateway::open_to_all().await;
     let with_room = |bytes: u32| {
         let mut connect = connect(Version::V5, "c", "u", "p");
@@ -288,7 +288,7 @@ async fn a_client_that_has_no_room_for_its_connack_is_told_so_where_that_fits() 
 
 /// 5: 3.2.2-12, 3.2.2-13.
 #[tokio::test]
-async fn a_will_that_can_not_be_published_is_refused_with_its_own_code() {
+async fn a_will_that_cannot_be_published_is_refused_with_its_own_code() {
     let gateway = TestGateway::open_to_all().await;
     let will =
         |topic: &str, payload: usize| LastWill::new(topic.parse().unwrap(), "x".repeat(payload).into());
@@ -311,8 +311,7 @@ async fn a_will_that_can_not_be_published_is_refused_with_its_own_code() {
 
 /// 5: 3.1.2-26 to 3.1.2-29, 3.2.2-19, 3.2.2-20, 3.3.2-11.
 #[tokio::test]
-async fn whatever_a_client_would_take_the_gateway_sends_no_alias_no_reason_string_and_no_response_information()
- {
+async fn the_gateway_sends_no_alias_no_reason_string_and_no_response_information() {
     let gateway = TestGateway::open_to_all().await;
     for (alias_maximum, response, problem) in [(0, false, false), (10, true, true), (u16::MAX, true, false)] {
         let mut wanted = connect(Version::V5, "c", "u", "p");

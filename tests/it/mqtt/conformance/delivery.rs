@@ -8,7 +8,7 @@ use super::*;
 
 /// 3.1.1: 4.6.0-5, 4.6.0-6. 5: 4.6.0-5, 4.6.0-6.
 #[tokio::test]
-async fn messages_of_a_client_come_in_the_order_in_which_it_sent_them() {
+async fn messages_of_a_client_arrive_in_the_order_in_which_it_sent_them() {
     const MESSAGES: usize = 400;
     let gateway = TestGateway::open_to_all().await;
     for (version, qos) in [(Version::V311, QoS::AtLeastOnce), (Version::V5, QoS::AtMostOnce)] {
@@ -24,7 +24,7 @@ async fn messages_of_a_client_come_in_the_order_in_which_it_sent_them() {
 
 /// 3.1.1: 4.7.2-1. 5: 4.7.2-1.
 #[tokio::test]
-async fn a_wildcard_in_front_covers_no_topic_that_begins_with_a_dollar() {
+async fn a_leading_wildcard_does_not_match_a_dollar_topic() {
     let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
         let mut reader = MqttClient::anybody(&gateway, version, "reader").await;
@@ -40,7 +40,7 @@ async fn a_wildcard_in_front_covers_no_topic_that_begins_with_a_dollar() {
 
 /// 5: 3.3.2-3, 3.3.2-4, 3.3.2-15 to 3.3.2-18, 3.3.2-20.
 #[tokio::test]
-async fn properties_are_handed_on_byte_by_byte_to_everybody_and_to_whoever_comes_later() {
+async fn properties_reach_present_and_later_subscribers_unchanged() {
     let gateway = TestGateway::open_to_all().await;
     let properties = PublishProperties {
         payload_is_utf8: true,
@@ -74,7 +74,7 @@ async fn properties_are_handed_on_byte_by_byte_to_everybody_and_to_whoever_comes
 
 /// 5: 3.1.2-24, 3.1.2-25.
 #[tokio::test]
-async fn a_packet_as_large_as_the_client_takes_is_sent_and_one_byte_more_is_left_out() {
+async fn a_packet_of_the_clients_maximum_size_is_sent_and_a_larger_one_is_dropped() {
     let gateway = TestGateway::open_to_all().await;
     let mut wanted = connect(Version::V5, "reader", "u", "p");
     wanted.properties.maximum_packet_size = 50.try_into().ok();
@@ -95,7 +95,7 @@ async fn a_packet_as_large_as_the_client_takes_is_sent_and_one_byte_more_is_left
 
 /// 5: 3.3.4-9, 3.3.4-10, 4.9.0-1 to 4.9.0-3.
 #[tokio::test]
-async fn a_client_that_owes_its_acknowledgements_is_answered_but_gets_no_more_messages() {
+async fn a_client_that_withholds_acknowledgements_is_answered_but_gets_no_more_messages() {
     let gateway = TestGateway::open_to_all().await;
     let mut wanted = connect(Version::V5, "reader", "u", "p");
     wanted.properties.receive_maximum = NonZeroU16::new(1);
@@ -125,7 +125,7 @@ async fn a_client_that_owes_its_acknowledgements_is_answered_but_gets_no_more_me
 
 /// 5: 4.9.0-1, 4.9.0-2.
 #[tokio::test]
-async fn a_client_that_would_take_more_has_aws_hundred_in_flight() {
+async fn a_larger_receive_maximum_is_limited_to_a_hundred() {
     let gateway = TestGateway::open_to_all().await;
     let mut wanted = connect(Version::V5, "reader", "u", "p");
     wanted.properties.receive_maximum = Some(NonZeroU16::MAX);
@@ -146,7 +146,7 @@ async fn a_client_that_would_take_more_has_aws_hundred_in_flight() {
 
 /// 5: 4.8.2-3, 4.8.2-6, 4.4.0-2.
 #[tokio::test]
-async fn each_who_shares_has_its_own_qos_and_what_one_refuses_nobody_else_gets() {
+async fn shared_subscribers_have_their_own_qos_and_a_refused_message_goes_to_nobody_else() {
     let gateway = TestGateway::open_to_all().await;
     let mut members = Vec::new();
     for (n, qos) in [QoS::AtMostOnce, QoS::AtLeastOnce].into_iter().enumerate() {
@@ -173,7 +173,7 @@ async fn each_who_shares_has_its_own_qos_and_what_one_refuses_nobody_else_gets()
 
 /// 3.1.1: 4.5.0-1. 5: 4.5.0-1.
 #[tokio::test]
-async fn a_burst_reaches_whoever_reads() {
+async fn a_burst_reaches_every_client_that_reads() {
     const MESSAGES: usize = 900;
     let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V5, "reader", "t").await;
@@ -188,7 +188,7 @@ async fn a_burst_reaches_whoever_reads() {
 
 /// Each sends what a client may send in a second, and all of them at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn bursts_of_many_at_once_reach_whoever_reads() {
+async fn bursts_of_many_publishers_reach_every_client_that_reads() {
     const SENDERS: usize = 30;
     const MESSAGES: usize = 100;
     let gateway = TestGateway::open_to_all().await;
@@ -209,7 +209,7 @@ async fn bursts_of_many_at_once_reach_whoever_reads() {
 
 /// 3.1.1: 3.3.1-6. 5: 3.3.1-9.
 #[tokio::test]
-async fn all_retained_messages_reach_a_new_subscriber_and_come_before_what_is_newer() {
+async fn all_retained_messages_reach_a_new_subscriber_before_newer_messages() {
     const MESSAGES: usize = 1_500;
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;

@@ -150,7 +150,7 @@ fn every_row_names_tests_that_exist_or_says_why_not() {
 }
 
 #[test]
-fn every_number_before_a_test_has_a_row_that_names_the_test() {
+fn every_number_above_a_test_has_a_row_that_names_the_test() {
     let versions = VERSIONS.map(|(version, _)| (version, rows(version)));
     let mut named = 0;
     for path in sources("tests/it/mqtt/conformance") {

@@ -73,7 +73,7 @@ async fn a_will_is_published_once_and_belongs_to_its_own_connection() {
 
 /// 3.1.1: 3.1.2-16, 3.1.2-17. 5: 3.1.2-14, 3.1.2-15.
 #[tokio::test]
-async fn a_will_is_kept_for_those_who_come_later_only_if_it_says_so() {
+async fn a_will_is_retained_only_with_its_retain_flag() {
     let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
         for retain in [false, true] {
@@ -94,7 +94,7 @@ async fn a_will_is_kept_for_those_who_come_later_only_if_it_says_so() {
 
 /// 3.1.1: 3.1.2-14.
 #[tokio::test]
-async fn a_will_of_3_1_1_may_have_qos_2_and_comes_with_the_highest_that_there_is() {
+async fn a_will_of_3_1_1_with_qos_2_is_published_with_qos_1() {
     let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V311, "watcher", "will").await;
     for (asked, came) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 1)] {
@@ -115,7 +115,7 @@ async fn a_will_of_3_1_1_may_have_qos_2_and_comes_with_the_highest_that_there_is
 
 /// 3.1.1: 4.4.0-1, 4.1.0-2. 5: 4.4.0-1, 4.1.0-1.
 #[tokio::test]
-async fn nothing_is_sent_again_on_the_same_connection_however_long_it_takes() {
+async fn a_message_is_not_sent_again_on_the_same_connection() {
     let mut answer = allow_all();
     answer["refreshAfterInSeconds"] = 86_400.into();
     let gateway = Start::with_script(&Step::Answer(answer)).0.on_manual_clock().run().await;
@@ -140,7 +140,7 @@ async fn nothing_is_sent_again_on_the_same_connection_however_long_it_takes() {
 
 /// 5: 4.4.0-2.
 #[tokio::test]
-async fn what_was_refused_is_not_sent_again() {
+async fn a_refused_message_is_not_sent_again() {
     let gateway = gateway().await;
     let mut client = MqttClient::connected(&gateway, persistent(Version::V5, "c")).await;
     client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -160,7 +160,7 @@ async fn what_was_refused_is_not_sent_again() {
 
 /// 3.1.1: 3.1.3-2. 5: 3.1.3-2.
 #[tokio::test]
-async fn the_client_id_and_nothing_else_names_a_session() {
+async fn only_the_client_id_names_a_session() {
     let gateway = gateway().await;
     let mut client = MqttClient::connected(&gateway, persistent(Version::V311, "c")).await;
     client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -180,7 +180,7 @@ async fn the_client_id_and_nothing_else_names_a_session() {
 
 /// 3.1.1: 3.3.1-5, 3.3.1-7, 3.3.1-10 to 3.3.1-12. 5: 3.3.1-5 to 3.3.1-8.
 #[tokio::test]
-async fn the_last_retained_message_of_either_qos_is_the_one_that_stays() {
+async fn the_last_retained_message_of_either_qos_stays() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
     let retained = |qos: QoS, payload: &str| {

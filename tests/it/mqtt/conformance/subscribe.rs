@@ -16,7 +16,7 @@ fn request(filters: Vec<SubscribeFilter>) -> Packet {
 /// 3.1.1: 2.3.1-7, 3.8.4-1, 3.8.4-2, 3.8.4-4, 3.8.4-5, 3.9.3-1, 3.9.3-2. 5: 2.2.1-6, 3.2.2-10, 3.8.4-1, 3.8.4-2, 3.8.4-5
 /// to 3.8.4-7, 3.9.3-1, 3.9.3-2.
 #[tokio::test]
-async fn a_suback_has_its_subscribes_id_and_one_code_a_filter_in_their_order() {
+async fn a_suback_has_the_subscribes_id_and_one_code_for_each_filter_in_order() {
     let gateway = TestGateway::open_to_all().await;
     // The third has more than 7 slashes, and the fourth is the first again.
     let old =
@@ -38,7 +38,7 @@ async fn a_suback_has_its_subscribes_id_and_one_code_a_filter_in_their_order() {
 
 /// 3.1.1: 3.10.4-4 to 3.10.4-6. 5: 3.10.4-4 to 3.10.4-6, 3.11.3-1, 3.11.3-2.
 #[tokio::test]
-async fn an_unsuback_comes_for_each_unsubscribe_whatever_was_there() {
+async fn an_unsuback_answers_each_unsubscribe() {
     let gateway = TestGateway::open_to_all().await;
     let old = [
         packet(0x82, b"\x00\x01\x00\x01a\x00\x00\x01b\x00"),
@@ -59,7 +59,7 @@ async fn an_unsuback_comes_for_each_unsubscribe_whatever_was_there() {
 /// 3.1.1: 3.8.3-1 to 3.8.3-3, 3.8.1-1, 3.10.1-1, 3.10.3-1, 3.10.3-2, 4.7.1-2, 4.7.1-3. 5: 3.8.1-1, 3.8.3-1, 3.8.3-2, 3.8.3-4,
 /// 3.8.3-5, 3.10.1-1, 3.10.3-1, 3.10.3-2, 4.7.1-1, 4.7.1-2, 4.8.2-1, 4.8.2-2.
 #[tokio::test]
-async fn a_filter_that_is_none_ends_the_connection() {
+async fn an_invalid_filter_ends_the_connection() {
     let gateway = TestGateway::open_to_all().await;
     let (invalid, malformed) = (0x8f, 0x81);
     let cases: [(&[u8], u8); 23] = [
@@ -101,7 +101,7 @@ async fn a_filter_that_is_none_ends_the_connection() {
 
 /// 3.1.1: 3.8.3-4. 5: 3.8.3-4, 3.8.3-5.
 #[tokio::test]
-async fn every_option_byte_is_taken_or_ends_the_connection() {
+async fn every_option_byte_is_accepted_or_ends_the_connection() {
     let gateway = TestGateway::open_to_all().await;
     for options in 0..=u8::MAX {
         let old = packet(0x82, &[b"\x00\x01\x00\x01t", &[options][..]].concat());
@@ -134,7 +134,7 @@ async fn every_option_byte_is_taken_or_ends_the_connection() {
 
 /// 3.1.1: 3.8.4-3, 3.8.4-6, 3.3.1-6, 3.3.1-8. 5: 3.8.4-3, 3.8.4-4, 3.8.4-8, 3.3.1-9.
 #[tokio::test]
-async fn the_same_filter_again_replaces_the_subscription_and_brings_the_retained_message_again() {
+async fn subscribing_again_replaces_the_subscription_and_resends_the_retained_message() {
     let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "kept").await;
     for version in BOTH {
@@ -156,7 +156,7 @@ async fn the_same_filter_again_replaces_the_subscription_and_brings_the_retained
 
 /// 5: 3.8.3-3, 3.3.1-9 to 3.3.1-13, 3.8.4-3.
 #[tokio::test]
-async fn the_options_of_the_last_subscribe_rule() {
+async fn the_options_of_the_last_subscribe_apply() {
     let gateway = TestGateway::open_to_all().await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     let filter = || SubscribeFilter {
@@ -183,7 +183,7 @@ async fn the_options_of_the_last_subscribe_rule() {
 
 /// 3.1.1: 3.10.4-1, 3.10.4-2. 5: 3.10.4-1, 3.10.4-2.
 #[tokio::test]
-async fn unsubscribe_takes_the_very_same_filter_and_no_other() {
+async fn unsubscribe_removes_the_identical_filter_only() {
     let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
         let mut client = MqttClient::anybody(&gateway, version, "c").await;
@@ -221,7 +221,7 @@ async fn unsubscribe(client: &mut MqttClient, filter: &str) {
 
 /// 3.1.1: 3.10.4-3. 5: 3.10.4-3.
 #[tokio::test]
-async fn what_was_begun_is_brought_to_its_end_after_the_unsubscribe() {
+async fn deliveries_in_flight_complete_after_the_unsubscribe() {
     let gateway = gateway().await;
     for version in BOTH {
         let id = format!("{version:?}");

@@ -90,7 +90,7 @@ async fn rest(client: &mut MqttClient, into: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn a_gateway_killed_under_load_loses_nothing_that_it_acknowledged() {
+async fn a_gateway_killed_under_load_loses_no_acknowledged_message() {
     let folder = tempdir().unwrap();
     let gateway = process(folder.path()).await;
     for id in ["away", "here"] {
@@ -145,7 +145,7 @@ async fn a_gateway_killed_under_load_loses_nothing_that_it_acknowledged() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn on_a_full_disk_nothing_is_acknowledged_that_is_not_kept() {
+async fn on_a_full_disk_an_unstored_message_is_not_acknowledged() {
     let folder = tempdir().unwrap();
     let script = Script::new(folder.path(), &Step::Answer(allow_all()));
     let path = script.path().display().to_string();
@@ -192,7 +192,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_that_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_keeps_the_gateway_from_starting_and_the_message_tells_the_way_out() {
+async fn a_damaged_file_stops_the_start_with_a_message_that_names_the_cure() {
     let folder = tempdir().unwrap();
     process(folder.path()).await.stop().await;
     let file = folder.path().join("broker.sqlite3");

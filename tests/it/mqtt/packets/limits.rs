@@ -65,7 +65,7 @@ async fn a_subscribe_with_nine_filters_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn the_fifty_first_subscription_is_refused_and_one_that_is_there_can_be_changed() {
+async fn the_fifty_first_subscription_is_refused_and_an_existing_one_can_change() {
     let gateway = TestGateway::open_to_all().await;
     let refusals =
         [(Version::V311, SubscribeFailure::UnspecifiedError), (Version::V5, SubscribeFailure::QuotaExceeded)];

@@ -128,7 +128,7 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn each_mistake_ends_its_own_connection_with_its_own_code() {
+async fn each_malformed_packet_ends_its_connection_with_its_own_code() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
     for (n, (what, old, new, code)) in CASES.iter().enumerate() {
@@ -155,7 +155,7 @@ async fn each_mistake_ends_its_own_connection_with_its_own_code() {
 }
 
 #[tokio::test]
-async fn nothing_that_follows_a_mistake_counts() {
+async fn packets_after_a_malformed_one_are_ignored() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
     let mut sender = MqttClient::anybody(&gateway, Version::V311, "sender").await;
@@ -168,7 +168,7 @@ async fn nothing_that_follows_a_mistake_counts() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_inside_a_packet_is_lost_and_no_mistake() {
+async fn a_connection_lost_inside_a_packet_is_logged_as_lost() {
     let gateway = TestGateway::open_to_all().await;
     let packet = b"\x30\x04\x00\x01ax";
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
@@ -184,7 +184,7 @@ async fn a_connection_that_is_lost_inside_a_packet_is_lost_and_no_mistake() {
 }
 
 #[tokio::test]
-async fn a_packet_may_come_in_as_many_pieces_as_it_has_bytes() {
+async fn a_packet_may_arrive_byte_by_byte() {
     let gateway = TestGateway::open_to_all().await;
     let mut other = subscriber(&gateway, Version::V5, "other", "#").await;
     let mut client = MqttClient::anybody(&gateway, Version::V311, "c").await;

@@ -11,7 +11,7 @@ async fn keep(gateway: &TestGateway, topic: &str, payload: &str) {
 }
 
 #[tokio::test]
-async fn a_new_subscriber_gets_the_last_retained_message_and_knows_it_for_one() {
+async fn a_new_subscriber_gets_the_last_retained_message_with_the_retain_flag() {
     let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t/1", "old").await;
     keep(&gateway, "t/1", "new").await;
@@ -25,7 +25,7 @@ async fn a_new_subscriber_gets_the_last_retained_message_and_knows_it_for_one() 
 }
 
 #[tokio::test]
-async fn whoever_subscribes_already_gets_it_as_any_other_message() {
+async fn a_present_subscriber_gets_a_retained_message_without_the_retain_flag() {
     let gateway = TestGateway::open_to_all().await;
     let mut reader = subscriber(&gateway, Version::V5, "reader", "t").await;
     let mut as_published = MqttClient::anybody(&gateway, Version::V5, "as-published").await;
@@ -41,7 +41,7 @@ async fn whoever_subscribes_already_gets_it_as_any_other_message() {
 }
 
 #[tokio::test]
-async fn an_empty_payload_takes_the_retained_message_away() {
+async fn an_empty_payload_removes_the_retained_message() {
     let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "x").await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "t").await;
@@ -52,7 +52,7 @@ async fn an_empty_payload_takes_the_retained_message_away() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_retained_leaves_the_retained_one_alone() {
+async fn a_message_without_retain_leaves_the_retained_one_alone() {
     let gateway = TestGateway::open_to_all().await;
     keep(&gateway, "t", "kept").await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;

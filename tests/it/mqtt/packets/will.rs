@@ -61,7 +61,7 @@ async fn a_client_that_stops_reading_is_lost_and_its_will_is_published() {
 }
 
 #[tokio::test]
-async fn a_retained_will_is_kept_and_carries_what_mqtt_5_gave_it() {
+async fn a_retained_will_is_stored_with_its_mqtt_5_properties() {
     let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V5, "watcher", "#").await;
     let mut connect = with_will(Version::V5, "gone", "gone");
@@ -113,7 +113,7 @@ async fn a_will_that_the_policy_denies_is_not_published() {
 }
 
 #[tokio::test]
-async fn a_will_that_could_never_be_published_is_refused_with_its_connect() {
+async fn a_connect_whose_will_could_never_be_published_is_refused() {
     let gateway = TestGateway::open_to_all().await;
     let will = |topic: &str, payload: usize, qos| {
         let mut will = LastWill::new(topic.parse().unwrap(), "x".repeat(payload).into());

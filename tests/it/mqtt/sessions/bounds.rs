@@ -19,7 +19,7 @@ fn expiring(topic: &str, payload: &'static str, seconds: u32, retain: bool) -> P
 }
 
 #[tokio::test]
-async fn a_message_waits_no_longer_than_its_expiry_interval_and_says_what_is_left_of_it() {
+async fn a_waiting_message_expires_and_carries_its_remaining_interval() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;
@@ -51,7 +51,7 @@ async fn a_message_waits_no_longer_than_its_expiry_interval_and_says_what_is_lef
 }
 
 #[tokio::test]
-async fn what_waits_for_a_client_that_is_away_is_bounded() {
+async fn the_queue_of_an_absent_client_is_bounded() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
     let (mut client, _) = come(&gateway, persistent(Version::V5, "c")).await;

@@ -44,7 +44,7 @@ async fn nothing_came(gateway: &TestGateway, watcher: &mut MqttClient) {
 }
 
 #[tokio::test]
-async fn mqtt_3_1_3_9_a_will_waits_for_its_delay_and_not_longer() {
+async fn mqtt_3_1_3_9_a_will_is_published_after_its_delay() {
     let gateway = gateway().await;
     let mut watcher = watcher(&gateway).await;
     let (client, _) = come(&gateway, with_delayed_will("c", "gone")).await;
@@ -60,7 +60,7 @@ async fn mqtt_3_1_3_9_a_will_waits_for_its_delay_and_not_longer() {
 }
 
 #[tokio::test]
-async fn mqtt_3_1_3_9_a_client_that_is_back_in_time_leaves_no_will() {
+async fn mqtt_3_1_3_9_a_client_that_returns_within_the_delay_publishes_no_will() {
     let gateway = gateway().await;
     let mut watcher = watcher(&gateway).await;
     let (client, _) = come(&gateway, with_delayed_will("c", "gone")).await;
@@ -108,7 +108,7 @@ async fn mqtt_3_1_2_8_the_end_of_the_session_ends_the_delay() {
 }
 
 #[tokio::test]
-async fn a_delay_is_no_way_around_the_policy() {
+async fn a_delayed_will_is_held_to_the_policy() {
     let policy = allow(&[
         ("Allow", "iot:Connect", "client/*"),
         ("Allow", "iot:Subscribe", "topicfilter/*"),
