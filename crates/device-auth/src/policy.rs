@@ -196,6 +196,17 @@ fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> 
 }
 
 impl PolicyDocument {
+    /// The document of a refusal, which denies every action on every resource.
+    #[must_use]
+    pub fn deny_all() -> Self {
+        let action = vec!["iot:*"];
+        let statement = Statement { effect: "Deny", action, resource: vec!["*".to_owned()], condition: None };
+        let characters = characters_of(&statement);
+        let mut document = Self::empty();
+        document.push(statement, characters);
+        document
+    }
+
     fn empty() -> Self {
         let characters = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
         Self { version: "2012-10-17", statement: Vec::new(), characters }

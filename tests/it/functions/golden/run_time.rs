@@ -16,7 +16,7 @@ use integration::captured_log;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{FUNCTION_ARN, context, function};
+use super::{FUNCTION_ARN, context, function, refusal};
 
 /// The reasons that are met here.
 pub(super) const REASONS: [&str; 2] = ["jwt_expires_too_soon", "jwt_too_long"];
@@ -65,11 +65,7 @@ async fn a_token_must_outlive_the_shortest_connection() {
     let issuer = Issuer::new();
     for left in [1, 60, 299] {
         let (answer, line) = issuer.answer(&json!({"sub": "jwt-1", "exp": now() + left})).await;
-        assert_eq!(
-            (answer, &line["reason"]),
-            (json!({"isAuthenticated": false}), &json!(REASONS[0])),
-            "{left}"
-        );
+        assert_eq!((answer, &line["reason"]), (refusal(), &json!(REASONS[0])), "{left}");
     }
 }
 
@@ -93,5 +89,5 @@ async fn a_token_that_is_too_long_is_not_looked_into() {
     let issuer = Issuer::new();
     let claims = json!({"sub": "jwt-1", "exp": now() + 3_600, "x": "x".repeat(8_192)});
     let (answer, line) = issuer.answer(&claims).await;
-    assert_eq!((answer, &line["reason"]), (json!({"isAuthenticated": false}), &json!(REASONS[1])));
+    assert_eq!((answer, &line["reason"]), (refusal(), &json!(REASONS[1])));
 }
