@@ -2,50 +2,49 @@
 
 mod authentication;
 mod context;
+mod handshake;
 mod http;
 mod log;
-mod opening;
 mod presence;
 mod transport;
-mod waiting;
 mod websocket;
 mod will;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use mqtt::{Codec, DecodeError, DisconnectReasonCode as Code, EncodeError, Packet};
+use mqtt::{Codec, DecodeError, EncodeError, Packet};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
 use self::{
     authentication::Credentials,
+    handshake::Established,
     log::ConnectionLog,
-    opening::Opened,
     transport::Transport,
     will::{DelayedWill, Will},
 };
 use crate::{
     broker::{
         queue::Delivery,
-        registration::{Left, Registration, Signals},
+        registration::{Departure, Registration, Signals},
         store::StoreError,
     },
     custom_auth::{self, AuthnError, answer::Authorization},
-    door::port::Port,
+    door::route::Port,
     lambda::Call,
     metrics::Direction,
-    session::{Effect, Session, ending::Ending},
+    session::{Effect, Session, disconnect_reason::DisconnectReason},
     shared::Shared,
 };
 
 /// Packets and messages that are taken before what was written for them is flushed: so many acknowledgements go out as
-/// one record of TLS.
+/// one rejection of TLS.
 const BATCH: usize = 64;
 /// How long a client may take over what is written to it.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take over what is written to it at the end: whoever takes over waits for that.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Stream = Framed<Transport, Codec>;
 type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, AuthnError>> + Send>>;
@@ -59,13 +58,13 @@ pub async fn serve(
     shared: Arc<Shared>,
 ) -> Option<DelayedWill> {
     let _counted = shared.log.metrics().connection();
-    // What the opening needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
+    // What the handshake needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
     // goes when the session begins.
-    let opened = Box::pin(opening::open(stream, port, peer, &shared)).await?;
-    let mut connection = opened.into_connection(shared);
-    let ending = connection.run().await;
+    let established = Box::pin(handshake::accept(stream, port, peer, &shared)).await?;
+    let mut connection = established.into_connection(shared);
+    let reason = connection.run().await;
     // Boxed, because it takes the connection apart: every connection's task would keep the room for that.
-    Box::pin(connection.close(ending)).await
+    Box::pin(connection.close(reason)).await
 }
 
 struct Connection {
@@ -84,17 +83,17 @@ struct Connection {
 }
 
 /// What a connection waits for.
-enum Happening {
+enum Event {
     Packet(Packet),
     Malformed(DecodeError),
     Closed,
     Message(Box<Delivery>),
     Refreshed(Result<Authorization, AuthnError>),
     Time,
-    Outside(Ending),
+    Outside(DisconnectReason),
 }
 
-impl Opened {
+impl Established {
     /// In a place of its own, so that it is moved no more.
     fn into_connection(self: Box<Self>, shared: Arc<Shared>) -> Box<Connection> {
         let Self { stream, session, registration, credentials, client_id, effects, log } = *self;
@@ -116,30 +115,30 @@ impl Opened {
 
 impl Connection {
     /// Serves the connection until it is to end.
-    async fn run(&mut self) -> Ending {
+    async fn run(&mut self) -> DisconnectReason {
         let mut effects = std::mem::take(&mut self.undone);
         let mut unflushed = 0;
         loop {
-            if let Some(ending) = self.carry_out(&mut effects).await {
-                return ending;
+            if let Some(reason) = self.apply(&mut effects).await {
+                return reason;
             }
             let arrived = if unflushed < BATCH { self.arrived() } else { None };
-            let happening = if let Some(happening) = arrived {
+            let event = if let Some(event) = arrived {
                 unflushed += 1;
-                happening
+                event
             } else {
-                if let Some(ending) = self.flush().await {
-                    return ending;
+                if let Some(reason) = self.flush().await {
+                    return reason;
                 }
                 unflushed = 0;
                 self.wait().await
             };
-            self.take(happening, &mut effects);
+            self.take(event, &mut effects);
         }
     }
 
     /// What is there already.
-    fn arrived(&mut self) -> Option<Happening> {
+    fn arrived(&mut self) -> Option<Event> {
         let signals = &self.registration.signals;
         if signals.taken_over.is_cancelled() || self.shared.stopping.is_cancelled() {
             return None;
@@ -149,51 +148,51 @@ impl Connection {
         {
             return Some(self.read(packet));
         }
-        self.registration.mailbox.try_recv().ok().map(Happening::Message)
+        self.registration.mailbox.try_recv().ok().map(Event::Message)
     }
 
-    async fn wait(&mut self) -> Happening {
+    async fn wait(&mut self) -> Event {
         let signals = &self.registration.signals;
         tokio::select! {
             biased;
-            () = self.shared.stopping.cancelled() => Happening::Outside(Ending::Shutdown),
-            () = signals.taken_over.cancelled() => Happening::Outside(Ending::TakenOver),
-            () = signals.overflowed.cancelled() => Happening::Outside(Ending::SlowReader),
-            () = self.shared.clock.sleep_until(self.session.deadline()) => Happening::Time,
-            answer = refreshed(&mut self.refreshing) => Happening::Refreshed(answer),
+            () = self.shared.stopping.cancelled() => Event::Outside(DisconnectReason::Shutdown),
+            () = signals.taken_over.cancelled() => Event::Outside(DisconnectReason::TakenOver),
+            () = signals.overflowed.cancelled() => Event::Outside(DisconnectReason::SlowReader),
+            () = self.shared.clock.sleep_until(self.session.deadline()) => Event::Time,
+            answer = refreshed(&mut self.refreshing) => Event::Refreshed(answer),
             packet = self.stream.next(), if !self.session.is_held() => self.read(packet),
-            Some(delivery) = self.registration.mailbox.recv() => Happening::Message(delivery),
+            Some(delivery) = self.registration.mailbox.recv() => Event::Message(delivery),
         }
     }
 
-    fn read(&self, packet: Option<Result<Packet, DecodeError>>) -> Happening {
+    fn read(&self, packet: Option<Result<Packet, DecodeError>>) -> Event {
         match packet {
-            Some(Ok(packet)) => Happening::Packet(packet),
+            Some(Ok(packet)) => Event::Packet(packet),
             // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
-            Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().fault() {
-                Some(fault) => Happening::Outside(Ending::Protocol(Code::ProtocolError, fault)),
-                None => Happening::Closed,
+            Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().violation() {
+                Some(reason) => Event::Outside(reason),
+                None => Event::Closed,
             },
-            Some(Err(error)) => Happening::Malformed(error),
+            Some(Err(error)) => Event::Malformed(error),
         }
     }
 
-    fn take(&mut self, happening: Happening, effects: &mut Vec<Effect>) {
+    fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
         let now = self.shared.clock.now();
-        match happening {
-            Happening::Packet(packet) => self.session.on_packet(packet, now, effects),
-            Happening::Message(delivery) => self.session.on_message(*delivery, now, effects),
-            Happening::Time => self.session.on_time(now, effects),
-            Happening::Outside(ending) => self.session.end(ending, effects),
-            Happening::Closed => self.session.end(Ending::Lost, effects),
-            Happening::Malformed(error) => self.session.end(Ending::Malformed(error), effects),
-            Happening::Refreshed(answer) => {
+        match event {
+            Event::Packet(packet) => self.session.on_packet(packet, now, effects),
+            Event::Message(delivery) => self.session.on_message(*delivery, now, effects),
+            Event::Time => self.session.on_time(now, effects),
+            Event::Outside(reason) => self.session.end(reason, effects),
+            Event::Closed => self.session.end(DisconnectReason::Lost, effects),
+            Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
+            Event::Refreshed(answer) => {
                 self.refreshing = None;
                 match answer {
                     Ok(authorization) => self.session.on_refreshed(authorization, now, effects),
                     Err(refusal) => {
                         self.log.not_authenticated(&refusal);
-                        self.session.end(Ending::RefreshRefused, effects);
+                        self.session.end(DisconnectReason::RefreshRefused, effects);
                     }
                 }
             }
@@ -201,8 +200,8 @@ impl Connection {
     }
 
     /// Does what the session asked for, in its order, and tells whether that ends the connection.
-    async fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Option<Ending> {
-        let (mut ending, mut broken) = (None, false);
+    async fn apply(&mut self, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
+        let (mut reason, mut broken) = (None, false);
         while !effects.is_empty() {
             for effect in std::mem::take(effects) {
                 match effect {
@@ -211,40 +210,40 @@ impl Connection {
                     Effect::Send(packet) => {
                         let lost = self.send(packet, effects).await;
                         broken = lost.is_some();
-                        ending = lost.or(ending);
+                        reason = lost.or(reason);
                     }
-                    Effect::End(reason) => ending = Some(reason),
+                    Effect::End(why) => reason = Some(why),
                     effect => {
                         if let Err(error) = self.act(effect, effects) {
                             // What could not be written is not acknowledged, nor is anything that came behind it.
-                            ending = Some(self.give_up(&error, effects));
+                            reason = Some(self.give_up(&error, effects));
                             break;
                         }
                     }
                 }
             }
         }
-        if ending.is_some() && !broken {
+        if reason.is_some() && !broken {
             // It ends as it was to, whether that gets through or not.
             _ = self.flush().await;
         }
-        ending
+        reason
     }
 
     /// Sends what was written, and tells whether that ends the connection.
-    async fn flush(&mut self) -> Option<Ending> {
+    async fn flush(&mut self) -> Option<DisconnectReason> {
         let Self { stream, session, registration, shared, .. } = self;
         let flushed = in_time(stream.flush(), session, &registration.signals, shared).await;
-        (!matches!(flushed, Some(Ok(())))).then_some(Ending::Lost)
+        (!matches!(flushed, Some(Ok(())))).then_some(DisconnectReason::Lost)
     }
 
-    async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<Ending> {
+    async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
         let is_message = matches!(packet, Packet::Publish(_));
         let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
         let Self { stream, session, registration, shared, .. } = self;
         let fed = in_time(stream.feed(packet), session, &registration.signals, shared).await;
         match (Written::of(fed), message) {
-            (Written::Broken, _) => return Some(Ending::Lost),
+            (Written::Broken, _) => return Some(DisconnectReason::Lost),
             (Written::LeftOut, Some(packet_id)) => {
                 self.session.on_left_out(packet_id, self.shared.clock.now(), effects);
             }
@@ -254,10 +253,10 @@ impl Connection {
         None
     }
 
-    fn give_up(&mut self, error: &StoreError, effects: &mut Vec<Effect>) -> Ending {
+    fn give_up(&mut self, error: &StoreError, effects: &mut Vec<Effect>) -> DisconnectReason {
         tracing::error!(%error, client_id = &*self.client_id, "a connection ends");
-        self.session.end(Ending::NotWritten, effects);
-        Ending::NotWritten
+        self.session.end(DisconnectReason::NotWritten, effects);
+        DisconnectReason::NotWritten
     }
 
     /// Does what needs no connection.
@@ -280,7 +279,7 @@ impl Connection {
             Effect::Sent(message, packet_id) => broker.sent(message, packet_id)?,
             Effect::Settled(message) => broker.settled(message)?,
             Effect::Refresh => self.refreshing = self.refresh(),
-            Effect::Log(record) => self.log.decided(&record),
+            Effect::Log(rejection) => self.log.rejected(&rejection),
             Effect::Send(_) | Effect::End(_) => {}
         }
         Ok(())
@@ -295,17 +294,17 @@ impl Connection {
         }))
     }
 
-    async fn close(mut self: Box<Self>, ending: Ending) -> Option<DelayedWill> {
+    async fn close(mut self: Box<Self>, reason: DisconnectReason) -> Option<DelayedWill> {
         // The session doesn't know yet that a write failed, and its last will is still to be published.
         let mut effects = Vec::new();
-        self.session.end(ending, &mut effects);
+        self.session.end(reason, &mut effects);
         for effect in effects {
             if let Err(error) = self.act(effect, &mut Vec::new()) {
                 tracing::error!(%error, "the end of a connection");
             }
         }
-        self.log.disconnected(ending);
-        presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), ending);
+        self.log.disconnected(reason);
+        presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), reason);
         let Self { mut stream, session, registration, client_id, will, shared, .. } = *self;
         let now = shared.clock.now();
         // Nothing is for it any more, however long its end takes.
@@ -313,10 +312,10 @@ impl Connection {
             registration.leave(unfinished, now + expiry, now)
         } else {
             registration.end(now);
-            Left::Ended
+            Departure::Ended
         };
         // The peer may be gone already.
-        _ = shared.clock.timeout(WRITE_LIMIT, stream.close()).await;
+        _ = shared.clock.timeout(WRITE_TIMEOUT, stream.close()).await;
         will::delayed(will, left, client_id, shared)
     }
 }
@@ -350,11 +349,11 @@ async fn in_time<T>(
     shared: &Shared,
 ) -> Option<T> {
     if session.has_ended() {
-        return shared.clock.timeout(GOODBYE_LIMIT, work).await;
+        return shared.clock.timeout(END_TIMEOUT, work).await;
     }
     tokio::select! {
         biased;
-        done = shared.clock.timeout(WRITE_LIMIT, work) => done,
+        done = shared.clock.timeout(WRITE_TIMEOUT, work) => done,
         () = signals.taken_over.cancelled() => None,
         () = shared.stopping.cancelled() => None,
     }
@@ -362,7 +361,7 @@ async fn in_time<T>(
 
 /// Writes a packet into the buffer, which is flushed when it is full.
 async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> Written {
-    Written::of(shared.clock.timeout(WRITE_LIMIT, stream.feed(packet)).await)
+    Written::of(shared.clock.timeout(WRITE_TIMEOUT, stream.feed(packet)).await)
 }
 
 async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, AuthnError> {

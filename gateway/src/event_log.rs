@@ -1,82 +1,115 @@
-//! One stream of JSON lines: what happened to each connection, and what the function wrote about it.
+//! The log: JSON lines about each connection, and the lines that the authorizer's function writes.
 //!
-//! The gateway's own lines have the shape of AWS IoT Core's log (developer guide, `cwl-format`), with the
-//! connection's id beside; the function's lines are kept as they are. A person at a terminal gets a short
-//! form of both.
+//! The gateway's own lines have the shape of AWS IoT Core's log (developer guide, `cwl-format`), with the connection's id
+//! added. The function's lines are kept as they are. A person at a terminal gets a short form of both.
+//!
+//! Threads of their own write the file and the terminal, so a slow disk or a pipe that nobody reads holds up no
+//! connection. When too many lines wait, further ones are dropped; the log and a metric say how many.
 
-mod terminal;
+mod line_writer;
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-use serde::Serialize;
-use serde_json::Value;
+use prometheus_client::metrics::counter::Counter;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-use self::terminal::Terminal;
+use self::line_writer::LineWriter;
 use crate::metrics::Metrics;
 
-/// How long the end waits for a terminal.
-const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+/// Lines that may wait for the file, about 10 MiB.
+const FILE_QUEUE_LINES: usize = 16_384;
+/// Lines that may wait for the terminal.
+const TERMINAL_QUEUE_LINES: usize = 1_024;
+/// How long the end of the gateway waits for the file.
+const FILE_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end of the gateway waits for the terminal, which may be a pipe that nobody reads.
+const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The log. Clones write to the same places.
+/// The log. Clones write to the same file and terminal.
 #[derive(Clone)]
-pub struct EventLog {
-    sinks: Arc<Mutex<Sinks>>,
+pub struct EventLog(Arc<Sinks>);
+
+struct Sinks {
+    file: LineWriter,
+    terminal: Option<LineWriter>,
     metrics: Metrics,
 }
 
-struct Sinks {
-    file: Box<dyn Write + Send>,
-    terminal: Option<Terminal>,
-}
-
-/// One line of the gateway's own.
+/// One of the gateway's own lines.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event<'a> {
-    /// AWS's name for what happened, `Connect` for example.
-    pub event_type: &'static str,
-    /// AWS's name for what belongs together; here the connection's id.
+pub struct LogEntry<'a> {
+    /// The kind of event.
+    pub event_type: EventType,
+    /// AWS's id for events that belong together: here the connection's id.
     pub trace_id: &'a str,
     /// The account.
     pub account_id: &'a str,
     /// `MQTT` or `HTTP`.
     pub protocol: &'static str,
-    /// `Success` or `Failure`.
-    pub status: &'static str,
-    /// The connection's id, the same as in the function's lines; AWS's own lines have it in some events only.
+    /// Whether the request was carried out.
+    pub status: Status,
+    /// The connection's id, as in the function's lines. AWS's own lines have it in some events only.
     pub connection_id: &'a str,
-    /// The client id; absent before it is known.
+    /// The client id, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
-    /// The principal that the authorizer named.
+    /// The principal that the authorizer returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal_id: Option<&'a str>,
-    /// The topic or topic filter in question.
+    /// The topic or topic filter of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_name: Option<&'a str>,
-    /// Where the client is.
+    /// The client's address.
     pub source_ip: &'a str,
-    /// The port there.
+    /// The client's port.
     pub source_port: u16,
-    /// The server name that the client asked for (SNI), if it did.
+    /// The server name that the client sent (SNI), if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain_name: Option<&'a str>,
-    /// At the end of a connection: why it ended.
+    /// At the end of a connection: AWS's name for the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_reason: Option<&'static str>,
-    /// AWS's name for why.
+    /// AWS's name for the reason of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The same in words, with what to do about it.
+    /// The reason in words, with what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
+}
+
+/// The kind of event, under AWS's name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// A client connects.
+    Connect,
+    /// A client is not authenticated.
+    AuthNError,
+    /// A client publishes a message.
+    PublishIn,
+    /// A client gets a message.
+    PublishOut,
+    /// A client subscribes.
+    Subscribe,
+    /// A connection ends.
+    Disconnect,
+}
+
+/// Whether a request was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It was.
+    Success,
+    /// It was not.
+    Failure,
 }
 
 #[derive(Serialize)]
@@ -85,11 +118,56 @@ struct Line<'a> {
     timestamp: String,
     log_level: &'static str,
     #[serde(flatten)]
-    event: &'a Event<'a>,
+    entry: &'a LogEntry<'a>,
+}
+
+impl EventType {
+    /// AWS's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "Connect",
+            Self::AuthNError => "Connection.AuthNError",
+            Self::PublishIn => "Publish-In",
+            Self::PublishOut => "Publish-Out",
+            Self::Subscribe => "Subscribe",
+            Self::Disconnect => "Disconnect",
+        }
+    }
+}
+
+impl Status {
+    /// AWS's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::Failure => "Failure",
+        }
+    }
+
+    fn log_level(self) -> &'static str {
+        match self {
+            Self::Success => "INFO",
+            Self::Failure => "ERROR",
+        }
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl EventLog {
-    /// Writes lines to the end of `file`, and for a person to `terminal`.
+    /// Appends lines to `file`, and writes their short forms to `terminal`.
     ///
     /// # Errors
     ///
@@ -103,57 +181,70 @@ impl EventLog {
         Ok(Self::new(Box::new(file), terminal))
     }
 
-    /// Writes lines to `file`, and for a person to `terminal`.
+    /// Writes lines to `file`, and their short forms to `terminal`.
     #[must_use]
     pub fn new(file: Box<dyn Write + Send>, terminal: Option<Box<dyn Write + Send>>) -> Self {
-        let terminal = terminal.map(Terminal::start);
-        Self { sinks: Arc::new(Mutex::new(Sinks { file, terminal })), metrics: Metrics::new() }
+        let metrics = Metrics::new();
+        let dropped_lines = metrics.dropped_log_lines().clone();
+        let file = LineWriter::start(file, FILE_QUEUE_LINES, dropped_lines, |dropped| {
+            let details =
+                format!("{dropped} lines are missing here: the log could not be written fast enough");
+            json!({"timestamp": timestamp(), "logLevel": "ERROR", "droppedLines": dropped, "details": details})
+                .to_string()
+        });
+        let terminal = terminal.map(|terminal| {
+            let note = |dropped| format!("({dropped} lines are missing here; the log has them)");
+            LineWriter::start(terminal, TERMINAL_QUEUE_LINES, Counter::default(), note)
+        });
+        Self(Arc::new(Sinks { file, terminal, metrics }))
     }
 
-    /// What is counted, of these lines among others.
+    /// The gateway's metrics, which count the lines of this log.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.0.metrics
     }
 
-    /// Writes a line of the gateway's own.
-    pub fn event(&self, event: &Event<'_>) {
-        self.metrics.event(event.event_type, event.protocol, event.status, event.reason);
-        let level = if event.status == "Success" { "INFO" } else { "ERROR" };
-        let line = Line { timestamp: timestamp(), log_level: level, event };
+    /// Writes one of the gateway's own lines.
+    pub fn write(&self, entry: &LogEntry<'_>) {
+        self.0.metrics.log_entry(
+            entry.event_type.as_str(),
+            entry.protocol,
+            entry.status.as_str(),
+            entry.reason,
+        );
+        let line = Line { timestamp: timestamp(), log_level: entry.status.log_level(), entry };
         let Ok(json) = serde_json::to_string(&line) else { return };
-        self.sinks().write(&json, || Some(short_event(event)));
+        self.0.write(json, || Some(short_entry(entry)));
     }
 
-    /// Writes a line that the function wrote.
-    pub fn function_line(&self, line: &str) {
+    /// Writes a line of the function's.
+    pub fn write_function_line(&self, line: &str) {
         let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
         if let Some(value) = parsed {
-            return self.sinks().write(line, || short_decision(&value));
+            return self.0.write(line.to_owned(), || short_decision(&value));
         }
-        let wrapped = serde_json::json!({"timestamp": timestamp(), "function": line});
-        self.sinks().write(&wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
+        let wrapped = json!({"timestamp": timestamp(), "function": line});
+        self.0.write(wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
     }
 
-    /// Waits until the terminal has every line, but not for one that nobody reads.
+    /// Waits until every line is written: for the file at most 10 seconds, for the terminal at most one.
     pub fn flush(&self) {
-        let flushed = self.sinks().terminal.as_ref().and_then(Terminal::flush);
-        _ = flushed.map(|flushed| flushed.recv_timeout(FLUSH_LIMIT));
-    }
-
-    fn sinks(&self) -> MutexGuard<'_, Sinks> {
-        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.file.flush(FILE_FLUSH_TIMEOUT);
+        if let Some(terminal) = &self.0.terminal {
+            terminal.flush(TERMINAL_FLUSH_TIMEOUT);
+        }
     }
 }
 
 impl Sinks {
-    /// A log that can't be written must not stop the connections. The short form is made for a terminal only.
-    fn write(&mut self, json: &str, short: impl FnOnce() -> Option<String>) {
-        _ = self.file.write_all(format!("{json}\n").as_bytes());
-        if let Some(terminal) = &mut self.terminal
+    /// Only a terminal needs the short form.
+    fn write(&self, json: String, short: impl FnOnce() -> Option<String>) {
+        self.file.write(json);
+        if let Some(terminal) = &self.terminal
             && let Some(short) = short()
         {
-            terminal.write(&short);
+            terminal.write(short);
         }
     }
 }
@@ -164,26 +255,26 @@ fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 
-fn short_event(event: &Event<'_>) -> String {
-    let what = match (event.event_type, event.status) {
-        ("Connect", "Success") => "connected",
-        ("Connect" | "Connection.AuthNError", _) => "refused",
-        ("Publish-In", "Success") => "published",
-        ("Disconnect", _) => "disconnected",
-        _ => "denied",
+fn short_entry(entry: &LogEntry<'_>) -> String {
+    let event = match (entry.event_type, entry.status) {
+        (EventType::Connect, Status::Success) => "connected",
+        (EventType::Connect | EventType::AuthNError, _) => "refused",
+        (EventType::PublishIn, Status::Success) => "published",
+        (EventType::Disconnect, _) => "disconnected",
+        (EventType::PublishIn | EventType::PublishOut | EventType::Subscribe, _) => "denied",
     };
-    let who = event.client_id.or(Some(event.source_ip));
-    let parts = [who, event.topic_name, event.reason, event.details.as_deref()];
-    short(event.connection_id, what, parts.into_iter().flatten())
+    let client = entry.client_id.or(Some(entry.source_ip));
+    let parts = [client, entry.topic_name, entry.reason, entry.details.as_deref()];
+    short(entry.connection_id, event, parts.into_iter().flatten())
 }
 
-/// A line for a person: the time (UTC), the beginning of the connection's id, what happened. What a client sent
-/// can't draw on the terminal.
-fn short<'a>(connection_id: &str, what: &str, parts: impl Iterator<Item = &'a str>) -> String {
+/// A line for a person: the time (UTC), the beginning of the connection's id, the event and its details. Control
+/// characters, which a client may have sent, are replaced so that they can't draw on the terminal.
+fn short<'a>(connection_id: &str, event: &str, parts: impl Iterator<Item = &'a str>) -> String {
     let format = format_description!("[hour]:[minute]:[second]");
     let time = OffsetDateTime::now_utc().format(&format).unwrap_or_default();
     let connection = connection_id.chars().take(4).collect::<String>();
-    let mut line = format!("{time}Z  {connection:<4}  {what:<12}");
+    let mut line = format!("{time}Z  {connection:<4}  {event:<12}");
     for part in parts {
         line.push_str("  ");
         line.extend(part.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
@@ -191,14 +282,13 @@ fn short<'a>(connection_id: &str, what: &str, parts: impl Iterator<Item = &'a st
     line
 }
 
-/// Only a refusal needs a person's eye; an allowed connect has its own line.
+/// The short form of a refusal's decision line. An allowed connect has the gateway's own line.
 fn short_decision(line: &Value) -> Option<String> {
     let text = |key: &str| line.get(key).and_then(Value::as_str);
     if text("event") != Some("decision") || text("outcome") == Some("allow") {
         return None;
     }
-    let why = text("reason").or_else(|| text("error")).unwrap_or("?");
-    let who = text("device").or(text("client_id"));
-    let parts = [who, text("outcome"), Some(why)];
+    let reason = text("reason").or_else(|| text("error")).unwrap_or("?");
+    let parts = [text("device").or(text("client_id")), text("outcome"), Some(reason)];
     Some(short(text("connection_id").unwrap_or_default(), "decision", parts.into_iter().flatten()))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// How many connections may be before their CONNECT or first request at a time.
+/// The limit on connections before their CONNECT or first request.
 pub struct HandshakeLimit {
     limit: usize,
     permits: Mutex<Permits>,
@@ -21,15 +21,15 @@ struct Permits {
     next: u64,
 }
 
-/// Lets one connection be before its CONNECT or first request. Dropping it releases it.
+/// Allows one connection to be before its CONNECT or first request. Dropping it releases it.
 pub struct HandshakePermit {
     limit: Arc<HandshakeLimit>,
     number: Mutex<Option<u64>>,
-    crowded_out: CancellationToken,
+    evicted: CancellationToken,
 }
 
 impl HandshakeLimit {
-    /// A limit of this many connections, and of at least one.
+    /// A limit of `limit` connections, and of at least one.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit: limit.max(1), permits: Mutex::default() })
@@ -41,13 +41,13 @@ impl HandshakeLimit {
         let permit = HandshakePermit {
             limit: Arc::clone(self),
             number: Mutex::new(None),
-            crowded_out: CancellationToken::new(),
+            evicted: CancellationToken::new(),
         };
         permit.reacquire();
         permit
     }
 
-    fn take(&self, crowded_out: &CancellationToken) -> u64 {
+    fn take(&self, evicted: &CancellationToken) -> u64 {
         let mut permits = self.permits();
         while permits.taken.len() >= self.limit {
             let Some((_, oldest)) = permits.taken.pop_first() else { break };
@@ -55,7 +55,7 @@ impl HandshakeLimit {
         }
         let number = permits.next;
         permits.next += 1;
-        permits.taken.insert(number, crowded_out.clone());
+        permits.taken.insert(number, evicted.clone());
         number
     }
 
@@ -73,8 +73,8 @@ impl HandshakeLimit {
 impl HandshakePermit {
     /// Cancelled when a later connection needs the permit; never while it is released.
     #[must_use]
-    pub fn crowded_out(&self) -> CancellationToken {
-        self.crowded_out.clone()
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
     }
 
     /// Gives the permit up: the client is authenticated, or the connection waits for the authorizer.
@@ -88,7 +88,7 @@ impl HandshakePermit {
     pub fn reacquire(&self) {
         let mut number = self.number();
         if number.is_none() {
-            *number = Some(self.limit.take(&self.crowded_out));
+            *number = Some(self.limit.take(&self.evicted));
         }
     }
 
@@ -110,12 +110,12 @@ mod tests {
     #[test]
     fn one_connection_above_the_limit_ends_the_oldest() {
         let limit = HandshakeLimit::new(2);
-        let out = |permit: &HandshakePermit| permit.crowded_out().is_cancelled();
+        let out = |permit: &HandshakePermit| permit.evicted().is_cancelled();
         let (first, second, third) = (limit.acquire(), limit.acquire(), limit.acquire());
         assert!(out(&first) && !out(&second) && !out(&third));
         drop(first);
         assert_eq!(limit.taken(), 2);
-        let left = third.crowded_out();
+        let left = third.evicted();
         drop(third);
         let fourth = limit.acquire();
         assert!(!out(&second), "the third has released its permit");
@@ -130,10 +130,10 @@ mod tests {
         let first = limit.acquire();
         first.release();
         let second = limit.acquire();
-        assert!(!first.crowded_out().is_cancelled() && !second.crowded_out().is_cancelled());
+        assert!(!first.evicted().is_cancelled() && !second.evicted().is_cancelled());
         first.reacquire();
         first.reacquire();
-        assert!(second.crowded_out().is_cancelled());
+        assert!(second.evicted().is_cancelled());
         assert_eq!(limit.taken(), 1);
         drop(first);
         assert_eq!(limit.taken(), 0);

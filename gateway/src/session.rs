@@ -3,14 +3,12 @@
 //! No IO and no clock. Everything that a client may or may not do is decided here, with the authorizer's
 //! policies.
 
-pub mod ending;
+pub mod disconnect_reason;
 pub mod enforcement;
 pub mod flow;
-mod last_will;
 mod publish;
 pub mod quotas;
 pub mod rate;
-mod record;
 mod subscribe;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -21,13 +19,11 @@ use mqtt::{
     TopicFilter, TopicName, Version,
 };
 
-pub use self::record::Record;
 use self::{
-    ending::Ending,
-    enforcement::Enforcement,
+    disconnect_reason::DisconnectReason,
+    enforcement::{Enforcement, Rejection},
     flow::{Flow, Unfinished},
     rate::Rate,
-    record::NO_QOS_2,
 };
 use crate::{
     broker::{queue::Delivery, store::MessageId},
@@ -78,9 +74,9 @@ pub enum Effect {
     /// Ask the authorizer again.
     Refresh,
     /// Write a line about a request and what became of it.
-    Log(Record),
+    Log(Rejection),
     /// End the connection, after what was to be written before.
-    End(Ending),
+    End(DisconnectReason),
 }
 
 struct Timers {
@@ -205,7 +201,10 @@ impl Session {
             Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect, effects),
             // QoS 2 and extended authentication do not exist here; the codec has refused what no client sends.
             _ => self.end(
-                Ending::Protocol(DisconnectReasonCode::ProtocolError, "a packet that is not supported"),
+                DisconnectReason::Protocol(
+                    DisconnectReasonCode::ProtocolError,
+                    "a packet that is not supported",
+                ),
                 effects,
             ),
         }
@@ -215,17 +214,19 @@ impl Session {
     pub fn on_message(&mut self, delivery: Delivery, now: Moment, effects: &mut Vec<Effect>) {
         let Some(topic) = delivery.publish().topic.as_ref() else { return };
         let decision = self.enforcement.decide(Action::Receive, topic.as_str());
-        if let Some(record) = decision.denial() {
-            effects.push(Effect::Log(record));
+        if let Some(rejection) = decision.denial() {
+            effects.push(Effect::Log(rejection));
             effects.extend(delivery.id().map(Effect::Settled));
             return;
         }
-        if !self.may_send(&delivery, now) {
-            effects.push(Effect::Log(Record::throttled(Action::Receive, topic)));
+        // A QoS 1 message is always sent. Above the rate it only does not count *(unverified)*.
+        let exceeded = self.count_message(now).err().filter(|_| delivery.publish().qos == QoS::AtMostOnce);
+        if let Some(rate) = exceeded {
+            effects.push(Effect::Log(Rejection::throttled(Action::Receive, topic, rate)));
             return;
         }
-        if let Err(ending) = self.flow.outgoing(delivery, now, effects) {
-            self.end(ending, effects);
+        if let Err(reason) = self.flow.outgoing(delivery, now, effects) {
+            self.end(reason, effects);
         }
     }
 
@@ -253,7 +254,7 @@ impl Session {
     /// Time has passed.
     pub fn on_time(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.timers.disconnect_at.is_some_and(|at| now >= at) {
-            return self.end(Ending::TimeToLive, effects);
+            return self.end(DisconnectReason::TimeToLive, effects);
         }
         if self.held_until.is_some_and(|at| now >= at) {
             self.held_until = None;
@@ -261,7 +262,7 @@ impl Session {
             self.timers.heard_at = now;
         }
         if now >= self.timers.silence_ends() {
-            return self.end(Ending::KeepAlive, effects);
+            return self.end(DisconnectReason::KeepAlive, effects);
         }
         if self.timers.refresh_at.is_some_and(|at| now >= at) {
             self.timers.refresh_at = None;
@@ -273,14 +274,14 @@ impl Session {
     /// ends stays as it was at the connect (developer guide, `custom-auth-lambda`).
     pub fn on_refreshed(&mut self, authorization: Authorization, now: Moment, effects: &mut Vec<Effect>) {
         if authorization.principal_id != self.enforcement.authorization().principal_id {
-            return self.end(Ending::RefreshRefused, effects);
+            return self.end(DisconnectReason::RefreshRefused, effects);
         }
         self.timers.refresh_at = authorization.lifetime.map(|lifetime| now + lifetime.refresh_after);
         self.enforcement.replace(authorization);
         let decision = self.enforcement.connect();
-        if let Some(record) = decision.denial() {
-            effects.push(Effect::Log(record));
-            return self.end(Ending::RefreshRefused, effects);
+        if let Some(rejection) = decision.denial() {
+            effects.push(Effect::Log(rejection));
+            return self.end(DisconnectReason::RefreshRefused, effects);
         }
         self.withdraw(effects);
     }
@@ -305,18 +306,18 @@ impl Session {
     }
 
     /// The connection is over for a reason from outside the session.
-    pub fn end(&mut self, ending: Ending, effects: &mut Vec<Effect>) {
+    pub fn end(&mut self, reason: DisconnectReason, effects: &mut Vec<Effect>) {
         if self.ended {
             return;
         }
         self.ended = true;
-        if let Some(code) = ending.disconnect_code() {
+        if let Some(code) = reason.disconnect_code() {
             effects.push(Effect::Send(Packet::Disconnect(Disconnect::new(code))));
         }
-        if ending.publishes_will() {
+        if reason.publishes_will() {
             self.publish_will(effects);
         }
-        effects.push(Effect::End(ending));
+        effects.push(Effect::End(reason));
     }
 
     fn on_disconnect(&mut self, disconnect: &Disconnect, effects: &mut Vec<Effect>) {
@@ -324,12 +325,13 @@ impl Session {
             if self.expiry.is_zero() && seconds > 0 {
                 // `[MQTT-3.14.2-1]`'s note: a session that ends with its connection can't be made to stay.
                 let details = "DISCONNECT asks for a session that CONNECT did not ask for";
-                return self.end(Ending::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
+                return self
+                    .end(DisconnectReason::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
             }
             self.expiry = Duration::from_secs(seconds.into()).min(self.settings.quotas.session_expiry);
         }
         let with_will = disconnect.code != DisconnectReasonCode::NormalDisconnection;
-        self.end(Ending::Client { with_will }, effects);
+        self.end(DisconnectReason::Client { with_will }, effects);
     }
 }
 

@@ -5,18 +5,34 @@ use std::{
     sync::{Arc, Mutex, Once},
 };
 
+use gateway::event_log::EventLog;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Log lines kept in memory; clones share them.
 #[derive(Clone, Default)]
-pub struct CapturedLog(Arc<Mutex<Vec<u8>>>);
+pub struct CapturedLog {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// A gateway's log writes a little later than it is told to.
+    event_log: Option<EventLog>,
+}
 
 impl CapturedLog {
+    /// The log of a gateway, and what is captured of it.
+    #[must_use]
+    pub fn of_gateway() -> (EventLog, Self) {
+        let captured = Self::default();
+        let event_log = EventLog::new(Box::new(captured.clone()), None);
+        (event_log.clone(), Self { event_log: Some(event_log), ..captured })
+    }
+
     /// Everything written so far.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        if let Some(event_log) = &self.event_log {
+            event_log.flush();
+        }
+        String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
     }
 
     /// The lines written so far, each parsed as JSON; one that is not finished yet is left out.
@@ -28,7 +44,7 @@ impl CapturedLog {
     /// Takes the lines written so far, each parsed as JSON.
     #[must_use]
     pub fn take_lines(&self) -> Vec<Value> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let bytes = std::mem::take(&mut *self.bytes.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -36,7 +52,7 @@ impl CapturedLog {
 
 impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.bytes.lock().unwrap().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

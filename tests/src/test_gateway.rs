@@ -9,19 +9,16 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
-    custom_auth::{authorizers::AuthorizerStatus, signing::Signing},
-    door::{
-        port::Port,
-        route::{Access, ApplicationProtocol, AuthenticationType},
-    },
-    event_log::EventLog,
+    custom_auth::signing::Signing,
+    door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
     gateway::{Addresses, Gateway, StartError},
-    lambda::program::Program,
-    quotas::Quotas,
-    registry::{Certificate, Thing, fixed::FixedRegistry},
-    settings::{
-        Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
+    lambda::{
+        function::{FunctionConfiguration, FunctionSource},
+        program::Program,
     },
+    quotas::Quotas,
+    registry::{Certificate, FixedRegistry, Thing},
+    settings::{AuthorizerSettings, DomainSettings, Limits, Ports, Settings},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -101,19 +98,19 @@ impl Start {
     #[must_use]
     pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
         self.with_function(|function| match &mut function.source {
-            Source::Program(program) => change(program),
+            FunctionSource::Program(program) => change(program),
             other => panic!("{other:?} is no program"),
         })
     }
 
     /// With another function, or with more or fewer instances of it.
     #[must_use]
-    pub fn with_function(self, change: impl FnOnce(&mut FunctionSettings)) -> Self {
+    pub fn with_function(self, change: impl FnOnce(&mut FunctionConfiguration)) -> Self {
         self.with(|settings| change(&mut settings.authorizers[0].function))
     }
 
     /// A gateway with this function in the place of a program.
-    pub fn with_source(source: Source) -> Self {
+    pub fn with_source(source: FunctionSource) -> Self {
         Self::with_authorizer().with_function(|function| function.source = source)
     }
 
@@ -176,9 +173,8 @@ impl Start {
 
     /// Starts it, or tells why it does not start.
     pub async fn try_run(self) -> Result<TestGateway, StartError> {
-        let log = CapturedLog::default();
+        let (event_log, log) = CapturedLog::of_gateway();
         let clock = self.clock.clone().map_or_else(Clock::system, Clock::Manual);
-        let event_log = EventLog::new(Box::new(log.clone()), None);
         let gateway = within("the start", Gateway::start(&self.settings, clock, event_log)).await?;
         let addresses = gateway.addresses().clone();
         let stop = CancellationToken::new();
@@ -257,37 +253,20 @@ fn add_device(folder: &Path, name: &str, grant: &str) -> String {
 }
 
 fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Settings {
+    let program = Program::new(program(name), Vec::new());
     Settings {
-        listen: [127, 0, 0, 1].into(),
         ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-        data: folder.to_owned(),
-        config: None,
-        account: Account {
-            partition: "aws".to_owned(),
-            region: "us-east-1".to_owned(),
-            id: "123456789012".to_owned(),
-        },
         authorizers: vec![authorizer("latchkey", name, variables)],
-        default_authorizer: Some("latchkey".try_into().unwrap()),
-        domains: Vec::new(),
-        registry: FixedRegistry::default(),
-        limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
-        close_refused: false,
-        denied_publish_disconnects: false,
+        limits: Limits { connections: 1_000, handshakes: 100, ..Limits::default() },
         quotas: Quotas::AWS.at_any_rate(),
+        ..Settings::new(folder.to_owned(), program)
     }
 }
 
 fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> AuthorizerSettings {
-    AuthorizerSettings {
-        name: name.try_into().unwrap(),
-        status: AuthorizerStatus::Active,
-        signing: Signing::Disabled(None),
-        caching_for_http: false,
-        function: FunctionSettings {
-            source: Source::Program(Program::new(program(of), variables)),
-            instances: 2,
-        },
-    }
+    let program = Program::new(program(of), variables);
+    let mut authorizer = AuthorizerSettings::new(name.try_into().unwrap(), program);
+    authorizer.function.instances = 2;
+    authorizer
 }

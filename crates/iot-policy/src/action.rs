@@ -1,4 +1,4 @@
-//! The actions that MQTT needs, and the patterns that name them.
+//! The actions of MQTT, and the patterns that name them.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::pattern::{Text, Wildcard};
 use crate::resource::ResourceKind;
 
 /// An action that policies are evaluated for (AWS IoT Core developer guide, `iot-policy-actions`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// `iot:Connect` on a client.
     Connect,
@@ -19,7 +19,7 @@ pub enum Action {
     Publish,
     /// `iot:Receive` on a topic.
     Receive,
-    /// `iot:RetainPublish` on a topic, needed beside `iot:Publish` when the message is to be retained.
+    /// `iot:RetainPublish` on a topic, needed in addition to `iot:Publish` for a retained message.
     RetainPublish,
     /// `iot:Subscribe` on a topic filter.
     Subscribe,
@@ -82,8 +82,8 @@ pub struct UnknownAction(String);
 
 /// One entry of a statement's `Action` or `NotAction`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
 ///
-/// Names match whatever their case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
-/// A name that is none of the [`Action`]s covers nothing.
+/// Names match in any case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
+/// A name other than the [`Action`]s' covers nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern {
     text: String,

@@ -1,12 +1,10 @@
 //! Patterns of resources, and the wildcards that they and conditions are made of.
 
-mod text;
 mod wildcard;
 
 use std::str::FromStr;
 
-pub(crate) use text::Text;
-pub(crate) use wildcard::Wildcard;
+pub(crate) use wildcard::{Text, Wildcard};
 
 use crate::context::Context;
 use crate::error::PatternError;
@@ -18,11 +16,10 @@ use crate::variable::Variable;
 ///
 /// `*` is any run of characters, `/` and `:` included; `?` is exactly one Unicode scalar value; MQTT's `+` and `#`
 /// are plain. `${iot:ClientId}`, `${aws:SourceIp}`, `${iot:DomainName}` and the variables of things and certificates
-/// stand for the context's value, which is literal whatever it holds; `${*}`, `${?}` and `${$}` stand for the
-/// character.
+/// are replaced with the context's value, which is always literal; `${*}`, `${?}` and `${$}` mean the character.
 /// A variable without a value matches nothing, so its statement doesn't apply, Deny or Allow (IAM user guide,
 /// `reference_policies_variables`; *unverified* for AWS IoT).
-/// *Unverified*: that `*` before the fifth colon runs on over colons.
+/// *Unverified*: that `*` before the fifth colon also matches colons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePattern {
     text: String,
@@ -42,9 +39,19 @@ impl ResourcePattern {
         self.wildcard.matches(resource.text(), context)
     }
 
-    /// Whether every variable has a value.
-    pub(crate) fn is_known(&self, context: &Context) -> bool {
-        self.wildcard.variables().all(|variable| context.variable(variable).is_some())
+    /// The first variable without a value in this context.
+    pub(crate) fn variable_without_value(&self, context: &Context) -> Option<&Variable> {
+        self.wildcard.variables().find(|variable| context.variable(variable).is_none())
+    }
+
+    /// The pattern with `*` in place of each variable without a value.
+    pub(crate) fn with_any_value(&self, context: &Context) -> Wildcard {
+        self.wildcard.with_any_value(context)
+    }
+
+    /// The pattern, matching in any case.
+    pub(crate) fn in_any_case(&self) -> Wildcard {
+        self.wildcard.clone().ignoring_case()
     }
 
     /// Whether some resource of this kind can match, as far as the part after the fifth colon shows.

@@ -1,4 +1,4 @@
-//! The things that a request is about, as the ARNs that policies name (AWS IoT Core developer guide,
+//! The resources that requests are about, as the ARNs that policies name (AWS IoT Core developer guide,
 //! `iot-policies`).
 
 use std::fmt::{self, Display, Formatter};
@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::pattern::Text;
 
-/// Where resources live: `arn:PARTITION:iot:REGION:ACCOUNT:`. It makes every resource's ARN, so that no caller
-/// spells one.
+/// The partition, region and account of resources: `arn:PARTITION:iot:REGION:ACCOUNT:`. Every resource's ARN is
+/// built here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     client: String,
@@ -21,7 +21,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// A part that isn't spelt so, named in the error.
+    /// A part in another format, named in the error.
     pub fn new(partition: &str, region: &str, account: &str) -> Result<Self, ScopeError> {
         if !is_label(partition) {
             return Err(ScopeError::Partition(partition.to_owned()));
@@ -71,7 +71,7 @@ impl Scope {
     }
 }
 
-/// One part of a [`Scope`] that can't stand in an ARN.
+/// A part of a [`Scope`] that is not valid in an ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ScopeError {
     /// Not `[a-z0-9-]+`.
@@ -86,7 +86,7 @@ pub enum ScopeError {
 }
 
 /// The kinds of resource that the evaluated actions are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
     /// `client/ID`.
     Client,
@@ -97,7 +97,10 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The name that stands in the ARN.
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Topic, Self::TopicFilter];
+
+    /// The name in the ARN.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -128,6 +131,14 @@ impl<'a> Resource<'a> {
         format!("{}{}", self.prefix, escape_literal(self.name))
     }
 
+    /// The partition, the region and the account.
+    pub(crate) fn scope_parts(&self) -> impl Iterator<Item = &'a str> {
+        self.prefix
+            .split(':')
+            .enumerate()
+            .filter_map(|(index, part)| matches!(index, 1 | 3 | 4).then_some(part))
+    }
+
     pub(crate) fn text(&self) -> Text<'a> {
         Text::joined(self.prefix, self.name)
     }
@@ -139,7 +150,7 @@ impl Display for Resource<'_> {
     }
 }
 
-/// Writes a text for a policy's `Resource` so that it stands for itself: `*`, `?` and `$` become `${*}`, `${?}` and
+/// Writes a text for a policy's `Resource` so that it matches only itself: `*`, `?` and `$` become `${*}`, `${?}` and
 /// `${$}` (IAM user guide, `reference_policies_variables`).
 #[must_use]
 pub fn escape_literal(text: &str) -> String {

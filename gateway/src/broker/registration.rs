@@ -46,7 +46,7 @@ pub struct Registration {
 
 /// What a client asks for in its CONNECT, and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct SessionRequest {
     /// The principal: nobody goes on with another's session *(unverified)*.
     pub principal_id: Arc<str>,
     /// To begin anew: `CleanSession` or Clean Start.
@@ -57,11 +57,11 @@ pub struct Wish {
 
 /// What became of a session whose connection is over.
 #[derive(Debug)]
-pub enum Left {
+pub enum Departure {
     /// It waits. This tells when its client comes back, and fails when the session ends without that.
     Waiting(oneshot::Receiver<()>),
     /// Another connection goes on with it.
-    GoesOn,
+    Resumed,
     /// It has ended.
     Ended,
 }
@@ -71,7 +71,7 @@ enum Earlier {
     None,
     Away(Unfinished),
     /// Its connection is about to hand it over; behind it comes what found no room there.
-    Ending(oneshot::Receiver<Unfinished>, VecDeque<Delivery>),
+    DisconnectReason(oneshot::Receiver<Unfinished>, VecDeque<Delivery>),
 }
 
 impl Broker {
@@ -83,13 +83,13 @@ impl Broker {
     pub fn register(
         self: &Arc<Self>,
         client_id: &Arc<str>,
-        wish: Wish,
+        request: SessionRequest,
         now: Moment,
     ) -> Result<Registration, StoreError> {
         let (sender, mailbox) = mpsc::channel(MAILBOX_MESSAGES);
         let signals = Signals::default();
         let mut state = self.state(now);
-        let Wish { principal_id, clean, expiry } = wish;
+        let SessionRequest { principal_id, clean, expiry } = request;
         let clean = clean || !state.is_of(client_id, &principal_id);
         self.write_session(&state, client_id, &principal_id, clean, expiry)?;
         let keeps = !expiry.is_zero();
@@ -160,7 +160,7 @@ impl State {
                     *signals.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
                 }
                 signals.taken_over.cancel();
-                if inherits { Earlier::Ending(session, overflow) } else { Earlier::None }
+                if inherits { Earlier::DisconnectReason(session, overflow) } else { Earlier::None }
             }
         };
         match earlier {
@@ -186,7 +186,7 @@ impl Registration {
         match std::mem::replace(&mut self.earlier, Earlier::None) {
             Earlier::None => None,
             Earlier::Away(unfinished) => Some(unfinished),
-            Earlier::Ending(session, mut overflow) => {
+            Earlier::DisconnectReason(session, mut overflow) => {
                 let Some(Ok(mut unfinished)) = clock.timeout(HANDOVER_LIMIT, session).await else {
                     self.begin_anew(clock.now());
                     return None;
@@ -299,7 +299,7 @@ impl Registration {
     }
 
     /// The connection is over, and its session waits until `ends_at`; or somebody else goes on with it already.
-    pub fn leave(mut self, mut unfinished: Unfinished, ends_at: Moment, now: Moment) -> Left {
+    pub fn leave(mut self, mut unfinished: Unfinished, ends_at: Moment, now: Moment) -> Departure {
         let broker = Arc::clone(&self.broker);
         let mut state = broker.state(now);
         // What was on its way to the session when that ended.
@@ -312,13 +312,13 @@ impl Registration {
         if self.is_current(&state) {
             let (awaited, back) = oneshot::channel();
             self.send_away(&mut state, unfinished, ends_at, awaited);
-            return Left::Waiting(back);
+            return Departure::Waiting(back);
         }
         let heir = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take();
         match heir.map(|heir| heir.send(unfinished)) {
-            Some(Ok(())) => Left::GoesOn,
+            Some(Ok(())) => Departure::Resumed,
             // The heir has gone too, or has begun anew.
-            Some(Err(_)) | None => Left::Ended,
+            Some(Err(_)) | None => Departure::Ended,
         }
     }
 

@@ -1,30 +1,32 @@
-//! A connection at the HTTP door: HTTPS publishes, one after the other, or an upgrade to WebSocket.
+//! A connection at an HTTP door: HTTPS publishes, one after the other, or an upgrade to WebSocket.
 //!
 //! Source: AWS IoT Core developer guide, `http` and `protocols`.
 
 mod answer;
-mod cache;
 mod publish;
-mod timer;
-mod upgrade;
 
 use std::{
     convert::Infallible,
     error::Error,
+    future::Future,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use hyper::{
-    Method, Request, Response,
+    Method, Request, Response, StatusCode,
     body::Incoming,
+    header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL},
+    rt::{Sleep, Timer},
     server::conn::http1,
     service::{HttpService, service_fn},
+    upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -32,17 +34,17 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{
-    answer::{Body, Fault},
-    cache::Cache,
-    timer::ClockTimer,
-    upgrade::Upgrade,
+    answer::{Body, RequestError},
+    publish::AnswerCache,
 };
-use super::{log::ConnectionLog, waiting::Waiting, websocket::WebSocket};
+use super::{handshake::Limits, log::ConnectionLog, websocket::WebSocket};
 use crate::{
+    clock::{Clock, Moment},
     custom_auth::http_request::HttpRequest,
     door::{ConnectionInfo, route::Http},
     handshake_limit::HandshakePermit,
@@ -52,14 +54,18 @@ use crate::{
 /// The connection below HTTP. Its buffer is only for a look at the first byte.
 pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
 
-/// The request line and the headers of one request, in bytes. hyper itself takes at most 100 headers.
+/// The request line and the headers of one request, in bytes. hyper itself accepts up to 100 headers.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// How long the headers of a request may take to come, counted from the end of the request before it.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// How long the headers of a request may take, counted from the end of the request before it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first byte of a CONNECT.
 const MQTT_CONNECT: u8 = 0x10;
+/// AWS's path for the upgrade to WebSocket.
+const WEBSOCKET_PATH: &str = "/mqtt";
+/// The subprotocol of MQTT 3.1.1 and 5. `mqttv3.1` is that of 3.1, which the gateway does not accept.
+const SUBPROTOCOL: &str = "mqtt";
 
-/// How a connection came.
+/// What is known of a connection when HTTP begins.
 #[derive(Clone, Copy)]
 pub(super) struct HttpContext<'a> {
     pub(super) allowed: Http,
@@ -67,41 +73,62 @@ pub(super) struct HttpContext<'a> {
     pub(super) peer: SocketAddr,
 }
 
-/// What all requests of a connection share.
+/// The state that all requests of a connection share.
 struct Exchange {
     shared: Arc<Shared>,
     peer: SocketAddr,
     info: ConnectionInfo,
     allowed: Http,
-    cache: Cache,
-    /// Until a request has shown who the client is.
+    cache: AnswerCache,
+    /// Held until a request is authenticated.
     permit: Arc<HandshakePermit>,
-    denials: Arc<AtomicU32>,
+    failures: Arc<AtomicU32>,
     upgrade: Mutex<Option<Upgrade>>,
     /// Whether a request came that could be read.
     any: AtomicBool,
 }
 
+/// A connection that is about to become a WebSocket.
+struct Upgrade {
+    stream: OnUpgrade,
+    request: HttpRequest,
+}
+
+/// The log of a request whose client may go away before the answer.
+struct RequestLog {
+    log: ConnectionLog,
+    answered: bool,
+}
+
+/// hyper's timer on the gateway's clock, which tests move.
+struct ClockTimer {
+    clock: Clock,
+    began: Instant,
+    moment: Moment,
+}
+
+struct Wait(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
 /// Serves requests until the connection ends, or becomes a WebSocket.
 pub(super) async fn serve(
     stream: TlsStream<TcpStream>,
-    way: HttpContext<'_>,
+    context: HttpContext<'_>,
     permit: Arc<HandshakePermit>,
     log: &ConnectionLog,
     shared: &Arc<Shared>,
 ) -> Option<(WebSocket, HttpRequest)> {
-    let crowded_out = permit.crowded_out();
-    let waiting = Waiting { shared, log, crowded_out: &crowded_out };
-    let stream = first_byte(stream, &waiting).await?;
-    let HttpContext { allowed, info, peer } = way;
+    let evicted = permit.evicted();
+    let limits = Limits { shared, log, evicted: &evicted };
+    let stream = first_byte(stream, &limits).await?;
+    let HttpContext { allowed, info, peer } = context;
     let exchange = Arc::new(Exchange {
         shared: Arc::clone(shared),
         peer,
         info: info.clone(),
         allowed,
-        cache: Cache::default(),
+        cache: AnswerCache::default(),
         permit,
-        denials: Arc::default(),
+        failures: Arc::default(),
         upgrade: Mutex::new(None),
         any: AtomicBool::new(false),
     });
@@ -111,21 +138,21 @@ pub(super) async fn serve(
     });
     let served = http1::Builder::new()
         .timer(ClockTimer::new(shared.clock.clone()))
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let served = waiting.or_crowded_out(until_stopped(served, &shared.stopping)).await?;
+    let served = limits.unless_evicted(until_stopped(served, &shared.stopping)).await?;
     if let Err(error) = served
         && let Some(details) = describe(&error, exchange.any.load(Ordering::Relaxed))
     {
-        log.refused("CLIENT_ERROR", details);
+        log.connect_refused("CLIENT_ERROR", details);
     }
     let upgrade = exchange.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     upgrade.finish().await
 }
 
-/// Serves until the client is done, or answers what is under way when the gateway stops.
+/// Serves until the client is done. When the gateway stops, the current request is still answered.
 async fn until_stopped<S>(
     served: http1::UpgradeableConnection<TokioIo<HttpStream>, S>,
     stopping: &CancellationToken,
@@ -142,18 +169,18 @@ where
     served.await
 }
 
-/// Waits for the client to speak, and hears whether it is HTTP at all.
-async fn first_byte(stream: TlsStream<TcpStream>, waiting: &Waiting<'_>) -> Option<HttpStream> {
+/// Waits for the first byte, and refuses a client that does not speak HTTP.
+async fn first_byte(stream: TlsStream<TcpStream>, limits: &Limits<'_>) -> Option<HttpStream> {
     let mut stream = BufReader::with_capacity(1, stream);
-    let details = match waiting.in_time("CLIENT_ERROR", "HTTP request", stream.fill_buf()).await? {
+    let details = match limits.within_timeout("CLIENT_ERROR", "HTTP request", stream.fill_buf()).await? {
         Ok([MQTT_CONNECT]) => {
-            "the client speaks MQTT, and this door takes HTTP: MQTT without a certificate needs ALPN `mqtt` at AWS's port \
+            "the client speaks MQTT, and this door accepts HTTP: MQTT without a certificate needs ALPN `mqtt` at AWS's port \
              443, or WebSocket; with one it needs AWS's port 8883, or ALPN `x-amzn-mqtt-ca`"
         }
         Ok([_, ..]) => return Some(stream),
         Ok([]) | Err(_) => "the connection ended before its first request",
     };
-    waiting.log.refused("CLIENT_ERROR", details.to_owned());
+    limits.log.connect_refused("CLIENT_ERROR", details.to_owned());
     None
 }
 
@@ -161,35 +188,61 @@ impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.any.store(true, Ordering::Relaxed);
         let id = Uuid::new_v4().to_string();
-        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.info, &self.denials);
+        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.info, &self.failures);
         let mut request_log = RequestLog { log, answered: false };
         let log = &mut request_log.log;
         let path = request.uri().path();
         let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
-            (_, Some(_), _) if !self.allowed.publish => Err(refused(log, Fault::NoPublish)),
-            (_, _, upgrade::PATH) if !self.allowed.websocket => Err(refused(log, Fault::NoWebSocket)),
+            (_, Some(_), _) if !self.allowed.publish => Err(refused(log, RequestError::PublishNotAllowed)),
+            (_, _, WEBSOCKET_PATH) if !self.allowed.websocket => {
+                Err(refused(log, RequestError::WebSocketNotAllowed))
+            }
             (&Method::POST, Some(_), _) => publish::publish(request, self, log).await,
-            (_, Some(_), _) => Err(refused(log, Fault::Method("POST"))),
-            (&Method::GET, _, upgrade::PATH) => match upgrade::accept(request) {
+            (_, Some(_), _) => Err(refused(log, RequestError::Method("POST"))),
+            (&Method::GET, _, WEBSOCKET_PATH) => match Upgrade::accept(request) {
                 Ok((response, upgrade)) => {
                     *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
                     request_log.answered = true;
                     return response;
                 }
-                Err(fault) => Err(refused(log, fault)),
+                Err(error) => Err(refused(log, error)),
             },
-            (_, _, upgrade::PATH) => Err(refused(log, Fault::Method("GET"))),
-            _ => Err(refused(log, Fault::Path)),
+            (_, _, WEBSOCKET_PATH) => Err(refused(log, RequestError::Method("GET"))),
+            _ => Err(refused(log, RequestError::NotFound)),
         };
         request_log.answered = true;
         answer::answer(&answer, &id)
     }
 }
 
-/// The log of a request whose client may go away before the answer.
-struct RequestLog {
-    log: ConnectionLog,
-    answered: bool,
+impl Upgrade {
+    /// Accepts an upgrade to WebSocket (RFC 6455 section 4.2; MQTT 5 section 6).
+    fn accept(mut request: Request<Incoming>) -> Result<(Response<Body>, Self), RequestError> {
+        let stream = hyper::upgrade::on(&mut request);
+        let mut response = create_response_with_body(&request, Body::default).map_err(|error| {
+            RequestError::Malformed(format!("this is not a WebSocket's upgrade: {error}"))
+        })?;
+        let (parts, _) = request.into_parts();
+        let offered =
+            parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+        if !offered.flat_map(|value| value.split(',')).any(|name| name.trim() == SUBPROTOCOL) {
+            let details =
+                format!("the WebSocket's subprotocol (Sec-WebSocket-Protocol) should be `{SUBPROTOCOL}`");
+            return Err(RequestError::Malformed(details));
+        }
+        let request =
+            HttpRequest::read(&parts).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        Ok((response, Self { stream, request }))
+    }
+
+    /// The WebSocket, and its upgrade request; `None` if the client has gone.
+    async fn finish(self) -> Option<(WebSocket, HttpRequest)> {
+        let parts = self.stream.await.ok()?.downcast::<TokioIo<HttpStream>>().ok()?;
+        let stream = WebSocket::new(parts.io.into_inner(), parts.read_buf.to_vec()).await;
+        Some((stream, self.request))
+    }
 }
 
 impl Drop for RequestLog {
@@ -200,15 +253,47 @@ impl Drop for RequestLog {
     }
 }
 
-fn refused(log: &ConnectionLog, fault: Fault) -> Fault {
-    log.refused("CLIENT_ERROR", fault.details());
-    fault
+impl ClockTimer {
+    fn new(clock: Clock) -> Self {
+        Self { moment: clock.now(), clock, began: Instant::now() }
+    }
 }
 
-/// What the log says about the end of a connection; nothing if it just was not used any more.
+impl Timer for ClockTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        let (clock, moment) = (self.clock.clone(), self.clock.now() + duration);
+        Box::pin(Wait(Box::pin(async move { clock.sleep_until(moment).await })))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+
+    fn now(&self) -> Instant {
+        self.began + (self.clock.now() - self.moment)
+    }
+}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Sleep for Wait {}
+
+fn refused(log: &ConnectionLog, error: RequestError) -> RequestError {
+    log.connect_refused("CLIENT_ERROR", error.details());
+    error
+}
+
+/// The details of a connection's end for the log; `None` if the connection was only idle.
 fn describe(error: &hyper::Error, any: bool) -> Option<String> {
     if error.is_parse_too_large() {
-        return Some("the request line and headers are larger than 16 KiB, or more than 100".to_owned());
+        let kib = MAX_HEAD_BYTES / 1_024;
+        return Some(format!("the request line and headers are larger than {kib} KiB, or more than 100"));
     }
     if error.is_parse() {
         return Some("the client did not send an HTTP/1.1 request".to_owned());
@@ -218,7 +303,7 @@ fn describe(error: &hyper::Error, any: bool) -> Option<String> {
     }
     let timeout = error.is_timeout();
     Some(if timeout {
-        format!("no HTTP request within {HEAD_LIMIT:?}")
+        format!("no HTTP request within {HEAD_TIMEOUT:?}")
     } else {
         "the connection ended inside its first request".to_owned()
     })

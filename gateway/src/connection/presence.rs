@@ -1,4 +1,4 @@
-//! Lifecycle events: who has come, who has gone, and why, as messages on reserved topics.
+//! Lifecycle events: messages on reserved topics when a client connects or disconnects.
 //!
 //! Source: AWS IoT Core developer guide, `life-cycle-events`.
 
@@ -8,12 +8,12 @@ use mqtt::{Publish, TopicName};
 use serde::Serialize;
 
 use super::log::ConnectionLog;
-use crate::{session::ending::Ending, shared::Shared};
+use crate::{session::disconnect_reason::DisconnectReason, shared::Shared};
 
-/// One event, as AWS writes it.
+/// One event, in AWS's form.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Lifecycle<'a> {
+struct LifecycleEvent<'a> {
     client_id: &'a str,
     /// Milliseconds since 1970.
     timestamp: u128,
@@ -23,7 +23,7 @@ struct Lifecycle<'a> {
     session_identifier: &'a str,
     principal_identifier: &'a str,
     ip_address: &'a str,
-    /// The same for both events of a connection, and greater for a later one.
+    /// The same in both events of a connection, and greater for a later connection.
     version_number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnect_reason: Option<&'static str>,
@@ -40,30 +40,36 @@ pub(super) fn disconnected(
     client_id: &str,
     log: &ConnectionLog,
     version: u64,
-    ending: Ending,
+    reason: DisconnectReason,
 ) {
-    publish(shared, client_id, log, version, Some(ending));
+    publish(shared, client_id, log, version, Some(reason));
 }
 
-/// A client id with MQTT's wildcards gets no events, as with AWS; nor does one that makes no topic.
-fn publish(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64, ending: Option<Ending>) {
-    let event_type = if ending.is_some() { "disconnected" } else { "connected" };
+/// A client id with MQTT's wildcards has no events, as with AWS, nor has one that is not valid in a topic.
+fn publish(
+    shared: &Shared,
+    client_id: &str,
+    log: &ConnectionLog,
+    version: u64,
+    reason: Option<DisconnectReason>,
+) {
+    let event_type = if reason.is_some() { "disconnected" } else { "connected" };
     let topic = format!("$aws/events/presence/{event_type}/{client_id}").parse::<TopicName>();
     let Ok(topic) = topic else { return };
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let event = Lifecycle {
+    let event = LifecycleEvent {
         client_id,
         timestamp: since_1970.as_millis(),
         event_type,
-        client_initiated_disconnect: ending.map(|ending| matches!(ending, Ending::Client { .. })),
+        client_initiated_disconnect: reason.map(|reason| matches!(reason, DisconnectReason::Client { .. })),
         session_identifier: log.connection_id(),
         principal_identifier: log.principal_id(),
         ip_address: log.source_ip(),
         version_number: version,
-        disconnect_reason: ending.map(Ending::reason),
+        disconnect_reason: reason.map(DisconnectReason::aws_name),
     };
     let Ok(payload) = serde_json::to_vec(&event) else { return };
-    // No client has an empty id, so nobody is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
+    // No client has an empty id, so no subscriber is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
     let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
     if let Err(error) = shared.broker.publish("", &topic, &message, shared.clock.now()) {
         tracing::error!(%error, "a lifecycle event is lost");

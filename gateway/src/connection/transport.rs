@@ -1,4 +1,4 @@
-//! What MQTT packets travel on: TLS itself, or WebSocket over it.
+//! The transports of MQTT packets: TLS itself, or WebSocket over it.
 
 use std::{
     io,
@@ -13,8 +13,9 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::websocket::WebSocket;
+use crate::session::disconnect_reason::DisconnectReason;
 
-/// A stream of MQTT packets' bytes.
+/// A stream of bytes, which are MQTT packets.
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(super) enum Transport {
     Tls(TlsStream<TcpStream>),
@@ -22,11 +23,11 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Which rule of the transport the client broke, if that is why nothing more can be read.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    /// The rule of the transport that the client broke, if nothing more can be read because of that.
+    pub(super) fn violation(&self) -> Option<DisconnectReason> {
         match self {
             Self::Tls(_) => None,
-            Self::WebSocket(stream) => stream.fault(),
+            Self::WebSocket(stream) => stream.violation(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
+use mqtt::DisconnectReasonCode as Code;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -20,34 +21,35 @@ use tokio_tungstenite::{
 };
 
 use super::http::HttpStream;
+use crate::{quotas::LimitError, session::disconnect_reason::DisconnectReason};
 
-/// The largest frame, and the largest message of several frames, in bytes *(unverified)*: it holds the largest
-/// packet.
+/// The largest frame, and the largest message of several frames, in bytes *(unverified)*. The largest packet fits, unless
+/// the quota `packet_bytes` is raised.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-/// What may wait to be written before the connection ends; the largest packet fits twice.
+/// Bytes that may wait to be written before the connection ends. The largest packet fits twice.
 const MAX_WAITING_BYTES: usize = 512 * 1024;
-/// The library's own read buffer; most packets of a sensor fit.
+/// The library's own read buffer, in bytes. Most packets of a sensor fit.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// A WebSocket as a stream of bytes.
 pub(super) struct WebSocket {
     stream: WebSocketStream<HttpStream>,
-    /// What is left of the last message.
+    /// The unread part of the last message.
     rest: Bytes,
-    fault: Option<Fault>,
+    violation: Option<ProtocolViolation>,
     closing: bool,
 }
 
-/// What a client may get wrong.
+/// A rule of the WebSocket transport that a client broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum ProtocolViolation {
     Text,
     TooLarge,
     Malformed,
 }
 
 impl WebSocket {
-    /// The server's end of a connection that was upgraded; `read` is what came behind the upgrade.
+    /// The server's end of a connection that was upgraded. `read` are bytes that came after the upgrade request.
     pub(super) async fn new(stream: HttpStream, read: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
@@ -56,17 +58,17 @@ impl WebSocket {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let stream = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-        Self { stream, rest: Bytes::new(), fault: None, closing: false }
+        Self { stream, rest: Bytes::new(), violation: None, closing: false }
     }
 
-    /// Which rule the client broke, if that is why nothing more can be read.
-    pub(super) fn fault(&self) -> Option<&'static str> {
-        self.fault.map(Fault::details)
+    /// The rule that the client broke, if nothing more can be read because of that.
+    pub(super) fn violation(&self) -> Option<DisconnectReason> {
+        self.violation.map(ProtocolViolation::disconnect_reason)
     }
 
-    fn broken(&mut self, fault: Fault) -> Poll<io::Result<()>> {
-        self.fault = Some(fault);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault.details())))
+    fn broken(&mut self, violation: ProtocolViolation) -> Poll<io::Result<()>> {
+        self.violation = Some(violation);
+        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
 }
 
@@ -83,10 +85,12 @@ impl AsyncRead for WebSocket {
                 Some(Ok(Message::Binary(bytes))) => this.rest = bytes,
                 // The next read answers a ping or a close.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => return this.broken(Fault::Text),
+                Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => {
+                    return this.broken(ProtocolViolation::Text);
+                }
                 Some(Err(Error::Io(error))) => return Poll::Ready(Err(error)),
-                Some(Err(Error::Capacity(_))) => return this.broken(Fault::TooLarge),
-                Some(Err(_)) => return this.broken(Fault::Malformed),
+                Some(Err(Error::Capacity(_))) => return this.broken(ProtocolViolation::TooLarge),
+                Some(Err(_)) => return this.broken(ProtocolViolation::Malformed),
             }
         }
         let count = this.rest.len().min(buffer.remaining());
@@ -97,7 +101,7 @@ impl AsyncRead for WebSocket {
 }
 
 impl AsyncWrite for WebSocket {
-    /// What is written at a time becomes one message.
+    /// Each write becomes one message.
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_ready(cx)).map_err(broken_pipe)?;
@@ -110,14 +114,14 @@ impl AsyncWrite for WebSocket {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx).map_err(broken_pipe)
     }
 
-    /// Says goodbye with a close frame, and does not wait for the client's.
+    /// Sends a close frame, and does not wait for the client's.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.closing {
             this.closing = true;
-            let code = this.fault.map_or(CloseCode::Normal, Fault::code);
-            let reason = this.fault.map_or("", Fault::details);
-            // The client may have closed already; then its own frame was answered.
+            let code = this.violation.map_or(CloseCode::Normal, ProtocolViolation::code);
+            let reason = this.violation().and_then(DisconnectReason::details).unwrap_or_default();
+            // The client may have closed already. Then its own frame was answered.
             let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
             _ = Pin::new(&mut this.stream).start_send(close);
         }
@@ -133,7 +137,7 @@ fn broken_pipe(error: Error) -> io::Error {
     }
 }
 
-impl Fault {
+impl ProtocolViolation {
     /// RFC 6455 section 7.4.1.
     fn code(self) -> CloseCode {
         match self {
@@ -143,11 +147,19 @@ impl Fault {
         }
     }
 
-    fn details(self) -> &'static str {
+    fn disconnect_reason(self) -> DisconnectReason {
+        let code = Code::ProtocolError;
         match self {
-            Self::Text => "MQTT goes in binary WebSocket frames; the client sent a text frame",
-            Self::TooLarge => "a WebSocket message is larger than 256 KiB",
-            Self::Malformed => "the client broke the rules of WebSocket (RFC 6455)",
+            Self::Text => DisconnectReason::Protocol(
+                code,
+                "MQTT goes in binary WebSocket frames; the client sent a text frame",
+            ),
+            Self::TooLarge => {
+                DisconnectReason::Limit(code, LimitError::WebSocketMessageBytes(MAX_MESSAGE_BYTES))
+            }
+            Self::Malformed => {
+                DisconnectReason::Protocol(code, "the client broke the rules of WebSocket (RFC 6455)")
+            }
         }
     }
 }

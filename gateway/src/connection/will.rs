@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mqtt::{Publish, TopicName};
 use tokio::sync::oneshot;
 
-use crate::{broker::registration::Left, clock::Moment, metrics::Direction, shared::Shared};
+use crate::{broker::registration::Departure, clock::Moment, metrics::Direction, shared::Shared};
 
 /// A last will that the policies let through when its connection ended.
 pub(super) struct Will {
@@ -28,14 +28,14 @@ pub struct DelayedWill {
 /// The will, unless another connection goes on with its session already.
 pub(super) fn delayed(
     will: Option<Box<Will>>,
-    left: Left,
+    left: Departure,
     client_id: Arc<str>,
     shared: Arc<Shared>,
 ) -> Option<DelayedWill> {
     let back = match left {
-        Left::Waiting(back) => Some(back),
-        Left::Ended => None,
-        Left::GoesOn => return None,
+        Departure::Waiting(back) => Some(back),
+        Departure::Ended => None,
+        Departure::Resumed => return None,
     };
     Some(DelayedWill { will: will?, client_id, back, shared })
 }

@@ -4,24 +4,32 @@
 
 use std::fmt;
 
-use iot_policy::limits::{MAX_TOKEN_LENGTH, MAX_TOKEN_SIGNATURE_LENGTH};
+use iot_policy::limits::{MAX_TOKEN_LENGTH, MAX_TOKEN_SIGNATURE_LENGTH, is_token_key_name};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
-
-use super::name::TokenKeyName;
 
 const NAME: &str = "x-amz-customauthorizer-name";
 const SIGNATURE: &str = "x-amz-customauthorizer-signature";
 
-/// The parameters of one connection, from wherever they came: one that comes twice, by whichever ways, is refused
-/// *(unverified)*. No `Debug`: tokens are among them.
+/// The parameters of one connection: from the MQTT user name, the query string and the HTTP headers. A duplicate is
+/// refused *(unverified)*. They have no `Debug`, because tokens are among them.
 #[derive(Clone, Default)]
 pub struct Parameters<'a> {
     queries: Vec<&'a str>,
     headers: Vec<(&'a str, &'a str)>,
 }
 
-/// Which parameter.
+/// The name of the parameter or header that carries an authorizer's token, `[a-zA-Z0-9_-]{1,128}` without AWS's own
+/// prefix `x-amz-`: a parameter of AWS's would have two meanings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenKeyName(String);
+
+/// A text that can't be a token key name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token key name has 1 to 128 of `A-Z a-z 0-9 _ -`, and does not begin with `x-amz-`")]
+pub struct InvalidTokenKeyName;
+
+/// A parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
     /// The authorizer's name.
@@ -32,19 +40,19 @@ pub enum Parameter {
     Signature,
 }
 
-/// What is wrong with a parameter.
+/// Why a parameter can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    /// It is there twice.
+    /// It is a duplicate.
     #[error("{0} is there more than once")]
     Duplicate(Parameter),
-    /// Its percent-encoding makes no text.
-    #[error("{0} is no text once its percent-encoding is undone")]
+    /// Its percent-encoding does not decode to UTF-8.
+    #[error("{0} is not UTF-8 after percent-decoding")]
     NotText(Parameter),
-    /// It is longer than AWS takes.
+    /// It is longer than AWS accepts.
     #[error("{0} is longer than {1} characters")]
     TooLong(Parameter, usize),
-    /// It is not there, and the authorizer can't do without.
+    /// It is absent, and the authorizer needs it.
     #[error("{0} is absent, and the authorizer has signing enabled")]
     Absent(Parameter),
     /// The signature is not base64.
@@ -53,8 +61,8 @@ pub enum ParameterError {
 }
 
 impl<'a> Parameters<'a> {
-    /// And those of an MQTT user name: everything behind the first `?`. A second `?` spoils what it stands in, so that
-    /// no authorizer has that name: AWS calls no function then, and neither does this gateway.
+    /// Adds the parameters of an MQTT user name: everything after the first `?`. A second `?` becomes part of the value
+    /// that it is in, so an authorizer of that name does not exist: AWS does not call a function then either.
     #[must_use]
     pub fn with_user_name(self, user_name: &'a str) -> Self {
         match user_name.split_once('?') {
@@ -63,14 +71,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// And those of a query string, without its `?`.
+    /// Adds the parameters of a query string, without its `?`.
     #[must_use]
     pub fn with_query(mut self, query: &'a str) -> Self {
         self.queries.push(query);
         self
     }
 
-    /// And those of HTTP headers, whose names have no case and whose values are taken as they are.
+    /// Adds the parameters in HTTP headers. Their names ignore case, and their values are not decoded.
     #[must_use]
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.headers.extend(headers);
@@ -81,13 +89,13 @@ impl<'a> Parameters<'a> {
         self.one(Parameter::Name, NAME)
     }
 
-    /// The token; an empty one is none.
+    /// The token; an empty one counts as absent.
     pub(super) fn token(&self, key: &TokenKeyName) -> Result<Option<Zeroizing<String>>, ParameterError> {
         let token = self.one(Parameter::Token, key.as_str())?;
         within(token, Parameter::Token, MAX_TOKEN_LENGTH)
     }
 
-    /// The signature, still as base64; an empty one is none.
+    /// The signature as base64; an empty one counts as absent.
     pub(super) fn signature(&self) -> Result<Option<Zeroizing<String>>, ParameterError> {
         // A `+` that was not URL-encoded may be a space to AWS *(unverified)*.
         if self.in_query(SIGNATURE).any(|value| value.contains('+')) {
@@ -114,6 +122,27 @@ impl<'a> Parameters<'a> {
         let pairs = self.queries.iter().flat_map(|query| query.split('&'));
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
         pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
+    }
+}
+
+impl TokenKeyName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for TokenKeyName {
+    type Error = InvalidTokenKeyName;
+
+    fn try_from(text: &str) -> Result<Self, InvalidTokenKeyName> {
+        let reserved = text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+        if is_token_key_name(text) && !reserved {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTokenKeyName)
+        }
     }
 }
 
@@ -149,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_what_stands_in_the_first_query_string() {
+    fn authorizer_is_named_after_the_first_question_mark() {
         for (user_name, name) in [
             ("dev", None),
             ("dev?", None),
@@ -170,7 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn values_are_decoded_and_held_to_their_limits() {
+    fn token_key_name_has_only_the_characters_that_aws_accepts_and_not_its_prefix() {
+        for (text, accepted) in [
+            ("TokenKeyName", true),
+            ("latchkey", true),
+            ("x-amz", true),
+            ("x-amz-customauthorizer-name", false),
+            ("X-Amz-", false),
+            ("a=b,c@d-e_f", false),
+            ("", false),
+            ("a?b", false),
+            ("é", false),
+            (&"a".repeat(129), false),
+        ] {
+            assert_eq!(TokenKeyName::try_from(text).is_ok(), accepted, "{text}");
+        }
+    }
+
+    #[test]
+    fn value_is_decoded_and_limited_in_length() {
         let key = TokenKeyName::try_from("key").unwrap();
         let token = |query: &str| text(Parameters::default().with_query(query).token(&key));
         let some = |value: &str| Ok(Some(value.to_owned()));
@@ -201,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_have_no_case_and_no_encoding_and_count_beside_the_query() {
+    fn header_ignores_case_and_is_not_decoded_and_duplicates_the_query() {
         let headers = [("X-Amz-CustomAuthorizer-Signature", "a+b%2B")];
         let signature =
             |query| text(Parameters::default().with_query(query).with_headers(headers).signature());

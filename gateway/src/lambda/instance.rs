@@ -18,17 +18,17 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Function, INIT_LIMIT, InvokeError,
-    program::RuntimeApiAddress,
+    INIT_LIMIT, InvokeError,
+    program::{Program, RuntimeApiAddress},
     runtime_api::{Answer, Exchange, Invocation},
 };
 use crate::{clock::Clock, event_log::EventLog};
 
-/// How many of the last lines on standard error explain a failed start.
+/// How many lines of standard error explain a failed start.
 const KEPT_LINES: usize = 10;
-/// How long a process that has ended may take to hand over what it wrote.
+/// The time limit for reading the output of a process that has ended.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
-/// The longest line that is taken from the function; one that is longer is cut.
+/// The longest line of the function's output; a longer one is cut.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// A process and its Runtime API. Dropping it ends both.
@@ -44,28 +44,32 @@ impl Instance {
     /// # Errors
     ///
     /// When it can't be started, ends, or takes too long.
-    pub async fn start(function: &Function, clock: &Clock, log: &EventLog) -> Result<Self, InvokeError> {
-        let program = &function.program;
+    pub async fn start(
+        program: &Program,
+        arn: &str,
+        clock: &Clock,
+        log: &EventLog,
+    ) -> Result<Self, InvokeError> {
         let failed = |error: std::io::Error| InvokeError::Start {
             program: program.path.display().to_string(),
             error: error.to_string(),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (exchange, invocations) = Exchange::new(function.arn.clone());
+        let (exchange, invocations) = Exchange::new(arn.to_owned());
         let secret_path = format!("/{}", Uuid::new_v4().simple());
         let (router, runtime_api) = match program.runtime_api {
-            // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client.
+            // With the scheme, because Rust's runtime client does not accept `HOST:PORT/PATH`.
             RuntimeApiAddress::SecretPath => {
                 (exchange.clone().router(&secret_path), format!("http://{address}{secret_path}"))
             }
             RuntimeApiAddress::HostAndPort => (exchange.clone().open_router(), address.to_string()),
         };
         let api = tokio::spawn(async move {
-            // It ends only with the task itself.
+            // It runs until the task is aborted.
             _ = axum::serve(listener, router).await;
         });
-        let mut process = program.command(&function.arn, &runtime_api).spawn().map_err(failed)?;
+        let mut process = program.command(arn, &runtime_api).spawn().map_err(failed)?;
         let last_words = forward(&mut process, log);
         let mut instance = Self { process, invocations, api };
         tokio::select! {
@@ -84,8 +88,8 @@ impl Instance {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Hands over one event. After [`InvokeError::Timeout`] and [`InvokeError::Crash`] the instance is of no
-    /// further use.
+    /// Passes one event to the program. After [`InvokeError::Timeout`] and [`InvokeError::Crash`] the instance can't be
+    /// used any more.
     ///
     /// # Errors
     ///
@@ -127,17 +131,17 @@ impl Drop for Instance {
     }
 }
 
-/// The end of what the process writes to standard error.
+/// The last lines that the process writes to standard error.
 struct LastWords {
     lines: Arc<Mutex<VecDeque<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl LastWords {
-    /// Everything kept of a process that has ended.
+    /// The lines of a process that has ended.
     async fn join(mut self) -> String {
         if let Some(reader) = self.reader.take() {
-            // Whatever else holds the other end open must not hold up the start.
+            // Another process may keep the pipe open.
             _ = tokio::time::timeout(LAST_WORDS_LIMIT, reader).await;
         }
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,13 +152,13 @@ impl LastWords {
 fn forward(process: &mut Child, log: &EventLog) -> LastWords {
     if let Some(output) = process.stdout.take() {
         let log = log.clone();
-        tokio::spawn(each_line(output, move |line| log.function_line(&line)));
+        tokio::spawn(each_line(output, move |line| log.write_function_line(&line)));
     }
     let lines = Arc::new(Mutex::new(VecDeque::new()));
     let reader = process.stderr.take().map(|output| {
         let (lines, log) = (Arc::clone(&lines), log.clone());
         tokio::spawn(each_line(output, move |line| {
-            log.function_line(&line);
+            log.write_function_line(&line);
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.push_back(line);
             if lines.len() > KEPT_LINES {
@@ -177,7 +181,7 @@ async fn each_line(output: impl AsyncRead + Unpin, mut take: impl FnMut(String))
     }
 }
 
-/// Reads one line and keeps [`MAX_LINE_BYTES`] of it at most; `false` at the end.
+/// Reads one line and keeps up to [`MAX_LINE_BYTES`] of it; `false` at the end of the output.
 async fn read_line(output: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
     let mut any = false;
     loop {

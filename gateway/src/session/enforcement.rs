@@ -1,48 +1,65 @@
-//! The returned policies against what a client asks for.
+//! The returned policies, held against what a client requests.
+
+use std::{num::NonZeroU32, sync::Arc};
 
 use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate};
 use mqtt::TopicName;
 
-use super::Record;
 use crate::custom_auth::answer::Authorization;
 
-/// The policies of one client and what they are asked with.
+/// The policies of one client, with everything that their evaluation needs.
 pub struct Enforcement {
     authorization: Authorization,
-    scope: std::sync::Arc<Scope>,
-    client_id: std::sync::Arc<str>,
+    scope: Arc<Scope>,
+    client_id: Arc<str>,
     connect_context: Context,
     context: Context,
 }
 
-/// A decision that can say what it was about.
-pub struct Decided<'a> {
+/// A decision of the policies, with the request that it is about.
+pub struct PolicyDecision<'a> {
     action: Action,
     resource: &'a str,
     decision: Decision<'a>,
 }
 
+/// A request that was not carried out, as the log reports it.
+#[derive(Debug)]
+pub struct Rejection {
+    /// The action that was requested.
+    pub action: Action,
+    /// The client id, topic or topic filter.
+    pub resource: String,
+    /// AWS's name for the reason.
+    pub reason: &'static str,
+    /// The statement that decided, or what else is wrong.
+    pub details: String,
+}
+
+/// A client that waits for an acknowledgement reads this in the log.
+pub(super) const NO_QOS_2: &str = "QoS 2 is not supported: use 0 or 1";
+
 impl Enforcement {
-    /// Policies for a client with this id. The contexts hold what conditions and variables may ask for: of the
-    /// CONNECT, which has a last will and a session, and of every other request, which has not.
+    /// Policies for the client with this id. Conditions and variables read `connect_context` for the CONNECT, which has a
+    /// last will and a session, and `context` for every other request.
     #[must_use]
     pub fn new(
         authorization: Authorization,
-        scope: std::sync::Arc<Scope>,
-        client_id: std::sync::Arc<str>,
+        scope: Arc<Scope>,
+        client_id: Arc<str>,
         connect_context: Context,
         context: Context,
     ) -> Self {
         Self { authorization, scope, client_id, connect_context, context }
     }
 
-    /// What the authorizer granted last.
+    /// The authorizer's last answer.
     #[must_use]
     pub fn authorization(&self) -> &Authorization {
         &self.authorization
     }
 
-    /// What is suspicious in the policies, for a person to read.
+    /// Suspicious parts of the policies, for a person to read.
     #[must_use]
     pub fn findings(&self) -> Option<String> {
         let documents = self.authorization.documents.iter().enumerate();
@@ -52,60 +69,73 @@ impl Enforcement {
         Some(findings.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
     }
 
-    /// Puts new policies in the old ones' place.
+    /// Replaces the policies.
     pub fn replace(&mut self, authorization: Authorization) {
         self.authorization = authorization;
     }
 
-    /// Whether the client may be connected at all.
+    /// Decides whether the client may connect.
     #[must_use]
-    pub fn connect(&self) -> Decided<'_> {
+    pub fn connect(&self) -> PolicyDecision<'_> {
         self.decide_in(&self.connect_context, Action::Connect, &self.client_id)
     }
 
-    /// Whether the client may be connected with a persistent session.
+    /// Whether the client may connect with a persistent session.
     #[must_use]
-    pub fn connect_persistently(&self) -> bool {
+    pub fn allows_persistent_session(&self) -> bool {
         let context = self.connect_context.clone().with_persistent_session();
         self.decide_in(&context, Action::Connect, &self.client_id).decision.is_allowed()
     }
 
-    /// Whether `action` is allowed on a client id, topic or topic filter.
+    /// Decides whether `action` is allowed on a topic or topic filter.
     #[must_use]
-    pub fn decide<'a>(&'a self, action: Action, resource: &'a str) -> Decided<'a> {
+    pub fn decide<'a>(&'a self, action: Action, resource: &'a str) -> PolicyDecision<'a> {
         self.decide_in(&self.context, action, resource)
     }
 
-    fn decide_in<'a>(&'a self, context: &Context, action: Action, resource: &'a str) -> Decided<'a> {
-        let documents: &'a [PolicyDocument] = &self.authorization.documents;
-        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, context));
-        Decided { action, resource, decision }
-    }
-
-    /// Publishing; a retained message needs `iot:RetainPublish` too (developer guide, `pub-sub-policy`).
+    /// Decides about a PUBLISH. A retained message needs `iot:RetainPublish` too (developer guide, `pub-sub-policy`).
     #[must_use]
-    pub fn decide_publish<'a>(&'a self, topic: &'a TopicName, retain: bool) -> Decided<'a> {
+    pub fn decide_publish<'a>(&'a self, topic: &'a TopicName, retain: bool) -> PolicyDecision<'a> {
         let publish = self.decide(Action::Publish, topic.as_str());
         if retain && publish.decision.is_allowed() {
             return self.decide(Action::RetainPublish, topic.as_str());
         }
         publish
     }
+
+    fn decide_in<'a>(&'a self, context: &Context, action: Action, resource: &'a str) -> PolicyDecision<'a> {
+        let documents: &'a [PolicyDocument] = &self.authorization.documents;
+        let decision = evaluate(documents, &Request::new(action, &self.scope, resource, context));
+        PolicyDecision { action, resource, decision }
+    }
 }
 
-impl Decided<'_> {
-    /// What the log says about it, if it was denied.
+impl PolicyDecision<'_> {
+    /// The rejection, if the request was denied.
     #[must_use]
-    pub fn denial(&self) -> Option<Record> {
-        (!self.decision.is_allowed()).then(|| self.record())
-    }
-
-    fn record(&self) -> Record {
-        Record {
+    pub fn denial(&self) -> Option<Rejection> {
+        (!self.decision.is_allowed()).then(|| Rejection {
             action: self.action,
             resource: self.resource.to_owned(),
-            reason: (!self.decision.is_allowed()).then_some("AUTHORIZATION_FAILURE"),
+            reason: "AUTHORIZATION_FAILURE",
             details: self.decision.to_string(),
+        })
+    }
+}
+
+impl Rejection {
+    /// A request at QoS 2, which AWS does not answer.
+    pub(super) fn qos_2(action: Action, resource: &str) -> Self {
+        Self { action, resource: resource.to_owned(), reason: "CLIENT_ERROR", details: NO_QOS_2.to_owned() }
+    }
+
+    /// A message above the connection's rate, in messages a second.
+    pub(super) fn throttled(action: Action, topic: &TopicName, rate: NonZeroU32) -> Self {
+        Self {
+            action,
+            resource: topic.as_str().to_owned(),
+            reason: "THROTTLED",
+            details: format!("discarded: the connection has more than {rate} messages a second"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, num::NonZeroU16, time::Duration};
 
 use mqtt::{Packet, Publish, QoS, TopicName};
 
-use super::{Effect, ending::Ending};
+use super::{Effect, disconnect_reason::DisconnectReason};
 use crate::{
     broker::queue::{self, Delivery},
     clock::Moment,
@@ -116,7 +116,7 @@ impl Flow {
         delivery: Delivery,
         now: Moment,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), DisconnectReason> {
         if delivery.publish().qos == QoS::AtMostOnce {
             effects.extend(delivery.at(now).map(|publish| Effect::Send(Packet::Publish(publish))));
             return Ok(());
@@ -124,7 +124,7 @@ impl Flow {
         self.waiting.push_back(delivery);
         // The message that is too many waits all the same: the session may outlive the connection.
         if self.waiting.len() > self.room {
-            return Err(Ending::SlowReader);
+            return Err(DisconnectReason::SlowReader);
         }
         self.send_next(now, effects);
         Ok(())
@@ -273,8 +273,8 @@ mod tests {
         for n in 0..=MAX_WAITING {
             outgoing(&mut flow, u32::try_from(n).unwrap());
         }
-        let ending = flow.outgoing(message(0), now(), &mut Vec::new());
-        assert_eq!(ending.unwrap_err(), Ending::SlowReader);
+        let reason = flow.outgoing(message(0), now(), &mut Vec::new());
+        assert_eq!(reason.unwrap_err(), DisconnectReason::SlowReader);
     }
 
     #[test]

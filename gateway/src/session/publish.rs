@@ -1,31 +1,42 @@
-//! PUBLISH from the client, and its acknowledgements.
+//! PUBLISH from the client, acknowledgements, and the last will.
 
-use std::num::NonZeroU16;
-
-use mqtt::{DisconnectReasonCode as Code, Packet, PubAck, PubAckCode, Publish, QoS, TopicName, Version};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+    time::Duration,
+};
 
 use iot_policy::Action;
+use mqtt::{
+    DisconnectReasonCode as Code, LastWillProperties, Packet, PubAck, PubAckCode, Publish, PublishProperties,
+    QoS, TopicName, Version,
+};
 
-use super::{Effect, NO_QOS_2, Record, Session, ending::Ending, quotas::check_properties};
-use crate::{broker::queue::Delivery, clock::Moment};
+use super::{
+    Effect, Session,
+    disconnect_reason::DisconnectReason,
+    enforcement::{NO_QOS_2, Rejection},
+    quotas::check_user_properties,
+};
+use crate::clock::Moment;
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, now: Moment, effects: &mut Vec<Effect>) {
         let topic = match self.topic(&publish).and_then(|topic| self.within_quotas(topic, &publish)) {
             Ok(topic) => topic,
-            Err(ending) => return self.end(ending, effects),
+            Err(reason) => return self.end(reason, effects),
         };
         self.count_bytes(publish.payload.len(), now);
-        if !self.may_publish(now) {
-            effects.push(Effect::Log(Record::throttled(Action::Publish, &topic)));
+        if let Err(rate) = self.count_message(now) {
+            effects.push(Effect::Log(Rejection::throttled(Action::Publish, &topic, rate)));
             return;
         }
         if publish.qos == QoS::ExactlyOnce {
             return self.on_qos_2(&topic, effects);
         }
         let denial = self.enforcement.decide_publish(&topic, publish.retain).denial();
-        if let Some(record) = denial {
-            effects.push(Effect::Log(record));
+        if let Some(rejection) = denial {
+            effects.push(Effect::Log(rejection));
             return self.refuse_publish(publish.packet_id, effects);
         }
         let packet_id = publish.packet_id;
@@ -45,10 +56,12 @@ impl Session {
         self.flow.acknowledged(packet_id, now, effects);
     }
 
-    /// The topic, by name or by an alias that the client set before (MQTT 5 section 3.3.2.3.4).
-    fn topic(&mut self, publish: &Publish) -> Result<TopicName, Ending> {
-        let invalid =
-            Ending::Protocol(Code::TopicAliasInvalid, "a topic alias that is out of range or not set");
+    /// The topic, from its name or from an alias that the client set before (MQTT 5 section 3.3.2.3.4).
+    fn topic(&mut self, publish: &Publish) -> Result<TopicName, DisconnectReason> {
+        let invalid = DisconnectReason::Protocol(
+            Code::TopicAliasInvalid,
+            "a topic alias that is out of range or not set",
+        );
         let Some(alias) = publish.topic_alias() else {
             return publish.topic.clone().ok_or(invalid);
         };
@@ -59,25 +72,24 @@ impl Session {
         slot.clone().ok_or(invalid)
     }
 
-    fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, Ending> {
+    fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, DisconnectReason> {
         self.settings.quotas.check(&topic, &publish.payload)?;
         let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
-        check_properties(user)?;
+        check_user_properties(user)?;
         Ok(topic)
     }
 
-    /// A message that is too many is discarded, without an acknowledgement (AWS general reference, `iot-core`).
-    fn may_publish(&mut self, now: Moment) -> bool {
-        let rate = self.settings.quotas.publishes_per_second;
-        rate.is_none_or(|rate| self.publishes.try_take(rate, now))
+    /// Counts a message of the connection, in or out. The error is the rate, in messages a second, that it exceeds: then it
+    /// is discarded without an acknowledgement (AWS general reference, `iot-core`).
+    pub(super) fn count_message(&mut self, now: Moment) -> Result<(), NonZeroU32> {
+        match self.settings.quotas.publishes_per_second {
+            Some(rate) if !self.publishes.try_take(rate, now) => Err(rate),
+            _ => Ok(()),
+        }
     }
 
-    /// Whether a message may be sent now. One of QoS 1 always may: beyond the rate it only does not count *(unverified)*.
-    pub(super) fn may_send(&mut self, delivery: &Delivery, now: Moment) -> bool {
-        self.may_publish(now) || delivery.publish().qos > QoS::AtMostOnce
-    }
-
-    /// What is too much is delayed (AWS general reference, `iot-core`): nothing is taken from the client meanwhile.
+    /// Counts payload bytes from the client. Above the rate, nothing is read from the client until the rate is kept again
+    /// (AWS general reference, `iot-core`).
     fn count_bytes(&mut self, bytes: usize, now: Moment) {
         let Some(rate) = self.settings.quotas.bytes_per_second else { return };
         let wait = self.bytes.take(bytes, rate, now);
@@ -86,37 +98,70 @@ impl Session {
         }
     }
 
-    /// AWS acknowledges no QoS 2 (developer guide, `mqtt`). An MQTT 5 client was told so by Maximum QoS, so it
-    /// breaks the protocol (MQTT 5 section 3.2.2.3.4).
+    /// AWS does not acknowledge QoS 2 (developer guide, `mqtt`). An MQTT 5 client knows that from Maximum QoS, so it breaks
+    /// the protocol (MQTT 5 section 3.2.2.3.4).
     fn on_qos_2(&mut self, topic: &TopicName, effects: &mut Vec<Effect>) {
         if self.version == Version::V5 {
-            return self.end(Ending::Protocol(Code::QosNotSupported, NO_QOS_2), effects);
+            return self.end(DisconnectReason::Protocol(Code::QosNotSupported, NO_QOS_2), effects);
         }
-        effects.push(Effect::Log(Record::without_answer(Action::Publish, topic.as_str())));
+        effects.push(Effect::Log(Rejection::qos_2(Action::Publish, topic.as_str())));
     }
 
-    /// 3.1.1 has no way to say no, so the connection ends. MQTT 5 has PUBACK for QoS 1 *(unverified: AWS may
-    /// end the connection here too, see the setting `denied_publish_disconnects`)*.
+    /// Refuses a PUBLISH. In 3.1.1 that can only be said by ending the connection. In MQTT 5 a PUBACK says it for QoS 1
+    /// *(unverified: AWS may end the connection here too, see the setting `denied_publish_disconnects`)*.
     fn refuse_publish(&mut self, packet_id: Option<NonZeroU16>, effects: &mut Vec<Effect>) {
         match packet_id {
             Some(packet_id) if self.version == Version::V5 => {
                 let ack = PubAck::new(packet_id, PubAckCode::NotAuthorized);
                 effects.push(Effect::Send(Packet::PubAck(ack)));
                 if self.settings.denied_publish_disconnects {
-                    self.end(Ending::Forbidden, effects);
+                    self.end(DisconnectReason::Forbidden, effects);
                 }
             }
-            _ => self.end(Ending::Forbidden, effects),
+            _ => self.end(DisconnectReason::Forbidden, effects),
+        }
+    }
+
+    /// Publishes the last will when the connection has ended. The policies decide about it as about any other PUBLISH.
+    pub(super) fn publish_will(&mut self, effects: &mut Vec<Effect>) {
+        let Some(will) = self.last_will.take() else { return };
+        let delay =
+            Duration::from_secs(will.properties.delay_interval.unwrap_or_default().into()).min(self.expiry);
+        let publish = Publish {
+            qos: will.qos,
+            retain: will.retain,
+            properties: will_properties(will.properties),
+            ..Publish::new(will.topic.clone(), will.payload)
+        };
+        match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
+            Some(rejection) => effects.push(Effect::Log(rejection)),
+            None if delay.is_zero() => effects.push(Effect::Route(will.topic, publish)),
+            None => effects.push(Effect::RouteLater(will.topic, publish, delay)),
         }
     }
 }
 
-/// An alias means something on the client's own connection only.
+/// An alias is valid only on the client's own connection.
 fn without_alias(mut publish: Publish) -> Publish {
     if let Some(properties) = &mut publish.properties
         && properties.topic_alias.is_some()
     {
-        std::sync::Arc::make_mut(properties).topic_alias = None;
+        Arc::make_mut(properties).topic_alias = None;
     }
     publish
+}
+
+/// The properties of the message that a last will becomes (MQTT 5 section 3.1.3.2).
+fn will_properties(properties: LastWillProperties) -> Option<Arc<PublishProperties>> {
+    let properties = PublishProperties {
+        payload_is_utf8: properties.payload_is_utf8.unwrap_or_default(),
+        message_expiry_interval: properties.message_expiry_interval,
+        topic_alias: None,
+        response_topic: properties.response_topic,
+        correlation_data: properties.correlation_data,
+        content_type: properties.content_type,
+        subscription_ids: Vec::new(),
+        user_properties: properties.user_properties,
+    };
+    (properties != PublishProperties::default()).then(|| Arc::new(properties))
 }

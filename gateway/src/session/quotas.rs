@@ -2,7 +2,7 @@
 
 use mqtt::{DisconnectReasonCode as Code, TopicName, UserProperty};
 
-use super::ending::Ending;
+use super::disconnect_reason::DisconnectReason;
 use crate::quotas::{LimitError, Quotas};
 
 /// What user properties may hold in all, names and values together *(unverified)*.
@@ -29,8 +29,8 @@ impl Quotas {
     /// # Errors
     ///
     /// The quota that it breaks.
-    pub fn check(&self, topic: &TopicName, payload: &[u8]) -> Result<(), Ending> {
-        let limit = |code, details| Err(Ending::Limit(code, details));
+    pub fn check(&self, topic: &TopicName, payload: &[u8]) -> Result<(), DisconnectReason> {
+        let limit = |code, details| Err(DisconnectReason::Limit(code, details));
         let topic = topic.as_str();
         if topic.len() > self.topic_bytes {
             return limit(Code::TopicNameInvalid, LimitError::TopicBytes(self.topic_bytes));
@@ -53,10 +53,10 @@ impl Quotas {
 /// # Errors
 ///
 /// The limit that they break.
-pub fn check_properties(user: &[UserProperty]) -> Result<(), Ending> {
+pub fn check_user_properties(user: &[UserProperty]) -> Result<(), DisconnectReason> {
     let bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     if user.len() > MAX_USER_PROPERTIES || bytes > MAX_USER_PROPERTY_BYTES {
-        return Err(Ending::Limit(Code::QuotaExceeded, LimitError::UserProperties));
+        return Err(DisconnectReason::Limit(Code::QuotaExceeded, LimitError::UserProperties));
     }
     Ok(())
 }

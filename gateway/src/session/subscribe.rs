@@ -6,25 +6,28 @@ use mqtt::{
     SubscribeFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
 };
 
-use super::{Effect, Record, Session, ending::Ending};
+use super::{Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection};
 use crate::quotas::LimitError;
 
 impl Session {
     pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, effects: &mut Vec<Effect>) {
         if subscribe.subscription_id.is_some() {
             let code = Code::SubscriptionIdentifiersNotSupported;
-            return self.end(Ending::Protocol(code, "subscription identifiers are not supported"), effects);
+            return self.end(
+                DisconnectReason::Protocol(code, "subscription identifiers are not supported"),
+                effects,
+            );
         }
         let quota = self.settings.quotas.filters_per_subscribe;
         if subscribe.filters.len() > quota {
             let error = LimitError::FiltersPerSubscribe(quota);
-            return self.end(Ending::Limit(Code::QuotaExceeded, error), effects);
+            return self.end(DisconnectReason::Limit(Code::QuotaExceeded, error), effects);
         }
         // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
         let qos_2 = subscribe.filters.iter().find(|filter| filter.qos == QoS::ExactlyOnce);
         if let Some(filter) = qos_2.filter(|_| self.version == Version::V311) {
-            let record = Record::without_answer(Action::Subscribe, filter.filter.as_str());
-            return effects.push(Effect::Log(record));
+            let rejection = Rejection::qos_2(Action::Subscribe, filter.filter.as_str());
+            return effects.push(Effect::Log(rejection));
         }
         let (mut codes, mut decided) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
@@ -34,7 +37,7 @@ impl Session {
         if self.version == Version::V311 && codes.contains(&denied) {
             // None of them is entered: the session may outlive this end.
             effects.extend(decided.into_iter().filter(|effect| matches!(effect, Effect::Log(_))));
-            return self.end(Ending::Forbidden, effects);
+            return self.end(DisconnectReason::Forbidden, effects);
         }
         effects.append(&mut decided);
         let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
@@ -65,8 +68,8 @@ impl Session {
             return SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         }
         let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
-        if let Some(record) = denial {
-            effects.push(Effect::Log(record));
+        if let Some(rejection) = denial {
+            effects.push(Effect::Log(rejection));
             return SubAckCode::Failed(SubscribeFailure::NotAuthorized);
         }
         if !self.subscriptions.contains(&filter.filter) {

@@ -1,6 +1,6 @@
 //! `mosquitto_pub` and `mosquitto_sub`.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     devices,
     foreign::{BOTH, Device, Version, mosquitto::CertificateDevice},
@@ -118,7 +118,7 @@ async fn mosquitto_does_not_get_in_by_another_door() {
             assert_ne!(finished.code, Some(0), "{}", finished.err());
         }
     }
-    gateway.logged("the missing ALPN", |line| says(line, "speaks MQTT, and this door takes HTTP")).await;
+    gateway.logged("the missing ALPN", |line| says(line, "speaks MQTT, and this door accepts HTTP")).await;
     gateway.logged("the other ALPN", |line| says(line, "the client has no certificate")).await;
     assert!(gateway.log.lines().iter().all(|line| line["event"] != "decision"), "nobody was asked");
 }
@@ -171,7 +171,7 @@ async fn mosquitto_pub_comes_in_with_a_certificate_and_not_with_another_or_none(
 #[tokio::test]
 async fn mosquitto_pub_with_a_certificate_does_not_get_in_by_another_door() {
     let cases = [
-        (Port::P443, None, "speaks MQTT, and this door takes HTTP"),
+        (Port::P443, None, "speaks MQTT, and this door accepts HTTP"),
         (Port::P443, Some("mqtt"), "the authorizer refused"),
         (Port::P443, Some("x-amzn-http-ca"), "the client speaks MQTT"),
         (Port::P8883, Some("x-amzn-mqtt-ca"), "AWS's port 8883 accepts none"),

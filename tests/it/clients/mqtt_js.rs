@@ -1,6 +1,6 @@
 //! MQTT.js: over TLS and WebSocket with a password, and with a certificate.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     foreign::{
         CertificateFiles,
@@ -178,7 +178,7 @@ async fn it_does_not_get_in_by_another_door() {
             "attempt {number}: {events:?}"
         );
     }
-    for details in ["speaks MQTT, and this door takes HTTP", "AWS's port 8883 accepts none"] {
+    for details in ["speaks MQTT, and this door accepts HTTP", "AWS's port 8883 accepts none"] {
         logged(gateway, details).await;
     }
 }

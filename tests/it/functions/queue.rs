@@ -6,7 +6,11 @@ use bytes::Bytes;
 use gateway::{
     clock::{Clock, ManualClock},
     event_log::EventLog,
-    lambda::{Call, Function, InvokeError, pool::Pool, program::Program},
+    lambda::{
+        Call, InvokeError,
+        pool::{LocalFunction, Pool},
+        program::Program,
+    },
 };
 use integration::{
     captured_log::CapturedLog,
@@ -19,7 +23,7 @@ use serde_json::json;
 /// One instance for connects.
 fn pool(script: &Script, clock: &ManualClock) -> Arc<Pool> {
     let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
-    let function = Function {
+    let function = LocalFunction {
         program: Program::new(program("scripted-function"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
         limit: Duration::from_secs(5),
@@ -35,7 +39,7 @@ fn call(pool: &Arc<Pool>, call: Call) -> tokio::task::JoinHandle<Result<Bytes, I
 }
 
 #[tokio::test]
-async fn a_refresh_does_not_wait_behind_connects() {
+async fn a_refresh_does_not_wait_for_connects() {
     let folder = tempfile::tempdir().unwrap();
     let (script, clock) = (Script::new(folder.path(), &Step::Hang), ManualClock::new());
     let pool = pool(&script, &clock);
@@ -79,7 +83,7 @@ async fn a_call_waits_for_an_instance_no_longer_than_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_costs_no_instance() {
+async fn a_client_that_disconnects_costs_no_instance() {
     let folder = tempfile::tempdir().unwrap();
     let (script, clock) = (Script::new(folder.path(), &Step::Hold(json!("late"))), ManualClock::new());
     let pool = pool(&script, &clock);

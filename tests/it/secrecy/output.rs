@@ -12,7 +12,11 @@ use device_sim::{
 use gateway::{
     clock::Clock,
     event_log::EventLog,
-    lambda::{Call, Function, pool::Pool, program::Program},
+    lambda::{
+        Call,
+        pool::{LocalFunction, Pool},
+        program::Program,
+    },
 };
 use integration::{
     canary::{Canary, Writings},
@@ -223,8 +227,8 @@ async fn malformed_event_shows_no_secret() {
         [password.as_bytes(), &[0xff, 0xfe], token.as_bytes()].concat(),
         Vec::new(),
     ];
-    let log = CapturedLog::default();
-    let pool = real_authorizer(folder.path(), &log);
+    let (event_log, log) = CapturedLog::of_gateway();
+    let pool = real_authorizer(folder.path(), event_log);
     let mut writings = Writings::default();
     for event in events {
         let answer = within("the answer", pool.invoke(Call::Connect, || event.into())).await;
@@ -244,17 +248,17 @@ async fn malformed_event_shows_no_secret() {
 }
 
 /// The authorizer's process without a gateway.
-fn real_authorizer(folder: &Path, log: &CapturedLog) -> Pool {
+fn real_authorizer(folder: &Path, log: EventLog) -> Pool {
     let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
     let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
     let variables = loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect();
-    let function = Function {
+    let function = LocalFunction {
         program: Program::new(program("latchkey-authorizer"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer".to_owned(),
         limit: LIMIT,
         instances: 1,
     };
-    Pool::new(function, Clock::system(), EventLog::new(Box::new(log.clone()), None))
+    Pool::new(function, Clock::system(), log)
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use mqtt::Publish;
 use super::*;
 use crate::{broker::store::Store, clock::ManualClock};
 
-fn clean_start() -> Wish {
-    Wish { principal_id: "p".into(), clean: true, expiry: Duration::ZERO }
+fn clean_start() -> SessionRequest {
+    SessionRequest { principal_id: "p".into(), clean: true, expiry: Duration::ZERO }
 }
 
 fn broker(clock: &Clock) -> Arc<Broker> {
@@ -17,14 +17,14 @@ fn broker(clock: &Clock) -> Arc<Broker> {
 async fn there_is_a_bound_to_those_who_are_away_and_the_first_to_end_goes_first() {
     let clock = Clock::Manual(ManualClock::new());
     let (broker, now) = (broker(&clock), clock.now());
-    let wish = |clean| Wish { clean, expiry: Duration::from_hours(1), ..clean_start() };
+    let request = |clean| SessionRequest { clean, expiry: Duration::from_hours(1), ..clean_start() };
     for n in 0..=MAX_AWAY {
-        let registration = broker.register(&n.to_string().into(), wish(true), now).unwrap();
+        let registration = broker.register(&n.to_string().into(), request(true), now).unwrap();
         let left = u64::try_from(MAX_AWAY - n).unwrap();
         registration.leave(Unfinished::default(), now + Duration::from_secs(60 + left), now);
     }
     let present = async |n: usize| {
-        let mut registration = broker.register(&n.to_string().into(), wish(false), now).unwrap();
+        let mut registration = broker.register(&n.to_string().into(), request(false), now).unwrap();
         registration.earlier(&clock).await.is_some()
     };
     // The last to come had the least time left.

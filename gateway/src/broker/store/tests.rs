@@ -4,7 +4,7 @@ use mqtt::{Publish, QoS, SubscribeFilter, TopicName};
 
 use super::*;
 use crate::{
-    broker::{Broker, registration::Wish},
+    broker::{Broker, registration::SessionRequest},
     clock::{Clock, ManualClock},
     session::flow::Unfinished,
 };
@@ -31,7 +31,7 @@ impl Folder {
     fn with_messages() -> Self {
         let folder = Self::new();
         let (broker, now) = (folder.open().unwrap(), folder.clock.now());
-        let registration = broker.register(&"away".into(), wish(), now).unwrap();
+        let registration = broker.register(&"away".into(), request(), now).unwrap();
         let filter = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
         registration.subscribe(&filter, now).unwrap();
         registration.leave(Unfinished::default(), now + Duration::from_hours(1), now);
@@ -45,7 +45,7 @@ impl Folder {
     /// What the file holds: the session's messages, and the retained ones.
     async fn content(&self) -> Result<(Vec<String>, usize), StoreError> {
         let (broker, now) = (self.open()?, self.clock.now());
-        let mut registration = broker.register(&"away".into(), wish(), now).unwrap();
+        let mut registration = broker.register(&"away".into(), request(), now).unwrap();
         let unfinished = registration.earlier(&self.clock).await.unwrap_or_default();
         let payload = |publish: &Publish| String::from_utf8(publish.payload.to_vec()).unwrap();
         let waiting = unfinished.waiting.iter().map(|delivery| payload(delivery.publish())).collect();
@@ -54,8 +54,8 @@ impl Folder {
     }
 }
 
-fn wish() -> Wish {
-    Wish { principal_id: "p".into(), clean: false, expiry: Duration::from_hours(1) }
+fn request() -> SessionRequest {
+    SessionRequest { principal_id: "p".into(), clean: false, expiry: Duration::from_hours(1) }
 }
 
 fn message(topic: &TopicName, n: usize) -> Publish {
@@ -160,9 +160,10 @@ async fn what_can_not_be_written_did_not_happen() {
         connection.pragma_update(None, "max_page_count", pages).unwrap();
     };
     let filter = SubscribeFilter::new("t/new".parse().unwrap(), QoS::AtLeastOnce);
-    let mut here = broker.register(&"here".into(), Wish { expiry: Duration::ZERO, ..wish() }, now).unwrap();
+    let mut here =
+        broker.register(&"here".into(), SessionRequest { expiry: Duration::ZERO, ..request() }, now).unwrap();
     here.subscribe(&filter, now).unwrap();
-    let keeper = broker.register(&"keeper".into(), wish(), now).unwrap();
+    let keeper = broker.register(&"keeper".into(), request(), now).unwrap();
     limit_pages(1);
     let topic = "t/new".parse::<TopicName>().unwrap();
     let large = Publish { payload: vec![b'x'; 100_000].into(), ..message(&topic, 1) };
@@ -182,6 +183,6 @@ async fn what_can_not_be_written_did_not_happen() {
     drop((here, broker));
     assert_eq!(folder.content().await.unwrap(), (waiting, retained));
     let broker = folder.open().unwrap();
-    let keeper = broker.register(&"keeper".into(), wish(), now).unwrap();
+    let keeper = broker.register(&"keeper".into(), request(), now).unwrap();
     assert_eq!(keeper.subscribed(now).len(), there, "the file has what the memory had");
 }

@@ -3,7 +3,10 @@
 //! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`. The properties of MQTT 5,
 //! which AWS takes from parameters and headers, are not read yet.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -15,75 +18,91 @@ use hyper::{
 use mqtt::{Publish, QoS, TopicName};
 use percent_encoding::percent_decode_str;
 
-use super::{Exchange, answer::Fault};
+use super::{Exchange, answer::RequestError};
 use crate::{
+    clock::Moment,
     connection::{
         authentication::{Authenticated, authenticate},
         context,
         log::ConnectionLog,
     },
     custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest},
+    event_log::EventType,
     metrics::Direction,
     session::enforcement::Enforcement,
 };
 
-/// How long a body may take to come.
-pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
+/// How long a body may take.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the request line asks for.
+/// What the request line requests.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+struct PublishRequest {
     topic: TopicName,
     qos: QoS,
     retain: bool,
 }
 
-/// Publishes what a request holds, if its authorizer and the policies let it. Every request is asked about anew
-/// (developer guide, `custom-authorizer`), unless the authorizer allows its answers to be kept.
+/// The authorizer's last answer on a connection, for later requests that present exactly the same *(unverified)*. Clients
+/// that share a connection, behind a proxy for example, get no answer of each other's.
+///
+/// Source: AWS IoT Core developer guide, `config-custom-auth`, `enableCachingForHttp`: an answer is used for
+/// `refreshAfterInSeconds`, but no longer than `disconnectAfterInSeconds` *(unverified)*.
+#[derive(Default)]
+pub(super) struct AnswerCache(Mutex<Option<CachedAnswer>>);
+
+struct CachedAnswer {
+    request: HttpRequest,
+    authorization: Authorization,
+    until: Moment,
+}
+
+/// Publishes a request's body, if the authorizer and the policies allow it. The authorizer is asked about every request
+/// (developer guide, `custom-authorizer`), unless it allows its answers to be cached.
 pub(super) async fn publish(
     request: Request<Incoming>,
     exchange: &Exchange,
     log: &mut ConnectionLog,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let read = read(request, exchange).await;
-    let (wanted, http, payload) = read.inspect_err(|fault| log.publish_refused(fault.details()))?;
+    let (wanted, http, payload) = read.inspect_err(|error| log.publish_refused(error.details()))?;
     let enforcement = authorize(http, exchange, log).await?;
-    if let Some(record) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
-        log.decided(&record);
-        return Err(Fault::Forbidden);
+    if let Some(rejection) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
+        log.rejected(&rejection);
+        return Err(RequestError::Forbidden);
     }
-    let Wanted { topic, qos, retain } = wanted;
+    let PublishRequest { topic, qos, retain } = wanted;
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
-    // No client has an empty id, so nobody is taken for the sender.
+    // No client has an empty id, so no subscriber is taken for the sender.
     exchange.shared.broker.publish("", &topic, &publish, exchange.shared.clock.now()).map_err(|error| {
-        log.not_written("Publish-In", &error);
-        Fault::NotWritten
+        log.not_written(EventType::PublishIn, &error);
+        RequestError::NotWritten
     })?;
     exchange.shared.log.metrics().message(Direction::In);
     log.published(topic.as_str());
     Ok(())
 }
 
-/// A body comes whole before the authorizer is asked, so that a slow one holds up no instance of it.
+/// Reads the whole body before the authorizer is asked, so that a slow client occupies no instance of it.
 async fn read(
     request: Request<Incoming>,
     exchange: &Exchange,
-) -> Result<(Wanted, HttpRequest, Bytes), Fault> {
+) -> Result<(PublishRequest, HttpRequest, Bytes), RequestError> {
     let (parts, body) = request.into_parts();
-    let wanted = Wanted::read(&parts)?;
-    let http = HttpRequest::read(&parts).map_err(|error| Fault::Request(error.to_string()))?;
+    let wanted = PublishRequest::read(&parts)?;
+    let http = HttpRequest::read(&parts).map_err(|error| RequestError::Malformed(error.to_string()))?;
     let max = exchange.shared.settings.quotas.payload_bytes;
     if body.size_hint().lower() > max as u64 {
-        return Err(Fault::TooLarge);
+        return Err(RequestError::TooLarge(max));
     }
-    let body = exchange.shared.clock.timeout(BODY_LIMIT, Limited::new(body, max).collect());
-    let payload = match body.await.ok_or(Fault::Slow)? {
+    let body = exchange.shared.clock.timeout(BODY_TIMEOUT, Limited::new(body, max).collect());
+    let payload = match body.await.ok_or(RequestError::Timeout)? {
         Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge),
-        Err(_) => return Err(Fault::Request("the body can't be read".to_owned())),
+        Err(error) if error.is::<LengthLimitError>() => return Err(RequestError::TooLarge(max)),
+        Err(_) => return Err(RequestError::Malformed("the body can't be read".to_owned())),
     };
     let within = exchange.shared.settings.quotas.check(&wanted.topic, &payload);
-    within.map_err(|ending| Fault::Request(ending.details().unwrap_or_default()))?;
+    within.map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?;
     Ok((wanted, http, payload))
 }
 
@@ -92,21 +111,25 @@ async fn authorize(
     http: HttpRequest,
     exchange: &Exchange,
     log: &mut ConnectionLog,
-) -> Result<Enforcement, Fault> {
-    let cached = exchange.cache.find(&http, exchange.shared.clock.now());
-    // It waits for others than its client now, and need not again until it fails to show who it is.
+) -> Result<Enforcement, RequestError> {
+    let cached = exchange.cache.get(&http, exchange.shared.clock.now());
+    // From here on the connection waits for others than its client. It needs the permit again if authentication fails.
     exchange.permit.release();
     let authorization = match cached {
         Some(authorization) => authorization,
         None => ask(http, exchange, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
-    log.name_principal(&authorization.principal_id);
+    log.set_principal(&authorization.principal_id);
     let context = context::of_request(&exchange.info, exchange.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
     Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
 }
 
-async fn ask(http: HttpRequest, exchange: &Exchange, log: &ConnectionLog) -> Result<Authorization, Fault> {
+async fn ask(
+    http: HttpRequest,
+    exchange: &Exchange,
+    log: &ConnectionLog,
+) -> Result<Authorization, RequestError> {
     let Exchange { info, shared, cache, .. } = exchange;
     let sent = ClientRequest {
         connection_id: log.connection_id(),
@@ -118,20 +141,41 @@ async fn ask(http: HttpRequest, exchange: &Exchange, log: &ConnectionLog) -> Res
     let authenticated = authenticate(&sent, info, shared).await;
     let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
         log.not_authenticated(&refusal);
-        Fault::not_authenticated(&refusal)
+        RequestError::not_authenticated(&refusal)
     })?;
     if credentials.is_some_and(|credentials| credentials.authorizer.caching_for_http) {
-        cache.keep(http, authorization.clone(), shared.clock.now());
+        cache.insert(http, authorization.clone(), shared.clock.now());
     }
     Ok(authorization)
 }
 
-impl Wanted {
-    fn read(parts: &Parts) -> Result<Self, Fault> {
+impl AnswerCache {
+    /// The answer to a request that presents the same, if it is still valid.
+    fn get(&self, request: &HttpRequest, now: Moment) -> Option<Authorization> {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = cached
+            .as_ref()
+            .filter(|cached| now < cached.until && cached.request.presents_the_same(request))?;
+        Some(cached.authorization.clone())
+    }
+
+    /// Replaces the cached answer, if the new one has a lifetime.
+    fn insert(&self, request: HttpRequest, authorization: Authorization, now: Moment) {
+        let Some(lifetime) = authorization.lifetime else { return };
+        let until = now + lifetime.refresh_after.min(lifetime.disconnect_after);
+        let answer = CachedAnswer { request, authorization, until };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+}
+
+impl PublishRequest {
+    fn read(parts: &Parts) -> Result<Self, RequestError> {
         let path = parts.uri.path().strip_prefix("/topics/").unwrap_or_default();
-        let fault = |details: String| Fault::Request(format!("the path's topic {details}"));
-        let topic = percent_decode_str(path).decode_utf8().map_err(|_| fault("is not UTF-8".to_owned()))?;
-        let topic = topic.parse::<TopicName>().map_err(|error| fault(format!("can't be used: {error}")))?;
+        let malformed = |details: String| RequestError::Malformed(format!("the path's topic {details}"));
+        let topic =
+            percent_decode_str(path).decode_utf8().map_err(|_| malformed("is not UTF-8".to_owned()))?;
+        let topic =
+            topic.parse::<TopicName>().map_err(|error| malformed(format!("can't be used: {error}")))?;
         let query = parts.uri.query().unwrap_or_default();
         let qos = parameter(query, "qos", &[("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce)])?;
         let retain = parameter(query, "retain", &[("false", false), ("true", true)])?;
@@ -140,7 +184,11 @@ impl Wanted {
 }
 
 /// A parameter that has one of these values, or is absent. Others belong to the authorizer.
-fn parameter<T: Copy>(query: &str, name: &'static str, values: &[(&str, T)]) -> Result<Option<T>, Fault> {
+fn parameter<T: Copy>(
+    query: &str,
+    name: &'static str,
+    values: &[(&str, T)],
+) -> Result<Option<T>, RequestError> {
     let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
     let Some((_, value)) = found.next() else { return Ok(None) };
     let known = values.iter().find(|(text, _)| *text == value).map(|(_, value)| *value);
@@ -148,7 +196,7 @@ fn parameter<T: Copy>(query: &str, name: &'static str, values: &[(&str, T)]) -> 
         return Ok(known);
     }
     let names = values.iter().map(|(text, _)| format!("`{text}`")).collect::<Vec<_>>().join(" or ");
-    Err(Fault::Request(format!("the parameter `{name}` should be {names}, once")))
+    Err(RequestError::Malformed(format!("the parameter `{name}` should be {names}, once")))
 }
 
 #[cfg(test)]
@@ -157,7 +205,7 @@ mod tests {
 
     fn wanted(uri: &str) -> Result<(String, QoS, bool), String> {
         let parts = Request::builder().uri(uri).body(()).unwrap().into_parts().0;
-        let wanted = Wanted::read(&parts).map_err(|fault| fault.details())?;
+        let wanted = PublishRequest::read(&parts).map_err(|error| error.details())?;
         Ok((wanted.topic.as_str().to_owned(), wanted.qos, wanted.retain))
     }
 

@@ -1,0 +1,397 @@
+//! A connection from its TCP accept to its CONNACK: TLS, CONNECT, the authorizer, the policies on `iot:Connect`.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use futures_util::{SinkExt, StreamExt};
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, LastWill, Packet, QoS, Version};
+use tokio::net::TcpStream;
+use tokio_util::{
+    codec::{Encoder, Framed},
+    sync::CancellationToken,
+};
+use uuid::Uuid;
+
+use super::{
+    Stream, WRITE_TIMEOUT,
+    authentication::{Authenticated, Credentials, authenticate},
+    context, http,
+    log::ConnectionLog,
+    presence,
+    transport::Transport,
+    write,
+};
+use crate::{
+    broker::registration::{Registration, SessionRequest},
+    custom_auth::{
+        answer::Authorization,
+        event::{ClientRequest, ConnectFields},
+        http_request::HttpRequest,
+    },
+    door::{
+        AcceptedConnection, ConnectionInfo,
+        route::{HTTP, HTTP_CA, Port, Protocol},
+    },
+    event_log::EventType,
+    handshake_limit::HandshakePermit,
+    quotas::Quotas,
+    session::{Effect, Session, enforcement::Enforcement, quotas::check_user_properties},
+    shared::Shared,
+};
+
+/// How long the end of a refused connection may take.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first size of a connection's buffers, in bytes. Most packets of a sensor fit.
+const BUFFER_BYTES: usize = 512;
+/// Bytes in the write buffer that cause a flush.
+const WRITE_BYTES: usize = 4_096;
+/// The first bytes of HTTP requests.
+const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
+/// AWS's name for an eviction is *(unverified)*.
+const EVICTED: (&str, &str) = (
+    "THROTTLED",
+    "too many connections are still in their TLS handshake or before their CONNECT, and this was the oldest: \
+     `--max-handshakes` allows more",
+);
+
+/// A connection whose client is connected.
+pub(super) struct Established {
+    pub(super) stream: Stream,
+    pub(super) session: Session,
+    pub(super) registration: Registration,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) client_id: Arc<str>,
+    /// The first effects of a session that is resumed.
+    pub(super) effects: Vec<Effect>,
+    pub(super) log: ConnectionLog,
+}
+
+/// The steps that a connection may only take so long for, and only while its permit is not needed for a later one.
+pub(super) struct Limits<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) log: &'a ConnectionLog,
+    pub(super) evicted: &'a CancellationToken,
+}
+
+/// The origin of a CONNECT.
+#[derive(Clone, Copy)]
+struct ConnectOrigin<'a> {
+    info: &'a ConnectionInfo,
+    /// The WebSocket's upgrade request, if there was one.
+    request: Option<&'a HttpRequest>,
+}
+
+struct Handshake<'a> {
+    log: ConnectionLog,
+    peer: SocketAddr,
+    shared: &'a Arc<Shared>,
+}
+
+/// Brings a connection as far as its CONNACK. `None` if it ended before that; the log has the reason.
+pub(super) async fn accept(
+    stream: TcpStream,
+    port: Port,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) -> Option<Box<Established>> {
+    let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
+    let mut handshake = Handshake { log, peer, shared };
+    let permit = Arc::new(shared.handshakes.acquire());
+    let (mut stream, info, request) = handshake.transport(port, stream, &permit).await?;
+    let connect = handshake.connect(&mut stream, &permit).await?;
+    permit.release();
+    let client_id = handshake.client_id(&connect, &mut stream).await?;
+    handshake.log.set_client_id(&client_id);
+    let origin = ConnectOrigin { info: &info, request: request.as_ref() };
+    let (credentials, enforcement) = match handshake.authorize(&connect, &client_id, origin).await {
+        Ok(authorized) => authorized,
+        Err(code) => return handshake.refuse(&mut stream, code).await,
+    };
+    let (mut session, mut registration) =
+        handshake.register(&connect, &client_id, enforcement, &mut stream).await?;
+    let earlier = registration.earlier(&shared.clock).await;
+    let (session_present, mut effects) = (earlier.is_some(), Vec::new());
+    if let Some(unfinished) = earlier {
+        let now = shared.clock.now();
+        session.resume(registration.subscribed(now), unfinished, now, &mut effects);
+    }
+    handshake.log.connected(session.principal_id(), session.findings());
+    presence::connected(shared, &client_id, &handshake.log, registration.number());
+    let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
+    // A connection that breaks here is noticed, and its session ended, at the first read.
+    write(&mut stream, ack, shared).await;
+    _ = shared.clock.timeout(WRITE_TIMEOUT, stream.flush()).await;
+    let log = handshake.log;
+    Some(Box::new(Established { stream, session, registration, credentials, client_id, effects, log }))
+}
+
+impl Limits<'_> {
+    /// The output of `work`, if it comes within the time for a client to connect. If not, the log says that `what` is
+    /// missing.
+    pub(super) async fn within_timeout<T>(
+        &self,
+        reason: &'static str,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let timeout = self.shared.settings.limits.connect_timeout;
+        let work = self.unless_evicted(self.shared.clock.timeout(timeout, work));
+        // A client that is not authenticated yet loses nothing when the gateway stops.
+        let done = tokio::select! {
+            biased;
+            () = self.shared.stopping.cancelled() => return None,
+            done = work => done?,
+        };
+        if done.is_none() {
+            self.log.connect_refused(reason, format!("no {what} within {timeout:?}"));
+        }
+        done
+    }
+
+    /// The output of `work`, unless a later connection needs the permit first.
+    pub(super) async fn unless_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.evicted.cancelled() => {
+                let (reason, details) = EVICTED;
+                self.log.connect_refused(reason, details.to_owned());
+                None
+            }
+        }
+    }
+}
+
+impl Handshake<'_> {
+    /// Accepts TLS, and WebSocket within it. A connection of HTTPS publishes is served and ended here.
+    async fn transport(
+        &mut self,
+        port: Port,
+        stream: TcpStream,
+        permit: &Arc<HandshakePermit>,
+    ) -> Option<(Stream, ConnectionInfo, Option<HttpRequest>)> {
+        let AcceptedConnection { stream, info } = self.tls(port, stream, permit).await?;
+        self.log.set_server_name(&info);
+        let (stream, request) = match info.protocol {
+            Protocol::Mqtt => (Transport::Tls(stream), None),
+            Protocol::Http(allowed) => {
+                let context = http::HttpContext { allowed, info: &info, peer: self.peer };
+                let (stream, request) =
+                    http::serve(stream, context, Arc::clone(permit), &self.log, self.shared).await?;
+                (Transport::WebSocket(Box::new(stream)), Some(request))
+            }
+        };
+        let codec = Codec::server(self.shared.settings.quotas.packet_bytes.get());
+        let mut stream = Framed::with_capacity(stream, codec, BUFFER_BYTES);
+        stream.set_backpressure_boundary(WRITE_BYTES);
+        Some((stream, info, request))
+    }
+
+    async fn tls(
+        &self,
+        port: Port,
+        stream: TcpStream,
+        permit: &HandshakePermit,
+    ) -> Option<AcceptedConnection> {
+        // Small packets should not wait for more of them. If this can't be set, they do.
+        _ = stream.set_nodelay(true);
+        let accepting = Box::pin(self.shared.doors.enter(port, stream));
+        let accepted = self.within_timeout(permit, "TLS_HANDSHAKE_FAILED", "handshake", accepting).await?;
+        accepted.inspect_err(|error| self.log.handshake_failed(error)).ok()
+    }
+
+    async fn within_timeout<T>(
+        &self,
+        permit: &HandshakePermit,
+        reason: &'static str,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let evicted = permit.evicted();
+        let limits = Limits { shared: self.shared, log: &self.log, evicted: &evicted };
+        limits.within_timeout(reason, what, work).await
+    }
+
+    async fn connect(&self, stream: &mut Stream, permit: &HandshakePermit) -> Option<Connect> {
+        match self.within_timeout(permit, "CLIENT_ERROR", "CONNECT", stream.next()).await? {
+            Some(Ok(Packet::Connect(mut connect))) => {
+                // Nothing reads them, and there can be thousands of CONNECTs that wait for the authorizer.
+                connect.properties.user_properties = Vec::new();
+                if let Some(bytes) = connect.properties.maximum_packet_size {
+                    stream.codec_mut().set_peer_maximum(bytes.get());
+                }
+                match check(&connect, &self.shared.settings.quotas) {
+                    Ok(()) => Some(*connect),
+                    Err((code, details)) => self.reject(stream, code, details).await,
+                }
+            }
+            Some(Err(error)) => {
+                let details = describe(error, stream);
+                self.reject(stream, error.connect_reason_code(), details).await
+            }
+            Some(Ok(_)) | None => {
+                self.log
+                    .connect_refused("CLIENT_ERROR", "the connection ended before its CONNECT".to_owned());
+                None
+            }
+        }
+    }
+
+    /// The client id, or a new one if it is empty. Whether AWS sends the new one to the authorizer is *(unverified)*.
+    async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
+        let quota = self.shared.settings.quotas.client_id_bytes;
+        if connect.client_id.len() > quota {
+            let details = format!("the client id is longer than {quota} bytes");
+            return self.reject(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await;
+        }
+        let assigned = || format!("auto-{}", Uuid::new_v4().simple()).into();
+        Some(if connect.client_id.is_empty() { assigned() } else { Arc::clone(&connect.client_id) })
+    }
+
+    async fn authorize(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        origin: ConnectOrigin<'_>,
+    ) -> Result<(Option<Credentials>, Enforcement), ConnectReasonCode> {
+        let mqtt = ConnectFields {
+            client_id,
+            user_name: connect.username.as_deref(),
+            password: connect.password.as_deref(),
+        };
+        let ConnectOrigin { info, request: http } = origin;
+        let sent = ClientRequest {
+            connection_id: self.log.connection_id(),
+            server_name: info.server_name.as_deref(),
+            certificate: info.certificate().map(|certificate| &**certificate),
+            http,
+            mqtt: Some(mqtt),
+        };
+        let authenticated = authenticate(&sent, info, self.shared).await;
+        let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
+            self.log.not_authenticated(&refusal);
+            ConnectReasonCode::NotAuthorized
+        })?;
+        let enforcement = self.enforcement(connect, client_id, info, authorization);
+        if let Some(rejection) = enforcement.connect().denial() {
+            self.log.rejected(&rejection);
+            return Err(ConnectReasonCode::NotAuthorized);
+        }
+        Ok((credentials, enforcement))
+    }
+
+    /// Starts the session of a client that may connect, and registers the connection with the broker.
+    async fn register(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        enforcement: Enforcement,
+        stream: &mut Stream,
+    ) -> Option<(Session, Registration)> {
+        let (now, settings) = (self.shared.clock.now(), Arc::clone(&self.shared.settings));
+        if let Err(throttled) = self.shared.connect_rate.admit(client_id, &settings.quotas, now) {
+            self.log.connect_refused("THROTTLED", throttled.to_string());
+            return self.refuse(stream, ConnectReasonCode::ConnectionRateExceeded).await;
+        }
+        // A client that may not have a persistent session does not resume one either *(unverified)*.
+        let clean = connect.clean_start || !enforcement.allows_persistent_session();
+        let session = Session::new(connect, Arc::clone(client_id), enforcement, settings, now);
+        if !accepts_conn_ack(connect, session.conn_ack(connect, false), stream) {
+            let details = "the CONNACK is larger than the client's Maximum Packet Size".to_owned();
+            return self.reject(stream, ConnectReasonCode::PacketTooLarge, details).await;
+        }
+        let principal_id = Arc::clone(session.principal_id());
+        let request = SessionRequest { principal_id, clean, expiry: session.expiry() };
+        match self.shared.broker.register(client_id, request, now) {
+            Ok(registration) => Some((session, registration)),
+            Err(error) => {
+                self.log.not_written(EventType::Connect, &error);
+                self.refuse(stream, ConnectReasonCode::ServerUnavailable).await
+            }
+        }
+    }
+
+    fn enforcement(
+        &self,
+        connect: &Connect,
+        client_id: &Arc<str>,
+        info: &ConnectionInfo,
+        authorization: Authorization,
+    ) -> Enforcement {
+        let context = context::of_client(info, self.peer.ip(), client_id, &*self.shared.registry);
+        let mut connect_context = context.clone();
+        let persistent = match connect.version {
+            Version::V311 => !connect.clean_start,
+            Version::V5 => connect.properties.session_expiry_interval > 0,
+        };
+        if persistent {
+            connect_context = connect_context.with_persistent_session();
+        }
+        if let Some(will) = &connect.last_will {
+            connect_context = connect_context.with_last_will(&self.shared.scope, will.topic.as_str());
+        }
+        let scope = Arc::clone(&self.shared.scope);
+        Enforcement::new(authorization, scope, Arc::clone(client_id), connect_context, context)
+    }
+
+    /// Refuses a client for an error of its own, which goes into the log.
+    async fn reject<T>(&self, stream: &mut Stream, code: ConnectReasonCode, details: String) -> Option<T> {
+        self.log.connect_refused("CLIENT_ERROR", details);
+        self.refuse(stream, code).await
+    }
+
+    /// Ends a connection whose CONNECT is refused, after the CONNACK that says so, or without it (`close_refused`).
+    async fn refuse<T>(&self, stream: &mut Stream, code: ConnectReasonCode) -> Option<T> {
+        if !self.shared.settings.close_refused {
+            let ack = Packet::ConnAck(Box::new(ConnAck::new(code)));
+            write(stream, ack, self.shared).await;
+        }
+        // The client may be gone already.
+        _ = self.shared.clock.timeout(REFUSAL_TIMEOUT, stream.close()).await;
+        None
+    }
+}
+
+/// Checks a CONNECT before the authorizer is asked.
+fn check(connect: &Connect, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
+    // Whether AWS refuses it or ignores it is *(unverified)*; MQTT 5 allows nothing else (section 4.12).
+    if connect.properties.authentication_method.is_some() {
+        let details = "enhanced authentication is not supported: use a user name and a password";
+        return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
+    }
+    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, connect.version, quotas))
+}
+
+/// Checks the last will. A CONNECT is refused if its will could never be published.
+fn check_will(will: &LastWill, version: Version, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
+    if will.qos == QoS::ExactlyOnce && version == Version::V5 {
+        return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
+    }
+    let within = quotas.check(&will.topic, &will.payload);
+    within.and_then(|()| check_user_properties(&will.properties.user_properties)).map_err(|reason| {
+        let code = reason.disconnect_code().and_then(|code| ConnectReasonCode::try_from(u8::from(code)).ok());
+        let details = format!("the last will: {}", reason.details().unwrap_or_default());
+        (code.unwrap_or(ConnectReasonCode::UnspecifiedError), details)
+    })
+}
+
+/// Whether the client accepts a packet as large as its CONNACK (`[MQTT-3.1.2-24]`). If not, it would wait for ever.
+fn accepts_conn_ack(connect: &Connect, ack: ConnAck, stream: &mut Stream) -> bool {
+    connect.properties.maximum_packet_size.is_none()
+        || stream.codec_mut().encode(Packet::ConnAck(Box::new(ack)), &mut BytesMut::new()).is_ok()
+}
+
+/// The most frequent mistakes, with their cure.
+fn describe(error: DecodeError, stream: &Stream) -> String {
+    let read = stream.read_buffer();
+    if let Some(reason) = stream.get_ref().violation() {
+        reason.details().unwrap_or_default()
+    } else if HTTP_METHODS.iter().any(|method| read.starts_with(method)) {
+        format!(
+            "the client speaks HTTP, and this door accepts MQTT: at AWS's port 443 HTTP comes with ALPN `{HTTP}` or none, \
+             with a certificate at AWS's port 8443 or with ALPN `{HTTP_CA}`"
+        )
+    } else {
+        error.to_string()
+    }
+}

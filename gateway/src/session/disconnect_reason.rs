@@ -1,0 +1,96 @@
+//! The reasons for which a connection ends, with AWS's name and MQTT's code for each.
+
+use mqtt::{DecodeError, DisconnectReasonCode as Code};
+
+use crate::quotas::LimitError;
+
+/// The reason for which a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The client sent DISCONNECT.
+    Client {
+        /// It wants its last will published (MQTT 5).
+        with_will: bool,
+    },
+    /// The connection broke.
+    Lost,
+    /// Another connection has the client id now.
+    TakenOver,
+    /// The policy does not allow what the client did.
+    Forbidden,
+    /// At a refresh, the authorizer refused or could not be asked.
+    RefreshRefused,
+    /// `disconnectAfterInSeconds` has passed.
+    TimeToLive,
+    /// No packet came for one and a half keep-alive times.
+    KeepAlive,
+    /// The client sent bytes that are not a packet.
+    Malformed(DecodeError),
+    /// The client broke the protocol's rules.
+    Protocol(Code, &'static str),
+    /// The client broke one of AWS's limits.
+    Limit(Code, LimitError),
+    /// The client does not read its messages fast enough.
+    SlowReader,
+    /// The sessions' file can't be written.
+    NotWritten,
+    /// The gateway stops.
+    Shutdown,
+}
+
+impl DisconnectReason {
+    /// AWS's `disconnectReason` (developer guide, `life-cycle-events`).
+    #[must_use]
+    pub fn aws_name(self) -> &'static str {
+        match self {
+            Self::Client { .. } => "CLIENT_INITIATED_DISCONNECT",
+            Self::Lost => "CONNECTION_LOST",
+            Self::TakenOver => "DUPLICATE_CLIENTID",
+            Self::Forbidden => "FORBIDDEN_ACCESS",
+            Self::RefreshRefused => "AUTH_ERROR",
+            Self::TimeToLive => "CUSTOMAUTH_TTL_EXPIRATION",
+            Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
+            Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
+            Self::SlowReader => "THROTTLED",
+            Self::NotWritten => "SERVER_ERROR",
+            Self::Shutdown => "SERVER_INITIATED_DISCONNECT",
+        }
+    }
+
+    /// More details, for a person to read.
+    #[must_use]
+    pub fn details(self) -> Option<String> {
+        match self {
+            Self::Malformed(error) => Some(error.to_string()),
+            Self::Protocol(_, details) => Some(details.to_owned()),
+            Self::Limit(_, error) => Some(error.to_string()),
+            Self::SlowReader => Some("the client does not read its QoS 1 messages fast enough".to_owned()),
+            Self::NotWritten => Some("the gateway can't write its sessions' file".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The code for an MQTT 5 client. A 3.1.1 client only sees the end of the connection.
+    #[must_use]
+    pub fn disconnect_code(self) -> Option<Code> {
+        Some(match self {
+            Self::Client { .. } | Self::Lost => return None,
+            Self::TakenOver => Code::SessionTakenOver,
+            Self::Forbidden | Self::RefreshRefused => Code::NotAuthorized,
+            Self::TimeToLive => Code::MaximumConnectTime,
+            Self::KeepAlive => Code::KeepAliveTimeout,
+            Self::Malformed(error) => error.reason_code(),
+            Self::Protocol(code, _) | Self::Limit(code, _) => code,
+            Self::SlowReader => Code::QuotaExceeded,
+            Self::NotWritten => Code::UnspecifiedError,
+            Self::Shutdown => Code::ServerShuttingDown,
+        })
+    }
+
+    /// Whether the last will is published. It is not after a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5),
+    /// nor after a refused refresh: a client that the authorizer no longer accepts publishes nothing more *(unverified)*.
+    #[must_use]
+    pub fn publishes_will(self) -> bool {
+        !matches!(self, Self::Client { with_will: false } | Self::RefreshRefused)
+    }
+}
