@@ -2,7 +2,10 @@
 
 use std::{
     borrow::Cow,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -149,6 +152,9 @@ impl<S: Store> Function<S> {
         attempt.store_time = started.elapsed();
         let answer = answer.map_err(FunctionFault::from)?;
         attempt.source = Some(answer.source);
+        if let Lookup::Unusable { error, .. } = &answer.lookup {
+            attempt.record_error = Some(Arc::clone(error));
+        }
         Ok(answer.lookup)
     }
 }
