@@ -1,8 +1,11 @@
 //! A connect attempt, as the log and the metrics report it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use device_auth::{claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, scheme::Scheme};
+use device_auth::{
+    claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, scheme::Scheme,
+    store::error::InvalidRecord,
+};
 use lambda_runtime::Context;
 
 use crate::{event::Event, store::Source};
@@ -23,6 +26,8 @@ pub struct Attempt<'a> {
     pub total_time: Duration,
     /// The source of the store's answer. `None` if there was no look-up.
     pub source: Option<Source>,
+    /// What is wrong with the device's record, if it can't be used.
+    pub record_error: Option<Arc<InvalidRecord>>,
     /// Whether this is the first event of the process.
     pub cold_start: bool,
 }
@@ -51,6 +56,7 @@ impl<'a> Attempt<'a> {
             store_time: Duration::ZERO,
             total_time: Duration::ZERO,
             source: None,
+            record_error: None,
             cold_start,
         }
     }

@@ -180,10 +180,10 @@ fn grants(
 
 /// A namespace in the characters that CloudWatch accepts (API reference, `MetricDatum`).
 fn namespace(text: &str) -> Result<Option<String>, SettingError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#:".contains(&byte);
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/#:".contains(&byte));
     match text {
         "off" => Ok(None),
-        _ if (1..=255).contains(&text.len()) && text.bytes().all(plain) => Ok(Some(text.to_owned())),
+        _ if plain && (1..=255).contains(&text.len()) => Ok(Some(text.to_owned())),
         _ => Err(SettingError::new(format!(
             "`{text}` is neither `off` nor 1 to 255 characters of `A-Z a-z 0-9 . _ - / # :`"
         ))),

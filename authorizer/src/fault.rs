@@ -99,8 +99,9 @@ impl FaultKind {
         }
     }
 
-    /// Whether the fault is an outage, which ends by itself. Only in an outage may an old record be used. An operator who
-    /// removes a permission, or makes a mistake in a record while disabling it, must not see the old record in force.
+    /// Whether the fault is an outage, which ends by itself. A cached record of a single device may be used only in an outage:
+    /// an operator who removes a permission, or makes a mistake in a record while disabling it, must not see the old record
+    /// in force.
     #[must_use]
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Throttled | Self::Timeout | Self::Unavailable)

@@ -1,7 +1,11 @@
 //! The Lambda handler: one event in, one answer out, one line in the log.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -48,27 +52,25 @@ pub struct Function<S> {
 
 /// The answer that IoT Core reads (AWS IoT Core developer guide, `custom-auth-lambda`).
 ///
-/// A refusal is `{"isAuthenticated":false}` and nothing more: only the log has the reason.
+/// All refusals are the same: only the log has the reason. IoT Core needs no principal and no documents of a refusal at a
+/// connect, but `TestInvokeAuthorizer` reports an answer without them as invalid *(measured)*.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     is_authenticated: bool,
-    #[serde(flatten)]
-    session: Option<Session>,
-}
-
-/// The part of an answer that lets a device connect.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Session {
     /// `[a-zA-Z0-9]{1,128}`.
-    principal_id: String,
-    /// 300 to 86,400.
-    disconnect_after_in_seconds: u32,
-    /// 300 to 86,400.
-    refresh_after_in_seconds: u32,
+    principal_id: Cow<'static, str>,
+    /// 300 to 86,400. A refusal has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect_after_in_seconds: Option<u32>,
+    /// 300 to 86,400. A refusal has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_after_in_seconds: Option<u32>,
     policy_documents: Vec<PolicyDocument>,
 }
+
+/// The principal of every refusal.
+const REFUSED: &str = "refused";
 
 impl<S: Store> Function<S> {
     /// A function with default settings: no JSON Web Tokens, no metrics, and no signature required.
@@ -150,6 +152,9 @@ impl<S: Store> Function<S> {
         attempt.store_time = started.elapsed();
         let answer = answer.map_err(FunctionFault::from)?;
         attempt.source = Some(answer.source);
+        if let Lookup::Unusable { error, .. } = &answer.lookup {
+            attempt.record_error = Some(Arc::clone(error));
+        }
         Ok(answer.lookup)
     }
 }
@@ -164,18 +169,24 @@ impl Answer {
     /// The device may connect.
     #[must_use]
     pub fn allow(allowed: Allowed) -> Self {
-        let session = Session {
-            principal_id: allowed.principal_id,
-            disconnect_after_in_seconds: allowed.timers.disconnect_after.get(),
-            refresh_after_in_seconds: allowed.timers.refresh_after.get(),
+        Self {
+            is_authenticated: true,
+            principal_id: allowed.principal_id.into(),
+            disconnect_after_in_seconds: Some(allowed.timers.disconnect_after.get()),
+            refresh_after_in_seconds: Some(allowed.timers.refresh_after.get()),
             policy_documents: allowed.documents,
-        };
-        Self { is_authenticated: true, session: Some(session) }
+        }
     }
 
     /// The device may not connect.
     #[must_use]
     pub fn deny() -> Self {
-        Self { is_authenticated: false, session: None }
+        Self {
+            is_authenticated: false,
+            principal_id: REFUSED.into(),
+            disconnect_after_in_seconds: None,
+            refresh_after_in_seconds: None,
+            policy_documents: vec![PolicyDocument::deny_all()],
+        }
     }
 }

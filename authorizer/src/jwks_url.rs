@@ -84,8 +84,8 @@ impl JwksUrl {
     async fn fetch(&self) -> Result<Keys, JwksFault> {
         let body =
             timeout(self.timing.time_limit, self.client.get()).await.map_err(|_| JwksFault::TimedOut)??;
-        let not_jwks = |_| KeysError::NotJwks { line: 1, column: 1 };
-        let text = std::str::from_utf8(&body).map_err(not_jwks).map_err(JwksFault::NotJwks)?;
+        let text = std::str::from_utf8(&body)
+            .map_err(|_| JwksFault::NotJwks(KeysError::NotJwks { line: 1, column: 1 }))?;
         Keys::from_published_jwks(text).map_err(JwksFault::NotJwks)
     }
 }

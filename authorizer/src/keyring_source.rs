@@ -4,7 +4,7 @@ pub mod error;
 #[cfg(feature = "kms")]
 mod kms;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "kms")]
 use aws_config::SdkConfig;
@@ -13,7 +13,39 @@ use device_auth::{location::KeyringLocation, seal::Keyring};
 
 use self::error::KeyringSourceError;
 
-/// The keyring at `location`. For `kms:PATH` this is one call of KMS, with the AWS settings of the environment
+/// Where the keyring is loaded from, at the start and again when its file changes.
+#[derive(Clone, Debug)]
+pub struct KeyringSource {
+    /// The location.
+    pub location: KeyringLocation,
+    /// The function's own folder, if it has one (`LAMBDA_TASK_ROOT`).
+    pub root: Option<PathBuf>,
+    /// Whether the keyring also opens secrets in plain text.
+    pub plain_secrets: bool,
+}
+
+impl KeyringSource {
+    /// The file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.location {
+            KeyringLocation::None => None,
+            KeyringLocation::File(path) | KeyringLocation::Kms(path) => Some(path),
+        }
+    }
+
+    /// Loads the keyring.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`].
+    pub async fn load(&self) -> Result<Keyring, KeyringSourceError> {
+        let keyring = load(&self.location, self.root.as_deref()).await?;
+        Ok(if self.plain_secrets { keyring.allow_plain() } else { keyring })
+    }
+}
+
+/// The keyring at `location`. A missing `file:PATH` is an empty keyring until the file exists. For `kms:PATH` this is one call of KMS, with the AWS settings of the environment
 /// (`AWS_REGION`, credentials, `AWS_ENDPOINT_URL_KMS`).
 ///
 /// `root` is the function's own folder, if it has one (`LAMBDA_TASK_ROOT`). A keyring file in it may be readable for all
@@ -26,6 +58,15 @@ use self::error::KeyringSourceError;
 pub async fn load(location: &KeyringLocation, root: Option<&Path>) -> Result<Keyring, KeyringSourceError> {
     match location {
         KeyringLocation::None => Ok(Keyring::empty()),
+        KeyringLocation::File(path) if !path.exists() => {
+            tracing::debug!(
+                target: "authorizer::store",
+                event = "no_keyring",
+                "the keyring `{}` does not exist; records with sealed secrets can't be used until it does",
+                path.display()
+            );
+            Ok(Keyring::empty())
+        }
         KeyringLocation::File(path) => load_file(path, root),
         #[cfg(feature = "kms")]
         KeyringLocation::Kms(path) => load_kms(path, &kms::environment().await).await,

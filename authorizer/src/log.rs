@@ -55,6 +55,7 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
         event = "decision",
         outcome = if allowed.is_some() { "allow" } else { "deny" },
         reason = reason.map(DenyReason::as_str),
+        error = attempt.record_error.as_ref().map(tracing::field::display),
         device = known.map(DeviceName::as_str),
         device_digest = digest.filter(|_| known.is_none()),
         client_id = identity.and_then(|identity| identity.client_id.as_ref()).map(ClientId::as_str),

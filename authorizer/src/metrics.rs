@@ -43,6 +43,7 @@ struct Line<'a> {
     store_time: u64,
     cache_hits: u8,
     cold_starts: u8,
+    stale_answers: u8,
 }
 
 #[derive(Serialize)]
@@ -73,6 +74,7 @@ const TOTAL_TIME: Metric = Metric { name: "TotalTime", unit: "Microseconds" };
 const STORE_TIME: Metric = Metric { name: "StoreTime", unit: "Microseconds" };
 const CACHE_HITS: Metric = Metric { name: "CacheHits", unit: "Count" };
 const COLD_STARTS: Metric = Metric { name: "ColdStarts", unit: "Count" };
+const STALE_ANSWERS: Metric = Metric { name: "StaleAnswers", unit: "Count" };
 
 /// The scheme of an event that was refused before its scheme was known.
 const NO_SCHEME: &str = "none";
@@ -103,7 +105,7 @@ impl Metrics {
         let whole: &[&[&str]] = &[&[]];
         let namespace = self.namespace.as_str();
         let times = [ATTEMPTS, TOTAL_TIME, STORE_TIME];
-        let rates = [CACHE_HITS, COLD_STARTS];
+        let rates = [CACHE_HITS, COLD_STARTS, STALE_ANSWERS];
         let directives = [
             Directive { namespace, dimensions: &[&["Outcome"], &["Outcome", "Scheme"]], metrics: &times },
             Directive { namespace, dimensions: whole, metrics: &rates },
@@ -124,6 +126,7 @@ impl Metrics {
             store_time: micros(attempt.store_time),
             cache_hits: u8::from(matches!(attempt.source, Some(Source::Cache | Source::Stale))),
             cold_starts: u8::from(attempt.cold_start),
+            stale_answers: u8::from(matches!(attempt.source, Some(Source::Stale))),
         };
         self.write_line(&line);
     }
@@ -205,7 +208,10 @@ mod tests {
         };
         metrics.attempt(&refused, &Err(Stop::Deny(DenyReason::WrongPassword)));
         let fault = FunctionFault::FunctionArn("".parse::<FunctionArn>().unwrap_err());
-        metrics.attempt(&Attempt { source: None, cold_start: false, ..refused }, &Err(Stop::Fault(fault)));
+        metrics.attempt(
+            &Attempt { source: Some(Source::Stale), cold_start: false, ..refused },
+            &Err(Stop::Fault(fault)),
+        );
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
         lines.iter().for_each(check);
@@ -215,6 +221,7 @@ mod tests {
         assert_eq!((&refused["TotalTime"], &refused["StoreTime"]), (&40.into(), &7.into()));
         assert_eq!((&refused["CacheHits"], &refused["ColdStarts"]), (&1.into(), &1.into()));
         assert_eq!((&fault["Outcome"], &fault["Reason"]), (&"fault".into(), &"function_arn_fault".into()));
-        assert_eq!((&fault["CacheHits"], &fault["ColdStarts"]), (&0.into(), &0.into()));
+        assert_eq!((&fault["CacheHits"], &fault["ColdStarts"]), (&1.into(), &0.into()));
+        assert_eq!((&refused["StaleAnswers"], &fault["StaleAnswers"]), (&0.into(), &1.into()));
     }
 }

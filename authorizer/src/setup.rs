@@ -18,7 +18,7 @@ use crate::{
     config::{Config, GRANTS},
     handler::Function,
     jwt::JwtVerification,
-    keyring_source,
+    keyring_source::KeyringSource,
     metrics::Metrics,
     store::any::AnyStore,
 };
@@ -29,16 +29,16 @@ use crate::{
 ///
 /// What can't be read or reached, with its setting.
 pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
-    let keyring = keyring_source::load(&config.keyring, config.root.as_deref()).await?;
-    let keyring = if config.plain_secrets { keyring.allow_plain() } else { keyring };
+    let keyring =
+        KeyringSource { location: config.keyring, root: config.root, plain_secrets: config.plain_secrets };
     let settings = FunctionSettings {
         timers: config.timers,
         memory: config.memory,
-        unsealing: Unsealing::With(Arc::new(keyring)),
+        unsealing: Unsealing::With(Arc::new(keyring.load().await?)),
     };
     let grants = grants(config.grants.as_deref())?;
     Ok(Function {
-        store: AnyStore::open(&config.store, config.store_settings, grants, settings).await?,
+        store: AnyStore::open(&config.store, config.store_settings, grants, settings, keyring).await?,
         require_signature: config.require_signature,
         freshness: config.freshness,
         jwt: config.jwt.map(JwtVerification::new).transpose()?,

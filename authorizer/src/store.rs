@@ -13,7 +13,10 @@ mod single_flight;
 
 use std::future::Future;
 
-use device_auth::{device_name::DeviceName, store::Lookup};
+use device_auth::{
+    device_name::DeviceName,
+    store::{Lookup, loader::Records},
+};
 
 use crate::fault::StoreFault;
 
@@ -79,5 +82,29 @@ impl<S: Store> Store for &S {
         token_grant: Option<&str>,
     ) -> impl Future<Output = Result<StoreAnswer, StoreFault>> {
         S::look_up(self, name, token_grant)
+    }
+}
+
+/// Writes the error line of a look-up that is answered from older records, because the store's present ones can't be used.
+fn report_stale(fault: &StoreFault) {
+    tracing::error!(
+        target: "authorizer::store",
+        event = "records_not_usable",
+        kind = fault.kind().as_str(),
+        error = %fault,
+        "the records can't be used as they are now; the last usable ones stay in force"
+    );
+}
+
+/// Writes a line for each record that can't be used, when the records are read.
+fn report_unusable(records: &Records) {
+    for (device, record) in &records.unusable {
+        tracing::error!(
+            target: "authorizer::store",
+            event = "record_not_usable",
+            device = device.as_str(),
+            error = %record.error,
+            "the record can't be used; its device is refused"
+        );
     }
 }

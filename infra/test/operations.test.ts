@@ -20,7 +20,7 @@ test('each failure that refuses devices has an alarm', () => {
   const names = alarms.map((alarm) => (alarm['Properties'] as Record<string, unknown>)['AlarmName']);
   assert.deepEqual(
     names.sort(),
-    ['faults', 'latency', 'readings', 'refusals', 'throttles'].map((it) => `latchkey-test-${it}`),
+    ['faults', 'latency', 'readings', 'records', 'refusals', 'throttles'].map((it) => `latchkey-test-${it}`),
   );
   const topic = [{ Ref: Match.stringLikeRegexp('^AlarmsTopic') }];
   template.allResourcesProperties('AWS::CloudWatch::Alarm', {
@@ -33,7 +33,7 @@ test('each failure that refuses devices has an alarm', () => {
 
 test('each alarm has its section in the documentation', () => {
   const text = readFileSync(join(REPOSITORY, 'docs/operations.md'), 'utf8');
-  for (const name of ['faults', 'latency', 'readings', 'refusals', 'throttles']) {
+  for (const name of ['faults', 'latency', 'readings', 'records', 'refusals', 'throttles']) {
     assert.ok(text.includes(`### ${name}\n`), name);
   }
 });
@@ -114,7 +114,7 @@ test('the documentation has the same metrics', () => {
 });
 
 test('every setting together gives the same alarms', () => {
-  synthesized(everything()).template.resourceCountIs('AWS::CloudWatch::Alarm', 5);
+  synthesized(everything()).template.resourceCountIs('AWS::CloudWatch::Alarm', 6);
 });
 
 /** The metrics of `authorizer/src/metrics.rs`, each with the combinations of dimensions that it is counted by. */

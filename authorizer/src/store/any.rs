@@ -16,7 +16,7 @@ use super::{
     cached::Cached,
     dynamodb::{DynamoDbSettings, DynamoDbStore},
 };
-use crate::{config::store::StoreSettings, fault::StoreFault};
+use crate::{config::store::StoreSettings, fault::StoreFault, keyring_source::KeyringSource};
 
 /// One of the stores.
 pub enum AnyStore {
@@ -25,14 +25,14 @@ pub enum AnyStore {
     /// A DynamoDB table with a cache in front of it.
     #[cfg(feature = "dynamodb")]
     DynamoDb(Box<Cached<DynamoDbStore>>),
-    /// A secret, which is kept as a whole.
+    /// A secret, which is read and cached as a whole.
     #[cfg(feature = "secrets-manager")]
     SecretsManager(SecretsManagerStore),
 }
 
 impl AnyStore {
-    /// The store at `location`; `grants` are for one that holds none. Only a store in AWS loads the AWS
-    /// configuration, and only the file is read now.
+    /// The store at `location`. `grants` are for a store that has none, and a file store follows changes of `keyring`. Only a
+    /// store in AWS loads the AWS configuration, and only the file is read now.
     ///
     /// # Errors
     ///
@@ -42,9 +42,10 @@ impl AnyStore {
         settings: StoreSettings,
         grants: Grants,
         function: FunctionSettings,
+        keyring: KeyringSource,
     ) -> Result<Self, StoreFault> {
         match location {
-            StoreLocation::File(path) => FileStore::open(path, function).map(Self::File),
+            StoreLocation::File(path) => Ok(Self::File(FileStore::open(path, function)?.following(keyring))),
             StoreLocation::DynamoDb(table) => {
                 dynamodb(table, settings, RecordLoader::new(grants, function).alone()).await
             }

@@ -3,37 +3,44 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use device_auth::{
     device_name::DeviceName,
-    record::FunctionSettings,
-    store::{Lookup, document::StoreDocument, snapshot::Snapshot},
+    record::{FunctionSettings, Unsealing},
+    store::{document::StoreDocument, snapshot::Snapshot},
 };
 
-use super::{Store, StoreAnswer};
-use crate::fault::{FaultKind, StoreFault};
+use super::{Source, Store, StoreAnswer};
+use crate::{
+    fault::{FaultKind, StoreFault},
+    keyring_source::KeyringSource,
+};
 
 /// The longest step in which a common file system counts time: 2 s on FAT.
 const COARSEST_STEP: Duration = Duration::from_secs(2);
 
-/// A store that follows its file: when the file changes, the next look-up reads it again.
+/// A store that follows its files: when the records or the keyring change, the next look-up reads them again.
 ///
-/// A file that can't be read any more is a fault for every device, not a reason to use old records.
+/// If they can't be read or used as a whole, the last good records stay in force, and each look-up writes an error line.
 pub struct FileStore {
     path: PathBuf,
-    function: FunctionSettings,
-    loaded: Mutex<Loaded>,
+    keyring: Option<KeyringSource>,
+    state: Mutex<State>,
 }
 
-struct Loaded {
-    stamp: Stamp,
-    snapshot: Snapshot,
-    /// Whether the file had not changed for a while when it was read. Only then is every later change sure to change the
-    /// stamp, because file systems count time in steps.
-    settled: bool,
+struct State {
+    /// The records that are in force.
+    snapshot: Arc<Snapshot>,
+    /// The function's settings, with the keyring that was loaded last.
+    function: FunctionSettings,
+    /// The files at the last reading; `None` for a file that can't be read.
+    records: Option<Stamp>,
+    keyring: Option<Stamp>,
+    /// Why the last reading failed. The snapshot is then an older one.
+    fault: Option<StoreFault>,
 }
 
 /// What shows that a file has changed.
@@ -41,6 +48,9 @@ struct Loaded {
 struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
+    /// Whether the file had not changed for a while. Only then is every later change sure to change the stamp, because file
+    /// systems count time in steps.
+    settled: bool,
 }
 
 impl FileStore {
@@ -50,45 +60,102 @@ impl FileStore {
     ///
     /// The path, and the line or the device with the error.
     pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
-        let loaded = Mutex::new(Loaded::read(path, function.clone())?);
-        Ok(Self { path: path.to_owned(), function, loaded })
+        let records = Stamp::of(path);
+        let snapshot = Arc::new(read(path, function.clone())?);
+        let state = State { snapshot, function, records, keyring: None, fault: None };
+        Ok(Self { path: path.to_owned(), keyring: None, state: Mutex::new(state) })
     }
 
-    fn read(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<Lookup, StoreFault> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp::of(&self.path).map_err(|error| unreadable(&self.path, &error))?;
-        if stamp != loaded.stamp || !loaded.settled {
-            *loaded = Loaded::read(&self.path, self.function.clone())?;
-        }
-        Ok(loaded.snapshot.look_up(name, token_grant))
+    /// The same store, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
+    #[must_use]
+    pub fn following(self, keyring: KeyringSource) -> Self {
+        self.state().keyring = keyring.file().and_then(Stamp::of);
+        Self { keyring: Some(keyring), ..self }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the records again if they or the keyring have changed, and the keyring if it has.
+    async fn refresh(&self) {
+        let records = Stamp::of(&self.path);
+        let keyring = self.keyring.as_ref().and_then(KeyringSource::file).and_then(Stamp::of);
+        let (function, is_keyring_current) = {
+            let state = self.state();
+            let is_keyring_current = is_current(state.keyring, keyring);
+            if is_keyring_current && is_current(state.records, records) {
+                return;
+            }
+            (state.function.clone(), is_keyring_current && state.fault.is_none())
+        };
+        let function = match &self.keyring {
+            Some(source) if !is_keyring_current => with_keyring(function, source).await,
+            _ => Ok(function),
+        };
+        let reading = function.and_then(|function| Ok((read(&self.path, function.clone())?, function)));
+        let mut state = self.state();
+        (state.records, state.keyring) = (records, keyring);
+        state.fault = match reading {
+            Ok((snapshot, function)) => {
+                (state.snapshot, state.function) = (Arc::new(snapshot), function);
+                None
+            }
+            Err(fault) => Some(fault),
+        };
+    }
+}
+
+/// Whether a file is as it was at the last reading.
+fn is_current(read: Option<Stamp>, now: Option<Stamp>) -> bool {
+    read == now && now.is_none_or(|stamp| stamp.settled)
+}
+
+async fn with_keyring(
+    function: FunctionSettings,
+    source: &KeyringSource,
+) -> Result<FunctionSettings, StoreFault> {
+    match source.load().await {
+        Ok(keyring) => Ok(FunctionSettings { unsealing: Unsealing::With(Arc::new(keyring)), ..function }),
+        Err(error) => Err(StoreFault::new(FaultKind::Unavailable, error.to_string())),
     }
 }
 
 impl Store for FileStore {
+    /// An answer of the records in force; never a fault.
     async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
-        self.read(name, token_grant).map(StoreAnswer::from_store)
-    }
-}
-
-impl Loaded {
-    fn read(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
-        let stamp = Stamp::of(path).map_err(|error| unreadable(path, &error))?;
-        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let fault = |why: &dyn std::fmt::Display| {
-            StoreFault::new(FaultKind::BadRecord, format!("`{}`: {why}", path.display()))
+        self.refresh().await;
+        let (snapshot, fault) = {
+            let state = self.state();
+            (Arc::clone(&state.snapshot), state.fault.clone())
         };
-        let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
-        let snapshot = Snapshot::new(document.records(function).map_err(|error| fault(&error))?);
-        let age = stamp.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        Ok(Self { stamp, snapshot, settled: age.is_some_and(|age| age >= COARSEST_STEP) })
+        let source = if fault.is_some() { Source::Stale } else { Source::Store };
+        if let Some(fault) = &fault {
+            super::report_stale(fault);
+        }
+        Ok(StoreAnswer { lookup: snapshot.look_up(name, token_grant), source })
     }
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self { modified: metadata.modified().ok(), bytes: metadata.len() })
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        let modified = metadata.modified().ok();
+        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        let settled = age.is_some_and(|age| age >= COARSEST_STEP);
+        Some(Self { modified, bytes: metadata.len(), settled })
     }
+}
+
+fn read(path: &Path, function: FunctionSettings) -> Result<Snapshot, StoreFault> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let malformed = |error: &dyn std::fmt::Display| {
+        StoreFault::new(FaultKind::BadRecord, format!("`{}`: {error}", path.display()))
+    };
+    let document = StoreDocument::parse(&text).map_err(|error| malformed(&error))?;
+    let records = document.usable_records(function).map_err(|error| malformed(&error))?;
+    super::report_unusable(&records);
+    Ok(Snapshot::new(records))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
@@ -97,4 +164,116 @@ fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
         path.display()
     );
     StoreFault::new(FaultKind::Unavailable, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use device_auth::{
+        location::KeyringLocation, seal::Keyring, store::Lookup, time::Timers,
+        verifier::budget::FunctionMemory,
+    };
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const VERIFIER: &str = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
+
+    /// A folder with a records file, and a store that reads it.
+    struct Fixture {
+        folder: TempDir,
+        store: FileStore,
+    }
+
+    impl Fixture {
+        fn new(devices: &Value) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            write(&folder, devices);
+            let keyring = KeyringSource {
+                location: KeyringLocation::File(folder.path().join("keyring.json")),
+                root: None,
+                plain_secrets: false,
+            };
+            let timers =
+                Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
+            let unsealing = Unsealing::With(Arc::new(Keyring::empty()));
+            let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
+            let store = FileStore::open(&folder.path().join("devices.json"), function).unwrap();
+            Self { store: store.following(keyring), folder }
+        }
+
+        async fn look_up(&self, name: &str) -> StoreAnswer {
+            self.store.look_up(&name.try_into().unwrap(), None).await.unwrap()
+        }
+
+        async fn is_found(&self, name: &str) -> bool {
+            matches!(self.look_up(name).await.lookup, Lookup::Found(_))
+        }
+    }
+
+    fn write(folder: &TempDir, devices: &Value) {
+        let text = json!({"version": 1, "devices": devices}).to_string();
+        fs::write(folder.path().join("devices.json"), text).unwrap();
+    }
+
+    fn password_record() -> Value {
+        json!({"scheme": "password", "verifiers": [{"verifier": VERIFIER}], "grant": "own-topics"})
+    }
+
+    #[tokio::test]
+    async fn unusable_record_refuses_its_own_device_only() {
+        let mut bad = password_record();
+        bad["grant"] = json!("none");
+        let fixture = Fixture::new(&json!({"good": password_record(), "bad": bad}));
+        assert!(fixture.is_found("good").await);
+        let Lookup::Unusable { error, .. } = fixture.look_up("bad").await.lookup else {
+            panic!("it is usable")
+        };
+        assert!(error.to_string().starts_with("device `bad`: grant `none` does not exist"), "{error}");
+        assert_eq!(fixture.look_up("bad").await.source, Source::Store);
+    }
+
+    #[tokio::test]
+    async fn unusable_file_leaves_the_last_records_in_force() {
+        let fixture = Fixture::new(&json!({"a": password_record()}));
+        let path = fixture.folder.path().join("devices.json");
+        let same_id = |device: &str| {
+            let mut record = password_record();
+            record["client_ids"] = json!(["x"]);
+            (device.to_owned(), record)
+        };
+        let contradiction = Value::Object([same_id("b"), same_id("c")].into_iter().collect());
+        for text in ["{", "{}", &json!({"version": 1, "devices": contradiction}).to_string()] {
+            fs::write(&path, text).unwrap();
+            for _ in 0..2 {
+                assert!(fixture.is_found("a").await && !fixture.is_found("b").await, "{text}");
+                assert_eq!(fixture.look_up("a").await.source, Source::Stale, "{text}");
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(fixture.is_found("a").await);
+        write(&fixture.folder, &json!({"b": password_record()}));
+        assert!(!fixture.is_found("a").await && fixture.is_found("b").await);
+        assert_eq!(fixture.look_up("b").await.source, Source::Store);
+    }
+
+    #[tokio::test]
+    async fn new_keyring_makes_a_sealed_record_usable() {
+        let fixture = Fixture::new(&json!({"a": password_record()}));
+        let name = "d&pk".try_into().unwrap();
+        let keyring = Keyring::generate("k1".try_into().unwrap()).unwrap();
+        let sealed = keyring.seal(b"secret", &name).unwrap();
+        let vendor = json!({"scheme": "alibaba", "secrets": [{"device_secret": sealed}], "grant": "alibaba"});
+        write(&fixture.folder, &json!({"a": password_record(), "d&pk": vendor}));
+        assert!(fixture.is_found("a").await);
+        assert!(matches!(fixture.look_up("d&pk").await.lookup, Lookup::Unusable { .. }));
+        let path = fixture.folder.path().join("keyring.json");
+        fs::write(&path, keyring.to_json().unwrap().as_bytes()).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert!(fixture.is_found("d&pk").await && fixture.is_found("a").await);
+        fs::write(&path, "{").unwrap();
+        assert!(fixture.is_found("d&pk").await, "the last keyring stays in force");
+        assert_eq!(fixture.look_up("a").await.source, Source::Stale);
+    }
 }

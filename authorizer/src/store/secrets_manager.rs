@@ -30,6 +30,8 @@ use crate::{
 };
 
 /// A secret with all records. The first look-up reads it, and later ones read it again after `known` has passed.
+///
+/// If the text can't be used as a whole, the last usable records stay in force, and each look-up writes an error line.
 pub struct SecretsManagerStore {
     client: Client,
     settings: SecretsManagerSettings,
@@ -93,6 +95,12 @@ impl SecretsManagerStore {
             Ok(contents) => return Ok((contents, Source::Store)),
             Err(fault) => fault,
         };
+        if fault.kind() == FaultKind::BadRecord {
+            let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let contents = cached.ok_or_else(|| fault.clone())?;
+            super::report_stale(&fault);
+            return Ok((contents, Source::Stale));
+        }
         let contents = self.read_within(self.settings.stale).filter(|_| fault.kind().is_outage());
         let contents = contents.ok_or_else(|| fault.clone())?;
         self.outage.goes_on(&fault);
@@ -155,7 +163,8 @@ impl Contents {
             None if secret.secret_binary().is_some() => return Err(SecretError::Binary),
             _ => return Err(SecretError::Empty),
         };
-        let records = StoreDocument::parse(text)?.records(function).map_err(Box::new)?;
+        let records = StoreDocument::parse(text)?.usable_records(function).map_err(Box::new)?;
+        super::report_unusable(&records);
         Ok(Self { snapshot: Snapshot::new(records), since })
     }
 }

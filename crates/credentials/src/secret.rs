@@ -35,9 +35,9 @@ impl Secret {
     /// The most bytes that a secret has. The vendors' own have 16 to 64.
     pub const MAX_LEN: usize = 256;
 
-    /// A secret that no device has, for a check whose result is thrown away: it costs as much time as a real check.
+    /// A secret that no device has, for a check whose result is ignored. The check costs as much time as a real one.
     #[must_use]
-    pub fn nobodys() -> Self {
+    pub fn decoy() -> Self {
         Self { bytes: Zeroizing::new([0; Self::MAX_LEN]), len: 32 }
     }
 

@@ -106,6 +106,11 @@ pub fn verify(
 ) -> Result<VerifiedDevice, DenyReason> {
     let Claim { device: name, evidence } = claim;
     let record = match lookup {
+        Lookup::Unusable { decoy, .. } => {
+            let _same_work =
+                matching::matching(&evidence, &Candidates { verifiers: &decoy, secrets: &[] }, now);
+            return Err(DenyReason::RecordUnusable);
+        }
         Lookup::Unknown { decoy } => {
             // An unknown name is refused as unknown, whatever is wrong with the evidence too.
             let _same_work =

@@ -144,6 +144,8 @@ deny_reasons! {
     SignatureLength => "signature_length",
     /// No record has this name.
     UnknownDevice => "unknown_device",
+    /// The device's record can't be used. It refuses this device alone.
+    RecordUnusable => "record_unusable",
     /// The record names another scheme than the one whose shape was presented.
     SchemeMismatch => "scheme_mismatch",
     /// No valid verifier matches the password.

@@ -119,11 +119,11 @@ impl Grants {
             }
         }
         let all = definitions.values().flat_map(GrantDefinition::templates).cloned().collect::<Vec<_>>();
-        let named = |(name, definition): (String, GrantDefinition)| {
+        let grants = definitions.into_iter().map(|(name, definition)| {
             let reserved = Reserved::new(definition.templates(), &all);
             (name.clone(), Arc::new(Grant { name, definition, reserved }))
-        };
-        Ok(Self(definitions.into_iter().map(named).collect()))
+        });
+        Ok(Self(grants.collect()))
     }
 
     /// The grant called `name`.

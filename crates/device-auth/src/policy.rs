@@ -160,13 +160,13 @@ fn resources(
     values: Values<'_>,
     arn: &FunctionArn,
 ) -> Result<Vec<String>, DocumentError> {
-    let resource = |template: &TopicTemplate| {
+    let resources = templates.iter().map(|template| {
         let topic = template.fill(|name| values.get(name)).map_err(|NoValue(placeholder)| {
             DocumentError::Placeholder { grant: grant.name().to_owned(), placeholder }
         })?;
         Ok(arn.iot_resource(kind, &topic))
-    };
-    templates.iter().map(resource).collect()
+    });
+    resources.collect()
 }
 
 /// Fills one document after another. `None` if the statements exceed AWS's limits.
@@ -196,6 +196,17 @@ fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> 
 }
 
 impl PolicyDocument {
+    /// The document of a refusal, which denies every action on every resource.
+    #[must_use]
+    pub fn deny_all() -> Self {
+        let characters = r#"{"Effect":"Deny","Action":["iot:*"],"Resource":["*"]}"#.len();
+        let action = vec!["iot:*"];
+        let statement = Statement { effect: "Deny", action, resource: vec!["*".to_owned()], condition: None };
+        let mut document = Self::empty();
+        document.push(statement, characters);
+        document
+    }
+
     fn empty() -> Self {
         let characters = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
         Self { version: "2012-10-17", statement: Vec::new(), characters }
@@ -234,8 +245,8 @@ struct Characters(usize);
 
 impl io::Write for Characters {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
-        self.0 += bytes.iter().filter(|byte| !continues(byte)).count();
+        // Continuation bytes do not begin a character.
+        self.0 += bytes.iter().filter(|byte| *byte & 0b1100_0000 != 0b1000_0000).count();
         Ok(bytes.len())
     }
 
@@ -330,6 +341,14 @@ mod tests {
         assert_eq!(pack_topics(5, 10).unwrap().len(), 1);
         assert!((2..=10).contains(&pack_topics(100, 40).unwrap().len()));
         assert!(matches!(pack_topics(150, 200), Err(DocumentError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn document_of_a_refusal_denies_everything() {
+        let document = PolicyDocument::deny_all();
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(text.len(), document.characters());
+        assert!(text.contains(r#""Effect":"Deny","Action":["iot:*"],"Resource":["*"]"#), "{text}");
     }
 
     /// The parser of `iot-policy` is as strict as AWS's, and reports statements without an effect.

@@ -105,13 +105,18 @@ impl Record {
     /// the parameters after it may differ at each connect.
     #[must_use]
     pub fn allows(&self, client_id: &ClientId) -> bool {
-        let whole = client_id.as_str();
-        let id = match self.proof {
-            Proof::Alibaba(_) => whole.split_once('|').map_or(whole, |(id, _)| id),
-            _ => whole,
-        };
-        self.client_ids.iter().any(|rule| rule.allows(id))
+        allows(&self.client_ids, self.proof.scheme(), client_id)
     }
+}
+
+/// Whether one of the rules of a record with this scheme allows `client_id`.
+pub(crate) fn allows(rules: &[ClientIdRule], scheme: Scheme, client_id: &ClientId) -> bool {
+    let whole = client_id.as_str();
+    let id = match scheme {
+        Scheme::Alibaba => whole.split_once('|').map_or(whole, |(id, _)| id),
+        _ => whole,
+    };
+    rules.iter().any(|rule| rule.allows(id))
 }
 
 impl Proof {

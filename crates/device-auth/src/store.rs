@@ -13,6 +13,7 @@ pub mod snapshot;
 
 use std::sync::Arc;
 
+use self::error::InvalidRecord;
 use crate::{record::Record, verifier::LiveVerifier};
 
 /// What a store knows of one device name.
@@ -20,6 +21,14 @@ use crate::{record::Record, verifier::LiveVerifier};
 pub enum Lookup {
     /// The device's record.
     Found(Arc<Record>),
+    /// The device's record can't be used. The device is refused, and all others are not affected. The password is checked
+    /// against the decoy, as for an unknown name.
+    Unusable {
+        /// What is wrong with the record.
+        error: Arc<InvalidRecord>,
+        /// Another record's verifiers.
+        decoy: Arc<[LiveVerifier]>,
+    },
     /// No device has the name. The password is checked against the decoy and the result is ignored, so that an unknown
     /// device costs the time of a wrong password.
     Unknown {

@@ -84,8 +84,7 @@ fn variables(devices: Option<&Path>, data: &Path) -> Vec<(String, String)> {
     let defaults = [
         devices.map(|devices| (STORE, format!("file:{}", devices.display()))),
         Some(("LATCHKEY_METRICS", "off".to_owned())).filter(|(name, _)| unset(name)),
-        Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display())))
-            .filter(|(name, _)| unset(name) && keyring.is_file()),
+        Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display()))).filter(|(name, _)| unset(name)),
     ];
     defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
 }

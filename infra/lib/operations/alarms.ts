@@ -80,6 +80,12 @@ function definitions(props: AlarmsProps): Record<string, AlarmDefinition> {
       periods: [2, 3],
       description: `at least ${FAULT_PERCENT} % of the authorizer's calls fail, and IoT Core refuses their devices`,
     },
+    records: {
+      metric: new DecisionMetrics(props.metricsNamespace).staleAnswers(),
+      threshold: 1,
+      periods: [1, 1],
+      description: 'the records cannot be read or used as they are now, and older ones stay in force',
+    },
     refusals: {
       metric: new DecisionMetrics(props.metricsNamespace).attempts('deny'),
       threshold: props.refusals,

@@ -47,6 +47,7 @@ export function createDashboard(scope: Construct, id: string, props: DashboardPr
       props.function.metricThrottles({ period: PERIOD }),
       props.function.metricErrors({ period: PERIOD }),
       decisions.coldStarts(),
+      decisions.staleAnswers(),
     ]),
     graph('Cache', [decisions.cacheHits()]),
   );

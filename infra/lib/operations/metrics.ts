@@ -42,6 +42,11 @@ export class DecisionMetrics {
     return this.metric('ColdStarts', { statistic: Stats.SUM, label: 'cold starts' });
   }
 
+  /** Attempts that were decided by older records, because the store did not answer or its records cannot be used. */
+  staleAnswers(): Metric {
+    return this.metric('StaleAnswers', { statistic: Stats.SUM, label: 'decided by old records' });
+  }
+
   private metric(metricName: string, options: MetricOptions): Metric {
     return new Metric({ namespace: this.namespace, metricName, period: PERIOD, ...options });
   }

@@ -17,6 +17,11 @@ pub(crate) const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:fun
 /// The files of cases. `golden/make.py` writes all but the first.
 const THEMES: [&str; 7] = ["password", "alibaba", "tencent", "jwt", "token", "http", "certificate"];
 
+/// The answer of every refusal.
+pub(crate) fn refusal() -> Value {
+    fixture::json("golden/refusal.json")
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
@@ -27,6 +32,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) function: FunctionCase,
     pub(crate) event: Box<RawValue>,
+    /// The answer; `refusal` is the one in `golden/refusal.json`.
     answer: Value,
     /// The reason in the log, for a refusal.
     reason: Option<String>,
@@ -54,7 +60,8 @@ async fn events_get_their_exact_answer_and_reason() {
         );
         let outcome = if case.reason.is_some() { "deny" } else { "allow" };
         let (reason, verifier) = (case.reason.map(Value::from), case.verifier.map(Value::from));
-        let expected = (case.answer, Some(outcome.into()), reason, verifier, 0);
+        let expected = if case.answer == "refusal" { refusal() } else { case.answer };
+        let expected = (expected, Some(outcome.into()), reason, verifier, 0);
         if seen != expected {
             wrong.push(format!("{}\n  seen     {seen:?}\n  expected {expected:?}", case.name));
         }
@@ -91,7 +98,7 @@ async fn an_event_that_mqtt_cannot_carry_is_refused() {
         let event = json!({"protocolData": {"mqtt": mqtt}}).to_string();
         let event = RawValue::from_string(event).unwrap();
         let answer = function.handle(&event, &context(FUNCTION_ARN)).await.unwrap();
-        assert_eq!(serde_json::to_value(answer).unwrap(), json!({"isAuthenticated": false}));
+        assert_eq!(serde_json::to_value(answer).unwrap(), refusal());
         assert_eq!(log.take_lines()[0]["reason"], reason);
     }
 }

@@ -6,6 +6,7 @@ use authorizer::{
     config::store::{Deadline, StoreSettings},
     fault::{FaultKind, FunctionFault, StoreFault},
     handler::Function,
+    keyring_source::KeyringSource,
     store::{
         Source, Store,
         any::AnyStore,
@@ -18,7 +19,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use device_auth::{
     device_name::DeviceName,
     grant::Grants,
-    location::StoreLocation,
+    location::{KeyringLocation, StoreLocation},
     record::{FunctionSettings, Unsealing},
     store::{Lookup, decoys::DefaultVerifier, loader::RecordLoader},
     time::Timers,
@@ -275,6 +276,7 @@ async fn file_store_needs_no_aws() {
             store_settings(&location),
             Grants::new(BTreeMap::new()).unwrap(),
             function(),
+            KeyringSource { location: KeyringLocation::None, root: None, plain_secrets: false },
         )
     };
     let missing = open().await.map(|_| ()).unwrap_err();

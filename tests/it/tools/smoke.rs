@@ -79,8 +79,19 @@ fn invoked(is_authenticated: bool, client_id: &str) -> Act {
     ]});
     let allowed = json!({"isAuthenticated": true, "principalId": "p", "policyDocuments": [document.to_string()],
         "refreshAfterInSeconds": 300, "disconnectAfterInSeconds": 300});
-    let answer = if is_authenticated { allowed } else { json!({"isAuthenticated": false}) };
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Action": ["iot:*"], "Resource": ["*"]},
+    ]});
+    let refused = json!({"isAuthenticated": false, "principalId": "refused", "policyDocuments": [document.to_string()]});
+    let answer = if is_authenticated { allowed } else { refused };
     Act::Answer(200, answer.to_string())
+}
+
+/// The refusal of a function that answers `isAuthenticated` alone, as IoT Core reports it.
+fn bare_refusal() -> Act {
+    let message =
+        "null at principalId failed to satisfy constraint: Member must satisfy ([a-zA-Z0-9]){1,128}";
+    Act::Answer(400, json!({"__type": "InvalidResponseException", "message": message}).to_string())
 }
 
 fn logged(lines: &[Value]) -> Act {
@@ -202,6 +213,7 @@ async fn each_fault_of_a_deployment_fails_with_its_cure() {
         (vec![Act::error(404, "ResourceNotFoundException")], 0, "there is no authorizer `latchkey-dev`"),
         (vec![Act::error(403, "AccessDeniedException")], 0, "may not iot:TestInvokeAuthorizer"),
         (vec![Act::error(400, "InvalidResponseException")], 0, "the function failed"),
+        (vec![bare_refusal()], 0, "it refuses `hall-1` with the password of the file"),
         (
             vec![logged(&[denied]), invoked(true, "hall-1"), invoked(false, "")],
             5,

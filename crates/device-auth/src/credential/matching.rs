@@ -76,7 +76,7 @@ fn signature_matching(
     now: UnixTime,
     matches: impl Fn(Option<&LiveSecret>, &Secret) -> Result<Choice, DenyReason>,
 ) -> Result<Option<usize>, DenyReason> {
-    let decoy = Secret::nobodys();
+    let decoy = Secret::decoy();
     let mut found = Match::nothing();
     let candidates = secrets.iter().map(Some).chain(std::iter::repeat(None)).take(MAX_VERIFIERS);
     for (at, candidate) in (0_u64..).zip(candidates) {

@@ -67,11 +67,11 @@ impl TopicTemplate {
     ///
     /// The first placeholder without a value.
     pub fn fill<'v>(&'v self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, NoValue> {
-        let level = |level: &'v Level| match level {
+        let levels = self.0.iter().map(|level| match level {
             Level::Literal(text) => Ok(text.as_str()),
             Level::Placeholder(name) => value(name).ok_or_else(|| NoValue(name.clone())),
-        };
-        Ok(self.0.iter().map(level).collect::<Result<Vec<_>, _>>()?.join("/"))
+        });
+        Ok(levels.collect::<Result<Vec<_>, _>>()?.join("/"))
     }
 
     /// Whether the placeholder of this name is one of its levels.
@@ -140,11 +140,11 @@ fn hides_a_placeholder(levels: &[Level]) -> bool {
 
 impl From<TopicTemplate> for String {
     fn from(template: TopicTemplate) -> Self {
-        let level = |level: Level| match level {
+        let levels = template.0.into_iter().map(|level| match level {
             Level::Literal(text) => text,
             Level::Placeholder(name) => format!("{{{name}}}"),
-        };
-        template.0.into_iter().map(level).collect::<Vec<_>>().join("/")
+        });
+        levels.collect::<Vec<_>>().join("/")
     }
 }
 

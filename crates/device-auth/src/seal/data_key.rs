@@ -101,9 +101,9 @@ impl TryFrom<&str> for KeyId {
     type Error = KeyIdError;
 
     fn try_from(text: &str) -> Result<Self, KeyIdError> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let fits = (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed);
-        if fits { Ok(Self(text.to_owned())) } else { Err(KeyIdError) }
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let fits = (1..=MAX_ID_BYTES).contains(&text.len());
+        if plain && fits { Ok(Self(text.to_owned())) } else { Err(KeyIdError) }
     }
 }
 

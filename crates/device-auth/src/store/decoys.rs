@@ -28,10 +28,10 @@ impl Decoys {
     /// The decoys that these records make.
     pub fn new<'r>(records: impl Iterator<Item = &'r Arc<Record>>) -> Self {
         let with_password = records.map(|record| record.proof.verifiers()).filter(|some| !some.is_empty());
-        let entry = |verifiers: &[LiveVerifier]| (digest_of(verifiers), Arc::from(verifiers));
+        let ring = with_password.map(|verifiers| (digest_of(verifiers), Arc::from(verifiers)));
         let only = Verifier::of_generated(b"no device has this", [0; 16]);
         let only = Arc::from([LiveVerifier { verifier: only, expires_at: None }]);
-        Self { ring: with_password.map(entry).collect(), only }
+        Self { ring: ring.collect(), only }
     }
 
     /// The verifiers that a name without a record is checked against.
@@ -105,11 +105,12 @@ impl DefaultVerifier {
             "argon2id" => "$argon2id$v=19$m=19456,t=2,p=1",
             other => other,
         };
-        let text = || text.to_owned();
         let verifier = Verifier::try_from(completed(beginning)?)
-            .map_err(|error| DefaultVerifierError::Verifier { text: text(), error })?;
+            .map_err(|error| DefaultVerifierError::Verifier { text: text.to_owned(), error })?;
         let decoy = [LiveVerifier { verifier, expires_at: None }];
-        memory.check(&decoy).map_err(|error| DefaultVerifierError::Budget { text: text(), error })?;
+        memory
+            .check(&decoy)
+            .map_err(|error| DefaultVerifierError::Budget { text: text.to_owned(), error })?;
         Ok(Self(Arc::from(decoy)))
     }
 

@@ -1,5 +1,7 @@
 //! Errors in records. No message quotes a value that may be a secret.
 
+use std::sync::Arc;
+
 use credentials::{SecretError, alibaba, tencent};
 
 use crate::{
@@ -40,10 +42,16 @@ pub enum RecordsError {
     Grant(#[from] GrantError),
     /// A record is wrong.
     #[error(transparent)]
-    Record(#[from] InvalidRecord),
+    Record(Arc<InvalidRecord>),
     /// Two records contradict each other.
     #[error(transparent)]
     IdRange(#[from] IdRangeError),
+}
+
+impl From<InvalidRecord> for RecordsError {
+    fn from(error: InvalidRecord) -> Self {
+        Self::Record(Arc::new(error))
+    }
 }
 
 /// A record that is wrong.

@@ -1,12 +1,40 @@
 //! Checks that no two records allow the same client id.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use super::error::IdRangeError;
 use crate::{
     device_name::DeviceName,
-    record::{ClientIdRule, Proof, Record},
+    record::{self, ClientIdRule, Parameters, Record},
+    scheme::Scheme,
 };
+
+/// What a record reserves for its device: client ids, and the parameters and the product that grants write into topics.
+#[derive(Clone, Copy)]
+pub struct Reservation<'a> {
+    /// The device.
+    pub device: &'a DeviceName,
+    /// The record's scheme.
+    pub scheme: Scheme,
+    /// The record's rules for client ids.
+    pub client_ids: &'a [ClientIdRule],
+    /// The record's parameters.
+    pub parameters: &'a Parameters,
+    /// The device's product, in a vendor's scheme.
+    pub product: Option<&'a DeviceName>,
+}
+
+impl<'a> Reservation<'a> {
+    /// The reservation of a record.
+    #[must_use]
+    pub fn of(device: &'a DeviceName, record: &'a Record) -> Self {
+        Self {
+            device,
+            scheme: record.proof.scheme(),
+            client_ids: &record.client_ids,
+            parameters: &record.parameters,
+            product: record.product.as_ref(),
+        }
+    }
+}
 
 /// Checks that no two records allow the same client id. A device's own name counts as one of its ids even if its record
 /// allows other ids, because grants may write the name into topics.
@@ -14,18 +42,19 @@ use crate::{
 /// # Errors
 ///
 /// The two devices, and the rules that overlap.
-pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), IdRangeError> {
-    let ranges = records.iter().flat_map(|(name, record)| {
-        let own = IdRange::new(&ClientIdRule::Exact(name.client_id().clone()), name);
-        let has_parameters = matches!(record.proof, Proof::Alibaba(_));
-        let range = move |rule| {
-            if has_parameters { IdRange::with_parameters(rule, name) } else { IdRange::new(rule, name) }
-        };
-        record.client_ids.iter().map(range).chain([own])
+pub fn check(reservations: &[Reservation<'_>]) -> Result<(), IdRangeError> {
+    let ranges = reservations.iter().flat_map(|reservation| {
+        let Reservation { device, scheme, client_ids, .. } = *reservation;
+        let own = IdRange::new(&ClientIdRule::Exact(device.client_id().clone()), device);
+        let allowed = client_ids.iter().map(move |rule| match scheme {
+            Scheme::Alibaba => IdRange::with_parameters(rule, device),
+            _ => IdRange::new(rule, device),
+        });
+        allowed.chain([own])
     });
     let mut ranges = ranges.collect::<Vec<_>>();
     ranges.sort_unstable();
-    check_parameters(records, &ranges)?;
+    check_parameters(reservations, &ranges)?;
     // Sorted by text, the ids that a prefix covers follow it, so one open prefix is enough.
     let mut open: Option<&IdRange<'_>> = None;
     let mut last: Option<&IdRange<'_>> = None;
@@ -55,31 +84,34 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), IdRangeE
 /// # Errors
 ///
 /// The device whose record has it.
-pub fn check_newcomer(
+pub fn check_newcomer<'a>(
     name: &DeviceName,
-    records: &BTreeMap<DeviceName, Arc<Record>>,
+    mut reservations: impl Iterator<Item = Reservation<'a>>,
 ) -> Result<(), IdRangeError> {
-    let taken = records.iter().find(|(_, record)| {
-        let is_in_topics = record.parameters.values().chain(&record.product).any(|value| value == name);
-        is_in_topics || record.allows(name.client_id())
+    let taken = reservations.find(|reservation| {
+        let is_in_topics =
+            reservation.parameters.values().chain(reservation.product).any(|value| value == name);
+        is_in_topics || record::allows(reservation.client_ids, reservation.scheme, name.client_id())
     });
-    taken.map_or(Ok(()), |(owner, _)| Err(IdRangeError::Taken { name: name.clone(), owner: owner.clone() }))
+    match taken {
+        Some(Reservation { device: owner, .. }) => {
+            Err(IdRangeError::Taken { name: name.clone(), owner: owner.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Checks that no device may use another device's parameter or product as its client id: grants write those into topics
 /// too.
-fn check_parameters(
-    records: &BTreeMap<DeviceName, Arc<Record>>,
-    ranges: &[IdRange<'_>],
-) -> Result<(), IdRangeError> {
-    for (user, record) in records {
-        let product = record.product.as_ref().map(|product| ("product", product));
-        let parameters = record.parameters.iter().map(|(name, value)| (name.as_str(), value));
+fn check_parameters(reservations: &[Reservation<'_>], ranges: &[IdRange<'_>]) -> Result<(), IdRangeError> {
+    for Reservation { device, parameters, product, .. } in reservations {
+        let product = product.map(|product| ("product", product));
+        let parameters = parameters.iter().map(|(name, value)| (name.as_str(), value));
         for (parameter, value) in parameters.chain(product) {
             let mut covering = covering(ranges, value.as_str());
-            if let Some(other) = covering.find(|range| range.device != user) {
+            if let Some(other) = covering.find(|range| range.device != *device) {
                 return Err(IdRangeError::Parameter {
-                    device: user.clone(),
+                    device: (*device).clone(),
                     parameter: parameter.to_owned(),
                     value: value.clone(),
                     other: other.device.clone(),

@@ -7,7 +7,7 @@ use credentials::{Secret, SecretError, alibaba, tencent};
 use super::{
     document::{RecordDocument, SecretDocument, StoreDocument, VERSION},
     error::{InvalidRecord, RecordError, RecordsError},
-    id_ranges,
+    id_ranges::{self, Reservation},
 };
 use crate::{
     client_id::ClientId,
@@ -15,7 +15,8 @@ use crate::{
     grant::Grants,
     policy::{self, Values},
     record::{
-        ClientIdRule, FunctionSettings, LiveSecret, MAX_VERIFIERS, Proof, Record, Unsealing, VendorSecret,
+        ClientIdRule, FunctionSettings, LiveSecret, MAX_VERIFIERS, Parameters, Proof, Record, Unsealing,
+        VendorSecret,
     },
     scheme::Scheme,
     seal::{Keyring, SealedSecret},
@@ -27,28 +28,64 @@ use crate::{
 pub struct Records {
     /// The loader that made them.
     pub loader: RecordLoader,
-    /// By device name.
+    /// The records, by device name.
     pub by_name: BTreeMap<DeviceName, Arc<Record>>,
+    /// The records that can't be used, by device name. Each refuses its own device alone.
+    pub unusable: BTreeMap<DeviceName, UnusableRecord>,
+}
+
+/// A record that can't be used. What it reserves for its device stays reserved.
+pub struct UnusableRecord {
+    /// What is wrong with the record.
+    pub error: Arc<InvalidRecord>,
+    scheme: Scheme,
+    client_ids: Vec<ClientIdRule>,
+    parameters: Parameters,
+    product: Option<DeviceName>,
 }
 
 impl StoreDocument {
-    /// The records, all checked.
+    /// The records, all of them usable.
     ///
     /// # Errors
     ///
     /// What is wrong, and with which device or grant.
     pub fn records(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+        let records = self.load(function)?;
+        if let Some((_, unusable)) = records.unusable.first_key_value() {
+            return Err(RecordsError::Record(Arc::clone(&unusable.error)));
+        }
+        records.check()?;
+        Ok(records)
+    }
+
+    /// The records, and for each one that can't be used what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the store as a whole: its version, a grant, or two records that contradict each other.
+    pub fn usable_records(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+        let records = self.load(function)?;
+        records.check()?;
+        Ok(records)
+    }
+
+    fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
         if self.version != VERSION {
             return Err(RecordsError::Version { found: self.version, known: VERSION });
         }
         let loader = RecordLoader::new(Grants::new(self.grants)?, function);
-        let mut records = BTreeMap::new();
+        let mut records = Records { loader, by_name: BTreeMap::new(), unusable: BTreeMap::new() };
         for (name, document) in self.devices {
-            let record = loader.load(&name, document)?;
-            records.insert(name, Arc::new(record));
+            match records.loader.load(&name, document.clone()) {
+                Ok(record) => _ = records.by_name.insert(name, Arc::new(record)),
+                Err(error) => {
+                    let unusable = UnusableRecord::new(&name, document, error);
+                    records.unusable.insert(name, unusable);
+                }
+            }
         }
-        id_ranges::check(&records)?;
-        Ok(Records { loader, by_name: records })
+        Ok(records)
     }
 }
 
@@ -60,8 +97,41 @@ impl Records {
     /// Why the device can't have that grant, or that its name is another device's client id.
     pub fn record_from_token(&self, name: &DeviceName, grant: &str) -> Result<Record, RecordsError> {
         let record = self.loader.record_from_token(name, grant)?;
-        id_ranges::check_newcomer(name, &self.by_name)?;
+        id_ranges::check_newcomer(name, self.reservations())?;
         Ok(record)
+    }
+
+    /// Checks that no two records contradict each other, unusable ones included.
+    fn check(&self) -> Result<(), RecordsError> {
+        Ok(id_ranges::check(&self.reservations().collect::<Vec<_>>())?)
+    }
+
+    fn reservations(&self) -> impl Iterator<Item = Reservation<'_>> {
+        let usable = self.by_name.iter().map(|(name, record)| Reservation::of(name, record));
+        let unusable = self.unusable.iter().map(|(device, record)| Reservation {
+            device,
+            scheme: record.scheme,
+            client_ids: &record.client_ids,
+            parameters: &record.parameters,
+            product: record.product.as_ref(),
+        });
+        usable.chain(unusable)
+    }
+}
+
+impl UnusableRecord {
+    fn new(name: &DeviceName, document: RecordDocument, error: InvalidRecord) -> Self {
+        let mut client_ids = client_ids(name, &document);
+        // Such a rule is never valid, and would reserve ids of an Alibaba device.
+        client_ids.retain(|rule| !String::from(rule.clone()).contains('|'));
+        let product = NameParts::of(name, document.scheme, false).ok().and_then(|parts| parts.product);
+        Self {
+            error: Arc::new(error),
+            scheme: document.scheme,
+            client_ids,
+            parameters: document.parameters,
+            product,
+        }
     }
 }
 

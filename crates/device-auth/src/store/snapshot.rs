@@ -28,6 +28,9 @@ impl Snapshot {
         if let Some(record) = self.records.by_name.get(name) {
             return Lookup::Found(Arc::clone(record));
         }
+        if let Some(record) = self.records.unusable.get(name) {
+            return Lookup::Unusable { error: Arc::clone(&record.error), decoy };
+        }
         match token_grant.map(|grant| self.records.record_from_token(name, grant)) {
             Some(Ok(record)) => Lookup::Found(Arc::new(record)),
             Some(Err(_)) | None => Lookup::Unknown { decoy },

@@ -16,10 +16,10 @@ use integration::captured_log;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{FUNCTION_ARN, context, function};
+use super::{FUNCTION_ARN, context, function, refusal};
 
 /// The reasons that are met here.
-pub(super) const REASONS: [&str; 2] = ["jwt_expires_too_soon", "jwt_too_long"];
+pub(super) const REASONS: [&str; 3] = ["jwt_expires_too_soon", "jwt_too_long", "record_unusable"];
 
 /// A key that is generated for one test, and a function that takes its tokens.
 struct Issuer {
@@ -65,11 +65,7 @@ async fn a_token_must_outlive_the_shortest_connection() {
     let issuer = Issuer::new();
     for left in [1, 60, 299] {
         let (answer, line) = issuer.answer(&json!({"sub": "jwt-1", "exp": now() + left})).await;
-        assert_eq!(
-            (answer, &line["reason"]),
-            (json!({"isAuthenticated": false}), &json!(REASONS[0])),
-            "{left}"
-        );
+        assert_eq!((answer, &line["reason"]), (refusal(), &json!(REASONS[0])), "{left}");
     }
 }
 
@@ -93,5 +89,27 @@ async fn a_token_that_is_too_long_is_not_parsed() {
     let issuer = Issuer::new();
     let claims = json!({"sub": "jwt-1", "exp": now() + 3_600, "x": "x".repeat(8_192)});
     let (answer, line) = issuer.answer(&claims).await;
-    assert_eq!((answer, &line["reason"]), (json!({"isAuthenticated": false}), &json!(REASONS[1])));
+    assert_eq!((answer, &line["reason"]), (refusal(), &json!(REASONS[1])));
+}
+
+#[tokio::test]
+async fn unusable_record_is_refused_with_its_error_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("devices.json");
+    let record = json!({"scheme": "token", "grant": "none"});
+    std::fs::write(&path, json!({"version": 1, "devices": {"gate": record}}).to_string()).unwrap();
+    let function = function::over(&path);
+    let log = captured_log::of_this_thread();
+    let event =
+        json!({"token": "gate", "signatureVerified": true, "protocolData": {"mqtt": {"clientId": "gate"}}});
+    let event = RawValue::from_string(event.to_string()).unwrap();
+    let answer = function.handle(&event, &context(FUNCTION_ARN)).await.unwrap();
+    assert_eq!(serde_json::to_value(answer).unwrap(), refusal());
+    let lines = log.take_lines();
+    let decision = lines.iter().find(|line| line["event"] == "decision").unwrap();
+    assert_eq!((&decision["reason"], &decision["device"]), (&json!(REASONS[2]), &json!("gate")));
+    assert!(
+        decision["error"].as_str().unwrap().starts_with("device `gate`: grant `none` does not exist"),
+        "{decision}"
+    );
 }
