@@ -1,4 +1,4 @@
-//! Time, as an argument: the system's, or one that a test moves.
+//! The clock: the system's, or one that a test moves.
 
 use std::{
     future::Future,
@@ -8,32 +8,32 @@ use std::{
 
 use tokio::sync::watch;
 
-/// A moment, as the time since the clock began.
+/// A moment, as the time since the clock started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
-/// Where a gateway's time comes from. Clones tell the same time.
+/// The source of a gateway's time. Clones show the same time.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The system's monotonic clock.
     System(Instant),
-    /// A clock that moves only when it is told to.
+    /// A clock that a test moves.
     Manual(ManualClock),
 }
 
-/// What the wall clock would have shown when a clock began, by what it shows now: it ties moments to times that outlive the
-/// process. It moves while the machine sleeps, and when somebody sets the clock.
+/// The wall clock's time at which a clock started, calculated from the wall clock's time now. It converts moments to times that
+/// outlive the process. It changes while the machine sleeps, and when the wall clock is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch(Duration);
 
-/// What the wall clock shows when a [`ManualClock`] begins: 2026-01-01T00:00:00Z.
+/// The wall clock's time when a [`ManualClock`] starts: 2026-01-01T00:00:00Z.
 const MANUAL_EPOCH: Duration = Duration::from_hours(490_896);
 
-/// A clock that moves only when it is told to.
+/// A clock that only [`ManualClock::advance`] moves.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     time: Arc<watch::Sender<Duration>>,
-    /// How far the wall clock is ahead.
+    /// By how much the wall clock is ahead.
     ahead: Arc<Mutex<Duration>>,
 }
 
@@ -44,7 +44,7 @@ impl Clock {
         Self::System(Instant::now())
     }
 
-    /// What time it is.
+    /// The current moment.
     #[must_use]
     pub fn now(&self) -> Moment {
         match self {
@@ -53,7 +53,7 @@ impl Clock {
         }
     }
 
-    /// What the wall clock would have shown when this one began, by what it shows now.
+    /// The wall clock's time at which this clock started.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         match self {
@@ -67,7 +67,7 @@ impl Clock {
         }
     }
 
-    /// Waits for a moment; one that has passed is there at once.
+    /// Waits until a moment. Returns at once if it has passed.
     pub async fn sleep_until(&self, moment: Moment) {
         match self {
             Self::System(start) => {
@@ -75,14 +75,14 @@ impl Clock {
             }
             Self::Manual(ManualClock { time, .. }) => {
                 let mut time = time.subscribe();
-                // The sender lives in `self`, so the wait can't end any other way. Boxed, because whoever waits on the
-                // system's clock, which is every connection, would keep the room for it too.
+                // The sender lives in `self`, so the wait can't end any other way. Boxed, because the futures of the
+                // system's clock, which every connection has, would need memory for it too.
                 _ = Box::pin(time.wait_for(|now| *now >= moment.0)).await;
             }
         }
     }
 
-    /// Gives `work` so much time; `None` when it was not enough.
+    /// The output of `work`, or `None` if it takes longer than `limit`.
     pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         let deadline = self.now() + limit;
         tokio::select! {
@@ -94,13 +94,13 @@ impl Clock {
 }
 
 impl Epoch {
-    /// A moment in milliseconds since 1970.
+    /// A moment, in milliseconds since 1970.
     #[must_use]
     pub fn unix_millis(self, moment: Moment) -> i64 {
         i64::try_from(self.0.saturating_add(moment.0).as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The moment of a time in milliseconds since 1970; the clock's beginning for what was before.
+    /// The moment of a time in milliseconds since 1970. Earlier times become the clock's start.
     #[must_use]
     pub fn moment(self, unix_millis: i64) -> Moment {
         let unix = Duration::from_millis(u64::try_from(unix_millis).unwrap_or_default());
@@ -109,18 +109,18 @@ impl Epoch {
 }
 
 impl ManualClock {
-    /// A clock that stands at its beginning.
+    /// A clock at its start.
     #[must_use]
     pub fn new() -> Self {
         Self { time: Arc::new(watch::Sender::new(Duration::ZERO)), ahead: Arc::default() }
     }
 
-    /// Moves on, and wakes whatever has waited for that.
+    /// Moves the clock, and wakes what waits for that.
     pub fn advance(&self, by: Duration) {
         self.time.send_modify(|time| *time += by);
     }
 
-    /// The machine sleeps: only the wall clock moves on.
+    /// Moves only the wall clock, as when the machine sleeps.
     pub fn sleep(&self, by: Duration) {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }

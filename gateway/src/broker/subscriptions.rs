@@ -4,31 +4,31 @@ use std::{collections::HashMap, sync::Arc};
 
 use mqtt::{Publish, QoS, SubscribeFilter, TopicFilter, TopicName};
 
-/// How one client subscribes to one filter.
+/// The options of one client's subscription to one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// The highest QoS that is sent.
+    /// The highest QoS with which messages are sent.
     pub qos: QoS,
-    /// Not the client's own messages.
+    /// The client's own messages are not sent to it.
     pub no_local: bool,
-    /// Keep the retain flag as it was published.
+    /// Messages keep the retain flag with which they were published.
     pub retain_as_published: bool,
 }
 
-/// Which clients subscribe to which filters.
+/// The subscriptions of all clients.
 #[derive(Default, Debug)]
 pub struct Subscriptions {
     root: Node,
     by_client: HashMap<Arc<str>, Vec<TopicFilter>>,
 }
 
-/// Who gets one message.
+/// The clients that get one message.
 #[derive(Default, Debug)]
 pub struct Matching {
-    /// Every client that subscribes by itself, once. Where several of its filters match, the highest QoS counts (MQTT 5
-    /// section 3.3.4), and its own messages are left out only if each of them says so.
+    /// Each client with a matching subscription of its own. Where several of its filters match, the highest QoS counts (MQTT 5
+    /// section 3.3.4), and its own messages are left out only if each filter says so.
     pub own: HashMap<Arc<str>, Subscriber>,
-    /// Of each group that shares a subscription, the one whose turn it is (MQTT 5 section 4.8.2).
+    /// One member of each group with a matching shared subscription: the one whose turn it is (MQTT 5 section 4.8.2).
     pub shared: Vec<(Arc<str>, Subscriber)>,
 }
 
@@ -39,11 +39,11 @@ struct Node {
     groups: HashMap<Box<str>, Group>,
 }
 
-/// Those who share a subscription: each message goes to one of them.
+/// The members of a shared subscription. Each message goes to one of them.
 #[derive(Default, Debug)]
 struct Group {
     members: Vec<(Arc<str>, Subscriber)>,
-    /// Whose turn it is.
+    /// The index of the member whose turn it is.
     next: usize,
 }
 
@@ -54,7 +54,7 @@ impl From<&SubscribeFilter> for Subscriber {
 }
 
 impl Subscriber {
-    /// A message as this subscriber gets it.
+    /// The message, as this subscriber gets it.
     #[must_use]
     pub fn message(self, publish: &Publish, topic: &TopicName, retain: bool) -> Publish {
         Publish {
@@ -81,7 +81,7 @@ impl Subscriptions {
         self.by_client.get(client_id).is_some_and(|filters| filters.contains(filter))
     }
 
-    /// Adds a subscription or replaces the one with the same filter; whether it is new.
+    /// Adds a subscription, or replaces the one with the same filter. Returns whether it is new.
     pub fn insert(&mut self, filter: &TopicFilter, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
         let mut node = &mut self.root;
         for level in filter.levels() {
@@ -97,7 +97,7 @@ impl Subscriptions {
         new
     }
 
-    /// Removes a subscription; whether there was one.
+    /// Removes a subscription. Returns whether there was one.
     pub fn remove(&mut self, filter: &TopicFilter, client_id: &str) -> bool {
         let Some(filters) = self.by_client.get_mut(client_id) else { return false };
         let Some(at) = filters.iter().position(|known| known == filter) else { return false };
@@ -116,7 +116,7 @@ impl Subscriptions {
         }
     }
 
-    /// Who gets a message on the topic. Of a group it is one for whom `is_there` holds, or else anybody.
+    /// The clients that get a message on the topic. Of a group it is a member that `is_there` accepts, or else any member.
     pub fn matching(&mut self, topic: &TopicName, is_there: impl Fn(&str) -> bool) -> Matching {
         let mut found = Matching::default();
         let levels = topic.levels().collect::<Vec<_>>();
@@ -135,7 +135,7 @@ fn group_of(filter: &TopicFilter) -> Option<&str> {
 }
 
 impl Group {
-    /// Adds a member or replaces what it wants; whether it is new.
+    /// Adds a member, or replaces its options. Returns whether it is new.
     fn insert(&mut self, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
         if let Some((_, known)) = self.members.iter_mut().find(|(member, _)| member == client_id) {
             *known = subscriber;
@@ -184,7 +184,8 @@ impl Node {
         }
     }
 
-    /// Every node whose filter matches. `reserved`: a wildcard at this level doesn't, because the topic begins with `$`.
+    /// Calls `each` with every node whose filter matches. If `reserved`, the topic begins with `$`, and a wildcard at this level
+    /// does not match it.
     fn visit(&mut self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&mut Self)) {
         // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
         if let Some(all) = self.children.get_mut("#").filter(|_| !reserved) {
@@ -243,7 +244,7 @@ mod tests {
     }
 
     proptest! {
-        /// The tree against asking each filter by itself, also after some are gone.
+        /// The tree compared with each filter by itself, also after some filters were removed.
         #[test]
         fn the_tree_finds_what_each_filter_by_itself_matches(
             filters in prop::collection::vec(filter(), 0..12),
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_message_goes_to_each_in_turn_and_to_those_who_are_there_first() {
+    fn shared_message_goes_to_each_member_in_turn_and_first_to_those_that_are_connected() {
         let mut tree = Subscriptions::default();
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         for (filter, client) in [("$share/g/t/#", &a), ("$share/g/t/#", &b), ("$share/other/t/+", &a)] {

@@ -1,5 +1,5 @@
-//! Who a client is and what it may do: asked of the registry, of an authorizer's function or of both, the same way for
-//! MQTT, WebSocket and HTTPS publish.
+//! Authentication of a client by the registry, by an authorizer's function or by both, the same way for MQTT, WebSocket and
+//! HTTPS publish.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use crate::{
     shared::Shared,
 };
 
-/// A client that may be asked what it wants.
+/// A client that is authenticated.
 pub(super) struct Authenticated {
-    /// Who it is, and what it may do.
+    /// The client's principal and policies.
     pub(super) authorization: Authorization,
-    /// How to ask again; without a function nobody is asked again.
+    /// The means to ask the authorizer again. Without an authorizer there is no refresh.
     pub(super) credentials: Option<Credentials>,
 }
 
-/// What a refresh needs: whom to ask, and with what.
+/// The means to ask an authorizer again: the authorizer, and the event.
 pub(super) struct Credentials {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) presented: AuthorizerEvent,
 }
 
-/// Finds whom to ask about a client, and asks.
+/// Authenticates a client.
 pub(super) async fn authenticate(
     sent: &ClientRequest<'_>,
     info: &ConnectionInfo,
@@ -43,7 +43,7 @@ pub(super) async fn authenticate(
     }
 }
 
-/// The handshake has proved that the client has the certificate's key, and that it may be used.
+/// In the handshake, the client has proved that it has the certificate's key, and the certificate was checked.
 fn by_certificate(certificate: &Certificate) -> Authenticated {
     let authorization = Authorization {
         principal_id: Arc::clone(certificate.id().as_str()),

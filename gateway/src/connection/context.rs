@@ -1,4 +1,4 @@
-//! What policies can ask about a connection.
+//! The values of a connection that policies can name.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use crate::{
     registry::{self, Certificate, Registry},
 };
 
-/// What is known of every request. What a certificate says is known of those who came by one alone: behind an authorizer
-/// it has no value *(unverified)*.
+/// The values of every request. The fields of a certificate have a value only for clients that authenticate with a
+/// certificate, not for those of an authorizer *(unverified)*.
 pub(super) fn of_request(info: &ConnectionInfo, source_ip: IpAddr) -> Context {
     let mut context = Context::empty().with_source_ip(source_ip);
     if let Some(name) = &info.server_name {
@@ -22,8 +22,8 @@ pub(super) fn of_request(info: &ConnectionInfo, source_ip: IpAddr) -> Context {
     context
 }
 
-/// What is known of an MQTT client beside. The Thing of a certificate is the one that is called as the client is, and that
-/// the certificate is attached to (developer guide, `thing-policy-variables`).
+/// The values of an MQTT client's requests. The client's Thing is the one whose name is the client id, if the certificate is
+/// attached to it (developer guide, `thing-policy-variables`).
 pub(super) fn of_client(
     info: &ConnectionInfo,
     source_ip: IpAddr,
@@ -46,12 +46,12 @@ fn with_thing(
     let attached = certificate.things.contains(client_id);
     let context = context.with_thing_attached(attached);
     match registry.thing(client_id).filter(|_| attached) {
-        Some(thing) => context.with_thing(as_policies_see_it(&thing)),
+        Some(thing) => context.with_thing(policy_thing(&thing)),
         None => context,
     }
 }
 
-fn as_policies_see_it(thing: &registry::Thing) -> Thing {
+fn policy_thing(thing: &registry::Thing) -> Thing {
     let mut seen = Thing::new(&thing.name);
     if let Some(type_name) = &thing.type_name {
         seen = seen.with_type_name(type_name);

@@ -17,14 +17,14 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CertificateId(Arc<str>);
 
-/// Whether a certificate may be used (API reference, `API_UpdateCertificate`).
+/// The status of a certificate (API reference, `API_UpdateCertificate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateStatus {
-    /// It may.
+    /// The certificate may be used.
     Active,
-    /// It may not, for now.
+    /// The certificate may not be used for now.
     Inactive,
-    /// It may not, for good.
+    /// The certificate may never be used again.
     Revoked,
 }
 
@@ -36,24 +36,24 @@ pub struct Certificate {
     fields: iot_policy::Certificate,
     not_before: i64,
     not_after: i64,
-    /// Whether it may be used.
+    /// The status.
     pub status: CertificateStatus,
-    /// What whoever has its key may do.
+    /// The policies of a client with the certificate's key.
     pub policies: Arc<[PolicyDocument]>,
-    /// The names of the Things that it is attached to.
+    /// The names of the Things that the certificate is attached to.
     pub things: BTreeSet<String>,
 }
 
-/// Why a certificate that the registry knows can't be used now.
+/// A registered certificate that can't be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCertificate {
-    /// Its status.
+    /// The status is not ACTIVE.
     #[error("the client's certificate is {0}: activate it, or give the device another")]
     Status(CertificateStatus),
-    /// Its time is over.
+    /// The certificate has expired.
     #[error("the client's certificate has expired: give the device a new one")]
     Expired,
-    /// Its time has not begun.
+    /// The certificate is not valid yet.
     #[error(
         "the client's certificate is not valid yet: look at this machine's clock and at the certificate's"
     )]
@@ -82,7 +82,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// When the text has no certificate that TLS can use.
     pub fn from_pem(text: &str) -> anyhow::Result<Self> {
         let der = CertificateDer::from_pem_slice(text.as_bytes()).context("it holds no PEM certificate")?;
         let usable = ParsedCertificate::try_from(&der).map(|_| ());
@@ -101,7 +101,7 @@ impl Certificate {
         })
     }
 
-    /// AWS's name for it.
+    /// The certificate's id.
     #[must_use]
     pub fn id(&self) -> &CertificateId {
         &self.id
@@ -113,17 +113,17 @@ impl Certificate {
         &self.pem
     }
 
-    /// What it says, for the policies that ask.
+    /// The fields that policies can name.
     #[must_use]
     pub fn fields(&self) -> &iot_policy::Certificate {
         &self.fields
     }
 
-    /// Whether it may be used now.
+    /// Checks that the certificate may be used now.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// The status or the date that forbids it.
     pub fn usable(&self, now: UnixTime) -> Result<(), InvalidCertificate> {
         if self.status != CertificateStatus::Active {
             return Err(InvalidCertificate::Status(self.status));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn text_without_a_certificate_is_refused() {
         for text in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             assert!(Certificate::from_pem(text).is_err(), "{text}");
         }

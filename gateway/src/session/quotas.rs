@@ -1,34 +1,34 @@
-//! Holds a session's packets to the quotas.
+//! Checks a session's packets against the quotas.
 
 use mqtt::{DisconnectReasonCode as Code, TopicName, UserProperty};
 
 use super::disconnect_reason::DisconnectReason;
 use crate::quotas::{LimitError, Quotas};
 
-/// What user properties may hold in all, names and values together *(unverified)*.
+/// Bytes of all user properties, names and values together *(unverified)*.
 const MAX_USER_PROPERTY_BYTES: usize = 8 * 1024;
-/// How many user properties there may be *(unverified)*.
+/// User properties of one packet *(unverified)*.
 const MAX_USER_PROPERTIES: usize = 100;
 
 impl Quotas {
-    /// The keep-alive in seconds that holds for what a client asked for.
+    /// The keep-alive for a client that requested this one, in seconds.
     #[must_use]
     pub fn keep_alive(&self, asked_seconds: u16) -> u16 {
         let (min, max) = (self.min_keep_alive_seconds.get(), self.max_keep_alive_seconds.get());
         if asked_seconds == 0 { max } else { asked_seconds.max(min).min(max) }
     }
 
-    /// Whether a topic or topic filter is neither too long nor too deep.
+    /// Whether a topic or topic filter is within the quotas of bytes and slashes.
     #[must_use]
     pub fn fits(&self, topic: &str) -> bool {
         topic.len() <= self.topic_bytes && topic.matches('/').count() <= self.topic_slashes
     }
 
-    /// Whether a message of this payload may be published to this topic, as far as quotas go.
+    /// Checks a message's topic and payload.
     ///
     /// # Errors
     ///
-    /// The quota that it breaks.
+    /// The quota that the message breaks.
     pub fn check(&self, topic: &TopicName, payload: &[u8]) -> Result<(), DisconnectReason> {
         let limit = |code, details| Err(DisconnectReason::Limit(code, details));
         let topic = topic.as_str();
@@ -48,7 +48,7 @@ impl Quotas {
     }
 }
 
-/// Whether a message's user properties are within bounds.
+/// Checks a message's user properties.
 ///
 /// # Errors
 ///

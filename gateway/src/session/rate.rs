@@ -1,4 +1,4 @@
-//! A rate, of which a second's worth may come at once.
+//! A rate limit that lets the amount of one second come at once.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -6,24 +6,24 @@ use crate::clock::Moment;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How much came, as the moment at which the rate would have let all of it come.
+/// The amount so far, as the moment at which it is within the rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate(Moment);
 
 impl Rate {
-    /// Nothing came yet.
+    /// Nothing yet.
     #[must_use]
     pub fn new(now: Moment) -> Self {
         Self(now)
     }
 
-    /// Takes so many more, and tells how long to wait until the rate is kept again.
+    /// Adds an amount, and returns how long to wait until the rate is kept again.
     pub fn take(&mut self, amount: usize, per_second: NonZeroU32, now: Moment) -> Duration {
         self.0 = self.with(amount, per_second, now);
         (self.0 - now).saturating_sub(SECOND)
     }
 
-    /// Takes one more if that keeps the rate; whether it does.
+    /// Adds one if that keeps the rate. Returns whether it does.
     pub fn try_take(&mut self, per_second: NonZeroU32, now: Moment) -> bool {
         let with = self.with(1, per_second, now);
         let kept = with - now <= SECOND;
@@ -33,7 +33,7 @@ impl Rate {
         kept
     }
 
-    /// Whether nothing of what came counts any more.
+    /// Whether nothing counts any more.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
         self.0 <= now

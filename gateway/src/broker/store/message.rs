@@ -1,4 +1,4 @@
-//! A message as the file holds it: an MQTT 5 PUBLISH packet.
+//! A message in the file: an MQTT 5 PUBLISH packet.
 
 use std::num::NonZeroU16;
 
@@ -6,12 +6,12 @@ use bytes::BytesMut;
 use mqtt::{Codec, DecodeError, EncodeError, Packet, Publish, QoS, Version};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Bytes are no PUBLISH packet.
+/// The bytes are not a PUBLISH packet.
 #[derive(Debug, thiserror::Error)]
-#[error("a message is no PUBLISH packet")]
-pub(super) struct NoPublish;
+#[error("a message is not a PUBLISH packet")]
+pub(super) struct NotPublish;
 
-/// A message as bytes. It has no packet id there: that comes and goes beside it.
+/// The bytes of a message. The packet id has a column of its own.
 pub(super) fn to_bytes(publish: &Publish) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = BytesMut::with_capacity(64 + publish.payload.len());
     let packet_id = (publish.qos > QoS::AtMostOnce).then_some(NonZeroU16::MIN);
@@ -20,15 +20,15 @@ pub(super) fn to_bytes(publish: &Publish) -> Result<Vec<u8>, EncodeError> {
     Ok(bytes.into())
 }
 
-/// The message that was written.
-pub(super) fn from_bytes(packet: &[u8]) -> Result<Publish, NoPublish> {
+/// The message of these bytes.
+pub(super) fn from_bytes(packet: &[u8]) -> Result<Publish, NotPublish> {
     match decoded(packet) {
         Ok(Some(Packet::Publish(publish))) => Ok(Publish { packet_id: None, ..publish }),
-        _ => Err(NoPublish),
+        _ => Err(NotPublish),
     }
 }
 
-/// To a server's codec CONNECT comes first, to a client's CONNACK: this one has had it.
+/// A client's codec accepts PUBLISH only after CONNACK.
 fn decoded(packet: &[u8]) -> Result<Option<Packet>, DecodeError> {
     const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
     let mut codec = Codec::client(Version::V5, u32::MAX);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_comes_back_whole_whatever_it_carries() {
+    fn message_is_read_back_whole_with_all_properties() {
         let large = Publish::new("t".parse().unwrap(), vec![7; 128 * 1024]);
         for message in [full(), large, Publish::new("t".parse().unwrap(), "")] {
             let back = from_bytes(&to_bytes(&message).unwrap()).unwrap();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn bytes_that_are_not_a_message_are_refused() {
         let bytes = to_bytes(&full()).unwrap();
         for cut in 0..bytes.len() {
             assert!(from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");

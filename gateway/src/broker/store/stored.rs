@@ -1,4 +1,4 @@
-//! What the file holds when the gateway starts: all of it, or an error.
+//! The content of the file when the gateway starts: all of it, or an error.
 
 use std::{collections::HashMap, num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     clock::{Epoch, Moment},
 };
 
-/// Everything that outlived the last process.
+/// The content of the file.
 #[derive(Default)]
 pub(in crate::broker) struct Stored {
     pub(in crate::broker) sessions: HashMap<Arc<str>, StoredSession>,
@@ -23,7 +23,7 @@ pub(in crate::broker) struct StoredSession {
     pub(in crate::broker) principal_id: Arc<str>,
     pub(in crate::broker) ends_at: Moment,
     pub(in crate::broker) subscriptions: Vec<(TopicFilter, Subscriber)>,
-    /// In their order.
+    /// The messages, in their order.
     pub(in crate::broker) messages: Vec<StoredMessage>,
 }
 
@@ -35,7 +35,7 @@ pub(in crate::broker) struct StoredMessage {
     pub(in crate::broker) expires_at: Option<Moment>,
 }
 
-/// Why a file can't be read.
+/// An error of reading the file.
 pub(super) type Unreadable = Box<dyn std::error::Error + Send + Sync>;
 
 impl Stored {
@@ -60,7 +60,7 @@ impl Stored {
         let (client_id, principal_id) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
         let (expiry, ends_at) = (row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?);
         checksum::check(row.get(4)?, checksum::of_session(&client_id, &principal_id, expiry, ends_at))?;
-        // Whoever was connected when the process ended has left just now.
+        // A client that was connected when the process ended leaves now.
         let whole = || now + Duration::from_millis(expiry.try_into().unwrap_or_default());
         let session = StoredSession {
             principal_id: principal_id.into(),
@@ -95,7 +95,7 @@ impl Stored {
     }
 }
 
-/// Whose it is, and a message with its time: the first four columns.
+/// The first four columns: the owner, the message, its time and the checksum.
 fn read_message(row: &Row<'_>, epoch: Epoch) -> Result<(String, Publish, Option<Moment>), Unreadable> {
     let (owner, bytes) = (row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?);
     let expires_at = row.get::<_, Option<i64>>(2)?;

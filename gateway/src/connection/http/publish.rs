@@ -1,7 +1,7 @@
 //! `POST /topics/TOPIC?qos=1&retain=true`: a publish over HTTPS, with custom authentication or a client certificate.
 //!
 //! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`. The properties of MQTT 5,
-//! which AWS takes from parameters and headers, are not read yet.
+//! which AWS reads from parameters and headers, are not read yet.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -74,7 +74,9 @@ pub(super) async fn publish(
     let PublishRequest { topic, qos, retain } = wanted;
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
     // No client has an empty id, so no subscriber is taken for the sender.
-    exchange.shared.broker.publish("", &topic, &publish, exchange.shared.clock.now()).map_err(|error| {
+    let published =
+        exchange.shared.broker.publish("".into(), topic.clone(), publish, exchange.shared.clock.now());
+    published.await.map_err(|error| {
         log.not_written(EventType::PublishIn, &error);
         RequestError::NotWritten
     })?;
@@ -106,7 +108,7 @@ async fn read(
     Ok((wanted, http, payload))
 }
 
-/// A request has no client id and is no CONNECT, so `iot:Connect` is not asked for *(unverified)*.
+/// Authorizes a request. It has no client id and is not a CONNECT, so `iot:Connect` is not needed *(unverified)*.
 async fn authorize(
     http: HttpRequest,
     exchange: &Exchange,
@@ -183,7 +185,7 @@ impl PublishRequest {
     }
 }
 
-/// A parameter that has one of these values, or is absent. Others belong to the authorizer.
+/// The value of a parameter, which is one of these. `None` if it is absent. Other parameters belong to the authorizer.
 fn parameter<T: Copy>(
     query: &str,
     name: &'static str,

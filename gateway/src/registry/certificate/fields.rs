@@ -1,4 +1,4 @@
-//! What a certificate says about itself, for the policies that ask.
+//! The fields of a certificate that policies can name.
 //!
 //! Source: AWS IoT Core developer guide, `cert-policy-variables`.
 
@@ -19,7 +19,7 @@ use x509_parser::{
 
 use super::CertificateId;
 
-/// The fields of a certificate with this id. A name that is no text is left out.
+/// The fields of a certificate with this id, without names that are not text.
 pub(super) fn read(id: &CertificateId, certificate: &X509Certificate<'_>) -> Certificate {
     let mut fields = Certificate::empty()
         .with(CertificateField::Id, &**id.as_str())
