@@ -1,33 +1,35 @@
 //! The whole command, from arguments to exit code.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use cli::{console, exit, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SimArgs;
 use crate::client::Options;
+use crate::connection_settings::ConnectionSettings;
 use crate::credentials_file::{CredentialsError, Row};
 use crate::deployment::DeploymentError;
 use crate::device::{Device, DeviceError, Habits};
 use crate::endpoint::{Endpoint, EndpointError, Target};
 use crate::fleet::{self, Plan};
 use crate::login::{Authorizer, Login};
-use crate::place::Place;
+
 use crate::progress::{Progress, Wanted};
 use crate::summary::{Summary, counted};
 
-/// How the command ended.
+/// How the command ended. Each has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Every expected device got through: 0.
+    /// 0: every expected device got through.
     Through,
-    /// Not every device got through: 1.
+    /// 1: not every device got through.
     NotThrough,
-    /// The command line, or a file that it names, is wrong: 64.
+    /// 64: the command line, or a file that it names, is wrong.
     Usage,
-    /// A second Ctrl-C: 130.
+    /// 130: a second Ctrl-C.
     Interrupted,
 }
 
@@ -36,8 +38,8 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Through => Self::SUCCESS,
             Exit::NotThrough => Self::FAILURE,
-            Exit::Usage => Self::from(64),
-            Exit::Interrupted => Self::from(130),
+            Exit::Usage => Self::from(exit::USAGE),
+            Exit::Interrupted => Self::from(exit::INTERRUPTED),
         }
     }
 }
@@ -52,8 +54,8 @@ pub struct Streams<'a> {
     pub terminal: bool,
 }
 
-/// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or standard input
-/// closes if it is told to stop then.
+/// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or, with
+/// `--stop-with-stdin`, standard input closes.
 pub async fn run(args: &SimArgs) -> Exit {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let terminal = err.is_terminal();
@@ -61,11 +63,11 @@ pub async fn run(args: &SimArgs) -> Exit {
     let first = CancellationToken::new();
     let second = async {
         tokio::select! {
-            () = ctrl_c() => {}
-            () = stdin_closed(), if args.stop_with_stdin => {}
+            () = signal::ctrl_c() => {}
+            () = signal::stdin_closed(), if args.stop_with_stdin => {}
         }
         first.cancel();
-        ctrl_c().await;
+        signal::ctrl_c().await;
     };
     tokio::select! {
         exit = run_with(args, &mut streams, first.cancelled()) => exit,
@@ -75,17 +77,19 @@ pub async fn run(args: &SimArgs) -> Exit {
 
 /// Runs the command on any streams, until it is over or `shutdown` completes.
 pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl Future<Output = ()>) -> Exit {
-    let place = Place::of(args, Path::new("."));
-    let planned = place.map_err(PlanError::from).and_then(|place| {
-        if let (Some(used), false) = (&place.deployment, args.quiet) {
+    let settings = ConnectionSettings::of(args, Path::new("."));
+    let planned = settings.map_err(PlanError::from).and_then(|settings| {
+        if let (Some(used), false) = (&settings.deployment, args.quiet) {
             writeln!(streams.err, "using {used}").unwrap_or_default();
         }
-        plan(args, place)
+        plan(args, settings)
     });
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => {
-            writeln!(streams.err, "error: {error}").unwrap_or_default();
+            let line = format!("latchkey sim: {error}");
+            let line = if streams.terminal { console::wrapped(0, &line) } else { line };
+            writeln!(streams.err, "{line}").unwrap_or_default();
             return Exit::Usage;
         }
     };
@@ -100,7 +104,7 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
     }
 }
 
-/// Why there is nothing to run.
+/// Why a run can't begin.
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
     #[error(transparent)]
@@ -112,20 +116,20 @@ enum PlanError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error(
-        "the credentials file `{file}` has {}, `--devices` asks for {wanted}",
+        "the credentials file `{file}` has {}, and `--devices` is {wanted}",
         counted(u64::try_from(*found).unwrap_or(u64::MAX), "device")
     )]
     TooFew { file: String, found: usize, wanted: usize },
 }
 
-fn plan(args: &SimArgs, place: Place) -> Result<Plan, PlanError> {
+fn plan(args: &SimArgs, settings: ConnectionSettings) -> Result<Plan, PlanError> {
     let wanted = args.devices.and_then(|devices| usize::try_from(devices.get()).ok());
-    let rows = place.rows(wanted)?;
+    let rows = settings.rows(wanted)?;
     if let Some(wanted) = wanted.filter(|wanted| rows.len() < *wanted) {
-        let file = place.credentials.display().to_string();
+        let file = settings.credentials.display().to_string();
         return Err(PlanError::TooFew { file, found: rows.len(), wanted });
     }
-    let Place { address, ca, authorizer, .. } = place;
+    let ConnectionSettings { address, ca, authorizer, .. } = settings;
     let target = Target { address, sni: args.sni.clone(), alpn: args.alpn.clone(), ca };
     let device = |(index, row)| device(index, row, authorizer.as_ref());
     Ok(Plan {
@@ -159,26 +163,8 @@ fn print(summary: &Summary, json: bool, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Every device is an open file. Where the limit can't be raised, the devices above it say so.
+/// Raises the limit of open files, because every device is one. If it can't be raised, the devices above it fail.
 fn allow_files() {
     #[cfg(unix)]
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
-}
-
-/// On a thread of its own: a read of standard input can't be called off, and must not keep the process alive.
-async fn stdin_closed() {
-    let (closed, wait) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        io::copy(&mut io::stdin().lock(), &mut io::sink()).unwrap_or_default();
-        // The run may be over for another reason.
-        closed.send(()).unwrap_or_default();
-    });
-    wait.await.unwrap_or_default();
-}
-
-/// Never completes where Ctrl-C can't be watched.
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

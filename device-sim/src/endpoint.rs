@@ -188,6 +188,6 @@ mod tests {
         let other = Target { sni: Some("iot.example.com".into()), ..target(Some(file.clone())) };
         assert_eq!(Endpoint::new(other).unwrap().server_name(), "iot.example.com");
         let bad = Target { sni: Some("not a name".into()), ..target(Some(file)) };
-        assert_eq!(message(bad), "`not a name` is no server name: pass a DNS name with `--sni`");
+        assert_eq!(message(bad), "`not a name` is not a server name: pass a DNS name with `--sni`");
     }
 }

@@ -11,6 +11,7 @@
 pub mod args;
 pub mod client;
 pub mod command;
+pub mod connection_settings;
 pub mod credentials_file;
 pub mod deployment;
 pub mod device;
@@ -18,12 +19,11 @@ pub mod endpoint;
 pub mod event;
 pub mod fleet;
 pub mod login;
-pub mod place;
 mod progress;
 pub mod summary;
 pub mod tally;
 
-pub use mqtt::{QoS, TopicFilter, TopicName, Version};
+pub use mqtt::{QoS, TopicError, TopicFilter, TopicName, Version};
 
 pub use crate::args::SimArgs;
 pub use crate::client::{Client, Closed, ConnectError, Message, Options, RequestError};

@@ -87,9 +87,9 @@ impl fmt::Display for Authorizer {
     }
 }
 
-/// A text that is no [`Authorizer`].
+/// A text that is not an [`Authorizer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no authorizer's name: use 1 to 128 letters, digits and `_=,@-`")]
+#[error("`{0}` is not an authorizer's name: use 1 to 128 letters, digits and `_=,@-`")]
 pub struct AuthorizerError(String);
 
 const PARAMETER: &str = "x-amz-customauthorizer-name=";

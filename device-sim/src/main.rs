@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use device_sim::{Exit, SimArgs};
+use cli::console;
+use device_sim::SimArgs;
 
 #[derive(Parser)]
-#[command(name = "latchkey-sim", version)]
+#[command(name = "latchkey-sim", version, max_term_width = console::COLUMNS)]
 struct Command {
     #[command(flatten)]
     sim: SimArgs,
@@ -14,12 +15,8 @@ struct Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Command::try_parse() {
+    match console::parse::<Command>() {
         Ok(command) => device_sim::run(&command.sim).await.into(),
-        Err(error) => {
-            let wrong = error.use_stderr();
-            error.print().unwrap_or_default();
-            if wrong { Exit::Usage.into() } else { ExitCode::SUCCESS }
-        }
+        Err(code) => code,
     }
 }

@@ -1,101 +1,125 @@
-//! What a person types.
+//! The command line.
 
+mod aws;
 mod examples;
-mod provision;
-mod smoke;
-mod values;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
-use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, seal::KeyId};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use device_auth::{
+    device_name::{DeviceName, DeviceNameError},
+    location::StoreLocation,
+    record::{ClientIdRule, ClientIdRuleError},
+    scheme::Scheme,
+    seal::{KeyId, KeyIdError},
+};
 use device_sim::Address;
 
-use crate::store_place::StorePlace;
+pub use self::aws::{ProvisionArgs, SmokeArgs};
+use crate::store_option;
 
-use self::values::{client_id_rule, device_name, key_id, movable, scheme};
-pub use self::{provision::ProvisionArgs, smoke::SmokeArgs};
+const VENDORS_AND_PASSWORD: [Scheme; 3] = [Scheme::Alibaba, Scheme::Tencent, Scheme::Password];
+const SCHEMES: [Scheme; 5] = [Scheme::Password, Scheme::Alibaba, Scheme::Tencent, Scheme::Jwt, Scheme::Token];
 
-/// Gives devices their credentials and keeps their records.
+const RECORD: &str = "Record";
+const CREDENTIAL: &str = "Credential";
+const OUTPUT: &str = "Output";
+
+/// Give devices their credentials and keep their records
 #[derive(Args, Debug)]
+#[command(subcommand_help_heading = "Commands", after_help = examples::FLEET)]
 pub struct FleetArgs {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: FleetCommand,
 
-    /// The JSON file of device records that the authorizer reads; for `provision` also `dynamodb:TABLE` or
-    /// `secretsmanager:NAME` [default: the variable `LATCHKEY_DEVICES`, or .latchkey/devices.json; for `provision` the
-    /// deployment's]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub store: Option<StorePlace>,
+    /// Where the records are [default: `LATCHKEY_STORE`, or else .latchkey/devices.json]
+    ///
+    /// Where the records are: a JSON file by its path or as `file:PATH`. `provision` also accepts `dynamodb:TABLE` and
+    /// `secretsmanager:NAME`. The variable `LATCHKEY_STORE` names the store as it does for the function. Without both,
+    /// `provision` uses the deployment's store, and every other command uses .latchkey/devices.json.
+    #[arg(
+        long, global = true, value_name = "STORE", value_parser = store_option::parse, help_heading = OUTPUT,
+        verbatim_doc_comment
+    )]
+    pub store: Option<StoreLocation>,
 
     /// Print JSON, for scripts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = OUTPUT)]
     pub json: bool,
 }
 
-/// What can be done.
+/// A command.
 #[derive(Subcommand, Debug)]
 pub enum FleetCommand {
-    /// With a file of records.
+    /// A command on a file of records.
     #[command(flatten)]
     Records(Box<RecordsCommand>),
-    /// Make devices in AWS: a Thing, a password and a record for each; run it again and it goes on
+    /// Make devices in AWS: a Thing, a password and a record each
+    ///
+    /// Make devices in AWS: a Thing, a password and a record each. Run the same command again to go on after it was
+    /// stopped.
     Provision(Box<ProvisionArgs>),
-    /// Try a deployment out: password, connection, a reading, and the decision in the log
+    /// Check a deployment: password, connection, a reading, and the decisions in the log
     Smoke(Box<SmokeArgs>),
 }
 
-/// What can be done with a file of records.
+/// A command on a file of records.
 #[derive(Subcommand, Debug)]
 pub enum RecordsCommand {
-    /// Add a device: with a new password that is shown once, or with the secret that it has from another cloud
+    /// Add a device, with a new password or with its secret from another cloud
     Add(AddArgs),
-    /// Add the devices of a file: another cloud's export, a table of passwords, or mosquitto's password file
+    /// Add the devices of a file: another cloud's export, or passwords
     Import(ImportArgs),
-    /// Give a device a new password or secret; the old one goes on for a while, so that nothing stands still
+    /// Give a device a new password or secret; the old one stays valid for a while
     Rotate(RotateArgs),
-    /// Seal every vendor secret under the keyring's current key
+    /// Seal every vendor's secret under the keyring's current key
     Reseal(ResealArgs),
-    /// List the devices: how they prove themselves, what they may do, and which keys their secrets need
+    /// List the devices, their schemes, grants, client ids and keys
     List,
-    /// Let a disabled device in again
+    /// Accept a disabled device again
     Enable(NameArgs),
-    /// Refuse a device: at its next connect, and a connected one at its next refresh
+    /// Refuse a device: when it connects, and at the next refresh of its connection
     Disable(NameArgs),
-    /// Take a device's record out
+    /// Remove a device's record
     Remove(NameArgs),
-    /// Make and renew the keys that vendor secrets are sealed under
+    /// Make and rotate the keys that vendors' secrets are sealed under
     Keys(KeysArgs),
 }
 
-/// The keys that vendor secrets (Alibaba's and Tencent's HMAC keys) are sealed under.
+/// Make and rotate the keys that vendors' secrets (Alibaba's and Tencent's HMAC keys) are sealed under
 ///
-/// The authorizer reads the file if `LATCHKEY_DATA_KEYS=file:FILE`, which is for development. For AWS, have KMS
-/// encrypt the whole file (`aws kms encrypt --encryption-context latchkey=keyring`), put the `CiphertextBlob` of
-/// its answer into `{"version":1,"kms_ciphertext":"..."}` and set `LATCHKEY_DATA_KEYS=kms:FILE`.
+/// The authorizer reads the keyring if `LATCHKEY_DATA_KEYS=file:FILE` is set, which is for development. For AWS, let KMS
+/// encrypt the whole file with `aws kms encrypt --encryption-context latchkey=keyring`, write the `CiphertextBlob` of
+/// the answer to a file as `{"version":1,"kms_ciphertext":"..."}`, and set `LATCHKEY_DATA_KEYS=kms:FILE`.
 #[derive(Args, Debug)]
 pub struct KeysArgs {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: KeysCommand,
 
-    /// Where the keys are.
+    /// The keyring.
     #[command(flatten)]
     pub keyring: KeyringArgs,
 }
 
-/// Where the keys are that vendor secrets are sealed under.
+/// The keyring: the keys that vendors' secrets are sealed under.
 #[derive(Args, Debug)]
 pub struct KeyringArgs {
-    /// The file of keys, or `file:` and its path as the authorizer reads that variable; only its owner can read
-    /// it, and without it no sealed secret can be opened again
+    /// The file of keys that secrets are sealed under
+    ///
+    /// The file of keys that secrets are sealed under: a path, or `file:PATH` as the authorizer reads the variable. Only
+    /// its owner can read it. Without it no sealed secret can be opened.
     #[arg(
         long,
         global = true,
         env = "LATCHKEY_DATA_KEYS",
         default_value = ".latchkey/keyring.json",
-        value_name = "FILE"
+        value_name = "FILE",
+        help_heading = CREDENTIAL
     )]
     pub keyring: String,
 }
@@ -103,112 +127,140 @@ pub struct KeyringArgs {
 /// How a vendor's secret is kept.
 #[derive(Args, Debug)]
 pub struct SealingArgs {
-    /// Where the keys are.
+    /// The keyring.
     #[command(flatten)]
     pub keyring: KeyringArgs,
 
-    /// Keep the secret as it is, for whoever reads the records; the function then needs
-    /// `LATCHKEY_ALLOW_PLAIN_SECRETS=true`. For tests, with secrets that no real device has
-    #[arg(long)]
+    /// Keep the secret in plain text, for tests
+    ///
+    /// Keep the secret in plain text, so that everybody who can read the records has it. The function then needs
+    /// `LATCHKEY_ALLOW_PLAIN_SECRETS=true`. This is for tests, with secrets that no real device has.
+    #[arg(long, help_heading = CREDENTIAL)]
     pub plain: bool,
 }
 
-/// What can be done with the keys.
+/// A command on the keyring.
 #[derive(Subcommand, Debug)]
 pub enum KeysCommand {
     /// Make the file, with one key; an existing file is never overwritten
     New(KeyArgs),
-    /// Add a key that seals from now on; the others still open what they sealed
+    /// Add a key that seals new secrets; the other keys open older ones
     Rotate(KeyArgs),
-    /// Show the keys' ids, and which one seals
+    /// Show the ids of the keys, and which one seals
     Show,
 }
 
 /// A new key.
 #[derive(Args, Debug)]
 pub struct KeyArgs {
-    /// What the key is to be called, `2026-11` for example: 1 to 64 characters out of `A-Z a-z 0-9 . _ -`
+    /// The id of the key, `2026-11` for example: 1 to 64 of `A-Z a-z 0-9 . _ -`
     #[arg(value_parser = key_id)]
     pub id: KeyId,
 }
 
-/// A device to be added.
+/// Add a device, with a new password or with its secret from another cloud
 #[derive(Args, Debug)]
-#[command(after_help = examples::ADD)]
+#[command(after_help = examples::ADD, after_long_help = examples::ADD_LONG)]
 pub struct AddArgs {
-    /// The device's name as it stands in its MQTT user name: for alibaba `deviceName&productKey` in quotes,
-    /// because the shell takes `&` for itself, for tencent the product id and the device name in one word
+    /// The device's name, as it is in its MQTT user name
+    ///
+    /// The device's name, as it is in its MQTT user name. Alibaba's is `deviceName&productKey`, in quotes, because `&`
+    /// means something else to the shell. Tencent's is the product id and the device name in one word.
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
 
-    /// How the device proves itself
-    #[arg(long, default_value = Scheme::Password.as_str(), value_parser = scheme())]
-    pub scheme: Scheme,
-
-    /// The vendor's product key or product id; NAME is then the device name alone
-    #[arg(long, value_name = "KEY")]
-    pub product: Option<String>,
-
-    /// What the device may do: `own-topics` (all under its client id), `sht20`, `alibaba`, `tencent`, or a grant
-    /// of the store [default: the vendor's, otherwise own-topics]
-    #[arg(long)]
+    /// What the device may do [default: own-topics, or the vendor's]
+    ///
+    /// What the device may do: `own-topics` (all topics under its client id), `sht20`, `alibaba`, `tencent`, or a grant
+    /// of the store. The default is `own-topics`, or the grant of the device's vendor.
+    #[arg(long, help_heading = RECORD)]
     pub grant: Option<String>,
 
-    /// A client id that the device may use, or `prefix*`; may be given more than once
-    #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID")]
+    /// A client id that it may use, or `prefix*` [default: its name]
+    ///
+    /// A client id that it may use, or `prefix*`. Set it several times for several client ids. The default is the
+    /// device's name.
+    #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID", help_heading = RECORD)]
     pub client_ids: Vec<ClientIdRule>,
 
-    /// Take a chosen password, piped in as one line, instead of making one; it is kept as argon2id
-    #[arg(long)]
+    /// How the device proves itself
+    #[arg(
+        long, default_value = Scheme::Password.as_str(), value_parser = one_of(&SCHEMES), help_heading = CREDENTIAL
+    )]
+    pub scheme: Scheme,
+
+    /// The vendor's product key or product id, if it is not in NAME
+    #[arg(long, value_name = "KEY", help_heading = CREDENTIAL)]
+    pub product: Option<String>,
+
+    /// Read a password from standard input, and make none
+    ///
+    /// Read a password from standard input, as one line, and make none. The record keeps its argon2id hash.
+    #[arg(long, help_heading = CREDENTIAL)]
     pub password_stdin: bool,
 
-    /// Take the secret that the vendor gave, piped in as one line: Alibaba's `DeviceSecret`, Tencent's `psk`
-    #[arg(long, conflicts_with = "password_stdin")]
+    /// Read the vendor's secret from standard input
+    ///
+    /// Read the vendor's secret from standard input, as one line: Alibaba's `DeviceSecret`, or Tencent's `psk`.
+    #[arg(long, conflicts_with = "password_stdin", help_heading = CREDENTIAL)]
     pub secret_stdin: bool,
 
-    /// The secret is an Alibaba `DeviceToken`, and this the `ClientID` that came with it
-    #[arg(long, requires = "secret_stdin", value_parser = device_name, value_name = "ID")]
+    /// The `ClientID` of an Alibaba `DeviceToken`, which is the secret
+    #[arg(
+        long, requires = "secret_stdin", value_parser = device_name, value_name = "ID", help_heading = CREDENTIAL
+    )]
     pub device_token_id: Option<DeviceName>,
 
     /// How the vendor's secret is kept.
     #[command(flatten)]
     pub sealing: SealingArgs,
 
-    /// Put the new credentials into a CSV file, as `latchkey sim` reads it; it holds the password in clear
-    #[arg(long, value_name = "FILE")]
+    /// Write the new password to a CSV file for `latchkey sim`
+    ///
+    /// Write the new password, in clear text, to a CSV file that `latchkey sim` reads.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub credentials: Option<PathBuf>,
 
-    /// Where the device is told to connect, in the lines that are printed for trying it out
-    #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT")]
+    /// The server in the command that is printed for trying it
+    #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT", help_heading = OUTPUT)]
     pub endpoint: Address,
 }
 
-/// A file of devices to be added.
+/// Add the devices of a file: another cloud's export, or passwords
 #[derive(Args, Debug)]
-#[command(after_help = examples::IMPORT)]
+#[command(after_help = examples::IMPORT, after_long_help = examples::IMPORT_LONG)]
 pub struct ImportArgs {
-    /// The file: CSV with a header, or with --mosquitto lines of `name:hash`
+    /// The file: CSV with a header, or lines of `name:hash` with --mosquitto
     pub file: PathBuf,
 
-    /// How its devices prove themselves
-    #[arg(long, value_parser = movable(), required_unless_present = "mosquitto")]
+    /// How the devices prove themselves
+    #[arg(
+        long, value_parser = one_of(&VENDORS_AND_PASSWORD), required_unless_present = "mosquitto",
+        help_heading = CREDENTIAL
+    )]
     pub scheme: Option<Scheme>,
 
-    /// FILE is a password file as `mosquitto_passwd` and `htpasswd -B` write it: the hashes move in as they are
-    #[arg(long, conflicts_with_all = ["scheme", "product", "plain"])]
+    /// FILE is a password file of mosquitto or of `htpasswd -B`
+    ///
+    /// FILE is a password file as `mosquitto_passwd` and `htpasswd -B` write it. The hashes are imported as they are.
+    #[arg(long, conflicts_with_all = ["scheme", "product", "plain"], help_heading = CREDENTIAL)]
     pub mosquitto: bool,
 
-    /// The product of all devices, where the file has no column for it
-    #[arg(long, value_name = "KEY")]
+    /// The product of all devices, if the file has no column for it
+    #[arg(long, value_name = "KEY", help_heading = CREDENTIAL)]
     pub product: Option<String>,
 
-    /// What the devices may do, as with `latchkey fleet add` [default: the vendor's, otherwise own-topics]
-    #[arg(long)]
+    /// What the devices may do [default: own-topics, or the vendor's]
+    ///
+    /// What the devices may do, as with `latchkey fleet add`. The default is `own-topics`, or the grant of the vendor.
+    #[arg(long, help_heading = RECORD)]
     pub grant: Option<String>,
 
-    /// Leave devices alone that have a record already, and take the first of two rows for one device; otherwise
-    /// both are errors
-    #[arg(long)]
+    /// Skip devices that have a record, and duplicate rows
+    ///
+    /// Skip devices that have a record already, and use the first of several rows for one device. Otherwise both are
+    /// errors.
+    #[arg(long, help_heading = RECORD)]
     pub skip_existing: bool,
 
     /// How vendors' secrets are kept.
@@ -216,7 +268,7 @@ pub struct ImportArgs {
     pub sealing: SealingArgs,
 }
 
-/// A device that gets a new password or secret.
+/// Give a device a new password or secret; the old one stays valid for a while
 #[derive(Args, Debug)]
 #[command(after_help = examples::ROTATE)]
 pub struct RotateArgs {
@@ -224,16 +276,23 @@ pub struct RotateArgs {
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
 
-    /// How long the old one still lets the device in, like `12h` or `7d`; `0s` ends it now
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long the old one stays valid: `12h`, `7d`, or `0s`
+    #[arg(
+        long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration,
+        help_heading = CREDENTIAL
+    )]
     pub old_for: Duration,
 
-    /// Take the new secret of an alibaba or tencent device, piped in as one line
-    #[arg(long)]
+    /// Read the vendor's new secret from standard input
+    ///
+    /// Read the new secret of an Alibaba or Tencent device from standard input, as one line.
+    #[arg(long, help_heading = CREDENTIAL)]
     pub secret_stdin: bool,
 
-    /// The secret is an Alibaba `DeviceToken`, and this the `ClientID` that came with it
-    #[arg(long, requires = "secret_stdin", value_parser = device_name, value_name = "ID")]
+    /// The `ClientID` of an Alibaba `DeviceToken`, which is the secret
+    #[arg(
+        long, requires = "secret_stdin", value_parser = device_name, value_name = "ID", help_heading = CREDENTIAL
+    )]
     pub device_token_id: Option<DeviceName>,
 
     /// How the vendor's secret is kept.
@@ -241,11 +300,11 @@ pub struct RotateArgs {
     pub sealing: SealingArgs,
 }
 
-/// Every vendor secret, sealed anew.
+/// Seal every vendor's secret under the keyring's current key
 #[derive(Args, Debug)]
 #[command(after_help = examples::RESEAL)]
 pub struct ResealArgs {
-    /// Where the keys are.
+    /// The keyring.
     #[command(flatten)]
     pub keyring: KeyringArgs,
 }
@@ -256,4 +315,23 @@ pub struct NameArgs {
     /// The device's name
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
+}
+
+fn device_name(text: &str) -> Result<DeviceName, DeviceNameError> {
+    text.try_into()
+}
+
+fn key_id(text: &str) -> Result<KeyId, KeyIdError> {
+    text.try_into()
+}
+
+fn client_id_rule(text: &str) -> Result<ClientIdRule, ClientIdRuleError> {
+    text.to_owned().try_into()
+}
+
+fn one_of(schemes: &'static [Scheme]) -> impl TypedValueParser<Value = Scheme> {
+    PossibleValuesParser::new(schemes.iter().map(|scheme| scheme.as_str())).try_map(|name| {
+        let scheme = schemes.iter().copied().find(|scheme| scheme.as_str() == name);
+        scheme.ok_or("not a scheme")
+    })
 }

@@ -1,6 +1,8 @@
-//! Calls to AWS: where their configuration comes from, and how those that go wrong are told.
+//! Calls to AWS: their configuration, and messages about those that fail.
 
 use std::{error::Error, time::Duration};
+
+use device_sim::Deployment;
 
 use anyhow::{Context as _, anyhow};
 use aws_config::{
@@ -16,16 +18,17 @@ use aws_sdk_iot::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-/// For work that can wait, how often a call is tried: enough to sit out a throttled minute, for the pauses double from a
-/// second up to [`LONGEST_PAUSE`].
+/// Attempts of a call for work that can wait: enough for a throttled minute, because the pauses double from a second up to
+/// [`LONGEST_PAUSE`].
 pub const PATIENT: u32 = 8;
-/// For what a person waits for.
+/// Attempts of a call for which a person waits.
 pub const BRIEF: u32 = 2;
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(20);
 
-/// The configuration of the environment or of a profile, in this region if one is given; calls are tried so often.
+/// The configuration of the environment or of a profile, in this region if one is given. Each call has up to `attempts`
+/// attempts.
 ///
 /// # Errors
 ///
@@ -40,30 +43,27 @@ pub async fn configuration(region: Option<&str>, attempts: u32) -> anyhow::Resul
     let retries = RetryConfig::standard().with_max_attempts(attempts).with_max_backoff(LONGEST_PAUSE);
     let loader = aws_config::defaults(BehaviorVersion::latest()).region(chain);
     let configuration = loader.timeout_config(timeouts.build()).retry_config(retries).load().await;
-    anyhow::ensure!(
-        configuration.region().is_some(),
-        "no AWS region is set: `--region` or AWS_REGION says which"
-    );
+    anyhow::ensure!(configuration.region().is_some(), "no AWS region is set: set `--region` or AWS_REGION");
     let provider = configuration.credentials_provider().context(MISSING)?;
     provider.provide_credentials().await.map_err(|error| anyhow!(causes(&error)).context(MISSING))?;
     Ok(configuration)
 }
 
-/// Retries that depend on nothing but a call's own attempts. The SDK's own partition lets a service be asked again some
-/// hundred times and then gives up at once: too little for a fleet that an account throttles for a minute.
+/// Retries that depend on nothing but a call's own attempts. The SDK's own partition allows some hundred retries for each
+/// service and then none: too few for a fleet that an account throttles for a minute.
 #[must_use]
 pub fn patient() -> RetryPartition {
     RetryPartition::custom("latchkey-fleet").token_bucket(TokenBucket::unlimited()).build()
 }
 
 const MISSING: &str = "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
-                       AWS_SECRET_ACCESS_KEY; of a single sign-on, `aws configure export-credentials --format env` \
-                       makes those";
+                       AWS_SECRET_ACCESS_KEY; after a single sign-on, `aws configure export-credentials --format env` \
+                       prints those";
 
-/// Why a call went wrong and what to do. `permission` is what the call needs, `iot:CreateThing` for example.
+/// Why a call failed and what to do. `permission` is what the call needs, `iot:CreateThing` for example.
 ///
-/// What the service said is told, for nothing that is sent here in the clear comes back in it.
-pub fn told<E, R>(error: &SdkError<E, R>, permission: &str) -> anyhow::Error
+/// The service's own message is part of it: no secret that is sent here comes back in one.
+pub fn call_error<E, R>(error: &SdkError<E, R>, permission: &str) -> anyhow::Error
 where
     E: ProvideErrorMetadata + Error + 'static,
     R: std::fmt::Debug + 'static,
@@ -86,8 +86,7 @@ where
         | "InvalidSignatureException"
         | "IncompleteSignature"
         | "MissingAuthenticationTokenException" => anyhow!(
-            "AWS does not take the credentials ({code}): sign in anew, and look at AWS_PROFILE and at this machine's \
-             clock"
+            "AWS does not accept the credentials ({code}): sign in again, and check AWS_PROFILE and this machine's clock"
         ),
         "ThrottlingException"
         | "Throttling"
@@ -95,19 +94,42 @@ where
         | "LimitExceededException"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => anyhow!(
-            "AWS throttles {permission} ({code}) again and again: wait a minute, or go on with a lower `--rate`"
+            "AWS throttles {permission} ({code}) at every attempt: wait a minute, or go on with a lower `--rate`"
         ),
         _ => anyhow!("AWS refused {permission} ({code}{said})"),
     }
 }
 
-/// Whether the service refused with this code.
+/// Whether the service refused the call with this code.
 pub fn has_code(error: &impl ProvideErrorMetadata, code: &str) -> bool {
     error.code() == Some(code)
 }
 
-/// An error and what caused it, from the outside in.
+/// An error and its causes, from the outside in.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Refuses a resource that is in another account or region than the deployment: the credentials are then another
+/// account's. An ARN is what AWS itself says about both *(unverified)*. Without a deployment there is nothing to compare.
+///
+/// # Errors
+///
+/// When account or region differ. The message names both.
+pub(crate) fn check_location(deployment: Option<&Deployment>, arn: Option<&str>) -> anyhow::Result<()> {
+    let Some(Deployment { stage, account, region, .. }) = deployment else { return Ok(()) };
+    let parts = arn.unwrap_or_default().split(':').collect::<Vec<_>>();
+    let found = match parts.as_slice() {
+        ["arn", _, _, region, account, _, ..] => Some((*account, *region)),
+        _ => None,
+    };
+    let (in_account, in_region) = found.context("AWS does not say in which account this is")?;
+    anyhow::ensure!(
+        (in_account, in_region) == (account, region),
+        "the stage `{stage}` is in the account {account} and the region {region}, and these credentials lead to the \
+         account {in_account} and the region {in_region}: set AWS_PROFILE, or name the stage with `--stage` or its file \
+         with `--outputs`"
+    );
+    Ok(())
 }

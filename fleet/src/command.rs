@@ -1,75 +1,83 @@
-//! What the operator's commands do with a file of records.
+//! The operator's commands on a file of records.
 
 mod add;
 mod added;
 mod import;
-mod input;
-mod keys;
 mod list;
 mod reseal;
 mod rotate;
 
-use std::{
-    io::{BufRead, Write},
-    path::Path,
-};
+use std::path::Path;
 
+use cli::console::Console;
 use device_auth::device_name::DeviceName;
 use serde_json::json;
 
-pub use self::input::Input;
-use crate::{args::RecordsCommand, store_file::StoreFile};
+use crate::{
+    args::{KeysArgs, KeysCommand, RecordsCommand},
+    keyring_file,
+    sealing::keyring_path,
+    store_file::StoreFile,
+};
 
-/// Runs one command on a file of records: reads a chosen password or a vendor's secret from `input`, writes what a person wants to know to `output`.
+/// Runs one command on a file of records. It reads a chosen password or a vendor's secret from the console's input, and
+/// prints its result to the console's output.
 ///
 /// # Errors
 ///
-/// What went wrong and what to do about it. The store is then unchanged.
-pub fn run(
-    command: RecordsCommand,
-    store: &Path,
-    json: bool,
-    input: Input<impl BufRead>,
-    output: &mut impl Write,
-) -> anyhow::Result<()> {
+/// What went wrong and what to do about it. The file is then unchanged.
+pub fn run(command: RecordsCommand, store: &Path, console: &mut Console<'_>) -> anyhow::Result<()> {
     match command {
-        RecordsCommand::Add(args) => add::run(store, args, json, input, output),
-        RecordsCommand::Import(args) => import::run(store, &args, json, output),
-        RecordsCommand::Rotate(args) => rotate::run(store, args, json, input, output),
-        RecordsCommand::Reseal(args) => reseal::run(store, &args, json, output),
-        RecordsCommand::List => list::print(&StoreFile::read(store)?, json, output),
-        RecordsCommand::Enable(args) => switch(store, &args.name, true, json, output),
-        RecordsCommand::Disable(args) => switch(store, &args.name, false, json, output),
+        RecordsCommand::Add(args) => add::run(store, args, console),
+        RecordsCommand::Import(args) => import::run(store, &args, console),
+        RecordsCommand::Rotate(args) => rotate::run(store, args, console),
+        RecordsCommand::Reseal(args) => reseal::run(store, &args, console),
+        RecordsCommand::List => list::run(&StoreFile::read(store)?, console),
+        RecordsCommand::Enable(args) => set_enabled(store, &args.name, true, console),
+        RecordsCommand::Disable(args) => set_enabled(store, &args.name, false, console),
         RecordsCommand::Remove(args) => {
             let mut file = StoreFile::open_existing(store)?;
             file.remove(&args.name)?;
             file.save()?;
-            done(&args.name, "removed", json, output)
+            done(&args.name, "removed", console)
         }
-        RecordsCommand::Keys(args) => keys::run(args, json, output),
+        RecordsCommand::Keys(args) => keys(args, console),
     }
 }
 
-fn switch(
+fn set_enabled(
     store: &Path,
     name: &DeviceName,
     enabled: bool,
-    json: bool,
-    output: &mut impl Write,
+    console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
     let mut file = StoreFile::open_existing(store)?;
     file.record_mut(name)?.enabled = enabled;
     file.save()?;
-    done(name, if enabled { "enabled" } else { "disabled" }, json, output)
+    done(name, if enabled { "enabled" } else { "disabled" }, console)
 }
 
-fn done(name: &DeviceName, what: &str, json: bool, output: &mut impl Write) -> anyhow::Result<()> {
-    if json {
-        writeln!(output, "{}", json!({"device": name, "done": what}))?;
-    } else {
-        writeln!(output, "{name} {what}")?;
-    }
-    Ok(())
+fn done(name: &DeviceName, what: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
+    Ok(console.print(&json!({"device": name, "done": what}), format_args!("{name} {what}\n"))?)
+}
+
+/// Runs a command on the keys that vendors' secrets are sealed under, and prints the ids of the keys: never a key.
+fn keys(args: KeysArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let KeysArgs { command, keyring } = args;
+    let path = keyring_path(&keyring)?;
+    let keyring = match command {
+        KeysCommand::New(args) => keyring_file::make(&path, args.id)?,
+        KeysCommand::Rotate(args) => keyring_file::rotate(&path, args.id)?,
+        KeysCommand::Show => keyring_file::read(&path)?,
+    };
+    let json =
+        json!({"keyring": path, "current": keyring.current(), "keys": keyring.ids().collect::<Vec<_>>()});
+    let keys = keyring.ids().map(|id| {
+        let current = if keyring.current() == Some(id) { "  (seals new secrets)" } else { "" };
+        format!("key      {id}{current}\n")
+    });
+    let keys = keys.collect::<String>();
+    Ok(console.print(&json, format_args!("keyring  {}\n{keys}", path.display()))?)
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! A file of devices, read and checked row by row.
+//! Files of devices, read and checked row by row.
 
 mod columns;
 mod faults;
-mod password_file;
 mod rows;
 pub(crate) mod table;
 
@@ -15,36 +14,36 @@ use zeroize::Zeroizing;
 pub use self::faults::Faults;
 use crate::vendor::Vendor;
 
-/// What kind of file it is.
+/// The form of a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Format<'a> {
-    /// CSV with a vendor's columns; the product of devices in a file without a column for it.
+    /// CSV with a vendor's columns. The product is that of all devices, if the file has no column for it.
     Vendor(Vendor, Option<&'a str>),
     /// CSV with user names, and passwords or verifiers.
     Passwords,
-    /// Lines of `name:hash`.
+    /// Lines of `name:hash`, as `mosquitto_passwd` and `htpasswd` write them. Lines that begin with `#` are comments.
     PasswordFile,
 }
 
 /// A device of the file.
 pub struct Row {
-    /// The line that it begins in, from 1 on.
+    /// The line in which it begins, counted from 1.
     pub line: usize,
     /// Its record's name.
     pub name: DeviceName,
-    /// Its client ids, where the file says them.
+    /// Its client ids, if the file has them.
     pub client_ids: Option<Vec<ClientIdRule>>,
     /// How it proves itself.
     pub credential: Credential,
 }
 
-/// How a device of the file proves itself. No `Debug`.
+/// How a device of the file proves itself. It has no `Debug`.
 pub enum Credential {
-    /// By a secret that its vendor gave.
+    /// A secret from its vendor.
     Secret(Zeroizing<String>),
-    /// By a password that somebody chose.
+    /// A password that a person chose.
     Password(Zeroizing<String>),
-    /// By a password whose hash this is.
+    /// The hash of a password.
     Verifier(Verifier),
 }
 
@@ -63,32 +62,31 @@ impl Format<'_> {
 ///
 /// # Errors
 ///
-/// When the file can't be read, is not text, or has no header that fits.
+/// When the file can't be read, is not text, or has the wrong header.
 pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults)> {
-    let shown = path.display();
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("can't read `{shown}`"))?);
-    let text = std::str::from_utf8(&bytes);
-    let text = text.ok().with_context(|| format!("`{shown}` is not UTF-8; save it as \"CSV UTF-8\""))?;
-    parse(text, format).with_context(|| format!("can't use `{shown}`"))
-}
-
-fn parse(text: &str, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults)> {
-    // Spreadsheets begin a file with it.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text(path)?;
+    let (mut rows, mut faults) = (Vec::new(), Faults::default());
     let found = match format {
-        Format::PasswordFile => password_file::rows(text).collect::<Vec<_>>(),
-        Format::Vendor(..) | Format::Passwords => rows::rows(text, format)?,
+        Format::PasswordFile => rows::of_password_file(&text),
+        Format::Vendor(..) | Format::Passwords => {
+            rows::of_table(&text, format).with_context(|| format!("can't use `{}`", path.display()))?
+        }
     };
-    anyhow::ensure!(!found.is_empty(), "it has no devices");
-    let (mut rows, mut faults) = (Vec::with_capacity(found.len()), Faults::default());
+    anyhow::ensure!(!found.is_empty(), "can't use `{}`: it has no devices", path.display());
     for (line, row) in found {
         match row {
             Ok(row) => rows.push(row),
-            Err(why) => faults.add(line, why),
+            Err(error) => faults.add(line, error.to_string()),
         }
     }
     Ok((rows, faults))
 }
 
-/// A line, and its device or what is wrong with it.
-type Found = (usize, Result<Row, String>);
+/// Reads a file of text, which may begin with the mark that spreadsheets write. It is wiped when dropped.
+pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?);
+    let text = std::str::from_utf8(&bytes).ok();
+    let text =
+        text.with_context(|| format!("`{}` is not UTF-8; save it as \"CSV UTF-8\"", path.display()))?;
+    Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+}

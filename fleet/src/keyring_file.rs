@@ -1,4 +1,4 @@
-//! The file of keys that vendor secrets are sealed under, changed safely.
+//! The file of keys that vendors' secrets are sealed under. A change replaces the whole file.
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ use crate::store_file::lock;
 ///
 /// # Errors
 ///
-/// When there is such a file already (it is never overwritten: without its keys no sealed secret opens), or it
-/// can't be written.
+/// When the file exists already (it is never overwritten: without its keys no sealed secret opens), or when it can't be
+/// written.
 pub fn make(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
     let folder = folder(path);
     fs::create_dir_all(&folder).with_context(|| format!("can't make the folder `{}`", folder.display()))?;
@@ -27,9 +27,7 @@ pub fn make(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
     let file = written(path, &keyring)?;
     file.persist_noclobber(path).with_context(|| {
         let path = path.display();
-        format!(
-            "can't make `{path}`; if it is there already, `latchkey fleet keys rotate ID` adds a key to it"
-        )
+        format!("can't make `{path}`; if it exists already, `latchkey fleet keys rotate ID` adds a key to it")
     })?;
     Ok(keyring)
 }
@@ -38,7 +36,7 @@ pub fn make(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
 ///
 /// # Errors
 ///
-/// As [`read`], when the id is taken, or when the file can't be written. The old file then stays as it was.
+/// As [`read`], when the keyring has a key with this id, or when the file can't be written. The file is then unchanged.
 pub fn rotate(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
     read(path)?;
     let _lock = lock(path)?;
@@ -51,7 +49,7 @@ pub fn rotate(path: &Path, id: KeyId) -> anyhow::Result<Keyring> {
 ///
 /// # Errors
 ///
-/// When it isn't there, isn't a keyring, or others can read it.
+/// When it does not exist, is not a keyring, or is readable by others.
 pub fn read(path: &Path) -> anyhow::Result<Keyring> {
     let there = path.try_exists().unwrap_or(true);
     let missing =
@@ -61,7 +59,7 @@ pub fn read(path: &Path) -> anyhow::Result<Keyring> {
     Keyring::parse(&text).with_context(|| format!("`{}`", path.display()))
 }
 
-/// A temporary file beside `path`, which its owner alone can read.
+/// A temporary file next to `path`, which only its owner can read.
 fn written(path: &Path, keyring: &Keyring) -> anyhow::Result<NamedTempFile> {
     let json = keyring.to_json().unwrap_or_else(|| Zeroizing::new(String::new()));
     let mut file = NamedTempFile::new_in(folder(path)).with_context(|| unwritable(path))?;

@@ -1,14 +1,16 @@
 //! The operator's tool: it gives devices their credentials and keeps their records.
 //!
-//! [`args`] is what a person types, [`command`] what then happens, [`store_file`] the file that the
-//! authorizer reads, [`import`] another cloud's list of devices, [`vendor`] what those are called and know,
-//! [`provision`] what makes Things and records in AWS, [`smoke`] what tries them out, [`sealing`] how their secrets are kept, [`keyring_file`] the keys for that, [`secret`] where passwords come from.
+//! [`args`] is the command line, [`command`] the commands on a file of records. [`provision`] makes Things and records in
+//! AWS, and [`smoke`] checks a deployment.
+//!
+//! [`store_file`] is the file of records that the authorizer reads, [`store_option`] the option that names a store,
+//! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
+//! passwords. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
 
 pub mod args;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod command;
-pub mod count;
 pub mod import;
 pub mod keyring_file;
 pub mod name_pattern;
@@ -20,10 +22,8 @@ pub mod secret;
 #[cfg(feature = "aws")]
 pub mod smoke;
 pub mod store_file;
-pub mod store_place;
+pub mod store_option;
 pub mod vendor;
-#[cfg(feature = "aws")]
-mod whereabouts;
 
 pub use device_auth::grant;
 

@@ -1,10 +1,11 @@
-//! Names that are counted: `sensor-####`.
+//! Patterns for the names of numbered devices: `sensor-####`.
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
-use device_auth::device_name::DeviceName;
+use device_auth::device_name::{DeviceName, DeviceNameError};
+use iot_policy::limits::MAX_THING_NAME_LENGTH;
 
-/// A name with one run of `#`, which is where the number goes.
+/// A name with one run of `#`, which stands for the digits of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
     before: String,
@@ -12,42 +13,56 @@ pub struct NamePattern {
     after: String,
 }
 
+/// Why there are no names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamePatternError {
+    /// The text is not a pattern.
+    #[error(
+        "`{0}` is not a pattern of names: write `#` where the digits of a number go, as in `sensor-####`, and \
+         otherwise {THING_NAME}"
+    )]
+    Form(String),
+    /// The last number has more digits than the pattern.
+    #[error("`{pattern}` has no room for the number {last}: add more `#`")]
+    TooShort {
+        /// The pattern.
+        pattern: NamePattern,
+        /// The last number.
+        last: u64,
+    },
+    /// A name can't be a device's.
+    #[error(transparent)]
+    Name(#[from] DeviceNameError),
+}
+
 impl NamePattern {
-    /// The names from `first` on.
+    /// The names of `count` devices, numbered from `first` on.
     ///
     /// # Errors
     ///
     /// When the pattern has fewer digits than the last number.
-    pub fn names(&self, first: u32, count: NonZeroU32) -> Result<Vec<DeviceName>, String> {
+    pub fn names(&self, first: u32, count: NonZeroU32) -> Result<Vec<DeviceName>, NamePatternError> {
         let last = u64::from(first).saturating_add(u64::from(count.get())).saturating_sub(1);
         if last.to_string().len() > self.digits {
-            return Err(format!("`{self}` has no room for the number {last}: give it more `#`"));
+            return Err(NamePatternError::TooShort { pattern: self.clone(), last });
         }
-        (u64::from(first)..=last).map(|number| self.name(number)).collect()
-    }
-
-    fn name(&self, number: u64) -> Result<DeviceName, String> {
         let Self { before, digits, after } = self;
-        let text = format!("{before}{number:0digits$}{after}", digits = *digits);
-        DeviceName::try_from(text).map_err(|error| error.to_string())
+        let names = (u64::from(first)..=last).map(|number| {
+            Ok(DeviceName::try_from(format!("{before}{number:0digits$}{after}", digits = *digits))?)
+        });
+        names.collect()
     }
 }
 
 impl FromStr for NamePattern {
-    type Err = String;
+    type Err = NamePatternError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "`{text}` is no pattern of names: write `#` where the digits of a number go, as in `sensor-####`, \
-                 and otherwise {THING_NAME}"
-            )
-        };
-        let (before, rest) = text.split_once('#').ok_or_else(wrong)?;
+    fn from_str(text: &str) -> Result<Self, NamePatternError> {
+        let (before, rest) = text.split_once('#').ok_or_else(|| NamePatternError::Form(text.to_owned()))?;
         let after = rest.trim_start_matches('#');
         let digits = rest.len().saturating_sub(after.len()).saturating_add(1);
-        if !is_plain(before) || !is_plain(after) || text.len() > 128 || digits > 10 {
-            return Err(wrong());
+        if !is_plain(before) || !is_plain(after) || text.len() > MAX_THING_NAME_LENGTH || digits > 10 {
+            return Err(NamePatternError::Form(text.to_owned()));
         }
         Ok(Self { before: before.to_owned(), digits, after: after.to_owned() })
     }
@@ -60,10 +75,10 @@ impl fmt::Display for NamePattern {
     }
 }
 
-/// What a Thing may be called (AWS IoT API reference, `CreateThing`), which is less than a device may.
+/// The characters of a Thing's name (AWS IoT API reference, `CreateThing`). A device's name may have more.
 pub(super) const THING_NAME: &str = "letters, digits, `:`, `_` and `-`";
 
-/// Whether it is made of those.
+/// Whether a text has only those.
 pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte))
 }
@@ -72,26 +87,27 @@ pub(super) fn is_plain(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn names(pattern: &str, first: u32, count: u32) -> Result<Vec<String>, String> {
+    fn names(pattern: &str, first: u32, count: u32) -> Result<Vec<String>, NamePatternError> {
         let names = pattern.parse::<NamePattern>()?.names(first, NonZeroU32::new(count).unwrap())?;
         Ok(names.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn numbers_take_the_place_of_their_digits() {
+    fn a_number_replaces_the_digits_of_a_pattern() {
         assert_eq!(names("sensor-####", 9, 2).unwrap(), ["sensor-0009", "sensor-0010"]);
         assert_eq!(names("#:hall", 0, 2).unwrap(), ["0:hall", "1:hall"]);
         assert_eq!(names("d##", 99, 1).unwrap(), ["d99"]);
-        let full = names("d##", 99, 2).unwrap_err();
-        assert_eq!(full, "`d##` has no room for the number 100: give it more `#`");
+        let full = names("d##", 99, 2).unwrap_err().to_string();
+        assert_eq!(full, "`d##` has no room for the number 100: add more `#`");
         assert!(names("d##########", u32::MAX, 2).is_ok(), "ten digits hold every number");
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn a_text_that_is_not_a_pattern_is_refused() {
         let long = format!("{}#", "x".repeat(128));
         for text in ["", "sensor", "a#b#", "a.#", "sensor #", "é#", "a###########", &long] {
-            assert!(text.parse::<NamePattern>().unwrap_err().contains("is no pattern of names"), "{text}");
+            let error = text.parse::<NamePattern>().unwrap_err().to_string();
+            assert!(error.contains("is not a pattern of names"), "{error}");
         }
         assert_eq!("a##b".parse::<NamePattern>().unwrap().to_string(), "a##b");
     }

@@ -1,101 +1,159 @@
-//! Devices are provisioned: each gets a Thing, a password and a record.
+//! `latchkey fleet provision`: makes devices in AWS, each with a Thing, a password and a record.
 //!
-//! For one device the order is: its Thing, its password in the file of passwords, on the disk, and last its record.
-//! So whatever stops a run, no record is ever without its password; the next run takes a password that is there, and
-//! makes the record of it. What is there is left as it is.
+//! Each device gets its Thing first, then its password in the file of passwords, on the disk, and its record last. So a
+//! record always has its password in the file, whatever stops a run. The next run makes a record for a password that is
+//! in the file, and changes nothing that exists.
 
-mod device;
 mod device_file;
 mod passwords;
-mod progress;
 mod records;
 mod registry;
 mod report;
-mod trouble;
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    error::Error,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
+use cli::console::{Console, status};
+use device_auth::{device_name::DeviceName, location::StoreLocation};
 use device_sim::Deployment;
 use futures_util::{Stream, StreamExt as _, stream};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::progress::say;
 use self::{
-    device::Device,
     passwords::Passwords,
-    progress::Progress,
     records::Records,
     registry::Registry,
     report::{Done, Record, Report},
-    trouble::Trouble,
 };
 use crate::{
     args::ProvisionArgs,
-    aws,
+    aws::{self, call_error},
     secret::Secret,
-    store_place::{Named, StorePlace},
+    store_option::{self, ConfiguredStore, Source},
 };
 
-/// Enough for any allowed rate, each device being five calls one after the other.
-const AT_ONCE: usize = 32;
+/// Devices that are made at a time: enough for any allowed rate, as each is five calls one after the other.
+const CONCURRENT_DEVICES: usize = 32;
+/// Without a terminal, one line is printed for this many devices.
+const DEVICES_PER_LINE: u64 = 100;
+
+/// AWS's codes for a refusal that may concern one device only.
+const DEVICE_CODES: [&str; 6] = [
+    "ConflictException",
+    "InvalidRequestException",
+    "ResourceAlreadyExistsException",
+    "ResourceNotFoundException",
+    "ValidationException",
+    "VersionConflictException",
+];
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Every device has its Thing and its record, and its password is known.
     Complete,
-    /// Some have not, and the report says why.
+    /// Not every device has. The report says why.
     Incomplete,
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupted,
 }
 
-/// Provisions devices until all are done or `shutdown` completes; those that are being made then are finished first.
+/// A device that is to be provisioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Device {
+    /// Its name, which is also its client id, its user name and its Thing's name.
+    name: DeviceName,
+    /// The grant's name.
+    grant: String,
+    /// The Thing's own attributes, besides those that every Thing gets.
+    attributes: BTreeMap<String, String>,
+}
+
+/// Why a device was not provisioned.
+#[derive(Debug)]
+enum ProvisionError {
+    /// It concerns one device. The run goes on.
+    Device(String),
+    /// It concerns every device. No other device is begun.
+    Run(anyhow::Error),
+}
+
+/// Provisions devices until all are done or `shutdown` completes. Devices that are being made then are finished first.
 ///
 /// # Errors
 ///
-/// What kept it from beginning. Nothing was made then.
+/// Why it could not begin. Nothing was made then.
 pub async fn run(
     args: &ProvisionArgs,
-    store: Option<Named>,
-    json: bool,
-    output: &mut impl Write,
+    store: Option<ConfiguredStore>,
+    console: &mut Console<'_>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
     let devices = devices(args)?;
     let deployment = args.deployment.find(Path::new("."))?;
-    let place = place(store, deployment.as_ref())?;
-    let passwords = passwords_file(args, &place, deployment.as_ref())?;
+    let store = store_location(store, deployment.as_ref())?;
+    let passwords = passwords_file(args, &store, deployment.as_ref())?;
     if let Some(deployment) = &deployment {
-        say(&format!("using {deployment}"));
-        if StorePlace::of(deployment)? != place {
-            say(&format!("but the records go to {place}, as `--store` says"));
+        status(&format!("using {deployment}"));
+        if store_option::of_deployment(deployment)? != store {
+            let store = store_option::description(&store);
+            status(&format!("but the records go to {store}, as `--store` says"));
         }
     }
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
     let aws = aws::configuration(region, aws::PATIENT).await?;
-    let of_deployment = |get: fn(&Deployment) -> &String| deployment.as_ref().map(|it| get(it).clone());
-    let thing_type = args.thing_type.clone().or_else(|| of_deployment(|it| &it.thing_type));
-    let thing_group = args.thing_group.clone().or_else(|| of_deployment(|it| &it.thing_group));
+    let deployed = deployment.as_ref();
+    let thing_type = args.thing_type.clone().or_else(|| deployed.map(|it| it.thing_type.clone()));
+    let thing_group = args.thing_group.clone().or_else(|| deployed.map(|it| it.thing_group.clone()));
     let registry = Registry::new(&aws, thing_type, thing_group);
     registry.check_attributes(&devices)?;
     registry.check(deployment.as_ref()).await?;
     let known = Passwords::open(&passwords)?;
-    let records = Records::open(&place, &aws).await?;
+    let records = Records::open(&store, &aws).await?;
     records.check(&devices, args.grants.as_deref())?;
     let run = Run { registry, records, passwords: known };
-    let mut report = Report::new(devices.len(), place, passwords, deployment.is_some());
+    let mut report = Report::new(devices.len(), store, passwords, deployment.is_some());
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
-    report.print(json, output)?;
+    report.print(console)?;
     Ok(report.ended())
+}
+
+impl Device {
+    /// All attributes of its Thing: those that the deployment's thing type makes searchable, and its own.
+    fn thing_attributes(&self) -> BTreeMap<String, String> {
+        let common = [("grant", self.grant.as_str()), ("scheme", "password")];
+        let common = common.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.attributes.clone().into_iter().chain(common).collect()
+    }
+}
+
+impl ProvisionError {
+    /// What AWS refused for a device. `permission` is what the call needs.
+    fn of<E, R>(error: &SdkError<E, R>, permission: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        let cause = call_error(error, permission);
+        let is_of_device = error.code().is_some_and(|code| DEVICE_CODES.contains(&code));
+        if is_of_device { Self::Device(format!("{cause}: run this again")) } else { Self::Run(cause) }
+    }
+}
+
+impl From<anyhow::Error> for ProvisionError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
 }
 
 struct Run {
@@ -114,12 +172,13 @@ impl Run {
     ) {
         self.each(paced(devices, rate), report, shutdown).await;
         match self.records.finish().await.context("no record was written") {
-            Ok(taken) => taken.iter().for_each(|name| report.taken(name)),
+            Ok(conflicts) => conflicts.iter().for_each(|name| report.conflict(name)),
             Err(error) => report.unwritten(error),
         }
     }
 
-    /// Several at once, until there are no more, one has everybody's trouble, or somebody stops it.
+    /// Provisions several devices at a time, until there are no more, an error concerns all of them, or `shutdown`
+    /// completes.
     async fn each(
         &self,
         devices: impl Stream<Item = Device>,
@@ -131,13 +190,15 @@ impl Run {
             let done = self.one(&device).await;
             (device.name, done)
         });
-        let (mut made, mut shutdown) = (pin!(made.buffer_unordered(AT_ONCE)), pin!(shutdown));
+        let (mut made, mut shutdown) = (pin!(made.buffer_unordered(CONCURRENT_DEVICES)), pin!(shutdown));
         let mut progress = Progress::new(report.wanted());
         loop {
             let next = tokio::select! {
                 next = made.next() => next,
                 () = &mut shutdown, if !report.is_interrupted() => {
-                    progress.say("stopping: what is being made is finished first; Ctrl-C again ends it at once");
+                    progress.status(
+                        "stopping after the devices that are being made; press Ctrl-C again to stop at once",
+                    );
                     report.interrupt();
                     stop.cancel();
                     continue;
@@ -145,8 +206,8 @@ impl Run {
             };
             match next {
                 Some((name, Ok(done))) => report.done(&name, done),
-                Some((name, Err(Trouble::Device(why)))) => report.failed(&name, why),
-                Some((_, Err(Trouble::Run(error)))) => {
+                Some((name, Err(ProvisionError::Device(why)))) => report.failed(&name, why),
+                Some((_, Err(ProvisionError::Run(error)))) => {
                     report.stopped(error);
                     stop.cancel();
                 }
@@ -156,17 +217,17 @@ impl Run {
         }
     }
 
-    async fn one(&self, device: &Device) -> Result<Done, Trouble> {
+    async fn one(&self, device: &Device) -> Result<Done, ProvisionError> {
         let existing = self.records.find(&device.name).await?;
         let known = self.passwords.of(&device.name);
         let thing = self.registry.ensure(device).await?;
         let record = match (existing, known) {
-            (Some(existing), Some(password)) if existing.takes(password) => Record::Present,
+            (Some(existing), Some(password)) if existing.accepts(password) => Record::Unchanged,
             (Some(_), Some(_)) => Record::OtherPassword,
             (Some(_), None) => Record::NoPassword,
             (None, known) => {
                 let secret = match known {
-                    Some(password) => Secret::written_down(password.expose())?,
+                    Some(password) => Secret::from_file(password.expose()).map_err(anyhow::Error::new)?,
                     None => Secret::generate()?,
                 };
                 if known.is_none() {
@@ -180,7 +241,7 @@ impl Run {
     }
 }
 
-/// No more than `rate` a second. After a throttled moment, what was missed is not made up for at once.
+/// Yields up to `rate` devices a second. A delay is not made up for afterwards.
 fn paced(devices: Vec<Device>, rate: u32) -> impl Stream<Item = Device> {
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,29 +256,35 @@ fn devices(args: &ProvisionArgs) -> anyhow::Result<Vec<Device>> {
     if let Some(path) = &args.from {
         return device_file::read(path, &args.grant);
     }
-    let count = args.count.context("say how many with `--count N`, or which with `--from FILE`")?;
-    let names = args.name.names(args.first, count).map_err(anyhow::Error::msg)?;
-    let device = |name| Device { name, grant: args.grant.clone(), attributes: BTreeMap::new() };
-    Ok(names.into_iter().map(device).collect())
+    let count =
+        args.count.context("set the number of devices with `--count N`, or name them with `--from FILE`")?;
+    let names = args.name.names(args.first, count)?;
+    let devices = names.into_iter();
+    Ok(devices.map(|name| Device { name, grant: args.grant.clone(), attributes: BTreeMap::new() }).collect())
 }
 
-/// A variable that was set for another command must not part the records from the Things.
-fn place(store: Option<Named>, deployment: Option<&Deployment>) -> anyhow::Result<StorePlace> {
+/// Chooses the store. A variable that was set for another command must not separate the records from the Things.
+fn store_location(
+    store: Option<ConfiguredStore>,
+    deployment: Option<&Deployment>,
+) -> anyhow::Result<StoreLocation> {
     match (store, deployment) {
-        (Some(Named::Inherited(place)), Some(deployment)) => {
-            let deployed = StorePlace::of(deployment)?;
+        (Some(ConfiguredStore { location, source: Source::Environment }), Some(deployment)) => {
+            let deployed = store_option::of_deployment(deployment)?;
             anyhow::ensure!(
-                place == deployed,
-                "LATCHKEY_DEVICES names {place}, and the records of the stage `{}` are in {deployed}: unset it, or say \
-                 with `--store` that you mean it",
-                deployment.stage
+                location == deployed,
+                "{} names {}, and the records of the stage `{}` are in {}: unset it, or choose the store with `--store`",
+                store_option::VARIABLE,
+                store_option::description(&location),
+                deployment.stage,
+                store_option::description(&deployed),
             );
             Ok(deployed)
         }
-        (Some(named), _) => Ok(named.place()),
-        (None, Some(deployment)) => Ok(StorePlace::of(deployment)?),
+        (Some(store), _) => Ok(store.location),
+        (None, Some(deployment)) => Ok(store_option::of_deployment(deployment)?),
         (None, None) => anyhow::bail!(
-            "nothing says where the records go: run it where `make deploy` left `{}`, or name a place with `--store \
+            "no store is named for the records: run it where `make deploy` wrote `{}`, or name one with `--store \
              dynamodb:TABLE`, `--store secretsmanager:NAME` or `--store FILE`",
             device_sim::deployment::DEFAULT_FILE
         ),
@@ -226,13 +293,56 @@ fn place(store: Option<Named>, deployment: Option<&Deployment>) -> anyhow::Resul
 
 fn passwords_file(
     args: &ProvisionArgs,
-    place: &StorePlace,
+    store: &StoreLocation,
     deployment: Option<&Deployment>,
 ) -> anyhow::Result<PathBuf> {
-    match (&args.credentials, deployment, place) {
+    match (&args.credentials, deployment, store) {
         (Some(path), _, _) => Ok(path.clone()),
         (None, Some(deployment), _) => Ok(deployment.credentials_file()),
-        (None, None, StorePlace::File(path)) => Ok(path.with_file_name("credentials.csv")),
-        (None, None, _) => anyhow::bail!("say with `--credentials FILE` where the devices' passwords go"),
+        (None, None, StoreLocation::File(path)) => Ok(path.with_file_name("credentials.csv")),
+        (None, None, _) => {
+            anyhow::bail!("name the file for the devices' passwords with `--credentials FILE`")
+        }
+    }
+}
+
+/// The progress of a run, on standard error: a bar on a terminal, otherwise one line for each 100 devices.
+struct Progress {
+    bar: Option<ProgressBar>,
+    done: u64,
+    wanted: u64,
+}
+
+impl Progress {
+    fn new(wanted: u64) -> Self {
+        let template = "{bar:30}  {human_pos} of {human_len} devices tried, {eta} left";
+        let style = ProgressStyle::with_template(template).ok().filter(|_| io::stderr().is_terminal());
+        Self { bar: style.map(|style| ProgressBar::new(wanted).with_style(style)), done: 0, wanted }
+    }
+
+    fn advance(&mut self) {
+        self.done = self.done.saturating_add(1);
+        match &self.bar {
+            Some(bar) => bar.inc(1),
+            None if self.done.is_multiple_of(DEVICES_PER_LINE) || self.done == self.wanted => {
+                status(&format!("{} of {} devices tried", HumanCount(self.done), HumanCount(self.wanted)));
+            }
+            None => {}
+        }
+    }
+
+    fn status(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| status(text)),
+            None => status(text),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

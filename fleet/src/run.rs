@@ -5,13 +5,16 @@ use std::{
     process::ExitCode,
 };
 
+use cli::console::{self, Console, Input};
+#[cfg(feature = "aws")]
+use cli::{exit, signal};
 #[cfg(feature = "aws")]
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{FleetArgs, FleetCommand},
-    command::{self, Input},
-    store_place::{Named, StorePlace},
+    command,
+    store_option::{self, ConfiguredStore},
 };
 #[cfg(feature = "aws")]
 use crate::{
@@ -19,64 +22,62 @@ use crate::{
     smoke,
 };
 
-/// `EX_USAGE` of `sysexits.h`.
-const BAD_USAGE: u8 = 64;
-/// What shells give a program that Ctrl-C ended.
-#[cfg(feature = "aws")]
-const INTERRUPTED: u8 = 130;
-
 /// Runs one command on this process's standard streams.
 pub async fn run(args: FleetArgs) -> ExitCode {
-    let mut output = Printed { to: io::stdout(), failed: false };
-    let ended = run_to(args, &mut output).await;
+    let mut output = Output { stdout: io::stdout(), failed: false };
+    let ended = run_with(args, &mut output).await;
     ended.unwrap_or_else(|error| {
-        writeln!(io::stderr(), "latchkey fleet: {error:#}").unwrap_or_default();
-        // What was to be done is done when it is printed.
-        if output.failed { ExitCode::FAILURE } else { ExitCode::from(BAD_USAGE) }
+        let code = console::usage_error("latchkey fleet", &error);
+        // A command prints its result last: it has done its work when standard output fails.
+        if output.failed { ExitCode::FAILURE } else { code }
     })
 }
 
-/// Standard output, and whether it took everything.
-struct Printed<W> {
-    to: W,
+/// Standard output, and whether a write failed.
+struct Output {
+    stdout: io::Stdout,
     failed: bool,
 }
 
-impl<W: Write> Write for Printed<W> {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write(bytes).inspect_err(|_| self.failed = true)
+        self.stdout.write(bytes).inspect_err(|_| self.failed = true)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush().inspect_err(|_| self.failed = true)
+        self.stdout.flush().inspect_err(|_| self.failed = true)
     }
 }
 
-#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only what calls AWS waits"))]
-async fn run_to(args: FleetArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(clippy::unused_async, reason = "only the commands that call AWS wait")
+)]
+async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCode> {
     let FleetArgs { command, store, json } = args;
-    let store = Named::find(store)?;
+    let store = ConfiguredStore::find(store)?;
+    let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };
+    let mut console = Console { json, input, output };
     match command {
         FleetCommand::Records(command) => {
-            let input = Input { terminal: io::stdin().is_terminal(), reader: io::stdin().lock() };
-            let path = StorePlace::file(store.map(Named::place))?;
-            command::run(*command, &path, json, input, output).map(|()| ExitCode::SUCCESS)
+            let file = store_option::file(store.map(|store| store.location))?;
+            command::run(*command, &file, &mut console).map(|()| ExitCode::SUCCESS)
         }
         #[cfg(feature = "aws")]
         FleetCommand::Provision(args) => {
             until_interrupted(async |stop| {
-                let ended = provision::run(&args, store, json, output, stop.cancelled()).await?;
+                let ended = provision::run(&args, store, &mut console, stop.cancelled()).await?;
                 Ok(match ended {
                     Ended::Complete => ExitCode::SUCCESS,
                     Ended::Incomplete => ExitCode::FAILURE,
-                    Ended::Interrupted => ExitCode::from(INTERRUPTED),
+                    Ended::Interrupted => ExitCode::from(exit::INTERRUPTED),
                 })
             })
             .await
         }
         #[cfg(feature = "aws")]
         FleetCommand::Smoke(args) => {
-            let passed = smoke::run(&args, json, output).await;
+            let passed = smoke::run(&args, &mut console).await;
             passed.map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         #[cfg(not(feature = "aws"))]
@@ -100,21 +101,13 @@ async fn until_interrupted(
     work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
-    let twice = async {
-        ctrl_c().await;
+    let second = async {
+        signal::ctrl_c().await;
         stop.cancel();
-        ctrl_c().await;
+        signal::ctrl_c().await;
     };
     tokio::select! {
         ended = work(&stop) => ended,
-        () = twice => Ok(ExitCode::from(INTERRUPTED)),
-    }
-}
-
-/// Never completes where Ctrl-C can't be watched.
-#[cfg(feature = "aws")]
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        () = second => Ok(ExitCode::from(exit::INTERRUPTED)),
     }
 }

@@ -1,4 +1,4 @@
-//! How a vendor's secret gets into a record.
+//! How a record keeps a vendor's secret: sealed under a key, or in plain text.
 
 use std::{
     iter,
@@ -20,36 +20,36 @@ use crate::{
     keyring_file,
 };
 
-/// What is done to secrets before they are kept.
+/// How secrets are kept.
 pub enum Sealing {
-    /// They are sealed under the current key of the keyring in this file.
+    /// Sealed under the current key of the keyring in this file.
     Sealed(Keyring, PathBuf),
-    /// Nothing: somebody has asked for that.
+    /// In plain text, as `--plain` asks for.
     Plain,
 }
 
 impl Sealing {
-    /// As the options say.
+    /// Reads the options and the keyring.
     ///
     /// # Errors
     ///
-    /// When there is no keyring; the message says how to make one.
+    /// When there is no keyring. The message says how to make one.
     pub fn of(args: &SealingArgs) -> anyhow::Result<Self> {
         if args.plain {
             return Ok(Self::Plain);
         }
         let path = keyring_path(&args.keyring)?;
         let keyring = keyring_file::read(&path).context(
-            "a vendor's secret is kept sealed, for which a keyring is needed; `--plain` keeps it as it is",
+            "a vendor's secret is sealed under a key of a keyring; `--plain` keeps it in plain text",
         )?;
         Ok(Self::Sealed(keyring, path))
     }
 
-    /// Makes what a record keeps of a secret.
+    /// Seals a secret for a record.
     ///
     /// # Errors
     ///
-    /// When the secret is empty or too long, or there are no random numbers.
+    /// When the secret is empty or too long, or the operating system has no random numbers.
     pub fn seal(&self, secret: &[u8], device: &DeviceName) -> anyhow::Result<SealedSecret> {
         let text = match self {
             Self::Sealed(keyring, _) => Zeroizing::new(keyring.seal(secret, device)?),
@@ -58,9 +58,9 @@ impl Sealing {
         Ok(SealedSecret::try_from(text.as_str())?)
     }
 
-    /// How that is told to a person.
+    /// Describes it for a person.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn description(&self) -> String {
         match self {
             Self::Sealed(keyring, path) => {
                 let key = keyring.current().map(ToString::to_string).unwrap_or_default();
@@ -68,13 +68,13 @@ impl Sealing {
             }
             Self::Plain => {
                 format!(
-                    "in plain text: whoever reads the records has it; the function needs {ALLOW_PLAIN_SECRETS}=true"
+                    "in plain text, for everybody who can read the records; the function needs {ALLOW_PLAIN_SECRETS}=true"
                 )
             }
         }
     }
 
-    /// The id of the key; none for plain text.
+    /// The id of the key. Plain text has none.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
@@ -84,17 +84,17 @@ impl Sealing {
     }
 }
 
-/// The keyring's file, which may be written as the authorizer's setting has it.
+/// The path of the keyring. The option accepts a path, or the function's setting `file:PATH`.
 ///
 /// # Errors
 ///
-/// When KMS holds the keyring: nothing here asks KMS.
+/// When it names a keyring that KMS has encrypted: no command here calls KMS.
 pub fn keyring_path(args: &KeyringArgs) -> anyhow::Result<PathBuf> {
     let text = args.keyring.as_str();
     match KeyringLocation::parse(text, Path::new("")) {
         Ok(KeyringLocation::File(path)) => Ok(path),
         Ok(KeyringLocation::Kms(_)) => bail!(
-            "it is a keyring that only KMS opens; name the file that it was made of with `--keyring FILE`"
+            "it is a keyring that only KMS opens; name the file from which it was made with `--keyring FILE`"
         ),
         Ok(KeyringLocation::None) | Err(_) => {
             let path = Some(text).filter(|text| !text.is_empty() && *text != "file:");

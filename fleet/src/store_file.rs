@@ -1,4 +1,4 @@
-//! The JSON file of device records, changed safely: one writer at a time, and never half a file.
+//! The JSON file of device records. One program changes it at a time, and a change replaces the whole file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +18,7 @@ use device_auth::{
 
 use crate::secret::Secret;
 
-/// The file, locked against other writers for as long as this lives.
+/// The file, locked against other writers until this is dropped.
 pub struct StoreFile {
     path: PathBuf,
     document: StoreDocument,
@@ -29,18 +29,18 @@ pub struct StoreFile {
 pub struct NewDevice {
     /// Its name.
     pub name: DeviceName,
-    /// The client ids that it may use; its own name if there are none.
+    /// The client ids that it may use. If there are none, it may use its own name.
     pub client_ids: Vec<ClientIdRule>,
     /// The grant's name.
     pub grant: String,
 }
 
 impl StoreFile {
-    /// Opens the file for a change; one that doesn't exist yet is a store without devices.
+    /// Opens the file for a change. A file that does not exist is a store without devices.
     ///
     /// # Errors
     ///
-    /// When the file can't be read or isn't a store; the message names the path and the line.
+    /// When the file can't be read or is not a store. The message names the path and the line.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
@@ -50,35 +50,35 @@ impl StoreFile {
         Ok(Self { path: path.to_owned(), document: read(path)?, _lock: lock })
     }
 
-    /// Opens a file that must be there already.
+    /// Opens a file that must exist.
     ///
     /// # Errors
     ///
-    /// As [`StoreFile::open`], and when there is no such file; nothing is made then.
+    /// As [`StoreFile::open`], and when there is no such file. No file is made then.
     pub fn open_existing(path: &Path) -> anyhow::Result<Self> {
-        ensure_there(path)?;
+        check_exists(path)?;
         Self::open(path)
     }
 
-    /// Reads a file that must be there already, without a lock: it is only ever replaced as a whole.
+    /// Reads a file that must exist. It needs no lock, because a change replaces the whole file.
     ///
     /// # Errors
     ///
-    /// When there is no such file, it isn't a store, or the authorizer would not take it.
+    /// When there is no such file, it is not a store, or the authorizer would not accept it.
     pub fn read(path: &Path) -> anyhow::Result<StoreDocument> {
-        ensure_there(path)?;
+        check_exists(path)?;
         let document = read(path)?;
         check(&document).with_context(|| format!("the authorizer can't use `{}`", path.display()))?;
         Ok(document)
     }
 
-    /// The records as they stand.
+    /// The records.
     #[must_use]
     pub fn document(&self) -> &StoreDocument {
         &self.document
     }
 
-    /// The records, for changes that [`StoreFile::save`] will check.
+    /// The records, for changes. [`StoreFile::save`] checks them.
     pub fn document_mut(&mut self) -> &mut StoreDocument {
         &mut self.document
     }
@@ -87,10 +87,10 @@ impl StoreFile {
     ///
     /// # Errors
     ///
-    /// When the name is taken.
+    /// When the name has a record already.
     pub fn add(&mut self, device: NewDevice, secret: &Secret) -> anyhow::Result<()> {
         let NewDevice { name, client_ids, grant } = device;
-        self.refuse_taken(&name)?;
+        self.check_new(&name)?;
         let verifier = secret.verifier()?;
         let record = RecordDocument {
             verifiers: vec![LiveVerifier { verifier, expires_at: None }],
@@ -104,14 +104,14 @@ impl StoreFile {
     ///
     /// # Errors
     ///
-    /// When the name is taken.
+    /// When the name has a record already.
     pub fn insert(&mut self, name: DeviceName, record: RecordDocument) -> anyhow::Result<()> {
-        self.refuse_taken(&name)?;
+        self.check_new(&name)?;
         self.document.devices.insert(name, record);
         Ok(())
     }
 
-    /// Gives a device a second password. The one in use, the newest if there are two, goes on until `until`.
+    /// Adds a second password to a device. Of its passwords, the newest stays valid until `until`.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Gives a vendor's device a second secret, as [`StoreFile::rotate`] gives a password.
+    /// Adds a second secret to a vendor's device, as [`StoreFile::rotate`] adds a password.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl StoreFile {
         self.document.devices.get_mut(name).with_context(|| no_such_device(name, &path))
     }
 
-    /// Takes out the record of `name`.
+    /// Removes the record of `name`.
     ///
     /// # Errors
     ///
@@ -167,25 +167,25 @@ impl StoreFile {
         removed.map(drop).with_context(|| no_such_device(name, &self.path.display().to_string()))
     }
 
-    fn refuse_taken(&self, name: &DeviceName) -> anyhow::Result<()> {
+    fn check_new(&self, name: &DeviceName) -> anyhow::Result<()> {
         if self.document.devices.contains_key(name) {
-            bail!("`{name}` has a record already; take it out with `latchkey fleet remove '{name}'` first");
+            bail!("`{name}` has a record already; remove it with `latchkey fleet remove '{name}'` first");
         }
         Ok(())
     }
 
-    /// Writes the file, if the authorizer would take it: as a new file that then takes the old one's place.
+    /// Writes the file, if the authorizer would accept it, as a new file that then replaces the old one.
     ///
     /// # Errors
     ///
-    /// When the change makes no sense, or the file can't be written. The old file then stays as it was.
+    /// When the authorizer would not accept the records, or the file can't be written. The file is then unchanged.
     pub fn save(&self) -> anyhow::Result<()> {
         check(&self.document)?;
         let mut text = serde_json::to_string_pretty(&self.document)?;
         text.push('\n');
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let unwritable = || format!("can't write `{}`", self.path.display());
-        // A temporary file is readable by its owner alone.
+        // Only its owner can read a temporary file.
         let mut file =
             tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(unwritable)?;
         file.write_all(text.as_bytes()).with_context(unwritable)?;
@@ -195,14 +195,14 @@ impl StoreFile {
     }
 }
 
-/// Waits for other writers of `path`, and holds them up for as long as it lives.
+/// Waits until no other program writes `path`, and keeps others waiting until the lock is dropped.
 pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
     let file = lock_file(path)?;
     file.lock().with_context(|| format!("can't lock `{}`", path.display()))?;
     Ok(file)
 }
 
-/// Keeps others that ask for it away from `path` for as long as it lives, and waits for nobody.
+/// Locks `path` until the lock is dropped. It fails when another program holds the lock.
 #[cfg(feature = "aws")]
 pub(crate) fn lock_or_refuse(path: &Path) -> anyhow::Result<File> {
     let file = lock_file(path)?;
@@ -224,7 +224,7 @@ fn lock_file(path: &Path) -> anyhow::Result<File> {
     let path = PathBuf::from(name);
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    // Whoever can open it can hold everybody else up.
+    // Another user who could open it could keep everybody waiting.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path);
@@ -245,26 +245,26 @@ fn check(document: &StoreDocument) -> anyhow::Result<()> {
     document.clone().records(any_function()?).map(drop).map_err(anyhow::Error::msg)
 }
 
-/// The timers have no part in whether a store makes sense; any allowed value does. How much memory the function
-/// will have is not known here; what a whole CPU can't check is too much for any function.
+/// Settings with which to check a store. The timers do not matter, so any allowed value does. The function's memory is
+/// not known here: a hash that a whole CPU can't check is too slow for any function.
 pub(crate) fn any_function() -> anyhow::Result<FunctionSettings> {
     let any = device_auth::time::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
     Ok(FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed })
 }
 
-fn ensure_there(path: &Path) -> anyhow::Result<()> {
+fn check_exists(path: &Path) -> anyhow::Result<()> {
     let gone = matches!(path.try_exists(), Ok(false));
     anyhow::ensure!(
         !gone,
-        "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another with `--store`",
+        "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another file with `--store`",
         path.display()
     );
     Ok(())
 }
 
 fn no_such_device(name: &DeviceName, path: &str) -> String {
-    format!("`{path}` has no device `{name}`; `latchkey fleet list` shows those that it has")
+    format!("`{path}` has no device `{name}`; `latchkey fleet list` lists its devices")
 }
 
 #[cfg(test)]
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_change_leaves_the_file_as_it_was() {
+    fn a_refused_change_leaves_the_file_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/devices.json");
         add(&path, device("a", &[])).unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_the_newest_password_for_a_while_and_no_more_than_two() {
+    fn a_rotation_keeps_the_newest_password_until_it_expires() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("devices.json");
         add(&path, device("a", &[])).unwrap();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn writers_at_the_same_time_lose_nothing() {
+    fn concurrent_writers_lose_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("devices.json");
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Devices that come from another cloud: what they are called, and the secret that they have from there.
+//! Devices from another cloud: their names, and the secrets that they have from there.
 
 use anyhow::{Context as _, bail};
 use credentials::{Secret, alibaba, tencent};
@@ -17,7 +17,7 @@ pub enum Vendor {
     Tencent,
 }
 
-/// A secret that was checked to be one of the vendor's.
+/// A secret that has the vendor's form.
 pub struct VendorSecret<'a> {
     vendor: Vendor,
     text: &'a str,
@@ -25,7 +25,7 @@ pub struct VendorSecret<'a> {
 }
 
 impl Vendor {
-    /// The vendor of a scheme; the others have none.
+    /// The vendor whose devices use a scheme. Other schemes have none.
     #[must_use]
     pub fn of(scheme: Scheme) -> Option<Self> {
         match scheme {
@@ -35,7 +35,7 @@ impl Vendor {
         }
     }
 
-    /// The scheme of its devices.
+    /// The scheme that its devices use.
     #[must_use]
     pub fn scheme(self) -> Scheme {
         match self {
@@ -44,24 +44,24 @@ impl Vendor {
         }
     }
 
-    /// The name of the record of a device, whose product stands in `name` too unless it is given.
+    /// The name of a device's record. The product is part of `name`, unless it is given.
     ///
     /// # Errors
     ///
-    /// What is wrong with which part, by the vendor's own rules. No part is repeated.
+    /// Which part is wrong by the vendor's own rules, and why. No part is repeated.
     pub fn name(self, name: &str, product: Option<&str>) -> anyhow::Result<DeviceName> {
         let name = match (self, product) {
             (Self::Alibaba, None) => {
                 let (device, product) = name.split_once('&').context(
-                    "an Alibaba device is called `deviceName&productKey`; put it in quotes, because the shell takes \
-                     `&` for itself, or give `--product KEY`",
+                    "the name of an Alibaba device is `deviceName&productKey`; put it in quotes, because `&` means \
+                     something else to the shell, or set `--product KEY`",
                 )?;
                 alibaba::Identity::new("1", device, product)?.to_string()
             }
             (Self::Alibaba, Some(product)) => alibaba::Identity::new("1", name, product)?.to_string(),
             (Self::Tencent, None) => {
                 let known = tencent::Identity::try_from(name);
-                let how = "a Tencent device is called by its product id and device name in one word";
+                let how = "the name of a Tencent device is its product id and its device name in one word";
                 known.context(how)?.to_string()
             }
             (Self::Tencent, Some(product)) => tencent::Identity::new(product, name)?.to_string(),
@@ -69,11 +69,11 @@ impl Vendor {
         Ok(DeviceName::try_from(name)?)
     }
 
-    /// Checks a secret as the vendor gives it. With a `token_id` it is a `DeviceToken` of Alibaba's.
+    /// Checks that a secret has the vendor's form. With a `token_id` it is a `DeviceToken` of Alibaba's.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, without a word of it.
+    /// What is wrong with it. The secret is not repeated.
     pub fn secret(self, text: &str, token_id: Option<DeviceName>) -> anyhow::Result<VendorSecret<'_>> {
         match self {
             Self::Alibaba if text.contains(char::is_whitespace) => bail!("the secret has white space in it"),
@@ -86,7 +86,7 @@ impl Vendor {
 }
 
 impl VendorSecret<'_> {
-    /// What the record of `device` keeps.
+    /// Seals it for the record of `device`.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl VendorSecret<'_> {
     }
 }
 
-/// The grant of devices that are given none.
+/// The grant of a device for which none is named.
 #[must_use]
 pub fn default_grant(scheme: Scheme) -> &'static str {
     match Vendor::of(scheme) {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_follows_its_vendors_rules() {
+    fn names_follow_the_vendors_rules() {
         let name = |vendor: Vendor, name, product| match vendor.name(name, product) {
             Ok(name) => name.to_string(),
             Err(error) => format!("{error:#}"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_checked_and_never_repeated() {
+    fn secrets_are_checked_and_never_repeated() {
         let id = || DeviceName::try_from("id").ok();
         assert!(Vendor::Alibaba.secret("c2VjcmV0", id()).is_ok());
         assert!(Vendor::Tencent.secret("c2VjcmV0", None).is_ok());

@@ -17,19 +17,18 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use cli::{console, exit, signal};
 
 use self::{function::FunctionArgs, greeting::Greeting, limits::LimitArgs, ports::PortArgs};
 use crate::{
     clock::Clock,
-    custom_auth::name::{AuthorizerName, NameError},
+    custom_auth::authorizer::{AuthorizerName, InvalidAuthorizerName},
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
     settings::is_server_name,
 };
 
-/// `EX_USAGE` of `sysexits.h`: the configuration is at fault.
-const BAD_CONFIGURATION: u8 = 64;
 const CONFIG_FILE: &str = "latchkey.toml";
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
@@ -67,8 +66,8 @@ pub struct LocalArgs {
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
 
-    /// The file of device records [default: devices.json in the data folder]
-    #[arg(long, env = "LATCHKEY_DEVICES", value_name = "FILE")]
+    /// The file of device records [default: `LATCHKEY_STORE`, or else devices.json in the data folder]
+    #[arg(long, value_name = "FILE")]
     pub devices: Option<PathBuf>,
 
     /// Which function decides.
@@ -141,7 +140,7 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            _ = writeln!(io::stderr(), "latchkey local: {}", describe(&error, json));
+            console::status(&format!("latchkey local: {}", describe(&error, json)));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -169,7 +168,7 @@ fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn authorizer_name(text: &str) -> Result<AuthorizerName, NameError> {
+fn authorizer_name(text: &str) -> Result<AuthorizerName, InvalidAuthorizerName> {
     text.try_into()
 }
 
@@ -196,44 +195,14 @@ fn exit_code(error: &StartError) -> u8 {
         StartError::Authorizer(InvokeError::Init { code: Some(64), .. } | InvokeError::Start { .. })
         | StartError::Store(_)
         | StartError::Other(_)
-        | StartError::Listen { .. } => BAD_CONFIGURATION,
+        | StartError::Listen { .. } => exit::USAGE,
         StartError::Authorizer(_) => 1,
     }
 }
 
 async fn told_to_stop(with_stdin: bool) {
     tokio::select! {
-        () = interrupted() => {}
-        () = stdin_closed(), if with_stdin => {}
-    }
-}
-
-/// On a thread of its own: a read of standard input can't be called off, and must not keep the process alive.
-async fn stdin_closed() {
-    let (closed, wait) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        // The gateway may have stopped for another reason.
-        _ = closed.send(());
-    });
-    _ = wait.await;
-}
-
-/// Waits for Ctrl-C, or for the signal with which a service manager ends a program.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // A program that can't be told to stop ends when its process does.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        () = signal::interrupted() => {}
+        () = signal::stdin_closed(), if with_stdin => {}
     }
 }

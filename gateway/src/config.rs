@@ -19,11 +19,17 @@ use serde::Deserialize;
 
 use self::port::PortChoice;
 use crate::{
-    custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
-    lambda::program::Program,
+    custom_auth::{
+        authorizer::{AuthorizerName, AuthorizerStatus},
+        signing::Signing,
+    },
+    lambda::{
+        function::{FunctionConfiguration, FunctionSource},
+        program::Program,
+    },
     quotas::Quotas,
     registry::FixedRegistry,
-    settings::{AuthorizerSettings, DEFAULT_INSTANCES, DomainSettings, FunctionSettings, Source},
+    settings::{AuthorizerSettings, DomainSettings},
 };
 
 /// What the file may say. A key that is not here is an error.
@@ -148,8 +154,10 @@ impl File {
         if self.authorizer.is_empty() {
             let name = only.or(default).map_or_else(|| ONLY.try_into(), Ok)?;
             let (status, signing) = (AuthorizerStatus::Active, Signing::Disabled(None));
-            let function =
-                FunctionSettings { source: Source::Program(program), instances: DEFAULT_INSTANCES };
+            let function = FunctionConfiguration {
+                source: FunctionSource::Program(program),
+                instances: FunctionConfiguration::DEFAULT_INSTANCES,
+            };
             let default_authorizer = Some(name.clone());
             let only = AuthorizerSettings { name, status, signing, caching_for_http: false, function };
             return Ok(AuthorizersSettings { authorizers: vec![only], default_authorizer });
@@ -201,7 +209,9 @@ mod tests {
     }
 
     fn program_of(authorizer: &AuthorizerSettings) -> (&Program, usize) {
-        let FunctionSettings { source: Source::Program(program), instances } = &authorizer.function else {
+        let FunctionConfiguration { source: FunctionSource::Program(program), instances } =
+            &authorizer.function
+        else {
             panic!("{authorizer:?}")
         };
         (program, *instances)

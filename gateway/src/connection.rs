@@ -32,7 +32,7 @@ use crate::{
         store::StoreError,
     },
     custom_auth::{self, AuthnError, answer::Authorization},
-    door::port::Port,
+    door::route::Port,
     lambda::Call,
     metrics::Direction,
     session::{BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason},

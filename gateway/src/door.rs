@@ -6,7 +6,6 @@
 pub mod client_certificate;
 pub mod domain;
 pub mod handshake_error;
-pub mod port;
 pub mod route;
 pub mod tls;
 
@@ -20,8 +19,7 @@ use self::{
     client_certificate::ClientCertificateError,
     domain::{Domain, Domains},
     handshake_error::HandshakeError,
-    port::Port,
-    route::{Authentication, Protocol, Route},
+    route::{Authentication, Port, Protocol, Route},
 };
 use crate::registry::{Certificate, CertificateId, Registry};
 

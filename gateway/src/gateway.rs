@@ -1,78 +1,93 @@
-//! A gateway: its parts put together, its ports, its start and its end.
+//! A gateway: how it starts, accepts connections and stops.
 
-mod domains;
-mod listeners;
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
-
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     broker::{Broker, store::StoreError},
-    certificate::Authority,
+    certificate::{self, Authority},
     clock::Clock,
     connect_rate::ConnectRate,
     connection,
-    custom_auth::authorizers::{Authorizer, AuthorizerStatus, Authorizers},
-    door::{Doors, port::Port},
+    custom_auth::{
+        admission::{Authorizer, Authorizers},
+        authorizer::AuthorizerStatus,
+    },
+    door::{
+        Doors,
+        domain::{Domain, Domains},
+        route::{Access, Port},
+        tls::Tls,
+    },
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
-    lambda::{InvokeError, backend::Backend},
+    lambda::{InvokeError, function::Function},
     registry::Registry,
-    settings::{AuthorizerSettings, Settings},
+    settings::{AuthorizerSettings, DomainSettings, Settings},
     shared::Shared,
     status,
 };
 
-/// How long connections have to say goodbye when the gateway stops.
+/// The time that connections have to end by themselves when the gateway stops.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// A pause when no connection can be accepted, for lack of open files for example.
+/// The pause after a connection could not be accepted, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What those may hold together who wait for an authorizer: a device's CONNECT has less than one KiB, the largest about
-/// 800 once it is JSON.
+/// The memory that the events of all connections may use while they wait for an authorizer. The event of a device's
+/// CONNECT needs less than 1 KiB, and the largest about 800 KiB.
 const WAITING_ROOM_KIB: usize = 64 * 1024;
+/// The name that an authorizer's program has in the ARN that it is told.
+const LOCAL_FUNCTION: &str = "latchkey-authorizer";
+/// AWS's name for the domain configuration that every account has.
+const DEFAULT_DOMAIN: &str = "iot:Data-ATS";
 
-/// A gateway that listens, and whose authorizer has started.
+/// A gateway that listens, and whose authorizers have started.
 pub struct Gateway {
     listeners: BTreeMap<Port, TcpListener>,
     status: Option<TcpListener>,
     shared: Arc<Shared>,
-    slots: Arc<Semaphore>,
+    /// One permit for each connection that may be open.
+    connections: Arc<Semaphore>,
     addresses: Addresses,
 }
 
-/// Where a gateway listens.
+/// The addresses on which a gateway listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// By AWS's ports.
+    /// The address that stands for each port of AWS's.
     pub doors: BTreeMap<Port, SocketAddr>,
-    /// `/healthz` and `/metrics`.
+    /// The address of `/healthz` and `/metrics`, if they are served.
     pub status: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port can't be had.
+    /// The gateway can't listen on a port.
     #[error("can't listen on {address}: {error}{cure}")]
     Listen {
-        /// Which one.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// What the system says.
         error: io::Error,
-        /// What to do.
+        /// What to do, beginning with `; `, or nothing.
         cure: String,
     },
-    /// The authorizer does not start: its own words say why.
+    /// An authorizer does not start.
     #[error(transparent)]
     Authorizer(#[from] InvokeError),
     /// The sessions' file can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Anything else.
+    /// Any other error in the settings or on the disk.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -82,16 +97,28 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// What keeps it from starting.
+    /// When a port, the settings, the data folder or an authorizer can't be used.
     pub async fn start(settings: &Settings, clock: Clock, log: EventLog) -> Result<Self, StartError> {
-        let (listeners, status) = listeners::listen(settings).await?;
-        let addresses = listeners::addresses(&listeners, status.as_ref()).context("a port has no address")?;
+        let mut listeners = BTreeMap::new();
+        for (port, number) in &settings.ports.doors {
+            let flag = match port {
+                Port::P443 => "--port",
+                Port::P8883 => "--port-8883",
+                Port::P8443 => "--port-8443",
+            };
+            listeners.insert(*port, listen(settings.listen, *number, flag).await?);
+        }
+        let status = match settings.ports.status {
+            Some(number) => Some(listen(Ipv4Addr::LOCALHOST.into(), number, "--port-status").await?),
+            None => None,
+        };
+        let addresses = local_addresses(&listeners, status.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
         let broker = Broker::open(&settings.data, &clock)?;
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
-        let authorizers = authorizers(settings, &clock, &log).await?;
-        let domains = domains::read(settings, &authority, &registry, &authorizers)?;
-        let scope = settings.account.scope().context("the account's settings make no ARN")?;
+        let authorizers = start_authorizers(settings, &clock, &log).await?;
+        let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
+        let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
             connect_rate: ConnectRate::new(clock.now()),
             clock,
@@ -108,11 +135,11 @@ impl Gateway {
             stopping: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         };
-        let slots = Arc::new(Semaphore::new(settings.limits.connections));
-        Ok(Self { listeners, status, shared: Arc::new(shared), slots, addresses })
+        let connections = Arc::new(Semaphore::new(settings.limits.connections));
+        Ok(Self { listeners, status, shared: Arc::new(shared), connections, addresses })
     }
 
-    /// Where it listens.
+    /// The addresses on which it listens.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -142,14 +169,14 @@ impl Gateway {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Whoever came waits for the next one to leave. The semaphore is never closed.
-                    let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+                    // At the limit this connection waits until another ends. The semaphore is never closed.
+                    let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
                     let shared = Arc::clone(&self.shared);
                     let cut_off = shared.cut_off.clone().cancelled_owned();
                     connections.spawn(async move {
                         tokio::select! {
                             will = connection::serve(stream, port, peer, shared) => {
-                                drop(slot);
+                                drop(permit);
                                 if let Some(will) = will {
                                     will.publish().await;
                                 }
@@ -167,12 +194,43 @@ impl Gateway {
     }
 }
 
-/// The authorizers. An instance of each program that may be used starts at once, so that a wrong configuration shows.
-async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Result<Authorizers, StartError> {
+async fn listen(ip: IpAddr, number: u16, flag: &str) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::new(ip, number);
+    TcpListener::bind(address).await.map_err(|error| {
+        let cure = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("; another program uses the port: stop it, or choose another port with `{flag}`")
+            }
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need privileges: the default is AWS's number plus 10,000".to_owned()
+            }
+            _ => String::new(),
+        };
+        StartError::Listen { address, error, cure }
+    })
+}
+
+/// The addresses once the system has chosen the free ports.
+fn local_addresses(
+    listeners: &BTreeMap<Port, TcpListener>,
+    status: Option<&TcpListener>,
+) -> io::Result<Addresses> {
+    let doors = listeners.iter().map(|(port, listener)| Ok((*port, listener.local_addr()?)));
+    let doors = doors.collect::<io::Result<_>>()?;
+    Ok(Addresses { doors, status: status.map(TcpListener::local_addr).transpose()? })
+}
+
+/// The authorizers. One instance of each active program starts at once, so that a wrong configuration shows.
+async fn start_authorizers(
+    settings: &Settings,
+    clock: &Clock,
+    log: &EventLog,
+) -> Result<Authorizers, StartError> {
+    let local_arn = settings.account.function_arn(LOCAL_FUNCTION);
     let mut authorizers = Vec::new();
     for authorizer in settings.authorizers.clone() {
         let AuthorizerSettings { name, status, signing, caching_for_http, function } = authorizer;
-        let function = Backend::new(function, &settings.account, clock, log).await;
+        let function = Function::new(function, &local_arn, clock, log).await;
         let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == AuthorizerStatus::Active {
             function.warm_up().await?;
@@ -181,4 +239,50 @@ async fn authorizers(settings: &Settings, clock: &Clock, log: &EventLog) -> Resu
     }
     let authorizers = Authorizers::new(authorizers, settings.default_authorizer.clone());
     Ok(authorizers.context("the authorizers can't be used")?)
+}
+
+/// The domain configurations with their certificates.
+fn issue_domains(
+    settings: &Settings,
+    authority: &Authority,
+    registry: &Arc<dyn Registry>,
+    authorizers: &Authorizers,
+) -> anyhow::Result<Domains> {
+    let default = Domain {
+        name: DEFAULT_DOMAIN.to_owned(),
+        access: Access::BY_TABLE,
+        default_authorizer: None,
+        allow_authorizer_override: true,
+        tls: Tls::new(authority.issue(&settings.names)?, Arc::clone(registry))?,
+    };
+    let others = settings.domains.iter().map(|domain| {
+        let issued = issue_domain(domain, authority, registry, authorizers);
+        let issued = issued.with_context(|| format!("the domain configuration `{}`", domain.name))?;
+        anyhow::Ok((domain.server_name.clone(), issued))
+    });
+    Ok(Domains::new(default, &settings.names, others.collect::<Result<_, _>>()?)?)
+}
+
+fn issue_domain(
+    settings: &DomainSettings,
+    authority: &Authority,
+    registry: &Arc<dyn Registry>,
+    authorizers: &Authorizers,
+) -> anyhow::Result<Domain> {
+    if let Some(name) = &settings.default_authorizer
+        && !authorizers.has(name)
+    {
+        bail!("its default authorizer `{name}` does not exist");
+    }
+    let key = match &settings.certificate {
+        Some((certificate, key)) => certificate::read(certificate, key)?,
+        None => authority.issue(std::slice::from_ref(&settings.server_name))?,
+    };
+    Ok(Domain {
+        name: settings.name.clone(),
+        access: settings.access,
+        default_authorizer: settings.default_authorizer.clone(),
+        allow_authorizer_override: settings.allow_authorizer_override,
+        tls: Tls::new(key, Arc::clone(registry))?,
+    })
 }

@@ -7,7 +7,7 @@
 
 #[cfg(feature = "aws-lambda")]
 pub mod aws;
-pub mod backend;
+pub mod function;
 pub mod instance;
 pub mod invoke_url;
 pub mod pool;
@@ -18,26 +18,11 @@ pub mod url;
 
 use std::{error::Error, time::Duration};
 
-use program::Program;
-
 /// How long Lambda lets a function initialise (developer guide, `lambda-runtime-environment`).
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The most that a function may answer: far above what policies need, far below what would hurt.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-
-/// A function that is a program, and how to run it.
-#[derive(Clone, Debug)]
-pub struct Function {
-    /// The program.
-    pub program: Program,
-    /// The ARN under which it runs; the policies' partition, region and account come from it.
-    pub arn: String,
-    /// How long one call may take.
-    pub limit: Duration,
-    /// How many instances may serve connects at a time; one more serves refreshes.
-    pub instances: usize,
-}
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
-use iot_policy::{Scope, ScopeError, arn::FunctionArn};
+use iot_policy::{Scope, ScopeError};
 
 use crate::{
-    custom_auth::{authorizers::AuthorizerStatus, name::AuthorizerName, signing::Signing},
-    door::{port::Port, route::Access},
-    lambda::{invoke_url::InvokeUrl, program::Program},
+    custom_auth::{
+        authorizer::{AuthorizerName, AuthorizerStatus},
+        signing::Signing,
+    },
+    door::route::{Access, Port},
+    lambda::function::FunctionConfiguration,
     quotas::Quotas,
     registry::FixedRegistry,
 };
-
-/// How many calls of one function there are at a time if nobody says.
-pub const DEFAULT_INSTANCES: usize = 4;
 
 /// The settings of one gateway.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub struct AuthorizerSettings {
     /// `enableCachingForHttp`.
     pub caching_for_http: bool,
     /// Its function.
-    pub function: FunctionSettings,
+    pub function: FunctionConfiguration,
 }
 
 /// The ports of this machine; 0 takes a free one.
@@ -100,26 +100,6 @@ pub struct DomainSettings {
     pub allow_authorizer_override: bool,
 }
 
-/// An authorizer's function.
-#[derive(Clone, Debug)]
-pub struct FunctionSettings {
-    /// Where it comes from.
-    pub source: Source,
-    /// How many connects may call it at a time; one more call serves refreshes.
-    pub instances: usize,
-}
-
-/// Where a function comes from.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A program of this machine, which the gateway starts.
-    Program(Program),
-    /// It runs by itself, and answers Lambda's Invoke call here.
-    InvokeUrl(InvokeUrl),
-    /// It is in AWS.
-    FunctionArn(FunctionArn),
-}
-
 /// Whether a text can be a server name (SNI), or an address in its place.
 #[must_use]
 pub fn is_server_name(text: &str) -> bool {
@@ -138,6 +118,13 @@ pub struct Account {
 }
 
 impl Account {
+    /// The ARN of the function with this name.
+    #[must_use]
+    pub fn function_arn(&self, name: &str) -> String {
+        let Self { partition, region, id } = self;
+        format!("arn:{partition}:lambda:{region}:{id}:function:{name}")
+    }
+
     /// What policies name resources with.
     ///
     /// # Errors

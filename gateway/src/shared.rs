@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::Broker, clock::Clock, connect_rate::ConnectRate, custom_auth::authorizers::Authorizers,
+    broker::Broker, clock::Clock, connect_rate::ConnectRate, custom_auth::admission::Authorizers,
     door::Doors, event_log::EventLog, handshake_limit::HandshakeLimit, registry::Registry,
     settings::Settings,
 };

@@ -19,6 +19,7 @@ use std::{
 };
 
 use clap::Args;
+use cli::{console, exit, signal};
 use device_sim::Endpoint;
 use tokio::task::JoinHandle;
 
@@ -32,8 +33,6 @@ use self::{
 };
 use crate::programs;
 
-/// Interrupted by Ctrl-C, as a shell reports it.
-const INTERRUPTED: u8 = 130;
 /// Readings that are shown one by one.
 const SHOWN_READINGS: u64 = 12;
 /// How long a reading may take from its acknowledgement to the dashboard.
@@ -68,33 +67,21 @@ pub(crate) async fn run(args: DemoArgs) -> ExitCode {
                 report.print(args.json);
                 ExitCode::from(u8::from(!report.as_expected()))
             }
-            Err(error) => crate::fail("demo", &error),
+            Err(error) => console::usage_error("latchkey demo", &error),
         },
-        () = told_to_stop() => {
+        () = stopped() => {
             stage.say("\ninterrupted; the gateway and the fleet have stopped");
-            ExitCode::from(INTERRUPTED)
+            ExitCode::from(exit::INTERRUPTED)
         }
     }
 }
 
-/// Ctrl-C, the signal that ends a service, or the terminal's end.
-async fn told_to_stop() {
+/// Waits for Ctrl-C, for the signal that ends a service, or until the terminal is closed.
+async fn stopped() {
     tokio::select! {
-        () = gateway::args::interrupted() => {}
-        () = hung_up() => {}
+        () = signal::interrupted() => {}
+        () = signal::hung_up() => {}
     }
-}
-
-async fn hung_up() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
-            hangup.recv().await;
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {

@@ -4,39 +4,35 @@
 mod demo;
 mod programs;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use cli::console;
 use device_sim::SimArgs;
 use fleet::args::FleetArgs;
 use gateway::args::LocalArgs;
 
-/// `EX_USAGE` of `sysexits.h`.
-const BAD_USAGE: u8 = 64;
-
-/// Devices with a user name and a password on AWS IoT Core: build, test and watch the whole path on this machine
+/// Let devices with a user name and a password into AWS IoT Core, and try all of it on this machine
 #[derive(Parser)]
-#[command(name = "latchkey", version, after_help = FIRST_STEPS)]
+#[command(name = "latchkey", version, max_term_width = console::COLUMNS, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 const FIRST_STEPS: &str = "First steps:
-  latchkey demo                   see everything work, in ten seconds once built
-  latchkey local                  run AWS IoT Core's side, and leave it running
-  latchkey fleet add my-device    give a device of yours its password";
+  latchkey demo                 see everything work, in ten seconds
+  latchkey local                run AWS IoT Core's side, until Ctrl-C
+  latchkey fleet add my-device  give one of your devices its password
+
+`latchkey COMMAND -h` has the options of a command, --help explains them.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the whole system at work: gateway, authorizer, a small fleet, and what is refused
+    /// Show everything at work: a gateway, an authorizer, a small fleet, and two refusals
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
-    /// Show the whole system at work; this program was built without the feature `demo`
+    /// Show everything at work (this program was built without the feature `demo`)
     #[cfg(not(feature = "demo"))]
     Demo,
     /// Run AWS IoT Core on this machine, with the real authorizer
@@ -49,20 +45,16 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match console::parse::<Cli>() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help goes to standard output and is no error; a failed write has no other place to go.
-            _ = error.print();
-            return if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS };
-        }
+        Err(code) => return code,
     };
     match cli.command {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,
         #[cfg(not(feature = "demo"))]
-        Command::Demo => fail(
-            "demo",
+        Command::Demo => console::usage_error(
+            "latchkey demo",
             &anyhow::anyhow!(
                 "this program was built without the feature `demo`; build it with \
                  `cargo install --locked --path latchkey --features demo`"
@@ -83,11 +75,6 @@ async fn local(args: LocalArgs) -> ExitCode {
     };
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,
-        Err(error) => fail("local", &error),
+        Err(error) => console::usage_error("latchkey local", &error),
     }
-}
-
-fn fail(command: &str, error: &anyhow::Error) -> ExitCode {
-    _ = writeln!(io::stderr(), "latchkey {command}: {error:#}");
-    ExitCode::from(BAD_USAGE)
 }

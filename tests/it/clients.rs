@@ -9,7 +9,7 @@ mod python_https;
 
 use std::sync::Arc;
 
-use gateway::{door::port::Port, registry::FixedRegistry};
+use gateway::{door::route::Port, registry::FixedRegistry};
 use integration::{
     device_certificate::{DeviceCertificate, allow},
     foreign::{CertificateFiles, Device, mosquitto::CertificateDevice},

@@ -70,8 +70,7 @@ impl Cloud {
         command.args(words).current_dir(&self.folder).env("AWS_ENDPOINT_URL", endpoint);
         command.envs([("AWS_ACCESS_KEY_ID", "AKIDTEST"), ("AWS_SECRET_ACCESS_KEY", "secret")]);
         // Nothing of the machine that the test runs on.
-        for name in
-            ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "LATCHKEY_DEVICES"]
+        for name in ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "LATCHKEY_STORE"]
         {
             command.env_remove(name);
         }

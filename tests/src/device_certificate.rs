@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use gateway::{certificate::Authority, door::port::Port, registry::Certificate};
+use gateway::{certificate::Authority, door::route::Port, registry::Certificate};
 use iot_policy::PolicyDocument;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{

@@ -9,18 +9,16 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
-    custom_auth::{authorizers::AuthorizerStatus, signing::Signing},
-    door::{
-        port::Port,
-        route::{Access, ApplicationProtocol, AuthenticationType},
-    },
+    custom_auth::{authorizer::AuthorizerStatus, signing::Signing},
+    door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
     gateway::{Addresses, Gateway, StartError},
-    lambda::program::Program,
+    lambda::{
+        function::{FunctionConfiguration, FunctionSource},
+        program::Program,
+    },
     quotas::Quotas,
     registry::{Certificate, FixedRegistry, Thing},
-    settings::{
-        Account, AuthorizerSettings, DomainSettings, FunctionSettings, Limits, Ports, Settings, Source,
-    },
+    settings::{Account, AuthorizerSettings, DomainSettings, Limits, Ports, Settings},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -100,19 +98,19 @@ impl Start {
     #[must_use]
     pub fn with_program(self, change: impl FnOnce(&mut Program)) -> Self {
         self.with_function(|function| match &mut function.source {
-            Source::Program(program) => change(program),
+            FunctionSource::Program(program) => change(program),
             other => panic!("{other:?} is no program"),
         })
     }
 
     /// With another function, or with more or fewer instances of it.
     #[must_use]
-    pub fn with_function(self, change: impl FnOnce(&mut FunctionSettings)) -> Self {
+    pub fn with_function(self, change: impl FnOnce(&mut FunctionConfiguration)) -> Self {
         self.with(|settings| change(&mut settings.authorizers[0].function))
     }
 
     /// A gateway with this function in the place of a program.
-    pub fn with_source(source: Source) -> Self {
+    pub fn with_source(source: FunctionSource) -> Self {
         Self::with_authorizer().with_function(|function| function.source = source)
     }
 
@@ -283,8 +281,8 @@ fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> Authori
         status: AuthorizerStatus::Active,
         signing: Signing::Disabled(None),
         caching_for_http: false,
-        function: FunctionSettings {
-            source: Source::Program(Program::new(program(of), variables)),
+        function: FunctionConfiguration {
+            source: FunctionSource::Program(Program::new(program(of), variables)),
             instances: 2,
         },
     }

@@ -1,4 +1,4 @@
-//! The actions that MQTT needs, and the patterns that name them.
+//! The actions of MQTT, and the patterns that name them.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum Action {
     Publish,
     /// `iot:Receive` on a topic.
     Receive,
-    /// `iot:RetainPublish` on a topic, needed beside `iot:Publish` when the message is to be retained.
+    /// `iot:RetainPublish` on a topic, needed in addition to `iot:Publish` for a retained message.
     RetainPublish,
     /// `iot:Subscribe` on a topic filter.
     Subscribe,
@@ -82,8 +82,8 @@ pub struct UnknownAction(String);
 
 /// One entry of a statement's `Action` or `NotAction`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
 ///
-/// Names match whatever their case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
-/// A name that is none of the [`Action`]s covers nothing.
+/// Names match in any case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
+/// A name other than the [`Action`]s' covers nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern {
     text: String,

@@ -13,7 +13,7 @@ const MAX_VALUES: usize = 5;
 /// Characters of a value that AWS puts in a variable's place, at most (`use-policy-variables`).
 const MAX_VALUE_LENGTH: usize = 1024;
 
-/// What a client certificate says, field by field.
+/// A client certificate's fields.
 ///
 /// Values are written as AWS writes them: a serial number in decimal, a special character in a name with a
 /// backslash before it.
@@ -29,7 +29,7 @@ impl Certificate {
         Self { values: BTreeMap::new() }
     }
 
-    /// Adds a value to a field, behind those that it has. AWS looks at the first five.
+    /// Appends a value to a field. AWS looks at the first five.
     #[must_use]
     pub fn with(mut self, field: CertificateField, value: impl Into<String>) -> Self {
         let values = self.values.entry(field).or_default();
@@ -69,7 +69,7 @@ impl CertificateVariable {
     ///
     /// AWS then leaves the variable's own text in the policy, which no value can be meant to match (*unverified*: that
     /// none is); a condition that asks for the field as its key sees the value as it is (*unverified*).
-    pub(crate) fn takes(value: &str) -> bool {
+    pub(crate) fn accepts(value: &str) -> bool {
         !value.contains(['*', '$', '+', '?', '#']) && value.chars().count() <= MAX_VALUE_LENGTH
     }
 }
@@ -182,11 +182,11 @@ mod tests {
     fn wildcards_and_long_values_stay_out_of_variables() {
         let longest = "é".repeat(1024);
         for value in ["", "a b\\,c", "100%", &longest] {
-            assert!(CertificateVariable::takes(value), "{value}");
+            assert!(CertificateVariable::accepts(value), "{value}");
         }
         let too_long = "a".repeat(1025);
         for value in ["*", "a$", "a+b", "?", "#1", &too_long] {
-            assert!(!CertificateVariable::takes(value), "{value}");
+            assert!(!CertificateVariable::accepts(value), "{value}");
         }
     }
 }

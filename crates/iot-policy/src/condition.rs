@@ -1,7 +1,7 @@
 //! Conditions: an operator, a context key and the values it is compared with.
 
+mod date;
 mod key;
-mod moment;
 mod network;
 mod operator;
 mod value;
@@ -26,7 +26,7 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// Reads a statement's `Condition`; `{}` is no condition at all, as AWS's samples write it.
+    /// Reads a statement's `Condition`; `{}` means no condition, as in AWS's samples.
     pub(crate) fn read_all(node: &Node<'_>) -> Result<Vec<Self>, PolicyError> {
         let mut conditions = Vec::new();
         for (name, block) in node.members()? {
@@ -47,7 +47,7 @@ impl Condition {
     }
 
     /// Whether a key that can have several values is compared as if it had one.
-    pub(crate) fn takes_set_for_one(&self) -> bool {
+    pub(crate) fn compares_set_as_one(&self) -> bool {
         self.key.has_several_values() && self.operator.quantifier == Quantifier::One
     }
 
@@ -84,14 +84,14 @@ impl Condition {
     /// `reference_policies_condition-single-vs-multi-valued-context-keys`).
     fn is_met_by_absence(&self, effect: Effect) -> bool {
         if self.key.is_time() {
-            // There is always a time: the context wasn't told.
+            // There is always a time; the caller did not give it.
             return effect == Effect::Deny;
         }
         match self.operator.quantifier {
             _ if self.operator.comparison == Comparison::Null => self.values.contains(&Value::Absent(true)),
             Quantifier::One => self.operator.negated || self.operator.if_exists,
             Quantifier::All => true,
-            // *Unverified*: `ForAnyValue:` says no to an absent key, `…IfExists` says yes.
+            // *Unverified*: an absent key does not meet `ForAnyValue:`, and meets `…IfExists`.
             Quantifier::Any => self.operator.if_exists && effect == Effect::Deny,
         }
     }
@@ -100,7 +100,7 @@ impl Condition {
         let key = Key::from_name(key).map_err(|problem| node.error(problem))?;
         key.check(operator.comparison).map_err(|problem| node.error(problem))?;
         let texts = node.strings()?;
-        if texts.is_empty() && !operator.takes_no_values() {
+        if texts.is_empty() && !operator.allows_no_values() {
             return Err(node.error(Problem::Empty));
         }
         let read = |(node, text): (Node<'_>, &str)| {

@@ -103,15 +103,15 @@ impl Context {
         Self { certificate: Some(certificate), ..self }
     }
 
-    /// The text that stands for a variable in a pattern.
+    /// The text that replaces a variable in a pattern.
     pub(crate) fn variable(&self, variable: &Variable) -> Option<&str> {
-        self.value(variable).filter(|value| variable.takes(value))
+        self.value(variable).filter(|value| variable.accepts(value))
     }
 
     /// A condition key's values: none if the key is absent.
-    pub(crate) fn values(&self, key: &Key) -> impl Iterator<Item = Given<'_>> {
-        let time = self.time.filter(|_| key.is_time()).map(Given::Seconds);
-        self.texts(key).map(Given::Text).chain(time)
+    pub(crate) fn values(&self, key: &Key) -> impl Iterator<Item = KeyValue<'_>> {
+        let time = self.time.filter(|_| key.is_time()).map(KeyValue::Seconds);
+        self.texts(key).map(KeyValue::Text).chain(time)
     }
 
     fn texts(&self, key: &Key) -> impl Iterator<Item = &str> {
@@ -147,7 +147,7 @@ impl Context {
 
 /// One of a condition key's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Given<'a> {
+pub(crate) enum KeyValue<'a> {
     Text(&'a str),
     /// Since 1970.
     Seconds(u64),

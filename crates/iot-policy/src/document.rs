@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use crate::error::{PolicyError, Problem};
 use crate::finding::Finding;
-use crate::json::Json;
 use crate::limits::{MAX_POLICY_DOCUMENT_CHARACTERS, counted_characters};
-use crate::node::Node;
+use crate::node::{Json, Node};
 use crate::statement::Statement;
 
 /// A policy document that was understood in full (AWS IoT Core developer guide, `iot-policies`).
 ///
 /// Keys, effects and condition operators are read in AWS's own spelling and case only (*unverified*: that AWS IoT
-/// takes no other).
+/// accepts no other).
 /// `Version` must be there and be `2012-10-17`: IAM reads a document without one as the older language, in which
 /// `${…}` is plain text, and AWS IoT's pages only know the newer (*unverified*: that AWS IoT refuses both).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,7 @@ impl PolicyDocument {
     /// # Errors
     ///
     /// A document over [`MAX_POLICY_DOCUMENT_CHARACTERS`], text that isn't JSON, a key that is missing, unknown,
-    /// repeated or not supported, a value of the wrong type or that says nothing AWS IoT has; with its place.
+    /// repeated or not supported, a value of the wrong type or unknown to AWS IoT; with its place.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let counted = counted_characters(text);
         if counted > MAX_POLICY_DOCUMENT_CHARACTERS {
@@ -47,13 +46,13 @@ impl PolicyDocument {
         self.id.as_deref()
     }
 
-    /// The statements in the order in which they stand, at least one.
+    /// The statements in the document's order, at least one.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }
 
-    /// What the document says to no effect, or with more effect than its author may think.
+    /// Parts of the document that have no effect, or more effect than its author may expect.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -49,11 +49,11 @@ pub enum Problem {
     /// A key that policies don't have.
     #[error("unknown key, expected one of {0}")]
     UnknownKey(&'static str),
-    /// A key that says the opposite of another one in the same object.
-    #[error("stands beside `{0}`, leave one of them out")]
-    Beside(&'static str),
-    /// A key that stands twice in one object.
-    #[error("the key stands twice")]
+    /// A key that contradicts another one in the same object.
+    #[error("conflicts with `{0}`, leave one of them out")]
+    Conflict(&'static str),
+    /// A key that an object has more than once.
+    #[error("duplicate key")]
     DuplicateKey,
     /// A part of the policy language that AWS has and this crate hasn't.
     #[error("not supported yet")]
@@ -61,15 +61,15 @@ pub enum Problem {
     /// A value of the wrong JSON type.
     #[error("must be {expected}, not {found}")]
     WrongType {
-        /// What would be right.
+        /// The types that are accepted.
         expected: &'static str,
-        /// What stands there.
+        /// The type of the value.
         found: &'static str,
     },
     /// A list or object without entries where at least one is needed.
     #[error("must not be empty")]
     Empty,
-    /// A policy language version other than the one AWS IoT takes.
+    /// A policy language version other than the one that AWS IoT accepts.
     #[error("`{}` is not supported, write `2012-10-17`", .0.escape_debug())]
     Version(String),
     /// An effect that is neither of the two.
@@ -108,14 +108,14 @@ pub enum PatternError {
     #[error("`{}` belongs to another service, AWS IoT's ARNs have `iot` as their third part", .0.escape_debug())]
     OtherService(String),
     /// A variable before the fifth colon.
-    #[error("`{}` has a policy variable before the fifth colon, where none may stand", .0.escape_debug())]
+    #[error("`{}` has a policy variable before the fifth colon, where none is allowed", .0.escape_debug())]
     EarlyVariable(String),
     /// `${` without `}`.
     #[error("`{}` has no closing `}}`, write `${{$}}` for a plain `$`", .0.escape_debug())]
     Unterminated(String),
-    /// A variable for all values of a certificate's field, where one text is to stand.
+    /// A variable for all values of a certificate's field, where one text is required.
     #[error(
-        "`{}` stands for several values, leave out the suffix for the first one or write `.1` for the second",
+        "`{}` has several values, leave out the suffix for the first one or write `.1` for the second",
         .0.escape_debug()
     )]
     SeveralValues(String),
@@ -132,7 +132,7 @@ pub enum PatternError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConditionError {
-    /// A key that never has a value, so that a Deny on it would deny nothing.
+    /// A key that never has a value: a Deny on it would deny nothing.
     #[error(
         "unknown condition key, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, \
          `iot:ConnectAttributes`, `iot:LastWillTopic`, `iot:CertificateId`, `iot:Connection.Thing.…`, \
@@ -142,8 +142,8 @@ pub enum ConditionError {
     /// An operator that IAM doesn't have.
     #[error("unknown condition operator, write one of IAM's in its own case, such as `StringEquals`")]
     UnknownOperator,
-    /// An operator that can't compare what the key holds; these can.
-    #[error("the operator can't compare what the key holds, write {0}")]
+    /// An operator that can't compare the key's kind of value; the named ones can.
+    #[error("the operator can't compare the key's value, write {0}")]
     OtherOperator(&'static str),
     /// A Deny that compares a key of several values as if it had one.
     #[error(
@@ -165,7 +165,7 @@ pub enum ConditionError {
     NotNetwork(String),
     /// A value that `Date…` can't compare.
     #[error(
-        "`{}` is not a moment from 1970 on, write one like `2024-05-06T07:08:09Z` or whole seconds since 1970",
+        "`{}` is not a time from 1970 on, write one like `2024-05-06T07:08:09Z` or whole seconds since 1970",
         .0.escape_debug()
     )]
     NotDate(String),

@@ -8,7 +8,7 @@ use crate::document::PolicyDocument;
 use crate::resource::{Resource, Scope};
 use crate::statement::{Effect, Statement};
 
-/// One thing that a connection wants to do. Making one allocates nothing.
+/// One action that a connection requests on one resource. Creating one allocates nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     action: Action,
@@ -24,26 +24,26 @@ impl<'a> Request<'a> {
         Self { action, resource: scope.resource(action.resource_kind(), name), context }
     }
 
-    /// What is to be done.
+    /// The requested action.
     #[must_use]
     pub fn action(&self) -> Action {
         self.action
     }
 
-    /// What it is to be done with.
+    /// The resource that the action is about.
     #[must_use]
     pub fn resource(&self) -> &Resource<'a> {
         &self.resource
     }
 
-    /// What is known of the connection.
+    /// What is known about the connection.
     #[must_use]
     pub fn context(&self) -> &'a Context {
         self.context
     }
 }
 
-/// The statement that decided, named by its place among the documents.
+/// The statement that decided, named by its position in the documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementRef<'a> {
     document: usize,
@@ -78,13 +78,13 @@ impl Display for StatementRef<'_> {
     }
 }
 
-/// What was decided, and by which statement. It displays as one line for a log.
+/// The decision, and the statement that made it. It displays as one line for a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Decision<'a> {
     /// The first statement that allows; none denies.
     Allowed(StatementRef<'a>),
-    /// The first statement that denies, whatever others allow.
+    /// The first statement that denies, even if others allow.
     Denied(StatementRef<'a>),
     /// No statement applies: denied.
     NotAllowed,

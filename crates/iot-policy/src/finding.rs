@@ -1,4 +1,4 @@
-//! What a policy says and doesn't do, or does and shouldn't: found while it is read, reported beside it.
+//! Findings about a valid policy: parts without effect, and parts with more effect than intended.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,7 +8,7 @@ use crate::pattern::ResourcePattern;
 use crate::resource::ResourceKind;
 use crate::statement::Effect;
 
-/// One remark on a policy document that is valid nevertheless; it displays with the place and the cure.
+/// One finding about a valid policy document; it displays with the place and the cure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     place: String,
@@ -22,7 +22,7 @@ impl Finding {
         &self.place
     }
 
-    /// What was found.
+    /// The kind of finding.
     #[must_use]
     pub fn kind(&self) -> &FindingKind {
         &self.kind
@@ -66,8 +66,8 @@ impl Finding {
     }
 
     pub(crate) fn on_condition(condition: &Condition) -> Option<Self> {
-        let kind = if condition.takes_set_for_one() {
-            FindingKind::SetTakenForOne
+        let kind = if condition.compares_set_as_one() {
+            FindingKind::SetComparedAsOne
         } else if condition.asks_for_time() {
             FindingKind::Time
         } else {
@@ -96,11 +96,11 @@ impl Display for Finding {
     }
 }
 
-/// What was found in a policy document.
+/// The kinds of finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// `iot:PublishRetain`, which many published policies say, or a pattern for it: it is no action of AWS IoT.
+    /// `iot:PublishRetain`, which many published policies have, or a pattern for it: it is not an action of AWS IoT.
     PublishRetain,
     /// An action that isn't one of those evaluated, such as `iot:UpdateThingShadow`.
     ActionWithoutEffect(String),
@@ -118,7 +118,7 @@ pub enum FindingKind {
     /// `thing-policy-variables`; *unverified* for what an authorizer answers).
     NoValue(String),
     /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
-    SetTakenForOne,
+    SetComparedAsOne,
     /// A condition on the time, a key of IAM's that AWS IoT's pages don't name.
     Time,
 }
@@ -137,22 +137,22 @@ impl Display for FindingKind {
                 write!(f, "`{action}` is about `{kind}/…` and the statement has no such resource")
             }
             Self::AnyClient => {
-                f.write_str("`${iot:ClientId}` matches whatever id the client chose, write the id out")
+                f.write_str("`${iot:ClientId}` matches every id that a client chooses, write the id out")
             }
             Self::ClientIdInFilter => f.write_str(
                 "`${iot:ClientId}` becomes a wildcard for a client named `+` or `#`, write the id out",
             ),
             Self::AllButAllowed => {
-                f.write_str("allows all that is not named, write out what is to be allowed")
+                f.write_str("allows everything that is not named, write out what to allow")
             }
             Self::NoValue(name) => write!(
                 f,
-                "`{name}` has no value under custom authentication, let the authorizer write out what it stands for"
+                "`{name}` has no value under custom authentication, let the authorizer write out the value"
             ),
             Self::Time => f.write_str(
-                "AWS IoT does not say that its policies know the time, let the authorizer decide by it",
+                "AWS IoT's pages do not mention conditions on the time, let the authorizer check the time",
             ),
-            Self::SetTakenForOne => {
+            Self::SetComparedAsOne => {
                 f.write_str("the key has several values or none, write `ForAllValues:` or `ForAnyValue:`")
             }
         }

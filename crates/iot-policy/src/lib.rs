@@ -29,26 +29,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is read how
+//! # How documents are read
 //!
 //! The sources are the AWS IoT Core developer guide (`iot-policies`, `pub-sub-policy`, `basic-policy-variables`,
 //! `thing-policy-variables`, `cert-policy-variables`, `use-policy-variables`, `connect-policy`) and the IAM user guide
 //! (`reference_policies_elements`, `reference_policies_variables`, `reference_policies_elements_condition_operators`,
 //! `reference_policies_condition-single-vs-multi-valued-context-keys`).
 //!
-//! | what | how |
+//! | part | reading |
 //! |---|---|
 //! | a variable without a value | its pattern matches nothing; a negated operator is met against it |
-//! | `NotAction`, `NotResource` | all but what is named; in an Allow, a variable without a value names everything |
+//! | `NotAction`, `NotResource` | everything except what is named; in an Allow, a variable without a value names everything |
 //! | condition operators | all of IAM's but `BinaryEquals`, each only on keys whose values it can compare |
 //! | several values of the policy | one of them must match, under a negated operator none may |
 //! | an absent key | meets a negated operator, `IfExists` and `ForAllValues:`; never `ForAnyValue:` |
 //! | a plain operator on a key with several values | not met in an Allow, refused in a Deny |
-//! | the time | given by the caller; a condition on it that wasn't given allows nothing and denies |
+//! | the time | given by the caller; without it, a condition on the time is not met in an Allow and met in a Deny |
 //! | what isn't understood | an error for the whole document |
 //!
-//! Nothing was tried against a live account: a reading that the pages leave open is marked *unverified* where it
-//! is made, and is the one that allows less.
+//! Nothing was tried against a live account. A reading that the pages leave open is marked *unverified* in the code,
+//! and is the one that allows less.
 
 mod action;
 pub mod arn;
@@ -59,7 +59,6 @@ mod document;
 mod error;
 mod evaluation;
 mod finding;
-mod json;
 pub mod limits;
 mod node;
 mod pattern;

@@ -1,4 +1,4 @@
-//! AWS IoT Core's limits, each once and beside the page it comes from.
+//! AWS IoT Core's limits, each once, with its page.
 //!
 //! `dg/x` is the AWS IoT Core developer guide's page `x`, `gr` the AWS general reference's page "AWS IoT Core
 //! endpoints and quotas", `api/X` the AWS IoT API reference's operation `X`.

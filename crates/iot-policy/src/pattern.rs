@@ -1,12 +1,10 @@
 //! Patterns of resources, and the wildcards that they and conditions are made of.
 
-mod text;
 mod wildcard;
 
 use std::str::FromStr;
 
-pub(crate) use text::Text;
-pub(crate) use wildcard::Wildcard;
+pub(crate) use wildcard::{Text, Wildcard};
 
 use crate::context::Context;
 use crate::error::PatternError;
@@ -18,11 +16,10 @@ use crate::variable::Variable;
 ///
 /// `*` is any run of characters, `/` and `:` included; `?` is exactly one Unicode scalar value; MQTT's `+` and `#`
 /// are plain. `${iot:ClientId}`, `${aws:SourceIp}`, `${iot:DomainName}` and the variables of things and certificates
-/// stand for the context's value, which is literal whatever it holds; `${*}`, `${?}` and `${$}` stand for the
-/// character.
+/// are replaced with the context's value, which is always literal; `${*}`, `${?}` and `${$}` mean the character.
 /// A variable without a value matches nothing, so its statement doesn't apply, Deny or Allow (IAM user guide,
 /// `reference_policies_variables`; *unverified* for AWS IoT).
-/// *Unverified*: that `*` before the fifth colon runs on over colons.
+/// *Unverified*: that `*` before the fifth colon also matches colons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePattern {
     text: String,

@@ -1,4 +1,4 @@
-//! The things that a request is about, as the ARNs that policies name (AWS IoT Core developer guide,
+//! The resources that requests are about, as the ARNs that policies name (AWS IoT Core developer guide,
 //! `iot-policies`).
 
 use std::fmt::{self, Display, Formatter};
@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::pattern::Text;
 
-/// Where resources live: `arn:PARTITION:iot:REGION:ACCOUNT:`. It makes every resource's ARN, so that no caller
-/// spells one.
+/// The partition, region and account of resources: `arn:PARTITION:iot:REGION:ACCOUNT:`. Every resource's ARN is
+/// built here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     client: String,
@@ -21,7 +21,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// A part that isn't spelt so, named in the error.
+    /// A part in another format, named in the error.
     pub fn new(partition: &str, region: &str, account: &str) -> Result<Self, ScopeError> {
         if !is_label(partition) {
             return Err(ScopeError::Partition(partition.to_owned()));
@@ -71,7 +71,7 @@ impl Scope {
     }
 }
 
-/// One part of a [`Scope`] that can't stand in an ARN.
+/// A part of a [`Scope`] that is not valid in an ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ScopeError {
     /// Not `[a-z0-9-]+`.
@@ -97,7 +97,7 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The name that stands in the ARN.
+    /// The name in the ARN.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,7 +139,7 @@ impl Display for Resource<'_> {
     }
 }
 
-/// Writes a text for a policy's `Resource` so that it stands for itself: `*`, `?` and `$` become `${*}`, `${?}` and
+/// Writes a text for a policy's `Resource` so that it matches only itself: `*`, `?` and `$` become `${*}`, `${?}` and
 /// `${$}` (IAM user guide, `reference_policies_variables`).
 #[must_use]
 pub fn escape_literal(text: &str) -> String {

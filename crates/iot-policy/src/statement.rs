@@ -1,8 +1,7 @@
 //! One statement: an effect on actions and resources, under conditions.
 
-mod selection;
-
 use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
 
 use crate::action::ActionPattern;
 use crate::condition::Condition;
@@ -11,15 +10,13 @@ use crate::evaluation::Request;
 use crate::finding::Finding;
 use crate::node::Node;
 use crate::pattern::ResourcePattern;
-use selection::Placed;
-pub use selection::Selection;
 
 /// What a statement does with the requests that it applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Allows them, unless another statement denies.
     Allow,
-    /// Denies them, whatever other statements allow.
+    /// Denies them, even if another statement allows them.
     Deny,
 }
 
@@ -48,6 +45,26 @@ impl Display for Effect {
     }
 }
 
+/// The patterns of `Action` or `Resource`, or of `NotAction` or `NotResource`; at least one (IAM user guide,
+/// `reference_policies_elements_notaction` and `reference_policies_elements_notresource`; *unverified* for AWS IoT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection<T> {
+    /// `Action` or `Resource`: what one of the patterns names.
+    Only(Vec<T>),
+    /// `NotAction` or `NotResource`: what none of the patterns names.
+    AllBut(Vec<T>),
+}
+
+impl<T> Selection<T> {
+    /// The patterns of both kinds of selection.
+    #[must_use]
+    pub fn patterns(&self) -> &[T] {
+        match self {
+            Self::Only(patterns) | Self::AllBut(patterns) => patterns,
+        }
+    }
+}
+
 /// One statement of a policy document (AWS IoT Core developer guide, `iot-policies`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -71,13 +88,13 @@ impl Statement {
         self.effect
     }
 
-    /// What the statement says of actions.
+    /// The actions that the statement names.
     #[must_use]
     pub fn actions(&self) -> &Selection<ActionPattern> {
         &self.actions
     }
 
-    /// What the statement says of resources.
+    /// The resources that the statement names.
     #[must_use]
     pub fn resources(&self) -> &Selection<ResourcePattern> {
         &self.resources
@@ -92,19 +109,20 @@ impl Statement {
     }
 
     pub(crate) fn read(node: &Node<'_>, findings: &mut Vec<Finding>) -> Result<Self, PolicyError> {
-        let parts = Parts::read(node)?;
-        let effect = Effect::read(&parts.effect.ok_or_else(|| node.missing("Effect"))?)?;
-        let actions = Placed::read(node, "Action", parts.action.as_ref(), parts.not_action.as_ref())?;
-        let resources = Placed::read(node, "Resource", parts.resource.as_ref(), parts.not_resource.as_ref())?;
-        let conditions = parts.condition.map_or(Ok(Vec::new()), |node| Condition::read_all(&node))?;
-        let sid = parts.sid.map(|node| node.string().map(str::to_owned)).transpose()?;
+        let members = Members::read(node)?;
+        let effect = Effect::read(&members.effect.ok_or_else(|| node.missing("Effect"))?)?;
+        let actions = Located::read(node, "Action", members.action.as_ref(), members.not_action.as_ref())?;
+        let resources =
+            Located::read(node, "Resource", members.resource.as_ref(), members.not_resource.as_ref())?;
+        let conditions = members.condition.map_or(Ok(Vec::new()), |node| Condition::read_all(&node))?;
+        let sid = members.sid.map(|node| node.string().map(str::to_owned)).transpose()?;
         // *Unverified*: what AWS makes of it; read either way, some request would slip past the Deny.
-        if let Some(on_set) = conditions.iter().find(|condition| condition.takes_set_for_one())
+        if let Some(on_set) = conditions.iter().find(|condition| condition.compares_set_as_one())
             && effect == Effect::Deny
         {
             return Err(PolicyError::new(on_set.place(), ConditionError::DenyOnSet));
         }
-        findings.extend(find(effect, &actions, &resources, &conditions));
+        findings.extend(findings_of(effect, &actions, &resources, &conditions));
         Ok(Self { sid, effect, actions: actions.selection, resources: resources.selection, conditions })
     }
 
@@ -120,7 +138,7 @@ impl Statement {
         let matches = |pattern: &ResourcePattern| pattern.matches(request.resource(), request.context());
         match &self.resources {
             Selection::Only(patterns) => patterns.iter().any(matches),
-            // *Unverified*: what a variable without a value keeps out; an Allow must not let in what it was to name.
+            // *Unverified* for a variable without a value: an Allow must not admit what the variable would exclude.
             Selection::AllBut(patterns) => {
                 let is_known = |pattern: &ResourcePattern| pattern.is_known(request.context());
                 !patterns.iter().any(matches)
@@ -132,7 +150,7 @@ impl Statement {
 
 /// A statement's members, each still unread.
 #[derive(Default)]
-struct Parts<'a> {
+struct Members<'a> {
     sid: Option<Node<'a>>,
     effect: Option<Node<'a>>,
     action: Option<Node<'a>>,
@@ -142,18 +160,18 @@ struct Parts<'a> {
     condition: Option<Node<'a>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> Members<'a> {
     fn read(node: &Node<'a>) -> Result<Self, PolicyError> {
-        let mut parts = Self::default();
+        let mut members = Self::default();
         for (key, member) in node.members()? {
-            let part = match key {
-                "Sid" => &mut parts.sid,
-                "Effect" => &mut parts.effect,
-                "Action" => &mut parts.action,
-                "NotAction" => &mut parts.not_action,
-                "Resource" => &mut parts.resource,
-                "NotResource" => &mut parts.not_resource,
-                "Condition" => &mut parts.condition,
+            let slot = match key {
+                "Sid" => &mut members.sid,
+                "Effect" => &mut members.effect,
+                "Action" => &mut members.action,
+                "NotAction" => &mut members.not_action,
+                "Resource" => &mut members.resource,
+                "NotResource" => &mut members.not_resource,
+                "Condition" => &mut members.condition,
                 "Principal" | "NotPrincipal" => {
                     return Err(member.error(Problem::NotSupported));
                 }
@@ -163,16 +181,76 @@ impl<'a> Parts<'a> {
                     return Err(member.error(Problem::UnknownKey(known)));
                 }
             };
-            *part = Some(member);
+            *slot = Some(member);
         }
-        Ok(parts)
+        Ok(members)
     }
 }
 
-fn find(
+/// A selection with the place of each pattern, and its own.
+struct Located<T> {
+    place: String,
+    places: Vec<String>,
+    selection: Selection<T>,
+}
+
+impl<T> Located<T> {
+    /// Each pattern with its place.
+    fn patterns(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.places.iter().map(String::as_str).zip(self.selection.patterns())
+    }
+
+    fn is_all_but(&self) -> bool {
+        matches!(self.selection, Selection::AllBut(_))
+    }
+}
+
+impl<T> Located<T>
+where
+    T: FromStr,
+    Problem: From<T::Err>,
+{
+    /// Reads one of a statement's two members; there must be exactly one.
+    fn read(
+        statement: &Node<'_>,
+        name: &'static str,
+        only: Option<&Node<'_>>,
+        all_but: Option<&Node<'_>>,
+    ) -> Result<Self, PolicyError> {
+        let (node, select): (_, fn(_) -> _) = match (only, all_but) {
+            (Some(node), None) => (node, Selection::Only),
+            (None, Some(node)) => (node, Selection::AllBut),
+            (None, None) => return Err(statement.missing(name)),
+            (Some(_), Some(node)) => return Err(node.error(Problem::Conflict(name))),
+        };
+        let (places, patterns) = read_patterns(node)?;
+        Ok(Self { place: node.place().to_owned(), places, selection: select(patterns) })
+    }
+}
+
+fn read_patterns<T>(node: &Node<'_>) -> Result<(Vec<String>, Vec<T>), PolicyError>
+where
+    T: FromStr,
+    Problem: From<T::Err>,
+{
+    let texts = node.strings()?;
+    if texts.is_empty() {
+        return Err(node.error(Problem::Empty));
+    }
+    let read = |(node, text): (Node<'_>, &str)| match text.parse() {
+        Ok(pattern) => Ok((node.place().to_owned(), pattern)),
+        Err(problem) => Err(node.error(problem)),
+    };
+    let (places, mut patterns): (_, Vec<_>) = texts.into_iter().map(read).collect::<Result<_, _>>()?;
+    // A document stays in memory as long as its connection.
+    patterns.shrink_to_fit();
+    Ok((places, patterns))
+}
+
+fn findings_of(
     effect: Effect,
-    actions: &Placed<ActionPattern>,
-    resources: &Placed<ResourcePattern>,
+    actions: &Located<ActionPattern>,
+    resources: &Located<ResourcePattern>,
     conditions: &[Condition],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();

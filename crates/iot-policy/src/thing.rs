@@ -1,10 +1,10 @@
-//! The registry's thing behind a connection, and the policy variables that ask for it (AWS IoT Core developer guide,
+//! The registry's thing of a connection, and its policy variables (AWS IoT Core developer guide,
 //! `thing-policy-variables`).
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// What the registry knows of the thing that a connection stands for.
+/// The registry's entry for the thing that a connection belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thing {
     name: String,
@@ -32,7 +32,7 @@ impl Thing {
         self
     }
 
-    /// A variable's value; [`ThingVariable::IsAttached`] is not the thing's own to know.
+    /// A variable's value; [`ThingVariable::IsAttached`] is not part of the thing.
     pub(crate) fn value(&self, variable: &ThingVariable) -> Option<&str> {
         match variable {
             ThingVariable::Name => Some(&self.name),

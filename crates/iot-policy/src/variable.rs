@@ -18,7 +18,7 @@ pub(crate) enum Variable {
 }
 
 impl Variable {
-    /// Reads what stands between `${` and `}`; names ignore case, as IAM's context keys do.
+    /// Reads the text between `${` and `}`; names ignore case, as IAM's context keys do.
     pub(crate) fn from_name(name: &str) -> Result<Self, PatternError> {
         if CertificateField::of_list(name).is_some() {
             return Err(PatternError::SeveralValues(name.to_owned()));
@@ -34,16 +34,16 @@ impl Variable {
         .ok_or_else(|| PatternError::UnknownVariable(name.to_owned()))
     }
 
-    /// Whether only a connection with a principal of AWS's own can have a value: thing and certificate variables
+    /// Whether only a connection with a registered principal can have a value: thing and certificate variables
     /// have none under custom authentication.
     pub(crate) fn needs_registered_principal(&self) -> bool {
         matches!(self, Self::Thing(_) | Self::Certificate(_))
     }
 
-    /// Whether AWS puts this value in the variable's place.
-    pub(crate) fn takes(&self, value: &str) -> bool {
+    /// Whether AWS replaces the variable with this value.
+    pub(crate) fn accepts(&self, value: &str) -> bool {
         match self {
-            Self::Certificate(_) => CertificateVariable::takes(value),
+            Self::Certificate(_) => CertificateVariable::accepts(value),
             _ => true,
         }
     }

@@ -51,8 +51,8 @@ impl CredentialsError {
         }
     }
 
-    /// The same error with the cure for a file of a deployment's devices.
-    pub(crate) fn of_deployment(self) -> Self {
+    /// The same error, with `latchkey fleet provision` as the command that makes a missing file.
+    pub(crate) fn with_provision(self) -> Self {
         match self {
             Self::Missing { path, .. } => Self::Missing { path, cure: PROVISION },
             other => other,

@@ -54,9 +54,9 @@ impl fmt::Display for Address {
     }
 }
 
-/// A text that is no [`Address`].
+/// A text that is not an [`Address`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no endpoint: write it as HOST:PORT, like `localhost:10443`")]
+#[error("`{0}` is not an endpoint: write it as HOST:PORT, like `localhost:10443`")]
 pub struct AddressError(String);
 
 /// The application protocol that is offered in the TLS handshake (RFC 7301). `mqtt` by default; `none` is
@@ -96,7 +96,7 @@ impl fmt::Display for Alpn {
     }
 }
 
-/// A text that is no [`Alpn`].
+/// A text that is not an [`Alpn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an ALPN protocol has 1 to 255 bytes: pass `mqtt`, or `none` for none")]
 pub struct AlpnError;

@@ -18,7 +18,7 @@ pub enum EndpointError {
     #[error("no usable certificate in the CA file `{}`: it must be PEM, with `BEGIN CERTIFICATE`", .0.display())]
     CaInvalid(PathBuf),
     /// The server name is neither a DNS name nor an IP address.
-    #[error("`{0}` is no server name: pass a DNS name with `--sni`")]
+    #[error("`{0}` is not a server name: pass a DNS name with `--sni`")]
     ServerName(String),
     /// TLS can't be set up.
     #[error("cannot set up TLS: {0}")]

@@ -186,16 +186,16 @@ async fn only_so_many_devices_run_as_asked_for() {
     let args_of_four = args(&server, &["c"], &["--devices", "4"]);
     let ran = run(&args_of_four, std::future::pending()).await;
     assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
-    assert!(ran.err.ends_with("has 3 devices, `--devices` asks for 4\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("has 3 devices, and `--devices` is 4\n"), "{}", ran.err);
 }
 
 #[tokio::test]
 async fn what_is_configured_wrongly_is_said_and_ends_with_64() {
     let server = Server::kind().await;
     let cases = [
-        (&["--ca", "/nowhere/ca.pem"], "error: there is no CA file `/nowhere/ca.pem`"),
-        (&["--credentials", "/nowhere/c.csv"], "error: there is no credentials file `/nowhere/c.csv`"),
-        (&["--sni", "not a name"], "error: `not a name` is no server name"),
+        (&["--ca", "/nowhere/ca.pem"], "latchkey sim: there is no CA file `/nowhere/ca.pem`"),
+        (&["--credentials", "/nowhere/c.csv"], "latchkey sim: there is no credentials file `/nowhere/c.csv`"),
+        (&["--sni", "not a name"], "latchkey sim: `not a name` is not a server name"),
     ];
     for (more, message) in cases {
         let mut args = args(&server, &[], &[]);

@@ -1,84 +1,140 @@
-//! What the commands look like when they are typed.
+//! Examples in the help of the commands. `-h` has the short ones, `--help` all of them.
+
+pub(super) const FLEET: &str = "\
+Examples:
+  latchkey fleet add my-device
+  latchkey fleet list
+  latchkey fleet disable my-device
+
+`latchkey fleet COMMAND -h` has the options and examples of a command.";
 
 pub(super) const ADD: &str = "\
 Examples:
   latchkey fleet add my-device
+  latchkey fleet add 'sensor-07&a1Key' --scheme alibaba --secret-stdin < s.txt
+
+--help explains more.";
+
+pub(super) const ADD_LONG: &str = "\
+Examples:
+  latchkey fleet add my-device
       makes a password and shows it once
 
-  latchkey fleet add 'sensor-07&a1ExampleKey' --scheme alibaba --secret-stdin < secret.txt
-      a device that has its DeviceSecret from Alibaba Cloud; the quotes keep the shell from taking the `&`
+  latchkey fleet add 'sensor-07&a1Key' --scheme alibaba --secret-stdin < s.txt
+      a device with its DeviceSecret from Alibaba Cloud, in quotes because
+      `&` means something else to the shell
 
-  latchkey fleet add sht20_01 --product AB12CD34EF --scheme tencent --secret-stdin < psk.txt
-      a device that has its psk from Tencent Cloud; its record is called AB12CD34EFsht20_01
+  latchkey fleet add d_01 --product AB12CD34EF --scheme tencent \\
+      --secret-stdin < psk.txt
+      a device with its psk from Tencent Cloud; its record is AB12CD34EFd_01
 
-A vendor's secret is sealed under a key that `latchkey fleet keys new 2026-11` makes, once.";
+A vendor's secret is sealed under a key. Make the key once, with
+`latchkey fleet keys new 2026-11`.";
 
 pub(super) const IMPORT: &str = "\
-The columns are found by their names, in any order, capitals or not; other columns are ignored:
+Examples:
+  latchkey fleet import devices.csv --scheme alibaba
+  latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
+
+--help lists the columns of a CSV file.";
+
+pub(super) const IMPORT_LONG: &str = "\
+Columns are found by their names, in any order, with or without capitals.
+Other columns are ignored.
   alibaba   DeviceName, DeviceSecret, ProductKey
   tencent   ProductID, DeviceName, DevicePsk (or psk)
-  password  username, and password (kept as argon2id) or verifier (a text of docs/records.md)
-  any       client_ids, if you like: client ids or `prefix*`, with blanks between
+  password  username, and password (the record keeps its argon2id hash) or
+            verifier (in a form of docs/records.md)
+  any       client_ids, optional: client ids or `prefix*`, between blanks
 
-All rows are checked first. Either all of them are written, or each bad one is named by its line and none is.
+All rows are checked first. If one is wrong, each wrong row is named with its
+line, and no device is added.
 
 Examples:
   latchkey fleet keys new 2026-11
   latchkey fleet import devices.csv --scheme alibaba
-      the file that Alibaba Cloud's console exported; its secrets are sealed under the key 2026-11
+      a file that Alibaba Cloud's console exported; its secrets are sealed
+      under the key 2026-11
 
-  latchkey fleet import psks.csv --scheme tencent --product AB12CD34EF --skip-existing
-      without a column for the product, and again after more devices were added to it
+  latchkey fleet import psks.csv --scheme tencent --product AB12CD34EF
+      a file without a column for the product
+
+  latchkey fleet import psks.csv --scheme tencent --skip-existing
+      the same devices again, and new ones
 
   latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
-      everybody keeps their password";
+      every user keeps the password";
 
 pub(super) const PROVISION: &str = "\
-Each device gets a Thing, a password in the file of passwords, and last its record. What is there is left as it is,
-so the same command goes on after Ctrl-C, a lost connection or a throttled account, and changes nothing once all is done.
+Examples:
+  latchkey fleet provision --count 100
+  latchkey fleet provision --from devices.csv --stage prod
 
-The file of --from is CSV with a header: `device`, and if you like `grant` and any `attribute NAME` of the Thing.
+Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun,
+130 Ctrl-C. --help explains more.";
+
+pub(super) const PROVISION_LONG: &str = "\
+Each device gets a Thing, a password in the file of passwords, and its record
+last. What exists is unchanged. So the same command goes on after Ctrl-C, a
+lost connection or a throttled account, and changes nothing when all is done.
+
+The file of --from is CSV with a header: `device`, and optionally `grant` and
+`attribute NAME` for attributes of the Thing.
 
 Examples:
   latchkey fleet provision --count 100
-      in the folder of `make deploy`: device-0001 to device-0100, in the deployment's table, type and group
+      in the folder of `make deploy`: device-0001 to device-0100, in the
+      deployment's table, type and group
 
   latchkey fleet provision --from devices.csv --stage prod
       the devices of a file, in one of several deployed stages
 
-  latchkey fleet provision --count 5 --name 'hall-##' --store dynamodb:devices --region eu-west-1 --credentials hall.csv
-      without a deployment of ours
+  latchkey fleet provision --count 5 --store dynamodb:devices \\
+      --name 'hall-##' --region eu-west-1 --credentials hall.csv
+      without a deployment of `make deploy`
 
-Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun, 130 Ctrl-C.";
+Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun,
+130 Ctrl-C.";
 
 pub(super) const SMOKE: &str = "\
-Seven checks, each with what was seen, or with its cause and what to do:
-  the authorizer takes the device's password and refuses another (TestInvokeAuthorizer),
-  a wrong password stays outside, the device connects, and a reading comes back to it,
-  and both decisions are in the authorizer's log.
+Examples:
+  latchkey fleet smoke
+  latchkey fleet smoke --endpoint localhost:10443
+
+Exit codes: 0 no check failed, 1 one did, 64 nothing was begun.
+--help explains more.";
+
+pub(super) const SMOKE_LONG: &str = "\
+There are seven checks, each reported with what was seen, or with its cause
+and its cure. The authorizer accepts the device's password and refuses another
+(TestInvokeAuthorizer). A wrong password is refused, the device connects, and
+a reading comes back to it. Both decisions are in the authorizer's log.
 
 Examples:
   latchkey fleet smoke
-      in the folder of `make deploy`, with the first device of its file of passwords; `make smoke` is the same
+      in the folder of `make deploy`, with the first device of its file of
+      passwords; `make smoke` is the same
 
   latchkey fleet smoke --endpoint localhost:10443
-      the three checks that need no more than a server, against `latchkey local`
+      the three checks that need only a server, with `latchkey local`
 
-Exit codes: 0 nothing failed, 1 something did, 64 nothing was begun.";
+Exit codes: 0 no check failed, 1 one did, 64 nothing was begun.";
 
 pub(super) const ROTATE: &str = "\
 Examples:
   latchkey fleet rotate my-device --old-for 12h
-      makes a password and shows it once; the old one goes on for 12 hours
+      makes a password and shows it once; the old one is valid for 12 hours
 
-  latchkey fleet rotate 'sensor-07&a1ExampleKey' --secret-stdin --old-for 7d < new-secret.txt
-      the device's new secret stands beside the old one for a week";
+  latchkey fleet rotate 'sensor-07&a1Key' --secret-stdin --old-for 7d < s.txt
+      adds the device's new secret; the old one is valid for a week";
 
 pub(super) const RESEAL: &str = "\
 Example, changing the key:
   latchkey fleet keys rotate 2027-01
-      adds a key; now give the function the keyring with both keys
+      adds a key; then give the function the keyring with both keys
+
   latchkey fleet reseal
-      all secrets are under 2027-01 after it, or, if one can't be opened, none was touched
+      seals all secrets under 2027-01, or none if one can't be opened
+
   latchkey fleet list
-      shows under which keys they are; a key that nothing needs any more may leave the keyring";
+      shows which keys are in use; remove the others from the keyring";

@@ -1,12 +1,9 @@
-//! A device is added.
+//! `latchkey fleet add`: adds one device.
 
-use std::{
-    fs::File,
-    io::{BufRead, Write},
-    path::Path,
-};
+use std::{fs::File, path::Path};
 
 use anyhow::Context as _;
+use cli::console::Console;
 use device_auth::{
     device_name::DeviceName,
     record::ClientIdRule,
@@ -15,10 +12,7 @@ use device_auth::{
 };
 use device_sim::credentials_file::{Replacement, Row, folder_for};
 
-use super::{
-    added::{Added, AddedByOther},
-    input::Input,
-};
+use super::added::{Added, AddedByOther};
 use crate::{
     args::AddArgs,
     sealing::Sealing,
@@ -27,100 +21,102 @@ use crate::{
     vendor::{Vendor, default_grant},
 };
 
-/// Adds it and shows what its owner has to know.
-pub(super) fn run(
-    store: &Path,
-    args: AddArgs,
-    json: bool,
-    input: Input<impl BufRead>,
-    output: &mut impl Write,
-) -> anyhow::Result<()> {
-    refuse_misfits(&args)?;
+/// Adds the device and prints what its owner has to know.
+pub(super) fn run(store: &Path, args: AddArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+    check_options(&args)?;
+    let grant = args.grant.clone().unwrap_or_else(|| default_grant(args.scheme).to_owned());
     match Vendor::of(args.scheme) {
-        Some(vendor) => vendors(store, vendor, args, json, input, output),
-        None if args.scheme == Scheme::Password => password(store, args, json, input, output),
+        Some(vendor) => add_with_secret(store, vendor, args, grant, console),
+        None if args.scheme == Scheme::Password => add_with_password(store, args, &grant, console),
         None => {
-            let record = RecordDocument::new(args.scheme, grant(&args));
-            let record = RecordDocument { client_ids: listed(args.client_ids), ..record };
-            other(store, &args.name, &record, None, json, output)
+            let record = RecordDocument::new(args.scheme, grant);
+            let record = RecordDocument { client_ids: own_rules(args.client_ids), ..record };
+            insert(store, &args.name, &record, None, console)
         }
     }
 }
 
-fn password(
+fn add_with_password(
     store: &Path,
     args: AddArgs,
-    json: bool,
-    input: Input<impl BufRead>,
-    output: &mut impl Write,
+    grant: &str,
+    console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
-    let grant = grant(&args);
     let AddArgs { name, client_ids, password_stdin, credentials, endpoint, .. } = args;
-    let shown = if client_ids.is_empty() { vec![own_name(&name)?] } else { client_ids.clone() };
-    let row_id = credentials.as_ref().map(|_| concrete(&shown)).transpose()?;
-    let secret = if password_stdin { Secret::chosen(chosen(&name, input)?)? } else { Secret::generate()? };
-    // Whoever adds rows to it meanwhile would lose them.
-    let _others = credentials.as_deref().map(lock_credentials).transpose()?;
+    let allowed = match client_ids.as_slice() {
+        [] => vec![ClientIdRule::try_from(name.to_string())?],
+        client_ids => client_ids.to_vec(),
+    };
+    let row_id = credentials.as_ref().map(|_| whole_client_id(&allowed)).transpose()?;
+    let secret = if password_stdin {
+        let how = format!("printf %s PASSWORD | latchkey fleet add {name} --password-stdin");
+        Secret::chosen(console.input.line("password", &how)?)?
+    } else {
+        Secret::generate()?
+    };
+    // Rows that another program adds meanwhile would be lost.
+    let _lock = credentials.as_deref().map(lock_credentials).transpose()?;
     let mut file = StoreFile::open(store)?;
-    file.add(NewDevice { name: name.clone(), client_ids, grant: grant.clone() }, &secret)?;
-    // Written before the record is, and put in place after it, under the store's lock.
+    file.add(NewDevice { name: name.clone(), client_ids, grant: grant.to_owned() }, &secret)?;
+    // Written before the record is, and moved into place after it, under the store's lock.
     let credentials = match credentials.zip(row_id) {
-        Some((path, id)) => Some(Replacement::of(&path, &row(&name, id, &secret))?),
+        Some((path, client_id)) => {
+            let (device, user_name, password) = (name.to_string(), name.to_string(), secret.text().into());
+            Some(Replacement::of(&path, &Row { device, client_id, user_name, password })?)
+        }
         None => None,
     };
     file.save()?;
     credentials.map(Replacement::commit).transpose().with_context(|| {
-        format!("`{name}` was added, but not its password; take it out with `latchkey fleet remove {name}` and add it again")
+        format!(
+            "`{name}` was added, but its password could not be written; remove the device with \
+             `latchkey fleet remove {name}` and add it again"
+        )
     })?;
-    let added =
-        Added { name: &name, client_ids: &shown, grant: &grant, secret: &secret, store, endpoint: &endpoint };
-    if json { added.json(output) } else { added.text(output) }
+    Added { name: &name, client_ids: &allowed, grant, secret: &secret, store, endpoint: &endpoint }
+        .print(console)
 }
 
-fn vendors(
+fn add_with_secret(
     store: &Path,
     vendor: Vendor,
     args: AddArgs,
-    json: bool,
-    input: Input<impl BufRead>,
-    output: &mut impl Write,
+    grant: String,
+    console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
-    let grant = grant(&args);
     let AddArgs { name, product, client_ids, device_token_id, sealing, .. } = args;
     let name = vendor.name(name.as_str(), product.as_deref())?;
     let sealing = Sealing::of(&sealing)?;
     let scheme = vendor.scheme();
     let how = format!("latchkey fleet add '{name}' --scheme {} --secret-stdin < FILE", scheme.as_str());
-    let secret = input.line("secret", &how)?;
+    let secret = console.input.line("secret", &how)?;
     let secret = vendor.secret(secret.trim(), device_token_id)?.sealed(&name, &sealing)?;
     let record = RecordDocument::new(scheme, grant);
-    let record = RecordDocument { secrets: vec![secret], client_ids: listed(client_ids), ..record };
-    other(store, &name, &record, Some(&sealing), json, output)
+    let record = RecordDocument { secrets: vec![secret], client_ids: own_rules(client_ids), ..record };
+    insert(store, &name, &record, Some(&sealing), console)
 }
 
-/// A device that has its credential already, from somewhere else.
-fn other(
+/// Adds a device that has its credential from somewhere else already.
+fn insert(
     store: &Path,
     name: &DeviceName,
     record: &RecordDocument,
     sealing: Option<&Sealing>,
-    json: bool,
-    output: &mut impl Write,
+    console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
     let client_ids = loader::client_ids(name, record);
     let mut file = StoreFile::open(store)?;
     file.insert(name.clone(), record.clone())?;
     file.save()?;
-    let added = AddedByOther { name, record, client_ids: &client_ids, sealing, store };
-    if json { added.json(output) } else { added.text(output) }
+    AddedByOther { name, record, client_ids: &client_ids, sealing, store }.print(console)
 }
 
-/// Options that mean nothing in this scheme: somebody meant something else.
-fn refuse_misfits(args: &AddArgs) -> anyhow::Result<()> {
+/// Refuses options that mean nothing in this scheme: the operator meant something else.
+fn check_options(args: &AddArgs) -> anyhow::Result<()> {
     let scheme = args.scheme;
     let is_password = scheme == Scheme::Password;
     let is_vendors = Vendor::of(scheme).is_some();
-    let misfits = [
+    let misplaced = [
         ("--password-stdin", args.password_stdin && !is_password),
         ("--credentials", args.credentials.is_some() && !is_password),
         ("--product", args.product.is_some() && !is_vendors),
@@ -128,8 +124,7 @@ fn refuse_misfits(args: &AddArgs) -> anyhow::Result<()> {
         ("--plain", args.sealing.plain && !is_vendors),
         ("--device-token-id", args.device_token_id.is_some() && scheme != Scheme::Alibaba),
     ];
-    let misfit = misfits.into_iter().find(|(_, misfits)| *misfits);
-    if let Some((option, _)) = misfit {
+    if let Some((option, _)) = misplaced.into_iter().find(|(_, misplaced)| *misplaced) {
         anyhow::bail!("`{option}` is not for the scheme `{}`", scheme.as_str());
     }
     anyhow::ensure!(
@@ -145,21 +140,13 @@ fn lock_credentials(path: &Path) -> anyhow::Result<File> {
     lock(path)
 }
 
-fn grant(args: &AddArgs) -> String {
-    args.grant.clone().unwrap_or_else(|| default_grant(args.scheme).to_owned())
-}
-
-fn listed(client_ids: Vec<ClientIdRule>) -> Option<Vec<ClientIdRule>> {
+/// The rules that a record names. A record without rules allows the device's own name.
+fn own_rules(client_ids: Vec<ClientIdRule>) -> Option<Vec<ClientIdRule>> {
     (!client_ids.is_empty()).then_some(client_ids)
 }
 
-/// The rule of a record that names none.
-fn own_name(name: &DeviceName) -> anyhow::Result<ClientIdRule> {
-    ClientIdRule::try_from(name.to_string()).map_err(anyhow::Error::msg)
-}
-
-/// The client id that a simulated device can connect with.
-fn concrete(client_ids: &[ClientIdRule]) -> anyhow::Result<String> {
+/// The client id with which a simulated device connects.
+fn whole_client_id(client_ids: &[ClientIdRule]) -> anyhow::Result<String> {
     match client_ids.first() {
         Some(ClientIdRule::Exact(id)) => Ok(id.to_string()),
         Some(ClientIdRule::Prefix(prefix)) => anyhow::bail!(
@@ -168,13 +155,4 @@ fn concrete(client_ids: &[ClientIdRule]) -> anyhow::Result<String> {
         ),
         None => anyhow::bail!("the device has no client id"),
     }
-}
-
-fn row(name: &DeviceName, client_id: String, secret: &Secret) -> Row {
-    let password = secret.text().into();
-    Row { device: name.to_string(), client_id, user_name: name.to_string(), password }
-}
-
-fn chosen(name: &DeviceName, input: Input<impl BufRead>) -> anyhow::Result<zeroize::Zeroizing<String>> {
-    input.line("password", &format!("printf %s PASSWORD | latchkey fleet add {name} --password-stdin"))
 }

@@ -1,15 +1,19 @@
-//! What is said of a device that was just added.
+//! What `latchkey fleet add` prints.
 
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
+use cli::console::{Console, wrapped};
 use device_auth::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
 use device_sim::Address;
 use serde_json::json;
 
 use crate::{sealing::Sealing, secret::Secret};
 
-/// The device, and where it is kept and connects to.
+/// Where the second column begins.
+const INDENT: usize = 11;
+
+/// A device that was added with a password.
 pub(super) struct Added<'a> {
     pub(super) name: &'a DeviceName,
     /// At least one.
@@ -21,132 +25,108 @@ pub(super) struct Added<'a> {
 }
 
 impl Added<'_> {
-    /// One line for scripts. A password that a person chose is not in it.
-    pub(super) fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let Self { name, client_ids, grant, secret, .. } = self;
-        let password = secret.is_generated().then(|| secret.text());
-        let line = json!({
-            "device": name, "client_id": client_ids.first(), "user_name": name, "password": password,
+    /// Prints what the device needs in order to connect. JSON has no password that a person chose.
+    pub(super) fn print(&self, console: &mut Console<'_>) -> anyhow::Result<()> {
+        let Self { name, client_ids, grant, secret, store, .. } = self;
+        let generated = secret.is_generated().then(|| secret.text());
+        let json = json!({
+            "device": name, "client_id": client_ids.first(), "user_name": name, "password": generated,
             "grant": grant,
         });
-        writeln!(output, "{line}")?;
-        Ok(())
-    }
-
-    /// Everything that is needed to let the device connect.
-    pub(super) fn text(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let Self { name, client_ids, grant, secret, store, .. } = self;
-        let client_ids = client_ids.iter().cloned().map(String::from).collect::<Vec<_>>().join(", ");
-        let record = std::path::absolute(store).context("the store has no path")?;
-        let (password, keeping) = if secret.is_generated() {
-            (secret.text(), "shown this once: the record keeps only its hash")
-        } else {
-            ("the one that you chose", "the record keeps only its argon2id hash")
+        let (password, note) = match generated {
+            Some(password) => (password, "shown only now: the record has its hash and no more"),
+            None => ("the one that you chose", "the record has its argon2id hash and no more"),
         };
-        write!(
-            output,
-            "device     {name}\n\
-             client id  {client_ids}\n\
-             password   {password}\n           {keeping}\n\
-             may        {grant}\n\
-             record     {}\n\n",
-            record.display()
-        )?;
-        self.try_it(output)
+        let record = std::path::absolute(store).context("the store has no path")?;
+        let text = format!(
+            "device     {name}\n{}\npassword   {password}\n           {note}\n\
+             grant      {grant}\nrecord     {}\n\n{}",
+            wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
+            record.display(),
+            self.example()
+        );
+        Ok(console.print(&json, text)?)
     }
 
-    fn try_it(&self, output: &mut impl Write) -> anyhow::Result<()> {
+    /// A command that connects as the device.
+    fn example(&self) -> String {
         let Self { name, grant, endpoint, .. } = self;
         let (host, port) = (endpoint.host(), endpoint.port());
         let ca = quoted(&self.store.with_file_name("ca.pem").display().to_string());
-        let client_id = self.example_id();
-        let topic = match *grant {
-            "own-topics" => Some(format!("{client_id}/hello")),
-            "sht20" => Some(format!("sensor/{client_id}/temperature")),
-            _ => None,
+        let client_id = match self.client_ids.first() {
+            Some(ClientIdRule::Exact(id)) => id.to_string(),
+            Some(ClientIdRule::Prefix(prefix)) => format!("{prefix}1"),
+            None => name.to_string(),
         };
-        let (opening, topic) = match topic {
-            Some(topic) => {
-                ("with the password in the variable PASSWORD, try it:".to_owned(), format!("'{topic}'"))
-            }
-            None => (
+        let (opening, topic) = match *grant {
+            "own-topics" => (PASSWORD.to_owned(), format!("'{client_id}/hello'")),
+            "sht20" => (PASSWORD.to_owned(), format!("'sensor/{client_id}/temperature'")),
+            _ => (
                 format!(
-                    "its grant `{grant}` says which topics; with one in the variable TOPIC and the password in \
-                     PASSWORD, try it:"
+                    "The grant `{grant}` says which topics it may use. Set the variable TOPIC to one of them, and \
+                     PASSWORD to the password, and try it:"
                 ),
                 "\"$TOPIC\"".to_owned(),
             ),
         };
-        write!(
-            output,
-            "{opening}\n\
-             mosquitto_pub -h {host} -p {port} --cafile {ca} --tls-alpn mqtt \\\n  \
-             -i '{client_id}' -u '{name}?x-amz-customauthorizer-name=latchkey' -P \"$PASSWORD\" \\\n  \
-             -t {topic} -q 1 -m hello\n",
-        )?;
-        Ok(())
-    }
-
-    /// A client id that the first rule allows.
-    fn example_id(&self) -> String {
-        match self.client_ids.first() {
-            Some(ClientIdRule::Exact(id)) => id.to_string(),
-            Some(ClientIdRule::Prefix(prefix)) => format!("{prefix}1"),
-            None => self.name.to_string(),
-        }
+        format!(
+            "{}\nmosquitto_pub -h {host} -p {port} --cafile {ca} --tls-alpn mqtt \\\n  -i '{client_id}' \
+             -u '{name}?x-amz-customauthorizer-name=latchkey' \\\n  -P \"$PASSWORD\" -t {topic} -q 1 -m hello\n",
+            wrapped(0, &opening)
+        )
     }
 }
 
-/// A device that has its credential from somebody else, and where it is kept.
+const PASSWORD: &str = "Set the variable PASSWORD to the password, and try it:";
+
+/// A device that was added with a credential from somewhere else.
 pub(super) struct AddedByOther<'a> {
     pub(super) name: &'a DeviceName,
     pub(super) record: &'a RecordDocument,
     pub(super) client_ids: &'a [ClientIdRule],
-    /// How its secret is kept, if its record has one.
+    /// How its secret is kept; none if its record has no secret.
     pub(super) sealing: Option<&'a Sealing>,
     pub(super) store: &'a Path,
 }
 
 impl AddedByOther<'_> {
-    /// One line for scripts.
-    pub(super) fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let Self { name, record, client_ids, sealing, .. } = self;
-        let line = json!({
+    /// Prints what the device's owner has to know.
+    pub(super) fn print(&self, console: &mut Console<'_>) -> anyhow::Result<()> {
+        let Self { name, record, client_ids, sealing, store } = self;
+        let json = json!({
             "device": name, "scheme": record.scheme, "client_ids": client_ids, "grant": record.grant,
             "key": sealing.and_then(Sealing::key),
         });
-        writeln!(output, "{line}")?;
-        Ok(())
-    }
-
-    /// What its owner has to know.
-    pub(super) fn text(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let Self { name, record, client_ids, sealing, store } = self;
-        let client_ids = client_ids.iter().cloned().map(String::from).collect::<Vec<_>>().join(", ");
         let store = std::path::absolute(store).context("the store has no path")?;
         let (proof, next) = match sealing {
             Some(sealing) => (
-                format!("secret     {}", sealing.told()),
-                "it connects with the client id, user name and password that it computes already",
+                format!("secret     {}", sealing.description()),
+                "The device connects with the client id, user name and password that it computes already.",
             ),
             None => (
-                "proof      a token that it presents; there is nothing to keep".to_owned(),
-                "the function's settings say whose tokens it takes",
+                "proof      a token that the device presents; its record has no secret".to_owned(),
+                "The function's settings say whose tokens it accepts.",
             ),
         };
-        let scheme = record.scheme.as_str();
-        write!(
-            output,
-            "device     {name}\nscheme     {scheme}\nclient id  {client_ids}\n{proof}\nmay        {}\n\
-             record     {}\n\n{next}\n",
+        let text = format!(
+            "device     {name}\nscheme     {}\n{}\n{}\ngrant      {}\nrecord     {}\n\n{}\n",
+            record.scheme.as_str(),
+            wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
+            wrapped(INDENT, &proof),
             record.grant,
-            store.display()
-        )?;
-        Ok(())
+            store.display(),
+            wrapped(0, next)
+        );
+        Ok(console.print(&json, text)?)
     }
 }
 
-/// A path as a shell takes it.
+/// Rules as people write them: `a, b-*`.
+pub(super) fn joined(client_ids: &[ClientIdRule]) -> String {
+    client_ids.iter().cloned().map(String::from).collect::<Vec<_>>().join(", ")
+}
+
+/// A path as a shell reads it.
 fn quoted(path: &str) -> String {
     let plain = |character: char| character.is_alphanumeric() || "_./+@:,-".contains(character);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }

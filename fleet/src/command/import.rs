@@ -1,103 +1,115 @@
-//! The devices of a file are added, all of them or none.
+//! `latchkey fleet import`: adds the devices of a file, all of them or none.
 
-mod check;
-mod hash;
-
-use std::{collections::HashMap, io::Write, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZero,
+    path::Path,
+    thread,
+};
 
 use anyhow::{Context as _, bail};
-use device_auth::{device_name::DeviceName, scheme::Scheme, store::document::RecordDocument};
+use cli::console::{Console, wrapped};
+use device_auth::{
+    device_name::DeviceName,
+    grant::{GrantDefinition, Grants},
+    scheme::Scheme,
+    store::{document::RecordDocument, loader::RecordLoader},
+    verifier::{LiveVerifier, Verifier},
+};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use self::check::Checker;
 use crate::{
     args::ImportArgs,
-    count::grouped,
     import::{self, Credential, Faults, Format, Row},
     sealing::Sealing,
-    store_file::StoreFile,
+    secret::Secret,
+    store_file::{StoreFile, any_function},
     vendor::{Vendor, default_grant},
 };
 
-/// Adds them and says how many.
-pub(super) fn run(
-    store: &Path,
-    args: &ImportArgs,
-    json: bool,
-    output: &mut impl Write,
-) -> anyhow::Result<()> {
+/// From this many passwords on, hashing them takes long enough for a progress bar.
+const PASSWORDS_FOR_A_BAR: usize = 50;
+
+/// Adds the devices and prints how many there are.
+pub(super) fn run(store: &Path, args: &ImportArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
     let format = format(args)?;
     let scheme = format.scheme();
     let grant = args.grant.as_deref().unwrap_or(default_grant(scheme));
     let sealing = Vendor::of(scheme).map(|_| Sealing::of(&args.sealing)).transpose()?;
     let (rows, mut faults) = import::read(&args.file, format)?;
     let mut file = StoreFile::open(store)?;
-    let (fresh, skipped) = fresh(rows, &file, args.skip_existing, &mut faults);
-    let drafts = drafts(fresh, &file, &mut faults, |row| Draft::of(row, scheme, grant, sealing.as_ref()))?;
+    let (rows, skipped) = without_known(rows, &file, args.skip_existing, &mut faults);
+    let checker = Checker::new(&file.document().grants)?;
+    let mut drafts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let line = row.line;
+        let draft = Draft::of(row, scheme, grant, sealing.as_ref());
+        match draft.and_then(|draft| checker.check(&draft).map(|()| draft)) {
+            Ok(draft) => drafts.push(draft),
+            Err(error) => faults.add(line, format!("{error:#}")),
+        }
+    }
     if !faults.is_empty() {
         bail!("`{}` has {faults}\nnothing was imported", args.file.display());
     }
-    let devices = drafts.len();
-    for (name, record) in hash::all(drafts)? {
+    let devices = u64::try_from(drafts.len())?;
+    for (name, record) in hash(drafts)? {
         file.insert(name, record)?;
     }
     if devices > 0 {
         file.save().context("nothing was imported")?;
     }
-    let imported = Imported { devices, skipped, sealing, file: &args.file };
-    if json { imported.json(output) } else { imported.text(output) }
-}
-
-struct Imported<'a> {
-    devices: usize,
-    skipped: usize,
-    sealing: Option<Sealing>,
-    file: &'a Path,
-}
-
-impl Imported<'_> {
-    fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let key = self.sealing.as_ref().and_then(Sealing::key);
-        writeln!(output, "{}", json!({"imported": self.devices, "skipped": self.skipped, "key": key}))?;
-        Ok(())
+    let json = json!({
+        "imported": devices, "skipped": skipped, "key": sealing.as_ref().and_then(Sealing::key),
+    });
+    let word = if devices == 1 { "device" } else { "devices" };
+    let mut text = format!("imported {} {word}, skipped {}\n", HumanCount(devices), HumanCount(skipped));
+    if let Some(sealing) = &sealing {
+        text += &wrapped(11, &format!("secrets    {}", sealing.description()));
+        text.push('\n');
     }
+    let file = args.file.display();
+    let note =
+        format!("file       {file} still has the devices' credentials: delete it when all devices connect");
+    Ok(console.print(&json, format_args!("{text}{}\n", wrapped(11, &note)))?)
+}
 
-    fn text(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let word = if self.devices == 1 { "device" } else { "devices" };
-        writeln!(output, "imported {} {word}, skipped {}", grouped(self.devices), grouped(self.skipped))?;
-        if let Some(sealing) = &self.sealing {
-            writeln!(output, "secrets    {}", sealing.told())?;
-        }
-        let file = self.file.display();
-        writeln!(
-            output,
-            "the file   {file} still has what devices prove themselves with: delete it when all is well"
-        )?;
-        Ok(())
+fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
+    let scheme = args.scheme.unwrap_or(Scheme::Password);
+    let vendors_only = [("--product", args.product.is_some()), ("--plain", args.sealing.plain)];
+    match (Vendor::of(scheme), vendors_only.into_iter().find(|(_, given)| *given)) {
+        (Some(vendor), _) => Ok(Format::Vendor(vendor, args.product.as_deref())),
+        (None, Some((option, _))) => bail!("`{option}` is not for the scheme `{}`", scheme.as_str()),
+        (None, None) if args.mosquitto => Ok(Format::PasswordFile),
+        (None, None) => Ok(Format::Passwords),
     }
 }
 
-/// What the rows become, each one checked by itself.
-fn drafts(
-    rows: Vec<Row>,
-    file: &StoreFile,
-    faults: &mut Faults,
-    draft_of: impl Fn(Row) -> anyhow::Result<Draft>,
-) -> anyhow::Result<Vec<Draft>> {
-    let checker = Checker::new(&file.document().grants)?;
-    let mut drafts = Vec::with_capacity(rows.len());
+/// The rows of devices that have no record yet, and how many rows were left out.
+fn without_known(rows: Vec<Row>, file: &StoreFile, skip: bool, faults: &mut Faults) -> (Vec<Row>, u64) {
+    let mut seen = HashMap::new();
+    let (mut unknown, mut skipped) = (Vec::with_capacity(rows.len()), 0_u64);
     for row in rows {
-        let line = row.line;
-        match draft_of(row).and_then(|draft| checker.check(&draft).map(|()| draft)) {
-            Ok(draft) => drafts.push(draft),
-            Err(error) => faults.add(line, format!("{error:#}")),
+        let why = if let Some(first) = seen.get(&row.name) {
+            Some(format!("a duplicate of line {first}; `--skip-existing` uses the first"))
+        } else if file.document().devices.contains_key(&row.name) {
+            Some("the device has a record already; `--skip-existing` leaves it unchanged".to_owned())
+        } else {
+            None
+        };
+        seen.entry(row.name.clone()).or_insert(row.line);
+        match why {
+            None => unknown.push(row),
+            Some(_) if skip => skipped = skipped.saturating_add(1),
+            Some(why) => faults.add(row.line, why),
         }
     }
-    Ok(drafts)
+    (unknown, skipped)
 }
 
-/// A device whose record waits for its password's hash, if it has one.
+/// A device whose record has no hash of its password yet.
 struct Draft {
     name: DeviceName,
     record: RecordDocument,
@@ -115,43 +127,77 @@ impl Draft {
             }
             (Credential::Secret(_), None) => bail!("a secret is for a vendor's scheme"),
             (Credential::Verifier(verifier), _) => {
-                (RecordDocument { verifiers: vec![hash::live(verifier)], ..record }, None)
+                let live = LiveVerifier { verifier, expires_at: None };
+                (RecordDocument { verifiers: vec![live], ..record }, None)
             }
             (Credential::Password(password), _) => (record, Some(password)),
         };
         Ok(Self { name, record, password })
     }
-}
 
-fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
-    let scheme = args.scheme.unwrap_or(Scheme::Password);
-    let misfit = [("--product", args.product.is_some()), ("--plain", args.sealing.plain)];
-    match (Vendor::of(scheme), misfit.into_iter().find(|(_, given)| *given)) {
-        (Some(vendor), _) => Ok(Format::Vendor(vendor, args.product.as_deref())),
-        (None, Some((option, _))) => bail!("`{option}` is not for the scheme `{}`", scheme.as_str()),
-        (None, None) if args.mosquitto => Ok(Format::PasswordFile),
-        (None, None) => Ok(Format::Passwords),
-    }
-}
-
-/// The rows of devices that have no record yet, and how many of them were left out.
-fn fresh(rows: Vec<Row>, file: &StoreFile, skip: bool, faults: &mut Faults) -> (Vec<Row>, usize) {
-    let mut seen = HashMap::new();
-    let (mut fresh, mut skipped) = (Vec::with_capacity(rows.len()), 0_usize);
-    for row in rows {
-        let why = if let Some(first) = seen.get(&row.name) {
-            Some(format!("the same device as in line {first}; `--skip-existing` takes the first"))
-        } else if file.document().devices.contains_key(&row.name) {
-            Some("the device has a record already; `--skip-existing` leaves it alone".to_owned())
-        } else {
-            None
-        };
-        seen.entry(row.name.clone()).or_insert(row.line);
-        match why {
-            None => fresh.push(row),
-            Some(_) if skip => skipped = skipped.saturating_add(1),
-            Some(why) => faults.add(row.line, why),
+    /// Adds the hash of the password, if there is one, and counts it.
+    fn finish(self, bar: &ProgressBar) -> anyhow::Result<(DeviceName, RecordDocument)> {
+        let Self { name, mut record, password } = self;
+        if let Some(password) = password {
+            let verifier = Secret::chosen(password)?.verifier()?;
+            record.verifiers.push(LiveVerifier { verifier, expires_at: None });
+            bar.inc(1);
         }
+        Ok((name, record))
     }
-    (fresh, skipped)
+}
+
+/// Checks each record as the authorizer would, before the passwords are hashed.
+struct Checker {
+    loader: RecordLoader,
+    /// Stands for a hash that is not computed yet.
+    placeholder: Verifier,
+}
+
+impl Checker {
+    fn new(grants: &BTreeMap<String, GrantDefinition>) -> anyhow::Result<Self> {
+        let grants = Grants::new(grants.clone())?;
+        let placeholder = Verifier::of_generated(&[], [0; 16]);
+        Ok(Self { loader: RecordLoader::new(grants, any_function()?), placeholder })
+    }
+
+    /// The error does not name the device: its line does.
+    fn check(&self, draft: &Draft) -> anyhow::Result<()> {
+        let Draft { name, record, password } = draft;
+        let mut record = record.clone();
+        if password.is_some() {
+            record.verifiers.push(LiveVerifier { verifier: self.placeholder.clone(), expires_at: None });
+        }
+        self.loader.load(name, record).map(drop).map_err(|invalid| invalid.error.into())
+    }
+}
+
+/// Hashes the passwords on every core, at some 40 ms each. A terminal shows a progress bar.
+fn hash(mut drafts: Vec<Draft>) -> anyhow::Result<Vec<(DeviceName, RecordDocument)>> {
+    let passwords = drafts.iter().filter(|draft| draft.password.is_some()).count();
+    let bar = if passwords < PASSWORDS_FOR_A_BAR {
+        ProgressBar::hidden()
+    } else {
+        let template = "hashing passwords  {bar:30}  {human_pos} of {human_len}, {eta} left";
+        ProgressBar::new(u64::try_from(passwords)?).with_style(ProgressStyle::with_template(template)?)
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = drafts.len().div_ceil(threads).max(1);
+    let mut shares = Vec::new();
+    while !drafts.is_empty() {
+        shares.push(drafts.split_off(drafts.len().saturating_sub(share)));
+    }
+    let records = thread::scope(|scope| {
+        let workers = shares.into_iter().map(|share| {
+            scope.spawn(|| {
+                share.into_iter().map(|draft| draft.finish(&bar)).collect::<anyhow::Result<Vec<_>>>()
+            })
+        });
+        // All of them are started before the first is waited for.
+        let workers = workers.collect::<Vec<_>>();
+        let results = workers.into_iter().map(|worker| worker.join().ok().context("a thread has failed")?);
+        results.collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    bar.finish_and_clear();
+    Ok(records.into_iter().flatten().collect())
 }

@@ -2,17 +2,18 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{BufRead, Read},
     path::{Path, PathBuf},
 };
 
 use clap::Parser;
+use cli::console::Input;
 use serde_json::Value;
 
 use super::*;
 use crate::{
     args::{FleetArgs, FleetCommand},
-    store_place::StorePlace,
+    store_option,
 };
 
 mod examples;
@@ -36,18 +37,19 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    fn run(&self, words: &[&str], input: Input<impl BufRead>) -> anyhow::Result<String> {
+    fn run(&self, words: &[&str], mut reader: impl BufRead, terminal: bool) -> anyhow::Result<String> {
         let store = self.file("devices.json");
         let args = [&["fleet", "--store", store.to_str().unwrap()], words].concat();
         let FleetArgs { command, store, json } = Cli::try_parse_from(args)?.fleet;
         let FleetCommand::Records(command) = command else { panic!("not a command on a file") };
         let mut output = Vec::new();
-        run(*command, &StorePlace::file(store)?, json, input, &mut output)?;
+        let input = Input { reader: &mut reader, terminal };
+        run(*command, &store_option::file(store)?, &mut Console { json, input, output: &mut output })?;
         Ok(String::from_utf8(output)?)
     }
 
     fn fleet(&self, words: &[&str], input: &str) -> anyhow::Result<String> {
-        self.run(words, Input { reader: input.as_bytes(), terminal: false })
+        self.run(words, input.as_bytes(), false)
     }
 
     fn refusal(&self, words: &[&str], input: &str) -> String {
@@ -94,7 +96,7 @@ impl Folder {
 }
 
 #[test]
-fn a_device_is_added_listed_disabled_and_removed() {
+fn add_list_disable_and_remove_work() {
     let folder = Folder::new();
     let added = folder.fleet(&["add", "dev-1", "--json"], "").unwrap();
     let added = serde_json::from_str::<Value>(&added).unwrap();
@@ -132,7 +134,7 @@ fn the_list_has_columns_and_client_ids() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_named_and_not_made() {
+fn a_missing_file_is_named_and_not_made() {
     let folder = Folder::new();
     let path = folder.file("devices.json").display().to_string();
     for words in [&["list"][..], &["enable", "a"], &["disable", "a"], &["remove", "a"]] {
@@ -143,7 +145,7 @@ fn a_store_that_is_not_there_is_named_and_not_made() {
 }
 
 #[test]
-fn a_store_that_the_authorizer_refuses_is_not_listed_as_if_it_were_good() {
+fn list_refuses_records_that_the_authorizer_refuses() {
     let folder = Folder::new();
     folder.fleet(&["add", "a"], "").unwrap();
     let store = fs::read_to_string(folder.file("devices.json")).unwrap();
@@ -152,11 +154,11 @@ fn a_store_that_the_authorizer_refuses_is_not_listed_as_if_it_were_good() {
     let message = folder.refusal(&["list"], "");
     assert!(message.contains("can't use `") && message.contains("there is no grant `none`"), "{message}");
     assert!(!folder.file("devices.json.lock").exists());
-    assert_eq!(folder.fleet(&["remove", "a"], "").unwrap(), "a removed\n", "which mends it");
+    assert_eq!(folder.fleet(&["remove", "a"], "").unwrap(), "a removed\n", "which fixes it");
 }
 
 #[test]
-fn a_new_password_is_shown_once_a_chosen_one_never_and_neither_is_kept() {
+fn only_a_generated_password_is_shown_and_no_password_is_stored() {
     let folder = Folder::new();
     let made = folder.fleet(&["add", "dev-0", "--json"], "").unwrap();
     let made = serde_json::from_str::<Value>(&made).unwrap()["password"].clone();
@@ -178,7 +180,7 @@ struct OneLine(&'static [u8]);
 
 impl Read for OneLine {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        assert!(!self.0.is_empty(), "it would wait for ever");
+        assert!(!self.0.is_empty(), "it would wait forever");
         self.0.read(buffer)
     }
 }
@@ -189,14 +191,13 @@ fn a_chosen_password_is_the_first_line_and_is_not_typed() {
     let words = ["add", "dev-1", "--password-stdin", "--credentials"];
     let credentials = folder.file("credentials.csv");
     let words = [&words[..], &[credentials.to_str().unwrap()]].concat();
-    let typed = Input { reader: &b"secret\n"[..], terminal: true };
     assert_eq!(
-        folder.run(&words, typed).unwrap_err().to_string(),
+        folder.run(&words, &b"secret\n"[..], true).unwrap_err().to_string(),
         "pipe the password in: printf %s PASSWORD | latchkey fleet add dev-1 --password-stdin"
     );
     assert!(folder.is_empty());
     let reader = std::io::BufReader::new(OneLine(b"correct horse\r\n"));
-    folder.run(&words, Input { reader, terminal: false }).unwrap();
+    folder.run(&words, reader, false).unwrap();
     let rows = device_sim::credentials_file::read(&credentials, None).unwrap();
     assert_eq!(rows[0].password.expose(), b"correct horse");
     let too_long = "x".repeat(70_000);
@@ -204,14 +205,14 @@ fn a_chosen_password_is_the_first_line_and_is_not_typed() {
 }
 
 #[test]
-fn what_can_not_work_is_refused_before_the_record_is_kept() {
+fn bad_options_are_refused_before_the_record_is_written() {
     let folder = Folder::new();
     folder.fleet(&["add", "a"], "").unwrap();
     let before = fs::read_to_string(folder.file("devices.json")).unwrap();
     let (credentials, nowhere) = (folder.file("c.csv"), folder.file("no/c.csv"));
     let (credentials, nowhere) = (credentials.to_str().unwrap(), nowhere.to_str().unwrap());
     let cases: [(&[&str], &str); 3] = [
-        (&["--endpoint", "foo"], "`foo` is no endpoint"),
+        (&["--endpoint", "foo"], "`foo` is not an endpoint"),
         (&["--credentials", credentials, "--client-id", "fleet4-*"], "one like `--client-id fleet4-1`"),
         (&["--credentials", nowhere], "there is no folder `"),
     ];
@@ -238,7 +239,7 @@ fn a_device_that_is_added_again_has_one_row() {
 }
 
 #[test]
-fn the_lines_to_try_it_fit_the_device() {
+fn the_printed_example_is_for_the_device() {
     let folder = Folder::new();
     let grants = r#"{"version":1,"grants":{"dash":{"subscribe":["sensor/+/x"]}},"devices":{}}"#;
     fs::write(folder.file("devices.json"), grants).unwrap();
@@ -250,7 +251,7 @@ fn the_lines_to_try_it_fit_the_device() {
             &["b", "--client-id", "fleet4-*", "--grant", "sht20"],
             &["client id  fleet4-*\n", "-i 'fleet4-1' ", "-t 'sensor/fleet4-1/temperature' "],
         ),
-        (&["c", "--grant", "dash"], &["its grant `dash` says which topics", "-t \"$TOPIC\" "]),
+        (&["c", "--grant", "dash"], &["The grant `dash` says which topics", "-t \"$TOPIC\" "]),
     ];
     for (words, parts) in cases {
         let text = folder.fleet(&[&["add"], words].concat(), "").unwrap();
@@ -263,7 +264,7 @@ fn the_lines_to_try_it_fit_the_device() {
 }
 
 #[test]
-fn keys_are_made_renewed_and_never_shown_or_overwritten() {
+fn keys_are_made_and_rotated_and_never_shown_or_overwritten() {
     let folder = Folder::new();
     let file = folder.file("new/keyring.json");
     let path = file.to_str().unwrap();
@@ -273,7 +274,7 @@ fn keys_are_made_renewed_and_never_shown_or_overwritten() {
     let made = folder.fleet(&keys(&["new", "2025-01"]), "").unwrap();
     assert_eq!(made, format!("keyring  {path}\nkey      2025-01  (seals new secrets)\n"));
     let before = fs::read_to_string(&file).unwrap();
-    assert!(folder.refusal(&keys(&["new", "2026-11"]), "").contains("if it is there already"));
+    assert!(folder.refusal(&keys(&["new", "2026-11"]), "").contains("if it exists already"));
     assert!(folder.refusal(&keys(&["rotate", "2025-01"]), "").contains("has a key `2025-01` already"));
     assert!(folder.refusal(&keys(&["rotate", "a b"]), "").contains("1 to 64 characters"));
     assert_eq!(fs::read_to_string(&file).unwrap(), before);

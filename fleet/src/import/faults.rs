@@ -2,29 +2,29 @@
 
 use std::{collections::HashMap, fmt};
 
-use crate::count::grouped;
+use indicatif::HumanCount;
 
-/// Faults by line. Lines with the same fault are told together. No fault carries a secret.
+/// Errors by line. Lines with the same error are reported together. No error carries a secret.
 #[derive(Debug, Default)]
 pub struct Faults {
     by_message: HashMap<String, usize>,
     groups: Vec<(String, Vec<usize>)>,
-    count: usize,
+    count: u64,
 }
 
 impl Faults {
     /// Adds what is wrong with a line.
-    pub fn add(&mut self, line: usize, why: String) {
+    pub fn add(&mut self, line: usize, error: String) {
         self.count = self.count.saturating_add(1);
         let next = self.groups.len();
-        let group = *self.by_message.entry(why.clone()).or_insert(next);
+        let group = *self.by_message.entry(error.clone()).or_insert(next);
         match self.groups.get_mut(group) {
             Some((_, lines)) => lines.push(line),
-            None => self.groups.push((why, vec![line])),
+            None => self.groups.push((error, vec![line])),
         }
     }
 
-    /// Whether there are none.
+    /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
@@ -34,27 +34,27 @@ impl Faults {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = if self.count == 1 { "row" } else { "rows" };
-        write!(f, "{} bad {rows}", grouped(self.count))?;
+        write!(f, "{} bad {rows}", HumanCount(self.count))?;
         let mut groups = self.groups.iter().collect::<Vec<_>>();
         groups.sort_by_key(|(_, lines)| lines.first());
-        groups.into_iter().try_for_each(|(why, lines)| {
+        groups.into_iter().try_for_each(|(error, lines)| {
             let word = if lines.len() == 1 { "line" } else { "lines" };
-            write!(f, "\n  {word} {}: {why}", Runs(lines))
+            write!(f, "\n  {word} {}: {error}", Ranges(lines))
         })
     }
 }
 
-/// Ascending lines: `3, 7-9`.
-struct Runs<'a>(&'a [usize]);
+/// Ascending line numbers, written as `3, 7-9`.
+struct Ranges<'a>(&'a [usize]);
 
-impl fmt::Display for Runs<'_> {
+impl fmt::Display for Ranges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let runs = self.0.chunk_by(|one, next| one.checked_add(1) == Some(*next));
-        for (count, run) in runs.enumerate() {
+        let ranges = self.0.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+        for (count, range) in ranges.enumerate() {
             f.write_str(if count == 0 { "" } else { ", " })?;
-            match run {
+            match range {
                 [first, .., last] => write!(f, "{first}-{last}")?,
-                [] | [_] => run.iter().try_for_each(|line| write!(f, "{line}"))?,
+                [] | [_] => range.iter().try_for_each(|line| write!(f, "{line}"))?,
             }
         }
         Ok(())
@@ -66,10 +66,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_told_once() {
+    fn lines_with_the_same_error_are_one_line() {
         let mut faults = Faults::default();
-        for (line, why) in [(3, "b"), (4, "b"), (5, "b"), (7, "b"), (2, "a"), (9, "a"), (10, "a")] {
-            faults.add(line, why.to_owned());
+        for (line, error) in [(3, "b"), (4, "b"), (5, "b"), (7, "b"), (2, "a"), (9, "a"), (10, "a")] {
+            faults.add(line, error.to_owned());
         }
         assert_eq!(faults.to_string(), "7 bad rows\n  lines 2, 9-10: a\n  lines 3-5, 7: b");
         let mut one = Faults::default();

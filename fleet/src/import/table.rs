@@ -1,151 +1,174 @@
 //! CSV, as spreadsheets write it (RFC 4180).
 //!
-//! Read here and not by a crate for two reasons: a secret stays in the one buffer that is wiped, and the lines that
-//! errors name are those that an editor shows.
+//! The fields are parsed by `csv-core`, which is the parser of the crate `csv` without its reader: that one copies every
+//! field, secrets too, through buffers that are not wiped.
 
-use std::ops::Deref;
-
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use zeroize::Zeroizing;
 
-/// What stands between fields: the first of these that the first line has.
-const SEPARATORS: [char; 3] = [',', ';', '\t'];
+/// What separates fields: the first of these that the first line has.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
-/// The records of a text. Blank ones, which spreadsheets leave behind, are passed over.
+/// The records of a text, each with the line in which it begins, as an editor shows it. Blank records, which spreadsheets
+/// leave at the end, are skipped.
 pub(crate) struct Table<'t> {
-    rest: &'t str,
+    rest: &'t [u8],
     line: usize,
-    separator: char,
+    separator: u8,
+    reader: Reader,
+    /// Fields without their quotes, one after the other.
+    fields: Zeroizing<Vec<u8>>,
+    ends: Vec<usize>,
 }
 
-/// One record, and the line that it begins in.
-pub(crate) struct Record<'t> {
-    pub(crate) line: usize,
-    pub(crate) fields: Vec<Field<'t>>,
+/// One record. It has no `Debug`: its fields may be secrets.
+pub(crate) struct Record {
+    text: Zeroizing<String>,
+    /// Where each field ends in the text.
+    ends: Vec<usize>,
 }
 
-/// One field, without its quotes. No `Debug`: it may be a secret.
-pub(crate) enum Field<'t> {
-    AsItStands(&'t str),
-    Unescaped(Zeroizing<String>),
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CsvError {
+    /// The text ends inside quotes.
+    #[error("a quote opens here that nothing closes")]
+    OpenQuote,
+    /// A field goes on after its closing quote.
+    #[error("a field goes on after its closing quote")]
+    AfterQuote,
+    /// Part of a character was cut off; text in UTF-8 has no such field.
+    #[error("it is not UTF-8")]
+    NotUtf8,
 }
-
-/// A line, and what is wrong there.
-pub(crate) type Malformed = (usize, &'static str);
 
 impl<'t> Table<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        let first = text.trim_start().lines().next().unwrap_or_default();
-        let separator = SEPARATORS.into_iter().find(|separator| first.contains(*separator));
-        Self { rest: text, line: 1, separator: separator.unwrap_or(',') }
+        let first = text.trim_start().lines().next().unwrap_or_default().as_bytes();
+        let separator = SEPARATORS.into_iter().find(|separator| first.contains(separator)).unwrap_or(b',');
+        Self {
+            rest: text.as_bytes(),
+            line: 1,
+            separator,
+            reader: ReaderBuilder::new().delimiter(separator).build(),
+            fields: Zeroizing::new(vec![0; 1_024]),
+            ends: vec![0; 16],
+        }
     }
 
-    fn record(&mut self) -> Result<Record<'t>, Malformed> {
-        let line = self.line;
-        let mut fields = Vec::new();
+    /// Reads one record. None at the end of the text.
+    fn record(&mut self) -> Option<Result<Record, CsvError>> {
+        let (mut used, mut length, mut count) = (0_usize, 0_usize, 0_usize);
         loop {
-            fields.push(self.field().map_err(|why| (line, why))?);
-            match self.rest.strip_prefix(self.separator) {
-                Some(rest) => self.rest = rest,
-                None => break,
+            let input = self.rest.get(used..).unwrap_or_default();
+            // A record that the text ends in ends with a line, unless it is inside quotes.
+            let is_end = input.is_empty();
+            let input = if is_end { b"\n" } else { input };
+            let (result, read, written, ended) = self.reader.read_record(
+                input,
+                self.fields.get_mut(length..).unwrap_or_default(),
+                self.ends.get_mut(count..).unwrap_or_default(),
+            );
+            length = length.saturating_add(written);
+            count = count.saturating_add(ended);
+            if !is_end {
+                used = used.saturating_add(read);
+            }
+            match result {
+                ReadRecordResult::InputEmpty if !is_end => {}
+                ReadRecordResult::InputEmpty => {
+                    let raw = std::mem::take(&mut self.rest);
+                    return raw.iter().any(|byte| !is_line_end(*byte)).then_some(Err(CsvError::OpenQuote));
+                }
+                // A buffer that grew in place would leave a copy of its content.
+                ReadRecordResult::OutputFull => {
+                    let mut larger = Zeroizing::new(vec![0; self.fields.len().saturating_mul(2)]);
+                    larger.iter_mut().zip(self.fields.iter()).for_each(|(to, from)| *to = *from);
+                    self.fields = larger;
+                }
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len().saturating_mul(2), 0),
+                ReadRecordResult::Record => {
+                    let (raw, rest) = self.rest.split_at_checked(used).unwrap_or((self.rest, &[]));
+                    self.rest = rest;
+                    let ends = self.ends.get(..count).unwrap_or_default().to_vec();
+                    let fields = self.fields.get(..length).unwrap_or_default();
+                    return Some(check_quotes(raw, self.separator, fields, &ends).and_then(|()| {
+                        let text = std::str::from_utf8(fields).map_err(|_| CsvError::NotUtf8)?;
+                        Ok(Record { text: Zeroizing::new(text.to_owned()), ends })
+                    }));
+                }
+                ReadRecordResult::End => return None,
             }
         }
-        self.end_line();
-        Ok(Record { line, fields })
     }
 
-    fn field(&mut self) -> Result<Field<'t>, &'static str> {
-        let Some(quoted) = self.rest.strip_prefix('"') else {
-            let (field, rest) = split(self.rest, |char| char == self.separator || is_line_end(char));
-            self.rest = rest;
-            return Ok(Field::AsItStands(field));
-        };
-        let Some((field, rest)) = closing_quote(quoted) else {
-            self.rest = "";
-            return Err("a quote opens here that nothing closes");
-        };
-        self.rest = rest;
-        self.line = self.line.saturating_add(line_ends(field));
-        if !rest.is_empty() && !rest.starts_with(|char| char == self.separator || is_line_end(char)) {
-            self.rest = split(rest, is_line_end).1;
-            self.end_line();
-            return Err("something stands behind a closing quote");
-        }
-        Ok(Field::of_quoted(field))
-    }
-
-    fn end_line(&mut self) {
-        let ended = ["\r\n", "\n", "\r"].into_iter().find_map(|end| self.rest.strip_prefix(end));
-        if let Some(rest) = ended {
+    /// Skips the line ends before a record, and counts them.
+    fn skip_line_ends(&mut self) {
+        while let Some(rest) =
+            ["\r\n", "\n", "\r"].iter().find_map(|end| self.rest.strip_prefix(end.as_bytes()))
+        {
             self.rest = rest;
             self.line = self.line.saturating_add(1);
         }
     }
 }
 
-impl<'t> Iterator for Table<'t> {
-    type Item = Result<Record<'t>, Malformed>;
+impl Iterator for Table<'_> {
+    type Item = (usize, Result<Record, CsvError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            match self.record() {
-                Ok(record) if record.fields.iter().all(|field| field.trim().is_empty()) => {}
-                record => return Some(record),
+        loop {
+            self.skip_line_ends();
+            let (line, before) = (self.line, self.rest);
+            let record = self.record()?;
+            let used = before.len().saturating_sub(self.rest.len());
+            let raw = before.get(..used).unwrap_or_default();
+            self.line = line.saturating_add(line_ends(raw, self.rest));
+            match record {
+                Ok(record) if record.fields().all(|field| field.trim().is_empty()) => {}
+                record => return Some((line, record)),
             }
         }
-        None
     }
 }
 
-impl<'t> Field<'t> {
-    fn of_quoted(text: &'t str) -> Self {
-        if !text.contains("\"\"") {
-            return Self::AsItStands(text);
-        }
-        // Room for all of it: a buffer that grows leaves copies behind.
-        let mut unescaped = Zeroizing::new(String::with_capacity(text.len()));
-        for (count, part) in text.split("\"\"").enumerate() {
-            unescaped.push_str(if count == 0 { "" } else { "\"" });
-            unescaped.push_str(part);
-        }
-        Self::Unescaped(unescaped)
+impl Record {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.text.get(start..*end).unwrap_or_default())
     }
 }
 
-impl Deref for Field<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            Self::AsItStands(text) => text,
-            Self::Unescaped(text) => text,
+/// Finds text between a closing quote and the next separator, which `csv-core` adds to the field.
+fn check_quotes(raw: &[u8], separator: u8, fields: &[u8], ends: &[usize]) -> Result<(), CsvError> {
+    let (mut at, mut start) = (0_usize, 0_usize);
+    for end in ends {
+        let field = fields.get(start..*end).unwrap_or_default();
+        let is_quoted = raw.get(at) == Some(&b'"');
+        // Two quotes inside quotes are one of the field's.
+        let quotes = field.split(|byte| *byte == b'"').count().saturating_add(1);
+        let length = field.len().saturating_add(if is_quoted { quotes } else { 0 });
+        at = at.saturating_add(length);
+        let last = at.checked_sub(1).and_then(|last| raw.get(last));
+        let next = raw.get(at).copied().unwrap_or(b'\n');
+        if is_quoted && (last != Some(&b'"') || (next != separator && !is_line_end(next))) {
+            return Err(CsvError::AfterQuote);
         }
+        at = at.saturating_add(1);
+        start = *end;
     }
+    Ok(())
 }
 
-/// What stands before the quote that ends a field, and behind it.
-fn closing_quote(text: &str) -> Option<(&str, &str)> {
-    let mut from = 0_usize;
-    loop {
-        let at = text.get(from..)?.find('"')?.checked_add(from)?;
-        let behind = text.get(at.checked_add(1)?..)?;
-        if !behind.starts_with('"') {
-            return Some((text.get(..at)?, behind));
-        }
-        from = at.checked_add(2)?;
-    }
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
-fn split(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
-    let at = text.find(ends).unwrap_or(text.len());
-    text.split_at_checked(at).unwrap_or((text, ""))
-}
-
-fn is_line_end(char: char) -> bool {
-    matches!(char, '\r' | '\n')
-}
-
-fn line_ends(text: &str) -> usize {
-    text.matches('\n').count().max(text.matches('\r').count())
+/// How many lines end in a record. The end of the last one may go on after it: `\r\n` is one.
+fn line_ends(record: &[u8], rest: &[u8]) -> usize {
+    let next = record.iter().skip(1).chain(rest.first());
+    let pairs = record.iter().zip(next.map(Some).chain([None]));
+    pairs.filter(|(byte, next)| **byte == b'\n' || (**byte == b'\r' && *next != Some(&b'\n'))).count()
 }
 
 #[cfg(test)]
@@ -154,13 +177,9 @@ mod tests {
 
     use super::*;
 
-    fn table(text: &str) -> Vec<(usize, Result<Vec<String>, &'static str>)> {
-        let fields = |record: Record<'_>| record.fields.iter().map(|field| field.to_string()).collect();
-        let each = |record| match record {
-            Ok(record @ Record { line, .. }) => (line, Ok(fields(record))),
-            Err((line, why)) => (line, Err(why)),
-        };
-        Table::new(text).map(each).collect()
+    fn table(text: &str) -> Vec<(usize, Result<Vec<String>, CsvError>)> {
+        let fields = |record: Record| record.fields().map(str::to_owned).collect();
+        Table::new(text).map(|(line, record)| (line, record.map(fields))).collect()
     }
 
     #[test]
@@ -182,19 +201,19 @@ mod tests {
             ("\"a\r\n\nb\",c\n1,2", vec![row(1, &["a\r\n\nb", "c"]), row(4, &["1", "2"])]),
             (
                 "a,b\n\"1\"2,3\n4,5",
-                vec![
-                    row(1, &["a", "b"]),
-                    (2, Err("something stands behind a closing quote")),
-                    row(3, &["4", "5"]),
-                ],
+                vec![row(1, &["a", "b"]), (2, Err(CsvError::AfterQuote)), row(3, &["4", "5"])],
             ),
-            (
-                "a,b\n1,\"2\n3,4\n",
-                vec![row(1, &["a", "b"]), (2, Err("a quote opens here that nothing closes"))],
-            ),
+            ("a,b\n1,\"2\n3,4\n", vec![row(1, &["a", "b"]), (2, Err(CsvError::OpenQuote))]),
+            ("\"a\"b\",c\n\"\"\"\",\"d\"\"\"", vec![(1, Err(CsvError::AfterQuote)), row(2, &["\"", "d\""])]),
         ] {
             assert_eq!(table(text), rows, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_record_may_be_longer_than_the_first_buffers() {
+        let fields = vec!["x".repeat(700); 40];
+        assert_eq!(table(&fields.join(",")), [(1, Ok(fields))]);
     }
 
     proptest! {
@@ -212,7 +231,7 @@ mod tests {
         }
 
         #[test]
-        fn it_takes_any_text(text in "[a,;\"\r\n\t\u{feff}é]{0,40}") {
+        fn it_reads_any_text(text in "[a,;\"\r\n\t\u{feff}é]{0,40}") {
             for (line, _) in table(&text) {
                 prop_assert!(line <= text.len() + 1);
             }

@@ -2,69 +2,84 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
-use device_auth::device_name::DeviceName;
+use device_auth::device_name::{DeviceName, DeviceNameError};
+use iot_policy::limits::MAX_THING_NAME_LENGTH;
 
-use super::device::Device;
+use super::Device;
 use crate::{
     import::{
-        Faults,
-        table::{Record, Table},
+        self, Faults,
+        table::{CsvError, Record, Table},
     },
     name_pattern::{THING_NAME, is_plain},
 };
 
-/// What stands before an attribute's name in the header.
+/// The beginning of an attribute's column in the header.
 const ATTRIBUTE: &str = "attribute ";
 /// How long an attribute's value may be (AWS IoT API reference, `AttributePayload`).
 const MAX_VALUE: usize = 800;
-/// How many a Thing with a type may have; two are ours (AWS IoT Core quotas, "Thing resource limits").
+/// How many attributes of yours a Thing with a type may have. Two more are ours (AWS IoT Core quotas, "Thing resource
+/// limits").
 const MAX_ATTRIBUTES: usize = 48;
 
-/// What a column is.
+/// A column of the file.
 enum Column {
     Device,
     Grant,
     Attribute(String),
 }
 
-/// Reads a file, every row checked.
+/// What is wrong with a row.
+#[derive(Debug, thiserror::Error)]
+enum RowError {
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    #[error("it has {found} fields, the header has {wanted}")]
+    Fields { found: usize, wanted: usize },
+    #[error("`device` is empty")]
+    NoDevice,
+    #[error("`{0}` can't be a Thing's name: up to {MAX_THING_NAME_LENGTH} of {THING_NAME}")]
+    ThingName(String),
+    #[error(transparent)]
+    DeviceName(#[from] DeviceNameError),
+    #[error(
+        "the attribute `{0}` has something other than letters, digits and `_.,@/:#-`, or more than {MAX_VALUE} of them"
+    )]
+    Attribute(String),
+    #[error("a duplicate of line {0}")]
+    Duplicate(usize),
+}
+
+/// Reads a file, and checks every row.
 ///
 /// # Errors
 ///
-/// When the file can't be read, or has no header that fits; and all that is wrong with its rows, each with its line.
+/// When the file can't be read, or its header is wrong; and all that is wrong with its rows, each with its line.
 pub(super) fn read(path: &Path, grant: &str) -> anyhow::Result<Vec<Device>> {
-    let shown = path.display();
-    let bytes = fs::read(path).with_context(|| format!("can't read `{shown}`"))?;
-    let text = str::from_utf8(&bytes).ok();
-    let text = text.with_context(|| format!("`{shown}` is not UTF-8; save it as \"CSV UTF-8\""))?;
-    parse(text.strip_prefix('\u{feff}').unwrap_or(text), grant, &shown.to_string())
+    parse(&import::text(path)?, grant, &path.display().to_string())
 }
 
 fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
     let mut table = Table::new(text);
     let columns = match table.next() {
-        Some(Ok(header)) => columns(&header).with_context(|| format!("can't use `{shown}`"))?,
-        Some(Err((line, why))) => bail!("can't use `{shown}`: line {line}: {why}"),
+        Some((_, Ok(header))) => columns(&header).with_context(|| format!("can't use `{shown}`"))?,
+        Some((line, Err(error))) => bail!("can't use `{shown}`: line {line}: {error}"),
         None => bail!("can't use `{shown}`: it is empty"),
     };
     let (mut devices, mut faults, mut first) = (Vec::new(), Faults::default(), HashMap::new());
-    for record in table {
-        let (line, found) = match record {
-            Ok(record) => (record.line, device(&record, &columns, grant)),
-            Err((line, why)) => (line, Err(why.to_owned())),
-        };
-        let found = found.and_then(|device| match first.insert(device.name.clone(), line) {
+    for (line, record) in table {
+        let device = record.map_err(RowError::from).and_then(|record| device(&record, &columns, grant));
+        let device = device.and_then(|device| match first.insert(device.name.clone(), line) {
             None => Ok(device),
-            Some(first) => Err(format!("the same device as in line {first}")),
+            Some(first) => Err(RowError::Duplicate(first)),
         });
-        match found {
+        match device {
             Ok(device) => devices.push(device),
-            Err(why) => faults.add(line, why),
+            Err(error) => faults.add(line, error.to_string()),
         }
     }
     anyhow::ensure!(faults.is_empty(), "`{shown}` has {faults}\nnothing was provisioned");
@@ -72,10 +87,10 @@ fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
     Ok(devices)
 }
 
-fn columns(header: &Record<'_>) -> anyhow::Result<Vec<Column>> {
+fn columns(header: &Record) -> anyhow::Result<Vec<Column>> {
     let mut seen = Vec::new();
     let mut columns = Vec::new();
-    for field in &header.fields {
+    for field in header.fields() {
         let text = field.trim();
         let column = match text.to_ascii_lowercase().as_str() {
             "device" => Column::Device,
@@ -90,7 +105,7 @@ fn columns(header: &Record<'_>) -> anyhow::Result<Vec<Column>> {
     anyhow::ensure!(has_device, "its first line is the header, and has no column `device`");
     anyhow::ensure!(
         columns.len() <= MAX_ATTRIBUTES,
-        "a Thing has no more than {MAX_ATTRIBUTES} attributes of yours"
+        "a Thing has up to {MAX_ATTRIBUTES} attributes of yours"
     );
     Ok(columns)
 }
@@ -98,23 +113,24 @@ fn columns(header: &Record<'_>) -> anyhow::Result<Vec<Column>> {
 fn attribute_name(text: &str) -> anyhow::Result<&str> {
     let name = text.strip_prefix(ATTRIBUTE).map(str::trim);
     let name = name.with_context(|| {
-        format!("its header has a column `{text}`; there are `device`, `grant` and `{ATTRIBUTE}NAME`")
+        format!("its header has a column `{text}`; known are `device`, `grant` and `{ATTRIBUTE}NAME`")
     })?;
     anyhow::ensure!(
         !["grant", "scheme"].contains(&name),
         "the attribute `{name}` is set for every Thing already"
     );
     let fits = (1..=128).contains(&name.len()) && is_attribute(name);
-    anyhow::ensure!(fits, "`{name}` is no attribute's name: 1 to 128 of letters, digits and `_.,@/:#-`");
+    anyhow::ensure!(fits, "`{name}` is not an attribute's name: 1 to 128 of letters, digits and `_.,@/:#-`");
     Ok(name)
 }
 
-fn device(record: &Record<'_>, columns: &[Column], grant: &str) -> Result<Device, String> {
-    if record.fields.len() != columns.len() {
-        return Err(format!("it has {} fields, the header has {}", record.fields.len(), columns.len()));
+fn device(record: &Record, columns: &[Column], grant: &str) -> Result<Device, RowError> {
+    let (found, wanted) = (record.fields().count(), columns.len());
+    if found != wanted {
+        return Err(RowError::Fields { found, wanted });
     }
     let (mut name, mut own_grant, mut attributes) = (None, grant, BTreeMap::new());
-    for (field, column) in record.fields.iter().zip(columns) {
+    for (field, column) in record.fields().zip(columns) {
         let text = field.trim();
         match column {
             Column::Device => name = Some(device_name(text)?),
@@ -123,30 +139,25 @@ fn device(record: &Record<'_>, columns: &[Column], grant: &str) -> Result<Device
             Column::Attribute(attribute) if text.len() <= MAX_VALUE && is_attribute(text) => {
                 attributes.insert(attribute.clone(), text.to_owned());
             }
-            Column::Attribute(attribute) => {
-                return Err(format!(
-                    "the attribute `{attribute}` has something other than letters, digits and `_.,@/:#-`, or more \
-                     than {MAX_VALUE} of them"
-                ));
-            }
+            Column::Attribute(attribute) => return Err(RowError::Attribute(attribute.clone())),
             Column::Grant => {}
         }
     }
-    let name = name.ok_or("it has no device")?;
+    let name = name.ok_or(RowError::NoDevice)?;
     Ok(Device { name, grant: own_grant.to_owned(), attributes })
 }
 
-fn device_name(text: &str) -> Result<DeviceName, String> {
+fn device_name(text: &str) -> Result<DeviceName, RowError> {
     if text.is_empty() {
-        return Err("`device` is empty".to_owned());
+        return Err(RowError::NoDevice);
     }
-    if !is_plain(text) || text.len() > 128 {
-        return Err(format!("`{text}` can't be a Thing's name: up to 128 of {THING_NAME}"));
+    if !is_plain(text) || text.len() > MAX_THING_NAME_LENGTH {
+        return Err(RowError::ThingName(text.to_owned()));
     }
-    DeviceName::try_from(text).map_err(|error| error.to_string())
+    Ok(text.try_into()?)
 }
 
-/// AWS IoT API reference, `AttributePayload`.
+/// Whether a text can be an attribute's name or value (AWS IoT API reference, `AttributePayload`).
 fn is_attribute(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.,@/:#-".contains(&byte))
 }
@@ -160,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_a_name_and_perhaps_a_grant_and_attributes() {
+    fn rows_have_a_name_and_optionally_a_grant_and_attributes() {
         let text = "device;attribute room;Grant\n a ;hall-1;\n\nb:1;;own-topics\n";
         let devices = parse(text, "sht20", "d.csv").unwrap();
         let [a, b] = devices.as_slice() else { panic!("{devices:?}") };
@@ -183,7 +194,7 @@ mod tests {
         for part in [
             "line 3: `a.b` can't be a Thing's name: up to 128 of letters, digits, `:`, `_` and `-`",
             "line 4: `device` is empty",
-            "line 5: the same device as in line 2",
+            "line 5: a duplicate of line 2",
             "line 6: `xxx",
             "line 7: the attribute `a` has something other than letters",
             "line 8: it has 1 fields, the header has 2",
@@ -194,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_does_not_fit_is_told() {
+    fn a_wrong_header_is_named() {
         for (text, part) in [
             ("", "it is empty"),
             ("device\n", "has no devices"),
             ("attribute a\nx\n", "has no column `device`"),
-            ("device,grnat\n", "a column `grnat`; there are `device`, `grant` and `attribute NAME`"),
+            ("device,grnat\n", "a column `grnat`; known are `device`, `grant` and `attribute NAME`"),
             ("device,device\n", "two columns `device`"),
             ("device,attribute scheme\n", "the attribute `scheme` is set for every Thing already"),
-            ("device,attribute a b\n", "`a b` is no attribute's name"),
+            ("device,attribute a b\n", "`a b` is not an attribute's name"),
         ] {
             let told = refusal(text);
             assert!(told.contains(part), "{part}: {told}");

@@ -1,4 +1,4 @@
-//! The file of the devices' passwords. A password is in it, on the disk, before any record can be made of it.
+//! The file of the devices' passwords. A password is written to it, on the disk, before its record is made.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,11 @@ use device_sim::{
     credentials_file::{self, Row},
 };
 
-use super::say;
+use cli::console::status;
+
 use crate::{secret::Secret, store_file::lock_or_refuse};
 
-/// The file, locked against other writers for as long as this lives.
+/// The file, locked against other writers until this is dropped.
 pub(super) struct Passwords {
     path: PathBuf,
     known: HashMap<String, Password>,
@@ -25,29 +26,29 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    /// Opens it before any record is read: what another run has written by then is in it.
+    /// Opens the file. No record may have been read yet, so that the passwords of an earlier run are all in it.
     ///
     /// # Errors
     ///
-    /// When another run has it, or it is no such file.
+    /// When another run has the lock, or it is not a file of passwords.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         credentials_file::folder_for(path)?;
         let lock = lock_or_refuse(path)?;
         if credentials_file::cut_torn(path)? {
             let path = path.display();
-            say(&format!("`{path}` ended in half a row, as a full disk or a kill leaves it; it was cut off"));
+            status(&format!("`{path}` ended in half a row, after a full disk or a kill; it was cut off"));
         }
         let rows = credentials_file::present(path)?;
         let known = rows.into_iter().map(|row| (row.device, row.password)).collect();
         Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: lock })
     }
 
-    /// The password that a device had in it from the start.
+    /// The password that the file had for a device when it was opened.
     pub(super) fn of(&self, name: &DeviceName) -> Option<&Password> {
         self.known.get(name.as_str())
     }
 
-    /// Adds a device's; when it returns, a power cut can't take it back.
+    /// Adds a device's password. Once this returns, the password survives a power cut.
     pub(super) fn add(&self, name: &DeviceName, secret: &Secret) -> anyhow::Result<()> {
         let name = name.to_string();
         let password = Password::from(secret.text());

@@ -1,4 +1,4 @@
-//! The records' side of a device. What a record holds already is never overwritten.
+//! The records of the devices. A record that exists is never overwritten.
 
 mod table;
 mod whole;
@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use device_auth::{
     device_name::DeviceName,
     grant::Grants,
+    location::StoreLocation,
     store::{
         document::{RecordDocument, StoreDocument},
         loader::RecordLoader,
@@ -18,54 +19,52 @@ use device_auth::{
 use device_sim::Password;
 
 use self::{table::Table, whole::Whole};
-use super::{device::Device, trouble::Trouble};
+use super::{Device, ProvisionError};
 use crate::store_file::{StoreFile, any_function};
-use crate::store_place::StorePlace;
 
-/// Where records go.
+/// The store of the records.
 pub(super) enum Records {
-    /// A table takes each record when it is made.
+    /// A table, to which each record is written when it is made.
     Table(Table),
-    /// A file and a secret are written as a whole, in the end.
+    /// A file or a secret, which is written as a whole at the end.
     Whole(Whole),
 }
 
-/// What a record that is there says about passwords.
+/// The verifiers of a record that exists.
 pub(super) struct Existing(Vec<Verifier>);
 
 impl Existing {
     /// Whether this password lets the device in.
-    pub(super) fn takes(&self, password: &Password) -> bool {
+    pub(super) fn accepts(&self, password: &Password) -> bool {
         self.0.iter().any(|verifier| verifier.matches(password.expose()).into())
     }
 }
 
 impl Records {
-    /// Reads what there is. A table is asked once, to find out whether it can be.
-    pub(super) async fn open(place: &StorePlace, aws: &SdkConfig) -> anyhow::Result<Self> {
-        Ok(match place {
-            StorePlace::Table(table) => Self::Table(Table::open(aws, table).await?),
-            StorePlace::File(path) => Self::Whole(Whole::in_file(path)?),
-            StorePlace::Secret(secret) => Self::Whole(Whole::in_secret(aws, secret).await?),
+    /// Opens a store. A file and a secret are read, a table is called once to find out whether it can be read.
+    pub(super) async fn open(store: &StoreLocation, aws: &SdkConfig) -> anyhow::Result<Self> {
+        Ok(match store {
+            StoreLocation::DynamoDb(table) => Self::Table(Table::open(aws, table).await?),
+            StoreLocation::File(path) => Self::Whole(Whole::in_file(path)?),
+            StoreLocation::SecretsManager(secret) => Self::Whole(Whole::in_secret(aws, secret).await?),
         })
     }
 
-    /// Finds out whether the authorizer would take records with these grants, and whether there is room for them, before
-    /// any is made. A table has none
-    /// of its own: `grants` is the file that the function has them from.
+    /// Checks, before any record is made, that the authorizer would accept records with these grants, and that the store
+    /// has room for them. A table has no grants: `grants` is the file from which the function reads them.
     pub(super) fn check(&self, devices: &[Device], grants: Option<&Path>) -> anyhow::Result<()> {
         let document = match (self, grants) {
             (Self::Table(_), Some(path)) => StoreFile::read(path)?,
             (Self::Table(_), None) => StoreDocument::empty(),
             (Self::Whole(whole), _) => whole.document().clone(),
         };
-        let grants = Grants::new(document.grants).map_err(anyhow::Error::msg)?;
+        let grants = Grants::new(document.grants)?;
         let loader = RecordLoader::new(grants, any_function()?);
-        let stand_in = Verifier::of_generated(&[], [0; 16]);
+        let placeholder = Verifier::of_generated(&[], [0; 16]);
         for device in devices {
-            loader.load(&device.name, record(device, stand_in.clone())).map_err(anyhow::Error::msg)?;
+            loader.load(&device.name, record(device, placeholder.clone()))?;
         }
-        let all = devices.iter().map(|device| (device.name.clone(), record(device, stand_in.clone())));
+        let all = devices.iter().map(|device| (device.name.clone(), record(device, placeholder.clone())));
         match self {
             Self::Table(_) => Ok(()),
             Self::Whole(whole) => whole.check_room(all.collect()),
@@ -79,8 +78,8 @@ impl Records {
         }
     }
 
-    /// Writes a record where there is none.
-    pub(super) async fn write(&self, device: &Device, verifier: Verifier) -> Result<(), Trouble> {
+    /// Writes the record of a device that has none.
+    pub(super) async fn write(&self, device: &Device, verifier: Verifier) -> Result<(), ProvisionError> {
         let record = record(device, verifier);
         match self {
             Self::Table(table) => table.put(&device.name, &record).await,
@@ -91,7 +90,7 @@ impl Records {
         }
     }
 
-    /// Writes what is written as a whole. Records of somebody else that came meanwhile stay; their names come back.
+    /// Writes a file or a secret. Records that somebody else wrote meanwhile stay, and their names are returned.
     pub(super) async fn finish(self) -> anyhow::Result<Vec<DeviceName>> {
         match self {
             Self::Table(_) => Ok(Vec::new()),

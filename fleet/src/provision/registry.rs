@@ -1,4 +1,4 @@
-//! The registry's side of a device: its Thing.
+//! The Things of the devices.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,31 +8,28 @@ use aws_sdk_iot::{
 };
 use device_sim::Deployment;
 
-use super::{device::Device, trouble::Trouble};
-use crate::{
-    aws::{has_code, patient, told},
-    whereabouts,
-};
+use super::{Device, ProvisionError};
+use crate::aws::{call_error, check_location, has_code, patient};
 
-/// How many attributes a Thing without a type has (AWS IoT Core quotas, "Thing resource limits").
+/// How many attributes a Thing without a type can have (AWS IoT Core quotas, "Thing resource limits").
 const MAX_WITHOUT_TYPE: usize = 3;
 
-/// Things of one type in one group.
+/// The Things of one type in one group.
 pub(super) struct Registry {
     client: Client,
     thing_type: Option<String>,
     thing_group: Option<String>,
 }
 
-/// What became of a Thing.
+/// What was done with a Thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thing {
+pub(super) enum ThingChange {
     /// It was made.
     Made,
-    /// It was there, and got its type or attributes.
+    /// It existed, and got its type or missing attributes.
     Completed,
-    /// It was there as it should be.
-    Present,
+    /// It existed, and is unchanged.
+    Unchanged,
 }
 
 impl Registry {
@@ -41,34 +38,33 @@ impl Registry {
         Self { client: Client::from_conf(config), thing_type, thing_group }
     }
 
-    /// Looks for type and group, before any Thing is made, and whether they are where the deployment is.
+    /// Checks, before any Thing is made, that the type and the group exist in the deployment's account and region.
     pub(super) async fn check(&self, deployment: Option<&Deployment>) -> anyhow::Result<()> {
-        let is_there = |arn: Option<&str>| whereabouts::check(deployment, arn);
         let cure = "`make deploy` makes it in the stage's account and region; or name another with";
         if let Some(name) = &self.thing_type {
             match self.client.describe_thing_type().thing_type_name(name).send().await {
-                Ok(found) => is_there(found.thing_type_arn())?,
+                Ok(found) => check_location(deployment, found.thing_type_arn())?,
                 Err(error) => {
                     let missing = has_code(&error, "ResourceNotFoundException");
                     anyhow::ensure!(!missing, "there is no thing type `{name}`: {cure} `--thing-type`");
-                    return Err(told(&error, "iot:DescribeThingType"));
+                    return Err(call_error(&error, "iot:DescribeThingType"));
                 }
             }
         }
         if let Some(name) = &self.thing_group {
             match self.client.describe_thing_group().thing_group_name(name).send().await {
-                Ok(found) => is_there(found.thing_group_arn())?,
+                Ok(found) => check_location(deployment, found.thing_group_arn())?,
                 Err(error) => {
                     let missing = has_code(&error, "ResourceNotFoundException");
                     anyhow::ensure!(!missing, "there is no thing group `{name}`: {cure} `--thing-group`");
-                    return Err(told(&error, "iot:DescribeThingGroup"));
+                    return Err(call_error(&error, "iot:DescribeThingGroup"));
                 }
             }
         }
         Ok(())
     }
 
-    /// Finds out whether the Things can have their attributes. With a type the file of devices sees to it.
+    /// Checks that the Things can have their attributes. The file of devices is checked for Things with a type.
     pub(super) fn check_attributes(&self, devices: &[Device]) -> anyhow::Result<()> {
         if self.thing_type.is_some() {
             return Ok(());
@@ -77,42 +73,46 @@ impl Registry {
             let (name, count) = (&device.name, device.thing_attributes().len());
             anyhow::ensure!(
                 count <= MAX_WITHOUT_TYPE,
-                "`{name}` would have {count} attributes with `grant` and `scheme`, and a Thing without a type has no \
-                 more than {MAX_WITHOUT_TYPE}: name a type with `--thing-type`"
+                "`{name}` would have {count} attributes with `grant` and `scheme`, and a Thing without a type has up \
+                 to {MAX_WITHOUT_TYPE}: name a type with `--thing-type`"
             );
         }
         Ok(())
     }
 
-    /// Makes the device's Thing, or completes it: what is there is never changed.
-    pub(super) async fn ensure(&self, device: &Device) -> Result<Thing, Trouble> {
+    /// Makes the device's Thing, or adds what it lacks. What it has is never changed.
+    pub(super) async fn ensure(&self, device: &Device) -> Result<ThingChange, ProvisionError> {
         let name = device.name.as_str();
         let thing = match self.client.describe_thing().thing_name(name).send().await {
             Ok(thing) => self.complete(device, thing).await?,
             Err(error) if has_code(&error, "ResourceNotFoundException") => self.make(device).await?,
-            Err(error) => return Err(Trouble::of(&error, "iot:DescribeThing")),
+            Err(error) => return Err(ProvisionError::of(&error, "iot:DescribeThing")),
         };
         if let Some(group) = &self.thing_group {
             let added =
                 self.client.add_thing_to_thing_group().thing_group_name(group).thing_name(name).send().await;
-            added.map_err(|error| Trouble::of(&error, "iot:AddThingToThingGroup"))?;
+            added.map_err(|error| ProvisionError::of(&error, "iot:AddThingToThingGroup"))?;
         }
         Ok(thing)
     }
 
-    async fn make(&self, device: &Device) -> Result<Thing, Trouble> {
+    async fn make(&self, device: &Device) -> Result<ThingChange, ProvisionError> {
         let attributes = payload(device.thing_attributes());
         let call = self.client.create_thing().thing_name(device.name.as_str()).attribute_payload(attributes);
         match call.set_thing_type_name(self.thing_type.clone()).send().await {
-            Ok(_) => Ok(Thing::Made),
-            Err(error) if has_code(&error, "ResourceAlreadyExistsException") => {
-                Err(Trouble::Device("somebody else made its Thing at this moment: run this again".to_owned()))
-            }
-            Err(error) => Err(Trouble::of(&error, "iot:CreateThing")),
+            Ok(_) => Ok(ThingChange::Made),
+            Err(error) if has_code(&error, "ResourceAlreadyExistsException") => Err(ProvisionError::Device(
+                "somebody else made its Thing at the same time: run this again".to_owned(),
+            )),
+            Err(error) => Err(ProvisionError::of(&error, "iot:CreateThing")),
         }
     }
 
-    async fn complete(&self, device: &Device, thing: DescribeThingOutput) -> Result<Thing, Trouble> {
+    async fn complete(
+        &self,
+        device: &Device,
+        thing: DescribeThingOutput,
+    ) -> Result<ThingChange, ProvisionError> {
         let name = device.name.as_str();
         let lacks_type = match (&self.thing_type, thing.thing_type_name()) {
             (Some(wanted), Some(found)) if wanted != found => return Err(other_type(name, found, wanted)),
@@ -123,15 +123,15 @@ impl Registry {
         let mut missing = device.thing_attributes();
         missing.retain(|attribute, _| !present.contains_key(attribute));
         if !lacks_type && missing.is_empty() {
-            return Ok(Thing::Present);
+            return Ok(ThingChange::Unchanged);
         }
         let mut call = self.client.update_thing().thing_name(name);
         call = call.set_thing_type_name(self.thing_type.clone().filter(|_| lacks_type));
         if !missing.is_empty() {
             call = call.attribute_payload(payload(missing));
         }
-        call.send().await.map_err(|error| Trouble::of(&error, "iot:UpdateThing"))?;
-        Ok(Thing::Completed)
+        call.send().await.map_err(|error| ProvisionError::of(&error, "iot:UpdateThing"))?;
+        Ok(ThingChange::Completed)
     }
 }
 
@@ -140,9 +140,9 @@ fn payload(attributes: BTreeMap<String, String>) -> AttributePayload {
     AttributePayload::builder().set_attributes(Some(attributes)).merge(true).build()
 }
 
-fn other_type(name: &str, found: &str, wanted: &str) -> Trouble {
-    Trouble::Device(format!(
-        "its Thing is there already and of the type `{found}`, not `{wanted}`: give the device another name, or \
-         change the Thing by `aws iot update-thing --thing-name {name} --thing-type-name {wanted}` and run this again"
+fn other_type(name: &str, found: &str, wanted: &str) -> ProvisionError {
+    ProvisionError::Device(format!(
+        "its Thing exists already and has the type `{found}`, not `{wanted}`: give the device another name, or \
+         change the Thing with `aws iot update-thing --thing-name {name} --thing-type-name {wanted}` and run this again"
     ))
 }

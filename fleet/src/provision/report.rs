@@ -1,48 +1,50 @@
-//! What a run did.
+//! The report at the end of a run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write,
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
-use device_auth::device_name::DeviceName;
-use serde_json::json;
+use cli::console::{Console, wrapped};
+use device_auth::{device_name::DeviceName, location::StoreLocation};
+use indicatif::HumanCount;
+use serde_json::{Value, json};
 
-use super::{Ended, registry::Thing};
-use crate::{count::grouped, store_place::StorePlace};
+use super::{Ended, registry::ThingChange};
+use crate::store_option;
 
-/// How many names a person is shown of a kind.
+/// How many names of each kind a person is shown.
 const SHOWN: usize = 10;
+/// Where the second column begins.
+const INDENT: usize = 11;
 
-/// What became of a device.
+/// What was done for a device.
 pub(super) struct Done {
-    pub(super) thing: Thing,
+    pub(super) thing: ThingChange,
     pub(super) record: Record,
 }
 
-/// What became of its record.
+/// What was done with a device's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// It was written.
     Written,
-    /// It was there, with the password of the file.
-    Present,
-    /// It was there, with another password than the file's.
+    /// It existed, with the password of the file.
+    Unchanged,
+    /// It existed, with another password than the file's.
     OtherPassword,
-    /// It was there, and the file has no password for it.
+    /// It existed, and the file has no password for it.
     NoPassword,
 }
 
-/// All of it.
+/// What a run did.
 pub(super) struct Report {
     wanted: usize,
-    place: StorePlace,
+    store: StoreLocation,
     passwords: PathBuf,
     deployed: bool,
-    things: BTreeMap<&'static str, usize>,
+    made: usize,
+    completed: usize,
+    unchanged_things: usize,
     written: BTreeSet<DeviceName>,
-    present: usize,
+    unchanged: usize,
     other_password: Vec<DeviceName>,
     no_password: Vec<DeviceName>,
     failed: Vec<(DeviceName, String)>,
@@ -51,15 +53,17 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(wanted: usize, place: StorePlace, passwords: PathBuf, deployed: bool) -> Self {
+    pub(super) fn new(wanted: usize, store: StoreLocation, passwords: PathBuf, deployed: bool) -> Self {
         Self {
             wanted,
-            place,
+            store,
             passwords,
             deployed,
-            things: BTreeMap::new(),
+            made: 0,
+            completed: 0,
+            unchanged_things: 0,
             written: BTreeSet::new(),
-            present: 0,
+            unchanged: 0,
             other_password: Vec::new(),
             no_password: Vec::new(),
             failed: Vec::new(),
@@ -68,21 +72,20 @@ impl Report {
         }
     }
 
-    pub(super) fn wanted(&self) -> usize {
-        self.wanted
+    pub(super) fn wanted(&self) -> u64 {
+        count(self.wanted).0
     }
 
     pub(super) fn done(&mut self, name: &DeviceName, Done { thing, record }: Done) {
-        let kind = match thing {
-            Thing::Made => "made",
-            Thing::Completed => "completed",
-            Thing::Present => "present",
+        let things = match thing {
+            ThingChange::Made => &mut self.made,
+            ThingChange::Completed => &mut self.completed,
+            ThingChange::Unchanged => &mut self.unchanged_things,
         };
-        let count = self.things.entry(kind).or_default();
-        *count = count.saturating_add(1);
+        *things = things.saturating_add(1);
         match record {
             Record::Written => _ = self.written.insert(name.clone()),
-            Record::Present => self.present = self.present.saturating_add(1),
+            Record::Unchanged => self.unchanged = self.unchanged.saturating_add(1),
             Record::OtherPassword => self.other_password.push(name.clone()),
             Record::NoPassword => self.no_password.push(name.clone()),
         }
@@ -92,13 +95,13 @@ impl Report {
         self.failed.push((name.clone(), why));
     }
 
-    /// Somebody else has written the record that was to be written in the end.
-    pub(super) fn taken(&mut self, name: &DeviceName) {
+    /// Somebody else wrote the record that was to be written at the end.
+    pub(super) fn conflict(&mut self, name: &DeviceName) {
         self.written.remove(name);
         self.other_password.push(name.clone());
     }
 
-    /// The records that were to be written in the end were not.
+    /// The records that were to be written at the end could not be.
     pub(super) fn unwritten(&mut self, error: anyhow::Error) {
         self.written.clear();
         self.stopped(error);
@@ -117,107 +120,114 @@ impl Report {
     }
 
     pub(super) fn ended(&self) -> Ended {
-        match (self.has_all(), self.interrupted) {
+        match (self.is_complete(), self.interrupted) {
             (true, _) => Ended::Complete,
             (false, true) => Ended::Interrupted,
             (false, false) => Ended::Incomplete,
         }
     }
 
-    pub(super) fn print(&self, json: bool, output: &mut impl Write) -> anyhow::Result<()> {
-        if json { self.json(output) } else { self.text(output) }
+    pub(super) fn print(&self, console: &mut Console<'_>) -> anyhow::Result<()> {
+        Ok(console.print(&self.json(), self)?)
+    }
+
+    /// How many records existed before.
+    fn existing(&self) -> usize {
+        self.unchanged.saturating_add(self.unknown_passwords())
+    }
+
+    /// How many records have a password that is not known here.
+    fn unknown_passwords(&self) -> usize {
+        self.other_password.len().saturating_add(self.no_password.len())
     }
 
     fn records(&self) -> usize {
-        let there =
-            self.present.saturating_add(self.other_password.len()).saturating_add(self.no_password.len());
-        there.saturating_add(self.written.len())
+        self.existing().saturating_add(self.written.len())
     }
 
-    fn has_all(&self) -> bool {
-        let lost = self.other_password.len().saturating_add(self.no_password.len());
-        self.stopped.is_none() && self.failed.is_empty() && lost == 0 && self.records() == self.wanted
+    fn is_complete(&self) -> bool {
+        self.stopped.is_none()
+            && self.failed.is_empty()
+            && self.unknown_passwords() == 0
+            && self.records() == self.wanted
     }
 
-    fn things(&self, kind: &str) -> usize {
-        self.things.get(kind).copied().unwrap_or_default()
-    }
-
-    /// One line.
-    fn json(&self, output: &mut impl Write) -> anyhow::Result<()> {
+    fn json(&self) -> Value {
         let failed = self.failed.iter().map(|(name, why)| json!({"device": name, "why": why}));
-        let line = json!({
-            "devices": self.wanted, "store": self.place.setting(),
+        json!({
+            "devices": self.wanted, "store": store_option::value(&self.store),
             "things": {
-                "made": self.things("made"), "completed": self.things("completed"), "present": self.things("present"),
+                "made": self.made, "completed": self.completed, "present": self.unchanged_things,
             },
-            "records": {
-                "written": self.written.len(), "present": self.records().saturating_sub(self.written.len()),
-            },
+            "records": {"written": self.written.len(), "present": self.existing()},
             "other_password": self.other_password, "no_password": self.no_password,
             "failed": failed.collect::<Vec<_>>(),
             "stopped": self.stopped.as_ref().map(|error| format!("{error:#}")),
-            "interrupted": self.interrupted, "complete": self.has_all(), "credentials": self.passwords,
-        });
-        Ok(writeln!(output, "{line}")?)
-    }
-
-    fn text(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let count = |kind| grouped(self.things(kind));
-        let (written, all) = (self.written.len(), self.records());
-        let present = grouped(all.saturating_sub(written));
-        let file = self.passwords.display();
-        writeln!(output, "devices    {} of {}, in {}", grouped(all), grouped(self.wanted), self.place)?;
-        let (made, completed, there) = (count("made"), count("completed"), count("present"));
-        writeln!(output, "things     {made} made, {completed} completed, {there} there already")?;
-        writeln!(output, "records    {} written, {present} there already and unchanged", grouped(written))?;
-        writeln!(output, "passwords  {file}, in clear: keep it as you would keep the devices")?;
-        self.lost(output)?;
-        for (name, why) in self.failed.iter().take(SHOWN) {
-            writeln!(output, "failed     {name}: {why}")?;
-        }
-        if self.failed.len() > SHOWN {
-            writeln!(output, "failed     {} devices in all", grouped(self.failed.len()))?;
-        }
-        if let Some(error) = &self.stopped {
-            writeln!(output, "stopped    {error:#}")?;
-        }
-        writeln!(output, "{}", self.next())?;
-        Ok(())
-    }
-
-    /// The passwords that nobody has here, and what can be done.
-    fn lost(&self, output: &mut impl Write) -> anyhow::Result<()> {
-        let other = "the record that is there has another password than the file of passwords";
-        told(other, &self.other_password, output)?;
-        let none = "the record that is there has a password that nobody wrote down here";
-        told(none, &self.no_password, output)?;
-        if !self.other_password.is_empty() || !self.no_password.is_empty() {
-            let find =
-                "find the file of passwords that the record was made with, and name it with `--credentials`";
-            let remove = "or remove the record (docs/operations.md says how): the next run makes another";
-            writeln!(output, "cure       {find}; {remove}")?;
-        }
-        Ok(())
-    }
-
-    fn next(&self) -> String {
-        if !self.has_all() {
-            return "next       the same command again: it goes on where this one ended".to_owned();
-        }
-        let file = self.passwords.display();
-        if self.deployed {
-            return "next       `latchkey fleet smoke`, then `latchkey sim`".to_owned();
-        }
-        format!("next       `latchkey sim --credentials {file} --endpoint HOST:443`")
+            "interrupted": self.interrupted, "complete": self.is_complete(), "credentials": self.passwords,
+        })
     }
 }
 
-fn told(what: &str, names: &[DeviceName], output: &mut impl Write) -> std::io::Result<()> {
-    if names.is_empty() {
-        return Ok(());
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |label: &str, text: String| {
+            writeln!(f, "{}", wrapped(INDENT, &format!("{label:<INDENT$}{text}")))
+        };
+        let (records, wanted) = (count(self.records()), count(self.wanted));
+        let file = self.passwords.display();
+        line("devices", format!("{records} of {wanted}, in {}", store_option::description(&self.store)))?;
+        line(
+            "things",
+            format!(
+                "{} made, {} completed, {} unchanged",
+                count(self.made),
+                count(self.completed),
+                count(self.unchanged_things)
+            ),
+        )?;
+        line(
+            "records",
+            format!("{} written, {} unchanged", count(self.written.len()), count(self.existing())),
+        )?;
+        line("passwords", format!("{file}, in clear text: protect this file as you protect the devices"))?;
+        for (why, names) in [
+            ("records with another password than the file of passwords", &self.other_password),
+            ("records with a password that the file of passwords does not have", &self.no_password),
+        ] {
+            if !names.is_empty() {
+                let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>();
+                let more = if names.len() > SHOWN { ", and more" } else { "" };
+                line("note", format!("{} {why}: {}{more}", count(names.len()), shown.join(", ")))?;
+            }
+        }
+        if self.unknown_passwords() > 0 {
+            line(
+                "cure",
+                "find the file of passwords with which the records were made, and name it with `--credentials`; or \
+                 remove the records (docs/operations.md says how), and run this again to make new ones"
+                    .to_owned(),
+            )?;
+        }
+        for (name, why) in self.failed.iter().take(SHOWN) {
+            line("failed", format!("{name}: {why}"))?;
+        }
+        if self.failed.len() > SHOWN {
+            line("failed", format!("{} devices in all", count(self.failed.len())))?;
+        }
+        if let Some(error) = &self.stopped {
+            line("stopped", format!("{error:#}"))?;
+        }
+        let next = if !self.is_complete() {
+            "the same command again: it goes on where this one ended".to_owned()
+        } else if self.deployed {
+            "`latchkey fleet smoke`, then `latchkey sim`".to_owned()
+        } else {
+            format!("`latchkey sim --credentials {file} --endpoint HOST:443`")
+        };
+        line("next", next)
     }
-    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let more = if names.len() > SHOWN { ", and more" } else { "" };
-    writeln!(output, "note       {what} ({}): {shown}{more}", grouped(names.len()))
+}
+
+fn count(count: usize) -> HumanCount {
+    HumanCount(u64::try_from(count).unwrap_or(u64::MAX))
 }

@@ -1,4 +1,4 @@
-//! The authorizer is asked through IoT Core, without a connection (`TestInvokeAuthorizer`).
+//! Checks the authorizer's answers without a connection (`TestInvokeAuthorizer`).
 
 use aws_config::SdkConfig;
 use aws_sdk_iot::{
@@ -13,56 +13,54 @@ use super::{
     Device,
     check::{Check, Result},
 };
-use crate::{
-    aws::{has_code, told},
-    whereabouts,
-};
+use crate::aws::{call_error, check_location, has_code};
 
-/// The checks.
-pub(super) const NAMES: [&str; 2] = ["authorizer takes the password", "authorizer refuses another"];
+/// The names of the checks.
+pub(super) const NAMES: [&str; 2] = ["authorizer accepts the password", "authorizer refuses another"];
 
-const READ_THE_LOG: &str =
-    "docs/operations.md has the query `last decisions of a device`, which tells the reason";
-
-pub(super) struct Asked<'a> {
+/// The checks of the authorizer's answers.
+pub(super) struct AuthorizerChecks<'a> {
     client: Client,
     deployment: &'a Deployment,
     authorizer: &'a Authorizer,
     device: &'a Device,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AuthorizerChecks<'a> {
     pub(super) fn new(aws: &SdkConfig, deployment: &'a Deployment, device: &'a Device) -> Self {
         Self { client: Client::new(aws), deployment, authorizer: &deployment.authorizer, device }
     }
 
-    /// Whether IoT Core checks a signed token before it calls the function. An authorizer that is not there wants
-    /// none; the checks tell of it.
+    /// Whether IoT Core checks a signed token before it calls the function. An authorizer that does not exist needs
+    /// none; the checks report that it does not exist.
     ///
     /// # Errors
     ///
-    /// When it can't be looked at, or is in another account or region than the deployment.
-    pub(super) async fn wants_tokens(&self) -> anyhow::Result<bool> {
+    /// When it can't be read, or is in another account or region than the deployment.
+    pub(super) async fn needs_tokens(&self) -> anyhow::Result<bool> {
         let call = self.client.describe_authorizer().authorizer_name(self.authorizer.to_string());
         let found = match call.send().await {
             Ok(found) => found.authorizer_description,
             Err(error) if has_code(&error, "ResourceNotFoundException") => return Ok(false),
-            Err(error) => return Err(told(&error, "iot:DescribeAuthorizer")),
+            Err(error) => return Err(call_error(&error, "iot:DescribeAuthorizer")),
         };
-        whereabouts::check(
+        check_location(
             Some(self.deployment),
             found.as_ref().and_then(AuthorizerDescription::authorizer_arn),
         )?;
         Ok(found.and_then(|it| it.signing_disabled()) == Some(false))
     }
 
-    pub(super) async fn checks(&self) -> [Check; 2] {
+    pub(super) async fn run(&self) -> [Check; 2] {
         let Device { row, wrong } = self.device;
-        let [takes, refuses] = NAMES;
+        let [accepts, refuses] = NAMES;
         let right = self.invoke(row.password.expose()).await;
         let wrong = self.invoke(wrong.text().as_bytes()).await;
         [
-            Check { name: takes, result: right.map_or_else(|failed| failed, |answer| self.allowed(&answer)) },
+            Check {
+                name: accepts,
+                result: right.map_or_else(|failed| failed, |answer| self.allowed(&answer)),
+            },
             Check {
                 name: refuses,
                 result: wrong.map_or_else(|failed| failed, |answer| self.denied(&answer)),
@@ -86,7 +84,7 @@ impl<'a> Asked<'a> {
             } else {
                 "docs/operations.md has the permissions of a smoke test".to_owned()
             };
-            Result::failed(told(&error, "iot:TestInvokeAuthorizer").to_string(), cure)
+            Result::failed(call_error(&error, "iot:TestInvokeAuthorizer").to_string(), cure)
         })
     }
 
@@ -96,14 +94,15 @@ impl<'a> Asked<'a> {
             let cause = format!("it refuses `{}` with the password of the file", row.device);
             return Result::failed(
                 cause,
-                format!("its record may be of another password, or absent; {READ_THE_LOG}"),
+                "its record may have another password, or there is none; the query `last decisions of a device` in \
+                 docs/operations.md shows the reason",
             );
         }
         let documents = answer.policy_documents();
         let client = format!(":client/{}\"", row.client_id);
         if !documents.iter().any(|document| document.contains(&client)) {
-            let cause = format!("no policy that it answers names the client id `{}`", row.client_id);
-            return Result::failed(cause, "the record's grant and `client_ids` say what it may do");
+            let cause = format!("no policy in its answer names the client id `{}`", row.client_id);
+            return Result::failed(cause, "check the record's grant and its `client_ids`");
         }
         Result::Passed(format!("policy documents: {}", documents.len()))
     }
@@ -116,8 +115,8 @@ impl<'a> Asked<'a> {
         Result::failed(
             "it does not refuse a wrong password",
             format!(
-                "let nobody in by it: `aws iot update-authorizer --authorizer-name {authorizer} --status INACTIVE`, and \
-                 look which function it calls"
+                "switch it off with `aws iot update-authorizer --authorizer-name {authorizer} --status INACTIVE`, and \
+                 check which function it calls"
             ),
         )
     }

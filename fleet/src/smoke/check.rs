@@ -1,22 +1,26 @@
-//! Checks, and how they are told.
+//! Checks, their results, and the table of them.
 
-use std::io::Write;
+use std::fmt;
 
+use cli::console::{Console, wrapped};
 use serde_json::json;
 
-/// One check.
+/// Where the third column begins.
+const INDENT: usize = 9;
+
+/// A check that was made, or could not be.
 pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) result: Result,
 }
 
-/// What came of it.
+/// The result of a check.
 pub(super) enum Result {
-    /// It is as it should be; what was seen.
+    /// It passed. The text says what was seen.
     Passed(String),
-    /// It is not.
+    /// It failed.
     Failed { cause: String, cure: String },
-    /// It was not made, and why.
+    /// It was not made. The text says why.
     NotRun(String),
 }
 
@@ -30,8 +34,8 @@ impl Check {
     }
 }
 
-/// Whether none has failed. Where none could be made nothing is known to be well.
-pub(super) fn all_well(checks: &[Check]) -> bool {
+/// Whether a check has passed and none has failed.
+pub(super) fn have_passed(checks: &[Check]) -> bool {
     let failed = count(checks, |result| matches!(result, Result::Failed { .. }));
     failed == 0 && checks.iter().any(Check::has_passed)
 }
@@ -42,12 +46,8 @@ impl Result {
     }
 }
 
-/// Prints a table for people, or one line for scripts.
-pub(super) fn print(checks: &[Check], json: bool, output: &mut impl Write) -> anyhow::Result<()> {
-    if json { print_json(checks, output) } else { print_table(checks, output) }
-}
-
-fn print_json(checks: &[Check], output: &mut impl Write) -> anyhow::Result<()> {
+/// Prints the checks: a table for people, one line for scripts.
+pub(super) fn print(checks: &[Check], console: &mut Console<'_>) -> anyhow::Result<()> {
     let list = checks.iter().map(|Check { name, result }| match result {
         Result::Passed(seen) => json!({"check": name, "result": "pass", "seen": seen}),
         Result::Failed { cause, cure } => {
@@ -55,25 +55,39 @@ fn print_json(checks: &[Check], output: &mut impl Write) -> anyhow::Result<()> {
         }
         Result::NotRun(why) => json!({"check": name, "result": "not_run", "why": why}),
     });
-    Ok(writeln!(output, "{}", json!({"ok": all_well(checks), "checks": list.collect::<Vec<_>>()}))?)
+    let json = json!({"ok": have_passed(checks), "checks": list.collect::<Vec<_>>()});
+    Ok(console.print(&json, Table(checks))?)
 }
 
-fn print_table(checks: &[Check], output: &mut impl Write) -> anyhow::Result<()> {
-    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
-    for Check { name, result } in checks {
-        match result {
-            Result::Passed(seen) => writeln!(output, "pass     {name:width$}  {seen}")?,
-            Result::NotRun(why) => writeln!(output, "not run  {name:width$}  {why}")?,
-            Result::Failed { cause, cure } => {
-                writeln!(output, "FAIL     {name:width$}  {cause}")?;
-                writeln!(output, "         {:width$}  {cure}", "")?;
+/// The checks for people. A check's name and its result are on lines of their own, as a result may be long.
+struct Table<'a>(&'a [Check]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line =
+            |label: &str, text: &str| writeln!(f, "{}", wrapped(INDENT, &format!("{label:<INDENT$}{text}")));
+        for Check { name, result } in self.0 {
+            match result {
+                Result::Passed(seen) => {
+                    line("pass", name)?;
+                    line("", seen)?;
+                }
+                Result::NotRun(why) => {
+                    line("not run", name)?;
+                    line("", why)?;
+                }
+                Result::Failed { cause, cure } => {
+                    line("FAIL", name)?;
+                    line("", cause)?;
+                    line("", cure)?;
+                }
             }
         }
+        let failed = count(self.0, |result| matches!(result, Result::Failed { .. }));
+        let passed = count(self.0, |result| matches!(result, Result::Passed(_)));
+        let not_run = count(self.0, |result| matches!(result, Result::NotRun(_)));
+        writeln!(f, "{passed} passed, {failed} failed, {not_run} not run")
     }
-    let failed = count(checks, |result| matches!(result, Result::Failed { .. }));
-    let passed = count(checks, |result| matches!(result, Result::Passed(_)));
-    let left = count(checks, |result| matches!(result, Result::NotRun(_)));
-    Ok(writeln!(output, "{passed} passed, {failed} failed, {left} not run")?)
 }
 
 fn count(checks: &[Check], is: impl Fn(&Result) -> bool) -> usize {

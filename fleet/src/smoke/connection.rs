@@ -1,24 +1,27 @@
-//! A device connects, and a reading comes to whoever has subscribed.
+//! Checks that a device can connect, and that a reading reaches its subscriber.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use device_sim::{Client, ConnectError, Endpoint, Login, Options, Password, QoS, TopicFilter, TopicName};
+use device_sim::{
+    Client, Closed, ConnectError, Endpoint, Login, Options, Password, QoS, RequestError, TopicError,
+    TopicFilter, TopicName,
+};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::check::{Check, Result};
 use crate::secret::Secret;
 
-/// The checks.
+/// The names of the checks.
 pub(super) const NAMES: [&str; 3] =
-    ["a wrong password stays outside", "the device connects", "a reading arrives"];
+    ["a wrong password is refused", "the device connects", "a reading arrives"];
 
-/// AWS takes one CONNECT a second for one client id (AWS General Reference, "AWS IoT Core quotas"). A device that is
-/// turned away for that proves nothing about its password.
+/// AWS accepts one CONNECT a second for one client id (AWS General Reference, "AWS IoT Core quotas"). A refusal for that
+/// reason would say nothing about the password.
 const BETWEEN_CONNECTS: Duration = Duration::from_millis(1_500);
 
-/// A device, and where it connects to.
-pub(super) struct Connecting<'a> {
+/// The checks of a connection.
+pub(super) struct ConnectionChecks<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) login: Login,
     pub(super) wrong: &'a Secret,
@@ -26,22 +29,34 @@ pub(super) struct Connecting<'a> {
     pub(super) wait: Duration,
 }
 
-impl Connecting<'_> {
-    pub(super) async fn checks(&self) -> [Check; 3] {
-        let [outside, inside, seen] = NAMES;
-        let refused = Check { name: outside, result: self.stranger().await };
+/// Why a reading did not arrive.
+#[derive(Debug, thiserror::Error)]
+enum ReadingError {
+    #[error("the client id makes no topic: {0}")]
+    Topic(#[from] TopicError),
+    #[error("it can't subscribe to `{0}`: {1}")]
+    Subscribe(String, RequestError),
+    #[error("it can't publish to `{0}`: {1}")]
+    Publish(String, RequestError),
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl ConnectionChecks<'_> {
+    pub(super) async fn run(&self) -> [Check; 3] {
+        let [wrong_password, connects, arrives] = NAMES;
+        let refused = Check { name: wrong_password, result: self.wrong_password().await };
         sleep(BETWEEN_CONNECTS).await;
         match self.connect(self.login.password.clone()).await {
             Ok(client) => {
                 let how = format!("{}, ALPN `{}`", self.endpoint.address(), self.endpoint.alpn());
                 let reading = self.reading(client).await;
-                let connected = Check { name: inside, result: Result::Passed(how) };
-                [refused, connected, Check { name: seen, result: reading }]
+                let connected = Check { name: connects, result: Result::Passed(how) };
+                [refused, connected, Check { name: arrives, result: reading }]
             }
             Err(error) => {
-                let nobody = Result::NotRun("the device is not connected".to_owned());
-                let kept_out = Check { name: inside, result: not_connected(&error) };
-                [refused, kept_out, Check { name: seen, result: nobody }]
+                let not_connected = Check { name: connects, result: not_connected(&error) };
+                [refused, not_connected, Check::not_run(arrives, "the device is not connected")]
             }
         }
     }
@@ -51,59 +66,66 @@ impl Connecting<'_> {
         Client::connect(&self.endpoint, &login, &Options::default()).await
     }
 
-    async fn stranger(&self) -> Result {
+    async fn wrong_password(&self) -> Result {
         match self.connect(Password::from(self.wrong.text())).await {
             Ok(client) => {
                 client.disconnect().await;
                 Result::failed(
-                    "it was let in",
-                    "the authorizer that answers is not the one that was deployed: look at `--authorizer` and at the \
+                    "it was accepted",
+                    "the authorizer that answers is not the one that was deployed: check `--authorizer` and the \
                      account's default authorizer",
                 )
             }
             Err(error) if error.is_refusal() => Result::Passed(error.to_string()),
-            Err(error) => Result::failed(format!("it was not even refused: {error}"), UNREACHED),
+            Err(error) => Result::failed(format!("the server was not reached: {error}"), UNREACHED),
         }
     }
 
-    /// One connection is publisher and subscriber: another under the same client id would end it.
+    /// One connection publishes and subscribes: another one with the same client id would end it.
     async fn reading(&self, mut client: Client) -> Result {
         let topic = format!("sensor/{}/temperature", self.login.client_id);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let reading = json!({"value": 21.5, "unit": "Cel", "ts": now}).to_string();
-        let seen = timeout(self.wait, through(&mut client, &topic, &reading)).await;
+        let seen = timeout(self.wait, round_trip(&mut client, &topic, &reading)).await;
         client.disconnect().await;
         match seen {
             Ok(Ok(())) => Result::Passed(format!("{topic}  {reading}")),
-            Ok(Err(cause)) => Result::failed(cause, "the device's grant has to be `sht20`, or one like it"),
+            Ok(Err(cause)) => Result::failed(
+                cause.to_string(),
+                "the device's grant must allow the topic: `sht20`, or a similar one",
+            ),
             Err(_) => Result::failed(
-                format!("it was not back on `{topic}` within {:?}", self.wait),
-                "the policy may lack `iot:Receive`; the grant `sht20` has it",
+                format!("it did not arrive on `{topic}` within {:?}", self.wait),
+                "the policy may lack `iot:Receive`, which the grant `sht20` allows",
             ),
         }
     }
 }
 
-const UNREACHED: &str = "look at the way there: the endpoint, this network's way to port 443, and `--ca`";
+const UNREACHED: &str = "check the endpoint, this network's access to port 443, and `--ca`";
 
 fn not_connected(error: &ConnectError) -> Result {
     let cure = if error.is_refusal() {
-        "the log of the authorizer says why: docs/operations.md#refusals, or on this machine that of `latchkey local`"
+        "the authorizer's log says why: docs/operations.md#refusals, or on this machine the log of `latchkey local`"
     } else {
         UNREACHED
     };
     Result::failed(error.to_string(), cure)
 }
 
-async fn through(client: &mut Client, topic: &str, reading: &str) -> std::result::Result<(), String> {
-    let filter = TopicFilter::try_from(topic).map_err(|error| error.to_string())?;
-    let name = TopicName::try_from(topic).map_err(|error| error.to_string())?;
+/// Publishes a reading and waits until it arrives.
+async fn round_trip(
+    client: &mut Client,
+    topic: &str,
+    reading: &str,
+) -> std::result::Result<(), ReadingError> {
+    let (filter, name) = (TopicFilter::try_from(topic)?, TopicName::try_from(topic)?);
     let subscribed = client.subscribe(filter, QoS::AtLeastOnce).await;
-    subscribed.map_err(|error| format!("it can't subscribe to `{topic}`: {error}"))?;
+    subscribed.map_err(|error| ReadingError::Subscribe(topic.to_owned(), error))?;
     let published = client.publish(name, reading.to_owned(), QoS::AtLeastOnce).await;
-    published.map_err(|error| format!("it can't publish to `{topic}`: {error}"))?;
+    published.map_err(|error| ReadingError::Publish(topic.to_owned(), error))?;
     loop {
-        let message = client.next_message().await.map_err(|error| error.to_string())?;
+        let message = client.next_message().await?;
         if message.payload == reading {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The authorizer's log, as CloudWatch has it.
+//! Checks that the decisions are in the authorizer's log, in CloudWatch.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::check::{Check, Result};
-use crate::aws::{has_code, told};
+use crate::aws::{call_error, has_code};
 
-/// The checks.
+/// The names of the checks.
 pub(super) const NAMES: [&str; 2] = ["its decision is in the log", "the refusal is in the log"];
 
-const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+const BETWEEN_READS: Duration = Duration::from_secs(3);
 
-/// The decisions about one client id from some moment on.
+/// The decisions about one client id since a moment.
 pub(super) struct Log<'a> {
     client: Client,
     group: &'a str,
     client_id: &'a str,
-    /// Since 1970.
+    /// The moment, counted from 1970.
     start: Duration,
 }
 
-/// Which decisions were made, as far as whoever connected knows.
+/// The decisions that the connections showed, and that the log must have.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct Decisions {
     pub(super) allowed: bool,
     pub(super) refused: bool,
 }
 
-/// What was found so far: the lines of the two decisions.
+/// The log's lines of the two decisions.
 #[derive(Default)]
-struct Found {
+struct DecisionLines {
     allowed: Option<Value>,
     refused: Option<Value>,
 }
@@ -49,40 +49,40 @@ impl<'a> Log<'a> {
         Self { client: Client::new(aws), group: &deployment.log_group, client_id, start }
     }
 
-    /// Looks again and again until the decisions that were made are there, for so long.
-    pub(super) async fn checks(&self, wait: Duration, wanted: Wanted) -> [Check; 2] {
-        if !wanted.allowed && !wanted.refused {
+    /// Reads the log until it has the decisions that were made, for up to `wait`.
+    pub(super) async fn checks(&self, wait: Duration, decisions: Decisions) -> [Check; 2] {
+        let Decisions { allowed, refused } = decisions;
+        if !allowed && !refused {
             return NAMES.map(not_made);
         }
+        let [decision, refusal] = NAMES;
         let end = Instant::now() + wait;
-        let found = loop {
-            match self.look().await {
-                Ok(found) if found.has(wanted) => break found,
-                Ok(found) if Instant::now() + BETWEEN_LOOKS > end => break found,
-                Ok(_) => sleep(BETWEEN_LOOKS).await,
+        let lines = loop {
+            match self.read().await {
+                Ok(lines) if lines.have(decisions) => break lines,
+                Ok(lines) if Instant::now() + BETWEEN_READS > end => break lines,
+                Ok(_) => sleep(BETWEEN_READS).await,
                 Err((cause, cure)) => {
-                    let [decision, refusal] = NAMES;
-                    let check = |name, is_wanted| {
+                    return [(decision, allowed), (refusal, refused)].map(|(name, was_made)| {
                         let failed = || Check { name, result: Result::failed(&cause, &cure) };
-                        if is_wanted { failed() } else { not_made(name) }
-                    };
-                    return [check(decision, wanted.allowed), check(refusal, wanted.refused)];
+                        if was_made { failed() } else { not_made(name) }
+                    });
                 }
             }
         };
-        let [decision, refusal] = NAMES;
-        let check = |name, is_wanted, line| {
-            if is_wanted { Check { name, result: self.told(line, wait) } } else { not_made(name) }
-        };
-        [check(decision, wanted.allowed, found.allowed), check(refusal, wanted.refused, found.refused)]
+        [(decision, allowed, lines.allowed), (refusal, refused, lines.refused)].map(
+            |(name, was_made, line)| {
+                if was_made { Check { name, result: self.result(line, wait) } } else { not_made(name) }
+            },
+        )
     }
 
-    fn told(&self, line: Option<Value>, wait: Duration) -> Result {
+    fn result(&self, line: Option<Value>, wait: Duration) -> Result {
         let Some(line) = line else {
             return Result::failed(
                 format!("no such line in `{}` within {wait:?}", self.group),
-                "wait longer with `--wait 5m`; look at this machine's clock; or the function that answered is not this \
-                 deployment's",
+                "wait longer with `--wait 5m`, check this machine's clock, and check that this deployment's function \
+                 answers",
             );
         };
         let text = |field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -90,19 +90,19 @@ impl<'a> Log<'a> {
         Result::Passed(format!("{}{reason}, connection {}", text("outcome"), text("connection_id")))
     }
 
-    async fn look(&self) -> std::result::Result<Found, (String, String)> {
+    async fn read(&self) -> std::result::Result<DecisionLines, (String, String)> {
         let pattern = format!(r#"{{ $.event = "decision" && $.client_id = "{}" }}"#, self.client_id);
         let start = i64::try_from(self.start.as_millis()).unwrap_or(i64::MAX);
         let call = self.client.filter_log_events().log_group_name(self.group).start_time(start);
         let mut pages = call.filter_pattern(pattern).into_paginator().send();
-        let mut found = Found::default();
+        let mut lines = DecisionLines::default();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.unread(&error))?;
             for message in page.events().iter().filter_map(FilteredLogEvent::message) {
-                found.add(serde_json::from_str(message).unwrap_or_default(), self.client_id);
+                lines.add(serde_json::from_str(message).unwrap_or_default(), self.client_id);
             }
         }
-        Ok(found)
+        Ok(lines)
     }
 
     fn unread<E, R>(&self, error: &aws_sdk_cloudwatchlogs::error::SdkError<E, R>) -> (String, String)
@@ -115,20 +115,20 @@ impl<'a> Log<'a> {
         } else {
             "docs/operations.md has the permissions of a smoke test".to_owned()
         };
-        (told(error, "logs:FilterLogEvents").to_string(), cure)
+        (call_error(error, "logs:FilterLogEvents").to_string(), cure)
     }
 }
 
 fn not_made(name: &'static str) -> Check {
-    Check::not_run(name, "the connection that would have led to it was not decided so")
+    Check::not_run(name, "no connection led to such a decision")
 }
 
-impl Found {
-    fn has(&self, Wanted { allowed, refused }: Wanted) -> bool {
+impl DecisionLines {
+    fn have(&self, Decisions { allowed, refused }: Decisions) -> bool {
         (self.allowed.is_some() || !allowed) && (self.refused.is_some() || !refused)
     }
 
-    /// The service has filtered already, but a check that trusts a filter can pass by mistake.
+    /// Adds a line. The service has filtered the lines, but a check that relies on a filter can pass by mistake.
     fn add(&mut self, line: Value, client_id: &str) {
         let is = |field: &str, value: &str| line.get(field).is_some_and(|it| it == value);
         let is_ours = is("event", "decision") && is("client_id", client_id);

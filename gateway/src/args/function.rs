@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::Args;
 use iot_policy::arn::FunctionArn;
 
-use crate::{
-    lambda::program::Program,
-    settings::{FunctionSettings, Source},
+use crate::lambda::{
+    function::{FunctionConfiguration, FunctionSource},
+    program::Program,
 };
 
 /// Which function decides. What is typed wins over the settings file.
@@ -50,23 +50,23 @@ impl FunctionArgs {
     /// # Errors
     ///
     /// When the URL can't be used; the error does not repeat it, as there may be a secret in it.
-    pub(super) fn apply(&self, function: &mut FunctionSettings, own: &Program) -> anyhow::Result<()> {
+    pub(super) fn apply(&self, function: &mut FunctionConfiguration, own: &Program) -> anyhow::Result<()> {
         function.instances = self.instances.map_or(function.instances, NonZeroUsize::get);
         if let Some(url) = &self.invoke_url {
-            function.source = Source::InvokeUrl(url.parse().context("`--invoke-url`")?);
+            function.source = FunctionSource::InvokeUrl(url.parse().context("`--invoke-url`")?);
         }
         if let Some(arn) = &self.function_arn {
-            function.source = Source::FunctionArn(arn.clone());
+            function.source = FunctionSource::FunctionArn(arn.clone());
         }
         if let Some(path) = &self.authorizer {
             // A table's variables are the authorizer's, whichever program it is; its arguments are the program's.
             let variables = match &function.source {
-                Source::Program(program) => program.variables.clone(),
-                Source::InvokeUrl(_) | Source::FunctionArn(_) => own.variables.clone(),
+                FunctionSource::Program(program) => program.variables.clone(),
+                FunctionSource::InvokeUrl(_) | FunctionSource::FunctionArn(_) => own.variables.clone(),
             };
-            function.source = Source::Program(Program::new(path.clone(), variables));
+            function.source = FunctionSource::Program(Program::new(path.clone(), variables));
         }
-        if let Source::Program(program) = &mut function.source {
+        if let FunctionSource::Program(program) = &mut function.source {
             program.variables.extend(self.function_env.iter().cloned());
         }
         Ok(())
@@ -104,8 +104,8 @@ mod tests {
         Program::new("own".into(), vec![("A".to_owned(), "1".to_owned())])
     }
 
-    fn applied(args: &[&str], source: Source) -> FunctionSettings {
-        let mut function = FunctionSettings { source, instances: 7 };
+    fn applied(args: &[&str], source: FunctionSource) -> FunctionConfiguration {
+        let mut function = FunctionConfiguration { source, instances: 7 };
         parse(args).unwrap().apply(&mut function, &own()).unwrap();
         function
     }
@@ -115,17 +115,21 @@ mod tests {
         let sources = || {
             let program = Program { arguments: vec!["x".to_owned()], ..own() };
             let (url, arn) = (URL.replace('f', "g").parse().unwrap(), ARN.parse().unwrap());
-            [Source::Program(program), Source::InvokeUrl(url), Source::FunctionArn(arn)]
+            [
+                FunctionSource::Program(program),
+                FunctionSource::InvokeUrl(url),
+                FunctionSource::FunctionArn(arn),
+            ]
         };
         for source in sources() {
             let function = applied(&["--invoke-url", URL, "--instances", "2"], source.clone());
-            assert!(matches!(function.source, Source::InvokeUrl(url) if url == URL.parse().unwrap()));
+            assert!(matches!(function.source, FunctionSource::InvokeUrl(url) if url == URL.parse().unwrap()));
             assert_eq!(function.instances, 2);
             let function = applied(&["--function-arn", ARN], source.clone());
-            assert!(matches!(function.source, Source::FunctionArn(arn) if arn.as_str() == ARN));
+            assert!(matches!(function.source, FunctionSource::FunctionArn(arn) if arn.as_str() == ARN));
             assert_eq!(function.instances, 7);
             let function = applied(&["--authorizer", "p", "--function-env", "B=2"], source);
-            let Source::Program(program) = function.source else { panic!("no program") };
+            let FunctionSource::Program(program) = function.source else { panic!("no program") };
             assert_eq!((program.path, program.arguments.len()), ("p".into(), 0));
             assert_eq!(
                 program.variables.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
@@ -133,8 +137,8 @@ mod tests {
             );
         }
         let kept = sources().map(|source| applied(&[], source).source);
-        assert!(matches!(&kept[0], Source::Program(program) if program.arguments == ["x"]));
-        assert!(matches!(kept[1..], [Source::InvokeUrl(_), Source::FunctionArn(_)]));
+        assert!(matches!(&kept[0], FunctionSource::Program(program) if program.arguments == ["x"]));
+        assert!(matches!(kept[1..], [FunctionSource::InvokeUrl(_), FunctionSource::FunctionArn(_)]));
     }
 
     #[test]
@@ -151,7 +155,7 @@ mod tests {
         }
         let url = "https://user:hunter2@example.com/f";
         let args = parse(&["--invoke-url", url]).unwrap();
-        let mut function = FunctionSettings { source: Source::Program(own()), instances: 1 };
+        let mut function = FunctionConfiguration { source: FunctionSource::Program(own()), instances: 1 };
         let error = format!("{:#}", args.apply(&mut function, &own()).unwrap_err());
         assert!(
             error.contains("`--invoke-url`: a URL with a user name") && !error.contains("hunter2"),

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, json};
 
 use super::{ALWAYS_NAMED, DEVICES_FILE};
-use crate::{door::port::Port, gateway::Addresses, settings::Settings};
+use crate::{door::route::Port, gateway::Addresses, settings::Settings};
 
 /// What there is to say.
 pub(super) struct Greeting<'a> {

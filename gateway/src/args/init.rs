@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use cli::console;
 
-use super::{BAD_CONFIGURATION, CONFIG_FILE};
+use super::CONFIG_FILE;
 use crate::config::template::TEMPLATE;
 
 /// The flags.
@@ -37,10 +38,7 @@ pub(super) fn run(args: &InitArgs) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            _ = writeln!(io::stderr(), "latchkey local init: {error:#}");
-            ExitCode::from(BAD_CONFIGURATION)
-        }
+        Err(error) => console::usage_error("latchkey local init", &error),
     }
 }
 

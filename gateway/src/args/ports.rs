@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     config::{PortsTable, port::PortChoice},
-    door::port::Port,
+    door::route::Port,
     settings::Ports,
 };
 

@@ -17,6 +17,10 @@ use crate::{
 
 const DATA_FOLDER: &str = ".latchkey";
 const KEYRING_FILE: &str = "keyring.json";
+/// The function's variable for its store.
+const STORE: &str = "LATCHKEY_STORE";
+/// What the gateway's own variable was called before.
+const OLD_STORE: &str = "LATCHKEY_DEVICES";
 
 /// The settings of a gateway whose own authorizer is `authorizer`. The data folder and an empty records file are made
 /// where there are none.
@@ -25,11 +29,15 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     let mut file = config.as_deref().map_or_else(|| Ok(File::default()), File::read)?;
     let data = args.data.clone().or_else(|| file.data()).unwrap_or_else(|| DATA_FOLDER.into());
     make_private_folder(&data).with_context(|| format!("can't make the data folder `{}`", data.display()))?;
-    let devices = args.devices.clone().or_else(|| file.devices()).unwrap_or_else(|| data.join(DEVICES_FILE));
-    let devices = std::path::absolute(&devices).context("the devices file has no path")?;
-    make_empty_store(&devices)?;
+    let devices = match (args.devices.clone(), Store::of_environment()?) {
+        (None, Some(Store::Other)) => None,
+        (None, Some(Store::File(path))) => Some(path),
+        (devices, _) => Some(devices.or_else(|| file.devices()).unwrap_or_else(|| data.join(DEVICES_FILE))),
+    };
+    let devices = devices.map(std::path::absolute).transpose().context("the devices file has no path")?;
+    devices.as_deref().map_or(Ok(()), make_empty_store)?;
     let absolute = std::path::absolute(&data).context("the data folder has no path")?;
-    let variables = variables(&devices, &absolute);
+    let variables = variables(devices.as_deref(), &absolute);
     let program = Program::new(authorizer, variables);
     let AuthorizersSettings { authorizers, default_authorizer } = authorizers(&args, &mut file, &program)?;
     let expiry = args.limits.max_session_expiry;
@@ -56,6 +64,29 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
             id: args.account.or(file.account).unwrap_or_else(|| "123456789012".to_owned()),
         },
     })
+}
+
+/// The store that the environment names for the function.
+enum Store {
+    /// A file of records, which is made if it does not exist.
+    File(PathBuf),
+    /// A store that is not a file. The function reads the variable itself.
+    Other,
+}
+
+impl Store {
+    fn of_environment() -> anyhow::Result<Option<Self>> {
+        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        if let Some(path) = variable(OLD_STORE) {
+            anyhow::bail!(
+                "{OLD_STORE} is now {STORE}, and names the store as the function does: set {STORE}=file:{path}"
+            );
+        }
+        Ok(variable(STORE).map(|text| match text.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Self::File(path.into()),
+            _ => Self::Other,
+        }))
+    }
 }
 
 /// The settings file, if there is one.
@@ -85,11 +116,11 @@ fn names(listen: IpAddr, typed: Vec<String>, file: &File) -> Vec<String> {
 
 /// What the authorizer is told beside what the gateway itself was; a later variable wins. Nothing on this machine makes
 /// metrics of its lines, and a keyring that `latchkey fleet` made beside the records is the one that opens them.
-fn variables(devices: &Path, data: &Path) -> Vec<(String, String)> {
+fn variables(devices: Option<&Path>, data: &Path) -> Vec<(String, String)> {
     let unset = |name: &str| std::env::var_os(name).is_none();
     let keyring = data.join(KEYRING_FILE);
     let defaults = [
-        Some(("LATCHKEY_STORE", format!("file:{}", devices.display()))),
+        devices.map(|devices| (STORE, format!("file:{}", devices.display()))),
         Some(("LATCHKEY_METRICS", "off".to_owned())).filter(|(name, _)| unset(name)),
         Some(("LATCHKEY_DATA_KEYS", format!("file:{}", keyring.display())))
             .filter(|(name, _)| unset(name) && keyring.is_file()),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::function;
 use crate::{
     custom_auth::{
-        authorizers::AuthorizerStatus,
-        name::{AuthorizerName, TokenKeyName},
+        authorizer::{AuthorizerName, AuthorizerStatus},
+        parameters::TokenKeyName,
         signing::{Signing, SigningKey, SigningKeys},
     },
     lambda::program::Program,

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::{
-    custom_auth::name::AuthorizerName,
+    custom_auth::authorizer::AuthorizerName,
     door::route::{Access, ApplicationProtocol, AuthenticationType},
     settings::DomainSettings,
 };

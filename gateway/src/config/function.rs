@@ -8,14 +8,14 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::authorizer::Table;
-use crate::{
-    lambda::program::{Program, RuntimeApiAddress},
-    settings::{DEFAULT_INSTANCES, FunctionSettings, Source},
+use crate::lambda::{
+    function::{FunctionConfiguration, FunctionSource},
+    program::{Program, RuntimeApiAddress},
 };
 
 /// What the table says, and for the rest what the gateway's own authorizer has.
-pub(super) fn settings(table: Table, folder: &Path, own: &Program) -> anyhow::Result<FunctionSettings> {
-    let instances = table.instances.map_or(DEFAULT_INSTANCES, NonZeroUsize::get);
+pub(super) fn settings(table: Table, folder: &Path, own: &Program) -> anyhow::Result<FunctionConfiguration> {
+    let instances = table.instances.map_or(FunctionConfiguration::DEFAULT_INSTANCES, NonZeroUsize::get);
     let only_a_program_has = [
         ("arguments", table.arguments.is_some()),
         ("working_folder", table.working_folder.is_some()),
@@ -24,21 +24,21 @@ pub(super) fn settings(table: Table, folder: &Path, own: &Program) -> anyhow::Re
         ("env", table.env.is_some()),
     ];
     let source = match (&table.program, &table.invoke_url, &table.function_arn) {
-        (_, None, None) => Source::Program(program(table, folder, own)),
+        (_, None, None) => FunctionSource::Program(program(table, folder, own)),
         (None, Some(url), None) => {
             // Without the URL: there may be a secret in it.
-            Source::InvokeUrl(url.parse().context("`invoke_url`")?)
+            FunctionSource::InvokeUrl(url.parse().context("`invoke_url`")?)
         }
         (None, None, Some(arn)) => {
-            Source::FunctionArn(arn.parse().with_context(|| format!("`function_arn = \"{arn}\"`"))?)
+            FunctionSource::FunctionArn(arn.parse().with_context(|| format!("`function_arn = \"{arn}\"`"))?)
         }
         _ => bail!("there is one of `program`, `invoke_url` and `function_arn`"),
     };
     match only_a_program_has.iter().find(|(_, there)| *there) {
-        Some((key, _)) if !matches!(source, Source::Program(_)) => {
+        Some((key, _)) if !matches!(source, FunctionSource::Program(_)) => {
             bail!("`{key}` is for a `program`; a function elsewhere has its own")
         }
-        _ => Ok(FunctionSettings { source, instances }),
+        _ => Ok(FunctionConfiguration { source, instances }),
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     const FOLDER: &str = "/no/such/folder";
 
-    fn settings_of(text: &str) -> anyhow::Result<FunctionSettings> {
+    fn settings_of(text: &str) -> anyhow::Result<FunctionConfiguration> {
         let own = Program::new("/own".into(), vec![("A".to_owned(), "1".to_owned())]);
         settings(toml::from_str(&format!("name = 'a'\n{text}")).unwrap(), Path::new(FOLDER), &own)
     }
@@ -79,15 +79,15 @@ mod tests {
     fn a_function_is_a_program_an_invoke_url_or_an_arn() {
         let url = "http://127.0.0.1:9000/2015-03-31/functions/f/invocations";
         let function = settings_of(&format!("invoke_url = '{url}'\ninstances = 9")).unwrap();
-        let Source::InvokeUrl(found) = function.source else { panic!("{function:?}") };
+        let FunctionSource::InvokeUrl(found) = function.source else { panic!("{function:?}") };
         assert_eq!((found, function.instances), (url.parse().unwrap(), 9));
 
         let arn = "arn:aws:lambda:eu-west-1:123456789012:function:f:live";
         let function = settings_of(&format!("function_arn = '{arn}'")).unwrap();
-        let Source::FunctionArn(found) = function.source else { panic!("{function:?}") };
+        let FunctionSource::FunctionArn(found) = function.source else { panic!("{function:?}") };
         assert_eq!((found.as_str(), function.instances), (arn, 4));
 
-        let Source::Program(own) = settings_of("").unwrap().source else { panic!("no program") };
+        let FunctionSource::Program(own) = settings_of("").unwrap().source else { panic!("no program") };
         assert_eq!((own.path, own.runtime_api), ("/own".into(), RuntimeApiAddress::SecretPath));
         assert_eq!((own.arguments, own.folder, own.handler), (Vec::new(), None, None));
     }
@@ -96,7 +96,9 @@ mod tests {
     fn a_program_in_another_language_has_all_that_its_runtime_needs() {
         let text = "program = 'venv/bin/python'\narguments = ['-m', 'awslambdaric', 'app.handler']\n\
             working_folder = 'src'\nhandler = 'app.handler'\nruntime_api_path = false\nenv = { B = '2' }";
-        let Source::Program(program) = settings_of(text).unwrap().source else { panic!("no program") };
+        let FunctionSource::Program(program) = settings_of(text).unwrap().source else {
+            panic!("no program")
+        };
         assert_eq!(program.path, Path::new(FOLDER).join("venv/bin/python"));
         assert_eq!(program.arguments, ["-m", "awslambdaric", "app.handler"]);
         assert_eq!(program.folder, Some(Path::new(FOLDER).join("src")));

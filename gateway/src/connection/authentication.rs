@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::{
     custom_auth::{
         self, AuthnError,
+        admission::{Authorizer, AuthorizerChoice},
         answer::Authorization,
-        authorizers::{Authorizer, AuthorizerChoice},
         event::{AuthorizerEvent, ClientRequest},
         http_request::HttpRequest,
     },

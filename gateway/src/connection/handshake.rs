@@ -30,8 +30,7 @@ use crate::{
     },
     door::{
         AcceptedConnection, ConnectionInfo,
-        port::Port,
-        route::{HTTP, HTTP_CA, Protocol},
+        route::{HTTP, HTTP_CA, Port, Protocol},
     },
     event_log::EventType,
     handshake_limit::HandshakePermit,

@@ -4,11 +4,9 @@
 
 use std::fmt;
 
-use iot_policy::limits::{MAX_TOKEN_LENGTH, MAX_TOKEN_SIGNATURE_LENGTH};
+use iot_policy::limits::{MAX_TOKEN_LENGTH, MAX_TOKEN_SIGNATURE_LENGTH, is_token_key_name};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
-
-use super::name::TokenKeyName;
 
 const NAME: &str = "x-amz-customauthorizer-name";
 const SIGNATURE: &str = "x-amz-customauthorizer-signature";
@@ -20,6 +18,16 @@ pub struct Parameters<'a> {
     queries: Vec<&'a str>,
     headers: Vec<(&'a str, &'a str)>,
 }
+
+/// The name of the parameter or header that carries an authorizer's token, `[a-zA-Z0-9_-]{1,128}` without AWS's own
+/// prefix `x-amz-`: a parameter of AWS's would have two meanings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenKeyName(String);
+
+/// A text that can't be a token key name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token key name has 1 to 128 of `A-Z a-z 0-9 _ -`, and does not begin with `x-amz-`")]
+pub struct InvalidTokenKeyName;
 
 /// Which parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +125,27 @@ impl<'a> Parameters<'a> {
     }
 }
 
+impl TokenKeyName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for TokenKeyName {
+    type Error = InvalidTokenKeyName;
+
+    fn try_from(text: &str) -> Result<Self, InvalidTokenKeyName> {
+        let reserved = text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+        if is_token_key_name(text) && !reserved {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTokenKeyName)
+        }
+    }
+}
+
 fn within(
     value: Option<Zeroizing<String>>,
     parameter: Parameter,
@@ -166,6 +195,24 @@ mod tests {
                 Ok(name.map(str::to_owned)),
                 "{user_name}"
             );
+        }
+    }
+
+    #[test]
+    fn token_key_name_has_only_the_characters_that_aws_accepts_and_not_its_prefix() {
+        for (text, accepted) in [
+            ("TokenKeyName", true),
+            ("latchkey", true),
+            ("x-amz", true),
+            ("x-amz-customauthorizer-name", false),
+            ("X-Amz-", false),
+            ("a=b,c@d-e_f", false),
+            ("", false),
+            ("a?b", false),
+            ("é", false),
+            (&"a".repeat(129), false),
+        ] {
+            assert_eq!(TokenKeyName::try_from(text).is_ok(), accepted, "{text}");
         }
     }
 

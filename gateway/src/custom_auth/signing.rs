@@ -14,9 +14,8 @@ use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use zeroize::Zeroizing;
 
 use super::{
-    AuthnError,
-    name::TokenKeyName,
-    parameters::{Parameter, ParameterError, Parameters},
+    error::AuthnError,
+    parameters::{Parameter, ParameterError, Parameters, TokenKeyName},
 };
 
 /// Whether an authorizer's tokens must be signed. It can't be changed once an authorizer is there.

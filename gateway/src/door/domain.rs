@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{route::Access, tls::Tls};
-use crate::custom_auth::name::AuthorizerName;
+use crate::custom_auth::authorizer::AuthorizerName;
 
 /// A domain configuration.
 pub struct Domain {

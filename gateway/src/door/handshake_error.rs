@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-use super::{client_certificate::ClientCertificateError, port::Port};
+use super::{client_certificate::ClientCertificateError, route::Port};
 use crate::event_log::EventType;
 
 /// Why a connection did not come in.

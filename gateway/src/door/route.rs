@@ -1,12 +1,22 @@
-//! Who reaches which authentication: by port, ALPN and domain configuration.
+//! AWS's table of ports and ALPN protocols, and what a domain configuration says instead: which protocol is spoken on a
+//! connection, and how its client authenticates.
 //!
 //! Source: AWS IoT Core developer guide, `protocols`.
 
 use std::fmt;
 
-use super::port::Port;
+/// A port of AWS IoT Core, whichever port of this machine stands for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// 443: MQTT, WebSocket and HTTPS, distinguished by ALPN.
+    P443,
+    /// 8883: MQTT with a client certificate.
+    P8883,
+    /// 8443: HTTPS publish with a client certificate.
+    P8443,
+}
 
-/// What is spoken behind a door.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// MQTT.
@@ -117,6 +127,27 @@ const TABLE: [(Port, Option<&str>, Protocol, Authentication); 8] = [
     // Not in AWS's table; most HTTP clients offer it *(unverified)*.
     (Port::P8443, Some(HTTP), PUBLISH, Authentication::X509),
 ];
+
+impl Port {
+    /// Every port.
+    pub const ALL: [Self; 3] = [Self::P443, Self::P8883, Self::P8443];
+
+    /// The number that AWS gives it.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::P443 => 443,
+            Self::P8883 => 8883,
+            Self::P8443 => 8443,
+        }
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
 
 impl Access {
     /// By port and ALPN, as AWS's table has it: `DEFAULT` with `DEFAULT`.

@@ -18,8 +18,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Function, INIT_LIMIT, InvokeError,
-    program::RuntimeApiAddress,
+    INIT_LIMIT, InvokeError,
+    program::{Program, RuntimeApiAddress},
     runtime_api::{Answer, Exchange, Invocation},
 };
 use crate::{clock::Clock, event_log::EventLog};
@@ -44,15 +44,19 @@ impl Instance {
     /// # Errors
     ///
     /// When it can't be started, ends, or takes too long.
-    pub async fn start(function: &Function, clock: &Clock, log: &EventLog) -> Result<Self, InvokeError> {
-        let program = &function.program;
+    pub async fn start(
+        program: &Program,
+        arn: &str,
+        clock: &Clock,
+        log: &EventLog,
+    ) -> Result<Self, InvokeError> {
         let failed = |error: std::io::Error| InvokeError::Start {
             program: program.path.display().to_string(),
             error: error.to_string(),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (exchange, invocations) = Exchange::new(function.arn.clone());
+        let (exchange, invocations) = Exchange::new(arn.to_owned());
         let secret_path = format!("/{}", Uuid::new_v4().simple());
         let (router, runtime_api) = match program.runtime_api {
             // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client.
@@ -65,7 +69,7 @@ impl Instance {
             // It ends only with the task itself.
             _ = axum::serve(listener, router).await;
         });
-        let mut process = program.command(&function.arn, &runtime_api).spawn().map_err(failed)?;
+        let mut process = program.command(arn, &runtime_api).spawn().map_err(failed)?;
         let last_words = forward(&mut process, log);
         let mut instance = Self { process, invocations, api };
         tokio::select! {

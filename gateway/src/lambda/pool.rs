@@ -3,12 +3,26 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::body::Bytes;
 
-use super::{Call, Function, InvokeError, instance::Instance, slots::Slots};
+use super::{Call, InvokeError, instance::Instance, program::Program, slots::Slots};
 use crate::{clock::Clock, event_log::EventLog};
+
+/// A function that is a program of this machine.
+#[derive(Clone, Debug)]
+pub struct LocalFunction {
+    /// The program.
+    pub program: Program,
+    /// The ARN that the program is told; it takes the policies' partition, region and account from it.
+    pub arn: String,
+    /// The time limit of one call.
+    pub limit: Duration,
+    /// How many instances may serve connects at a time; one more serves refreshes.
+    pub instances: usize,
+}
 
 /// The instances of one function.
 pub struct Pool {
@@ -17,7 +31,7 @@ pub struct Pool {
 }
 
 struct Instances {
-    function: Function,
+    function: LocalFunction,
     clock: Clock,
     log: EventLog,
     idle: Mutex<VecDeque<Instance>>,
@@ -26,7 +40,7 @@ struct Instances {
 impl Pool {
     /// A pool without a running instance.
     #[must_use]
-    pub fn new(function: Function, clock: Clock, log: EventLog) -> Self {
+    pub fn new(function: LocalFunction, clock: Clock, log: EventLog) -> Self {
         let slots = Slots::new(function.instances, function.limit, clock.clone());
         Self { slots, instances: Arc::new(Instances { function, clock, log, idle: Mutex::default() }) }
     }
@@ -73,7 +87,7 @@ impl Instances {
     }
 
     async fn start(&self) -> Result<Instance, InvokeError> {
-        Instance::start(&self.function, &self.clock, &self.log).await
+        Instance::start(&self.function.program, &self.function.arn, &self.clock, &self.log).await
     }
 
     /// The instance that was used last, so that those not needed stay cold.

@@ -65,10 +65,8 @@ impl Program {
         for name in CREDENTIALS {
             command.env_remove(name);
         }
-        // The gateway's own settings, which would be misspelt ones to an authorizer that knows its own.
-        for name in ["LATCHKEY_AUTHORIZER", "LATCHKEY_DEVICES"] {
-            command.env_remove(name);
-        }
+        // The gateway's own variable, which the authorizer would refuse as a misspelling of one of its own.
+        command.env_remove("LATCHKEY_AUTHORIZER");
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }

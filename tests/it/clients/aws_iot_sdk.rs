@@ -1,7 +1,7 @@
 //! The AWS IoT Device SDK for Python: MQTT 3 and 5, over TLS and WebSocket, with a password, a signed token or a
 //! certificate.
 
-use gateway::{door::port::Port, gateway::StartError};
+use gateway::{door::route::Port, gateway::StartError};
 use integration::{
     connect_proxy::ConnectProxy,
     foreign::{

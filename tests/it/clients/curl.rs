@@ -1,6 +1,6 @@
 //! `curl`: HTTPS publish with a client certificate, and with a signed token in headers.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     foreign::CertificateFiles,
     mqtt_client::MqttClient,

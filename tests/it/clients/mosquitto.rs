@@ -1,6 +1,6 @@
 //! `mosquitto_pub` and `mosquitto_sub`.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     devices,
     foreign::{BOTH, Device, Version, mosquitto::CertificateDevice},

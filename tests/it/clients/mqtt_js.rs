@@ -1,6 +1,6 @@
 //! MQTT.js: over TLS and WebSocket with a password, and with a certificate.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     foreign::{
         CertificateFiles,

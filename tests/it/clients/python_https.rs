@@ -1,6 +1,6 @@
 //! Python's `requests` and `http.client`: HTTPS publish with a client certificate.
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::foreign::{
     CertificateFiles,
     script::{Events, attempts, in_python},

@@ -1,10 +1,7 @@
 //! Domain configurations: their certificates, their authorizers, and who may choose another.
 
 use gateway::{
-    door::{
-        port::Port,
-        route::{ApplicationProtocol, AuthenticationType},
-    },
+    door::route::{ApplicationProtocol, AuthenticationType, Port},
     gateway::StartError,
     settings::Settings,
 };

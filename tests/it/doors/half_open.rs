@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use gateway::door::port::Port;
+use gateway::door::route::Port;
 use integration::{
     eventually::eventually,
     gateway_process::GatewayProcess,

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::door::{
-    port::Port,
-    route::{ApplicationProtocol, AuthenticationType},
-};
+use gateway::door::route::{ApplicationProtocol, AuthenticationType, Port};
 use integration::{
     device_certificate::{DeviceCertificate, Knock},
     devices,

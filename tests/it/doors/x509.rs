@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::{
-    door::port::Port,
+    door::route::Port,
     registry::{Certificate, CertificateStatus, Thing},
 };
 use integration::{

@@ -1,7 +1,7 @@
 //! Which authorizer a connection gets, and what keeps its function from being called.
 
 use gateway::{
-    custom_auth::{authorizers::AuthorizerStatus, signing::Signing},
+    custom_auth::{authorizer::AuthorizerStatus, signing::Signing},
     gateway::StartError,
 };
 use integration::{

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use gateway::{
     clock::{Clock, ManualClock},
     event_log::EventLog,
-    lambda::{Call, Function, InvokeError, pool::Pool, program::Program},
+    lambda::{
+        Call, InvokeError,
+        pool::{LocalFunction, Pool},
+        program::Program,
+    },
 };
 use integration::{
     captured_log::CapturedLog,
@@ -19,7 +23,7 @@ use serde_json::json;
 /// One instance for connects.
 fn pool(script: &Script, clock: &ManualClock) -> Arc<Pool> {
     let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
-    let function = Function {
+    let function = LocalFunction {
         program: Program::new(program("scripted-function"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
         limit: Duration::from_secs(5),

@@ -12,7 +12,11 @@ use device_sim::{
 use gateway::{
     clock::Clock,
     event_log::EventLog,
-    lambda::{Call, Function, pool::Pool, program::Program},
+    lambda::{
+        Call,
+        pool::{LocalFunction, Pool},
+        program::Program,
+    },
 };
 use integration::{
     canary::{Canary, Writings},
@@ -245,7 +249,7 @@ fn real_authorizer(folder: &Path, log: EventLog) -> Pool {
     let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
     let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
     let variables = loud.into_iter().chain([store]).map(|(name, value)| (name.to_owned(), value)).collect();
-    let function = Function {
+    let function = LocalFunction {
         program: Program::new(program("latchkey-authorizer"), variables),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer".to_owned(),
         limit: LIMIT,

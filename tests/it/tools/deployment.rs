@@ -16,7 +16,7 @@ async fn sim(folder: &std::path::Path, more: &[&str]) -> String {
 #[tokio::test]
 async fn the_simulator_goes_where_it_was_deployed_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let local = "error: there is no credentials file `.latchkey/credentials.csv`";
+    let local = "latchkey sim: there is no credentials file `.latchkey/credentials.csv`";
     let said = sim(folder.path(), &[]).await;
     assert!(said.starts_with(local) && said.contains(": `latchkey fleet add NAME "), "{said}");
     fs::write(folder.path().join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
@@ -29,5 +29,8 @@ async fn the_simulator_goes_where_it_was_deployed_and_says_so() {
     assert!(said.starts_with(local), "whoever names an endpoint means that one: {said}");
     fs::write(folder.path().join("cdk-outputs.json"), "{").unwrap();
     let said = sim(folder.path(), &[]).await;
-    assert!(said.starts_with("error: `cdk-outputs.json` is not what `make deploy` writes (EOF"), "{said}");
+    assert!(
+        said.starts_with("latchkey sim: `cdk-outputs.json` is not what `make deploy` writes (EOF"),
+        "{said}"
+    );
 }

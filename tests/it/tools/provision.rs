@@ -318,12 +318,12 @@ async fn a_file_and_a_secret_are_written_as_a_whole() {
     let inherited = Running::start({
         let mut command =
             cloud.command(cloud.endpoint(), &words(&["--count", "1", "--credentials", "f.csv"]));
-        command.env("LATCHKEY_DEVICES", "devices.json");
+        command.env("LATCHKEY_STORE", "file:devices.json");
         command
     });
     let inherited = inherited.finish().await;
     let refusal =
-        "LATCHKEY_DEVICES names the file `devices.json`, and the records of the stage `dev` are in the table";
+        "LATCHKEY_STORE names the file `devices.json`, and the records of the stage `dev` are in the table";
     assert!(inherited.code == Some(64) && inherited.err().contains(refusal), "{}", inherited.err());
     assert!(cloud.records().await.is_empty(), "a store that is named is the only one");
     assert_ne!(texts[0], texts[1]);
@@ -386,7 +386,7 @@ async fn who_may_not_call_is_told_which_permission_is_missing() {
         ),
         (
             "UnrecognizedClientException",
-            "AWS does not take the credentials (UnrecognizedClientException): sign in",
+            "AWS does not accept the credentials (UnrecognizedClientException): sign in",
         ),
     ] {
         let fake = FakeAws::start([Act::error(403, code)]).await;

@@ -16,7 +16,7 @@ pub enum CertificateField {
 /// Whose name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
-    /// Who signed the certificate.
+    /// The party that signed the certificate.
     Issuer,
     /// Whom the certificate is about.
     Subject,

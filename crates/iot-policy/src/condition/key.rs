@@ -54,7 +54,7 @@ impl Key {
         }
     }
 
-    /// Refuses an operator that can't compare what the key holds: it would never match, and a Deny never deny.
+    /// Refuses an operator that can't compare the key's value: it would never match, and a Deny would never deny.
     pub(super) fn check(&self, comparison: Comparison) -> Result<(), ConditionError> {
         let fits = match comparison {
             Comparison::Equals | Comparison::EqualsIgnoreCase | Comparison::Like => !self.is_time(),

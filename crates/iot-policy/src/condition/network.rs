@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "/",

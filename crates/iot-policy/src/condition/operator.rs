@@ -7,7 +7,7 @@ use crate::error::{ConditionError, Problem};
 pub(super) struct Operator {
     pub(super) quantifier: Quantifier,
     pub(super) comparison: Comparison,
-    /// `…Not…`: what is given must match none of the policy's values.
+    /// `…Not…`: the key's value must match none of the policy's values.
     pub(super) negated: bool,
     /// `…IfExists`: an absent key meets the condition.
     pub(super) if_exists: bool,
@@ -38,7 +38,7 @@ pub(super) enum Comparison {
     Null,
 }
 
-/// How what is given stands to what the policy says.
+/// How a key's value has to compare with the policy's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Equals,
@@ -69,8 +69,8 @@ impl Operator {
         Ok(Self { quantifier, comparison, negated, if_exists })
     }
 
-    /// Whether a list of no values says something: that there may be none, as AWS's samples write it.
-    pub(super) fn takes_no_values(self) -> bool {
+    /// Whether the list of values may be empty, which means that the key may be absent, as in AWS's samples.
+    pub(super) fn allows_no_values(self) -> bool {
         self.quantifier == Quantifier::All && !self.negated
     }
 }

@@ -1,15 +1,15 @@
-//! What a condition compares with.
+//! The values that a condition compares a key with.
 
-use super::moment;
+use super::date;
 use super::network::Network;
 use super::operator::{Comparison, Order};
-use crate::context::{Context, Given};
+use crate::context::{Context, KeyValue};
 use crate::error::{ConditionError, Problem};
 use crate::pattern::{Text, Wildcard};
 use crate::variable::Variable;
 
-/// A value that the policy gives, with what it takes to compare it. Only texts and ARNs may hold variables, as IAM
-/// has it; booleans are the texts `true` and `false`, in this case only (*unverified*).
+/// A value in the policy, ready to be compared. Only texts and ARNs may hold variables, as in IAM; booleans are the
+/// texts `true` and `false`, in lower case only (*unverified*).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Text(Wildcard),
@@ -35,30 +35,29 @@ impl Value {
             Comparison::Arn => read_arn(text),
             Comparison::Bool => Ok(Self::Bool(read_bool(text)?)),
             Comparison::IpAddress => Ok(Self::Network(Network::parse(text)?)),
-            Comparison::Date(order) => Ok(Self::Seconds(order, moment::parse(text)?)),
+            Comparison::Date(order) => Ok(Self::Seconds(order, date::parse(text)?)),
             Comparison::Numeric(order) => {
-                let number =
-                    moment::digits(text).ok_or_else(|| ConditionError::NotNumber(text.to_owned()))?;
+                let number = date::digits(text).ok_or_else(|| ConditionError::NotNumber(text.to_owned()))?;
                 Ok(Self::Seconds(order, number))
             }
             Comparison::Null => Ok(Self::Absent(read_bool(text)?)),
         }
     }
 
-    /// Whether something given matches. What is given is of the value's own kind: reading a condition saw to that.
-    pub(super) fn matches(&self, given: Given<'_>, context: &Context) -> bool {
-        match (self, given) {
-            (Self::Text(wildcard), Given::Text(text)) => wildcard.matches(Text::whole(text), context),
-            (Self::Arn(parts), Given::Text(text)) => {
+    /// Whether one of the key's values matches. It is of this value's kind, because reading the condition checked that.
+    pub(super) fn matches(&self, value: KeyValue<'_>, context: &Context) -> bool {
+        match (self, value) {
+            (Self::Text(wildcard), KeyValue::Text(text)) => wildcard.matches(Text::whole(text), context),
+            (Self::Arn(parts), KeyValue::Text(text)) => {
                 let texts = text.splitn(ARN_PARTS, ':');
                 texts.clone().count() == ARN_PARTS
                     && parts.iter().zip(texts).all(|(part, text)| part.matches(Text::whole(text), context))
             }
-            (Self::Bool(wanted), Given::Text(text)) => text == if *wanted { "true" } else { "false" },
-            (Self::Network(network), Given::Text(text)) => {
+            (Self::Bool(wanted), KeyValue::Text(text)) => text == if *wanted { "true" } else { "false" },
+            (Self::Network(network), KeyValue::Text(text)) => {
                 text.parse().is_ok_and(|address| network.contains(address))
             }
-            (Self::Seconds(order, wanted), Given::Seconds(seconds)) => order.holds(seconds, *wanted),
+            (Self::Seconds(order, wanted), KeyValue::Seconds(seconds)) => order.holds(seconds, *wanted),
             (Self::Absent(absent), _) => !absent,
             _ => false,
         }

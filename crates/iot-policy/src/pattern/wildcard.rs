@@ -1,6 +1,5 @@
 //! Wildcard patterns: read once into tokens, matched without allocating.
 
-use super::text::Text;
 use crate::context::Context;
 use crate::error::PatternError;
 use crate::variable::Variable;
@@ -31,7 +30,7 @@ impl Wildcard {
         Ok(Self { tokens: read(text, false)?, ignores_case: false })
     }
 
-    /// The same, to be matched in whatever case.
+    /// Reads a plain text that matches in any case.
     pub(crate) fn parse_ignoring_case(text: &str) -> Result<Self, PatternError> {
         Ok(Self { ignores_case: true, ..Self::parse_plain(text)? })
     }
@@ -86,6 +85,60 @@ impl Wildcard {
     }
 }
 
+/// The rest of a text to match, in two pieces that are not joined: a resource's ARN up to its name, then the name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a> {
+    head: &'a str,
+    tail: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn joined(head: &'a str, tail: &'a str) -> Self {
+        Self { head, tail }
+    }
+
+    pub(crate) fn whole(text: &'a str) -> Self {
+        Self { head: text, tail: "" }
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.head.is_empty() && self.tail.is_empty()
+    }
+
+    /// What follows if the text begins with `literal`.
+    pub(crate) fn after(self, literal: &str) -> Option<Self> {
+        if let Some(head) = self.head.strip_prefix(literal) {
+            return Some(Self { head, ..self });
+        }
+        let beyond_head = literal.strip_prefix(self.head)?;
+        Some(Self { head: "", tail: self.tail.strip_prefix(beyond_head)? })
+    }
+
+    /// What follows if the text begins with `literal` in any case, compared character by character by Unicode's
+    /// lower case (*unverified*: that AWS ignores the case of more than ASCII).
+    pub(crate) fn after_ignoring_case(self, literal: &str) -> Option<Self> {
+        literal.chars().try_fold(self, |text, wanted| {
+            let (c, rest) = text.split_first()?;
+            c.to_lowercase().eq(wanted.to_lowercase()).then_some(rest)
+        })
+    }
+
+    /// What follows the first character, a Unicode scalar value.
+    pub(crate) fn after_one(self) -> Option<Self> {
+        self.split_first().map(|(_, rest)| rest)
+    }
+
+    fn split_first(self) -> Option<(char, Self)> {
+        let mut chars = self.head.chars();
+        if let Some(c) = chars.next() {
+            return Some((c, Self { head: chars.as_str(), ..self }));
+        }
+        let mut chars = self.tail.chars();
+        let c = chars.next()?;
+        Some((c, Self { head: "", tail: chars.as_str() }))
+    }
+}
+
 fn read(text: &str, wildcards: bool) -> Result<Vec<Token>, PatternError> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -102,7 +155,7 @@ fn read(text: &str, wildcards: bool) -> Result<Vec<Token>, PatternError> {
         }
         let mut chars = rest.chars();
         match chars.next() {
-            None => return Ok(without_room(tokens)),
+            None => return Ok(shrunk(tokens)),
             Some('*') if wildcards => push_run(&mut tokens),
             Some('?') if wildcards => tokens.push(Token::AnyOne),
             Some(c) => push_literal(&mut tokens, c.encode_utf8(&mut [0; 4])),
@@ -111,8 +164,8 @@ fn read(text: &str, wildcards: bool) -> Result<Vec<Token>, PatternError> {
     }
 }
 
-/// There is a pattern for each connection, and it is kept as long.
-fn without_room(mut tokens: Vec<Token>) -> Vec<Token> {
+/// A pattern stays in memory as long as its connection.
+fn shrunk(mut tokens: Vec<Token>) -> Vec<Token> {
     for token in &mut tokens {
         if let Token::Literal(literal) = token {
             literal.shrink_to_fit();

@@ -23,7 +23,7 @@ impl Folder {
 }
 
 #[test]
-fn a_vendors_export_is_taken_as_spreadsheets_leave_it() {
+fn an_export_that_a_spreadsheet_has_changed_is_read() {
     let folder = with_key();
     let text = "\u{feff}ProductKey;Notes;\"Device Name\";DEVICESECRET;Client_IDs\r\n\
                 a1Key;\"cellar; left\r\nand right\";d1;\"se\"\"cret\";\r\n\
@@ -53,7 +53,7 @@ fn a_vendors_export_is_taken_as_spreadsheets_leave_it() {
 }
 
 #[test]
-fn every_bad_row_is_named_and_none_is_written() {
+fn bad_rows_are_all_named_and_none_is_written() {
     let folder = with_key();
     folder.sealing(&["add", "d0&k", "--scheme", "alibaba", "--secret-stdin"], "x").unwrap();
     let before = folder.store();
@@ -77,9 +77,9 @@ fn every_bad_row_is_named_and_none_is_written() {
         "  line 5: `DeviceSecret` is empty\n",
         "  line 6: the secret has white space in it\n",
         "  line 7: it has 2 fields, the header has 3\n",
-        "  line 8: the device has a record already; `--skip-existing` leaves it alone\n",
-        "  line 9: the same device as in line 2; `--skip-existing` takes the first\n",
-        "  line 10: something stands behind a closing quote\n",
+        "  line 8: the device has a record already; `--skip-existing` leaves it unchanged\n",
+        "  line 9: a duplicate of line 2; `--skip-existing` uses the first\n",
+        "  line 10: a field goes on after its closing quote\n",
         "  line 12: a quote opens here that nothing closes\n",
     ] {
         assert!(message.contains(part), "{part} in {message}");
@@ -89,7 +89,7 @@ fn every_bad_row_is_named_and_none_is_written() {
 }
 
 #[test]
-fn a_fault_of_all_rows_is_told_once_and_one_of_two_devices_names_both() {
+fn an_error_of_all_rows_is_one_line_and_a_conflict_names_both_devices() {
     let folder = with_key();
     let header = "DeviceName,DeviceSecret,ProductKey\n";
     let rows = "d,s,k1\nd,s,k2\n";
@@ -104,7 +104,7 @@ fn a_fault_of_all_rows_is_told_once_and_one_of_two_devices_names_both() {
 }
 
 #[test]
-fn existing_devices_are_skipped_when_that_is_asked_for() {
+fn skip_existing_skips_known_devices() {
     let folder = with_key();
     let words = ["--scheme", "alibaba", "--skip-existing"];
     let text = "DeviceName,DeviceSecret,ProductKey\nd1,one,k\nd1,other,k\n";
@@ -121,7 +121,7 @@ fn existing_devices_are_skipped_when_that_is_asked_for() {
 }
 
 #[test]
-fn a_header_that_does_not_fit_is_told_without_repeating_it() {
+fn a_wrong_header_is_refused_and_not_repeated() {
     let folder = with_key();
     let cases: [(&[&str], &str, &str); 11] = [
         (&["--scheme", "alibaba"], "", "it is empty"),
@@ -167,11 +167,11 @@ fn a_header_that_does_not_fit_is_told_without_repeating_it() {
 }
 
 #[test]
-fn passwords_are_hashed_and_hashes_move_in_as_they_are() {
+fn passwords_are_hashed_and_hashes_are_unchanged() {
     let folder = Folder::new();
     let told =
         folder.import("username,password\na, pass word \nb,hunter2\n", &["--scheme", "password"]).unwrap();
-    assert!(told.starts_with("imported 2 devices, skipped 0\nthe file   "), "{told}");
+    assert!(told.starts_with("imported 2 devices, skipped 0\nfile       "), "{told}");
     let store = StoreFile::read(&folder.file("devices.json")).unwrap();
     let fits = |name: &str, password: &str| {
         bool::from(store.devices[name].verifiers[0].verifier.matches(password.as_bytes()))
@@ -193,7 +193,7 @@ fn passwords_are_hashed_and_hashes_move_in_as_they_are() {
 }
 
 #[test]
-fn mosquittos_file_is_taken() {
+fn a_password_file_of_mosquitto_is_imported() {
     let folder = Folder::new();
     let salt = "AAECAwQFBgcICQoL";
     let hash = format!("$7$101${salt}${}AA==", "A".repeat(84));

@@ -19,7 +19,7 @@ fn an_alibaba_device_is_added_with_the_secret_that_it_has() {
     for part in [
         "device     sensor-07&a1ExampleKey\nscheme     alibaba\nclient id  sensor-07, a1ExampleKey.sensor-07\n",
         "secret     sealed under the key `2026-11` of /",
-        "may        alibaba\nrecord     /",
+        "grant      alibaba\nrecord     /",
     ] {
         assert!(text.contains(part), "{text}");
     }
@@ -61,15 +61,15 @@ fn a_device_with_a_token_needs_no_secret() {
     let folder = Folder::new();
     let text = folder.fleet(&["add", "d", "--scheme", "jwt", "--client-id", "d-*"], "").unwrap();
     assert!(
-        text.contains("scheme     jwt\nclient id  d-*\n") && text.contains("may        own-topics\n"),
+        text.contains("scheme     jwt\nclient id  d-*\n") && text.contains("grant      own-topics\n"),
         "{text}"
     );
     folder.fleet(&["add", "e", "--scheme", "token"], "").unwrap();
-    assert!(folder.refusal(&["rotate", "e"], "").contains("whoever makes its tokens renews them"));
+    assert!(folder.refusal(&["rotate", "e"], "").contains("the issuer of its tokens renews them"));
 }
 
 #[test]
-fn what_does_not_fit_the_scheme_is_refused() {
+fn options_of_another_scheme_are_refused() {
     let folder = with_key("k");
     let alibaba = ["add", ALIBABA, "--scheme", "alibaba"];
     let tencent = ["add", "AB12CD34EFd", "--scheme", "tencent"];
@@ -99,7 +99,7 @@ fn what_does_not_fit_the_scheme_is_refused() {
 }
 
 #[test]
-fn a_secret_is_sealed_or_somebody_has_said_otherwise() {
+fn a_secret_is_sealed_unless_plain_text_is_asked_for() {
     let folder = Folder::new();
     let words = ["add", ALIBABA, "--scheme", "alibaba", "--secret-stdin"];
     let message = folder.sealing_refusal(&words, "secret");
@@ -114,9 +114,8 @@ fn a_secret_is_sealed_or_somebody_has_said_otherwise() {
     assert!(text.contains("LATCHKEY_ALLOW_PLAIN_SECRETS=true"), "{text}");
     assert!(folder.store().contains("\"$plain$c2VjcmV0\""), "{}", folder.store());
     assert!(folder.fleet(&["list"], "").unwrap().contains("  (plain text)  sensor-07, a1E"));
-    let typed = Input { reader: &b"x"[..], terminal: true };
-    let message =
-        folder.run(&[&["add", "b&k"], &words[2..], &["--plain"]].concat(), typed).unwrap_err().to_string();
+    let words = [&["add", "b&k"], &words[2..], &["--plain"]].concat();
+    let message = folder.run(&words, &b"x"[..], true).unwrap_err().to_string();
     assert_eq!(
         message,
         "pipe the secret in: latchkey fleet add 'b&k' --scheme alibaba --secret-stdin < FILE"
@@ -134,7 +133,7 @@ fn the_keyring_is_named_as_the_authorizer_names_it() {
 }
 
 #[test]
-fn a_rotated_secret_stands_beside_the_old_one() {
+fn a_new_secret_is_valid_next_to_the_old_one() {
     let folder = with_key("k");
     folder.sealing(&["add", ALIBABA, "--scheme", "alibaba", "--secret-stdin"], "one").unwrap();
     let rotate = |more: &[&str], input| folder.sealing(&[&["rotate", ALIBABA], more].concat(), input);
@@ -151,7 +150,11 @@ fn a_rotated_secret_stands_beside_the_old_one() {
     let until = &serde_json::from_str::<Value>(&line).unwrap()["old_secret_expires_at"];
     assert!(secrets[0]["expires_at"] == *until && secrets[1].get("expires_at").is_none(), "{secrets}");
     folder.fleet(&["add", "p"], "").unwrap();
-    assert!(folder.refusal(&["rotate", "p", "--secret-stdin"], "x").contains("for which `--secret-stdin`"));
+    assert!(
+        folder
+            .refusal(&["rotate", "p", "--secret-stdin"], "x")
+            .contains("`--secret-stdin` and `--plain` are not for it")
+    );
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn resealing_changes_every_secret_or_none() {
     let text = folder.sealing(&["reseal"], "").unwrap();
     assert!(
         text.starts_with(
-            "resealed   3 secrets under the key `new`; 0 had it already\nin use     new\nnot here   old: "
+            "resealed   3 secrets under the key `new`; 0 had it already\nin use     new\nunused     old: "
         ),
         "{text}"
     );

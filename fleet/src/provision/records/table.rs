@@ -12,13 +12,13 @@ use device_auth::{
     verifier::Verifier,
 };
 
-use super::super::trouble::Trouble;
-use crate::aws::{has_code, patient, told};
+use super::super::ProvisionError;
+use crate::aws::{call_error, has_code, patient};
 
-/// A name that no device has: DynamoDB looks for the table before it looks for the item.
+/// A name that no device has. DynamoDB looks for the table before it looks for the item.
 const NOBODY: &str = "latchkey-fleet-provision";
 
-/// The table.
+/// A table, and the client that calls it.
 pub(in super::super) struct Table {
     client: Client,
     name: TableName,
@@ -36,48 +36,48 @@ impl Table {
         self.verifiers(name.as_str()).await
     }
 
-    /// What an item has of verifiers that can be read; what it has else is nobody's matter here.
+    /// Reads the verifiers of an item, without those in an unknown form.
     async fn verifiers(&self, name: &str) -> anyhow::Result<Option<Vec<Verifier>>> {
         let key = AttributeValue::S(name.to_owned());
-        // An item that was put a moment ago, by a run that was killed, has to be seen.
+        // A run that was killed may have put the item a moment ago.
         let call = self.client.get_item().table_name(self.name.as_str()).key(KEY, key).consistent_read(true);
         let found = call.send().await.map_err(|error| {
             let missing = has_code(&error, "ResourceNotFoundException");
-            if missing { self.missing() } else { told(&error, "dynamodb:GetItem") }
+            if missing { self.missing() } else { call_error(&error, "dynamodb:GetItem") }
         })?;
-        let verifiers = |item: std::collections::HashMap<String, AttributeValue>| {
+        Ok(found.item.map(|item| {
             let list = item.get("verifiers").and_then(|it| it.as_l().ok()).cloned().unwrap_or_default();
             let texts = list.iter().filter_map(|it| it.as_m().ok()?.get("verifier")?.as_s().ok().cloned());
             texts.filter_map(|text| Verifier::try_from(text).ok()).collect()
-        };
-        Ok(found.item.map(verifiers))
+        }))
     }
 
-    /// Puts an item where there is none.
-    pub(super) async fn put(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), Trouble> {
+    /// Puts an item, if the device has none.
+    pub(super) async fn put(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
         let item = item(name, record).map_err(anyhow::Error::new)?;
         let call = self.client.put_item().table_name(self.name.as_str()).set_item(Some(item));
         let put = call.condition_expression(format!("attribute_not_exists({KEY})")).send().await;
         match put {
             Ok(_) => Ok(()),
             Err(error) if has_code(&error, "ConditionalCheckFailedException") => {
-                self.taken(name, record).await
+                self.compare(name, record).await
             }
-            Err(error) => Err(Trouble::of(&error, "dynamodb:PutItem")),
+            Err(error) => Err(ProvisionError::of(&error, "dynamodb:PutItem")),
         }
     }
 
-    /// An item is there now. A put whose answer was lost and that was sent again finds its own.
-    async fn taken(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), Trouble> {
+    /// Compares an item that exists with the one that was to be put. They are equal when the answer to the put was lost
+    /// and it was sent again.
+    async fn compare(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
         let ours =
             record.verifiers.iter().map(|live| String::from(live.verifier.clone())).collect::<Vec<_>>();
         let found = self.find(name).await?.unwrap_or_default();
         if found.into_iter().map(String::from).eq(ours) {
             return Ok(());
         }
-        let why = "somebody else wrote its record at this moment, and the password here is not that one's: take its row \
-                   out of the file of passwords";
-        Err(Trouble::Device(why.to_owned()))
+        let why = "somebody else wrote its record at the same time, with another password: remove its row from the file \
+                   of passwords";
+        Err(ProvisionError::Device(why.to_owned()))
     }
 
     fn missing(&self) -> anyhow::Error {

@@ -1,4 +1,4 @@
-//! Records in a file or in a secret, which are written as a whole.
+//! Records in a file or in a secret, which is written as a whole.
 
 use std::{
     collections::BTreeMap,
@@ -17,21 +17,22 @@ use device_auth::{
 };
 
 use crate::{
-    aws::{has_code, patient, told},
+    aws::{call_error, has_code, patient},
     store_file::{StoreFile, any_function},
 };
 
 /// Secrets Manager's limit (API reference, `PutSecretValue`).
 const MAX_SECRET_BYTES: usize = 65_536;
 
-/// The records as they were read, and those that are to come.
+/// The records that were read, and those to be written.
 pub(in super::super) struct Whole {
-    place: Place,
+    target: Target,
     read: StoreDocument,
     new: Mutex<BTreeMap<DeviceName, RecordDocument>>,
 }
 
-enum Place {
+/// Where the records are written.
+enum Target {
     File(PathBuf),
     Secret(Client, SecretId),
 }
@@ -39,23 +40,23 @@ enum Place {
 impl Whole {
     pub(super) fn in_file(path: &Path) -> anyhow::Result<Self> {
         let read = StoreFile::open(path)?.document().clone();
-        Ok(Self { place: Place::File(path.to_owned()), read, new: Mutex::default() })
+        Ok(Self { target: Target::File(path.to_owned()), read, new: Mutex::default() })
     }
 
     pub(super) async fn in_secret(aws: &SdkConfig, secret: &SecretId) -> anyhow::Result<Self> {
         let config = Builder::from(aws).retry_partition(patient()).build();
         let client = Client::from_conf(config);
         let read = read(&client, secret).await?;
-        Ok(Self { place: Place::Secret(client, secret.clone()), read, new: Mutex::default() })
+        Ok(Self { target: Target::Secret(client, secret.clone()), read, new: Mutex::default() })
     }
 
     pub(super) fn document(&self) -> &StoreDocument {
         &self.read
     }
 
-    /// Finds out whether there is room for these beside what is there, before any of them is made.
+    /// Checks that there is room for new records next to those that exist.
     pub(super) fn check_room(&self, new: BTreeMap<DeviceName, RecordDocument>) -> anyhow::Result<()> {
-        let Place::Secret(..) = self.place else { return Ok(()) };
+        let Target::Secret(..) = self.target else { return Ok(()) };
         let mut document = self.read.clone();
         insert(&mut document, new);
         secret_text(&document).map(drop)
@@ -70,52 +71,53 @@ impl Whole {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(name, record);
     }
 
-    /// Reads again, for others may have written meanwhile, and adds the records that are not there.
+    /// Reads the records again, because others may have written meanwhile, and adds those that are new. It returns the
+    /// devices whose records others wrote.
     pub(super) async fn finish(self) -> anyhow::Result<Vec<DeviceName>> {
-        let Self { place, new, .. } = self;
+        let Self { target, new, .. } = self;
         let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        match place {
-            Place::File(path) => {
+        match target {
+            Target::File(path) => {
                 let mut file = StoreFile::open(&path)?;
-                let taken = insert(file.document_mut(), new);
-                file.save().map(|()| taken)
+                let conflicts = insert(file.document_mut(), new);
+                file.save().map(|()| conflicts)
             }
-            Place::Secret(client, secret) => {
+            Target::Secret(client, secret) => {
                 let mut document = read(&client, &secret).await?;
-                let taken = insert(&mut document, new);
-                write(&client, &secret, &document).await.map(|()| taken)
+                let conflicts = insert(&mut document, new);
+                write(&client, &secret, &document).await.map(|()| conflicts)
             }
         }
     }
 }
 
-/// Adds the records whose place is free; the names of those whose place somebody else has taken. What a write whose
-/// answer was lost has put there is our own.
+/// Adds the records of devices that have none, and returns the devices that have another one. An equal record is our
+/// own, from a write whose answer was lost.
 fn insert(document: &mut StoreDocument, new: BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
     let verifiers = |record: &RecordDocument| {
         record.verifiers.iter().map(|live| String::from(live.verifier.clone())).collect::<Vec<_>>()
     };
-    let mut taken = Vec::new();
+    let mut conflicts = Vec::new();
     for (name, record) in new {
         match document.devices.get(&name) {
             None => _ = document.devices.insert(name, record),
             Some(there) if verifiers(there) == verifiers(&record) => {}
-            Some(_) => taken.push(name),
+            Some(_) => conflicts.push(name),
         }
     }
-    taken
+    conflicts
 }
 
-/// The secret's text, if it takes so much.
+/// The text of a secret, if it is not too long.
 fn secret_text(document: &StoreDocument) -> anyhow::Result<String> {
     let text = serde_json::to_string(document)?;
     anyhow::ensure!(
         text.len() <= MAX_SECRET_BYTES,
-        "the records have {} bytes, and a secret takes {MAX_SECRET_BYTES}: so many devices need a table (`records` in \
-         the stage's settings)",
+        "the records have {} bytes, and a secret has room for {MAX_SECRET_BYTES}: use a table for this number of devices \
+         (`records` in the stage's settings)",
         text.len()
     );
     Ok(text)
@@ -124,21 +126,24 @@ fn secret_text(document: &StoreDocument) -> anyhow::Result<String> {
 async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<StoreDocument> {
     let found = client.get_secret_value().secret_id(secret.as_str()).send().await;
     let found = found.map_err(|error| {
-        let missing = has_code(&error, "ResourceNotFoundException");
-        let told = told(&error, "secretsmanager:GetSecretValue");
-        let cure = "`make deploy` makes it, or name another with `--store`";
-        if missing { anyhow::anyhow!("there is no secret `{secret}` with a value: {cure}") } else { told }
+        if has_code(&error, "ResourceNotFoundException") {
+            anyhow::anyhow!(
+                "there is no secret `{secret}` with a value: `make deploy` makes it, or name another with `--store`"
+            )
+        } else {
+            call_error(&error, "secretsmanager:GetSecretValue")
+        }
     })?;
     let text = found.secret_string().with_context(|| format!("the secret `{secret}` is binary"))?;
-    let parsed = StoreDocument::parse(text).map_err(anyhow::Error::msg);
-    parsed.with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))
+    StoreDocument::parse(text)
+        .with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))
 }
 
 async fn write(client: &Client, secret: &SecretId, document: &StoreDocument) -> anyhow::Result<()> {
-    document.clone().records(any_function()?).map_err(anyhow::Error::msg)?;
+    document.clone().records(any_function()?)?;
     let text = secret_text(document)?;
     let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text).send().await;
-    put.map(drop).map_err(|error| told(&error, "secretsmanager:PutSecretValue"))
+    put.map(drop).map_err(|error| call_error(&error, "secretsmanager:PutSecretValue"))
 }
 
 #[cfg(test)]
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_came_meanwhile_is_taken_unless_it_is_the_same() {
+    fn another_record_of_a_device_is_a_conflict_and_an_equal_one_is_not() {
         let name = |text: &str| DeviceName::try_from(text).unwrap();
         let mut document = StoreDocument::empty();
         document.devices.extend([(name("a"), record(1)), (name("b"), record(2))]);

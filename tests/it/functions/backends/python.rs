@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use gateway::{
-    lambda::program::{Program, RuntimeApiAddress},
-    settings::Source,
+use gateway::lambda::{
+    function::FunctionSource,
+    program::{Program, RuntimeApiAddress},
 };
 use integration::{
     canary::{Canary, Writings},
@@ -28,7 +28,7 @@ fn authorizer(password: &str) -> Program {
 #[tokio::test]
 async fn a_python_authorizer_lets_in_the_right_password_and_refuses_others() {
     let (right, wrong) = (Canary::new("the right password"), Canary::new("a wrong password"));
-    let gateway = Start::with_source(Source::Program(authorizer(right.secret()))).run().await;
+    let gateway = Start::with_source(FunctionSource::Program(authorizer(right.secret()))).run().await;
     for version in [Version::V311, Version::V5] {
         let mut hall =
             MqttClient::connected(&gateway, connect(version, "hall", "hall?SDK=x", right.secret())).await;

@@ -6,8 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use gateway::{
     clock::{Clock, ManualClock},
-    lambda::{Call, InvokeError, url::UrlFunction},
-    settings::Source,
+    lambda::{Call, InvokeError, function::FunctionSource, url::UrlFunction},
 };
 use integration::{
     canary::{Canary, Writings},
@@ -29,7 +28,7 @@ async fn gateway(function: &FakeFunction) -> TestGateway {
 }
 
 fn started(url: &str) -> Start {
-    Start::with_source(Source::InvokeUrl(url.parse().unwrap()))
+    Start::with_source(FunctionSource::InvokeUrl(url.parse().unwrap()))
 }
 
 fn refuse() -> Act {

@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use iot_policy::limits::MAX_ACTIVE_AUTHORIZERS;
 
 use super::{
-    AuthnError,
-    name::AuthorizerName,
+    authorizer::{AuthorizerName, AuthorizerStatus},
+    error::AuthnError,
     parameters::Parameters,
     signing::{Signing, Token},
 };
-use crate::lambda::backend::Backend;
+use crate::lambda::function::Function;
 
 /// One authorizer.
 pub struct Authorizer {
@@ -25,16 +25,7 @@ pub struct Authorizer {
     /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
     pub caching_for_http: bool,
     /// Its function.
-    pub function: Backend,
-}
-
-/// Whether an authorizer may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthorizerStatus {
-    /// It may.
-    Active,
-    /// It may not.
-    Inactive,
+    pub function: Function,
 }
 
 /// The authorizers of this gateway.

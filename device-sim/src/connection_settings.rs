@@ -1,4 +1,4 @@
-//! Where a fleet connects to and with what: on this machine, or where it was deployed to.
+//! The settings of a fleet's connections: those of `latchkey local`, or of a deployment.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ const LOCAL_AUTHORIZER: &str = "latchkey";
 const LOCAL_CA: &str = ".latchkey/ca.pem";
 const LOCAL_CREDENTIALS: &str = ".latchkey/credentials.csv";
 
-/// The place, whatever named it.
+/// The settings of a fleet's connections.
 #[derive(Debug)]
-pub struct Place {
-    /// The TLS port.
+pub struct ConnectionSettings {
+    /// The server's TLS port.
     pub address: Address,
-    /// The only CA to trust; Amazon's roots if absent.
+    /// The only CA to trust. Without one, Amazon's roots are trusted.
     pub ca: Option<PathBuf>,
     /// The authorizer to name, if any.
     pub authorizer: Option<Authorizer>,
     /// The file of the devices' credentials.
     pub credentials: PathBuf,
-    /// The deployment that filled in what was not said.
+    /// The deployment whose values are the defaults.
     pub deployment: Option<Deployment>,
 }
 
-/// What a person said about the place.
+/// The settings of the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Said<'a> {
+pub struct Overrides<'a> {
     /// `--endpoint`.
     pub endpoint: Option<&'a Address>,
     /// `--ca`.
@@ -42,62 +42,69 @@ pub struct Said<'a> {
     pub credentials: Option<&'a PathBuf>,
 }
 
-impl Place {
-    /// The simulator's, with `folder` for the current one.
+impl ConnectionSettings {
+    /// The settings of the simulator. Relative paths begin in `folder`.
     ///
     /// # Errors
     ///
-    /// As [`Place::find`].
+    /// As [`ConnectionSettings::find`].
     pub fn of(args: &SimArgs, folder: &Path) -> Result<Self, DeploymentError> {
-        let said = Said {
+        let overrides = Overrides {
             endpoint: args.endpoint.as_ref(),
             ca: args.ca.as_ref(),
             authorizer: args.authorizer.as_ref(),
             no_authorizer: args.no_authorizer,
             credentials: args.credentials.as_ref(),
         };
-        Self::find(&said, &args.deployment, folder)
+        Self::find(&overrides, &args.deployment, folder)
     }
 
-    /// What was said, then what the deployment says, then `latchkey local`.
+    /// The command line's settings, then the deployment's, then those of `latchkey local`.
     ///
-    /// Who names an endpoint means that one: a file that happens to lie there is then left alone, but not one that is
-    /// asked for.
+    /// With an endpoint on the command line, the file of a deployment is read only if the command line names it too.
     ///
     /// # Errors
     ///
     /// As [`DeploymentArgs::find`].
-    pub fn find(said: &Said<'_>, args: &DeploymentArgs, folder: &Path) -> Result<Self, DeploymentError> {
-        let looked_for = said.endpoint.is_none() || args.is_given();
-        let deployment = if looked_for { args.find(folder)? } else { None };
+    pub fn find(
+        overrides: &Overrides<'_>,
+        args: &DeploymentArgs,
+        folder: &Path,
+    ) -> Result<Self, DeploymentError> {
+        let is_deployed = overrides.endpoint.is_none() || args.is_given();
+        let deployment = if is_deployed { args.find(folder)? } else { None };
         let deployed = deployment.as_ref();
         // Another server than the deployment's has its own certificate.
-        let ca = if deployed.is_some() && said.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
-        let authorizer =
-            || deployed.map(|it| it.authorizer.clone()).or_else(|| LOCAL_AUTHORIZER.parse().ok());
+        let ca =
+            if deployed.is_some() && overrides.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
+        let authorizer = match deployed {
+            _ if overrides.no_authorizer => None,
+            Some(deployed) => Some(deployed.authorizer.clone()),
+            None => LOCAL_AUTHORIZER.parse().ok(),
+        };
         Ok(Self {
-            address: match (said.endpoint, deployed) {
+            address: match (overrides.endpoint, deployed) {
                 (Some(address), _) => address.clone(),
                 (None, Some(deployed)) => deployed.endpoint.clone(),
                 (None, None) => Address::local(),
             },
-            ca: said.ca.cloned().or(ca),
-            authorizer: if said.no_authorizer { None } else { said.authorizer.cloned().or_else(authorizer) },
-            credentials: said.credentials.cloned().unwrap_or_else(|| {
+            ca: overrides.ca.cloned().or(ca),
+            authorizer: overrides.authorizer.cloned().filter(|_| !overrides.no_authorizer).or(authorizer),
+            credentials: overrides.credentials.cloned().unwrap_or_else(|| {
                 deployed.map_or_else(|| LOCAL_CREDENTIALS.into(), Deployment::credentials_file)
             }),
             deployment,
         })
     }
 
-    /// The first `limit` of the devices' credentials, or all.
+    /// Reads the first `limit` of the devices' credentials, or all.
     ///
     /// # Errors
     ///
-    /// As [`credentials_file::read`]. A file that is not there is made by another command for a deployment.
+    /// As [`credentials_file::read`]. For a missing file the error names the command that makes it.
     pub fn rows(&self, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
         let rows = credentials_file::read(&self.credentials, limit);
-        rows.map_err(|error| if self.deployment.is_some() { error.of_deployment() } else { error })
+        rows.map_err(|error| if self.deployment.is_some() { error.with_provision() } else { error })
     }
 }
 
@@ -121,9 +128,9 @@ mod tests {
     }
 
     /// Address, CA, authorizer, credentials, and whether a deployment was used.
-    fn found(said: &Said<'_>, args: &DeploymentArgs, folder: &Path) -> [String; 5] {
-        let Place { address, ca, authorizer, credentials, deployment } =
-            Place::find(said, args, folder).unwrap();
+    fn found(overrides: &Overrides<'_>, args: &DeploymentArgs, folder: &Path) -> [String; 5] {
+        let ConnectionSettings { address, ca, authorizer, credentials, deployment } =
+            ConnectionSettings::find(overrides, args, folder).unwrap();
         [
             address.to_string(),
             ca.map_or("Amazon".to_owned(), |ca| ca.display().to_string()),
@@ -134,15 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_wins_then_the_deployment_then_this_machine() {
+    fn the_command_line_wins_then_the_deployment_then_this_machine() {
         let (deployed, empty) = (folder(), tempfile::tempdir().unwrap());
         let local = "localhost:10443".parse().unwrap();
         let (name, file) = ("other".parse().unwrap(), PathBuf::from("x"));
-        let nothing = Said::default();
-        let endpoint = Said { endpoint: Some(&local), ..nothing.clone() };
-        let rest =
-            Said { ca: Some(&file), authorizer: Some(&name), credentials: Some(&file), ..nothing.clone() };
-        let none = Said { no_authorizer: true, ..nothing.clone() };
+        let nothing = Overrides::default();
+        let endpoint = Overrides { endpoint: Some(&local), ..nothing.clone() };
+        let rest = Overrides {
+            ca: Some(&file),
+            authorizer: Some(&name),
+            credentials: Some(&file),
+            ..nothing.clone()
+        };
+        let none = Overrides { no_authorizer: true, ..nothing.clone() };
         let (unasked, asked) =
             (DeploymentArgs::default(), DeploymentArgs { stage: Some("dev".into()), outputs: None });
         let here = ["localhost:10443", ".latchkey/ca.pem", "latchkey", ".latchkey/credentials.csv", "false"];

@@ -1,4 +1,4 @@
-//! Moments as conditions write them, in seconds since 1970 (IAM user guide,
+//! Times as conditions write them, in seconds since 1970 (IAM user guide,
 //! `reference_policies_elements_condition_operators`: the W3C's forms of ISO 8601, or the seconds themselves).
 
 use crate::error::ConditionError;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_seconds_since_1970() {
+    fn times_are_seconds_since_1970() {
         let table = [
             ("0", 0),
             ("1714979289", 1_714_979_289),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "2024",

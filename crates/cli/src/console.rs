@@ -1,0 +1,155 @@
+//! Input, output and error lines of a program that a person types.
+
+use std::{
+    fmt::Display,
+    io::{self, BufRead, IsTerminal as _, Read as _, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use textwrap::{Options, WordSeparator, WordSplitter};
+use zeroize::Zeroizing;
+
+use crate::exit;
+
+/// The width of all output. Help is never wider either.
+pub const COLUMNS: usize = 80;
+
+/// The longest password that MQTT can carry, and a line end as Windows writes it.
+const MAX_LINE_BYTES: usize = 65_537;
+
+/// Where a command reads and writes.
+pub struct Console<'a> {
+    /// Whether output is JSON, for scripts.
+    pub json: bool,
+    /// Standard input.
+    pub input: Input<'a>,
+    /// Standard output.
+    pub output: &'a mut dyn Write,
+}
+
+/// Standard input.
+pub struct Input<'a> {
+    /// What is read.
+    pub reader: &'a mut dyn BufRead,
+    /// Whether a person types it, so that everybody near the screen can read it.
+    pub terminal: bool,
+}
+
+impl Console<'_> {
+    /// Prints a result: for scripts as one line of JSON, for people as text, which ends with its own line end.
+    ///
+    /// # Errors
+    ///
+    /// When standard output can't be written.
+    pub fn print(&mut self, json: &Value, text: impl Display) -> io::Result<()> {
+        if self.json { writeln!(self.output, "{json}") } else { write!(self.output, "{text}") }
+    }
+}
+
+impl Input<'_> {
+    /// Reads the first line, of up to 65,535 bytes, and waits for no other. `what` names it in errors; `how` is a
+    /// command that pipes it in.
+    ///
+    /// # Errors
+    ///
+    /// When a person is typing, when it can't be read, or when it is not UTF-8.
+    pub fn line(&mut self, what: &str, how: &str) -> anyhow::Result<Zeroizing<String>> {
+        anyhow::ensure!(!self.terminal, "pipe the {what} in: {how}");
+        // A buffer that never grows: growing would leave copies of the secret.
+        let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
+        for byte in (&mut self.reader).bytes().take(MAX_LINE_BYTES) {
+            match byte.with_context(|| format!("can't read the {what} from standard input"))? {
+                b'\n' => break,
+                byte => line.push(byte),
+            }
+        }
+        line.pop_if(|last| *last == b'\r');
+        let text = std::str::from_utf8(&line).ok().with_context(|| format!("the {what} is not UTF-8"))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+/// Prints why a command failed, with the program's name before it, and returns [`exit::USAGE`].
+#[must_use]
+pub fn usage_error(program: &str, error: &anyhow::Error) -> ExitCode {
+    status(&format!("{program}: {error:#}"));
+    ExitCode::from(exit::USAGE)
+}
+
+/// Prints a line to standard error. It is wrapped on a terminal only, so that a script finds it in one piece. A failed
+/// write has no other place to go.
+pub fn status(line: &str) {
+    let mut stderr = io::stderr();
+    let line = if stderr.is_terminal() { wrapped(0, line) } else { line.to_owned() };
+    writeln!(stderr, "{line}").unwrap_or_default();
+}
+
+/// Parses a command line. Help and wrong usage are printed; the exit code is then returned as the error.
+///
+/// # Errors
+///
+/// When there is nothing to run: 0 after help, [`exit::USAGE`] after wrong usage.
+pub fn parse<P: clap::Parser>() -> Result<P, ExitCode> {
+    P::try_parse().map_err(|error| {
+        // Help goes to standard output and is not an error; a failed write has no other place to go.
+        error.print().unwrap_or_default();
+        if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Wraps text to [`COLUMNS`], between words only. Every line but the first of each paragraph is indented.
+#[must_use]
+pub fn wrapped(indent: usize, text: &str) -> String {
+    let indent = " ".repeat(indent);
+    let options = Options::new(COLUMNS)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .subsequent_indent(&indent);
+    textwrap::fill(text, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &[u8], terminal: bool) -> anyhow::Result<String> {
+        let mut reader = text;
+        Input { reader: &mut reader, terminal }.line("password", "x | y").map(|line| line.to_string())
+    }
+
+    #[test]
+    fn the_first_line_is_the_input() {
+        for (text, read) in [("a\nb\n", "a"), ("a\r\n", "a"), ("a b ", "a b "), ("", "")] {
+            assert_eq!(line(text.as_bytes(), false).unwrap(), read, "{text:?}");
+        }
+        assert_eq!(line(b"\xff", false).unwrap_err().to_string(), "the password is not UTF-8");
+        assert_eq!(line(b"a", true).unwrap_err().to_string(), "pipe the password in: x | y");
+    }
+
+    #[test]
+    fn a_result_is_json_or_text() {
+        for (json, printed) in [(true, "{\"n\":1}\n"), (false, "n  1\n")] {
+            let (mut input, mut output) = (io::empty(), Vec::new());
+            let input = Input { reader: &mut input, terminal: false };
+            let mut console = Console { json, input, output: &mut output };
+            console.print(&serde_json::json!({"n": 1}), "n  1\n").unwrap();
+            assert_eq!(String::from_utf8(output).unwrap(), printed);
+        }
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        let word = "x".repeat(90);
+        let text = format!("key  {} {word}-{word} end", "ab ".repeat(30).trim());
+        let lines = wrapped(5, &text);
+        let lines = lines.lines().collect::<Vec<_>>();
+        assert!(lines[0].len() <= COLUMNS && lines[1..].iter().all(|line| line.starts_with("     ")));
+        assert_eq!(
+            lines.join(" ").split_whitespace().collect::<Vec<_>>(),
+            text.split_whitespace().collect::<Vec<_>>()
+        );
+    }
+}

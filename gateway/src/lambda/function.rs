@@ -1,0 +1,143 @@
+//! A function, wherever it runs: a program of this machine, what answers at an Invoke URL, or a function in AWS.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use iot_policy::{arn::FunctionArn, limits::AUTHORIZER_TIMEOUT_SECONDS};
+
+#[cfg(feature = "aws-lambda")]
+use super::aws::AwsFunction;
+use super::{
+    Call, InvokeError,
+    invoke_url::InvokeUrl,
+    pool::{LocalFunction, Pool},
+    program::Program,
+    slots::Slots,
+    url::{TlsError, UrlFunction},
+};
+use crate::{clock::Clock, event_log::EventLog};
+
+/// The time limit of one call, and of the wait before it.
+const LIMIT: Duration = Duration::from_secs(AUTHORIZER_TIMEOUT_SECONDS as u64);
+
+/// Where an authorizer's function is, and how it is called.
+#[derive(Clone, Debug)]
+pub struct FunctionConfiguration {
+    /// Where the function is.
+    pub source: FunctionSource,
+    /// How many connects may call it at a time; refreshes have one more call of their own.
+    pub instances: usize,
+}
+
+/// Where a function is.
+#[derive(Clone, Debug)]
+pub enum FunctionSource {
+    /// A program of this machine, which the gateway starts.
+    Program(Program),
+    /// A function that somebody else started, and that answers Lambda's Invoke call at this URL.
+    InvokeUrl(InvokeUrl),
+    /// A function in AWS.
+    FunctionArn(FunctionArn),
+}
+
+/// A function that can be called.
+pub enum Function {
+    /// A program of this machine.
+    Program(Box<Pool>),
+    /// What answers at a URL.
+    Url(Box<UrlFunction>),
+    /// A function in AWS.
+    #[cfg(feature = "aws-lambda")]
+    Aws(Box<AwsFunction>),
+}
+
+/// Why a function can't be called at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FunctionError {
+    /// TLS for an `https` URL can't be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// This program was built without a client for AWS.
+    #[cfg(not(feature = "aws-lambda"))]
+    #[error(
+        "this gateway was built without AWS's client, so it can't call `{0}`; use `latchkey local`, or build the \
+         gateway with `--features aws-lambda`"
+    )]
+    NoAws(FunctionArn),
+}
+
+impl FunctionConfiguration {
+    /// How many connects may call a function at a time by default.
+    pub const DEFAULT_INSTANCES: usize = 4;
+
+    /// A function with the default number of instances.
+    #[must_use]
+    pub fn new(source: FunctionSource) -> Self {
+        Self { source, instances: Self::DEFAULT_INSTANCES }
+    }
+}
+
+impl Function {
+    /// Prepares the function, and calls nothing yet. A program of this machine is told that its ARN is `local_arn`.
+    ///
+    /// # Errors
+    ///
+    /// When this gateway can't call such a function.
+    #[cfg_attr(
+        not(feature = "aws-lambda"),
+        expect(clippy::unused_async, reason = "AWS's client reads its environment, and waits for it")
+    )]
+    pub async fn new(
+        configuration: FunctionConfiguration,
+        local_arn: &str,
+        clock: &Clock,
+        log: &EventLog,
+    ) -> Result<Self, FunctionError> {
+        let FunctionConfiguration { source, instances } = configuration;
+        let slots = || Slots::new(instances, LIMIT, clock.clone());
+        Ok(match source {
+            FunctionSource::Program(program) => {
+                let function = LocalFunction { program, arn: local_arn.to_owned(), limit: LIMIT, instances };
+                Self::Program(Box::new(Pool::new(function, clock.clone(), log.clone())))
+            }
+            FunctionSource::InvokeUrl(url) => Self::Url(Box::new(UrlFunction::new(url, slots())?)),
+            #[cfg(feature = "aws-lambda")]
+            FunctionSource::FunctionArn(arn) => {
+                let aws = Box::pin(super::aws::environment(&arn)).await;
+                Self::Aws(Box::new(AwsFunction::new(arn, &aws, slots())))
+            }
+            #[cfg(not(feature = "aws-lambda"))]
+            FunctionSource::FunctionArn(arn) => return Err(FunctionError::NoAws(arn)),
+        })
+    }
+
+    /// Starts one instance before the first call, so that a wrong configuration shows at once. A function that runs
+    /// elsewhere is not called before a client connects.
+    ///
+    /// # Errors
+    ///
+    /// When the instance can't be started.
+    pub async fn warm_up(&self) -> Result<(), InvokeError> {
+        match self {
+            Self::Program(pool) => pool.warm_up().await,
+            Self::Url(_) => Ok(()),
+            #[cfg(feature = "aws-lambda")]
+            Self::Aws(_) => Ok(()),
+        }
+    }
+
+    /// Calls the function with one event. The call waits while all instances are busy, but no longer than a call may
+    /// take; `payload` is called after the wait.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
+        match self {
+            Self::Program(pool) => pool.invoke(call, payload).await,
+            Self::Url(function) => function.invoke(call, payload).await,
+            #[cfg(feature = "aws-lambda")]
+            Self::Aws(function) => function.invoke(call, payload).await,
+        }
+    }
+}
