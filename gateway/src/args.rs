@@ -1,16 +1,13 @@
-//! What a person types to run the gateway, and the run itself.
+//! The command line of the gateway, and its run.
 
 pub mod function;
 pub mod init;
-pub mod limits;
-pub mod ports;
 
 mod greeting;
 mod settings;
 
 use std::{
     io::{self, Write},
-    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
 };
@@ -19,97 +16,65 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use cli::{console, exit, signal};
 
-use self::{function::FunctionArgs, greeting::Greeting, limits::LimitArgs, ports::PortArgs};
+use self::{function::FunctionArgs, greeting::Greeting};
 use crate::{
     clock::Clock,
-    custom_auth::authorizer::{AuthorizerName, InvalidAuthorizerName},
+    config::Overrides,
     event_log::EventLog,
     gateway::{Gateway, StartError},
     lambda::InvokeError,
-    settings::is_server_name,
 };
 
 const CONFIG_FILE: &str = "latchkey.toml";
 const LOG_FILE: &str = "events.jsonl";
 const DEVICES_FILE: &str = "devices.json";
-const ALWAYS_NAMED: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// AWS IoT Core on this machine: every front door, the real authorizer, the returned policies enforced
-#[derive(Args, Debug)]
+/// Run AWS IoT Core on this machine, with the real authorizer
+///
+/// Devices connect as they do to AWS: over TLS, on each port and protocol of AWS IoT Core. The authorizer decides, and
+/// the policies that it returns are enforced.
+#[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Where clients connect:\n  \
-        user name and password  port 10443 (AWS's 443), ALPN `mqtt`; WebSocket and HTTPS without ALPN\n  \
-        client certificate      ports 18883 (AWS's 8883, MQTT) and 18443 (AWS's 8443, HTTPS),\n                          \
-        or port 10443 with ALPN `x-amzn-mqtt-ca` or `x-amzn-http-ca`\n\n\
-        docs/gateway.md explains every door, domain configurations and certificates."
+    after_help = "`latchkey local --help` explains every option.",
+    after_long_help = "Where devices connect:
+  user name and password  port 10443 (AWS's 443)
+                          MQTT: ALPN `mqtt`; WebSocket and HTTPS: no ALPN
+  client certificate      port 18883 (AWS's 8883): MQTT
+                          port 18443 (AWS's 8443): HTTPS publish
+                          port 10443 (AWS's 443): ALPN `x-amzn-mqtt-ca`
+                          or `x-amzn-http-ca`
+
+docs/gateway.md explains ports, domain configurations and certificates."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct LocalArgs {
     /// What to do instead of running.
     #[command(subcommand)]
     pub command: Option<LocalCommand>,
 
-    /// Which ports of this machine.
-    #[command(flatten)]
-    pub ports: PortArgs,
-
-    /// The address to listen on; 0.0.0.0 lets devices on your network in [default: 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<IpAddr>,
-
-    /// Another host name or address by which devices reach this machine; may be given more than once
-    #[arg(long = "name", value_name = "NAME", value_parser = server_name)]
-    pub names: Vec<String>,
-
-    /// Where the CA (ca.pem), the device records and the log are kept [default: .latchkey]
-    #[arg(long, value_name = "FOLDER")]
-    pub data: Option<PathBuf>,
-
-    /// The file of device records [default: `LATCHKEY_STORE`, or else devices.json in the data folder]
-    #[arg(long, value_name = "FILE")]
-    pub devices: Option<PathBuf>,
-
-    /// Which function decides.
-    #[command(flatten)]
-    pub function: FunctionArgs,
-
-    /// The authorizer's name: what follows `x-amz-customauthorizer-name=` in a user name [default: latchkey];
-    /// with a settings file, the authorizer for those that name none
-    #[arg(long, value_name = "NAME", value_parser = authorizer_name)]
-    pub authorizer_name: Option<AuthorizerName>,
-
-    /// A settings file, as `local init` writes one [default: latchkey.toml in the working folder, if it is there]
+    /// The settings file [default: latchkey.toml, if it is there]
+    ///
+    /// `latchkey local init` writes one that explains every setting. A flag wins over the file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// How much there may be at a time.
-    #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// The AWS region to play [default: us-east-1]
-    #[arg(long)]
-    pub region: Option<String>,
-
-    /// The AWS account to play: 12 digits [default: 123456789012]
-    #[arg(long)]
-    pub account: Option<String>,
-
-    /// The AWS partition to play [default: aws]
-    #[arg(long, value_parser = ["aws", "aws-cn", "aws-us-gov"])]
-    pub partition: Option<String>,
-
-    /// Close refused connects without a CONNACK (which of the two AWS does is unverified)
-    #[arg(long)]
-    pub close_refused: bool,
-
-    /// End an MQTT 5 connection at a denied QoS 1 PUBLISH, besides PUBACK 0x87 (unverified)
-    #[arg(long)]
-    pub denied_publish_disconnects: bool,
-
-    /// Print one JSON line when ready, and no others, for scripts
+    /// Print one JSON line when ready and nothing else, for scripts
     #[arg(long)]
     pub json: bool,
+
+    /// What the settings file can set too.
+    #[command(flatten)]
+    pub overrides: Overrides,
+
+    /// Listen on AWS's own ports, 443, 8883 and 8443
+    ///
+    /// Most systems ask for privileges for ports below 1024.
+    #[arg(long, help_heading = "Ports")]
+    pub aws_ports: bool,
+
+    /// Which function authorizes clients.
+    #[command(flatten)]
+    pub function: FunctionArgs,
 
     /// Stop when standard input closes: for a program that starts this one and may itself be killed
     #[arg(long, hide = true)]
@@ -117,15 +82,15 @@ pub struct LocalArgs {
 }
 
 /// What to do instead of running.
-#[derive(Subcommand, Debug)]
+#[derive(Subcommand)]
 pub enum LocalCommand {
     /// Write a settings file that explains every setting
     Init(init::InitArgs),
 }
 
-/// Runs a gateway until it is stopped. `authorizer` is the program to use if none was named.
+/// Runs a gateway until it is stopped. `authorizer` is the authorizer's program unless the arguments name another.
 ///
-/// The exit code is 64 when the configuration is at fault: the gateway's own, or the authorizer's.
+/// The exit code is 64 when the configuration of the gateway or of the authorizer can't be used.
 pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     if let Some(LocalCommand::Init(init)) = &args.command {
         return init::run(init);
@@ -133,7 +98,7 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);
     match start(args, authorizer).await {
         Ok((gateway, greeting, log)) => {
-            // Nobody may be reading; the gateway serves all the same.
+            // The gateway serves even if nobody reads this.
             _ = io::stdout().write_all(greeting.as_bytes()).and_then(|()| io::stdout().flush());
             gateway.run(told_to_stop(stop_with_stdin)).await;
             log.flush();
@@ -160,19 +125,7 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
     Ok((gateway, greeting, log))
 }
 
-fn server_name(text: &str) -> Result<String, String> {
-    if is_server_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("a name here is a host name or an address, as in `192.168.1.10`".to_owned())
-    }
-}
-
-fn authorizer_name(text: &str) -> Result<AuthorizerName, InvalidAuthorizerName> {
-    text.try_into()
-}
-
-/// The authorizer's own words say why it does not start; a person has them on the terminal already.
+/// The authorizer's own message says why it does not start; without `--json` it is on the terminal already.
 fn describe(error: &StartError, json: bool) -> String {
     match error {
         StartError::Authorizer(InvokeError::Init { message, .. }) if json && !message.is_empty() => {
@@ -204,5 +157,49 @@ async fn told_to_stop(with_stdin: bool) {
     tokio::select! {
         () = signal::interrupted() => {}
         () = signal::stdin_closed(), if with_stdin => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+    use crate::settings::{Account, Limits, Ports};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        local: LocalArgs,
+    }
+
+    fn help(columns: usize) -> [String; 2] {
+        let mut command = Cli::command().term_width(columns);
+        [command.render_help().to_string(), command.render_long_help().to_string()]
+    }
+
+    #[test]
+    fn help_fits_the_terminal_and_breaks_between_words() {
+        for columns in [80, 60] {
+            for help in help(columns) {
+                for line in help.lines() {
+                    // A word that is longer than the column stays whole.
+                    let words = line.split_whitespace().count();
+                    assert!(line.chars().count() <= columns.max(70) || words == 1, "{columns}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_names_the_defaults() {
+        let [_, help] = help(400);
+        let (ports, limits, account) = (Ports::default(), Limits::default(), Account::default());
+        let numbers = ports.doors.values().chain(&ports.status).map(ToString::to_string);
+        let limits = [limits.connections.to_string(), limits.handshakes.to_string()];
+        let account = [account.partition, account.region, account.id];
+        for default in numbers.chain(limits).chain(account).chain(["10".to_owned(), "3600".to_owned()]) {
+            assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
+        }
     }
 }

@@ -1,208 +1,447 @@
-//! The settings file: everything that a gateway can be told.
+//! What a person can set: on the command line, and in the settings file.
+//!
+//! [`Overrides`] has each setting once, for both; what nobody sets keeps the default that [`Settings::new`] has.
 
-pub mod port;
-pub mod template;
-
-mod authorizer;
-mod domain;
-mod function;
-mod registry;
+pub mod authorizer;
+pub mod domain;
+pub mod ports;
+pub mod registry;
 
 use std::{
+    io,
     net::IpAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use serde::Deserialize;
-
-use self::port::PortChoice;
-use crate::{
-    custom_auth::{
-        authorizer::{AuthorizerName, AuthorizerStatus},
-        signing::Signing,
-    },
-    lambda::{
-        function::{FunctionConfiguration, FunctionSource},
-        program::Program,
-    },
-    quotas::Quotas,
-    registry::FixedRegistry,
-    settings::{AuthorizerSettings, DomainSettings},
+use clap::Args;
+use serde::{Deserialize, Deserializer, de};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
 };
 
-/// What the file may say. A key that is not here is an error.
-#[derive(Default, Deserialize)]
+use self::{
+    authorizer::AuthorizerTable,
+    domain::DomainTable,
+    ports::PortOverrides,
+    registry::{CertificateTable, PolicyTable, ThingTable},
+};
+use crate::{
+    custom_auth::authorizer::AuthorizerName,
+    lambda::program::Program,
+    quotas::Quotas,
+    settings::{AuthorizerSettings, Limits, Settings},
+};
+
+/// The keys of the settings file, most of which are flags too. A key that is not here is an error.
+#[derive(Args, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct File {
-    /// The folder in which the file is: what its paths are relative to.
+pub struct Overrides {
+    /// The folder of the settings file, to which the paths in its tables are relative.
+    #[arg(skip)]
     #[serde(skip)]
     folder: PathBuf,
-    /// As the flag `--listen`.
-    pub listen: Option<IpAddr>,
-    /// As the flag `--name`.
-    pub names: Vec<String>,
-    /// As the flag `--data`.
-    data: Option<PathBuf>,
-    /// As the flag `--devices`.
-    devices: Option<PathBuf>,
-    /// As the flag `--region`.
-    pub region: Option<String>,
-    /// As the flag `--account`.
-    pub account: Option<String>,
-    /// As the flag `--partition`.
-    pub partition: Option<String>,
-    /// As the flag `--close-refused`.
-    pub close_refused: bool,
-    /// As the flag `--denied-publish-disconnects`.
-    pub denied_publish_disconnects: bool,
-    /// As the flags `--port…`.
-    pub ports: PortsTable,
-    /// As the flags `--max-…` and `--connect-timeout`.
-    pub limits: LimitsTable,
+
+    /// The address to listen on; 0.0.0.0 lets devices on your network in [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<IpAddr>,
+
+    /// A host name or address by which devices reach this machine; repeat for more
+    ///
+    /// The gateway's certificate is for these names, and for localhost, 127.0.0.1 and `::1`.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<HostName>,
+
+    /// The folder for the CA (ca.pem), the device records and the log [default: .latchkey]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+
+    /// The file of device records [default: devices.json in the data folder]
+    ///
+    /// The variable `LATCHKEY_STORE` wins over the default, and over the settings file.
+    #[arg(long, value_name = "FILE")]
+    pub devices: Option<PathBuf>,
+
+    /// The ports of this machine that stand for AWS's.
+    #[command(flatten)]
+    ports: PortOverrides,
+
+    /// The authorizer of clients that name none [default: latchkey]
+    ///
+    /// Clients name one in their user name, after `x-amz-customauthorizer-name=`. Without a settings file that has
+    /// authorizers this is the name of the only one.
+    #[arg(
+        long = "authorizer-name", value_name = "NAME", help_heading = "Authorizer",
+        value_parser = |name: &str| AuthorizerName::try_from(name)
+    )]
+    #[serde(deserialize_with = "authorizer_name")]
+    default_authorizer: Option<AuthorizerName>,
+
+    /// The gateway's own limits.
+    #[command(flatten)]
+    limits: LimitOverrides,
+
     /// AWS's quotas.
-    pub quotas: Quotas,
-    default_authorizer: Option<String>,
-    authorizer: Vec<authorizer::Table>,
-    domain: Vec<domain::Table>,
-    thing: Vec<registry::ThingTable>,
-    certificate: Vec<registry::CertificateTable>,
-    policy: Vec<registry::PolicyTable>,
+    #[arg(skip)]
+    quotas: Quotas,
+
+    /// The longest time that a session outlives its connection [default: 3600]
+    ///
+    /// AWS's limit is 604800, seven days.
+    #[arg(long, value_name = "SECONDS", help_heading = "Limits", hide_short_help = true)]
+    #[serde(skip)]
+    max_session_expiry: Option<u32>,
+
+    /// The AWS region that policies name [default: us-east-1]
+    #[arg(long, help_heading = "AWS")]
+    region: Option<String>,
+
+    /// The AWS account that policies name, 12 digits [default: 123456789012]
+    #[arg(long, help_heading = "AWS")]
+    account: Option<String>,
+
+    /// The AWS partition that policies name [default: aws]
+    #[arg(long, help_heading = "AWS", hide_short_help = true, value_parser = ["aws", "aws-cn", "aws-us-gov"])]
+    partition: Option<String>,
+
+    /// Close the connection of a refused CONNECT without a CONNACK
+    ///
+    /// Whether AWS does that is unverified.
+    #[arg(long, help_heading = "AWS", hide_short_help = true)]
+    close_refused: bool,
+
+    /// End an MQTT 5 connection after a denied QoS 1 PUBLISH
+    ///
+    /// It gets PUBACK 0x87 either way. Whether AWS ends the connection too is unverified.
+    #[arg(long, help_heading = "AWS", hide_short_help = true)]
+    denied_publish_disconnects: bool,
+
+    #[arg(skip)]
+    authorizer: Vec<Spanned<AuthorizerTable>>,
+    #[arg(skip)]
+    domain: Vec<Spanned<DomainTable>>,
+    #[arg(skip)]
+    thing: Vec<Spanned<ThingTable>>,
+    #[arg(skip)]
+    certificate: Vec<Spanned<CertificateTable>>,
+    #[arg(skip)]
+    policy: Vec<Spanned<PolicyTable>>,
 }
 
-/// This machine's ports, by AWS's.
-#[derive(Clone, Copy, Default, Deserialize)]
+/// The table `[limits]` of the settings file, and the flags `--max-…` and `--connect-timeout`.
+#[derive(Args, Clone, Copy, Debug, Default, Deserialize)]
+#[command(next_help_heading = "Limits")]
 #[serde(deny_unknown_fields, default)]
-pub struct PortsTable {
-    /// For 443.
-    #[serde(rename = "443")]
-    pub p443: Option<PortChoice>,
-    /// For 8883.
-    #[serde(rename = "8883")]
-    pub p8883: Option<PortChoice>,
-    /// For 8443.
-    #[serde(rename = "8443")]
-    pub p8443: Option<PortChoice>,
-    /// For `/healthz` and `/metrics`.
-    pub status: Option<PortChoice>,
+pub struct LimitOverrides {
+    /// The most open connections; the next one waits [default: 15000]
+    #[arg(long = "max-connections", value_name = "N")]
+    connections: Option<NonZeroUsize>,
+
+    /// The most connections before their CONNECT or first request [default: 1000]
+    ///
+    /// One more than that ends the oldest of them.
+    #[arg(long = "max-handshakes", value_name = "N", hide_short_help = true)]
+    handshakes: Option<NonZeroUsize>,
+
+    /// The time for a TLS handshake, and then for a CONNECT or the start of a request [default: 10]
+    #[arg(long = "connect-timeout", value_name = "SECONDS", hide_short_help = true)]
+    connect_timeout_seconds: Option<NonZeroU64>,
 }
 
-/// How much there may be at a time.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsTable {
-    /// Connections.
-    pub connections: Option<NonZeroUsize>,
-    /// Connections before their CONNECT or first request.
-    pub handshakes: Option<NonZeroUsize>,
-    /// The time for a handshake, and then for a CONNECT or the begin of a request.
-    pub connect_timeout_seconds: Option<NonZeroU64>,
+/// A host name or an address by which devices reach the gateway.
+#[derive(Clone, Debug)]
+pub struct HostName(String);
+
+/// A text that can't be a host name or an address.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a name is a host name or an address, such as `192.168.1.10`")]
+pub struct InvalidHostName;
+
+/// What is wrong with the settings, all of it.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    /// The settings file and its text, which lines are counted in.
+    file: Option<(PathBuf, String)>,
+    found: Vec<Mistake>,
 }
 
-/// The authorizers of this gateway.
 #[derive(Debug)]
-pub struct AuthorizersSettings {
-    /// They themselves.
-    pub authorizers: Vec<AuthorizerSettings>,
-    /// The one for connections that name none.
-    pub default_authorizer: Option<AuthorizerName>,
+struct Mistake {
+    /// The byte of the settings file at which it is, if it is at one place.
+    offset: Option<usize>,
+    message: String,
 }
 
-/// The authorizer that is there without a table.
-const ONLY: &str = "latchkey";
+/// Settings that can't be used. It names every mistake with its line in the settings file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSettings(String);
 
-impl File {
-    /// Reads the file.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be read: where, and why.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let named = || format!("the settings file `{}`", path.display());
-        let text = std::fs::read_to_string(path).with_context(named)?;
-        // A program may run in another folder than the gateway does.
-        let path = std::path::absolute(path).with_context(named)?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { folder, ..parse(&text).with_context(named)? })
+/// Reads a settings file. Keys that can't be used are left out, and are among the mistakes.
+///
+/// # Errors
+///
+/// When the file can't be read.
+pub fn read(path: &Path) -> io::Result<(Overrides, Mistakes)> {
+    let text = std::fs::read_to_string(path)?;
+    let (mut overrides, found) = parse(&text);
+    // An authorizer's program may run in another folder than the gateway does.
+    let folder = std::path::absolute(path)?.parent().unwrap_or(Path::new("")).to_owned();
+    for file in [&mut overrides.data, &mut overrides.devices].into_iter().flatten() {
+        *file = folder.join(&*file);
     }
+    Ok((Overrides { folder, ..overrides }, Mistakes { file: Some((path.to_owned(), text)), found }))
+}
 
-    /// The data folder.
-    #[must_use]
-    pub fn data(&self) -> Option<PathBuf> {
-        self.data.as_ref().map(|path| self.folder.join(path))
+/// Deserializes what can be deserialized: a key that can't be used is taken out, and the rest tried again.
+fn parse(text: &str) -> (Overrides, Vec<Mistake>) {
+    let (mut document, errors) = DeTable::parse_recoverable(text);
+    // The error's own text would repeat the line, and there may be a secret in it.
+    let mistake = |error: toml::de::Error| Mistake {
+        offset: error.span().map(|span| span.start),
+        message: error.message().to_owned(),
+    };
+    let mut mistakes = errors.into_iter().map(mistake).collect::<Vec<_>>();
+    if !mistakes.is_empty() {
+        // What follows from half a line would be mistakes that nobody made.
+        return (Overrides::default(), mistakes);
     }
-
-    /// The file of device records.
-    #[must_use]
-    pub fn devices(&self) -> Option<PathBuf> {
-        self.devices.as_ref().map(|path| self.folder.join(path))
-    }
-
-    /// The authorizers; without a table there is one, which is the default, without signing. What a table leaves out is
-    /// as in `program`.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with which.
-    pub fn authorizers(
-        &mut self,
-        only: Option<AuthorizerName>,
-        program: Program,
-    ) -> anyhow::Result<AuthorizersSettings> {
-        let default = self.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
-        if self.authorizer.is_empty() {
-            let name = only.or(default).map_or_else(|| ONLY.try_into(), Ok)?;
-            let (status, signing) = (AuthorizerStatus::Active, Signing::Disabled(None));
-            let function = FunctionConfiguration {
-                source: FunctionSource::Program(program),
-                instances: FunctionConfiguration::DEFAULT_INSTANCES,
-            };
-            let default_authorizer = Some(name.clone());
-            let only = AuthorizerSettings { name, status, signing, caching_for_http: false, function };
-            return Ok(AuthorizersSettings { authorizers: vec![only], default_authorizer });
+    loop {
+        match Overrides::deserialize(toml::de::Deserializer::from(document.clone())) {
+            Ok(overrides) => return (overrides, mistakes),
+            Err(error) => {
+                let removed = error.span().is_some_and(|span| remove(document.get_mut(), span.start));
+                mistakes.push(mistake(error));
+                if !removed {
+                    return (Overrides::default(), mistakes);
+                }
+            }
         }
-        let authorizers = std::mem::take(&mut self.authorizer).into_iter().map(|table| {
-            let name = table.name.clone();
-            table.settings(&self.folder, &program).with_context(|| format!("the authorizer `{name}`"))
-        });
-        let authorizers = authorizers.collect::<Result<_, _>>()?;
-        Ok(AuthorizersSettings { authorizers, default_authorizer: only.or(default) })
-    }
-
-    /// The domain configurations beside the default one.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with which.
-    pub fn domains(&mut self) -> anyhow::Result<Vec<DomainSettings>> {
-        let tables = std::mem::take(&mut self.domain);
-        tables.into_iter().map(|table| table.settings(&self.folder)).collect()
-    }
-
-    /// Things, certificates and policies.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with which.
-    pub fn registry(&mut self) -> anyhow::Result<FixedRegistry> {
-        let Self { thing, certificate, policy, folder, .. } = self;
-        let (things, certificates) = (std::mem::take(thing), std::mem::take(certificate));
-        registry::read(things, certificates, std::mem::take(policy), folder)
     }
 }
 
-/// The error says where and why, and repeats nothing of the file: there may be a secret in that line.
-fn parse(text: &str) -> anyhow::Result<File> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        anyhow::anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
-    })
+/// Removes the innermost key or element that begins at this byte or whose value does.
+fn remove(table: &mut DeTable<'_>, offset: usize) -> bool {
+    for (_, value) in table.iter_mut() {
+        let removed = match value.get_mut() {
+            DeValue::Table(table) => remove(table, offset),
+            DeValue::Array(array) => {
+                let inside = array.iter_mut().any(|element| match element.get_mut() {
+                    DeValue::Table(table) => remove(table, offset),
+                    _ => false,
+                });
+                let count = array.len();
+                if !inside {
+                    *array = array.clone().into_iter().filter(|e| e.span().start != offset).collect();
+                }
+                inside || array.len() < count
+            }
+            _ => false,
+        };
+        if removed {
+            return true;
+        }
+    }
+    let begins = |(key, value): &(&Spanned<_>, &Spanned<_>)| {
+        key.span().start == offset || value.span().start == offset
+    };
+    let key = table.iter().find(begins).map(|(key, _)| key.clone());
+    key.and_then(|key| table.remove(&key)).is_some()
+}
+
+impl Overrides {
+    /// These, and where they set nothing `file`.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            listen: self.listen.or(file.listen),
+            names: self.names.into_iter().chain(file.names).collect(),
+            data: self.data.or(file.data),
+            devices: self.devices.or(file.devices),
+            ports: self.ports.or(file.ports),
+            default_authorizer: self.default_authorizer.or(file.default_authorizer),
+            limits: self.limits.or(file.limits),
+            max_session_expiry: self.max_session_expiry,
+            region: self.region.or(file.region),
+            account: self.account.or(file.account),
+            partition: self.partition.or(file.partition),
+            close_refused: self.close_refused || file.close_refused,
+            denied_publish_disconnects: self.denied_publish_disconnects || file.denied_publish_disconnects,
+            ..file
+        }
+    }
+
+    /// Changes `settings` accordingly. What a table `[[authorizer]]` leaves out is as in `own`, the gateway's own
+    /// authorizer; what can't be used goes to `mistakes`.
+    pub fn apply(self, settings: &mut Settings, own: &Program, aws_ports: bool, mistakes: &mut Mistakes) {
+        let folder = &self.folder;
+        if let Some(listen) = self.listen {
+            settings.listen = listen;
+        }
+        settings.names.extend(self.names.into_iter().map(|HostName(name)| name));
+        if !settings.listen.is_unspecified() {
+            settings.names.push(settings.listen.to_string());
+        }
+        settings.names.sort();
+        settings.names.dedup();
+        settings.ports = self.ports.ports(aws_ports);
+        self.limits.apply(&mut settings.limits, mistakes);
+        settings.quotas = match self.max_session_expiry {
+            Some(seconds) => self.quotas.with_session_expiry(seconds),
+            None => self.quotas,
+        };
+        mistakes.note(None, settings.quotas.validate().context("the quotas"));
+        let account = &mut settings.account;
+        for (set, value) in [
+            (self.region, &mut account.region),
+            (self.account, &mut account.id),
+            (self.partition, &mut account.partition),
+        ] {
+            if let Some(set) = set {
+                *value = set;
+            }
+        }
+        mistakes.note(None, account.scope().context("`region`, `account` and `partition` don't make an ARN"));
+        settings.close_refused = self.close_refused;
+        settings.denied_publish_disconnects = self.denied_publish_disconnects;
+        if self.authorizer.is_empty() {
+            let name = self.default_authorizer.unwrap_or_else(AuthorizerName::latchkey);
+            settings.authorizers = vec![AuthorizerSettings::new(name.clone(), own.clone())];
+            settings.default_authorizer = Some(name);
+        } else {
+            settings.default_authorizer = self.default_authorizer;
+            settings.authorizers = self
+                .authorizer
+                .into_iter()
+                .filter_map(|table| {
+                    let (offset, table) = (table.span().start, table.into_inner());
+                    let name = table.name.clone();
+                    let authorizer = table.settings(folder, own);
+                    mistakes.note(offset, authorizer.with_context(|| format!("the authorizer `{name}`")))
+                })
+                .collect();
+        }
+        settings.domains = self
+            .domain
+            .into_iter()
+            .filter_map(|table| {
+                let (offset, table) = (table.span().start, table.into_inner());
+                let name = table.name.clone();
+                let domain = table.settings(folder);
+                mistakes.note(offset, domain.with_context(|| format!("the domain configuration `{name}`")))
+            })
+            .collect();
+        settings.registry = registry::read(self.thing, self.certificate, self.policy, folder, mistakes);
+    }
+}
+
+impl LimitOverrides {
+    fn or(self, file: Self) -> Self {
+        Self {
+            connections: self.connections.or(file.connections),
+            handshakes: self.handshakes.or(file.handshakes),
+            connect_timeout_seconds: self.connect_timeout_seconds.or(file.connect_timeout_seconds),
+        }
+    }
+
+    /// With fewer connections than by default, handshakes may use half of them unless they are set too.
+    fn apply(self, limits: &mut Limits, mistakes: &mut Mistakes) {
+        if let Some(connections) = self.connections.map(NonZeroUsize::get) {
+            limits.connections = connections;
+            limits.handshakes = limits.handshakes.min(connections.div_ceil(2));
+        }
+        if let Some(handshakes) = self.handshakes.map(NonZeroUsize::get) {
+            limits.handshakes = handshakes;
+            if handshakes >= limits.connections && limits.connections > 1 {
+                mistakes.add(
+                    None,
+                    "`--max-handshakes` (`handshakes`) has to be less than `--max-connections` (`connections`): new \
+                     connections could keep all others out",
+                );
+            }
+        }
+        if let Some(seconds) = self.connect_timeout_seconds {
+            limits.connect_timeout = Duration::from_secs(seconds.get());
+        }
+    }
+}
+
+impl Mistakes {
+    /// Adds a mistake, at this byte of the settings file.
+    fn add(&mut self, offset: impl Into<Option<usize>>, message: impl Into<String>) {
+        self.found.push(Mistake { offset: offset.into(), message: message.into() });
+    }
+
+    /// The value, or `None` and one more mistake.
+    fn note<T, E: Into<anyhow::Error>>(
+        &mut self,
+        offset: impl Into<Option<usize>>,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|error| self.add(offset, format!("{:#}", error.into()))).ok()
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    ///
+    /// When there are some.
+    pub fn check(mut self) -> Result<(), InvalidSettings> {
+        self.found.sort_by_key(|mistake| mistake.offset.unwrap_or(usize::MAX));
+        let place = |mistake: &Mistake| match (&self.file, mistake.offset) {
+            (Some((_, text)), Some(offset)) => {
+                let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+                format!("line {line}: ")
+            }
+            _ => String::new(),
+        };
+        let lines = self.found.iter().map(|mistake| format!("{}{}", place(mistake), mistake.message));
+        let lines = lines.collect::<Vec<_>>();
+        let file = self.file.as_ref().map(|(path, _)| format!("the settings file `{}`", path.display()));
+        Err(InvalidSettings(match (&*lines, file) {
+            ([], _) => return Ok(()),
+            ([line], Some(file)) => format!("{file}: {line}"),
+            (_, Some(file)) => format!("{file} has {} mistakes:\n  {}", lines.len(), lines.join("\n  ")),
+            (_, None) => lines.join("\n"),
+        }))
+    }
+}
+
+impl FromStr for HostName {
+    type Err = InvalidHostName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHostName> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte);
+        if !text.is_empty() && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidHostName)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+fn authorizer_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AuthorizerName>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    AuthorizerName::try_from(&*name).map(Some).map_err(de::Error::custom)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        custom_auth::{authorizer::AuthorizerStatus, signing::Signing},
+        lambda::function::{FunctionConfiguration, FunctionSource},
+    };
 
     fn program() -> Program {
         Program::new("own".into(), vec![("A".to_owned(), "1".to_owned())])
@@ -217,27 +456,33 @@ mod tests {
         (program, *instances)
     }
 
-    fn file(text: &str, folder: &str) -> anyhow::Result<File> {
-        Ok(File { folder: folder.into(), ..parse(text)? })
+    /// The settings of a file in `folder` with this text, and everything that is wrong with it.
+    fn settings(typed: Overrides, text: &str, folder: &str) -> (Settings, Result<(), InvalidSettings>) {
+        let (file, found) = parse(text);
+        let mut mistakes = Mistakes { file: Some(("f.toml".into(), text.to_owned())), found };
+        let mut settings = Settings::new("data".into(), program());
+        let file = Overrides { folder: folder.into(), ..file };
+        typed.or(file).apply(&mut settings, &program(), false, &mut mistakes);
+        (settings, mistakes.check())
     }
 
-    /// What is wrong with a file, wherever it shows.
+    fn read(text: &str, folder: &str) -> Settings {
+        let (settings, result) = settings(Overrides::default(), text, folder);
+        result.unwrap();
+        settings
+    }
+
     fn error(text: &str) -> String {
-        let read = || {
-            let mut file = file(text, "/no/such/folder")?;
-            file.authorizers(None, program())?;
-            file.domains()?;
-            file.registry()
-        };
-        read().map_or_else(|error| format!("{error:#}"), |_| "it can be read".to_owned())
+        let (_, result) = settings(Overrides::default(), text, "/no/such/folder");
+        result.map_or_else(|error| error.to_string(), |()| "it can be used".to_owned())
     }
 
     #[test]
-    fn what_a_table_leaves_out_is_as_without_a_file() {
+    fn key_that_an_authorizer_leaves_out_has_its_default() {
         let text = "default_authorizer = 'b'\n[[authorizer]]\nname = 'a'\n[[authorizer]]\nname = 'b'\n\
             status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'bin/other'\ninstances = 1\nenv = { B = '2' }\n\
             enable_caching_for_http = true\n";
-        let settings = file(text, "folder").unwrap().authorizers(None, program()).unwrap();
+        let settings = read(text, "folder");
         assert_eq!(settings.default_authorizer.unwrap().as_str(), "b");
         let [a, b] = &settings.authorizers[..] else { panic!("{:?}", settings.authorizers) };
         assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", AuthorizerStatus::Active, false));
@@ -252,12 +497,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_table_there_is_one_authorizer_and_a_flag_names_it() {
+    fn file_without_authorizers_has_one_that_a_flag_or_the_file_names() {
         for (text, flag, name) in
             [("", None, "latchkey"), ("default_authorizer = 'a'", None, "a"), ("", Some("b"), "b")]
         {
-            let flag = flag.map(|name| AuthorizerName::try_from(name).unwrap());
-            let settings = file(text, "").unwrap().authorizers(flag, program()).unwrap();
+            let default_authorizer = flag.map(|name| AuthorizerName::try_from(name).unwrap());
+            let (settings, result) =
+                settings(Overrides { default_authorizer, ..Overrides::default() }, text, "");
+            result.unwrap();
             assert_eq!(settings.default_authorizer.unwrap().as_str(), name);
             assert_eq!(settings.authorizers.len(), 1);
             assert_eq!(settings.authorizers[0].name.as_str(), name);
@@ -265,13 +512,79 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_where_and_why() {
+    fn flag_wins_over_the_file() {
+        let typed = Overrides {
+            region: Some("eu-west-1".to_owned()),
+            max_session_expiry: Some(20),
+            names: vec!["b".parse().unwrap()],
+            ..Overrides::default()
+        };
+        let text = "region = 'eu-central-1'\naccount = '000000000000'\nclose_refused = true\nnames = ['a']\n\
+            [quotas]\nsession_expiry_seconds = 10\ntopic_slashes = 3";
+        let (settings, result) = settings(typed, text, "");
+        result.unwrap();
+        assert_eq!(settings.account.function_arn("f"), "arn:aws:lambda:eu-west-1:000000000000:function:f");
+        assert_eq!(settings.names, ["127.0.0.1", "::1", "a", "b", "localhost"]);
+        assert!(settings.close_refused && !settings.denied_publish_disconnects);
+        assert_eq!(settings.quotas.session_expiry, Duration::from_secs(20));
+        assert_eq!(settings.quotas.topic_slashes, 3);
+    }
+
+    #[test]
+    fn handshakes_never_use_all_connections() {
+        let limits = |text: &str| {
+            let (settings, result) = settings(Overrides::default(), &format!("[limits]\n{text}"), "");
+            let limits = (settings.limits.connections, settings.limits.handshakes);
+            result.map(|()| limits).map_err(|error| error.to_string())
+        };
+        assert_eq!(limits(""), Ok((15_000, 1_000)));
+        assert_eq!(limits("connections = 500"), Ok((500, 250)));
+        assert_eq!(limits("connections = 1"), Ok((1, 1)));
+        assert_eq!(limits("connections = 500\nhandshakes = 499"), Ok((500, 499)));
+        let error = limits("connections = 500\nhandshakes = 500").unwrap_err();
+        assert!(error.contains("has to be less than `--max-connections`"), "{error}");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_line() {
+        let text = "listen = 'here'\nregoin = 'eu-west-1'\n[ports]\n443 = 70000\n8883 = 'none'\n[limits]\n\
+            handshakes = 0\n[[authorizer]]\nname = 'a'\nstatus = 'OFF'\nsignnig = true\n[[authorizer]]\n\
+            signing = true\n[[authorizer]]\nname = 'b'\nsigning = true\n[[domain]]\nname = 'd'\n\
+            server_name = 'a b'\n[[thing]]\nname = 'a.b'\n[[certificate]]\nfile = 'c'\npolicies = ['p']\n\
+            [[policy]]\nname = 'p'\nfile = 'p.json'\n[quotas]\npayload_bytes = 200000\n";
+        let error = error(text);
+        assert!(error.starts_with("the settings file `f.toml` has 14 mistakes:\n"), "{error}");
+        for part in [
+            "line 1: invalid",
+            "line 2: unknown field `regoin`",
+            "line 4: a port is",
+            "line 5: a port is",
+            "line 7: invalid",
+            "line 10: unknown variant `OFF`",
+            "line 11: unknown field `signnig`",
+            "line 12: missing field `name`",
+            "line 14: the authorizer `b`: `signing = true` needs",
+            "line 17: the domain configuration `d`: `server_name`",
+            "line 20: the thing `a.b`",
+            "line 22: the certificate `/no/such/folder/c`",
+            "line 25: the policy `p`",
+        ] {
+            assert!(error.contains(&format!("\n  {part}")), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn mistake_is_reported_with_its_line_and_its_cure() {
         let table = |rest: &str| format!("[[authorizer]]\nname = 'a'\n{rest}");
         let domain = |rest: &str| format!("[[domain]]\nname = 'd'\nserver_name = 'd.example.com'\n{rest}");
         for (text, part) in [
-            ("x = 1".to_owned(), "line 1"),
+            ("x = 1".to_owned(), "f.toml`: line 1: unknown field"),
+            ("x =\ny = 1".to_owned(), "line 1"),
+            ("names = ['a b']".to_owned(), "line 1: a name is a host name"),
+            ("default_authorizer = 'a b'".to_owned(), "line 1: an authorizer's name has"),
+            ("region = ''".to_owned(), "don't make an ARN"),
             ("[ports]\n443 = 70000".to_owned(), "line 2"),
-            ("[ports]\n8883 = 'none'".to_owned(), "a port is 0 to 65535, or `off`"),
+            ("[ports]\n8883 = 'none'".to_owned(), "a port is a number from 0 to 65535, or `off`"),
             ("[limits]\nhandshakes = 0".to_owned(), "line 2"),
             (table("signnig = true"), "line 3"),
             (table("status = 'OFF'"), "line 3"),
@@ -284,13 +597,16 @@ mod tests {
             (table("keys = { k = 'k.pem' }"), "`keys` without `signing = true`"),
             (table("signing = true\ntoken_key_name = 'T'\nkeys = { k = 'k.pem' }"), "the key `k` in `"),
             ("[[domain]]\nname = 'd'".to_owned(), "missing field `server_name`"),
-            ("[[domain]]\nname = 'd'\nserver_name = 'a b'".to_owned(), "`d`: `server_name` is a host name"),
-            (domain("key = 'k'"), "`certificate` and `key` belong together"),
+            (
+                "[[domain]]\nname = 'd'\nserver_name = 'a b'".to_owned(),
+                "`d`: `server_name` has to be a host name",
+            ),
+            (domain("key = 'k'"), "`certificate` and `key` need each other"),
             (domain("authentication_type = 'AWS_X509'"), "AWS_X509 does not go with"),
-            (domain("authentication_type = 'AWS_SIGV4'"), "not played by this gateway"),
+            (domain("authentication_type = 'AWS_SIGV4'"), "does not support AWS_SIGV4"),
             (domain("application_protocol = 'MQTT'"), "line 4"),
             (domain("allow_authorizer_override = false"), "needs a `default_authorizer`"),
-            ("[[thing]]\nname = 'a.b'".to_owned(), "the thing `a.b`: AWS takes names"),
+            ("[[thing]]\nname = 'a.b'".to_owned(), "the thing `a.b`: a thing's name has"),
             ("[[thing]]\nname = 'a'\n[[thing]]\nname = 'a'".to_owned(), "two things with the name `a`"),
             ("[[certificate]]\nfile = 'c'".to_owned(), "the certificate `/no/such/folder/c`"),
             ("[[certificate]]\nfile = 'c'\npolicies = ['p']".to_owned(), "no policy with the name `p`"),

@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use cli::console;
 use gateway::args::{LocalArgs, run};
 
-/// AWS IoT Core on this machine.
 #[derive(Parser)]
-#[command(name = "latchkey-gateway", version)]
+#[command(name = "latchkey-gateway", version, max_term_width = console::COLUMNS)]
 struct Cli {
     #[command(flatten)]
     local: LocalArgs,
@@ -15,10 +15,15 @@ struct Cli {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run(Cli::parse().local, beside_this_program()).await
-}
-
-fn beside_this_program() -> PathBuf {
-    let name = format!("latchkey-authorizer{}", std::env::consts::EXE_SUFFIX);
-    std::env::current_exe().map_or_else(|_| PathBuf::from(&name), |program| program.with_file_name(&name))
+    let local = match console::parse::<Cli>() {
+        Ok(cli) => cli.local,
+        Err(exit) => return exit,
+    };
+    // The authorizer is next to this program.
+    let authorizer = format!("latchkey-authorizer{}", std::env::consts::EXE_SUFFIX);
+    let authorizer = match std::env::current_exe() {
+        Ok(program) => program.with_file_name(authorizer),
+        Err(_) => PathBuf::from(authorizer),
+    };
+    run(local, authorizer).await
 }

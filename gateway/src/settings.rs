@@ -1,6 +1,11 @@
-//! What a gateway can be told.
+//! The settings of a gateway, and their defaults.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use iot_policy::{Scope, ScopeError};
 
@@ -10,52 +15,58 @@ use crate::{
         signing::Signing,
     },
     door::route::{Access, Port},
-    lambda::function::FunctionConfiguration,
+    lambda::{
+        function::{FunctionConfiguration, FunctionSource},
+        program::Program,
+    },
     quotas::Quotas,
     registry::FixedRegistry,
 };
 
+/// The names that the gateway's certificate always has.
+pub const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// The settings of one gateway.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The address on which it listens.
+    /// The address on which the gateway listens.
     pub listen: IpAddr,
     /// The ports on which it listens.
     pub ports: Ports,
-    /// Host names and addresses for the certificate, and the names that a client may ask for.
+    /// The host names and addresses of the gateway's certificate, which are the server names that it accepts.
     pub names: Vec<String>,
-    /// Where the CA, the log and the devices are.
+    /// The folder of the CA, the log and the sessions.
     pub data: PathBuf,
-    /// The settings file that was read, for the greeting.
+    /// The settings file that was read; the greeting names it.
     pub config: Option<PathBuf>,
-    /// The account that it plays.
+    /// The AWS account that the gateway stands for.
     pub account: Account,
     /// The authorizers.
     pub authorizers: Vec<AuthorizerSettings>,
-    /// Which of them serves connections that name none.
+    /// The authorizer of clients that name none.
     pub default_authorizer: Option<AuthorizerName>,
-    /// Domain configurations beside the default one.
+    /// The domain configurations besides the default one.
     pub domains: Vec<DomainSettings>,
-    /// Things, certificates and their policies.
+    /// Things, and certificates with their policies.
     pub registry: FixedRegistry,
-    /// How much there may be at a time.
+    /// The gateway's own limits.
     pub limits: Limits,
     /// Whether a refused CONNECT closes the connection without a CONNACK *(unverified: which of the two AWS does)*.
     pub close_refused: bool,
     /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, besides PUBACK 0x87 *(unverified)*.
     pub denied_publish_disconnects: bool,
-    /// The quotas on connections and messages.
+    /// AWS's quotas on connections and messages.
     pub quotas: Quotas,
 }
 
-/// One authorizer.
+/// An authorizer, with the settings of AWS's `CreateAuthorizer`.
 #[derive(Clone, Debug)]
 pub struct AuthorizerSettings {
-    /// Its name, as clients ask for it.
+    /// Its name.
     pub name: AuthorizerName,
-    /// Whether it may be used.
+    /// Whether clients can use it.
     pub status: AuthorizerStatus,
-    /// Whether tokens must be signed.
+    /// Whether its tokens must be signed.
     pub signing: Signing,
     /// `enableCachingForHttp`.
     pub caching_for_http: bool,
@@ -63,47 +74,41 @@ pub struct AuthorizerSettings {
     pub function: FunctionConfiguration,
 }
 
-/// The ports of this machine; 0 takes a free one.
+/// The ports of this machine; 0 is any free port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// By AWS's ports; one that is not there has no door.
+    /// The port that stands for each of AWS's; one that is absent is closed.
     pub doors: BTreeMap<Port, u16>,
-    /// `/healthz` and `/metrics`, if they are wanted.
+    /// The port of `/healthz` and `/metrics`, if they are served.
     pub status: Option<u16>,
 }
 
-/// How much there may be at a time.
+/// The gateway's own limits, which AWS does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections; the next one waits until one ends.
+    /// Open connections; the next one waits until one ends.
     pub connections: usize,
-    /// Connections that have not come as far as their CONNECT or first request; the next one ends the oldest.
+    /// Connections that have not sent their CONNECT or first request yet; the next one ends the oldest.
     pub handshakes: usize,
-    /// How long a client may take for its TLS handshake, and then for its CONNECT or the begin of its first request.
+    /// The time for a TLS handshake, and then for a CONNECT or the start of a first request.
     pub connect_timeout: Duration,
 }
 
-/// A domain configuration.
+/// A domain configuration, with the settings of AWS's `CreateDomainConfiguration`.
 #[derive(Clone, Debug)]
 pub struct DomainSettings {
     /// `domainConfigurationName`.
     pub name: String,
     /// The server name (SNI) that it is for.
     pub server_name: String,
-    /// PEM files of its certificate and key; without, the gateway's own CA makes them.
+    /// The PEM files of its certificate and key; without them the gateway's own CA issues a certificate.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Who may come in, and how.
+    /// Which protocol its connections have, and how their clients authenticate.
     pub access: Access,
-    /// The authorizer of those who name none.
+    /// The authorizer of clients that name none.
     pub default_authorizer: Option<AuthorizerName>,
     /// Whether a client may name another authorizer.
     pub allow_authorizer_override: bool,
-}
-
-/// Whether a text can be a server name (SNI), or an address in its place.
-#[must_use]
-pub fn is_server_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte))
 }
 
 /// Partition, region and account: the first half of every ARN.
@@ -117,6 +122,70 @@ pub struct Account {
     pub id: String,
 }
 
+impl Settings {
+    /// The settings of a gateway for which nothing is set but its data folder and the program of its own authorizer.
+    #[must_use]
+    pub fn new(data: PathBuf, authorizer: Program) -> Self {
+        let name = AuthorizerName::latchkey();
+        Self {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            ports: Ports::default(),
+            names: LOCAL_NAMES.map(str::to_owned).to_vec(),
+            data,
+            config: None,
+            account: Account::default(),
+            authorizers: vec![AuthorizerSettings::new(name.clone(), authorizer)],
+            default_authorizer: Some(name),
+            domains: Vec::new(),
+            registry: FixedRegistry::default(),
+            limits: Limits::default(),
+            close_refused: false,
+            denied_publish_disconnects: false,
+            quotas: Quotas::AWS,
+        }
+    }
+}
+
+impl AuthorizerSettings {
+    /// An active authorizer whose tokens need no signature and whose function is this program.
+    #[must_use]
+    pub fn new(name: AuthorizerName, program: Program) -> Self {
+        Self {
+            name,
+            status: AuthorizerStatus::Active,
+            signing: Signing::Disabled(None),
+            caching_for_http: false,
+            function: FunctionConfiguration::new(FunctionSource::Program(program)),
+        }
+    }
+}
+
+/// AWS's numbers plus 10,000, which need no privileges.
+impl Default for Ports {
+    fn default() -> Self {
+        Self { doors: Port::ALL.map(|port| (port, port.number() + 10_000)).into(), status: Some(19_090) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // More than one process may have open on most systems, so that the system's own limit comes first.
+            connections: 15_000,
+            // Far above what a fleet needs that reconnects all at once, far below what would harm the gateway.
+            handshakes: 1_000,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The account of AWS's own examples.
+impl Default for Account {
+    fn default() -> Self {
+        Self { partition: "aws".to_owned(), region: "us-east-1".to_owned(), id: "123456789012".to_owned() }
+    }
+}
+
 impl Account {
     /// The ARN of the function with this name.
     #[must_use]
@@ -125,11 +194,11 @@ impl Account {
         format!("arn:{partition}:lambda:{region}:{id}:function:{name}")
     }
 
-    /// What policies name resources with.
+    /// The scope in which policies name resources.
     ///
     /// # Errors
     ///
-    /// When a part has not the shape that ARNs need.
+    /// When the partition, the region or the account does not have the form that ARNs need.
     pub fn scope(&self) -> Result<Scope, ScopeError> {
         Scope::new(&self.partition, &self.region, &self.id)
     }

@@ -9,7 +9,7 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
-    custom_auth::{authorizer::AuthorizerStatus, signing::Signing},
+    custom_auth::signing::Signing,
     door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
     gateway::{Addresses, Gateway, StartError},
     lambda::{
@@ -18,7 +18,7 @@ use gateway::{
     },
     quotas::Quotas,
     registry::{Certificate, FixedRegistry, Thing},
-    settings::{Account, AuthorizerSettings, DomainSettings, Limits, Ports, Settings},
+    settings::{AuthorizerSettings, DomainSettings, Limits, Ports, Settings},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -253,37 +253,20 @@ fn add_device(folder: &Path, name: &str, grant: &str) -> String {
 }
 
 fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Settings {
+    let program = Program::new(program(name), Vec::new());
     Settings {
-        listen: [127, 0, 0, 1].into(),
         ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-        data: folder.to_owned(),
-        config: None,
-        account: Account {
-            partition: "aws".to_owned(),
-            region: "us-east-1".to_owned(),
-            id: "123456789012".to_owned(),
-        },
         authorizers: vec![authorizer("latchkey", name, variables)],
-        default_authorizer: Some("latchkey".try_into().unwrap()),
-        domains: Vec::new(),
-        registry: FixedRegistry::default(),
-        limits: Limits { connections: 1_000, handshakes: 100, connect_timeout: Duration::from_secs(10) },
-        close_refused: false,
-        denied_publish_disconnects: false,
+        limits: Limits { connections: 1_000, handshakes: 100, ..Limits::default() },
         quotas: Quotas::AWS.at_any_rate(),
+        ..Settings::new(folder.to_owned(), program)
     }
 }
 
 fn authorizer(name: &str, of: &str, variables: Vec<(String, String)>) -> AuthorizerSettings {
-    AuthorizerSettings {
-        name: name.try_into().unwrap(),
-        status: AuthorizerStatus::Active,
-        signing: Signing::Disabled(None),
-        caching_for_http: false,
-        function: FunctionConfiguration {
-            source: FunctionSource::Program(Program::new(program(of), variables)),
-            instances: 2,
-        },
-    }
+    let program = Program::new(program(of), variables);
+    let mut authorizer = AuthorizerSettings::new(name.try_into().unwrap(), program);
+    authorizer.function.instances = 2;
+    authorizer
 }

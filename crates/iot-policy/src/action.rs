@@ -11,7 +11,7 @@ use crate::pattern::{Text, Wildcard};
 use crate::resource::ResourceKind;
 
 /// An action that policies are evaluated for (AWS IoT Core developer guide, `iot-policy-actions`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// `iot:Connect` on a client.
     Connect,

@@ -135,7 +135,9 @@ pub fn evaluate<'a>(documents: &'a [PolicyDocument], request: &Request<'_>) -> D
     allowing.map_or(Decision::NotAllowed, Decision::Allowed)
 }
 
-fn statements(documents: &[PolicyDocument]) -> impl Iterator<Item = (&Statement, StatementRef<'_>)> {
+pub(crate) fn statements(
+    documents: &[PolicyDocument],
+) -> impl Iterator<Item = (&Statement, StatementRef<'_>)> {
     documents.iter().enumerate().flat_map(|(document, policy)| {
         policy.statements().iter().enumerate().map(move |(index, statement)| {
             (statement, StatementRef { document, statement: index, sid: statement.sid() })

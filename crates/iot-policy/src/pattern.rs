@@ -39,9 +39,19 @@ impl ResourcePattern {
         self.wildcard.matches(resource.text(), context)
     }
 
-    /// Whether every variable has a value.
-    pub(crate) fn is_known(&self, context: &Context) -> bool {
-        self.wildcard.variables().all(|variable| context.variable(variable).is_some())
+    /// The first variable without a value in this context.
+    pub(crate) fn variable_without_value(&self, context: &Context) -> Option<&Variable> {
+        self.wildcard.variables().find(|variable| context.variable(variable).is_none())
+    }
+
+    /// The pattern with `*` in place of each variable without a value.
+    pub(crate) fn with_any_value(&self, context: &Context) -> Wildcard {
+        self.wildcard.with_any_value(context)
+    }
+
+    /// The pattern, matching in any case.
+    pub(crate) fn in_any_case(&self) -> Wildcard {
+        self.wildcard.clone().ignoring_case()
     }
 
     /// Whether some resource of this kind can match, as far as the part after the fifth colon shows.

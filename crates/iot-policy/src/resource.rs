@@ -86,7 +86,7 @@ pub enum ScopeError {
 }
 
 /// The kinds of resource that the evaluated actions are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
     /// `client/ID`.
     Client,
@@ -97,6 +97,9 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Topic, Self::TopicFilter];
+
     /// The name in the ARN.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -126,6 +129,14 @@ impl<'a> Resource<'a> {
     #[must_use]
     pub fn literal_pattern(&self) -> String {
         format!("{}{}", self.prefix, escape_literal(self.name))
+    }
+
+    /// The partition, the region and the account.
+    pub(crate) fn scope_parts(&self) -> impl Iterator<Item = &'a str> {
+        self.prefix
+            .split(':')
+            .enumerate()
+            .filter_map(|(index, part)| matches!(index, 1 | 3 | 4).then_some(part))
     }
 
     pub(crate) fn text(&self) -> Text<'a> {

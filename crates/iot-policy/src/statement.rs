@@ -105,7 +105,12 @@ impl Statement {
     pub fn applies_to(&self, request: &Request<'_>) -> bool {
         self.selects_action(request)
             && self.selects_resource(request)
-            && self.conditions.iter().all(|condition| condition.is_met(self.effect, request.context()))
+            && self.unmet_condition(request).is_none()
+    }
+
+    /// The first condition that the request's context does not meet.
+    pub(crate) fn unmet_condition(&self, request: &Request<'_>) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| !condition.is_met(self.effect, request.context()))
     }
 
     pub(crate) fn read(node: &Node<'_>, findings: &mut Vec<Finding>) -> Result<Self, PolicyError> {
@@ -126,7 +131,7 @@ impl Statement {
         Ok(Self { sid, effect, actions: actions.selection, resources: resources.selection, conditions })
     }
 
-    fn selects_action(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn selects_action(&self, request: &Request<'_>) -> bool {
         let covers = |pattern: &ActionPattern| pattern.covers(request.action());
         match &self.actions {
             Selection::Only(patterns) => patterns.iter().any(covers),
@@ -134,13 +139,14 @@ impl Statement {
         }
     }
 
-    fn selects_resource(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn selects_resource(&self, request: &Request<'_>) -> bool {
         let matches = |pattern: &ResourcePattern| pattern.matches(request.resource(), request.context());
         match &self.resources {
             Selection::Only(patterns) => patterns.iter().any(matches),
             // *Unverified* for a variable without a value: an Allow must not admit what the variable would exclude.
             Selection::AllBut(patterns) => {
-                let is_known = |pattern: &ResourcePattern| pattern.is_known(request.context());
+                let is_known =
+                    |pattern: &ResourcePattern| pattern.variable_without_value(request.context()).is_none();
                 !patterns.iter().any(matches)
                     && (self.effect == Effect::Deny || patterns.iter().all(is_known))
             }

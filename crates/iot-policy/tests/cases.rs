@@ -9,7 +9,7 @@ mod tests {
 
     use iot_policy::{
         Action, AlternativeName, Certificate, CertificateField, Context, NameAttribute, Party,
-        PolicyDocument, Request, Scope, Thing, evaluate,
+        PolicyDocument, Request, Scope, Thing, evaluate, near_miss,
     };
     use serde::Deserialize;
     use serde_json::Value;
@@ -46,6 +46,8 @@ mod tests {
         /// Values by the field's name, as after `iot:Certificate.`.
         certificate: Option<BTreeMap<String, Vec<String>>>,
         decision: String,
+        /// What comes nearest to allowing a request that no statement allows; not compared if left out.
+        near_miss: Option<String>,
     }
 
     #[derive(Deserialize)]
@@ -140,7 +142,10 @@ mod tests {
             return Err(format!("{action} {}: {allocations} allocations", request.name));
         }
         assert_eq!(decision.is_allowed(), decision.to_string().starts_with("allowed"));
-        same(&format!("{action} {}", request.name), &decision.to_string(), &request.decision)
+        same(&format!("{action} {}", request.name), &decision.to_string(), &request.decision)?;
+        let Some(expected) = &request.near_miss else { return Ok(()) };
+        let found = near_miss(documents, &request_of_case).map(|near| near.to_string()).unwrap_or_default();
+        same(&format!("near miss of {action} {}", request.name), &found, expected)
     }
 
     fn thing(known: &CaseThing) -> Thing {

@@ -5,19 +5,20 @@ use crate::reason::{ConnectReasonCode, DisconnectReasonCode};
 /// Why bytes were refused. The connection can't go on: the codec answers every later call with the same error.
 ///
 /// The messages name the rule by its number in the MQTT 5 specification, or by version where only one has it.
-/// They never hold what the peer sent as payload, password, user name or topic.
+/// They never hold a payload, a password, a user name or a topic that the peer sent. Of a packet that breaks several
+/// rules, the first in the order of the bytes is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The first packet from a client is not CONNECT.
     #[error("[MQTT-3.1.0-1] the first packet is not CONNECT")]
     NotConnect,
-    /// A client sent CONNECT twice.
+    /// A client sent a second CONNECT.
     #[error("[MQTT-3.1.0-2] a second CONNECT")]
     SecondConnect,
     /// The first packet from a server is neither CONNACK nor AUTH.
     #[error("[MQTT-3.2.0-1] the first packet from the server is not CONNACK")]
     NotConnAck,
-    /// A server sent CONNACK twice.
+    /// A server sent a second CONNACK.
     #[error("[MQTT-3.2.0-2] a second CONNACK")]
     SecondConnAck,
     /// The packet type does not exist in this version.
@@ -32,7 +33,7 @@ pub enum DecodeError {
     /// A length of more than four bytes.
     #[error("section 1.5.5: a variable byte integer is longer than four bytes")]
     LengthTooLong,
-    /// A length that could be written in fewer bytes (MQTT 5).
+    /// A length that fits fewer bytes (MQTT 5).
     #[error("[MQTT-1.5.5-1] a variable byte integer is not written in the fewest bytes")]
     LengthNotMinimal,
     /// The packet is larger than this end accepts.
@@ -43,7 +44,7 @@ pub enum DecodeError {
         /// What this end accepts.
         max: u32,
     },
-    /// A field goes past the end of its packet.
+    /// A field extends past the end of its packet.
     #[error("section 2.1.4: the packet ends inside a field")]
     Truncated,
     /// Bytes are left after the last field.
@@ -67,7 +68,7 @@ pub enum DecodeError {
     /// A password without a user name in 3.1.1.
     #[error("MQTT 3.1.1 [MQTT-3.1.2-22] the password flag is set without the user name flag")]
     PasswordWithoutUserName,
-    /// No client id, and a session to keep, in 3.1.1.
+    /// An empty client id with a session that is to be kept, in 3.1.1.
     #[error("MQTT 3.1.1 [MQTT-3.1.3-8] an empty client id needs a clean session")]
     ClientIdRequired,
     /// A string is not UTF-8, a surrogate included.
@@ -121,7 +122,7 @@ pub enum DecodeError {
     /// A client's PUBLISH with a subscription identifier, which only a server sends.
     #[error("[MQTT-3.3.4-6] a PUBLISH of a client has a subscription identifier")]
     SubscriptionIdFromClient,
-    /// A property that is there twice.
+    /// A duplicate of a property that a packet can have only once.
     #[error("section 2.2.2.2: property 0x{0:02x} is there more than once")]
     DuplicateProperty(u8),
     /// A property with a value that it can't have.
@@ -133,10 +134,10 @@ pub enum DecodeError {
     /// A reason code that its packet can't have.
     #[error("section 2.4: the reason code is not one of this packet")]
     ReasonCode,
-    /// Anything else that the codec underneath refuses.
+    /// A packet that breaks no rule above and that its receiver can't use. The codec itself does not report it.
     #[error("section 1.2: malformed packet")]
     Malformed,
-    /// The transport failed. [`tokio_util::codec::Decoder`] asks for it; the codec itself does no IO.
+    /// The transport failed. [`tokio_util::codec::Decoder`] demands this variant; the codec itself does no IO.
     #[error("the connection failed: {0}")]
     Io(std::io::ErrorKind),
 }
@@ -176,7 +177,7 @@ impl DecodeError {
 
     /// The reason for a CONNACK, for an error in the CONNECT itself (section 3.2.2.2).
     ///
-    /// A server need not answer at all (section 4.13.1): a first packet that is no CONNECT gets none.
+    /// A server need not answer at all (section 4.13.1): a first packet that is not a CONNECT gets no answer.
     #[must_use]
     pub fn connect_reason_code(self) -> ConnectReasonCode {
         match self {
@@ -207,7 +208,7 @@ pub enum EncodeError {
     /// This end does not send such packets.
     #[error("this end does not send packet type {0}")]
     WrongDirection(u8),
-    /// The version can't say this, and saying less would say something else.
+    /// The version has no way to say this, and to leave it out would change the meaning.
     #[error("the protocol version cannot say this: {0}")]
     NotInVersion(&'static str),
     /// The packet would break a rule.
@@ -216,13 +217,13 @@ pub enum EncodeError {
     /// A string or binary field above 65,535 bytes.
     #[error("a field is longer than 65,535 bytes")]
     FieldTooLong,
-    /// The packet is larger than the peer accepts, or than MQTT can say.
+    /// The packet is larger than the peer accepts, or than a length can say.
     #[error("[MQTT-3.1.2-24] the packet is above the peer's maximum of {max} bytes")]
     PacketTooLarge {
         /// What the peer accepts.
         max: u32,
     },
-    /// The transport failed. [`tokio_util::codec::Encoder`] asks for it; the codec itself does no IO.
+    /// The transport failed. [`tokio_util::codec::Encoder`] demands this variant; the codec itself does no IO.
     #[error("the connection failed: {0}")]
     Io(std::io::ErrorKind),
 }

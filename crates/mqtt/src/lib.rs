@@ -11,20 +11,16 @@
 //! Sections are those of the [MQTT 5 specification](https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html)
 //! unless [3.1.1](https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html) is named.
 
-mod amendment;
 mod codec;
+mod decode;
+mod encode;
 mod error;
-mod frame;
-mod outgoing;
+mod field;
+mod header;
 mod packet;
 mod property;
-mod reader;
 mod reason;
-mod shape;
-mod text;
 pub mod topic;
-mod v311;
-mod v5;
 
 pub use crate::codec::Codec;
 pub use crate::error::{DecodeError, EncodeError};

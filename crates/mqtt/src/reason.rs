@@ -2,7 +2,7 @@
 
 use crate::packet::QoS;
 
-/// A byte that is no reason code of the packet in question.
+/// A byte that is not a reason code of the packet in question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("0x{0:02x} is not a reason code of this packet")]
 pub struct UnknownCode(pub u8);
@@ -43,7 +43,7 @@ reason_codes! {
     pub enum ConnectReasonCode {
         /// The connection is accepted.
         Success = 0x00,
-        /// The server does not wish to say why.
+        /// The server gives no reason.
         UnspecifiedError = 0x80,
         /// The CONNECT could not be parsed.
         MalformedPacket = 0x81,
@@ -126,9 +126,9 @@ impl ConnectReasonCode {
 reason_codes! {
     /// Why a connection ends (section 3.14.2.1). MQTT 5 only.
     pub enum DisconnectReasonCode {
-        /// The client is done; no will.
+        /// The client closes normally, and its will is dropped.
         NormalDisconnection = 0x00,
-        /// The client is done and wants its will published.
+        /// The client closes, and its will is published.
         DisconnectWithWillMessage = 0x04,
         /// No reason is given.
         UnspecifiedError = 0x80,
@@ -146,7 +146,7 @@ reason_codes! {
         ServerShuttingDown = 0x8b,
         /// The authentication method is not supported.
         BadAuthenticationMethod = 0x8c,
-        /// Nothing arrived for one and a half keep-alive times.
+        /// No packet arrived for one and a half keep-alive times.
         KeepAliveTimeout = 0x8d,
         /// Another connection uses the same client id.
         SessionTakenOver = 0x8e,
@@ -164,7 +164,7 @@ reason_codes! {
         MessageRateTooHigh = 0x96,
         /// A limit was exceeded.
         QuotaExceeded = 0x97,
-        /// An operator ended it.
+        /// An operator ended the connection.
         AdministrativeAction = 0x98,
         /// A payload does not match its format indicator.
         PayloadFormatInvalid = 0x99,
@@ -180,7 +180,7 @@ reason_codes! {
         SharedSubscriptionNotSupported = 0x9e,
         /// Too many connections a second.
         ConnectionRateExceeded = 0x9f,
-        /// The connection's time is over.
+        /// The connection has reached the longest time that it may last.
         MaximumConnectTime = 0xa0,
         /// Subscription identifiers are not supported.
         SubscriptionIdentifiersNotSupported = 0xa1,

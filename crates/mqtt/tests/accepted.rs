@@ -141,7 +141,6 @@ fn opening_packets() {
     }
 }
 
-/// Legal packets that the codec underneath refuses.
 #[test]
 fn an_empty_client_id_without_clean_start_is_legal_in_mqtt_5() {
     let packet = read(&mut Codec::server(64), b"\x10\x0d\x00\x04MQTT\x05\x00\x00\x00\x00\x00\x00");

@@ -1,6 +1,6 @@
 //! The authorizer's function on the command line.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,31 +11,69 @@ use crate::lambda::{
     program::Program,
 };
 
-/// Which function decides. What is typed wins over the settings file.
-#[derive(Args, Debug)]
+/// Which function authorizes clients. A flag wins over the settings file.
+#[derive(Args)]
 #[command(next_help_heading = "Authorizer")]
 pub struct FunctionArgs {
-    /// The authorizer's program [default: the one that belongs to this program]
-    #[arg(long, env = "LATCHKEY_AUTHORIZER", value_name = "PROGRAM", group = "function")]
+    /// The authorizer's program [default: latchkey's own]
+    #[arg(
+        long,
+        env = "LATCHKEY_AUTHORIZER",
+        hide_env_values = true,
+        value_name = "PROGRAM",
+        group = "function"
+    )]
     pub authorizer: Option<PathBuf>,
 
-    /// Call an authorizer that runs by itself and answers Lambda's Invoke call, for `cargo lambda watch`
-    /// `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`
+    /// Call an authorizer that runs elsewhere, at its Invoke URL
+    ///
+    /// For `cargo lambda watch` the URL is `http://127.0.0.1:9000/2015-03-31/functions/NAME/invocations`.
     #[arg(long, value_name = "URL", group = "function")]
     pub invoke_url: Option<String>,
 
-    /// Call an authorizer in AWS, with the credentials that the AWS CLI uses
+    /// Call an authorizer in AWS
+    ///
+    /// The gateway uses the same credentials as the AWS CLI.
     #[arg(long, value_name = "ARN", group = "function")]
     pub function_arn: Option<FunctionArn>,
 
-    /// An environment variable for the authorizer's program, such as `RUST_LOG=debug`; may be given more than
-    /// once, and wins over what the gateway sets itself
-    #[arg(long = "function-env", value_name = "NAME=VALUE", value_parser = variable, conflicts_with_all = ["invoke_url", "function_arn"])]
-    pub function_env: Vec<(String, String)>,
+    /// Set a variable of the authorizer's program, such as `RUST_LOG=debug`; repeat for more
+    ///
+    /// It wins over a variable that the gateway sets itself.
+    #[arg(
+        long = "function-env", value_name = "NAME=VALUE", conflicts_with_all = ["invoke_url", "function_arn"],
+        hide_short_help = true
+    )]
+    pub function_env: Vec<Variable>,
 
-    /// The most connects that call the authorizer at a time [default: 4]
-    #[arg(long, value_name = "N")]
+    /// How many connects may call the authorizer at a time [default: 4]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub instances: Option<NonZeroUsize>,
+}
+
+/// A variable of a program's environment, typed as `NAME=VALUE`. No `Debug`: there may be a secret in it.
+#[derive(Clone)]
+pub struct Variable {
+    name: String,
+    value: String,
+}
+
+/// A text that does not name a variable.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it has to read NAME=VALUE")]
+pub struct InvalidVariable;
+
+impl FromStr for Variable {
+    type Err = InvalidVariable;
+
+    fn from_str(text: &str) -> Result<Self, InvalidVariable> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(InvalidVariable),
+        }
+    }
 }
 
 impl FunctionArgs {
@@ -45,7 +83,7 @@ impl FunctionArgs {
         self.authorizer.is_none() && self.invoke_url.is_none() && self.function_arn.is_none()
     }
 
-    /// Puts what was typed in the place of what `function` has; `own` is the gateway's own authorizer.
+    /// Changes `function` as the flags say; `own` is the gateway's own authorizer.
     ///
     /// # Errors
     ///
@@ -59,7 +97,7 @@ impl FunctionArgs {
             function.source = FunctionSource::FunctionArn(arn.clone());
         }
         if let Some(path) = &self.authorizer {
-            // A table's variables are the authorizer's, whichever program it is; its arguments are the program's.
+            // The variables of a table are for the authorizer, whichever program it is; its arguments are for its program.
             let variables = match &function.source {
                 FunctionSource::Program(program) => program.variables.clone(),
                 FunctionSource::InvokeUrl(_) | FunctionSource::FunctionArn(_) => own.variables.clone(),
@@ -67,16 +105,10 @@ impl FunctionArgs {
             function.source = FunctionSource::Program(Program::new(path.clone(), variables));
         }
         if let FunctionSource::Program(program) = &mut function.source {
-            program.variables.extend(self.function_env.iter().cloned());
+            let typed = self.function_env.iter();
+            program.variables.extend(typed.map(|variable| (variable.name.clone(), variable.value.clone())));
         }
         Ok(())
-    }
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it should read NAME=VALUE".to_owned()),
     }
 }
 
@@ -111,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_wins_over_every_source() {
+    fn flag_wins_over_every_source() {
         let sources = || {
             let program = Program { arguments: vec!["x".to_owned()], ..own() };
             let (url, arn) = (URL.replace('f', "g").parse().unwrap(), ARN.parse().unwrap());
@@ -142,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_function() {
+    fn flags_that_name_two_functions_are_an_error() {
         for args in [
             &["--authorizer", "p", "--invoke-url", URL][..],
             &["--authorizer", "p", "--function-arn", ARN],
@@ -150,7 +182,7 @@ mod tests {
             &["--invoke-url", URL, "--function-env", "A=1"],
             &["--function-arn", ARN, "--function-env", "A=1"],
         ] {
-            let error = parse(args).unwrap_err();
+            let error = parse(args).err().unwrap();
             assert!(error.contains("cannot be used with"), "{error}");
         }
         let url = "https://user:hunter2@example.com/f";
@@ -161,7 +193,7 @@ mod tests {
             error.contains("`--invoke-url`: a URL with a user name") && !error.contains("hunter2"),
             "{error}"
         );
-        assert!(parse(&["--function-arn", "f"]).unwrap_err().contains("not a function's ARN"));
+        assert!(parse(&["--function-arn", "f"]).err().unwrap().contains("not a function's ARN"));
         assert!(parse(&[]).unwrap().may_need_own());
         assert!(!parse(&["--invoke-url", URL]).unwrap().may_need_own());
     }

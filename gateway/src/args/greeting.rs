@@ -8,8 +8,12 @@ use std::{
 
 use serde_json::{Map, json};
 
-use super::{ALWAYS_NAMED, DEVICES_FILE};
-use crate::{door::route::Port, gateway::Addresses, settings::Settings};
+use super::DEVICES_FILE;
+use crate::{
+    door::route::Port,
+    gateway::Addresses,
+    settings::{LOCAL_NAMES, Settings},
+};
 
 /// What there is to say.
 pub(super) struct Greeting<'a> {
@@ -54,7 +58,7 @@ impl Greeting<'_> {
         }
         lines.push(format!("  CA      {}", settings.data.join("ca.pem").display()));
         lines.push(format!("  log     {}", log.display()));
-        if settings.names.len() <= ALWAYS_NAMED.len() && settings.listen.is_unspecified() {
+        if settings.names.len() <= LOCAL_NAMES.len() && settings.listen.is_unspecified() {
             lines.push(
                 "  note    devices elsewhere need `--name ADDRESS`: this machine's, as they dial it"
                     .to_owned(),

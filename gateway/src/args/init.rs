@@ -1,4 +1,4 @@
-//! `latchkey local init`: a settings file to begin with.
+//! `latchkey local init`: writes a settings file that explains every setting.
 
 use std::{
     fs::OpenOptions,
@@ -12,10 +12,12 @@ use clap::Args;
 use cli::console;
 
 use super::CONFIG_FILE;
-use crate::config::template::TEMPLATE;
 
-/// The flags.
-#[derive(Args, Debug)]
+/// The settings file that is written. It has every key with its default after a `#`, so it changes nothing.
+const TEMPLATE: &str = include_str!("../config/template.toml");
+
+/// The flags of `init`.
+#[derive(Args)]
 pub struct InitArgs {
     /// The file to write
     #[arg(default_value = CONFIG_FILE)]
@@ -32,8 +34,7 @@ pub(super) fn run(args: &InitArgs) -> ExitCode {
             let file = args.file.display();
             _ = writeln!(
                 io::stdout(),
-                "wrote {file}: every setting is in it, with its default after a `#`\n  next    \
-                 latchkey local{}",
+                "wrote {file}, which has every setting with its default after a `#`\n  next    latchkey local{}",
                 if args.file == Path::new(CONFIG_FILE) { String::new() } else { format!(" --config {file}") }
             );
             ExitCode::SUCCESS
@@ -53,4 +54,63 @@ fn write(file: &Path, force: bool) -> anyhow::Result<()> {
         opened => opened.with_context(unwritable)?,
     };
     opened.write_all(TEMPLATE.as_bytes()).with_context(unwritable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    /// The template's settings without the `# ` before them; prose begins with `##`.
+    fn settings() -> String {
+        let lines = TEMPLATE.lines().filter(|line| !line.starts_with("##"));
+        lines.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn template_sets_nothing() {
+        let table: toml::Table = toml::from_str(TEMPLATE).unwrap();
+        assert!(table.is_empty(), "{table:?}");
+    }
+
+    #[test]
+    fn every_line_of_the_template_is_a_setting() {
+        if let Err(error) = toml::from_str::<Overrides>(&settings()) {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn template_has_every_key() {
+        let settings = settings();
+        // Serde's error names every key when it meets one that does not exist.
+        for table in [
+            "",
+            "[ports]\n",
+            "[limits]\n",
+            "[quotas]\n",
+            "[[authorizer]]\n",
+            "[[domain]]\n",
+            "[[thing]]\n",
+            "[[certificate]]\n",
+            "[[policy]]\n",
+        ] {
+            let error =
+                toml::from_str::<Overrides>(&format!("{table}no_such_key = 1\n")).err().unwrap().to_string();
+            let (_, expected) =
+                error.split_once("expected one of ").or_else(|| error.split_once("expected ")).unwrap();
+            for key in expected
+                .split(['`', ','])
+                .map(str::trim)
+                .filter(|key| !matches!(*key, "" | "or") && !key.contains(' '))
+            {
+                let there = settings.lines().any(|line| {
+                    line.split(['=', ' ', '{'])
+                        .next()
+                        .is_some_and(|name| name.trim().trim_matches(['"', '[', ']']) == key)
+                });
+                assert!(there, "`{key}` of `{}`", table.trim());
+            }
+        }
+    }
 }

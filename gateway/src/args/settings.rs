@@ -1,18 +1,17 @@
-//! What was typed, what the settings file says, and the defaults: put together, in this order.
+//! The settings that follow from the command line, the settings file and the defaults, and the files that they need.
 
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 
-use super::{ALWAYS_NAMED, CONFIG_FILE, DEVICES_FILE, LocalArgs};
+use super::{CONFIG_FILE, DEVICES_FILE, LocalArgs};
 use crate::{
-    config::{AuthorizersSettings, File},
+    config::{self, Mistakes, Overrides},
     lambda::program::Program,
-    settings::{Account, AuthorizerSettings, Settings},
+    settings::Settings,
 };
 
 const DATA_FOLDER: &str = ".latchkey";
@@ -22,48 +21,36 @@ const STORE: &str = "LATCHKEY_STORE";
 /// What the gateway's own variable was called before.
 const OLD_STORE: &str = "LATCHKEY_DEVICES";
 
-/// The settings of a gateway whose own authorizer is `authorizer`. The data folder and an empty records file are made
-/// where there are none.
+/// The settings of a gateway whose own authorizer is the program `authorizer`. The data folder and an empty records
+/// file are made where there are none.
 pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
-    let config = config(&args);
-    let mut file = config.as_deref().map_or_else(|| Ok(File::default()), File::read)?;
-    let data = args.data.clone().or_else(|| file.data()).unwrap_or_else(|| DATA_FOLDER.into());
-    make_private_folder(&data).with_context(|| format!("can't make the data folder `{}`", data.display()))?;
-    let devices = match (args.devices.clone(), Store::of_environment()?) {
+    let config = args.config.or_else(|| Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into()));
+    let (file, mut mistakes) = match &config {
+        Some(path) => config::read(path)
+            .with_context(|| format!("can't read the settings file `{}`", path.display()))?,
+        None => (Overrides::default(), Mistakes::default()),
+    };
+    let typed_devices = args.overrides.devices.clone();
+    let overrides = args.overrides.or(file);
+    let data = overrides.data.clone().unwrap_or_else(|| DATA_FOLDER.into());
+    let devices = match (typed_devices, Store::of_environment()?) {
         (None, Some(Store::Other)) => None,
         (None, Some(Store::File(path))) => Some(path),
-        (devices, _) => Some(devices.or_else(|| file.devices()).unwrap_or_else(|| data.join(DEVICES_FILE))),
+        _ => Some(overrides.devices.clone().unwrap_or_else(|| data.join(DEVICES_FILE))),
     };
     let devices = devices.map(std::path::absolute).transpose().context("the devices file has no path")?;
-    devices.as_deref().map_or(Ok(()), make_empty_store)?;
     let absolute = std::path::absolute(&data).context("the data folder has no path")?;
-    let variables = variables(devices.as_deref(), &absolute);
-    let program = Program::new(authorizer, variables);
-    let AuthorizersSettings { authorizers, default_authorizer } = authorizers(&args, &mut file, &program)?;
-    let expiry = args.limits.max_session_expiry;
-    let quotas = expiry.map_or(file.quotas, |seconds| file.quotas.with_session_expiry(seconds));
-    quotas.validate().context("the quotas")?;
-    let listen = args.listen.or(file.listen).unwrap_or(Ipv4Addr::LOCALHOST.into());
-    Ok(Settings {
-        listen,
-        ports: args.ports.merge(file.ports),
-        names: names(listen, args.names, &file),
-        data,
-        config,
-        authorizers,
-        default_authorizer,
-        domains: file.domains()?,
-        registry: file.registry()?,
-        limits: args.limits.merge(file.limits)?,
-        close_refused: args.close_refused || file.close_refused,
-        denied_publish_disconnects: args.denied_publish_disconnects || file.denied_publish_disconnects,
-        quotas,
-        account: Account {
-            partition: args.partition.or(file.partition).unwrap_or_else(|| "aws".to_owned()),
-            region: args.region.or(file.region).unwrap_or_else(|| "us-east-1".to_owned()),
-            id: args.account.or(file.account).unwrap_or_else(|| "123456789012".to_owned()),
-        },
-    })
+    let program = Program::new(authorizer, variables(devices.as_deref(), &absolute));
+    let mut settings = Settings { config, ..Settings::new(data, program.clone()) };
+    overrides.apply(&mut settings, &program, args.aws_ports, &mut mistakes);
+    mistakes.check()?;
+    for authorizer in &mut settings.authorizers {
+        args.function.apply(&mut authorizer.function, &program)?;
+    }
+    make_private_folder(&settings.data)
+        .with_context(|| format!("can't make the data folder `{}`", settings.data.display()))?;
+    devices.as_deref().map_or(Ok(()), make_empty_store)?;
+    Ok(settings)
 }
 
 /// The store that the environment names for the function.
@@ -89,33 +76,8 @@ impl Store {
     }
 }
 
-/// The settings file, if there is one.
-fn config(args: &LocalArgs) -> Option<PathBuf> {
-    let in_place = || Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into());
-    args.config.clone().or_else(in_place)
-}
-
-fn authorizers(args: &LocalArgs, file: &mut File, own: &Program) -> anyhow::Result<AuthorizersSettings> {
-    let mut settings = file.authorizers(args.authorizer_name.clone(), own.clone())?;
-    for AuthorizerSettings { function, .. } in &mut settings.authorizers {
-        args.function.apply(function, own)?;
-    }
-    Ok(settings)
-}
-
-fn names(listen: IpAddr, typed: Vec<String>, file: &File) -> Vec<String> {
-    let mut names = ALWAYS_NAMED.map(str::to_owned).to_vec();
-    names.extend(typed.into_iter().chain(file.names.iter().cloned()));
-    if !listen.is_unspecified() {
-        names.push(listen.to_string());
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// What the authorizer is told beside what the gateway itself was; a later variable wins. Nothing on this machine makes
-/// metrics of its lines, and a keyring that `latchkey fleet` made beside the records is the one that opens them.
+/// The variables of the gateway's own authorizer; the last of two with one name counts. Nothing on this machine makes
+/// metrics of its log lines. A keyring that `latchkey fleet` made in the data folder opens the sealed secrets.
 fn variables(devices: Option<&Path>, data: &Path) -> Vec<(String, String)> {
     let unset = |name: &str| std::env::var_os(name).is_none();
     let keyring = data.join(KEYRING_FILE);
@@ -128,7 +90,7 @@ fn variables(devices: Option<&Path>, data: &Path) -> Vec<(String, String)> {
     defaults.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The log and the CA's key are in it, so it is its owner's alone where the system can say that.
+/// The folder holds the log and the CA's key, so only its owner can open it where the system has such permissions.
 fn make_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -137,7 +99,7 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// A gateway without devices is a fine start: `latchkey fleet add` is the next step.
+/// A gateway can start without devices: `latchkey fleet add` is the next step.
 fn make_empty_store(devices: &Path) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

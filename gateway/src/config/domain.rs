@@ -1,8 +1,8 @@
-//! One `[[domain]]` of the settings file: a domain configuration.
+//! A table `[[domain]]` of the settings file: a domain configuration.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
@@ -12,10 +12,11 @@ use crate::{
     settings::DomainSettings,
 };
 
+/// A table `[[domain]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Table {
-    name: String,
+pub struct DomainTable {
+    pub(super) name: String,
     server_name: String,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -25,7 +26,7 @@ pub(super) struct Table {
     allow_authorizer_override: Option<bool>,
 }
 
-/// AWS's names.
+/// AWS's names of the authentication types.
 #[derive(Clone, Copy, Deserialize)]
 enum AuthenticationTypeName {
     #[serde(rename = "DEFAULT")]
@@ -40,6 +41,7 @@ enum AuthenticationTypeName {
     AwsSigV4,
 }
 
+/// AWS's names of the application protocols.
 #[derive(Clone, Copy, Deserialize)]
 enum ApplicationProtocolName {
     #[serde(rename = "DEFAULT")]
@@ -52,20 +54,16 @@ enum ApplicationProtocolName {
     Https,
 }
 
-impl Table {
+impl DomainTable {
+    /// The domain configuration that the table describes. Paths are relative to `folder`.
     pub(super) fn settings(self, folder: &Path) -> anyhow::Result<DomainSettings> {
-        let name = self.name.clone();
-        self.read(folder).with_context(|| format!("the domain configuration `{name}`"))
-    }
-
-    fn read(self, folder: &Path) -> anyhow::Result<DomainSettings> {
         if !matches!(ServerName::try_from(self.server_name.as_str()), Ok(ServerName::DnsName(_))) {
-            bail!("`server_name` is a host name, as in `iot.example.com`");
+            bail!("`server_name` has to be a host name, such as `iot.example.com`");
         }
         let certificate = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => Some((folder.join(certificate), folder.join(key))),
             (None, None) => None,
-            _ => bail!("`certificate` and `key` belong together"),
+            _ => bail!("`certificate` and `key` need each other"),
         };
         let default_authorizer =
             self.default_authorizer.as_deref().map(AuthorizerName::try_from).transpose()?;
@@ -92,7 +90,7 @@ fn access(
         AuthenticationTypeName::CustomAuth => AuthenticationType::CustomAuth,
         AuthenticationTypeName::CustomAuthX509 => AuthenticationType::CustomAuthX509,
         AuthenticationTypeName::AwsX509 => AuthenticationType::AwsX509,
-        AuthenticationTypeName::AwsSigV4 => bail!("AWS_SIGV4 is not played by this gateway"),
+        AuthenticationTypeName::AwsSigV4 => bail!("this gateway does not support AWS_SIGV4"),
     };
     let protocol = match protocol.unwrap_or(ApplicationProtocolName::Default) {
         ApplicationProtocolName::Default => ApplicationProtocol::Default,

@@ -1,20 +1,22 @@
-//! `[[thing]]`, `[[certificate]]` and `[[policy]]` of the settings file.
+//! The tables `[[thing]]`, `[[certificate]]` and `[[policy]]` of the settings file: the registry.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use iot_policy::{PolicyDocument, limits::MAX_POLICY_DOCUMENTS};
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::Mistakes;
 use crate::registry::{Certificate, CertificateStatus, FixedRegistry, Thing};
 
+/// A table `[[thing]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ThingTable {
+pub struct ThingTable {
     name: String,
     #[serde(rename = "type")]
     type_name: Option<String>,
@@ -22,9 +24,10 @@ pub(super) struct ThingTable {
     attributes: BTreeMap<String, String>,
 }
 
+/// A table `[[certificate]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CertificateTable {
+pub struct CertificateTable {
     file: PathBuf,
     #[serde(default)]
     status: Status,
@@ -34,14 +37,15 @@ pub(super) struct CertificateTable {
     things: BTreeSet<String>,
 }
 
+/// A table `[[policy]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PolicyTable {
+pub struct PolicyTable {
     name: String,
     file: PathBuf,
 }
 
-/// AWS's names.
+/// AWS's names of a certificate's status.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Status {
@@ -51,57 +55,74 @@ enum Status {
     Revoked,
 }
 
+/// The registry that the tables describe; mistakes go to `mistakes`. Paths are relative to `folder`.
 pub(super) fn read(
-    things: Vec<ThingTable>,
-    certificates: Vec<CertificateTable>,
-    policies: Vec<PolicyTable>,
+    things: Vec<Spanned<ThingTable>>,
+    certificates: Vec<Spanned<CertificateTable>>,
+    policies: Vec<Spanned<PolicyTable>>,
     folder: &Path,
-) -> anyhow::Result<FixedRegistry> {
-    let policies = read_policies(policies, folder)?;
-    let things = things.into_iter().map(Thing::try_from).collect::<Result<_, _>>()?;
-    let certificates = certificates.into_iter().map(|table| {
-        let path = folder.join(&table.file);
-        certificate(table, &path, &policies).with_context(|| format!("the certificate `{}`", path.display()))
+    mistakes: &mut Mistakes,
+) -> FixedRegistry {
+    let policies = read_policies(policies, folder, mistakes);
+    let things = things.into_iter().filter_map(|table| {
+        let offset = table.span().start;
+        mistakes.note(offset, Thing::try_from(table.into_inner()))
     });
-    Ok(FixedRegistry::new(things, certificates.collect::<Result<_, _>>()?)?)
+    let things = things.collect();
+    let certificates = certificates.into_iter().filter_map(|table| {
+        let (offset, table) = (table.span().start, table.into_inner());
+        let path = folder.join(&table.file);
+        let certificate = certificate(table, &path, &policies);
+        mistakes.note(offset, certificate.with_context(|| format!("the certificate `{}`", path.display())))
+    });
+    let certificates = certificates.collect();
+    mistakes.note(None, FixedRegistry::new(things, certificates)).unwrap_or_default()
 }
 
+/// The policies by their names; a policy that can't be used is there without a document.
 fn read_policies(
-    tables: Vec<PolicyTable>,
+    tables: Vec<Spanned<PolicyTable>>,
     folder: &Path,
-) -> anyhow::Result<BTreeMap<String, PolicyDocument>> {
+    mistakes: &mut Mistakes,
+) -> BTreeMap<String, Option<PolicyDocument>> {
     let mut policies = BTreeMap::new();
     for table in tables {
-        let path = folder.join(&table.file);
-        let about = || format!("the policy `{}` in `{}`", table.name, path.display());
-        let text = std::fs::read_to_string(&path).with_context(about)?;
-        let document = PolicyDocument::parse(&text).with_context(about)?;
-        if policies.insert(table.name.clone(), document).is_some() {
-            bail!("there are two policies with the name `{}`", table.name);
+        let (offset, PolicyTable { name, file }) = (table.span().start, table.into_inner());
+        let path = folder.join(file);
+        let document = std::fs::read_to_string(&path)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| Ok(PolicyDocument::parse(&text)?))
+            .with_context(|| format!("the policy `{name}` in `{}`", path.display()));
+        let document = mistakes.note(offset, document);
+        if policies.contains_key(&name) {
+            mistakes.add(offset, format!("there are two policies with the name `{name}`"));
         }
+        policies.insert(name, document);
     }
-    Ok(policies)
+    policies
 }
 
 fn certificate(
     table: CertificateTable,
     path: &Path,
-    policies: &BTreeMap<String, PolicyDocument>,
+    policies: &BTreeMap<String, Option<PolicyDocument>>,
 ) -> anyhow::Result<Certificate> {
     if table.policies.len() > MAX_POLICY_DOCUMENTS {
-        bail!("it has {} policies; AWS takes at most {MAX_POLICY_DOCUMENTS}", table.policies.len());
+        bail!("it has {} policies; AWS accepts at most {MAX_POLICY_DOCUMENTS}", table.policies.len());
     }
-    let find = |name: &String| {
-        policies.get(name).cloned().with_context(|| format!("there is no policy with the name `{name}`"))
-    };
-    let attached = table.policies.iter().map(find).collect::<Result<Arc<[_]>, _>>()?;
+    let mut attached = Vec::new();
+    for name in &table.policies {
+        let document =
+            policies.get(name).with_context(|| format!("there is no policy with the name `{name}`"))?;
+        attached.extend(document.clone());
+    }
     let status = match table.status {
         Status::Active => CertificateStatus::Active,
         Status::Inactive => CertificateStatus::Inactive,
         Status::Revoked => CertificateStatus::Revoked,
     };
     let mut certificate = Certificate::from_pem(&std::fs::read_to_string(path)?)?;
-    (certificate.status, certificate.policies, certificate.things) = (status, attached, table.things);
+    (certificate.status, certificate.policies, certificate.things) = (status, attached.into(), table.things);
     Ok(certificate)
 }
 
@@ -111,7 +132,7 @@ impl TryFrom<ThingTable> for Thing {
     fn try_from(table: ThingTable) -> anyhow::Result<Self> {
         let ThingTable { name, type_name, attributes } = table;
         if !iot_policy::limits::is_thing_name(&name) {
-            bail!("the thing `{}`: AWS takes names of 1 to 128 of `A-Z a-z 0-9 : _ -`", name.escape_debug());
+            bail!("the thing `{}`: a thing's name has 1 to 128 of `A-Z a-z 0-9 : _ -`", name.escape_debug());
         }
         Ok(Self { name, type_name, attributes })
     }

@@ -23,6 +23,12 @@ pub enum AuthorizerStatus {
 }
 
 impl AuthorizerName {
+    /// The name of the gateway's own authorizer, `latchkey`.
+    #[must_use]
+    pub fn latchkey() -> Self {
+        Self("latchkey".to_owned())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -32,7 +32,20 @@ impl Wildcard {
 
     /// Reads a plain text that matches in any case.
     pub(crate) fn parse_ignoring_case(text: &str) -> Result<Self, PatternError> {
-        Ok(Self { ignores_case: true, ..Self::parse_plain(text)? })
+        Ok(Self::parse_plain(text)?.ignoring_case())
+    }
+
+    pub(crate) fn ignoring_case(self) -> Self {
+        Self { ignores_case: true, ..self }
+    }
+
+    /// The same with any run of characters in place of each variable without a value.
+    pub(crate) fn with_any_value(&self, context: &Context) -> Self {
+        let tokens = self.tokens.iter().map(|token| match token {
+            Token::Variable(variable) if context.variable(variable).is_none() => Token::AnyRun,
+            token => token.clone(),
+        });
+        Self { tokens: tokens.collect(), ignores_case: self.ignores_case }
     }
 
     pub(crate) fn variables(&self) -> impl Iterator<Item = &Variable> {

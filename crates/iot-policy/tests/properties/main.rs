@@ -7,7 +7,7 @@ mod twin;
 
 #[cfg(test)]
 mod tests {
-    use iot_policy::{Decision, PolicyDocument, Request, Scope, escape_literal, evaluate};
+    use iot_policy::{Decision, Effect, PolicyDocument, Request, Scope, escape_literal, evaluate, near_miss};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -42,6 +42,24 @@ mod tests {
         ) {
             let expected = twin::decide(&policies, &connection, &ask);
             prop_assert_eq!(verdict(&policies, &connection, &ask), expected);
+        }
+
+        #[test]
+        fn a_near_miss_names_an_allow_that_does_not_apply(
+            policies in generators::policies(),
+            connection in generators::connection(),
+            ask in generators::ask(),
+        ) {
+            let (documents, scope, context) = (documents(&policies), scope(), connection.context(&scope()));
+            let request = Request::new(ask.action, &scope, &ask.name, &context);
+            if evaluate(&documents, &request) == Decision::NotAllowed
+                && let Some(near) = near_miss(&documents, &request)
+            {
+                let document = &documents[near.statement().document()];
+                let statement = &document.statements()[near.statement().statement()];
+                prop_assert_eq!(statement.effect(), Effect::Allow);
+                prop_assert!(!statement.applies_to(&request));
+            }
         }
 
         #[test]

@@ -1,8 +1,8 @@
-//! The fixed header (section 2.1): what can be refused before the rest of a packet is there.
+//! The fixed header (section 2.1): what can be refused before the rest of a packet has arrived.
 
 use crate::error::DecodeError;
+use crate::field::{is_minimal, var_int};
 use crate::packet::Version;
-use crate::reader::{is_minimal, var_int};
 
 /// Which end of the connection a codec is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,11 @@ pub(crate) struct Header {
     pub(crate) kind: u8,
     /// The low four bits of the first byte.
     pub(crate) flags: u8,
-    /// Where the body begins.
+    /// The size of the fixed header: the offset of the body.
     pub(crate) body: usize,
-    /// Where the packet ends.
+    /// The size of the whole packet: the offset of its end.
     pub(crate) end: usize,
-    /// Whether the length is written in the fewest bytes.
+    /// Whether the length is written in the fewest bytes, which only MQTT 5 demands.
     pub(crate) minimal: bool,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Header {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gate {
     pub(crate) role: Role,
-    /// Not known to a server before CONNECT.
+    /// A server does not know the version before CONNECT.
     pub(crate) version: Option<Version>,
     /// Whether the opening packet, CONNECT or CONNACK, has arrived.
     pub(crate) opened: bool,
