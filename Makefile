@@ -1,4 +1,4 @@
-# A convenience over cargo: every command below works typed as it is, on Windows and macOS too.
+# Shortcuts for cargo: every command below also works when you type it, on Windows and macOS too.
 
 CARGO ?= cargo
 
@@ -10,10 +10,10 @@ STAGE ?= dev
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
 
-demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and what is refused
+demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and two refused clients
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test bundle ## everything: lints, licences, the deployment, unit and integration tests, foreign clients, the firmware and its image
+test: setup lint deny infra-test bundle ## all tests: lints, licences, the deployment, unit and integration tests, independent clients, the firmware and its image
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@echo "localstack"
@@ -21,13 +21,13 @@ test: setup lint deny infra-test bundle ## everything: lints, licences, the depl
 	@$(MAKE) --no-print-directory firmware-test
 	@$(MAKE) --no-print-directory firmware
 
-test-localstack: setup ## the tests of AWS's stores once more, against LocalStack; with Docker, docker-compose.yml has more
+test-localstack: setup ## the tests of AWS's stores against LocalStack; with Docker also the function in docker-compose.yml
 	@CARGO="$(CARGO)" tests/setup/run-localstack
 
-check: lint ## the everyday check: formatting, lints and unit tests
+check: lint ## the quick check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
 
-bench: ## memory, connects and throughput beside peers, in three minutes on a machine at rest; bench/README.md
+bench: ## memory, connects and throughput, compared with other programs; three minutes, see bench/README.md
 	@tests/setup/mosquitto
 	@$(CARGO) run --release --quiet -p bench -- all
 
@@ -45,36 +45,36 @@ deny: ## licences, sources and banned crates, by cargo-deny
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >target/deny.log 2>&1 || { cat target/deny.log; exit 1; }
 	@cd firmware && PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >../target/deny.log 2>&1 || { cat ../target/deny.log; exit 1; }
 
-setup: ## what the tests need beside Rust: mosquitto's clients, and packages for Python and Node (CONTRIBUTING.md has the list)
+setup: ## install what the tests need besides Rust: mosquitto's clients, and packages for Python and Node (see CONTRIBUTING.md)
 	@tests/setup/foreign-clients
 
-infra-test: setup ## the deployment, without an account: types, templates, cdk-nag, cfn-lint
+infra-test: setup ## the tests of the deployment, without an AWS account: types, templates, cdk-nag, cfn-lint
 	@echo "deployment"
 	@infra/tools/test
 
-bundle: ## the function's program as a deploy would upload it, in target/bundle
+bundle: ## build the function as a deploy uploads it, in target/bundle
 	@echo "bundle"
 	@infra/tools/bundle
 
-firmware-test: ## the firmware's application: unit tests, on this machine and under QEMU against the gateway
+firmware-test: ## the tests of the firmware's application: unit tests, and on this machine and in QEMU against the gateway
 	@echo "firmware"
 	@CARGO="$(CARGO)" firmware/tools/test
 
-firmware: ## the ESP32-C3's image, its flash, RAM and heap held against firmware/esp32c3/budget.toml
+firmware: ## build the ESP32-C3's image, and check flash, RAM and heap against firmware/esp32c3/budget.toml
 	@echo "firmware image"
 	@CARGO="$(CARGO)" firmware/tools/image
 
-synth: ## the CloudFormation templates of STAGE (dev unless you say), without AWS
+synth: ## write the CloudFormation templates of STAGE (dev by default), without AWS
 	@infra/tools/cdk synth $(STAGE)
 
-diff: ## what a deploy of STAGE would change
+diff: ## show what a deploy of STAGE would change
 	@infra/tools/cdk diff $(STAGE)
 
-deploy: ## put STAGE into your AWS account: docs/deploy.md
+deploy: ## deploy STAGE to your AWS account: docs/deploy.md
 	@infra/tools/cdk deploy $(STAGE)
 
-destroy: ## take STAGE out of your AWS account
+destroy: ## remove STAGE from your AWS account
 	@infra/tools/cdk destroy $(STAGE)
 
-smoke: ## try out what was deployed as STAGE: password, connection, a reading, and the decision in the log
+smoke: ## check the deployment of STAGE: password, connection, a reading, and the decision in the log
 	@$(CARGO) run --quiet -p latchkey --features aws -- fleet smoke --stage $(STAGE)

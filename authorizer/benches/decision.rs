@@ -8,7 +8,7 @@ use std::{fs, hint::black_box};
 use criterion::Criterion;
 
 fn main() -> anyhow::Result<()> {
-    cases::log_to_nowhere()?;
+    cases::discard_log()?;
     let (decider, cases) = cases::decider(1_000)?;
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("decision");
@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
         });
     }
     group.finish();
-    // What a look-up in a file spends on seeing whether the file has changed.
+    // The cost of checking whether the file has changed, which is part of each look-up.
     let file = tempfile::NamedTempFile::new()?;
     criterion.bench_function("stat", |bencher| {
         bencher.iter(|| fs::metadata(black_box(file.path())).and_then(|metadata| metadata.modified()));

@@ -1,4 +1,4 @@
-//! One attempt as the log and the metrics see it.
+//! A connect attempt, as the log and the metrics report it.
 
 use std::time::Duration;
 
@@ -7,39 +7,38 @@ use lambda_runtime::Context;
 
 use crate::{event::Event, store::Source};
 
-/// Who asked, and how the attempt went through the function.
+/// What is known about an attempt besides its decision.
 pub struct Attempt<'a> {
     /// Lambda's id of the invocation.
     pub request_id: &'a str,
-    /// The trace that joins Lambda's tracing and the logs.
+    /// The id of the X-Ray trace.
     pub xray_trace_id: Option<&'a str>,
     /// IoT Core's id of the connection.
     pub connection_id: Option<&'a str>,
-    /// What the device says it is, once that has the right shape; it is not proof of anything.
-    pub identity: Option<Identity>,
-    /// How long the store took.
+    /// The names that the device claims. `None` if the event has none in a valid form.
+    pub identity: Option<ClaimedIdentity>,
+    /// The time of the look-up.
     pub store_time: Duration,
-    /// How long everything took.
+    /// The time of the whole attempt.
     pub total_time: Duration,
-    /// Where the store's answer came from, if it was asked.
+    /// The source of the store's answer. `None` if there was no look-up.
     pub source: Option<Source>,
-    /// Whether it is the process's first.
+    /// Whether this is the first event of the process.
     pub cold_start: bool,
 }
 
-/// The names that a device presents, each of the right shape.
-pub struct Identity {
+/// The names that a device claims, each in a valid form. None of them may be true.
+pub struct ClaimedIdentity {
     /// The device's name.
     pub device: DeviceName,
-    /// The client id; an HTTPS publish has none.
+    /// The client id. An HTTPS publish has none.
     pub client_id: Option<ClientId>,
-    /// The scheme whose shape was presented.
+    /// The scheme of the evidence.
     pub scheme: Scheme,
 }
 
 impl<'a> Attempt<'a> {
-    /// An attempt that begins. The connection id is used only if it looks like one: the field is IoT Core's, but an
-    /// event can hold anything.
+    /// A new attempt. The connection id is used only if it has the form of a UUID, because an event can contain anything.
     #[must_use]
     pub fn new(context: &'a Context, event: Option<&'a Event>, cold_start: bool) -> Self {
         let id = event.and_then(|event| event.connection_metadata.as_ref()?.id.as_deref());
@@ -56,21 +55,13 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Notes who asks.
+    /// Notes the names that the device claims.
     pub fn identify(&mut self, request: &IdentifiedRequest<'_>) {
-        self.identity = Some(Identity {
+        self.identity = Some(ClaimedIdentity {
             device: request.claim.device.clone(),
             client_id: request.client_id.clone(),
             scheme: request.claim.evidence.scheme(),
         });
-    }
-}
-
-impl Identity {
-    /// The client id, if there is one.
-    #[must_use]
-    pub fn client_id(&self) -> Option<&ClientId> {
-        self.client_id.as_ref()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The function's settings: environment variables, and all mistakes in them reported together.
 //!
 //! Variables are named here, in [`jwt`], in [`store`] and, where messages of `device-auth` need the name, in
-//! [`device_auth::variables`].
+//! [`device_auth::location`].
 
 pub mod jwt;
 mod reader;
@@ -14,9 +14,8 @@ use std::{
 
 use device_auth::{
     credential::FreshnessRules,
-    location::{KeyringLocation, StoreLocation},
+    location::{ALLOW_PLAIN_SECRETS, DATA_KEYS, KeyringLocation, StoreLocation},
     time::{TimerSeconds, Timers},
-    variables::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
     verifier::budget::FunctionMemory,
 };
 use tracing::Level;
@@ -31,22 +30,22 @@ use self::{
 /// Where the records are: `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts at the
 /// function's own folder. [`store`] has the settings of the latter two.
 pub const STORE: &str = "LATCHKEY_STORE";
-/// The grants of a store that holds none, which is DynamoDB: `file:PATH`, a records file without devices.
+/// The grants for DynamoDB, whose table has none: `file:PATH`, a records file without devices.
 pub const GRANTS: &str = "LATCHKEY_GRANTS";
-/// Seconds until IoT Core asks again, for records that don't say: 300 to 86,400.
+/// The default for records: seconds until IoT Core calls the authorizer again, 300 to 86,400.
 pub const REFRESH_AFTER: &str = "LATCHKEY_REFRESH_AFTER_SECONDS";
-/// Seconds until IoT Core ends a connection, for records that don't say: 300 to 86,400.
+/// The default for records: seconds until IoT Core ends the connection, 300 to 86,400.
 pub const DISCONNECT_AFTER: &str = "LATCHKEY_DISCONNECT_AFTER_SECONDS";
 /// Whether a token's signature must have been checked by IoT Core, whatever a device presents: `true` or `false`.
 pub const REQUIRE_SIGNATURE: &str = "LATCHKEY_REQUIRE_SIGNATURE";
-/// How far a timestamp that an Alibaba device signs may be from now, in seconds; not checked if absent.
+/// How far a timestamp that an Alibaba device signs may be from now, in seconds. It is not checked by default.
 pub const ALIBABA_FRESHNESS: &str = "LATCHKEY_ALIBABA_FRESHNESS_SECONDS";
-/// Whether the expiry that a Tencent device signs is held against the clock: `true` or `false`.
+/// Whether the expiry that a Tencent device signs is compared with the time: `true` or `false`.
 pub const TENCENT_EXPIRY: &str = "LATCHKEY_TENCENT_EXPIRY";
 /// The namespace of the metrics that go to CloudWatch with the log; `off` writes none.
 pub const METRICS: &str = "LATCHKEY_METRICS";
-/// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). Where nothing does,
-/// a whole CPU is taken for granted.
+/// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). By default the function has a
+/// whole CPU.
 pub const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 /// The function's own folder, which Lambda sets.
 pub const ROOT: &str = "LAMBDA_TASK_ROOT";
@@ -55,12 +54,12 @@ pub const LOG: &str = "RUST_LOG";
 
 /// The records bundled with the function.
 const DEFAULT_STORE: &str = "file:devices.json";
-/// An hour: how long a revoked device may stay connected at the worst, against one call an hour and device.
+/// One hour. A revoked device stays connected for up to this time, and each device costs one call in it.
 const DEFAULT_REFRESH_AFTER: u32 = 3_600;
-/// A day, AWS's maximum: a device that behaves is not made to reconnect more often than needed.
+/// One day, AWS's maximum, so that devices do not reconnect more often than needed.
 const DEFAULT_DISCONNECT_AFTER: u32 = 86_400;
 
-/// The namespace that dashboards look into.
+/// The namespace that the deployment's dashboard reads.
 const DEFAULT_METRICS: &str = "Latchkey";
 
 /// The settings of one process.
@@ -68,29 +67,29 @@ const DEFAULT_METRICS: &str = "Latchkey";
 pub struct Config {
     /// Where the records are.
     pub store: StoreLocation,
-    /// How they are read.
+    /// How the records are read.
     pub store_settings: StoreSettings,
-    /// Where the grants are of a store that holds none.
+    /// The file with the grants, for a store that has none.
     pub grants: Option<PathBuf>,
-    /// Timers for records that don't set their own.
+    /// Timers for records that don't have their own.
     pub timers: Timers,
-    /// What the function has to check verifiers with.
+    /// The function's memory, which decides on the verifiers that it can check.
     pub memory: FunctionMemory,
-    /// Whether a signature must have been checked by IoT Core.
+    /// Whether IoT Core must have checked a token's signature.
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
-    /// How JSON Web Tokens are checked; without it there are none.
+    /// How JSON Web Tokens are checked. With `None` none is accepted.
     pub jwt: Option<JwtSettings>,
     /// Where the keyring is.
     pub keyring: KeyringLocation,
-    /// Whether vendor secrets may stand in records in plain text.
+    /// Whether records may have vendors' secrets in plain text.
     pub plain_secrets: bool,
-    /// The namespace of the metrics; without it there are none.
+    /// The namespace of the metrics. With `None` none are written.
     pub metrics: Option<String>,
     /// The function's own folder.
     pub root: Option<PathBuf>,
-    /// How much is logged. Libraries stay at `WARN` whatever it says.
+    /// The log level of this crate. Libraries stay at `WARN`.
     pub level: Level,
 }
 
@@ -99,8 +98,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All mistakes together, each with its variable's name. A variable that begins with `LATCHKEY_` and is no setting
-    /// is one, because a setting that is misspelt would be a setting that is not made.
+    /// All mistakes together, each with its variable's name. An unknown variable that begins with `LATCHKEY_` is one, because
+    /// it may be a misspelt setting.
     pub fn from_variables(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
@@ -121,10 +120,10 @@ impl Config {
         let tencent_expiry = reader.parsed_or(TENCENT_EXPIRY, true, switch);
         let jwt = jwt::read(&mut reader, &root);
         if matches!(store, Some(StoreLocation::DynamoDb(_))) {
-            let why =
-                "can't be used with DynamoDB: a token's device name can't be held against all records there";
+            let mistake =
+                "can't be used with DynamoDB, where a token's device name can't be compared with all records";
             if jwt.as_ref().is_some_and(|jwt| jwt.rules.grant_claim.is_some()) {
-                reader.mistake::<()>(jwt::JWT_GRANT_CLAIM, why);
+                reader.mistake::<()>(jwt::JWT_GRANT_CLAIM, mistake);
             }
         }
         let keyring = reader
@@ -179,7 +178,7 @@ fn grants(
     }
 }
 
-/// The characters that CloudWatch takes (API reference, `MetricDatum`).
+/// A namespace in the characters that CloudWatch accepts (API reference, `MetricDatum`).
 fn namespace(text: &str) -> Result<Option<String>, SettingError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#:".contains(&byte);
     match text {
@@ -201,8 +200,8 @@ fn memory(text: &str) -> Result<FunctionMemory, SettingError> {
     mb.ok_or_else(|| SettingError::new(format!("`{text}` is not a number of MB")))
 }
 
-/// The most detailed level that a filter such as `info` or `warn,authorizer=debug` names. What `RUST_LOG`
-/// says is meant for many programs, so a part that can't be read is passed over.
+/// The most detailed level in a filter such as `info` or `warn,authorizer=debug`. Other programs read `RUST_LOG` too, so a
+/// part that can't be read is skipped.
 fn level(text: &str) -> Level {
     let parts = text.split(',').map(|part| part.rsplit('=').next().unwrap_or(part).trim());
     parts.filter_map(|part| part.parse::<Level>().ok()).max().unwrap_or(Level::INFO)
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_environment_is_enough() {
+    fn empty_environment_has_defaults() {
         let config = config(&[]).unwrap();
         assert_eq!(config.store, StoreLocation::File(PathBuf::from("devices.json")));
         assert_eq!(
@@ -230,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_store_starts_at_the_function_and_an_absolute_one_does_not() {
+    fn relative_store_path_starts_at_the_functions_folder() {
         let store = |path| config(&[("LAMBDA_TASK_ROOT", "/var/task"), (STORE, path)]).unwrap().store;
         assert_eq!(store("file:d.json"), StoreLocation::File(PathBuf::from("/var/task/d.json")));
         assert_eq!(store("file:/d.json"), StoreLocation::File(PathBuf::from("/d.json")));
     }
 
     #[test]
-    fn all_mistakes_are_told_together() {
+    fn all_mistakes_are_reported_together() {
         let error = config(&[
             (STORE, "devices.json"),
             (REFRESH_AFTER, "299"),
@@ -259,16 +258,16 @@ mod tests {
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
-                "LATCHKEY_JWT_LEEWAY_SECONDS: means nothing without LATCHKEY_JWT_KEYS",
-                "LATCHKEY_JWKS_TIMEOUT_MS: means nothing without LATCHKEY_JWT_KEYS",
-                "LATCHKEY_DATA_KEYS: it names no keyring; it should read `kms:PATH`, or `file:PATH` for development",
-                "LATCHKEY_STROE: there is no such setting; docs/authorizer.md lists them all",
+                "LATCHKEY_JWT_LEEWAY_SECONDS: has no effect without LATCHKEY_JWT_KEYS",
+                "LATCHKEY_JWKS_TIMEOUT_MS: has no effect without LATCHKEY_JWT_KEYS",
+                "LATCHKEY_DATA_KEYS: not a keyring's location; it should read `kms:PATH`, or `file:PATH` for development",
+                "LATCHKEY_STROE: unknown setting; docs/authorizer.md lists all of them",
             ]
         );
     }
 
     #[test]
-    fn dynamodb_takes_no_token_in_place_of_a_record() {
+    fn dynamodb_allows_no_token_in_place_of_a_record() {
         let variables =
             |store| [(STORE, store), (jwt::JWT_KEYS, "jwks:keys.json"), (jwt::JWT_GRANT_CLAIM, "grant")];
         assert!(config(&variables("file:devices.json")).is_ok());
@@ -278,7 +277,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_setting_that_is_no_text_is_a_mistake() {
+    fn setting_that_is_not_utf8_is_a_mistake() {
         use std::os::unix::ffi::OsStringExt as _;
         let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         for (name, value) in
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_level_is_the_most_detailed_one_named() {
+    fn log_level_is_the_most_detailed_one() {
         for (text, level) in [
             ("trace", Level::TRACE),
             ("warn,authorizer=debug", Level::DEBUG),

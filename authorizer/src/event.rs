@@ -1,8 +1,8 @@
 //! The event that IoT Core sends to a custom authorizer, in its wire form.
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda` and `custom-auth-509cert`.
-//! Every field is optional: IoT Core leaves out what does not concern the connection, and a CONNECT
-//! without a password has no `password`. The types have no `Debug`, so that no log can print a secret.
+//! Every field is optional: IoT Core leaves out what does not apply to the connection, and the event of a CONNECT without a
+//! password has no `password`. The types have no `Debug`, so that no log can print a secret.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +19,21 @@ pub struct Event {
     pub token: Option<Zeroizing<String>>,
     /// Whether IoT Core has checked the token's signature.
     pub signature_verified: Option<bool>,
-    /// What the protocols of this connection brought along.
+    /// The data of the connection's protocols.
     pub protocol_data: Option<ProtocolData>,
-    /// What IoT Core says about the connection itself.
+    /// The metadata of the connection.
     pub connection_metadata: Option<ConnectionMetadata>,
 }
 
 impl Event {
-    /// Reads an event. It is an object: a list of the same values in the right order is not one, though serde would
-    /// accept it.
+    /// Reads an event, which must be an object: serde would also accept a list of the same values in the right order.
     #[must_use]
     pub fn parse(payload: &str) -> Option<Self> {
         if payload.trim_start().starts_with('{') { serde_json::from_str(payload).ok() } else { None }
     }
 }
 
-/// The part of the event that holds one object for each protocol.
+/// The data of the connection's protocols, with one object for each.
 #[derive(Default, Deserialize)]
 pub struct ProtocolData {
     /// Present for every connection.
@@ -45,22 +44,22 @@ pub struct ProtocolData {
     pub mqtt: Option<MqttData>,
 }
 
-/// What the TLS handshake brought along.
+/// The data of the TLS handshake.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsData {
-    /// The client's certificate, where the door asks for one and for a password too.
+    /// The client's certificate, if the endpoint asks for a certificate and a password.
     #[serde(rename = "x509CertificatePem")]
     pub x509_certificate_pem: Option<String>,
-    /// IoT Core's name for that certificate; the answer has to repeat it.
+    /// IoT Core's name for that certificate, which the answer must repeat.
     pub principal_id: Option<String>,
 }
 
-/// What the HTTP request brought along.
+/// The data of the HTTP request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpData {
-    /// The headers by name. Twice the same name is no event: the later one must not win in silence.
+    /// The headers by name. A duplicate name is an error: otherwise the later one would silently win.
     #[serde(default, deserialize_with = "unique_headers")]
     pub headers: Option<Headers>,
     /// The query string with its `?`.
@@ -82,7 +81,7 @@ fn unique_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<H
     Option::<Unique>::deserialize(deserializer).map(|headers| headers.map(|Unique(headers)| headers))
 }
 
-/// What the device put into its CONNECT packet.
+/// The data of the CONNECT packet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MqttData {

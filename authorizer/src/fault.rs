@@ -1,4 +1,4 @@
-//! What keeps the function from deciding.
+//! Faults: errors that prevent a decision.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use device_auth::{jwt::keys::KeysError, policy::DocumentError};
 use iot_policy::arn::FunctionArnError;
 use lambda_runtime::Diagnostic;
 
-/// What keeps the function from deciding. IoT Core lets nobody in then; it is never a refusal.
+/// An error that prevents a decision. IoT Core then rejects the connection, but it is not a refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionFault {
-    /// The store can't tell.
+    /// The store gave no usable answer.
     #[error(transparent)]
     Store(#[from] StoreFault),
-    /// The function's own ARN can't be read.
+    /// Lambda gave the function an ARN that can't be parsed.
     #[error(transparent)]
     FunctionArn(#[from] FunctionArnError),
-    /// There are no keys to check a token with.
+    /// The JWKS URL gave no keys for JSON Web Tokens.
     #[error(transparent)]
     Jwks(#[from] JwksFault),
     /// A grant doesn't fit AWS's limits.
@@ -24,7 +24,7 @@ pub enum FunctionFault {
 }
 
 impl FunctionFault {
-    /// The fixed name under which logs and metrics count it.
+    /// The fixed name in logs and metrics.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {
@@ -42,8 +42,8 @@ impl From<FunctionFault> for Diagnostic {
     }
 }
 
-/// Why a store can't tell: what happened, and what to do about it where that is known. It says nothing of what
-/// stands in a record beside names.
+/// Why a store gave no usable answer: what happened, and how to fix it if that is known. The message has nothing of a record
+/// but names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreFault {
@@ -54,30 +54,30 @@ pub struct StoreFault {
 /// The kinds of faults, as logs and metrics count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The store takes no more calls for now.
+    /// The store accepts no more calls for now.
     Throttled,
     /// The store did not answer in time.
     Timeout,
     /// The store can't be reached, or failed.
     Unavailable,
-    /// The function may not read the store, or can't prove who it is.
+    /// The function may not read the store, or its credentials are not valid.
     AccessDenied,
     /// The table or the secret is not there.
     NotFound,
     /// The store refused the call for another reason.
     Refused,
-    /// What is stored is no record.
+    /// The store has a malformed record.
     BadRecord,
 }
 
 impl StoreFault {
-    /// A fault. The message is for the operator: lower case, no full stop, never a secret.
+    /// A fault with a message for the operator: lower case, no full stop, no secret.
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// What kind of fault it is.
+    /// The kind of the fault.
     #[must_use]
     pub fn kind(&self) -> FaultKind {
         self.kind
@@ -85,7 +85,7 @@ impl StoreFault {
 }
 
 impl FaultKind {
-    /// The fixed name under which logs and metrics count it.
+    /// The fixed name in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,8 +99,8 @@ impl FaultKind {
         }
     }
 
-    /// Whether nobody meant it and it goes by itself. Only then may an old record stand in for a new one: who
-    /// takes away a permission, or spoils a record while disabling it, must not be answered with what was before.
+    /// Whether the fault is an outage, which ends by itself. Only in an outage may an old record be used. An operator who
+    /// removes a permission, or makes a mistake in a record while disabling it, must not see the old record in force.
     #[must_use]
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Throttled | Self::Timeout | Self::Unavailable)
@@ -113,13 +113,13 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Why the JWKS URL gave no keys.
+/// Why the JWKS URL gave no keys for JSON Web Tokens.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksFault {
-    /// No whole answer came within the time limit.
+    /// The whole answer did not come within the time limit.
     #[error("the JWKS URL did not answer in time")]
     TimedOut,
-    /// There was no connection, or it broke.
+    /// No connection could be made, or it broke.
     #[error("the JWKS URL can't be reached: {0}")]
     Unreachable(String),
     /// The answer was not 200. Redirects are not followed: they could lead anywhere.

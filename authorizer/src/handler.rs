@@ -6,11 +6,10 @@ use std::{
 };
 
 use device_auth::{
-    claim::{Claim, Evidence, IdentifiedRequest},
+    claim::{Claim, IdentifiedRequest},
     credential::{self, FreshnessRules},
-    decision::{self, Allowed, Circumstances, Stop},
+    decision::{self, Allowed, DecisionContext, Stop},
     deny_reason::DenyReason,
-    jwt::Rules,
     policy::PolicyDocument,
     store::Lookup,
     time::UnixTime,
@@ -24,10 +23,10 @@ use crate::{
     attempt::Attempt,
     event::Event,
     fault::FunctionFault,
-    key_source::KeySource,
+    jwt::JwtVerification,
     log,
     metrics::Metrics,
-    request::{ConnectRequest, Demands, Identification},
+    request::{ConnectRequest, EventRequirements, Identification},
     store::Store,
 };
 
@@ -39,24 +38,17 @@ pub struct Function<S> {
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
-    /// How JSON Web Tokens are checked; without it none is accepted.
-    pub jwt: Option<Jwt>,
-    /// Where metrics go; nowhere without it.
+    /// How JSON Web Tokens are checked. With `None` no token is accepted.
+    pub jwt: Option<JwtVerification>,
+    /// Where metrics go. With `None` none are written.
     pub metrics: Option<Metrics>,
-    /// Whether an event was handled before.
+    /// Whether this process has handled an event before.
     pub warm: AtomicBool,
 }
 
-/// How JSON Web Tokens are checked.
-pub struct Jwt {
-    /// With which keys.
-    pub keys: KeySource,
-    /// What they must say.
-    pub rules: Rules,
-}
-
-/// The answer that IoT Core reads (AWS IoT Core developer guide, `custom-auth-lambda`). A refusal is `{"isAuthenticated":false}` and nothing more: the reason is in the
-/// log alone.
+/// The answer that IoT Core reads (AWS IoT Core developer guide, `custom-auth-lambda`).
+///
+/// A refusal is `{"isAuthenticated":false}` and nothing more: only the log has the reason.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -65,7 +57,7 @@ pub struct Answer {
     session: Option<Session>,
 }
 
-/// What a device that may connect gets.
+/// The part of an answer that lets a device connect.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Session {
@@ -79,7 +71,7 @@ struct Session {
 }
 
 impl<S: Store> Function<S> {
-    /// A function that lets devices in by their records alone.
+    /// A function with default settings: no JSON Web Tokens, no metrics, and no signature required.
     pub fn new(store: S) -> Self {
         Self {
             store,
@@ -114,7 +106,7 @@ impl<S: Store> Function<S> {
         }
     }
 
-    /// Read, identify, look up, decide.
+    /// Reads the event, identifies the device, looks it up, and decides.
     async fn decide(
         &self,
         event: Option<&Event>,
@@ -122,17 +114,17 @@ impl<S: Store> Function<S> {
         attempt: &mut Attempt<'_>,
     ) -> Result<Allowed, Stop<FunctionFault>> {
         let now = UnixTime::from(SystemTime::now());
-        let demands = Demands { signature: self.require_signature, jwt: self.jwt.is_some() };
-        let request = ConnectRequest::read(event.ok_or(DenyReason::NotAnEvent)?, demands)?;
+        let requirements = EventRequirements { signature: self.require_signature, jwt: self.jwt.is_some() };
+        let request = ConnectRequest::read(event.ok_or(DenyReason::NotAnEvent)?, requirements)?;
         let request = self.identify(request, now).await?;
         attempt.identify(&request);
         let arn = context.invoked_function_arn.parse::<FunctionArn>().map_err(FunctionFault::from)?;
         let lookup = self.look_up(&request.claim, attempt).await?;
-        let circumstances = Circumstances { arn: &arn, freshness: self.freshness, now };
-        decision::decide(request, lookup, circumstances).map_err(|stop| stop.map_fault(FunctionFault::from))
+        let context = DecisionContext { arn: &arn, freshness: self.freshness, now };
+        decision::decide(request, lookup, context).map_err(|stop| stop.map_fault(FunctionFault::from))
     }
 
-    /// Finds the device's name. A JSON Web Token names its device, but only once it is verified.
+    /// Finds the name that the device claims. A JSON Web Token is verified first, because the name is in it.
     async fn identify<'e>(
         &self,
         request: ConnectRequest<'e>,
@@ -142,7 +134,8 @@ impl<S: Store> Function<S> {
         let claim = match identification {
             Identification::Claim(claim) => claim,
             Identification::Jwt { token, user_name } => {
-                let Jwt { keys, rules } = self.jwt.as_ref().ok_or(DenyReason::JwtNotConfigured)?;
+                let JwtVerification { keys, rules } =
+                    self.jwt.as_ref().ok_or(DenyReason::JwtNotConfigured)?;
                 let keys = keys.keys_for(&token).await.map_err(FunctionFault::from)?;
                 credential::claim_of_jwt(&token, user_name.as_ref(), &keys, rules, now)?
             }
@@ -150,27 +143,14 @@ impl<S: Store> Function<S> {
         Ok(IdentifiedRequest { claim, client_id, certificate })
     }
 
-    /// Asks the store. A token that names its grant can stand in for a record.
-    async fn look_up(
-        &self,
-        claim: &Claim<'_>,
-        attempt: &mut Attempt<'_>,
-    ) -> Result<Lookup, Stop<FunctionFault>> {
+    /// Looks the device up, and notes in `attempt` where the answer came from and how long it took.
+    async fn look_up(&self, claim: &Claim<'_>, attempt: &mut Attempt<'_>) -> Result<Lookup, FunctionFault> {
         let started = Instant::now();
-        let found = self.store.look_up(&claim.device).await;
+        let answer = self.store.look_up(&claim.device, claim.token_grant()).await;
         attempt.store_time = started.elapsed();
-        let found = found.map_err(FunctionFault::from)?;
-        attempt.source = Some(found.source);
-        match (&claim.evidence, &found.lookup) {
-            (Evidence::Jwt(token), Lookup::Unknown { .. }) => match token.grant() {
-                Some(grant) => match self.store.record_from_token(&claim.device, grant) {
-                    Some(record) => Ok(Lookup::Found(record)),
-                    None => Err(DenyReason::JwtUnusableGrant.into()),
-                },
-                None => Ok(found.lookup),
-            },
-            _ => Ok(found.lookup),
-        }
+        let answer = answer.map_err(FunctionFault::from)?;
+        attempt.source = Some(answer.source);
+        Ok(answer.lookup)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Keys from a URL, kept for a while.
+//! Keys from a URL, with a cache.
 //!
-//! Who can connect chooses the `kid` of the token he shows, before anything is verified. So an unknown `kid` leads to
-//! one fetch every so often and not to one each: a stranger can't make the authorizer knock at the issuer's door, and
-//! a key that the issuer has just begun to use is known within that time at the latest.
+//! Any client can choose the `kid` of the token that it presents. So an unknown `kid` causes a fetch only if the last such
+//! fetch was long enough ago. A client can't make the authorizer flood the issuer, and a new key of the issuer is known
+//! within that time.
 
 mod cache;
 mod client;
@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{fault::JwksFault, moment::Moment};
 
-/// Keys from a URL. One fetch at a time; whoever comes meanwhile waits for its outcome.
+/// Keys from a URL. It makes one fetch at a time, for which concurrent attempts wait.
 pub struct JwksUrl {
     client: Client,
     timing: JwksTiming,
@@ -31,20 +31,20 @@ pub struct JwksUrl {
 }
 
 impl JwksUrl {
-    /// A source that trusts the certificate authorities of this system. Nothing is fetched yet.
+    /// A source that trusts the certificate authorities of this system. It fetches nothing yet.
     ///
     /// # Errors
     ///
-    /// Where the system has none (`SSL_CERT_FILE` names a file with some).
+    /// When the system has none. `SSL_CERT_FILE` can name a file with some.
     pub fn new(address: JwksAddress, timing: JwksTiming) -> Result<Self, ClientError> {
         Ok(Self::with_client(Client::new(address)?, timing))
     }
 
-    /// A source that trusts these certificate authorities and no others.
+    /// A source that trusts only these certificate authorities.
     ///
     /// # Errors
     ///
-    /// Where TLS can't be set up.
+    /// When TLS can't be set up.
     pub fn trusting(
         address: JwksAddress,
         timing: JwksTiming,
@@ -57,18 +57,18 @@ impl JwksUrl {
         Self { client, timing, cache: Mutex::new(Cache::default()) }
     }
 
-    /// The keys for `token`, fetched if there are none, if they are old, or if its `kid` is unknown and a fetch for
-    /// that is allowed again.
+    /// The keys for `token`. They are fetched if there are none, if they are old, or if the `kid` of the token is unknown and a
+    /// fetch for that is allowed again.
     ///
     /// # Errors
     ///
-    /// Where there are no keys, neither new ones nor old ones that can serve a little longer.
+    /// When the fetch failed, and no old keys may still be used.
     pub async fn keys_for(&self, token: &str) -> Result<Arc<Keys>, JwksFault> {
         let asked = Moment::now();
         let Ok(token) = UnverifiedToken::read(token) else { return Ok(Arc::new(Keys::none())) };
         let mut cache = self.cache.lock().await;
-        if let Some(cause) = cache.due(&token, &self.timing, asked) {
-            cache.note_attempt(cause, Moment::now());
+        if let Some(reason) = cache.due(&token, &self.timing, asked) {
+            cache.note_attempt(reason, Moment::now());
             match self.fetch().await {
                 Ok(keys) => cache.succeed(keys, Moment::now()),
                 Err(fault) => {

@@ -1,4 +1,4 @@
-//! Where the keyring comes from.
+//! Loads the keyring: from a file, or from a file that KMS decrypts.
 
 pub mod error;
 #[cfg(feature = "kms")]
@@ -16,12 +16,12 @@ use self::error::KeyringSourceError;
 /// The keyring at `location`. For `kms:PATH` this is one call of KMS, with the AWS settings of the environment
 /// (`AWS_REGION`, credentials, `AWS_ENDPOINT_URL_KMS`).
 ///
-/// `root` is the function's own folder, if there is one (`LAMBDA_TASK_ROOT`). A keyring file in it may be readable by
-/// everybody: everything in a function's package is, and only the function sees it.
+/// `root` is the function's own folder, if it has one (`LAMBDA_TASK_ROOT`). A keyring file in it may be readable for all
+/// users: every file of a function's package is, and only the function can access the package.
 ///
 /// # Errors
 ///
-/// When a file can't be read, is not what it should be or can be read by others, or KMS doesn't decrypt it.
+/// When the file can't be read, is malformed or is readable for other users, or KMS does not decrypt it.
 #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "only a call of KMS waits"))]
 pub async fn load(location: &KeyringLocation, root: Option<&Path>) -> Result<Keyring, KeyringSourceError> {
     match location {
@@ -41,26 +41,21 @@ pub async fn load(location: &KeyringLocation, root: Option<&Path>) -> Result<Key
 /// As [`load`].
 #[cfg(feature = "kms")]
 pub async fn load_kms(path: &Path, aws: &SdkConfig) -> Result<Keyring, KeyringSourceError> {
-    // Only KMS can decrypt it, so everybody may read it.
+    // Only KMS can decrypt it, so all users may read it.
     let text = private_file::read(path, "keyring", Readers::Everybody)?;
     kms::decrypt_keyring(path, &text, aws).await
 }
 
-/// What is in a function's package everybody can read, and only the function sees it; any other file has to be its
-/// owner's alone.
+/// Reads a keyring file. Outside the function's package only its owner may have access.
 fn load_file(path: &Path, root: Option<&Path>) -> Result<Keyring, KeyringSourceError> {
-    let readers =
-        if root.is_some_and(|root| lies_under(path, root)) { Readers::Everybody } else { Readers::Owner };
+    // As they are on the disk, without links and `..`.
+    let in_package = match (path.canonicalize(), root.map(Path::canonicalize)) {
+        (Ok(path), Some(Ok(root))) => path.starts_with(root),
+        _ => false,
+    };
+    let readers = if in_package { Readers::Everybody } else { Readers::Owner };
     let text = private_file::read(path, "keyring", readers)?;
     Keyring::parse(&text).map_err(|error| KeyringSourceError::Keyring { path: path.to_owned(), error })
-}
-
-/// As they are on the disk, without links and `..`.
-fn lies_under(path: &Path, root: &Path) -> bool {
-    match (path.canonicalize(), root.canonicalize()) {
-        (Ok(path), Ok(root)) => path.starts_with(root),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -71,13 +66,13 @@ mod tests {
     const KEYRING: &str =
         r#"{"version":1,"current":"k","keys":{"k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}}"#;
 
-    fn told(path: &Path, root: Option<&Path>) -> String {
+    fn load_error(path: &Path, root: Option<&Path>) -> String {
         load_file(path, root).err().unwrap().to_string()
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_read_is_refused_unless_it_comes_with_the_function() {
+    fn file_readable_for_others_is_refused_outside_the_package() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir().unwrap();
@@ -88,12 +83,12 @@ mod tests {
         }
         for mode in [0o640, 0o604, 0o620, 0o601, 0o777] {
             fs::set_permissions(&outside, fs::Permissions::from_mode(mode)).unwrap();
-            let error = told(&outside, None);
+            let error = load_error(&outside, None);
             assert!(
                 error.contains(&format!("mode is {mode:o}")) && error.contains("`chmod 600 /"),
                 "{error}"
             );
-            assert!(told(&inside.join("../keyring.json"), Some(&inside)).contains("chmod"));
+            assert!(load_error(&inside.join("../keyring.json"), Some(&inside)).contains("chmod"));
             let there = inside.join("keyring.json");
             fs::set_permissions(&there, fs::Permissions::from_mode(mode)).unwrap();
             assert!(load_file(&there, Some(&inside)).is_ok());
@@ -104,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_keyring_is_told_with_its_path() {
+    fn malformed_keyring_is_reported_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let root = Some(folder.path());
         let path = folder.path().join("keyring.json");
-        assert!(told(&path, root).contains("can't read the keyring `/"));
-        assert!(told(folder.path(), root).contains("can't read the keyring `/"));
+        assert!(load_error(&path, root).contains("can't read the keyring `/"));
+        assert!(load_error(folder.path(), root).contains("can't read the keyring `/"));
         let larger = " ".repeat(private_file::MAX_BYTES);
         for (bytes, error) in [
             (larger.as_bytes(), "more than 65536 bytes"),
@@ -117,7 +112,7 @@ mod tests {
             (b"{", "keyring.json`: the keyring is not JSON"),
         ] {
             fs::write(&path, bytes).unwrap();
-            assert!(told(&path, root).contains(error), "{}", told(&path, root));
+            assert!(load_error(&path, root).contains(error), "{}", load_error(&path, root));
         }
     }
 }

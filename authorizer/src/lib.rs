@@ -1,11 +1,12 @@
-//! The AWS IoT Core custom authorizer: a device's user name and password in, policies for that client id out.
+//! The AWS IoT Core custom authorizer: it checks a device's user name and password, and answers with policies for its client
+//! id.
 //!
 //! One connect attempt passes through the modules in this order:
 //!
 //! 1. [`event`]: what IoT Core sends, every field optional.
 //! 2. [`request`]: the event as a [`request::ConnectRequest`], or the reason why it is not one.
 //! 3. [`handler`]: identifies the device, looks it up, and lets [`device_auth::decision::decide`] decide.
-//! 4. [`store`]: where records are kept: a file, a DynamoDB table or a secret.
+//! 4. [`store`]: looks records up in a file, a DynamoDB table or a secret.
 //!
 //! [`log`] and [`metrics`] write one line each about each [`attempt`]. [`config`] reads the environment, [`setup`] makes a
 //! [`handler::Function`] of it, and [`run`] is the whole program.
@@ -17,7 +18,7 @@ pub mod fault;
 pub mod handler;
 #[cfg(feature = "jwks-url")]
 pub mod jwks_url;
-pub mod key_source;
+pub mod jwt;
 pub mod keyring_source;
 pub mod log;
 pub mod metrics;

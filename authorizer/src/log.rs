@@ -1,6 +1,6 @@
 //! The log: one `decision` line for each attempt, as JSON on standard output.
 //!
-//! Nothing that a device sent gets into it but a device name and a client id whose shape was checked.
+//! The only texts of a device in it are its name and its client id, after the check of their form.
 
 use device_auth::{
     client_id::ClientId,
@@ -14,15 +14,15 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::Registry};
 
 use crate::{
-    attempt::{Attempt, Identity, micros},
+    attempt::{Attempt, micros},
     fault::FunctionFault,
     store::Source,
 };
 
-/// Writes log lines to `writer`, standard output in the function itself.
+/// Writes log lines to `writer`. The function uses standard output.
 ///
-/// `level` holds for this crate's own lines; libraries stay at `WARN`, because `lambda_runtime` at `TRACE`
-/// writes the whole event, password included.
+/// `level` applies to this crate's own lines. Libraries stay at `WARN`, because `lambda_runtime` at `TRACE` writes the whole
+/// event with the password.
 pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -43,10 +43,11 @@ pub fn attempt(attempt: &Attempt<'_>, decided: &Result<Allowed, Stop<FunctionFau
 
 fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
     let (allowed, reason) = (decided.ok(), decided.err());
-    let device = attempt.identity.as_ref().map(|identity| &identity.device);
-    // A password that was typed where the user name goes looks like a name that nobody knows.
+    let identity = attempt.identity.as_ref();
+    let device = identity.map(|identity| &identity.device);
+    // An unknown name may be a password that was typed in the wrong field.
     let known = device.filter(|_| reason != Some(DenyReason::UnknownDevice));
-    // Made for every refusal: the answer waits for the line, and must not come later for a name that nobody knows.
+    // Computed for every refusal, so that the time of the answer does not show an unknown name.
     let digest = device.filter(|_| reason.is_some()).map(short_digest);
     let documents = allowed.map(|allowed| allowed.documents.as_slice());
     tracing::info!(
@@ -56,8 +57,8 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
         reason = reason.map(DenyReason::as_str),
         device = known.map(DeviceName::as_str),
         device_digest = digest.filter(|_| known.is_none()),
-        client_id = attempt.identity.as_ref().and_then(Identity::client_id).map(ClientId::as_str),
-        scheme = attempt.identity.as_ref().map(|identity| identity.scheme).map(Scheme::as_str),
+        client_id = identity.and_then(|identity| identity.client_id.as_ref()).map(ClientId::as_str),
+        scheme = identity.map(|identity| identity.scheme).map(Scheme::as_str),
         grant = allowed.map(|allowed| allowed.grant.as_str()),
         verifier = allowed.and_then(|allowed| allowed.verifier),
         documents = documents.map(<[_]>::len),
@@ -89,7 +90,7 @@ fn fault(attempt: &Attempt<'_>, fault: &FunctionFault) {
     );
 }
 
-/// Enough of the principal to recognise a name that comes again.
+/// The first 16 hex digits of the principal, by which a name that comes again can be recognised.
 fn short_digest(name: &DeviceName) -> String {
     let mut digest = name.principal_id();
     digest.truncate(16);

@@ -1,8 +1,8 @@
 //! Metrics in CloudWatch's embedded metric format: one JSON line for each attempt, from which CloudWatch Logs makes
-//! metrics by itself.
+//! metrics.
 //!
 //! Source: Amazon CloudWatch user guide, `CloudWatch_Embedded_Metric_Format_Specification`.
-//! Every value of a dimension makes a metric of its own that is paid for, so nothing a device chooses is one.
+//! Each value of a dimension is a metric that costs money, so no text of a device is a dimension.
 
 use std::{
     io::Write,
@@ -22,13 +22,13 @@ use crate::{
     store::Source,
 };
 
-/// Where metrics go, and under which name.
+/// The namespace of the metrics, and where their lines go.
 pub struct Metrics {
     namespace: String,
     out: Mutex<Box<dyn Write + Send>>,
 }
 
-/// One line. The names of its fields are those of the metrics and dimensions.
+/// One line. Its field names are the names of the metrics and dimensions.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Line<'a> {
@@ -52,7 +52,7 @@ struct Metadata<'a> {
     cloud_watch_metrics: &'a [Directive<'a>],
 }
 
-/// Metrics together with the combinations of dimensions that they are counted by.
+/// Metrics with the combinations of dimensions by which they are counted.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Directive<'a> {
@@ -74,7 +74,7 @@ const STORE_TIME: Metric = Metric { name: "StoreTime", unit: "Microseconds" };
 const CACHE_HITS: Metric = Metric { name: "CacheHits", unit: "Count" };
 const COLD_STARTS: Metric = Metric { name: "ColdStarts", unit: "Count" };
 
-/// What the scheme is called where an event was refused before it was known.
+/// The scheme of an event that was refused before its scheme was known.
 const NO_SCHEME: &str = "none";
 
 impl Metrics {
@@ -83,7 +83,7 @@ impl Metrics {
         Self { namespace, out: Mutex::new(Box::new(out)) }
     }
 
-    /// Writes the metrics of an attempt. For one that could not be decided the reason is the fault's type.
+    /// Writes the metrics of an attempt. After a fault the reason is the fault's type.
     pub fn attempt(&self, attempt: &Attempt<'_>, decided: &Result<Allowed, Stop<FunctionFault>>) {
         let scheme = attempt.identity.as_ref().map(|identity| identity.scheme);
         match decided {
@@ -128,7 +128,7 @@ impl Metrics {
         self.write_line(&line);
     }
 
-    /// Metrics that can't be written are lost; the decision stands all the same.
+    /// Metrics that can't be written are lost. That does not affect the decision.
     fn write_line(&self, line: &Line<'_>) {
         if let Ok(mut text) = serde_json::to_vec(line) {
             text.push(b'\n');
@@ -153,7 +153,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::attempt::Identity;
+    use crate::attempt::ClaimedIdentity;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// Every name that the metadata announces must be there, as a number or as a text, or CloudWatch drops the line.
+    /// Checks that the line has every name of its metadata, as a number or a text. Otherwise CloudWatch drops the line.
     fn check(line: &Value) {
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             assert_eq!(directive["Namespace"], "Fleet");
@@ -190,7 +190,7 @@ mod tests {
     fn metrics_lines_follow_the_embedded_metric_format() {
         let lines = Lines::default();
         let metrics = Metrics::new("Fleet".to_owned(), lines.clone());
-        let identity = Identity {
+        let identity = ClaimedIdentity {
             device: DeviceName::try_from("sht20").unwrap(),
             client_id: None,
             scheme: Scheme::Password,

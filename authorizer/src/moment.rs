@@ -1,35 +1,35 @@
-//! How old a kept answer is.
+//! The age of a cached answer.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A moment on two clocks.
+/// A point in time on two clocks.
 ///
-/// Lambda freezes a function between calls. Whether the steady clock counts that time is *unverified*, and the wall
-/// clock can be set back, so an answer is as old as the clock says that makes it older.
+/// Lambda freezes a function between calls. Whether the monotonic clock counts that time is *unverified*, and the wall clock
+/// can be set back. So the age of an answer is the greater of the two.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
-    steady: Instant,
+    monotonic: Instant,
     wall: SystemTime,
 }
 
 impl Moment {
     pub(crate) fn now() -> Self {
-        Self { steady: Instant::now(), wall: SystemTime::now() }
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Whether it came after `other`.
+    /// Whether this is after `other`.
     #[cfg(feature = "jwks-url")]
     pub(crate) fn is_after(self, other: Self) -> bool {
-        self.steady > other.steady
+        self.monotonic > other.monotonic
     }
 
-    /// How long before `now` it was.
+    /// The time from this until `now`.
     pub(crate) fn age(self, now: Self) -> Duration {
-        let steady = now.steady.saturating_duration_since(self.steady);
+        let monotonic = now.monotonic.saturating_duration_since(self.monotonic);
         let wall = now.wall.duration_since(self.wall).unwrap_or(Duration::ZERO);
-        steady.max(wall)
+        monotonic.max(wall)
     }
 }
 
@@ -38,11 +38,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_that_went_further_counts() {
+    fn age_is_the_greater_of_both_clocks() {
         let now = Moment::now();
         let seconds = Duration::from_secs;
-        let later =
-            |steady, wall| Moment { steady: now.steady + seconds(steady), wall: now.wall + seconds(wall) };
+        let later = |monotonic, wall| Moment {
+            monotonic: now.monotonic + seconds(monotonic),
+            wall: now.wall + seconds(wall),
+        };
         assert_eq!(now.age(later(5, 3)), seconds(5));
         assert_eq!(now.age(later(3, 5)), seconds(5));
         assert_eq!(later(0, 9).age(later(2, 0)), seconds(2));

@@ -1,4 +1,4 @@
-//! What a device presents, parsed from the event.
+//! A connect attempt, parsed from the event.
 
 mod http;
 mod identification;
@@ -10,7 +10,7 @@ use self::identification::EventToken;
 pub use self::identification::Identification;
 use crate::event::Event;
 
-/// A connect attempt whose parts are all well-formed. Nothing in it is verified yet.
+/// A connect attempt with parts in a valid form. Nothing in it is verified yet.
 pub struct ConnectRequest<'e> {
     /// How the request names its device.
     pub identification: Identification<'e>,
@@ -20,12 +20,12 @@ pub struct ConnectRequest<'e> {
     pub certificate: Option<Certificate<'e>>,
 }
 
-/// What the function's settings demand of every event.
+/// What the function's settings require of every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Demands {
-    /// Refuse an event whose token's signature IoT Core has not checked.
+pub struct EventRequirements {
+    /// Whether IoT Core must have checked the token's signature.
     pub signature: bool,
-    /// Treat a text with the shape of a JSON Web Token as one.
+    /// Whether a text with the form of a JSON Web Token is one.
     pub jwt: bool,
 }
 
@@ -34,9 +34,9 @@ impl<'e> ConnectRequest<'e> {
     ///
     /// # Errors
     ///
-    /// The first part that is missing or malformed.
-    pub fn read(event: &'e Event, demands: Demands) -> Result<Self, DenyReason> {
-        if demands.signature && event.signature_verified != Some(true) {
+    /// The reason for the first part that is missing or malformed.
+    pub fn read(event: &'e Event, requirements: EventRequirements) -> Result<Self, DenyReason> {
+        if requirements.signature && event.signature_verified != Some(true) {
             return Err(DenyReason::SignatureNotVerified);
         }
         let data = event.protocol_data.as_ref().ok_or(DenyReason::NoProtocolData)?;
@@ -45,7 +45,7 @@ impl<'e> ConnectRequest<'e> {
             tls.and_then(|tls| tls.x509_certificate_pem.as_deref()),
             tls.and_then(|tls| tls.principal_id.as_deref()),
         )?;
-        let token = EventToken { event, jwt: demands.jwt };
+        let token = EventToken { event, jwt: requirements.jwt };
         let (identification, client_id) = match (&data.mqtt, &data.http) {
             (Some(mqtt), _) => mqtt::read(mqtt, &token)?,
             (None, Some(http)) => (http::read(http, &token)?, None),

@@ -10,20 +10,14 @@ use std::{
 use anyhow::Context as _;
 use device_auth::{
     grant::Grants,
-    jwt::keys::{Keys, KeysError},
     record::{FunctionSettings, Unsealing},
     store::document::StoreDocument,
 };
 
-#[cfg(feature = "jwks-url")]
-use crate::jwks_url::JwksUrl;
 use crate::{
-    config::{
-        Config, GRANTS,
-        jwt::{JWT_KEYS, JwtKeys, JwtSettings},
-    },
-    handler::{Function, Jwt},
-    key_source::KeySource,
+    config::{Config, GRANTS},
+    handler::Function,
+    jwt::JwtVerification,
     keyring_source,
     metrics::Metrics,
     store::any::AnyStore,
@@ -47,7 +41,7 @@ pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
         store: AnyStore::open(&config.store, config.store_settings, grants, settings).await?,
         require_signature: config.require_signature,
         freshness: config.freshness,
-        jwt: config.jwt.map(jwt).transpose()?,
+        jwt: config.jwt.map(JwtVerification::new).transpose()?,
         metrics: config.metrics.map(|namespace| Metrics::new(namespace, std::io::stdout())),
         warm: AtomicBool::new(false),
     })
@@ -56,27 +50,9 @@ pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
 /// The built-in grants and those in the file.
 fn grants(path: Option<&Path>) -> anyhow::Result<Grants> {
     let Some(path) = path else { return Ok(Grants::new(BTreeMap::new())?) };
-    let place = || format!("{GRANTS}: `{}`", path.display());
-    let text = fs::read_to_string(path).with_context(place)?;
-    let document = StoreDocument::parse(&text).with_context(place)?;
-    anyhow::ensure!(document.devices.is_empty(), "{}: it has devices, which belong in the table", place());
-    Grants::new(document.grants).with_context(place)
-}
-
-fn jwt(settings: JwtSettings) -> anyhow::Result<Jwt> {
-    let keys = match settings.keys {
-        JwtKeys::Pem(path) => fixed(&path, Keys::from_pem)?,
-        JwtKeys::Jwks(path) => fixed(&path, Keys::from_jwks)?,
-        #[cfg(feature = "jwks-url")]
-        JwtKeys::Url(address, timing) => {
-            KeySource::Url(Box::new(JwksUrl::new(address, timing).context(JWT_KEYS)?))
-        }
-    };
-    Ok(Jwt { keys, rules: settings.rules })
-}
-
-fn fixed(path: &Path, parse: impl Fn(&str) -> Result<Keys, KeysError>) -> anyhow::Result<KeySource> {
-    let place = || format!("{JWT_KEYS}: `{}`", path.display());
-    let text = fs::read_to_string(path).with_context(place)?;
-    Ok(KeySource::Fixed(Arc::new(parse(&text).with_context(place)?)))
+    let location = || format!("{GRANTS}: `{}`", path.display());
+    let text = fs::read_to_string(path).with_context(location)?;
+    let document = StoreDocument::parse(&text).with_context(location)?;
+    anyhow::ensure!(document.devices.is_empty(), "{}: it has devices, which belong in the table", location());
+    Grants::new(document.grants).with_context(location)
 }

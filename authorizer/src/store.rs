@@ -1,4 +1,4 @@
-//! Where records are kept.
+//! Stores: where the function looks a device's record up.
 
 pub mod any;
 #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
@@ -11,30 +11,31 @@ pub mod file;
 pub mod secrets_manager;
 mod single_flight;
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
-use device_auth::{device_name::DeviceName, record::Record, store::Lookup};
+use device_auth::{device_name::DeviceName, store::Lookup};
 
 use crate::fault::StoreFault;
 
-/// A place that knows devices.
+/// A store of device records.
 pub trait Store {
-    /// Looks up the device called `name`.
+    /// Looks up the device called `name`. `token_grant` is the grant that the device's verified JSON Web Token names: in a
+    /// store that is read as a whole, the token then stands in for a missing record.
     ///
     /// # Errors
     ///
-    /// When the store can't tell. That is a fault, not a refusal; IoT Core lets nobody in either way.
-    fn look_up(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>>;
-
-    /// The record of a device without one, made from a verified token that names a grant; `None` if the device can't
-    /// have that grant.
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>>;
+    /// When the store gives no usable answer. That is a fault, not a refusal; IoT Core lets nobody in either way.
+    fn look_up(
+        &self,
+        name: &DeviceName,
+        token_grant: Option<&str>,
+    ) -> impl Future<Output = Result<StoreAnswer, StoreFault>>;
 }
 
 /// A store's answer, and where it came from.
 #[derive(Clone, Debug)]
-pub struct Found {
-    /// The answer.
+pub struct StoreAnswer {
+    /// What the store knows of the device.
     pub lookup: Lookup,
     /// Where it came from.
     pub source: Source,
@@ -45,9 +46,9 @@ pub struct Found {
 pub enum Source {
     /// The store itself.
     Store,
-    /// The cache, where it was put not long ago.
+    /// The cache, within its time.
     Cache,
-    /// The cache, where it has been longer than it should, because the store does not answer.
+    /// The cache, after its time, because the store does not answer.
     Stale,
 }
 
@@ -63,20 +64,20 @@ impl Source {
     }
 }
 
-impl Found {
+impl StoreAnswer {
     /// An answer of the store itself.
     #[must_use]
-    pub fn in_store(lookup: Lookup) -> Self {
+    pub fn from_store(lookup: Lookup) -> Self {
         Self { lookup, source: Source::Store }
     }
 }
 
 impl<S: Store> Store for &S {
-    fn look_up(&self, name: &DeviceName) -> impl Future<Output = Result<Found, StoreFault>> {
-        S::look_up(self, name)
-    }
-
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
-        S::record_from_token(self, name, grant)
+    fn look_up(
+        &self,
+        name: &DeviceName,
+        token_grant: Option<&str>,
+    ) -> impl Future<Output = Result<StoreAnswer, StoreFault>> {
+        S::look_up(self, name, token_grant)
     }
 }

@@ -1,4 +1,4 @@
-//! Keys from a URL, against an issuer that answers as each test tells it.
+//! Keys from a URL, with an issuer whose answer each test sets.
 
 #![cfg(feature = "jwks-url")]
 #![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
@@ -16,7 +16,7 @@ use std::{
 use authorizer::{
     fault::JwksFault,
     jwks_url::{JwksTiming, JwksUrl},
-    key_source::KeySource,
+    jwt::KeySource,
     log,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -30,11 +30,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::Level;
 
-/// Long enough for a slow machine, and never waited for but by the tests of the limit itself.
+/// Long enough for a slow machine.
 const PATIENT: JwksTiming = JwksTiming { time_limit: Duration::from_secs(30), ..JwksTiming::DEFAULT };
 const IMPATIENT: JwksTiming = JwksTiming { time_limit: Duration::from_millis(20), ..JwksTiming::DEFAULT };
 
-/// An issuer on a port of its own. `None` makes it say no more once it has been asked.
+/// An issuer on its own port. With `None` it accepts requests and never answers.
 struct Issuer {
     port: u16,
     answer: Arc<Mutex<Option<String>>>,
@@ -129,7 +129,7 @@ async fn count(source: &KeySource, kid: &str) -> Result<usize, JwksFault> {
     source.keys_for(&token(kid)).await.map(|keys| keys.count())
 }
 
-/// The clock goes forward; it stands still only for that, because a paused clock jumps while sockets are waited for.
+/// Advances the clock. It is paused only for that, because a paused clock jumps while a test waits for a socket.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -137,7 +137,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn fetched_once_and_again_when_old() {
+async fn keys_are_fetched_once_and_again_after_their_time() {
     let issuer = Issuer::new(Some(keys(&[key("a")]))).await;
     let source = issuer.source(PATIENT);
     for _ in 0..3 {
@@ -151,7 +151,7 @@ async fn fetched_once_and_again_when_old() {
 }
 
 #[tokio::test]
-async fn many_at_once_fetch_once() {
+async fn concurrent_attempts_share_a_fetch() {
     for (answer, expected) in
         [(keys(&[key("a")]), Ok(1)), ("HTTP/1.1 503 x\r\n\r\n".to_owned(), Err(JwksFault::Status(503)))]
     {
@@ -169,7 +169,7 @@ async fn many_at_once_fetch_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_kid_fetches_once_in_five_minutes() {
+async fn unknown_kid_fetches_once_in_five_minutes() {
     let issuer = Issuer::new(Some(keys(&[key("a")]))).await;
     let source = issuer.source(PATIENT);
     assert_eq!((count(&source, "new").await, issuer.asked()), (Ok(1), 1));
@@ -186,7 +186,7 @@ async fn an_unknown_kid_fetches_once_in_five_minutes() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_refused_anyway_fetch_nothing() {
+async fn malformed_token_fetches_nothing() {
     let issuer = Issuer::new(Some(keys(&[key("a")]))).await;
     let source = issuer.source(PATIENT);
     let none = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#));
@@ -197,7 +197,7 @@ async fn tokens_that_are_refused_anyway_fetch_nothing() {
 }
 
 #[tokio::test]
-async fn every_bad_answer_is_a_fault() {
+async fn malformed_answer_is_a_fault() {
     let long = "x".repeat(64 * 1024);
     let chunked =
         format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10001\r\n{long}x\r\n0\r\n\r\n");
@@ -228,7 +228,7 @@ async fn every_bad_answer_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let other = Issuer::new(Some(keys(&[key("a")]))).await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: http://127.0.0.1:{}/", other.port);
@@ -239,10 +239,10 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_says_nothing_or_never_ends_is_left() {
+async fn silent_issuer_is_a_fault_after_the_time_limit() {
     let silent = Issuer::new(None).await;
     assert_eq!(count(&silent.source(IMPATIENT), "a").await, Err(JwksFault::TimedOut));
-    // Its system takes connections into the queue; the program behind it never does.
+    // The operating system accepts the connection, but the program never does.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let source = KeySource::Url(Box::new(JwksUrl::new(address, IMPATIENT).unwrap()));
@@ -250,12 +250,12 @@ async fn an_issuer_that_says_nothing_or_never_ends_is_left() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_fault_and_is_tried_again() {
+async fn failed_first_fetch_is_repeated_after_five_seconds() {
     let issuer = Issuer::new(Some("HTTP/1.1 500 x\r\n\r\n".to_owned())).await;
     let source = issuer.source(PATIENT);
     assert_eq!(count(&source, "a").await, Err(JwksFault::Status(500)));
     issuer.says(keys(&[key("a")]));
-    // Strangers' tokens must not make one fetch each while the issuer is down.
+    // Not every token may cause a fetch while the issuer is down.
     pass(Duration::from_millis(4_900)).await;
     assert_eq!(count(&source, "a").await, Err(JwksFault::Status(500)));
     assert_eq!(issuer.asked(), 1);
@@ -264,7 +264,7 @@ async fn nobody_there_is_a_fault_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn old_keys_serve_on_for_a_day_while_fetches_fail() {
+async fn old_keys_are_used_for_a_day_while_fetches_fail() {
     let issuer = Issuer::new(Some(keys(&[key("a")]))).await;
     let source = issuer.source(PATIENT);
     assert_eq!(count(&source, "a").await, Ok(1));
@@ -283,7 +283,7 @@ async fn old_keys_serve_on_for_a_day_while_fetches_fail() {
 }
 
 #[tokio::test]
-async fn what_is_published_but_can_not_be_used_is_passed_over() {
+async fn unusable_published_keys_are_skipped() {
     let published = [
         json!({"kty": "oct", "k": "A".repeat(64), "kid": "secret"}),
         json!({"kty": "EC", "crv": "P-521", "kid": "curve"}),
@@ -300,7 +300,7 @@ async fn what_is_published_but_can_not_be_used_is_passed_over() {
 }
 
 #[tokio::test]
-async fn the_warning_of_a_failed_fetch_holds_nothing_of_the_token() {
+async fn warning_of_a_failed_fetch_has_no_part_of_the_token() {
     let lines = Lines::default();
     let writer = lines.clone();
     let guard = tracing::subscriber::set_default(log::subscriber(Level::TRACE, move || writer.clone()));
@@ -320,7 +320,7 @@ async fn the_warning_of_a_failed_fetch_holds_nothing_of_the_token() {
 }
 
 #[tokio::test]
-async fn over_tls_only_a_trusted_issuer_is_believed() {
+async fn untrusted_issuer_is_a_fault() {
     let (localhost, other) = (certificate("localhost"), certificate("other.example"));
     for (served, trusted, expected) in
         [(&localhost, &localhost, true), (&localhost, &other, false), (&other, &other, false)]
@@ -336,7 +336,7 @@ async fn over_tls_only_a_trusted_issuer_is_believed() {
 }
 
 #[tokio::test]
-async fn fixed_keys_are_always_the_same() {
+async fn fixed_keys_never_change() {
     let fixed =
         Arc::new(Keys::from_jwks(&json!({"keys": [key("a")]}).to_string()).unwrap_or_else(|e| panic!("{e}")));
     let source = KeySource::Fixed(Arc::clone(&fixed));

@@ -9,9 +9,8 @@ use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use device_auth::{
     device_name::DeviceName,
-    location::KeyringLocation,
+    location::{ALLOW_PLAIN_SECRETS, DATA_KEYS, KeyringLocation},
     seal::{Keyring, SealedSecret},
-    variables::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
 };
 use zeroize::Zeroizing;
 

@@ -292,7 +292,7 @@ mod tests {
         assert!(add(&path, device("a", &[])).unwrap_err().to_string().contains("has a record already"));
         assert!(add(&path, device("b", &["a"])).unwrap_err().to_string().contains("one device only"));
         let unknown = NewDevice { grant: "none".to_owned(), ..device("c", &[]) };
-        assert!(add(&path, unknown).unwrap_err().to_string().contains("there is no grant `none`"));
+        assert!(add(&path, unknown).unwrap_err().to_string().contains("grant `none` does not exist"));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
     }
 

@@ -1,24 +1,21 @@
 /**
- * `bundle STAGE FOLDER`: copies what a deploy of STAGE would upload as the function's code to FOLDER, after `cdk synth`,
- * and refuses what Lambda could not start.
+ * `bundle STAGE FOLDER`: copies the function's code, as a deploy of STAGE uploads it, to FOLDER. It runs after
+ * `cdk synth`, and refuses code that Lambda can't start.
  */
 import { cpSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { bundleFault } from '../lib/bundle';
-import { readSettings } from '../lib/settings';
-import { Mistakes } from '../lib/settings/mistakes';
-import { orExit } from './exit';
-import { REPOSITORY, STAGES } from './stages';
+import { bundleError, PROGRAM } from '../lib/bundle';
+import { readSettings, SettingsError } from '../lib/settings';
+import { REPOSITORY, runCommand, STAGES } from './stage';
 
-const PROGRAM = 'bootstrap';
 const [stage = 'dev', folder = ''] = process.argv.slice(2);
 
 interface Manifest {
   readonly files: Record<string, { readonly source: { readonly path: string; readonly packaging: string } }>;
 }
 
-orExit(() => {
+runCommand(() => {
   const { architecture } = readSettings(STAGES, stage).function;
   const built = join(REPOSITORY, 'infra', 'build', 'cdk.out');
   const manifest = readFileSync(join(built, `latchkey-${stage}.assets.json`), 'utf8');
@@ -26,24 +23,23 @@ orExit(() => {
     .filter(({ source }) => source.packaging === 'zip')
     .map(({ source }) => join(built, source.path));
   const code = folders.find((path) => readdirSync(path).includes(PROGRAM));
-  const fault =
-    code === undefined ? `no code with the program \`${PROGRAM}\` was synthesized` : layoutFault(code);
-  const mistake = fault ?? bundleFault(code ?? '', architecture);
-  if (code === undefined || mistake !== undefined) {
-    throw new Mistakes([mistake ?? '']);
+  if (code === undefined) {
+    throw new SettingsError([`no code with the program \`${PROGRAM}\` was synthesized`]);
+  }
+  const error = layoutError(code) ?? bundleError(code, architecture);
+  if (error !== undefined) {
+    throw new SettingsError([error]);
   }
   rmSync(folder, { recursive: true, force: true });
   cpSync(code, folder, { recursive: true });
 });
 
-/** What Lambda would trip over: it starts `bootstrap` at the top, if it may be executed. */
-function layoutFault(code: string): string | undefined {
+/** What keeps Lambda from starting the code: it starts `bootstrap` at the top level, if it is executable. */
+function layoutError(code: string): string | undefined {
   const names = readdirSync(code);
   const mode = statSync(join(code, PROGRAM)).mode;
   if (names.length !== 1) {
-    return `beside the program \`${PROGRAM}\` there is something else: ${names.join(', ')}`;
+    return `there are other files next to the program \`${PROGRAM}\`: ${names.join(', ')}`;
   }
-  return (mode & 0o555) === 0o555
-    ? undefined
-    : `the program \`${PROGRAM}\` is not one that everybody may execute`;
+  return (mode & 0o555) === 0o555 ? undefined : `the program \`${PROGRAM}\` is not executable by everybody`;
 }

@@ -1,26 +1,23 @@
 /**
- * `preflight STAGE [calls-aws]`: finds what is wrong before anything is built and before anything is called, and prints
- * whether the function is to be built (`build`) or is there already (`bundle`).
+ * `preflight STAGE [calls-aws]`: reports errors before anything is built and before AWS is called. It prints `build` if
+ * the function must be built, `bundle` if it is built already.
  */
 import { homedir } from 'node:os';
 
-import { missingCredentials } from '../lib/aws-credentials';
-import { missingTarget } from '../lib/rust-target';
-import { readSettings } from '../lib/settings';
-import { Mistakes } from '../lib/settings/mistakes';
-import { orExit } from './exit';
-import { STAGES } from './stages';
+import { missingCredentials, missingTarget } from '../lib/preflight';
+import { readSettings, SettingsError } from '../lib/settings';
+import { runCommand, STAGES } from './stage';
 
 const [stage = 'dev', purpose] = process.argv.slice(2);
 
-orExit(() => {
+runCommand(() => {
   const { bundle, architecture } = readSettings(STAGES, stage).function;
-  const mistakes = [
+  const errors = [
     purpose === 'calls-aws' ? missingCredentials(process.env, homedir()) : undefined,
     bundle === undefined ? missingTarget(architecture) : undefined,
-  ].filter((mistake) => mistake !== undefined);
-  if (mistakes.length > 0) {
-    throw new Mistakes(mistakes);
+  ].filter((error) => error !== undefined);
+  if (errors.length > 0) {
+    throw new SettingsError(errors);
   }
   console.log(bundle === undefined ? 'build' : 'bundle');
 });

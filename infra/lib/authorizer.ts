@@ -6,39 +6,38 @@ import { Architecture, Function, LayerVersion } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
-import { AuthorizerCode, createFunction } from './code';
-import { FOLDER, filesLayer } from './files-layer';
+import { AuthorizerCode, createFunction, filesLayer, LAYER_FOLDER } from './code';
 import { grantKeyring } from './keys';
-import { RecordStore } from './store';
+import { RecordStore } from './records';
 
 export interface UsernamePasswordAuthorizerProps {
-  /** What devices and domain configurations call it by; the function gets this name too. */
+  /** The name that devices and domain configurations use; the function has this name too. */
   readonly authorizerName: string;
   readonly code: AuthorizerCode;
   readonly store: RecordStore;
   /** @default ARM_64 */
   readonly architecture?: Architecture;
-  /** In MB; docs/records.md tells what a check of a password may cost. @default 512 */
+  /** In MB; docs/records.md says how long a password check takes. @default 512 */
   readonly memorySize?: number;
-  /** How many may run at once, kept free for this function and its limit. @default as many as the account lets */
+  /** How many instances may run at a time; Lambda reserves them. @default the account's limit */
   readonly reservedConcurrentExecutions?: number;
   /** @default ONE_MONTH */
   readonly logRetention?: RetentionDays;
-  /** CloudWatch's namespace for the metrics. @default the authorizer's name */
+  /** The namespace of the metrics in CloudWatch. @default the authorizer's name */
   readonly metricsNamespace?: string;
   /** Settings of docs/authorizer.md and docs/stores.md that have no property here. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** The path of a records file without devices, for a table's grants beside the built-in ones. */
+  /** The path of a records file without devices, with grants for a table besides the built-in ones. */
   readonly grants?: string;
-  /** The path of a keyring for vendors' secrets, and the key that KMS encrypted it under. */
+  /** The path of a keyring for vendors' secrets, and the KMS key that encrypted it. */
   readonly keyring?: { readonly path: string; readonly key: IKey };
-  /** Tokens that IoT Core checks before it calls the function; it can't be changed later. @default none */
+  /** Tokens that IoT Core checks before it calls the function. It can't be changed later. @default no signing */
   readonly signing?: { readonly tokenKeyName: string; readonly publicKeys: Readonly<Record<string, string>> };
-  /** Whether an HTTPS publish on a kept connection uses the first one's answer. @default false */
+  /** Whether later HTTPS publishes on a connection use the answer to the first one. @default false */
   readonly cacheHttp?: boolean;
 }
 
-/** IoT Core waits so long for an answer (dg/custom-authorizer); longer is of no use to anybody. */
+/** IoT Core's own limit for an answer (dg/custom-authorizer). */
 const TIMEOUT = Duration.seconds(5);
 
 /**
@@ -76,11 +75,11 @@ export class UsernamePasswordAuthorizer extends Construct {
     });
   }
 
-  /** It writes its own log and reads records: no managed policy, which would open every log of the account. */
+  /** It writes its own log and reads records. A managed policy would allow every log of the account. */
   private createRole({ store, keyring }: UsernamePasswordAuthorizerProps): Role {
     const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
     const actions = ['logs:CreateLogStream', 'logs:PutLogEvents'];
-    // The ARN ends with `:*`: the streams of this one group.
+    // The ARN ends with `:*`, which are the streams of this group.
     role.addToPolicy(new PolicyStatement({ actions, resources: [this.logGroup.logGroupArn] }));
     store.grantRead(role);
     if (keyring !== undefined) {
@@ -92,7 +91,7 @@ export class UsernamePasswordAuthorizer extends Construct {
   private createFunction(props: UsernamePasswordAuthorizerProps, role: Role): Function {
     return createFunction(this, 'Function', props.code, {
       functionName: props.authorizerName,
-      description: 'answers IoT Core whether a device may connect, and what it may do',
+      description: 'decides for IoT Core whether a device may connect, and what it may do',
       architecture: props.architecture ?? Architecture.ARM_64,
       memorySize: props.memorySize ?? 512,
       timeout: TIMEOUT,
@@ -119,8 +118,8 @@ export class UsernamePasswordAuthorizer extends Construct {
       ...props.environment,
       LATCHKEY_STORE: props.store.location,
       LATCHKEY_METRICS: this.metricsNamespace,
-      ...(props.grants !== undefined && { LATCHKEY_GRANTS: `file:${FOLDER}/grants.json` }),
-      ...(props.keyring !== undefined && { LATCHKEY_DATA_KEYS: `kms:${FOLDER}/keyring.json` }),
+      ...(props.grants !== undefined && { LATCHKEY_GRANTS: `file:${LAYER_FOLDER}/grants.json` }),
+      ...(props.keyring !== undefined && { LATCHKEY_DATA_KEYS: `kms:${LAYER_FOLDER}/keyring.json` }),
     };
   }
 

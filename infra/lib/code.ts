@@ -1,10 +1,15 @@
+import { copyFileSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { Architecture, Code, Function, FunctionOptions, LayerVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { RustFunction } from 'cargo-lambda-cdk';
-import { Architecture, Code, Function, FunctionOptions, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 
-import { bundleFault } from './bundle';
+import { bundleError, PROGRAM } from './bundle';
 
-/** The authorizer's program: its Rust sources, or what was built of them. */
+/** The authorizer's program: its Rust sources, or a built one. */
 export type AuthorizerCode =
   | {
       /** The folder of Latchkey's `Cargo.toml`; cargo-lambda builds it while the app is synthesized. */
@@ -15,9 +20,12 @@ export type AuthorizerCode =
       readonly bundle: string;
     };
 
+/** The binary's name in the workspace. */
 const BINARY = 'authorizer';
+/** The folder of a layer's files in Lambda. */
+export const LAYER_FOLDER = '/opt';
 
-/** The function with its code in it. */
+/** The function with its code. */
 export function createFunction(
   scope: Construct,
   id: string,
@@ -25,7 +33,7 @@ export function createFunction(
   options: FunctionOptions,
 ): Function {
   if ('workspace' in code) {
-    // It follows the lock file, as every other build of this workspace does.
+    // As every other build of this workspace, it keeps to the lock file.
     const bundling = { cargoLambdaFlags: ['--locked'] };
     return new RustFunction(scope, id, {
       ...options,
@@ -34,15 +42,36 @@ export function createFunction(
       bundling,
     });
   }
-  const fault = bundleFault(code.bundle, `${(options.architecture ?? Architecture.ARM_64).name}`);
-  if (fault !== undefined) {
-    throw new Error(fault);
+  const error = bundleError(code.bundle, `${(options.architecture ?? Architecture.ARM_64).name}`);
+  if (error !== undefined) {
+    throw new Error(error);
   }
-  const bundle = Code.fromAsset(code.bundle);
   return new Function(scope, id, {
     ...options,
     runtime: Runtime.PROVIDED_AL2023,
-    handler: 'bootstrap',
-    code: bundle,
+    handler: PROGRAM,
+    code: Code.fromAsset(code.bundle),
+  });
+}
+
+/**
+ * Files next to the program, as a layer, so that a new keyring needs no new build.
+ *
+ * `files` are the names in the layer, with the paths of the files to copy.
+ */
+export function filesLayer(
+  scope: Construct,
+  id: string,
+  layerVersionName: string,
+  files: Readonly<Record<string, string>>,
+): LayerVersion {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-layer-'));
+  Object.entries(files).forEach(([name, path]) => copyFileSync(path, join(folder, name)));
+  return new LayerVersion(scope, id, {
+    layerVersionName,
+    code: Code.fromAsset(folder),
+    description: 'grants and keyring of the authorizer',
+    // The next layer is another version; a running function has its own copy.
+    removalPolicy: RemovalPolicy.DESTROY,
   });
 }

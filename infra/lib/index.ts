@@ -1,7 +1,6 @@
-/** What other CDK apps can take. */
+/** The constructs for other CDK apps. */
 export { UsernamePasswordAuthorizer, type UsernamePasswordAuthorizerProps } from './authorizer';
 export type { AuthorizerCode } from './code';
 export { AuthorizerDomain, type AuthorizerDomainProps } from './domain';
-export { RecordSecret, type RecordSecretProps } from './record-secret';
-export { RecordTable, type RecordTableProps } from './record-table';
-export type { RecordStore } from './store';
+export { RecordSecret, type RecordSecretProps, RecordTable, type RecordTableProps } from './records';
+export type { RecordStore } from './records';

@@ -3,10 +3,10 @@ import { IGrantable, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { IKey, Key } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 
-/** What the keyring is encrypted for; the function asks for the same (`authorizer/src/keyring_source/kms.rs`). */
+/** The encryption context of the keyring; the function uses the same (`authorizer/src/keyring_source/kms.rs`). */
 export const KEYRING_CONTEXT = { name: 'latchkey', value: 'keyring' } as const;
 
-/** A key of one's own, which KMS renews every year; what it encrypted stays readable. */
+/** A customer managed key, which KMS rotates every year; older data stays readable. */
 export function customerKey(scope: Construct, id: string, alias: string, what: string, keep: boolean): Key {
   return new Key(scope, id, {
     alias,
@@ -16,7 +16,7 @@ export function customerKey(scope: Construct, id: string, alias: string, what: s
   });
 }
 
-/** Lets a function open the keyring, and nothing else that the key may have encrypted. */
+/** Lets a function decrypt the keyring, and nothing else that the key encrypted. */
 export function grantKeyring(key: IKey, grantee: IGrantable): void {
   const { name, value } = KEYRING_CONTEXT;
   grantee.grantPrincipal.addToPrincipalPolicy(
@@ -28,7 +28,7 @@ export function grantKeyring(key: IKey, grantee: IGrantable): void {
   );
 }
 
-/** The use of a key for what one service of this region keeps under it, and for nothing else. */
+/** Allows the use of a key by one service of this region, and by no other. */
 export function useThrough(
   scope: Construct,
   service: string,

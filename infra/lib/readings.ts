@@ -1,4 +1,4 @@
-import { RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
 import { Grant, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
@@ -7,27 +7,26 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
 import { useThrough } from './keys';
-import { acknowledge } from './nag';
 import { QUANTITIES } from './things';
 
-/** The language of the rules (dg/iot-rule-sql-version). */
+/** The version of the rules' language (dg/iot-rule-sql-version). */
 const SQL_VERSION = '2016-03-23';
-/** Names of CloudWatch's units; it has none for degrees. */
+/** CloudWatch's units; it has none for degrees. */
 const UNITS = { temperature: 'None', humidity: 'Percent' } as const;
 
 export interface ReadingsProps {
-  /** What the rules are called after: letters, digits and `_`. */
+  /** The prefix of the rules' names: letters, digits and `_`. */
   readonly name: string;
   readonly logRetention: RetentionDays;
-  /** With it, readings are kept in a table of this name too. */
+  /** Stores the readings in this table too. */
   readonly table?: { readonly tableName: string; readonly key: IKey; readonly keepData: boolean };
 }
 
-/** What becomes of the readings: CloudWatch metrics of the whole fleet and, as an option, items of a table. */
+/** The topic rules for readings: CloudWatch metrics of the whole fleet and, optionally, items in a table. */
 export class Readings extends Construct {
-  /** The metrics' namespace; each is called after what it measures. */
+  /** The metrics' namespace; each metric has the name of its quantity. */
   readonly namespace: string;
-  /** Where the readings go that an action failed on. */
+  /** The log of the readings that an action could not store. */
   readonly errors: LogGroup;
   readonly table?: Table;
   private readonly role: Role;
@@ -43,7 +42,7 @@ export class Readings extends Construct {
 
   private createRole(name: string): Role {
     const { account, partition, region } = Stack.of(this);
-    // AWS IoT takes it for these rules of this account alone (dg/iot-create-role).
+    // AWS IoT may use it for these rules of this account only (dg/iot-create-role).
     const rules = `arn:${partition}:iot:${region}:${account}:rule/${name}_*`;
     const conditions = {
       StringEquals: { 'aws:SourceAccount': account },
@@ -51,12 +50,14 @@ export class Readings extends Construct {
     };
     const assumedBy = new ServicePrincipal('iot.amazonaws.com', { conditions });
     const role = new Role(this, 'Role', { assumedBy });
-    // PutMetricData knows no resources; the namespace is what confines it.
+    // PutMetricData accepts no resources; the namespace limits it.
     const namespace = { StringEquals: { 'cloudwatch:namespace': this.namespace } };
     const put = { actions: ['cloudwatch:PutMetricData'], resources: ['*'], conditions: namespace };
     role.addToPolicy(new PolicyStatement(put));
-    const reason = 'cloudwatch:PutMetricData takes no resource; the condition on the namespace confines it';
-    acknowledge(role, { 'AwsSolutions-IAM5[Resource::*]': reason });
+    Validations.of(role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'cloudwatch:PutMetricData accepts no resource; the condition limits it to the namespace',
+    });
     return role;
   }
 
@@ -108,13 +109,13 @@ export class Readings extends Construct {
       topicRulePayload: {
         description: `the readings of ${quantity}, for CloudWatch${item ? ' and DynamoDB' : ''}`,
         awsIotSqlVersion: SQL_VERSION,
-        // `series` is the table's key: one device's readings of one quantity, in the order of their time.
+        // `series` is the table's key: one device's readings of one quantity, sorted by time.
         sql: `SELECT value, unit, ts, concat(topic(2), '/', topic(3)) AS series FROM 'sensor/+/${quantity}'`,
         actions: [{ cloudwatchMetric }, ...(item ? [item] : [])],
         errorAction: { cloudwatchLogs: { roleArn, logGroupName: this.errors.logGroupName } },
       },
     });
-    // AWS IoT may check at once whether the role allows what the actions do.
+    // AWS IoT may check at once whether the role allows the actions.
     rule.node.addDependency(this.role);
   }
 }

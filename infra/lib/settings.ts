@@ -1,197 +1,359 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
-import { Bundle, readBundle } from './bundle';
-import { readGrants, readKeyring, readPublicKeys } from './settings/files';
-import { Mistakes } from './settings/mistakes';
-import { Place, readCertificate, readPlace } from './settings/place';
-import { isObject, Reader } from './settings/reader';
-import { readVariables } from './settings/variables';
+import { z } from 'zod';
 
-/** One deployment. docs/deploy.md lists every setting, and a test holds the list to this. */
-export interface Settings extends Place {
-  readonly stage: string;
-  /** Whether records outlive the stack, and nothing deletes them by mistake. */
-  readonly keepData: boolean;
-  readonly records: 'table' | 'secret';
-  readonly function: FunctionSettings;
-  readonly authorizer: AuthorizerSettings;
-  readonly vendorSecrets?: { readonly keyring?: string };
-  readonly domain?: DomainSettings;
-  readonly things: { readonly demo: boolean; readonly certificateArn?: string };
-  readonly readings: { readonly table: boolean };
-  readonly alarms: { readonly email?: string; readonly refusals: number };
-  /** The level of AWS IoT's own log, which is one for the whole account; left as it is if absent. */
-  readonly iotLogging?: string;
+import { bundleError } from './bundle';
+
+/** All errors in a stage's settings or on this machine, found before anything is built or created. */
+export class SettingsError extends Error {
+  constructor(readonly all: readonly string[]) {
+    super(all.join('\n'));
+    this.name = 'SettingsError';
+  }
 }
 
-export interface FunctionSettings {
-  readonly architecture: (typeof ARCHITECTURES)[number];
-  readonly memoryMb: number;
-  readonly reservedConcurrency?: number;
-  readonly logRetentionDays: number;
-  /** What was built already; cargo-lambda builds it if absent. */
-  readonly bundle?: Bundle;
-  readonly grants?: string;
-  readonly variables: Readonly<Record<string, string>>;
-}
+/**
+ * What `function.variables` may set: the settings of docs/authorizer.md and docs/stores.md. The function does not
+ * start with another name, and that would show only when the first device connects.
+ */
+export const VARIABLES: readonly string[] = [
+  'LATCHKEY_ALIBABA_FRESHNESS_SECONDS',
+  'LATCHKEY_ALLOW_PLAIN_SECRETS',
+  'LATCHKEY_CACHE_ENTRIES',
+  'LATCHKEY_CACHE_SECONDS',
+  'LATCHKEY_CACHE_STALE_SECONDS',
+  'LATCHKEY_CACHE_UNKNOWN_SECONDS',
+  'LATCHKEY_DEFAULT_VERIFIER',
+  'LATCHKEY_DISCONNECT_AFTER_SECONDS',
+  'LATCHKEY_JWKS_MAX_AGE_SECONDS',
+  'LATCHKEY_JWKS_REFETCH_SECONDS',
+  'LATCHKEY_JWKS_TIMEOUT_MS',
+  'LATCHKEY_JWT_AUDIENCE',
+  'LATCHKEY_JWT_DEVICE_CLAIM',
+  'LATCHKEY_JWT_GRANT_CLAIM',
+  'LATCHKEY_JWT_ISSUER',
+  'LATCHKEY_JWT_KEYS',
+  'LATCHKEY_JWT_LEEWAY_SECONDS',
+  'LATCHKEY_REFRESH_AFTER_SECONDS',
+  'LATCHKEY_REQUIRE_SIGNATURE',
+  'LATCHKEY_STORE_CONSISTENT_READ',
+  'LATCHKEY_STORE_TIMEOUT_MS',
+  'LATCHKEY_TENCENT_EXPIRY',
+  'RUST_LOG',
+];
 
-export interface AuthorizerSettings {
-  readonly name: string;
-  readonly cacheHttp: boolean;
-  readonly signing?: Signing;
-}
+/** The variables that the stack sets, each with the setting that it follows. */
+export const STACK_VARIABLES: Readonly<Record<string, string>> = {
+  LATCHKEY_DATA_KEYS: '`vendorSecrets.keyring`',
+  LATCHKEY_GRANTS: '`function.grants`',
+  LATCHKEY_METRICS: 'the stage, because its dashboard uses this namespace',
+  LATCHKEY_STORE: '`records`',
+};
 
-/** Tokens that IoT Core checks before it calls the function. */
-export interface Signing {
-  readonly tokenKeyName: string;
-  /** In PEM, by name. */
-  readonly publicKeys: Readonly<Record<string, string>>;
-}
+const ARCHITECTURES = ['arm64', 'x86_64'] as const;
+const LOG_LEVELS = ['ERROR', 'WARN', 'INFO', 'DEBUG'] as const;
+/** What CloudWatch Logs accepts (API reference, PutRetentionPolicy), up to two years. */
+const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] as const;
 
-export interface DomainSettings {
-  /** A domain of one's own; one of AWS's if absent. */
-  readonly name?: string;
-  readonly certificateArn?: string;
-}
-
-export const ARCHITECTURES = ['arm64', 'x86_64'] as const;
-const LOG_LEVELS = ['ERROR', 'WARN', 'INFO', 'DEBUG'];
-/** What CloudWatch Logs takes (API reference, PutRetentionPolicy), up to two years. */
-const RETENTIONS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731];
-
-/** It is part of every name, and topic rules have no `-` in theirs. */
+/** A stage is part of every name, and names of topic rules have no `-`. */
 const STAGE = /^[a-z][a-z0-9]{0,15}$/;
-/** The function's name too, and Lambda takes less than AWS IoT (API reference, CreateFunction). */
+const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+const ACCOUNT = /^\d{12}$/;
+/** Service, region, account and resource. */
+const ARN = /^arn:(?:aws|aws-cn|aws-us-gov):([a-z]+):([a-z0-9-]+):(\d{12}):(.+)$/;
+/** The function has this name too, and Lambda's limit is below AWS IoT's (API reference, CreateFunction). */
 const AUTHORIZER_NAME = /^[\w-]{1,64}$/;
 /** AWS IoT API reference, CreateAuthorizer. */
 const TOKEN_KEY_NAME = /^[a-zA-Z0-9_-]{1,128}$/;
 const DOMAIN = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/;
 const EMAIL = /^[^@\s]+@[^@\s]+\.[^@\s]+$/;
 
-/** Reads `STAGE.json` in `folder`, or throws {@link Mistakes}. */
+const CERTIFICATES = {
+  acm: { name: 'ACM', resource: 'certificate', where: 'request or import one there' },
+  iot: { name: 'AWS IoT', resource: 'cert', where: 'register it there' },
+} as const;
+
+/** One deployment. docs/deploy.md describes every setting; a test compares its list with {@link stageSchema}. */
+export type Settings = z.output<ReturnType<typeof stageSchema>> & { readonly stage: string };
+
+/** Reads `STAGE.json` in `folder`, or throws a {@link SettingsError}. */
 export function readSettings(folder: string, stage: string): Settings {
   if (!STAGE.test(stage)) {
-    throw new Mistakes([`\`${stage}\` is no name of a stage: up to 16 of \`a-z 0-9\`, a letter first`]);
+    throw new SettingsError([
+      `\`${stage}\` is not a name of a stage: use up to 16 of \`a-z 0-9\`, a letter first`,
+    ]);
   }
   const path = join(folder, `${stage}.json`);
   if (!existsSync(path)) {
     const others = readdirSync(folder).flatMap((file) =>
       file.endsWith('.json') ? [`\`${file.slice(0, -5)}\``] : [],
     );
-    const cure = `write infra/stages/${stage}.json, of which docs/deploy.md tells, or take one of ${others.join(', ')}`;
-    throw new Mistakes([`the stage \`${stage}\` has no settings: ${cure}`]);
+    const fix = `write infra/stages/${stage}.json (docs/deploy.md has the settings), or use one of ${others.join(', ')}`;
+    throw new SettingsError([`the stage \`${stage}\` has no settings: ${fix}`]);
+  }
+  const json = parseJson(readFileSync(path, 'utf8'));
+  if (json instanceof Error) {
+    throw new SettingsError([`${path}: it is not JSON: ${json.message}`]);
   }
   try {
-    return parseSettings(json(path), stage, folder);
+    return parseSettings(json, stage, folder);
   } catch (error) {
-    throw error instanceof Mistakes ? new Mistakes(error.all.map((mistake) => `${path}: ${mistake}`)) : error;
+    throw error instanceof SettingsError
+      ? new SettingsError(error.all.map((message) => `${path}: ${message}`))
+      : error;
   }
 }
 
-/** Settings from what a stage's file holds; its paths start at `folder`. */
-export function parseSettings(object: Record<string, unknown>, stage: string, folder: string): Settings {
-  const reader = new Reader(object);
-  const settings = settingsFrom(reader, stage, folder);
-  reader.finish();
-  return settings;
-}
-
-/** The settings, right or wrong: {@link Reader.finish} tells. */
-export function settingsFrom(reader: Reader, stage: string, folder: string): Settings {
-  const place = readPlace(reader);
-  const records = reader.choice('records', ['table', 'secret']) ?? 'table';
-  const vendorSecrets = reader.optionalSection('vendorSecrets');
-  return {
-    ...place,
-    stage,
-    keepData: reader.switch('keepData') ?? false,
-    records,
-    function: readFunction(reader.section('function'), folder, records),
-    authorizer: readAuthorizer(reader.section('authorizer'), stage, folder),
-    vendorSecrets: vendorSecrets && { keyring: readKeyring(vendorSecrets, folder) },
-    domain: readDomain(reader.optionalSection('domain'), place),
-    things: readThings(reader.section('things'), place),
-    readings: { table: reader.section('readings').switch('table') ?? false },
-    alarms: readAlarms(reader.section('alarms')),
-    iotLogging: reader.choice('iotLogging', LOG_LEVELS),
-  };
-}
-
-function readFunction(reader: Reader, folder: string, records: string): FunctionSettings {
-  const architecture = reader.choice('architecture', ARCHITECTURES) ?? 'arm64';
-  const grants = readGrants(reader, folder);
-  if (grants !== undefined && records === 'secret') {
-    reader.mistake('grants', 'is for a table; a secret holds its grants itself');
+/** Settings from the content of a stage's file, whose paths are relative to `folder`. */
+export function parseSettings(content: unknown, stage: string, folder: string): Settings {
+  const parsed = stageSchema(stage, folder).safeParse(content);
+  if (parsed.success) {
+    return { stage, ...parsed.data };
   }
-  const variables = readVariables(reader);
-  if (records === 'table' && variables['LATCHKEY_JWT_GRANT_CLAIM'] !== undefined) {
-    reader.mistake(
-      'variables.LATCHKEY_JWT_GRANT_CLAIM',
-      "can't be used with a table: the function would not start",
-    );
-  }
-  return {
-    architecture,
-    // A check of a chosen password's argon2id takes 141 ms there.
-    memoryMb: reader.number('memoryMb', { from: 128, to: 10_240 }) ?? 512,
-    reservedConcurrency: reader.number('reservedConcurrency', { from: 1, to: 100_000 }),
-    logRetentionDays: reader.choice('logRetentionDays', RETENTIONS) ?? 30,
-    bundle: readBundle(reader, 'bundle', folder, architecture),
-    grants,
-    variables,
-  };
+  throw new SettingsError(
+    parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) =>
+            atSetting([...issue.path, key], 'unknown setting; docs/deploy.md lists all settings'),
+          )
+        : [issue.path.length === 0 ? issue.message : atSetting(issue.path, issue.message)],
+    ),
+  );
 }
 
-function readAuthorizer(reader: Reader, stage: string, folder: string): AuthorizerSettings {
-  const name = reader.text('name', AUTHORIZER_NAME, 'up to 64 of `A-Z a-z 0-9 _ -`') ?? `latchkey-${stage}`;
-  const cacheHttp = reader.switch('cacheHttp') ?? false;
-  const signing = reader.optionalSection('signing');
-  if (signing === undefined) {
-    return { name, cacheHttp };
-  }
-  const tokenKeyName = signing.text('tokenKeyName', TOKEN_KEY_NAME, 'up to 128 of `A-Z a-z 0-9 _ -`');
-  const publicKeys = readPublicKeys(signing, folder);
-  return { name, cacheHttp, signing: { tokenKeyName: tokenKeyName ?? 'latchkey-token', publicKeys } };
+/** What a stage's file may contain. */
+export function stageSchema(stage: string, folder: string) {
+  return section({
+    region: text(REGION, 'a region such as `eu-central-1`'),
+    account: text(ACCOUNT, 'an account, which has 12 digits').optional(),
+    keepData: flag.default(false),
+    records: oneOf(['table', 'secret']).default('table'),
+    function: functionSchema(folder).prefault({}),
+    authorizer: section({
+      name: text(AUTHORIZER_NAME, 'up to 64 of `A-Z a-z 0-9 _ -`').default(`latchkey-${stage}`),
+      cacheHttp: flag.default(false),
+      default: flag.default(false),
+      signing: section({
+        tokenKeyName: text(TOKEN_KEY_NAME, 'up to 128 of `A-Z a-z 0-9 _ -`').default('latchkey-token'),
+        publicKeys: publicKeys(folder),
+      }).optional(),
+    }).prefault({}),
+    vendorSecrets: section({ keyring: file(folder, keyringError).optional() }).optional(),
+    domain: section({
+      name: text(DOMAIN, 'a domain such as `iot.example.com`').optional(),
+      certificateArn: certificate('acm').optional(),
+    })
+      .superRefine(({ name, certificateArn }, context) => {
+        if (name !== undefined && certificateArn === undefined) {
+          refuse(
+            context,
+            ['certificateArn'],
+            'your own domain needs a certificate of ACM in the same region',
+          );
+        }
+        if (certificateArn !== undefined && name === undefined) {
+          refuse(context, ['name'], 'set the domain that the certificate is for');
+        }
+      })
+      .optional(),
+    things: section({ demo: flag.default(true), certificateArn: certificate('iot').optional() })
+      .superRefine(({ demo, certificateArn }, context) => {
+        if (certificateArn !== undefined && !demo) {
+          refuse(context, ['certificateArn'], 'it is for the demo Thing, which `things.demo` leaves out');
+        }
+      })
+      .prefault({}),
+    readings: section({ table: flag.default(false) }).prefault({}),
+    alarms: section({
+      email: text(EMAIL, 'an address for mail').optional(),
+      refusals: wholeNumber(1, 1_000_000).default(100),
+    }).prefault({}),
+    iotLogging: oneOf(LOG_LEVELS).optional(),
+    // Other settings may be wrong at the same time, so that each of these values may be missing.
+  }).superRefine(
+    (settings, context) => {
+      if (settings.records === 'secret' && settings.function?.grants !== undefined) {
+        refuse(context, ['function', 'grants'], 'it is for a table; a secret contains its grants');
+      }
+      const claim = 'LATCHKEY_JWT_GRANT_CLAIM';
+      if (settings.records === 'table' && settings.function?.variables?.[claim] !== undefined) {
+        const why = "it can't be used with a table: the function would not start";
+        refuse(context, ['function', 'variables', claim], why);
+      }
+      for (const [service, key] of [
+        ['acm', 'domain'],
+        ['iot', 'things'],
+      ] as const) {
+        const message = placeError(service, settings[key]?.certificateArn, settings);
+        if (message !== undefined) {
+          refuse(context, [key, 'certificateArn'], message);
+        }
+      }
+    },
+    { when: () => true },
+  );
 }
 
-function readDomain(reader: Reader | undefined, place: Place): DomainSettings | undefined {
-  if (reader === undefined) {
+function functionSchema(folder: string) {
+  return section({
+    architecture: oneOf(ARCHITECTURES).default('arm64'),
+    // With 512 MB a check of a chosen password's argon2id takes 141 ms.
+    memoryMb: wholeNumber(128, 10_240).default(512),
+    reservedConcurrency: wholeNumber(1, 100_000).optional(),
+    logRetentionDays: oneOf(RETENTION_DAYS).default(30),
+    bundle: file(folder).optional(),
+    grants: file(folder, grantsError).optional(),
+    variables: z
+      .record(z.string(), text(/^/, 'a string'), { error: notAnObject })
+      .superRefine((variables, context) => {
+        for (const name of Object.keys(variables).filter((name) => !VARIABLES.includes(name))) {
+          const follows = STACK_VARIABLES[name];
+          const message =
+            follows === undefined
+              ? 'unknown variable; docs/authorizer.md and docs/stores.md list all variables'
+              : `the stack sets it: it follows from ${follows}`;
+          refuse(context, [name], message);
+        }
+      })
+      .default({}),
+  }).superRefine(({ bundle, architecture }, context) => {
+    const message = bundle === undefined ? undefined : bundleError(bundle, architecture);
+    if (message !== undefined) {
+      refuse(context, ['bundle'], message);
+    }
+  });
+}
+
+/** An object of settings. An unknown key is an error, because a misspelt setting would have no effect. */
+function section<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, { error: notAnObject });
+}
+
+const flag = z.boolean({ error: ({ input }) => `${shown(input)} is neither \`true\` nor \`false\`` });
+
+function text(shape: RegExp, hint: string) {
+  const error = ({ input }: { input?: unknown }): string =>
+    input === undefined ? `set it to ${hint}` : `${shown(input)} is not ${hint}`;
+  return z.string({ error }).regex(shape, { error });
+}
+
+function oneOf<const T extends string | number>(choices: readonly T[]) {
+  const list = choices.map((choice) => `\`${choice}\``).join(', ');
+  return z.literal([...choices], { error: ({ input }) => `${shown(input)} is not one of ${list}` });
+}
+
+function wholeNumber(from: number, to: number) {
+  const error = ({ input }: { input?: unknown }): string =>
+    `${shown(input)} is not a whole number from ${from} to ${to}`;
+  const isInRange = (value: number): boolean => Number.isInteger(value) && value >= from && value <= to;
+  return z.number({ error }).refine(isInRange, { error });
+}
+
+/** A path relative to `folder`, as a full path. `contentError` says what is wrong with an existing file. */
+function file(folder: string, contentError: (path: string) => string | undefined = () => undefined) {
+  return text(/./, 'a path')
+    .transform((path) => resolve(folder, path))
+    .superRefine((path, context) => {
+      const message = existsSync(path) ? contentError(path) : `\`${path}\` does not exist`;
+      if (message !== undefined) {
+        refuse(context, [], message);
+      }
+    });
+}
+
+/** A records file without devices, for the grants of a table. */
+function grantsError(path: string): string | undefined {
+  const grants = z.looseObject({ grants: z.looseObject({}), devices: z.undefined().optional() });
+  return grants.safeParse(parseJson(readFileSync(path, 'utf8'))).success
+    ? undefined
+    : `\`${path}\` is not a records file with \`grants\` and without \`devices\``;
+}
+
+/** A keyring that KMS has encrypted: a keyring in clear must not get into a function's package. */
+function keyringError(path: string): string | undefined {
+  const keyring = z.looseObject({ kms_ciphertext: z.string() });
+  return keyring.safeParse(parseJson(readFileSync(path, 'utf8'))).success
+    ? undefined
+    : `\`${path}\` is not a keyring that KMS has encrypted; docs/migrating.md has the command`;
+}
+
+/** Names and paths of public keys, as names and keys in PEM. */
+function publicKeys(folder: string) {
+  const hint = 'one or two names, each with the path of a public key in PEM';
+  return z
+    .record(z.string(), text(/./, 'a path'), {
+      error: ({ input }) =>
+        input === undefined ? `signing needs ${hint}` : `${shown(input)} is not an object of ${hint}`,
+    })
+    .transform((paths, context) => {
+      if (Object.keys(paths).length === 0) {
+        refuse(context, [], `signing needs ${hint}`);
+      }
+      const keys = Object.entries(paths)
+        .sort()
+        .map(([name, path]): [string, string] => {
+          const full = resolve(folder, path);
+          const pem = existsSync(full) ? readFileSync(full, 'utf8').trim() : '';
+          if (!/^-----BEGIN PUBLIC KEY-----\n[\s\S]+-----END PUBLIC KEY-----$/.test(pem)) {
+            refuse(context, [name], `\`${full}\` is not a public key in PEM; don't use the private key`);
+          }
+          return [name, pem];
+        });
+      return Object.fromEntries(keys);
+    });
+}
+
+function certificate(service: keyof typeof CERTIFICATES) {
+  const { name, resource } = CERTIFICATES[service];
+  return text(ARN, `an ARN such as \`arn:aws:${service}:REGION:ACCOUNT:${resource}/ID\``).refine(
+    (arn) => {
+      const [, actual, , , id] = ARN.exec(arn) ?? [];
+      // A text that is not an ARN has its error already.
+      return actual === undefined || (actual === service && id?.split('/')[0] === resource);
+    },
+    { error: ({ input }) => `${shown(input)} is not a certificate of ${name}` },
+  );
+}
+
+/** What is wrong with the place of a certificate, which must be that of the stage. */
+function placeError(
+  service: keyof typeof CERTIFICATES,
+  arn: string | undefined,
+  stage: { readonly region: string; readonly account?: string | undefined },
+): string | undefined {
+  const [, actual, region, account] = ARN.exec(arn ?? '') ?? [];
+  if (actual !== service || !REGION.test(stage.region)) {
     return undefined;
   }
-  const name = reader.text('name', DOMAIN, 'a domain such as `iot.example.com`');
-  const certificateArn = readCertificate(reader, 'certificateArn', 'acm', place);
-  if (reader.has('name') && !reader.has('certificateArn')) {
-    reader.mistake('certificateArn', 'a domain of your own needs a certificate of ACM in the same region');
+  if (region !== stage.region) {
+    return `the certificate is in \`${region}\` and the stage in \`${stage.region}\`: ${CERTIFICATES[service].where}, or change \`region\``;
   }
-  if (reader.has('certificateArn') && !reader.has('name')) {
-    reader.mistake('name', 'a certificate needs the domain that it is for');
-  }
-  return { name, certificateArn };
+  return stage.account === undefined || account === stage.account
+    ? undefined
+    : `the certificate is in the account ${account} and the stage in ${stage.account}`;
 }
 
-function readThings(reader: Reader, place: Place): Settings['things'] {
-  const demo = reader.switch('demo') ?? true;
-  const certificateArn = readCertificate(reader, 'certificateArn', 'iot', place);
-  if (certificateArn !== undefined && !demo) {
-    reader.mistake('certificateArn', 'is for the demo Thing, which `things.demo` leaves out');
-  }
-  return { demo, certificateArn };
+function refuse(context: z.RefinementCtx<unknown>, path: string[], message: string): void {
+  context.addIssue({ code: 'custom', path, message });
 }
 
-function readAlarms(reader: Reader): Settings['alarms'] {
-  const email = reader.text('email', EMAIL, 'an address for mail');
-  return { email, refusals: reader.number('refusals', { from: 1, to: 1_000_000 }) ?? 100 };
+function atSetting(path: readonly PropertyKey[], message: string): string {
+  return `\`${path.join('.')}\`: ${message}`;
 }
 
-function json(path: string): Record<string, unknown> {
+function notAnObject({ code, input }: { code?: string; input?: unknown }): string | undefined {
+  return code === 'invalid_type' ? `${shown(input)} is not an object` : undefined;
+}
+
+function shown(value: unknown): string {
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+}
+
+function parseJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (isObject(value)) {
-      return value;
-    }
+    return JSON.parse(text);
   } catch (error) {
-    throw new Mistakes([`it is no JSON: ${(error as Error).message}`]);
+    return error instanceof Error ? error : new Error(String(error));
   }
-  throw new Mistakes(['it should be a JSON object']);
 }

@@ -11,24 +11,24 @@ import { Construct } from 'constructs';
 
 /** The Thing of the demo; its topics are `sensor/sht20/temperature` and `sensor/sht20/humidity`. */
 const DEMO = 'sht20';
-/** What an SHT20 measures: the last level of its topics. */
+/** The quantities of an SHT20: the last level of its topics. */
 export const QUANTITIES = ['temperature', 'humidity'] as const;
 /**
- * The Thing that the client's certificate belongs to, under the condition that the client id is its name. A Thing's
- * name holds no wildcard (AWS IoT API reference, CreateThing), which a client id can.
+ * The Thing of the client's certificate, if the client id is its name. A Thing's name can't contain a wildcard (AWS IoT
+ * API reference, CreateThing), but a client id can.
  */
 const THING = '${iot:Connection.Thing.ThingName}';
 
 export interface ThingsProps {
-  /** What type, group and policy are called after. */
+  /** The prefix of the names of type, group and policy. */
   readonly name: string;
-  /** Whether there is the Thing `sht20`. */
+  /** Whether to create the Thing `sht20`. */
   readonly demo: boolean;
-  /** The demo Thing's certificate, for a device that proves itself by one. */
+  /** The demo Thing's certificate, for a device that authenticates with one. */
   readonly certificateArn?: string;
 }
 
-/** The registry's side: type, group, the demo Thing, and the policy of an SHT20 that has a certificate. */
+/** The registry: type, group, the demo Thing, and the policy of an SHT20 with a certificate. */
 export class Things extends Construct {
   readonly thingType: CfnThingType;
   readonly thingGroup: CfnThingGroup;
@@ -39,13 +39,13 @@ export class Things extends Construct {
     this.thingType = new CfnThingType(this, 'Type', {
       thingTypeName: `${name}-sht20`,
       thingTypeProperties: {
-        thingTypeDescription: 'an SHT20, which measures temperature and humidity',
+        thingTypeDescription: 'an SHT20 sensor for temperature and humidity',
         searchableAttributes: ['grant', 'scheme'],
       },
     });
     this.thingGroup = new CfnThingGroup(this, 'Group', {
       thingGroupName: name,
-      thingGroupProperties: { thingGroupDescription: 'the devices that Latchkey lets in' },
+      thingGroupProperties: { thingGroupDescription: 'the devices of Latchkey' },
     });
     this.policy = new CfnPolicy(this, 'Sht20Policy', {
       policyName: `${name}-sht20`,
@@ -56,7 +56,7 @@ export class Things extends Construct {
     }
   }
 
-  /** CloudFormation can give a Thing neither type nor group: docs/deploy.md has the two commands. */
+  /** CloudFormation can't give a Thing a type or a group; `latchkey fleet provision` does. */
   private addDemo(certificateArn: string | undefined): void {
     const thing = new CfnThing(this, 'Sht20', {
       thingName: DEMO,
@@ -78,7 +78,7 @@ export class Things extends Construct {
   }
 }
 
-/** What the grant `sht20` gives a device with a password, for one with a certificate: two topics, both ways. */
+/** The policy of the grant `sht20`, for devices with a certificate: publish and receive on two topics. */
 function sht20Policy({ partition, region, account }: Stack): object {
   const arn = (resource: string): string => `arn:${partition}:iot:${region}:${account}:${resource}`;
   const topics = (kind: string): string[] => QUANTITIES.map((it) => arn(`${kind}/sensor/${THING}/${it}`));

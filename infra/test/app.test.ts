@@ -7,10 +7,10 @@ import { test } from 'node:test';
 import { App, Validations } from 'aws-cdk-lib';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { z } from 'zod';
 
-import { addStage, Stacks } from '../lib/app';
-import { settingsFrom } from '../lib/settings';
-import { Reader } from '../lib/settings/reader';
+import { stageSchema } from '../lib/settings';
+import { addStage, Stacks } from '../lib/stacks';
 import {
   bundle,
   everything,
@@ -22,20 +22,20 @@ import {
   synthesized,
 } from './support/fixture';
 
-/** Where cfn-lint finds the templates afterwards. */
+/** cfn-lint checks the templates in this folder afterwards. */
 const TEMPLATES = join(INFRA, 'build', 'templates');
 
-/** The kinds of stage: as little as there can be, as much, and what these two have not. */
+/** The kinds of stage: as few settings as possible, as many as possible, and what these two don't have. */
 const STAGES: Readonly<Record<string, Record<string, unknown>>> = {
   least: {},
   most: everything(),
   secret: { records: 'secret', domain: {}, vendorSecrets: {} },
 };
 
-test('cdk-nag has no remark that is not answered', () => {
+test('cdk-nag has no finding without a reason', () => {
   for (const [name, changes] of Object.entries(STAGES)) {
     const parts = checked(changes);
-    assert.deepEqual(remarks(parts), [], name);
+    assert.deepEqual(findings(parts), [], name);
     mkdirSync(TEMPLATES, { recursive: true });
     for (const stack of [parts.fleet, parts.authorizer]) {
       const { template } = parts.app.synth().getStackArtifact(stack.artifactId);
@@ -44,30 +44,24 @@ test('cdk-nag has no remark that is not answered', () => {
   }
 });
 
-test('cdk-nag would have found something', () => {
+test('cdk-nag finds a queue without encryption', () => {
   const parts = checked({});
   new Queue(parts.authorizer, 'Open');
-  assert.deepEqual(remarks(parts), ['AwsSolutions-SQS3', 'AwsSolutions-SQS4']);
+  assert.deepEqual(findings(parts), ['AwsSolutions-SQS3', 'AwsSolutions-SQS4']);
 });
 
-test('the outputs are those of the documents', () => {
+test('the outputs are those of the documentation', () => {
   const outputs = [synthesized(everything()), synthesized({ records: 'secret' })].flatMap(({ template }) =>
     Object.keys(template.findOutputs('*')),
   );
   assert.deepEqual([...new Set(outputs)].sort(), rows('The outputs').sort());
 });
 
-test('the settings are those of the documents', () => {
-  const sections = { authorizer: { signing: {} }, domain: {}, vendorSecrets: {} };
-  const reader = new Reader(sections);
-  settingsFrom(reader, 'test', INFRA);
-  const names = reader.names().filter((name) => !name.startsWith('function.variables.'));
-  // These switch something on by being there.
-  const switches = ['authorizer.signing', 'vendorSecrets', 'domain'];
-  assert.deepEqual(rows('The settings of a stage').sort(), [...names, ...switches].sort());
+test('the settings are those of the documentation', () => {
+  assert.deepEqual(rows('The settings of a stage').sort(), settingNames(stageSchema('test', INFRA)).sort());
 });
 
-test('the policy for whoever deploys has every service that the stacks have, and fits', () => {
+test('the execution policy has every service of the stacks, and fits its size limit', () => {
   const text = readFileSync(join(INFRA, 'execution-policy.json'), 'utf8');
   const { Statement } = JSON.parse(text) as { Statement: { Action: string[] }[] };
   const allowed = new Set(Statement.flatMap(({ Action }) => Action.map((action) => action.split(':')[0])));
@@ -83,11 +77,11 @@ test('the policy for whoever deploys has every service that the stacks have, and
   )) {
     assert.ok(allowed.has(service?.toLowerCase()), service);
   }
-  // What IAM takes for a managed policy, white space not counted.
+  // IAM's limit for a managed policy, without white space.
   assert.ok(text.replaceAll(/\s/g, '').length <= 6144);
 });
 
-test('the endpoint is that of the account, or of the domain, and asked for with no more than that', () => {
+test('the endpoint is that of the account or the domain, and its role may describe nothing else', () => {
   const ask = (changes: Record<string, unknown>): string => {
     const { template } = synthesized(changes);
     const [resource] = Object.values(template.findResources('Custom::IotEndpoint'));
@@ -102,7 +96,7 @@ test('the endpoint is that of the account, or of the domain, and asked for with 
   assert.doesNotMatch(ask({ domain: {} }), /DescribeEndpoint/);
 });
 
-test('the rest is as it was', () => {
+test('the templates are those of the snapshots', () => {
   for (const [name, changes] of Object.entries(STAGES)) {
     const { template, fleetTemplate } = synthesized(changes);
     for (const [stack, it] of Object.entries({ authorizer: template, fleet: fleetTemplate })) {
@@ -111,13 +105,13 @@ test('the rest is as it was', () => {
       if (process.env['UPDATE_SNAPSHOTS'] === 'true') {
         writeFileSync(path, actual);
       }
-      const cure = `${path}: if the change is meant, run UPDATE_SNAPSHOTS=true npm test`;
-      assert.equal(actual, readFileSync(path, 'utf8'), cure);
+      const fix = `${path}: if you want the change, run UPDATE_SNAPSHOTS=true npm test`;
+      assert.equal(actual, readFileSync(path, 'utf8'), fix);
     }
   }
 });
 
-test('the program that CDK runs plans both stacks', () => {
+test('the CDK app has both stacks', () => {
   const stages = join(folder(), 'stages');
   const outdir = folder();
   mkdirSync(stages);
@@ -140,7 +134,19 @@ function checked(changes: Record<string, unknown>): Stacks & { app: App } {
   return { app, ...addStage(app, settings(changes), REPOSITORY) };
 }
 
-/** What the first cells of a section's table in docs/deploy.md name. */
+/** The settings of a schema. An optional section is a setting too, because it has an effect by itself. */
+function settingNames(schema: z.ZodObject, prefix = ''): string[] {
+  return Object.entries(schema.shape).flatMap(([key, value]) => {
+    const name = `${prefix}${key}`;
+    const inner = value instanceof z.ZodOptional || value instanceof z.ZodPrefault ? value.unwrap() : value;
+    if (!(inner instanceof z.ZodObject)) {
+      return [name];
+    }
+    return [...(value instanceof z.ZodOptional ? [name] : []), ...settingNames(inner, `${name}.`)];
+  });
+}
+
+/** The names in the first cells of a section's table in docs/deploy.md. */
 function rows(title: string): string[] {
   const text = readFileSync(join(REPOSITORY, 'docs/deploy.md'), 'utf8');
   const section = text.split(`## ${title}\n`)[1]?.split('\n## ')[0]?.split('\n### ')[0] ?? '';
@@ -148,8 +154,8 @@ function rows(title: string): string[] {
   return cells.flatMap((cell) => [...cell.matchAll(/`([\w.]+)`/g)].map(([, name]) => name ?? ''));
 }
 
-/** The rules that the plan breaks without an answer. */
-function remarks({ app }: { app: App }): string[] {
+/** The rules that the app breaks without a reason. */
+function findings({ app }: { app: App }): string[] {
   try {
     app.synth();
     return [];

@@ -12,7 +12,7 @@ import { actions, statements } from './support/statements';
 const ROLE = 'AuthorizerRole';
 const { template } = synthesized();
 
-test('IoT Core may call the function for this authorizer of this account alone', () => {
+test('IoT Core may call the function for this authorizer of this account only', () => {
   template.resourceCountIs('AWS::Lambda::Permission', 1);
   template.hasResourceProperties('AWS::Lambda::Permission', {
     Action: 'lambda:InvokeFunction',
@@ -37,7 +37,7 @@ test('the role reads one table, uses its key through DynamoDB, and writes one lo
   assert.match(JSON.stringify(decrypt?.Condition), /"kms:ViaService".*"dynamodb\.eu-central-1\./);
 });
 
-test('with a secret the role reads that alone', () => {
+test('with a secret the role reads only the secret', () => {
   const role = statements(synthesized({ records: 'secret' }).template, ROLE);
   assert.deepEqual(role.flatMap(actions).sort(), [
     'kms:Decrypt',
@@ -54,7 +54,7 @@ test('no role has a managed policy', () => {
   }
 });
 
-test('the keyring opens for its own context only, and its key is another than the storage key', () => {
+test('the keyring opens with its own context only, and has its own key', () => {
   const { template } = synthesized({ vendorSecrets: { keyring: keyring() } });
   const uses = statements(template, ROLE).filter((statement) => actions(statement).includes('kms:Decrypt'));
   assert.equal(uses.length, 2);
@@ -67,7 +67,7 @@ test('the keyring opens for its own context only, and its key is another than th
   });
 });
 
-test('the function has five seconds, its own log with an end, and the architecture that was asked for', () => {
+test('the function has five seconds, a log with a retention, and the architecture of the settings', () => {
   template.hasResourceProperties('AWS::Lambda::Function', {
     FunctionName: 'latchkey-test',
     Runtime: 'provided.al2023',
@@ -95,9 +95,13 @@ test('the function has five seconds, its own log with an end, and the architectu
 });
 
 test('every log group has a retention', () => {
-  for (const { template } of [synthesized(), synthesized(everything())]) {
+  // One of the function, of the endpoint and of the readings; with every setting one of the default authorizer too.
+  for (const [{ template }, count] of [
+    [synthesized(), 3],
+    [synthesized(everything()), 4],
+  ] as const) {
     const groups = Object.values(template.findResources('AWS::Logs::LogGroup'));
-    assert.equal(groups.length, 3);
+    assert.equal(groups.length, count);
     for (const group of groups) {
       assert.ok(Number((group['Properties'] as Record<string, unknown>)['RetentionInDays']) > 0);
     }
@@ -127,7 +131,7 @@ test('with signing the authorizer has the keys', () => {
   });
 });
 
-test('a domain asks this authorizer and no other', () => {
+test('a domain uses this authorizer only', () => {
   const common = {
     AuthenticationType: 'CUSTOM_AUTH',
     ApplicationProtocol: 'SECURE_MQTT',
@@ -150,7 +154,7 @@ test('a domain asks this authorizer and no other', () => {
   });
 });
 
-test('another app can take the construct', () => {
+test('another app can use the construct', () => {
   const stack = new Stack(new App(), 'Other');
   const key = new Key(stack, 'Key', { enableKeyRotation: true });
   const store = new RecordTable(stack, 'Records', { tableName: 'devices', key, keepData: true });

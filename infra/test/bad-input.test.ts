@@ -16,15 +16,15 @@ interface Case {
   readonly what: string;
   readonly settings?: object;
   readonly environment: Record<string, string>;
-  readonly told: RegExp;
+  readonly message: RegExp;
 }
 
-/** What the stage's settings are, what the environment has, and what a person is told. */
+/** The stage's settings, the environment, and the message. */
 const CASES: readonly Case[] = [
   {
     what: 'a stage without settings',
     environment: KEYS,
-    told: /^the stage `dev` has no settings: write .*dev\.json/,
+    message: /^the stage `dev` has no settings: write .*dev\.json/,
   },
   {
     what: 'a certificate in the wrong region',
@@ -34,19 +34,19 @@ const CASES: readonly Case[] = [
       domain: { name: 'iot.example.com', certificateArn: CERTIFICATE },
     },
     environment: KEYS,
-    told: /the certificate is in `us-east-1` and the stage in `eu-central-1`: request or import one there/,
+    message: /the certificate is in `us-east-1` and the stage in `eu-central-1`: request or import one there/,
   },
   {
     what: 'a bundle of another architecture',
     settings: { ...here, function: { bundle: bundle('x86_64'), architecture: 'arm64' } },
     environment: KEYS,
-    told: /was built for x86_64 and `function.architecture` is arm64: build it with/,
+    message: /was built for x86_64 and `function.architecture` is arm64: build it with/,
   },
   {
     what: 'no AWS credentials',
     settings: { ...here, function: { bundle: bundle('arm64') } },
     environment: {},
-    told: /^there are no AWS credentials: set AWS_PROFILE/,
+    message: /^there are no AWS credentials: set AWS_PROFILE/,
   },
 ];
 
@@ -60,19 +60,19 @@ function stages({ settings }: Case): string {
   return path;
 }
 
-test('what a person got wrong is told in one line, before anything is built', () => {
+test('an error is reported in one line, before anything is built', () => {
   for (const it of CASES) {
     const env = { PATH: process.env['PATH'], HOME: folder(), LATCHKEY_STAGES: stages(it), ...it.environment };
     const program = join(INFRA, 'build', 'bin', 'preflight.js');
     const ran = spawnSync(process.execPath, [program, 'dev', 'calls-aws'], { encoding: 'utf8', env });
     assert.equal(ran.status, 64, it.what);
-    assert.match(ran.stderr, it.told);
+    assert.match(ran.stderr, it.message);
     assert.match(ran.stderr, /^[^\n]*\n$/, it.what);
     assert.equal(ran.stdout, '', it.what);
   }
 });
 
-test('and a deploy ends there: nothing is called, nothing is written', async () => {
+test('after an error a deploy calls and writes nothing', async () => {
   let calls = 0;
   const aws = createServer((socket) => {
     calls += 1;
@@ -82,7 +82,7 @@ test('and a deploy ends there: nothing is called, nothing is written', async () 
   await once(aws, 'listening');
   const endpoint = `http://127.0.0.1:${(aws.address() as AddressInfo).port}`;
   try {
-    // One stands for all: each is found by the same program, which has to have ended well before anything is called.
+    // One case is enough: the same program finds all of them, and it ends before anything is called.
     for (const it of CASES.slice(2, 3)) {
       const env = {
         PATH: process.env['PATH'],
@@ -95,12 +95,12 @@ test('and a deploy ends there: nothing is called, nothing is written', async () 
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
       });
-      let told = '';
-      deploy.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+      let message = '';
+      deploy.stderr.on('data', (chunk: Buffer) => (message += chunk.toString()));
       deploy.stdout.resume();
       const [code] = (await once(deploy, 'close')) as [number];
-      assert.equal(code, 64, `${it.what}: ${told}`);
-      assert.match(told, it.told);
+      assert.equal(code, 64, `${it.what}: ${message}`);
+      assert.match(message, it.message);
     }
     assert.equal(calls, 0);
   } finally {

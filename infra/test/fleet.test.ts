@@ -5,13 +5,13 @@ import { test } from 'node:test';
 
 import { Match, Template } from 'aws-cdk-lib/assertions';
 
-import { KEY, TTL } from '../lib/record-table';
+import { KEY, TTL } from '../lib/records';
 import { everything, REPOSITORY, synthesized } from './support/fixture';
 
 const { fleetTemplate: template } = synthesized();
 const kept = synthesized(everything());
 
-test('the table is encrypted with a key of our own, and can be restored', () => {
+test('the table is encrypted with a customer managed key, and can be restored', () => {
   template.hasResourceProperties('AWS::DynamoDB::Table', {
     TableName: 'latchkey-test-devices',
     KeySchema: [{ AttributeName: 'device', KeyType: 'HASH' }],
@@ -35,7 +35,7 @@ test('the attributes are those that the authorizer reads', () => {
   assert.deepEqual([constant('KEY'), constant('TTL')], [KEY, TTL]);
 });
 
-test('data that is to be kept can be deleted neither by mistake nor with the stack', () => {
+test('with keepData neither a person nor the stack can delete the data', () => {
   const all = [...tables(kept.template), ...tables(kept.fleetTemplate)];
   assert.equal(all.length, 2);
   for (const table of all) {
@@ -50,7 +50,7 @@ test('data that is to be kept can be deleted neither by mistake nor with the sta
   );
 });
 
-test('a stage that keeps nothing leaves nothing behind', () => {
+test('without keepData the stack deletes the data', () => {
   for (const resource of Object.values(
     template.toJSON()['Resources'] as Record<string, Record<string, unknown>>,
   )) {
@@ -58,7 +58,7 @@ test('a stage that keeps nothing leaves nothing behind', () => {
   }
 });
 
-test('keys rotate, and there is one for a keyring only where vendors have secrets', () => {
+test("keys rotate, and only vendors' secrets have a key for a keyring", () => {
   template.resourceCountIs('AWS::KMS::Key', 1);
   const withSecrets = synthesized({ vendorSecrets: {} }).fleetTemplate;
   withSecrets.resourceCountIs('AWS::KMS::Key', 2);
@@ -66,7 +66,7 @@ test('keys rotate, and there is one for a keyring only where vendors have secret
   withSecrets.hasResourceProperties('AWS::KMS::Alias', { AliasName: 'alias/latchkey-test-keyring' });
 });
 
-test('a secret begins empty and encrypted', () => {
+test('a secret is empty at first, and encrypted', () => {
   const { fleetTemplate } = synthesized({ records: 'secret' });
   fleetTemplate.resourceCountIs('AWS::DynamoDB::Table', 0);
   fleetTemplate.hasResourceProperties('AWS::SecretsManager::Secret', {
@@ -104,7 +104,7 @@ test('the topics are those of the grant `sht20`', () => {
   assert.equal(grant, '"sensor/{client_id}/temperature", "sensor/{client_id}/humidity"');
 });
 
-test('the registry has type, group and the demo Thing, and a certificate where one is given', () => {
+test('the registry has type, group and the demo Thing, and a certificate if it is set', () => {
   template.hasResourceProperties('AWS::IoT::ThingType', { ThingTypeName: 'latchkey-test-sht20' });
   template.hasResourceProperties('AWS::IoT::ThingGroup', { ThingGroupName: 'latchkey-test' });
   template.hasResourceProperties('AWS::IoT::Thing', { ThingName: 'sht20' });

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { Tags } from 'aws-cdk-lib';
 import { CfnThing } from 'aws-cdk-lib/aws-iot';
 
-import { addStage } from '../lib/app';
+import { addStage } from '../lib/stacks';
 import { folder, INFRA, newApp, REPOSITORY, settings } from './support/fixture';
 import { ACCOUNT, Moto, REGION } from './support/moto';
 
@@ -15,7 +15,7 @@ const STACK = 'latchkey-test-fleet';
 /** How long CDK may take for one command before something hangs. */
 const BOUND_MS = 60_000;
 
-test('the fleet stack deploys to a stand-in of AWS that nobody here wrote', async () => {
+test('the fleet stack deploys to moto', async () => {
   const moto = await Moto.start();
   try {
     const plan = synthesize();

@@ -15,7 +15,7 @@ interface Named {
   readonly dimensions: readonly string[];
 }
 
-test('an alarm for each thing that locks devices out', () => {
+test('each failure that refuses devices has an alarm', () => {
   const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
   const names = alarms.map((alarm) => (alarm['Properties'] as Record<string, unknown>)['AlarmName']);
   assert.deepEqual(
@@ -31,14 +31,14 @@ test('an alarm for each thing that locks devices out', () => {
   });
 });
 
-test('each alarm has its paragraph in the documents', () => {
+test('each alarm has its section in the documentation', () => {
   const text = readFileSync(join(REPOSITORY, 'docs/operations.md'), 'utf8');
   for (const name of ['faults', 'latency', 'readings', 'refusals', 'throttles']) {
     assert.ok(text.includes(`### ${name}\n`), name);
   }
 });
 
-test('the latency alarm goes off before IoT Core gives up', () => {
+test('the latency alarm is below the limit of IoT Core', () => {
   template.hasResourceProperties('AWS::CloudWatch::Alarm', {
     AlarmName: 'latchkey-test-latency',
     MetricName: 'Duration',
@@ -47,7 +47,7 @@ test('the latency alarm goes off before IoT Core gives up', () => {
   });
 });
 
-test('faults are a share of all calls', () => {
+test('the faults alarm is a percentage of all calls', () => {
   template.hasResourceProperties('AWS::CloudWatch::Alarm', {
     AlarmName: 'latchkey-test-faults',
     Threshold: 1,
@@ -57,7 +57,7 @@ test('faults are a share of all calls', () => {
   });
 });
 
-test('the settings say what a spike is, and whom to tell', () => {
+test('the settings have the threshold for refusals, and the address', () => {
   const { template } = synthesized({ alarms: { email: 'operations@example.com', refusals: 500 } });
   template.hasResourceProperties('AWS::CloudWatch::Alarm', {
     AlarmName: 'latchkey-test-refusals',
@@ -69,7 +69,7 @@ test('the settings say what a spike is, and whom to tell', () => {
   });
 });
 
-test('the topic takes nothing that was not encrypted on its way', () => {
+test('the topic requires TLS', () => {
   template.hasResourceProperties('AWS::SNS::TopicPolicy', {
     PolicyDocument: {
       Statement: Match.arrayWith([
@@ -79,15 +79,16 @@ test('the topic takes nothing that was not encrypted on its way', () => {
   });
 });
 
-test("the account's own log of AWS IoT is left alone unless somebody asks", () => {
+test("AWS IoT's own log is unchanged without the setting, and has failed authentications with it", () => {
   template.resourceCountIs('AWS::IoT::Logging', 0);
   synthesized({ iotLogging: 'ERROR' }).template.hasResourceProperties('AWS::IoT::Logging', {
     AccountId: { Ref: 'AWS::AccountId' },
     DefaultLogLevel: 'ERROR',
+    EventConfigurations: [{ EventType: 'Connection.AuthNError', LogLevel: 'ERROR' }],
   });
 });
 
-test('every metric of ours is one that the authorizer writes, by dimensions that it writes', () => {
+test('every metric has a name and dimensions that the authorizer writes', () => {
   const emitted = emittedMetrics();
   const used = [...alarmMetrics(template, 'latchkey/test'), ...dashboardMetrics(template, 'latchkey/test')];
   assert.ok(used.length >= 10, `${used.length}`);
@@ -102,7 +103,7 @@ test('every metric of ours is one that the authorizer writes, by dimensions that
   assert.deepEqual([...new Set(used.map(({ name }) => name))].sort(), [...emitted.keys()].sort());
 });
 
-test('the documents have the same metrics', () => {
+test('the documentation has the same metrics', () => {
   const text = readFileSync(join(REPOSITORY, 'docs/logs.md'), 'utf8').split('## Metrics')[1] ?? '';
   const rows = [...text.matchAll(/^\| `(\w+)` \|[^|]*\|([^|]*)\|/gm)];
   const documented = rows.map(([, name, by]): [string, string[]] => [name ?? '', dimensionsOf(by ?? '')]);
@@ -112,7 +113,7 @@ test('the documents have the same metrics', () => {
   assert.equal(documented.length, emittedMetrics().size);
 });
 
-test('with every setting there are as many alarms', () => {
+test('every setting together gives the same alarms', () => {
   synthesized(everything()).template.resourceCountIs('AWS::CloudWatch::Alarm', 5);
 });
 

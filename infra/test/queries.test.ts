@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { QUERIES } from '../lib/operations/queries';
+import { IOT_QUERIES, QUERIES } from '../lib/operations/queries';
 import { REPOSITORY, synthesized } from './support/fixture';
 
 /** Words of the language, and functions, in the queries (CloudWatch Logs user guide, `CWL_QuerySyntax`). */
@@ -31,7 +31,7 @@ function fieldsOf(query: string): string[] {
   return words.filter((word) => !LANGUAGE.has(word) && !aliases.has(word));
 }
 
-test('every field that a query names is one that decision lines have', () => {
+test('every field of a query is a field of decision lines', () => {
   const known = documented();
   assert.ok(known.size > 15, `${known.size}`);
   for (const { name, lines } of QUERIES) {
@@ -43,7 +43,7 @@ test('every field that a query names is one that decision lines have', () => {
   }
 });
 
-test('what a query compares a field with is one of its values', () => {
+test('every value in a query is a value of its field', () => {
   const logs = readFileSync(join(REPOSITORY, 'docs/logs.md'), 'utf8');
   const reasons = readFileSync(join(REPOSITORY, 'docs/authorizer.md'), 'utf8');
   for (const { name, lines } of QUERIES) {
@@ -54,7 +54,7 @@ test('what a query compares a field with is one of its values', () => {
   }
 });
 
-test('the check sees a field that was renamed', () => {
+test('the check finds a renamed field', () => {
   assert.deepEqual(fieldsOf('filter event = "decision" | stats count(*) as n by why | sort n desc'), [
     'event',
     'why',
@@ -72,9 +72,21 @@ test('the queries are saved for the log of the function', () => {
   }
 });
 
-test('the documents show the queries as they are', () => {
+test("AWS IoT's own log has its queries if it is on", () => {
+  const { template } = synthesized({ iotLogging: 'ERROR' });
+  template.resourceCountIs('AWS::Logs::QueryDefinition', QUERIES.length + IOT_QUERIES.length);
+  for (const { name, lines } of IOT_QUERIES) {
+    template.hasResourceProperties('AWS::Logs::QueryDefinition', {
+      Name: `latchkey-test/${name}`,
+      QueryString: lines.join('\n| '),
+      LogGroupNames: ['AWSIotLogsV2'],
+    });
+  }
+});
+
+test('the documentation shows the queries as they are', () => {
   const text = readFileSync(join(REPOSITORY, 'docs/operations.md'), 'utf8');
-  for (const { name, lines } of QUERIES) {
+  for (const { name, lines } of [...QUERIES, ...IOT_QUERIES]) {
     assert.ok(text.includes(`**${name}**`), name);
     assert.ok(text.includes(lines.join('\n| ')), name);
   }

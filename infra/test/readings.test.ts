@@ -11,7 +11,7 @@ import { actions, statements } from './support/statements';
 const { template } = synthesized();
 const stored = synthesized({ readings: { table: true } }).template;
 
-test('each quantity has a rule that makes a metric of it, and failures have a log', () => {
+test('each quantity has a rule with a metric, and failures have a log', () => {
   template.resourceCountIs('AWS::IoT::TopicRule', 2);
   for (const [quantity, metricUnit] of [
     ['temperature', 'None'],
@@ -39,12 +39,12 @@ test('each quantity has a rule that makes a metric of it, and failures have a lo
   }
 });
 
-test('what the rules select is what a device sends', () => {
+test('the rules select what a device sends', () => {
   const source = readFileSync(join(REPOSITORY, 'crates/device-core/src/payload.rs'), 'utf8');
   assert.match(source, /"\{\{"value":\{\},"unit":"\{unit\}","ts":\{\}\}\}"/);
 });
 
-test('a table of readings is encrypted and has the time for its order', () => {
+test('the table of readings is encrypted and sorted by time', () => {
   stored.hasResourceProperties('AWS::DynamoDB::Table', {
     TableName: 'latchkey-test-readings',
     KeySchema: [
@@ -87,7 +87,7 @@ test('the rules may write their metrics, their log and their table, and nothing 
   ]);
 });
 
-test('AWS IoT takes the roles for this account alone', () => {
+test('AWS IoT may use the roles for this account only', () => {
   const { template } = synthesized({ iotLogging: 'INFO' });
   const roles = Object.values(template.findResources('AWS::IAM::Role'));
   const trusts = roles.map(

@@ -3,20 +3,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { parseSettings, readSettings } from '../lib/settings';
-import { Mistakes } from '../lib/settings/mistakes';
-import { OWN_VARIABLES, VARIABLES } from '../lib/settings/variables';
+import { parseSettings, readSettings, SettingsError, STACK_VARIABLES, VARIABLES } from '../lib/settings';
 import { bundle, file, folder, INFRA, keyring, PEM, program, REPOSITORY } from './support/fixture';
 
 const ACM = 'arn:aws:acm:eu-central-1:111122223333:certificate/abc';
 const here = { region: 'eu-central-1' };
 
-function mistakes(object: Record<string, unknown>): readonly string[] {
+function errors(object: Record<string, unknown>): readonly string[] {
   try {
     parseSettings(object, 'test', '/nowhere');
     return [];
   } catch (error) {
-    assert.ok(error instanceof Mistakes, String(error));
+    assert.ok(error instanceof SettingsError, String(error));
     return error.all;
   }
 }
@@ -25,32 +23,32 @@ test('a region is enough', () => {
   const { architecture, memoryMb, bundle: built } = parseSettings(here, 'test', '/nowhere').function;
   assert.deepEqual([architecture, memoryMb, built], ['arm64', 512, undefined]);
   const { authorizer, records, keepData, things } = parseSettings(here, 'test', '/nowhere');
-  assert.deepEqual(authorizer, { name: 'latchkey-test', cacheHttp: false });
+  assert.deepEqual(authorizer, { name: 'latchkey-test', cacheHttp: false, default: false });
   assert.deepEqual([records, keepData, things.demo], ['table', false, true]);
 });
 
-test('the stages that come with it are good', () => {
+test('dev and prod have valid settings', () => {
   for (const stage of ['dev', 'prod']) {
     assert.equal(readSettings(join(INFRA, 'stages'), stage).stage, stage);
   }
 });
 
-test('a stage without settings is told how to get them', () => {
+test('an unknown stage is refused with what to do', () => {
   assert.throws(() => readSettings(join(INFRA, 'stages'), 'qa'), {
-    message: /^the stage `qa` has no settings: write infra\/stages\/qa\.json, .*`dev`, `prod`$/,
+    message: /^the stage `qa` has no settings: write infra\/stages\/qa\.json .*`dev`, `prod`$/,
   });
-  assert.throws(() => readSettings(join(INFRA, 'stages'), '../dev'), /no name of a stage/);
+  assert.throws(() => readSettings(join(INFRA, 'stages'), '../dev'), /is not a name of a stage/);
 });
 
-test('a file that is no JSON object is named', () => {
+test('a file that is not a JSON object is refused by its name', () => {
   const stages = folder();
   writeFileSync(join(stages, 'a.json'), '{');
   writeFileSync(join(stages, 'b.json'), '[]');
-  assert.throws(() => readSettings(stages, 'a'), /a\.json: it is no JSON: /);
-  assert.throws(() => readSettings(stages, 'b'), /b\.json: it should be a JSON object/);
+  assert.throws(() => readSettings(stages, 'a'), /a\.json: it is not JSON: /);
+  assert.throws(() => readSettings(stages, 'b'), /b\.json: `\[\]` is not an object/);
 });
 
-test('all mistakes are told together', () => {
+test('all errors are reported together', () => {
   const object = {
     region: 'Frankfurt',
     acount: '111122223333',
@@ -67,27 +65,39 @@ test('all mistakes are told together', () => {
     alarms: { email: 'me', refusals: 1.5 },
     iotLogging: 'ALL',
   };
-  assert.deepEqual(mistakes(object), [
+  assert.deepEqual(errors(object), [
     '`region`: `Frankfurt` is not a region such as `eu-central-1`',
-    '`records`: `file` is none of `table`, `secret`',
-    '`function.architecture`: `mips` is none of `arm64`, `x86_64`',
+    '`records`: `file` is not one of `table`, `secret`',
+    '`function.architecture`: `mips` is not one of `arm64`, `x86_64`',
     '`function.memoryMb`: `64` is not a whole number from 128 to 10240',
     '`function.reservedConcurrency`: `0` is not a whole number from 1 to 100000',
-    '`function.logRetentionDays`: `31` is none of `1`, `3`, `5`, `7`, `14`, `30`, `60`, `90`, `120`, `150`, `180`, `365`, `400`, `545`, `731`',
-    '`function.bundle`: there is no `/nowhere/nothing`',
+    '`function.logRetentionDays`: `31` is not one of `1`, `3`, `5`, `7`, `14`, `30`, `60`, `90`, `120`, `150`, `180`, `365`, `400`, `545`, `731`',
+    '`function.bundle`: `/nowhere/nothing` does not exist',
     '`authorizer.name`: `a b` is not up to 64 of `A-Z a-z 0-9 _ -`',
     '`authorizer.cacheHttp`: `no` is neither `true` nor `false`',
     '`readings`: `[]` is not an object',
     '`alarms.email`: `me` is not an address for mail',
     '`alarms.refusals`: `1.5` is not a whole number from 1 to 1000000',
-    '`iotLogging`: `ALL` is none of `ERROR`, `WARN`, `INFO`, `DEBUG`',
-    '`acount`: there is no such setting; docs/deploy.md lists them all',
+    '`iotLogging`: `ALL` is not one of `ERROR`, `WARN`, `INFO`, `DEBUG`',
+    '`acount`: unknown setting; docs/deploy.md lists all settings',
   ]);
 });
 
-test('a certificate has to be where the stage is', () => {
+test('errors between sections are reported with those of a section', () => {
+  assert.deepEqual(
+    errors({
+      ...here,
+      domain: { name: 'iot.example.com', certificateArn: ACM.replace('eu-central-1', 'us-east-1') },
+      function: { variables: { LATCHKEY_JWT_GRANT_CLAIM: 'x' } },
+      things: 5,
+    }).map((error) => error.split(':')[0]),
+    ['`things`', '`function.variables.LATCHKEY_JWT_GRANT_CLAIM`', '`domain.certificateArn`'],
+  );
+});
+
+test('a certificate in another place than the stage is refused', () => {
   const domain = (certificateArn: string, more = {}): readonly string[] =>
-    mistakes({ ...here, ...more, domain: { name: 'iot.example.com', certificateArn } });
+    errors({ ...here, ...more, domain: { name: 'iot.example.com', certificateArn } });
   assert.deepEqual(domain(ACM), []);
   assert.deepEqual(domain(ACM.replace('eu-central-1', 'us-east-1')), [
     '`domain.certificateArn`: the certificate is in `us-east-1` and the stage in `eu-central-1`: request or import one there, or change `region`',
@@ -96,53 +106,53 @@ test('a certificate has to be where the stage is', () => {
     domain(ACM, { account: '444455556666' }).join(),
     /in the account 111122223333 and the stage in 444455556666/,
   );
-  assert.match(domain('arn:aws:iot:eu-central-1:111122223333:cert/abc').join(), /is no certificate of ACM/);
-  assert.match(domain('certificate').join(), /is not an ARN such as `arn:aws:acm:eu-central-1:/);
+  assert.match(
+    domain('arn:aws:iot:eu-central-1:111122223333:cert/abc').join(),
+    /is not a certificate of ACM/,
+  );
+  assert.match(domain('certificate').join(), /is not an ARN such as `arn:aws:acm:REGION:/);
   const thing = 'arn:aws:iot:us-east-1:111122223333:cert/abc';
-  assert.match(mistakes({ ...here, things: { certificateArn: thing } }).join(), /register it there/);
+  assert.match(errors({ ...here, things: { certificateArn: thing } }).join(), /register it there/);
 });
 
-test('settings that need each other are missed', () => {
-  assert.deepEqual(mistakes({}), ['`region`: it has to be set, to a region such as `eu-central-1`']);
+test('a setting without another that it needs is refused', () => {
+  assert.deepEqual(errors({}), ['`region`: set it to a region such as `eu-central-1`']);
   const alone: [Record<string, unknown>, RegExp][] = [
-    [
-      { domain: { name: 'iot.example.com' } },
-      /`domain.certificateArn`: a domain of your own needs a certificate/,
-    ],
-    [{ domain: { certificateArn: ACM } }, /`domain.name`: a certificate needs the domain/],
+    [{ domain: { name: 'iot.example.com' } }, /`domain.certificateArn`: your own domain needs a certificate/],
+    [{ domain: { certificateArn: ACM } }, /`domain.name`: set the domain that the certificate is for/],
     [{ authorizer: { signing: {} } }, /`authorizer.signing.publicKeys`: signing needs one or two/],
     [
       { things: { demo: false, certificateArn: 'arn:aws:iot:eu-central-1:111122223333:cert/abc' } },
-      /`things.certificateArn`: is for the demo Thing/,
+      /`things.certificateArn`: it is for the demo Thing/,
     ],
     [
       { records: 'secret', function: { grants: file('g.json', '{"grants":{}}') } },
-      /a secret holds its grants itself/,
+      /a secret contains its grants/,
     ],
   ];
-  for (const [object, mistake] of alone) {
-    assert.match(mistakes({ ...here, ...object }).join('\n'), mistake);
+  for (const [object, error] of alone) {
+    assert.match(errors({ ...here, ...object }).join('\n'), error);
   }
 });
 
-test('keys that should be nowhere near are refused', () => {
+test('a keyring in clear and a private key are refused', () => {
   const clear = file('keyring.json', '{"version":1,"keys":[]}');
   assert.match(
-    mistakes({ ...here, vendorSecrets: { keyring: clear } }).join(),
-    /no keyring that KMS has encrypted/,
+    errors({ ...here, vendorSecrets: { keyring: clear } }).join(),
+    /is not a keyring that KMS has encrypted/,
   );
-  assert.deepEqual(mistakes({ ...here, vendorSecrets: { keyring: keyring() } }), []);
+  assert.deepEqual(errors({ ...here, vendorSecrets: { keyring: keyring() } }), []);
   const signing = (pem: string): Record<string, unknown> => ({ publicKeys: { first: file('key.pem', pem) } });
   const secret = PEM.replaceAll('PUBLIC', 'PRIVATE');
-  const refused = mistakes({ ...here, authorizer: { signing: signing(secret) } });
-  assert.match(refused.join(), /`authorizer.signing.publicKeys.first`: .* is no public key in PEM/);
+  const refused = errors({ ...here, authorizer: { signing: signing(secret) } });
+  assert.match(refused.join(), /`authorizer.signing.publicKeys.first`: .* is not a public key in PEM/);
   assert.doesNotMatch(refused.join(), /MIIB/);
-  assert.deepEqual(mistakes({ ...here, authorizer: { signing: signing(PEM) } }), []);
+  assert.deepEqual(errors({ ...here, authorizer: { signing: signing(PEM) } }), []);
 });
 
 test('a bundle for another architecture is refused', () => {
   const built = (path: string, architecture: string): string =>
-    mistakes({ ...here, function: { bundle: path, architecture } }).join();
+    errors({ ...here, function: { bundle: path, architecture } }).join();
   assert.equal(built(bundle('arm64'), 'arm64'), '');
   assert.equal(built(bundle('x86_64'), 'x86_64'), '');
   assert.match(
@@ -152,28 +162,24 @@ test('a bundle for another architecture is refused', () => {
   assert.match(built(bundle('arm64'), 'x86_64'), /was built for arm64 .* --x86-64/);
   assert.match(built(bundle('riscv'), 'arm64'), /was built for another architecture/);
   assert.match(built(folder(), 'arm64'), /neither a folder nor a zip file with the program `bootstrap`/);
-  assert.match(built(join(file('bootstrap', '#!/bin/sh'), '..'), 'arm64'), /is no program for Linux/);
+  assert.match(built(join(file('bootstrap', '#!/bin/sh'), '..'), 'arm64'), /is not a program for Linux/);
   assert.match(built(file('bundle.zip', program('arm64')), 'arm64'), /neither a folder nor a zip file/);
 });
 
-test('a variable that would keep the function from starting is refused', () => {
-  const set = (name: string): string =>
-    mistakes({ ...here, function: { variables: { [name]: 'x' } } }).join();
+test('a variable with which the function would not start is refused', () => {
+  const set = (name: string): string => errors({ ...here, function: { variables: { [name]: 'x' } } }).join();
   assert.equal(set('LATCHKEY_JWT_ISSUER'), '');
-  assert.match(
-    set('LATCHKEY_JWT_ISUER'),
-    /`function.variables.LATCHKEY_JWT_ISUER`: there is no such variable/,
-  );
-  assert.match(set('AWS_SECRET_ACCESS_KEY'), /there is no such variable/);
-  assert.match(set('LATCHKEY_STORE'), /it follows from records/);
+  assert.match(set('LATCHKEY_JWT_ISUER'), /`function.variables.LATCHKEY_JWT_ISUER`: unknown variable/);
+  assert.match(set('AWS_SECRET_ACCESS_KEY'), /unknown variable/);
+  assert.match(set('LATCHKEY_STORE'), /it follows from `records`/);
   assert.match(set('LATCHKEY_JWT_GRANT_CLAIM'), /can't be used with a table/);
 });
 
-test('the variables are those of the documents', () => {
+test('the variables are those of the documentation', () => {
   const row = /^\| `(LATCHKEY_\w+|RUST_LOG)`/gm;
   const documents = ['authorizer.md', 'stores.md'].map((name) =>
     readFileSync(join(REPOSITORY, 'docs', name), 'utf8'),
   );
   const documented = documents.flatMap((text) => [...text.matchAll(row)].map(([, name]) => name));
-  assert.deepEqual([...VARIABLES, ...Object.keys(OWN_VARIABLES)].sort(), documented.sort());
+  assert.deepEqual([...VARIABLES, ...Object.keys(STACK_VARIABLES)].sort(), documented.sort());
 });

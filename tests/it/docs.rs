@@ -1,5 +1,7 @@
 //! The documentation against the code.
 
+mod fidelity;
 mod log_schema;
+mod pages;
 mod readme;
 mod tables;

@@ -1,4 +1,4 @@
-//! What is measured: a function over a store in a file, and one event for each way of being let in or refused.
+//! The cases of the benchmark: a function with a store in a file, and one event for each way to be accepted or refused.
 
 use std::{
     fs::{self, File},
@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use authorizer::{
-    handler::{Function, Jwt},
-    key_source::KeySource,
+    handler::Function,
+    jwt::{JwtVerification, KeySource},
     log,
     metrics::Metrics,
     store::file::FileStore,
@@ -40,24 +40,24 @@ use tracing::Level;
 
 /// The last second of the year 9999.
 const FAR_AHEAD: u64 = 253_402_300_799;
-/// Of what `latchkey fleet add` makes: 32 bytes in base64url.
+/// A password like those of `latchkey fleet add`: 32 bytes in base64url.
 const PASSWORD: &str = "Jm0yQ5o8pVn1uT3wXr7kEaLzB4cDfGhI6sKqMxYtRZA";
 const WRONG_PASSWORD: &str = "Jm0yQ5o8pVn1uT3wXr7kEaLzB4cDfGhI6sKqMxYtRZB";
-/// Names of one length, so that refusals differ in nothing but their reason.
+/// Names with the same length, so that refusals differ only in their reason.
 const KNOWN: &str = "sht20-1";
 const DISABLED: &str = "sht20-2";
 const UNKNOWN: &str = "sht20-3";
 const VENDOR_SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 const HS256_SECRET: [u8; 32] = [7; 32];
 
-/// An event and what becomes of it.
+/// An event, and whether it is allowed.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) event: Vec<u8>,
     allowed: bool,
 }
 
-/// A function as in production, but for its log and its metrics, which go nowhere.
+/// A function as in production, with a log and metrics that are discarded.
 pub(crate) struct Decider {
     function: Function<FileStore>,
     context: Context,
@@ -65,12 +65,12 @@ pub(crate) struct Decider {
     _folder: TempDir,
 }
 
-/// Writes the log of this process to nowhere, at production's level.
-pub(crate) fn log_to_nowhere() -> anyhow::Result<()> {
+/// Discards the log of this process, at the level of production.
+pub(crate) fn discard_log() -> anyhow::Result<()> {
     Ok(tracing::subscriber::set_global_default(log::subscriber(Level::INFO, std::io::sink))?)
 }
 
-/// A function over a store with the cases' devices, `more` others and a tenth as many grants, and the cases.
+/// A function with a store of the cases' devices, `more` other devices and a tenth as many grants; and the cases.
 pub(crate) fn decider(more: usize) -> anyhow::Result<(Decider, Vec<Case>)> {
     let issuer = Issuer::new()?;
     let cases = cases(&issuer)?;
@@ -105,7 +105,7 @@ impl Decider {
             store: FileStore::open(&path, settings)?,
             require_signature: false,
             freshness: FreshnessRules::default(),
-            jwt: Some(Jwt { keys: KeySource::Fixed(Arc::new(keys)), rules }),
+            jwt: Some(JwtVerification { keys: KeySource::Fixed(Arc::new(keys)), rules }),
             metrics: Some(Metrics::new("Latchkey".to_owned(), std::io::sink())),
             warm: AtomicBool::new(true),
         };
@@ -117,7 +117,7 @@ impl Decider {
         Ok(Self { function, context, runtime, _folder: folder })
     }
 
-    /// The bytes of an event in, those of the answer out.
+    /// The bytes of the answer to the bytes of an event.
     pub(crate) fn answer(&self, event: &[u8]) -> anyhow::Result<Vec<u8>> {
         let event = serde_json::from_slice::<Box<RawValue>>(event)?;
         let answer = self.runtime.block_on(self.function.handle(&event, &self.context))?;
@@ -137,7 +137,7 @@ fn store(more: usize) -> Value {
     json!({"version": 1, "grants": grants, "devices": devices})
 }
 
-/// One of the others, with a verifier of its own: it makes a decoy of its own.
+/// One of the other devices. Its verifier is its own, and so is its decoy.
 fn other(at: usize, grant: Option<&String>) -> (String, Value) {
     let salt = u128::try_from(at).unwrap_or_default().to_be_bytes();
     let verifier = String::from(Verifier::of_generated(PASSWORD.as_bytes(), salt));
@@ -189,7 +189,7 @@ fn cases(issuer: &Issuer) -> anyhow::Result<Vec<Case>> {
     Ok(all.into_iter().map(case).collect())
 }
 
-/// A CONNECT as IoT Core tells of it.
+/// The event of a CONNECT.
 fn connect(client_id: &str, user_name: &str, password: &str) -> Value {
     let user_name = format!("{user_name}?x-amz-customauthorizer-name=latchkey");
     let mqtt = json!({"username": user_name, "password": STANDARD.encode(password), "clientId": client_id});
@@ -226,7 +226,7 @@ fn tencent_connect() -> anyhow::Result<Value> {
     Ok(connect(&device.client_id().to_string(), &device.user_name().to_string(), password.as_str()))
 }
 
-/// Who signs the tokens.
+/// The issuer of the tokens.
 struct Issuer(EcdsaKeyPair);
 
 impl Issuer {

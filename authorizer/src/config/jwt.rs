@@ -1,4 +1,4 @@
-//! Settings about JSON Web Tokens.
+//! Settings for JSON Web Tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +11,24 @@ use super::reader::{Reader, SettingError, number};
 #[cfg(feature = "jwks-url")]
 use crate::jwks_url::{JwksAddress, JwksTiming};
 
-/// The keys that tokens are checked with: `pem:PATH`, `jwks:PATH` or the `https` URL of a JWKS. Without it there are no
-/// tokens.
+/// The keys that tokens are verified with: `pem:PATH`, `jwks:PATH` or the `https` URL of a JWKS. Without it no token is
+/// accepted.
 pub const JWT_KEYS: &str = "LATCHKEY_JWT_KEYS";
-/// What a token's `iss` must be; not checked if absent.
+/// What a token's `iss` must be. It is not checked by default.
 pub const JWT_ISSUER: &str = "LATCHKEY_JWT_ISSUER";
-/// What a token's `aud` must be or hold; not checked if absent.
+/// What a token's `aud` must be or contain. It is not checked by default.
 pub const JWT_AUDIENCE: &str = "LATCHKEY_JWT_AUDIENCE";
-/// By how much this clock may be behind the issuer's, in seconds: 0 to 300.
+/// By how much this clock may be slow against the issuer's, in seconds: 0 to 300.
 pub const JWT_LEEWAY: &str = "LATCHKEY_JWT_LEEWAY_SECONDS";
-/// The claim that is the device.
+/// The name of the claim with the device's name.
 pub const JWT_DEVICE_CLAIM: &str = "LATCHKEY_JWT_DEVICE_CLAIM";
-/// The claim that is the grant. With it a token can stand in for a record; without it a device needs one.
+/// The name of the claim with the grant's name. With it, a token can replace a record; without it, a device needs a record.
 pub const JWT_GRANT_CLAIM: &str = "LATCHKEY_JWT_GRANT_CLAIM";
-/// For how long fetched keys are good, in seconds: 1 to 86,400.
+/// For how long fetched keys are used, in seconds: 1 to 86,400.
 pub const JWKS_MAX_AGE: &str = "LATCHKEY_JWKS_MAX_AGE_SECONDS";
-/// How long a fetch may take, in milliseconds: 1 to 3,000.
+/// The time limit of a fetch, in milliseconds: 1 to 3,000.
 pub const JWKS_TIMEOUT: &str = "LATCHKEY_JWKS_TIMEOUT_MS";
-/// How long after a fetch for an unknown key the next one may follow, in seconds.
+/// The shortest time between two fetches for unknown keys, in seconds: 0 to 86,400.
 pub const JWKS_REFETCH: &str = "LATCHKEY_JWKS_REFETCH_SECONDS";
 
 /// How JSON Web Tokens are checked.
@@ -52,16 +52,16 @@ pub enum JwtKeys {
     Url(JwksAddress, JwksTiming),
 }
 
-/// Reads the settings; `None` where there are to be no tokens, and after a mistake, which the reader has noted.
+/// Reads the settings. `None` if no tokens are accepted, and after a mistake, which the reader collects.
 pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
     let Some(keys) = reader.text(JWT_KEYS) else {
         let names = [JWT_ISSUER, JWT_AUDIENCE, JWT_LEEWAY, JWT_DEVICE_CLAIM, JWT_GRANT_CLAIM];
-        useless(reader, &names, &format!("means nothing without {JWT_KEYS}"));
-        useless(reader, &JWKS_NAMES, &format!("means nothing without {JWT_KEYS}"));
+        refuse(reader, &names, &format!("has no effect without {JWT_KEYS}"));
+        refuse(reader, &JWKS_NAMES, &format!("has no effect without {JWT_KEYS}"));
         return None;
     };
     if !keys.starts_with("http") {
-        useless(reader, &JWKS_NAMES, &format!("means nothing without a URL in {JWT_KEYS}"));
+        refuse(reader, &JWKS_NAMES, &format!("has no effect without a URL in {JWT_KEYS}"));
     }
     let text = |text: Option<&str>| match text {
         Some("") => Err(SettingError::new("is empty")),
@@ -87,10 +87,10 @@ pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
 
 const JWKS_NAMES: [&str; 3] = [JWKS_MAX_AGE, JWKS_TIMEOUT, JWKS_REFETCH];
 
-/// Notes each of these variables that is set as a mistake.
-fn useless(reader: &mut Reader, names: &[&str], why: &str) {
+/// Collects a mistake for each of these variables that is set.
+fn refuse(reader: &mut Reader, names: &[&str], mistake: &str) {
     for name in names {
-        reader.parsed(name, |text| text.map_or(Ok(()), |_| Err(SettingError::new(why))));
+        reader.parsed(name, |text| text.map_or(Ok(()), |_| Err(SettingError::new(mistake))));
     }
 }
 
@@ -99,9 +99,11 @@ fn keys_at(text: &str, reader: &mut Reader, root: &Path) -> Option<JwtKeys> {
         Some(("pem", path)) if !path.is_empty() => Some(JwtKeys::Pem(root.join(path))),
         Some(("jwks", path)) if !path.is_empty() => Some(JwtKeys::Jwks(root.join(path))),
         Some(("http" | "https", _)) => url(text, reader),
-        // Not quoted: somebody may have put the keys themselves there.
-        _ => reader
-            .mistake(JWT_KEYS, "it names no keys; it should read `pem:PATH`, `jwks:PATH` or `https://…`"),
+        // Not quoted, because the value may be the keys themselves.
+        _ => reader.mistake(
+            JWT_KEYS,
+            "not a location of keys; it should read `pem:PATH`, `jwks:PATH` or `https://…`",
+        ),
     }
 }
 
@@ -125,7 +127,7 @@ fn url(text: &str, reader: &mut Reader) -> Option<JwtKeys> {
 fn url(_text: &str, reader: &mut Reader) -> Option<JwtKeys> {
     reader.mistake(
         JWT_KEYS,
-        "this program was built without the feature `jwks-url`; build it with it, or use `jwks:PATH`",
+        "this program was built without the feature `jwks-url`; build it with `--features jwks-url`, or use `jwks:PATH`",
     )
 }
 

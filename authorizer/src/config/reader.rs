@@ -1,14 +1,14 @@
-//! Environment variables, read one by one, and the mistakes in them.
+//! Reads environment variables one by one, and collects the mistakes in them.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, ops::RangeInclusive, str::FromStr};
 
-/// Variables that were not asked for yet, and the mistakes in those that were.
+/// The variables that are not read yet, and the mistakes in those that are.
 pub(super) struct Reader {
-    left: BTreeMap<String, String>,
+    unread: BTreeMap<String, String>,
     mistakes: Vec<String>,
 }
 
-/// Every mistake in the environment, each with its variable's name.
+/// All mistakes in the environment, each with its variable's name.
 #[derive(Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
@@ -17,16 +17,16 @@ pub struct ConfigError(Vec<String>);
 #[derive(Debug)]
 pub(super) struct SettingError(String);
 
-const OURS: &str = "LATCHKEY_";
+const PREFIX: &str = "LATCHKEY_";
 
 impl Reader {
-    /// Variables that are not UTF-8 are left out. One of ours is a mistake.
+    /// Ignores variables that are not UTF-8. A setting that is not UTF-8 is a mistake.
     pub(super) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let mut reader = Self { left: BTreeMap::new(), mistakes: Vec::new() };
+        let mut reader = Self { unread: BTreeMap::new(), mistakes: Vec::new() };
         for (name, value) in variables {
             match (name.to_str(), value.into_string()) {
-                (Some(name), Ok(value)) => _ = reader.left.insert(name.to_owned(), value),
-                _ if name.to_string_lossy().starts_with(OURS) => {
+                (Some(name), Ok(value)) => _ = reader.unread.insert(name.to_owned(), value),
+                _ if name.to_string_lossy().starts_with(PREFIX) => {
                     reader.mistakes.push(format!("{}: is not UTF-8", name.to_string_lossy()));
                 }
                 _ => {}
@@ -37,10 +37,10 @@ impl Reader {
 
     /// The variable's text, if it is set.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        self.left.remove(name)
+        self.unread.remove(name)
     }
 
-    /// What `parse` makes of the variable's text; `None` after a mistake, which the reader keeps.
+    /// The parsed value of the variable. `None` after a mistake, which the reader collects.
     pub(super) fn parsed<T>(
         &mut self,
         name: &str,
@@ -60,17 +60,21 @@ impl Reader {
         self.parsed(name, |text| text.map_or(Ok(default), parse))
     }
 
-    /// Keeps a mistake in a variable.
+    /// Collects a mistake in a variable.
     pub(super) fn mistake<T>(&mut self, name: &str, mistake: &str) -> Option<T> {
         self.mistakes.push(format!("{name}: {mistake}"));
         None
     }
 
-    /// All mistakes, if there are any.
+    /// Ends the reading.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes, unknown settings included.
     pub(super) fn finish(mut self) -> Result<(), ConfigError> {
-        let unknown = self.left.keys().filter(|name| name.starts_with(OURS));
-        let unknown = unknown
-            .map(|name| format!("{name}: there is no such setting; docs/authorizer.md lists them all"));
+        let unknown = self.unread.keys().filter(|name| name.starts_with(PREFIX));
+        let unknown =
+            unknown.map(|name| format!("{name}: unknown setting; docs/authorizer.md lists all of them"));
         self.mistakes.extend(unknown);
         if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
     }
@@ -92,12 +96,12 @@ pub(super) fn switch(text: &str) -> Result<bool, SettingError> {
     text.parse().map_err(|_| SettingError(format!("`{text}` is neither `true` nor `false`")))
 }
 
-/// A number with its unit, `seconds` for example.
+/// A number. The unit, for example `seconds`, is for the message.
 pub(super) fn number<T: FromStr>(text: &str, unit: &str) -> Result<T, SettingError> {
     text.parse().map_err(|_| SettingError(format!("`{text}` is not a number of {unit}")))
 }
 
-/// A number within bounds.
+/// A number in a range.
 pub(super) fn number_in<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, SettingError>
 where
     T: FromStr + PartialOrd + fmt::Display,

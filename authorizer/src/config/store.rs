@@ -11,31 +11,28 @@ use device_auth::{
 use super::reader::{ConfigError, Reader, number, number_in, switch};
 use crate::store::cached::CacheSettings;
 
-/// Whether DynamoDB is read consistently: `true` or `false`. A consistent read sees every write that ended before
-/// it, and costs twice as much.
+/// Whether DynamoDB is read consistently: `true` or `false`. A consistent read sees every earlier write, and costs double.
 pub const CONSISTENT_READ: &str = "LATCHKEY_STORE_CONSISTENT_READ";
-/// Milliseconds that one look-up may take, repetitions included: 100 to 4,000.
+/// The time limit of one look-up with its retries, in milliseconds: 100 to 4,000.
 pub const TIMEOUT: &str = "LATCHKEY_STORE_TIMEOUT_MS";
-/// How many of DynamoDB's devices the cache keeps: 1 to 1,000,000.
+/// The most devices in the cache for DynamoDB: 1 to 1,000,000.
 pub const CACHE_ENTRIES: &str = "LATCHKEY_CACHE_ENTRIES";
-/// Seconds for which a record that was read is used: 0 to 3,600.
+/// For how many seconds a cached record is used: 0 to 3,600.
 pub const CACHE_SECONDS: &str = "LATCHKEY_CACHE_SECONDS";
-/// Seconds for which a name without an item in DynamoDB counts as unknown: 0 to 3,600.
+/// For how many seconds a name without an item in DynamoDB counts as unknown: 0 to 3,600.
 pub const CACHE_UNKNOWN_SECONDS: &str = "LATCHKEY_CACHE_UNKNOWN_SECONDS";
-/// The greatest age, in seconds, of a record that is used while the store does not answer: 0, which uses none, to
-/// 86,400.
+/// The greatest age, in seconds, of a record that is used while the store does not answer: 0 to 86,400. With 0 none is used.
 pub const CACHE_STALE_SECONDS: &str = "LATCHKEY_CACHE_STALE_SECONDS";
-/// What an unknown device's password is checked against: `sha256`, `argon2id`, or a verifier without salt and
-/// digest.
+/// The verifier for passwords of unknown devices: `sha256`, `argon2id`, or a verifier without salt and digest.
 pub const DEFAULT_VERIFIER: &str = "LATCHKEY_DEFAULT_VERIFIER";
 
 /// About 10 MB of records.
 const DEFAULT_ENTRIES: usize = 10_000;
-/// A device that reconnects at once is not looked up again, and a revoked one is refused after a minute.
+/// A device that reconnects soon is not looked up again, and a revoked one is refused after a minute.
 const DEFAULT_DYNAMODB_SECONDS: u64 = 60;
-/// One read brings every record, so it is made less often.
+/// One read returns all records, so reads are less frequent.
 const DEFAULT_SECRETS_MANAGER_SECONDS: u64 = 300;
-/// A device that connects before it was added does not wait long.
+/// A device that connected too early can connect soon after it is added.
 const DEFAULT_UNKNOWN_SECONDS: u64 = 10;
 
 const ENTRIES: RangeInclusive<usize> = 1..=1_000_000;
@@ -47,29 +44,29 @@ const STALE_SECONDS: RangeInclusive<u64> = 0..=86_400;
 pub struct StoreSettings {
     /// Whether DynamoDB is read consistently.
     pub consistent_read: bool,
-    /// How long one look-up may take.
+    /// The time limit of one look-up.
     pub deadline: Deadline,
-    /// How much the cache keeps, and for how long.
+    /// The settings of the cache.
     pub cache: CacheSettings,
-    /// What an unknown device's password is checked against, in DynamoDB.
+    /// The verifier for passwords of unknown devices, for DynamoDB.
     pub default_verifier: DefaultVerifier,
 }
 
-/// Much less than the 5 s that IoT Core waits (developer guide, `custom-auth-lambda`), because the password has to be
-/// checked too. A look-up normally takes about ten milliseconds.
+/// Much less than the 5 s that IoT Core waits (developer guide, `custom-auth-lambda`), because the password must be checked
+/// too. A look-up normally needs about ten milliseconds.
 const DEFAULT_MILLIS: u64 = 1_500;
 const MILLIS: std::ops::RangeInclusive<u64> = 100..=4_000;
-/// Time for the AWS client, after its own deadline, to report what went wrong.
+/// Additional time for the AWS client, after its own deadline, to report the error.
 #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How long one look-up may take, repetitions included: 100 to 4,000 ms, 1,500 by default.
+/// The time limit of one look-up with its retries: 100 to 4,000 ms, by default 1,500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Duration);
 
 /// Milliseconds that are not a [`Deadline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} ms: a look-up may take {min} to {max}, inside the 5 s that IoT Core waits", min = MILLIS.start(), max = MILLIS.end())]
+#[error("{0} ms: the limit of a look-up is {min} to {max}, less than the 5 s that IoT Core waits", min = MILLIS.start(), max = MILLIS.end())]
 pub struct DeadlineError(u64);
 
 impl Deadline {
@@ -82,13 +79,13 @@ impl Deadline {
         self.0
     }
 
-    /// How long the first attempt may take: two thirds, so that there is time for a second one.
+    /// The time limit of one attempt: two thirds, so that a second one has time.
     #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
     pub(crate) fn attempt(self) -> Duration {
         self.0.mul_f32(2.0 / 3.0)
     }
 
-    /// Waits for `work`, which has this deadline itself: the last resort if it does not keep it.
+    /// Waits for `work`, which has this deadline itself. `None` if it exceeds the deadline all the same.
     #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]
     pub(crate) async fn hold<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(self.0.saturating_add(GRACE), work).await.ok()
@@ -121,7 +118,7 @@ impl StoreSettings {
         settings.ok_or_else(ConfigError::default)
     }
 
-    /// Reads the settings of a store at `location`; `None` after a mistake, which the reader keeps.
+    /// Reads the settings of a store at `location`; `None` after a mistake, which the reader collects.
     pub(super) fn read(
         reader: &mut Reader,
         location: &StoreLocation,
@@ -227,7 +224,7 @@ mod tests {
             mistakes.iter().map(|mistake| mistake.split("; ").next().unwrap()).collect::<Vec<_>>(),
             [
                 "LATCHKEY_STORE_CONSISTENT_READ: `yes` is neither `true` nor `false`",
-                "LATCHKEY_STORE_TIMEOUT_MS: 5000 ms: a look-up may take 100 to 4000, inside the 5 s that IoT Core waits",
+                "LATCHKEY_STORE_TIMEOUT_MS: 5000 ms: the limit of a look-up is 100 to 4000, less than the 5 s that IoT Core waits",
                 "LATCHKEY_CACHE_ENTRIES: `0` is not a number from 1 to 1000000",
                 "LATCHKEY_CACHE_SECONDS: `-1` is not a number from 0 to 3600",
                 "LATCHKEY_CACHE_UNKNOWN_SECONDS: `3601` is not a number from 0 to 3600",
@@ -240,8 +237,9 @@ mod tests {
     #[test]
     fn deadline_is_100_to_4000_milliseconds() {
         assert_eq!(Deadline::try_from(1_500), Ok(Deadline::DEFAULT));
-        for (millis, taken) in [(99, false), (100, true), (4_000, true), (4_001, false), (u64::MAX, false)] {
-            assert_eq!(Deadline::try_from(millis).is_ok(), taken, "{millis}");
+        for (millis, accepted) in [(99, false), (100, true), (4_000, true), (4_001, false), (u64::MAX, false)]
+        {
+            assert_eq!(Deadline::try_from(millis).is_ok(), accepted, "{millis}");
         }
     }
     #[cfg(any(feature = "dynamodb", feature = "secrets-manager"))]

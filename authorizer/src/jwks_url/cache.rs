@@ -1,4 +1,4 @@
-//! Whether to fetch, decided without IO and without a clock.
+//! The fetched keys, and the decision whether to fetch again, without IO and without a clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,23 +6,23 @@ use device_auth::jwt::{keys::Keys, token::UnverifiedToken};
 
 use crate::{fault::JwksFault, moment::Moment};
 
-/// How long after a fetch that failed the next one follows while old keys serve on: an issuer that is down is not to
-/// cost every connect the time limit.
+/// The shortest time from a failed fetch to the next one while old keys are used: an issuer that is down must not delay every
+/// connect by the time limit.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
-/// The same where there are no keys yet, so that strangers' tokens don't make one fetch each.
+/// The same without keys, so that not every token causes a fetch.
 const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// How long keys may serve after they were fetched, at most: whoever keeps the authorizer from the issuer must not keep
-/// a withdrawn key alive for ever.
+/// The longest time for which fetched keys are used: an attacker who blocks the way to the issuer must not keep a revoked key
+/// in use for ever.
 const MAX_STALE: Duration = Duration::from_hours(24);
 
-/// How often and how patiently keys are fetched.
+/// The times of fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JwksTiming {
-    /// How long fetched keys are good before they are fetched again.
+    /// For how long fetched keys are used before they are fetched again.
     pub max_age: Duration,
-    /// How long one fetch may take, connecting included. IoT Core gives the whole function 5 s.
+    /// The time limit of one fetch with its connection. IoT Core waits 5 s for the whole function.
     pub time_limit: Duration,
-    /// How long after a fetch for an unknown `kid` the next one may follow.
+    /// The shortest time between two fetches for unknown `kid`s.
     pub refetch_interval: Duration,
 }
 
@@ -35,7 +35,7 @@ impl JwksTiming {
     };
 }
 
-/// What has been fetched, and what has been tried.
+/// The fetched keys, and the last attempts.
 #[derive(Default)]
 pub(super) struct Cache {
     fetched: Option<Fetched>,
@@ -53,24 +53,24 @@ struct Failure {
     at: Moment,
 }
 
-/// Why to fetch.
+/// The reason for a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// There are no keys, or they are old.
+pub(super) enum FetchReason {
+    /// No keys are cached, or they are old.
     Age,
-    /// There are keys, but none with the token's `kid`.
+    /// No cached key has the token's `kid`.
     UnknownKid,
 }
 
 impl Cache {
-    /// Whether to fetch for a token with this header, shown at the moment `asked`. A fetch that ended after that
-    /// moment was waited for, and is not repeated.
+    /// Why to fetch for a token that was presented at `asked`; `None` if no fetch is due. A fetch that ended after that was
+    /// waited for, and is not repeated.
     pub(super) fn due(
         &self,
         token: &UnverifiedToken<'_>,
         timing: &JwksTiming,
         asked: Moment,
-    ) -> Option<Cause> {
+    ) -> Option<FetchReason> {
         if self.failure.as_ref().is_some_and(|failure| failure.at.is_after(asked)) {
             return None;
         }
@@ -78,22 +78,22 @@ impl Cache {
         let Some(fetched) = &self.fetched else {
             let waited =
                 self.failure.as_ref().is_none_or(|failure| since(failure.at) >= FIRST_RETRY_INTERVAL);
-            return waited.then_some(Cause::Age);
+            return waited.then_some(FetchReason::Age);
         };
         if fetched.at.is_after(asked) {
             return None;
         }
         if since(fetched.at) >= timing.max_age {
             let waited = self.failure.as_ref().is_none_or(|failure| since(failure.at) >= RETRY_INTERVAL);
-            return waited.then_some(Cause::Age);
+            return waited.then_some(FetchReason::Age);
         }
         let waited = self.unknown_kid_at.is_none_or(|at| since(at) >= timing.refetch_interval);
         let unknown = !fetched.keys.has_key_for(token);
-        (unknown && waited).then_some(Cause::UnknownKid)
+        (unknown && waited).then_some(FetchReason::UnknownKid)
     }
 
-    pub(super) fn note_attempt(&mut self, cause: Cause, now: Moment) {
-        if cause == Cause::UnknownKid {
+    pub(super) fn note_attempt(&mut self, reason: FetchReason, now: Moment) {
+        if reason == FetchReason::UnknownKid {
             self.unknown_kid_at = Some(now);
         }
     }
@@ -114,13 +114,13 @@ impl Cache {
         self.fetched.is_some()
     }
 
-    /// The keys, unless there are none or they have served for too long.
+    /// The keys, unless there are none or they are too old.
     pub(super) fn answer(&self, now: Moment) -> Result<Arc<Keys>, JwksFault> {
         match (&self.fetched, &self.failure) {
             (Some(fetched), None) => Ok(Arc::clone(&fetched.keys)),
             (Some(fetched), Some(_)) if fetched.at.age(now) < MAX_STALE => Ok(Arc::clone(&fetched.keys)),
             (_, Some(failure)) => Err(failure.fault.clone()),
-            // Never met: with neither, a fetch was due, and it ended in one of them.
+            // This never happens: without both, a fetch is due, and it sets one of them.
             (None, None) => Err(JwksFault::TimedOut),
         }
     }

@@ -1,4 +1,4 @@
-//! One GET: no redirects, no more than 64 KiB, no connection kept.
+//! One GET: no redirects, up to 64 KiB, and no kept connection.
 
 use std::{error::Error, io, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::
 
 use crate::fault::JwksFault;
 
-/// Bytes of a JWKS, at most. A key has less than 2 KB, certificates included, and an issuer has a handful.
+/// The most bytes of a JWKS. A key with its certificates has less than 2 KB, and an issuer has a few of them.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A client for one address.
@@ -23,21 +23,21 @@ pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
-/// Why there is no client.
+/// Why a client can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// TLS can't be set up.
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
-    /// The system has no certificate authorities.
+    /// The system's certificate authorities can't be read.
     #[error(
-        "this system's certificate authorities can't be read: {0}; SSL_CERT_FILE may name a file with some"
+        "this system's certificate authorities can't be read: {0}; set SSL_CERT_FILE to a file with some"
     )]
     Roots(#[from] io::Error),
 }
 
 impl Client {
-    /// Reads the system's certificate authorities where the address calls for TLS.
+    /// Reads the system's certificate authorities if the address needs TLS.
     pub(super) fn new(address: JwksAddress) -> Result<Self, ClientError> {
         if !address.is_https() {
             return Self::trusting(address, RootCertStore::empty());
@@ -51,7 +51,7 @@ impl Client {
         Ok(Self::with_tls(address, tls))
     }
 
-    /// A function that sleeps between two fetches finds its connections dead, so none is kept.
+    /// No connection is kept: a frozen function would find it closed.
     fn with_tls(address: JwksAddress, tls: ClientConfig) -> Self {
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
@@ -64,7 +64,7 @@ impl Client {
         self.address.host()
     }
 
-    /// The body of the answer, if that is 200.
+    /// The body of an answer with status 200.
     pub(super) async fn get(&self) -> Result<Bytes, JwksFault> {
         let answer = self.http.get(self.address.uri().clone()).await.map_err(|error| unreached(&error))?;
         if answer.status() != StatusCode::OK {
@@ -83,7 +83,7 @@ fn tls() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
-/// The innermost error says what happened; those around it say that it happened to a client.
+/// The fault with the innermost error, which says what happened. The outer ones only say that a request failed.
 fn unreached(error: &(dyn Error + 'static)) -> JwksFault {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -92,7 +92,7 @@ fn unreached(error: &(dyn Error + 'static)) -> JwksFault {
     JwksFault::Unreachable(innermost.to_string())
 }
 
-/// An `https` URL, or an `http` one to this machine, which tests and a local gateway use.
+/// An `https` URL, or an `http` URL of this machine, for tests and a local gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksAddress(Uri);
 
@@ -102,11 +102,11 @@ pub enum JwksAddressError {
     /// It is not a URL with a scheme and a host.
     #[error("not a URL; it should read `https://HOST/PATH`")]
     NotUrl,
-    /// It is neither `https` nor `http` to this machine.
-    #[error("not an `https` URL; `http` goes to `localhost`, `127.0.0.1` and `[::1]` only")]
+    /// It is neither `https` nor `http` on this machine.
+    #[error("not an `https` URL; `http` is only for `localhost`, `127.0.0.1` and `[::1]`")]
     NotHttps,
-    /// It holds a user name or a password.
-    #[error("a URL with a user name or a password in it; keys are public and need none")]
+    /// It has a user name or a password.
+    #[error("a URL with a user name or a password; keys are public and need none")]
     UserInfo,
 }
 
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_anywhere_and_http_to_this_machine() {
+    fn address_is_https_or_http_on_this_machine() {
         for url in [
             "https://example.com/.well-known/jwks.json",
             "https://example.com:8443/keys?a=b",

@@ -1,17 +1,17 @@
-//! What can be wrong with the place that the keyring comes from.
+//! Why a keyring can't be loaded.
 
 use std::path::PathBuf;
 
 use cli::private_file::PrivateFileError;
-use device_auth::{seal::KeyringError, variables::DATA_KEYS};
+use device_auth::{location::DATA_KEYS, seal::KeyringError};
 
-/// Why there is no keyring. No message carries a key or what a file says.
+/// Why a keyring can't be loaded. No message quotes a key or a file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringSourceError {
-    /// The file can't be read, or too many can read it.
+    /// The file can't be read, or other users can read it.
     #[error("{DATA_KEYS}: {0}")]
     File(#[from] PrivateFileError),
-    /// The file, or what KMS has made of it, is no keyring.
+    /// The file, or its plaintext from KMS, is not a keyring.
     #[error("{DATA_KEYS}: `{path}`: {error}", path = .path.display())]
     Keyring {
         /// The file.
@@ -21,31 +21,32 @@ pub enum KeyringSourceError {
     },
     /// The file is not a keyring that KMS has encrypted.
     #[error(
-        "{DATA_KEYS}: `{path}` should read `{{\"version\":1,\"kms_ciphertext\":\"BASE64\"}}`, with what KMS's \
-         Encrypt gave for the keyring", path = .path.display())]
+        "{DATA_KEYS}: `{path}` should read `{{\"version\":1,\"kms_ciphertext\":\"BASE64\"}}`, with the \
+         ciphertext that KMS's Encrypt returned for the keyring", path = .path.display())]
     Envelope {
         /// The file.
         path: PathBuf,
     },
     /// The program can't call KMS.
     #[error(
-        "{DATA_KEYS}: this program was built without the feature `kms`; build it with it, or use `file:PATH`"
+        "{DATA_KEYS}: this program was built without the feature `kms`; build it with `--features kms`, or use \
+         `file:PATH`"
     )]
     NoKms,
-    /// KMS answers, and says no.
+    /// KMS refuses the call.
     #[error("{DATA_KEYS}: KMS doesn't decrypt the keyring `{path}` ({code}): {cure}", path = .path.display())]
     KmsRefused {
         /// The file.
         path: PathBuf,
         /// KMS's name of the error.
         code: String,
-        /// What to do about it.
+        /// How to fix it.
         cure: &'static str,
     },
-    /// KMS doesn't answer.
+    /// KMS does not answer.
     #[error(
-        "{DATA_KEYS}: KMS doesn't answer ({reason}); does the function have a region, credentials and, inside a \
-         VPC, a way to KMS?"
+        "{DATA_KEYS}: KMS doesn't answer ({reason}); the function needs a region, credentials and, in a VPC, an \
+         endpoint for KMS"
     )]
     KmsUnreachable {
         /// What the SDK says.

@@ -1,7 +1,7 @@
 //! A keyring that KMS has encrypted.
 //!
-//! The keyring as a whole is encrypted, not key by key: then it is one call a start, however many keys there
-//! are. KMS takes 4,096 bytes (API reference, Encrypt), which is some 70 keys.
+//! The keyring is encrypted as a whole, so that a start makes one call, whatever the number of keys. KMS accepts up to 4,096
+//! bytes (API reference, Encrypt), which is about 70 keys.
 
 use std::{error::Error, path::Path, time::Duration};
 
@@ -22,20 +22,19 @@ use zeroize::Zeroizing;
 
 use super::error::KeyringSourceError;
 
-/// With or without padding: AWS's command line writes it, other tools leave it out.
+/// Base64 with or without padding: AWS's command line writes it, other tools do not.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 const VERSION: u32 = 1;
-/// What a KMS ciphertext may have (API reference, Decrypt, `CiphertextBlob`).
+/// The most bytes of a KMS ciphertext (API reference, Decrypt, `CiphertextBlob`).
 const MOST_CIPHERTEXT_BYTES: usize = 6_144;
-/// The encryption context: what was encrypted for another purpose doesn't decrypt here, and key policies can ask
-/// for it.
+/// The encryption context. A ciphertext for another purpose does not decrypt with it, and a key policy can require it.
 const CONTEXT: (&str, &str) = ("latchkey", "keyring");
 
-/// Lambda gives a start ten seconds (developer guide, `lambda-runtime-environment`), and a device waits meanwhile.
+/// A start may last ten seconds (Lambda developer guide, `lambda-runtime-environment`), and a device waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// For all attempts together.
+/// The limit for all attempts together.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 2;
 
@@ -46,7 +45,7 @@ struct Envelope {
     kms_ciphertext: String,
 }
 
-/// What the environment says about AWS.
+/// The AWS configuration of the environment.
 pub(super) async fn environment() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).load().await
 }
@@ -60,7 +59,7 @@ pub(super) async fn decrypt_keyring(
     let ciphertext =
         ciphertext(text).ok_or_else(|| KeyringSourceError::Envelope { path: path.to_owned() })?;
     let json = decrypt(path, aws, ciphertext).await?;
-    // A keyring that is not text is not JSON from its first byte on.
+    // Bytes that are not UTF-8 are reported as a syntax error at the beginning.
     let keyring = std::str::from_utf8(&json).map_err(|_| KeyringError::Syntax { line: 1, column: 1 });
     let keyring = keyring.and_then(Keyring::parse);
     keyring.map_err(|error| KeyringSourceError::Keyring { path: path.to_owned(), error })
@@ -102,7 +101,7 @@ fn fault(path: &Path, error: &SdkError<DecryptError>) -> KeyringSourceError {
     KeyringSourceError::KmsRefused { path: path.to_owned(), code: code.to_owned(), cure: cure(code) }
 }
 
-/// What went wrong before there was an answer. Of an answer that can't be read nothing is told: it may be the keyring.
+/// What went wrong before an answer came. An unreadable answer is not quoted, because it may be the keyring.
 fn reason(error: &SdkError<DecryptError>) -> String {
     match error {
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
@@ -119,14 +118,14 @@ fn cure(code: &str) -> &'static str {
     match code {
         "AccessDeniedException" => "allow the function's role `kms:Decrypt` on the key",
         "InvalidCiphertextException" | "IncorrectKeyException" => {
-            "encrypt the keyring anew, in this account and region and with the encryption context `latchkey=keyring`"
+            "encrypt the keyring again, in this account and region and with the encryption context `latchkey=keyring`"
         }
-        "NotFoundException" => "its key is gone, or is one of another account or region",
+        "NotFoundException" => "its key was deleted, or is in another account or region",
         "DisabledException" | "KMSInvalidStateException" => "enable the key, or cancel its deletion",
         "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
-            "the credentials are not valid, or not any more"
+            "the credentials are not valid, or have expired"
         }
-        _ => "see KMS's API reference, Decrypt, for what it means",
+        _ => "see Decrypt in KMS's API reference for its meaning",
     }
 }
 
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_has_a_version_and_a_ciphertext() {
+    fn file_has_a_version_and_a_ciphertext() {
         let read = |text: &str| ciphertext(text);
         assert_eq!(read(r#"{"version":1,"kms_ciphertext":"AQI="}"#), Some(vec![1, 2]));
         assert_eq!(read(r#"{"version":1,"kms_ciphertext":"AQI"}"#), Some(vec![1, 2]));

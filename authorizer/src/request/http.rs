@@ -1,4 +1,4 @@
-//! An HTTPS publish. It has no client id; the device's own name scopes it.
+//! An HTTPS publish. It has no client id, so its policy has the device's name instead.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use device_auth::{
@@ -10,26 +10,26 @@ use zeroize::Zeroizing;
 use super::identification::{EventToken, Identification, device, identity};
 use crate::event::HttpData;
 
-/// What one of a request's places holds.
-enum Credential {
+/// A credential in a header or in the query string.
+enum HttpCredential {
     /// `Authorization: Basic`, or the parameters `username` and `password`.
     Password(Zeroizing<String>, Password),
     /// `Authorization: Bearer`, or the parameter `access_token` (RFC 6750).
     Bearer(Zeroizing<String>),
 }
 
-/// A request that presents two things is refused, because somebody else may choose the other one. The token under
-/// the authorizer's token key name is no second one: with signing it has to be there.
+/// Reads the one credential of a request. Two are refused, because they may name different devices. The token under the
+/// authorizer's token key name does not count as one, because a signed request must have it.
 pub(super) fn read<'e>(http: &'e HttpData, token: &EventToken<'e>) -> Result<Identification<'e>, DenyReason> {
-    let mut found = [authorization(http)?, parameters(http)?].into_iter().flatten();
-    match (found.next(), found.next()) {
+    let mut credentials = [authorization(http)?, parameters(http)?].into_iter().flatten();
+    match (credentials.next(), credentials.next()) {
         (Some(credential), None) => credential.identification(token.jwt),
         (Some(_), Some(_)) => Err(DenyReason::HttpCredentialsTwice),
         (None, _) => token.identification(None).unwrap_or(Err(DenyReason::NoHttpCredentials)),
     }
 }
 
-impl Credential {
+impl HttpCredential {
     fn identification<'e>(self, jwt: bool) -> Result<Identification<'e>, DenyReason> {
         match self {
             Self::Bearer(_) if !jwt => Err(DenyReason::JwtNotConfigured),
@@ -42,8 +42,8 @@ impl Credential {
     }
 }
 
-/// Header names come in whatever case the client sent.
-fn authorization(http: &HttpData) -> Result<Option<Credential>, DenyReason> {
+/// The `Authorization` header. Its name may be in any case.
+fn authorization(http: &HttpData) -> Result<Option<HttpCredential>, DenyReason> {
     let headers = http.headers.iter().flatten();
     let mut values = headers.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     let value = match (values.next(), values.next()) {
@@ -56,33 +56,33 @@ fn authorization(http: &HttpData) -> Result<Option<Credential>, DenyReason> {
     if scheme.eq_ignore_ascii_case("basic") {
         basic(rest).map(Some)
     } else if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
-        Ok(Some(Credential::Bearer(Zeroizing::new(rest.to_owned()))))
+        Ok(Some(HttpCredential::Bearer(Zeroizing::new(rest.to_owned()))))
     } else {
         Err(DenyReason::AuthorizationInvalid)
     }
 }
 
-/// RFC 7617: user name and password in base64, the first `:` between them.
-fn basic(encoded: &str) -> Result<Credential, DenyReason> {
+/// RFC 7617: user name and password in base64, separated by the first `:`.
+fn basic(encoded: &str) -> Result<HttpCredential, DenyReason> {
     let decoded = STANDARD.decode(encoded).map_err(|_| DenyReason::AuthorizationInvalid)?;
     let decoded = Zeroizing::new(decoded);
     let colon = decoded.iter().position(|byte| *byte == b':').ok_or(DenyReason::AuthorizationInvalid)?;
     let (user_name, rest) = decoded.split_at(colon);
     let user_name = std::str::from_utf8(user_name).map_err(|_| DenyReason::UserNameInvalid)?;
     let password = rest.get(1..).unwrap_or_default().to_vec();
-    Ok(Credential::Password(Zeroizing::new(user_name.to_owned()), Password::try_from(password)?))
+    Ok(HttpCredential::Password(Zeroizing::new(user_name.to_owned()), Password::try_from(password)?))
 }
 
-fn parameters(http: &HttpData) -> Result<Option<Credential>, DenyReason> {
+fn parameters(http: &HttpData) -> Result<Option<HttpCredential>, DenyReason> {
     let query = http.query_string.as_ref().map_or("", |query| query.strip_prefix('?').unwrap_or(query));
     let (user_name, password) = (parameter(query, "username")?, parameter(query, "password")?);
-    let bearer = parameter(query, "access_token")?.map(Credential::Bearer);
+    let bearer = parameter(query, "access_token")?.map(HttpCredential::Bearer);
     let named = match (user_name, password) {
         (None, None) => return Ok(bearer),
         (None, Some(_)) => return Err(DenyReason::NoUserName),
         (Some(_), None) => return Err(DenyReason::NoPassword),
         (Some(user_name), Some(password)) => {
-            Credential::Password(user_name, Password::try_from(password.as_bytes().to_vec())?)
+            HttpCredential::Password(user_name, Password::try_from(password.as_bytes().to_vec())?)
         }
     };
     if bearer.is_some() { Err(DenyReason::HttpCredentialsTwice) } else { Ok(Some(named)) }
@@ -106,12 +106,12 @@ mod tests {
     use super::*;
     use crate::{
         event::{Event, ProtocolData},
-        request::{ConnectRequest, Demands},
+        request::{ConnectRequest, EventRequirements},
     };
 
     const JWT: &str = "eyJh.eyJz.c2ln";
 
-    /// What was read, as a text; the tokens of these tests are no secrets.
+    /// What was read, as a text. The tokens of these tests are not secret.
     fn read(
         headers: &[(&str, &str)],
         query: &str,
@@ -130,7 +130,7 @@ mod tests {
             protocol_data: Some(ProtocolData { http: Some(http), ..ProtocolData::default() }),
             connection_metadata: None,
         };
-        let request = ConnectRequest::read(&event, Demands { signature: false, jwt: true })?;
+        let request = ConnectRequest::read(&event, EventRequirements { signature: false, jwt: true })?;
         assert!(request.client_id.is_none());
         Ok(match request.identification {
             Identification::Jwt { token, .. } => format!("jwt {}", token.as_str()),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_may_stand_in_any_one_place() {
+    fn credential_may_be_in_any_one_place() {
         let bearer = format!("Bearer {JWT}");
         let cases = [
             // printf 'sht20:pa:ss' | base64
@@ -156,7 +156,7 @@ mod tests {
             (("x", "y"), "?access_token=eyJh.eyJz.c2ln", None, "jwt eyJh.eyJz.c2ln"),
             (("x", "y"), "", Some(JWT), "jwt eyJh.eyJz.c2ln"),
             (("x", "y"), "", Some("sht20"), "token sht20"),
-            // With signing, the token is there beside what proves the device.
+            // A signed request has the token besides its credential.
             (("Authorization", "Basic c2h0MjA6cA=="), "", Some("sht21"), "password sht20 p"),
         ];
         for (header, query, token, expected) in cases {

@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 
 use crate::event::Event;
 
-/// How a request names its device. The shape of what is presented decides which it is.
+/// How a request names its device. The form of what is presented decides.
 pub enum Identification<'e> {
     /// By a name, with the evidence for it.
     Claim(Claim<'e>),
-    /// By a JSON Web Token, sent as password or as token. It must be verified before its name counts.
+    /// By a JSON Web Token, sent as the password or as the token. The name in it counts only after it is verified.
     Jwt {
         /// The token.
         token: Zeroizing<String>,
-        /// The user name, if there is one; it must be the token's device.
+        /// The user name, if the request has one. It must be the token's device.
         user_name: Option<DeviceName>,
     },
 }
@@ -30,7 +30,7 @@ impl<'e> Identification<'e> {
     }
 }
 
-/// The event's own token, for requests without a password.
+/// The token of the event, for requests without a password.
 pub(super) struct EventToken<'e> {
     pub(super) event: &'e Event,
     /// Whether JSON Web Tokens are accepted.
@@ -38,7 +38,7 @@ pub(super) struct EventToken<'e> {
 }
 
 impl<'e> EventToken<'e> {
-    /// The device that the token names, if there is a token.
+    /// How the token names the device. `None` if the event has no token.
     pub(super) fn identification(
         &self,
         user_name: Option<&str>,
@@ -53,7 +53,7 @@ impl<'e> EventToken<'e> {
         }))
     }
 
-    /// A token that is not a JSON Web Token is a device's name, if IoT Core has checked its signature.
+    /// A token that is not a JSON Web Token is the device's name. IoT Core must have checked its signature.
     fn signed(&self, token: &str, user_name: Option<&DeviceName>) -> Result<Identification<'e>, DenyReason> {
         if self.event.signature_verified != Some(true) {
             return Err(DenyReason::TokenNotVerified);
@@ -66,8 +66,8 @@ impl<'e> EventToken<'e> {
     }
 }
 
-/// The identity is the text before the first `?`; after it IoT Core's and the SDKs' parameters follow.
-/// Some SDKs add a second `?`, which makes the parameters ambiguous, so it is refused.
+/// The text of a user name before its first `?`, after which the parameters of IoT Core and the SDKs follow. Some SDKs add a
+/// second `?`. That makes the parameters ambiguous, so it is refused.
 pub(super) fn identity(user_name: &str) -> Result<Option<&str>, DenyReason> {
     let (identity, query) = user_name.split_once('?').unwrap_or((user_name, ""));
     if query.contains('?') {

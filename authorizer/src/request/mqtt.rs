@@ -28,7 +28,8 @@ pub(super) fn read<'e>(
     Ok((identification, Some(client_id(mqtt)?)))
 }
 
-/// The shape picks the scheme: a token, a client id with parameters, a user name of several parts, or none of them.
+/// The form decides on the scheme: a JSON Web Token, a client id with parameters, a user name with several parts, or
+/// otherwise a plain password.
 fn with_password<'e>(
     user_name: Option<&'e str>,
     password: Password,
@@ -41,24 +42,16 @@ fn with_password<'e>(
     }
     let user_name = user_name.ok_or(DenyReason::NoUserName)?;
     match client_id {
-        Some(client_id) if client_id.contains('|') => with_alibaba(client_id, user_name, password),
-        _ if user_name.contains(';') => with_tencent(user_name, password),
+        Some(client_id) if client_id.contains('|') => {
+            let login = alibaba::Login::parse(client_id, user_name)?;
+            Ok(Identification::claim(device(user_name)?, Evidence::Alibaba(login, password)))
+        }
+        _ if user_name.contains(';') => {
+            let login = tencent::Login::parse(user_name)?;
+            Ok(Identification::claim(device(login.client_id())?, Evidence::Tencent(login, password)))
+        }
         _ => Ok(Identification::claim(device(user_name)?, Evidence::Password(password))),
     }
-}
-
-fn with_alibaba<'e>(
-    client_id: &'e str,
-    user_name: &'e str,
-    password: Password,
-) -> Result<Identification<'e>, DenyReason> {
-    let login = alibaba::Login::parse(client_id, user_name)?;
-    Ok(Identification::claim(device(user_name)?, Evidence::Alibaba(login, password)))
-}
-
-fn with_tencent(user_name: &str, password: Password) -> Result<Identification<'_>, DenyReason> {
-    let login = tencent::Login::parse(user_name)?;
-    Ok(Identification::claim(device(login.client_id())?, Evidence::Tencent(login, password)))
 }
 
 fn password(mqtt: &MqttData) -> Result<Option<Password>, DenyReason> {
@@ -83,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Event, ProtocolData},
-        request::{ConnectRequest, Demands},
+        request::{ConnectRequest, EventRequirements},
     };
 
     fn identify(user_name: &str, password: &str, client_id: &str) -> Result<(String, Vec<u8>), DenyReason> {
@@ -94,7 +87,7 @@ mod tests {
         };
         let protocol_data = Some(ProtocolData { mqtt: Some(mqtt), ..ProtocolData::default() });
         let event = Event { protocol_data, ..Event::default() };
-        match ConnectRequest::read(&event, Demands::default())?.identification {
+        match ConnectRequest::read(&event, EventRequirements::default())?.identification {
             Identification::Claim(Claim { device, evidence: Evidence::Password(password) }) => {
                 Ok((device.as_str().to_owned(), password.as_bytes().to_vec()))
             }
@@ -103,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_ends_at_the_first_question_mark() {
+    fn identity_ends_at_the_first_question_mark() {
         for user_name in ["dev", "dev?", "dev?x-amz-customauthorizer-name=a&SDK=Python&Platform=(x)"] {
             assert_eq!(identify(user_name, "cGFzcw==", "dev").unwrap().0, "dev", "{user_name}");
         }
     }
 
     #[test]
-    fn a_password_is_any_bytes_in_standard_base64() {
+    fn password_is_any_bytes_in_standard_base64() {
         assert_eq!(identify("dev", "/wCA", "dev").unwrap().1, [0xff, 0x00, 0x80]);
         for encoded in ["_wCA", "cGFzcw", "cGFzcw=", "cGFz cw==", "cGFzcw==\n", "p", "%"] {
             let refused = identify("dev", encoded, "dev").err();

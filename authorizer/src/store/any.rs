@@ -1,18 +1,16 @@
-//! Whichever store the configuration names.
-
-use std::sync::Arc;
+//! The store that the configuration names.
 
 use device_auth::{
     device_name::DeviceName,
     grant::Grants,
     location::{SecretId, StoreLocation, TableName},
-    record::{FunctionSettings, Record},
+    record::FunctionSettings,
     store::loader::RecordLoader,
 };
 
 #[cfg(feature = "secrets-manager")]
 use super::secrets_manager::{SecretsManagerSettings, SecretsManagerStore};
-use super::{Found, Store, file::FileStore};
+use super::{Store, StoreAnswer, file::FileStore};
 #[cfg(feature = "dynamodb")]
 use super::{
     cached::Cached,
@@ -24,7 +22,7 @@ use crate::{config::store::StoreSettings, fault::StoreFault};
 pub enum AnyStore {
     /// A JSON file, which follows its own changes and needs no cache.
     File(FileStore),
-    /// A DynamoDB table behind a cache.
+    /// A DynamoDB table with a cache in front of it.
     #[cfg(feature = "dynamodb")]
     DynamoDb(Box<Cached<DynamoDbStore>>),
     /// A secret, which is kept as a whole.
@@ -56,23 +54,13 @@ impl AnyStore {
 }
 
 impl Store for AnyStore {
-    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+    async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
         match self {
-            Self::File(store) => store.look_up(name).await,
+            Self::File(store) => store.look_up(name, token_grant).await,
             #[cfg(feature = "dynamodb")]
-            Self::DynamoDb(store) => store.look_up(name).await,
+            Self::DynamoDb(store) => store.look_up(name, token_grant).await,
             #[cfg(feature = "secrets-manager")]
-            Self::SecretsManager(store) => store.look_up(name).await,
-        }
-    }
-
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
-        match self {
-            Self::File(store) => store.record_from_token(name, grant),
-            #[cfg(feature = "dynamodb")]
-            Self::DynamoDb(store) => store.record_from_token(name, grant),
-            #[cfg(feature = "secrets-manager")]
-            Self::SecretsManager(store) => store.record_from_token(name, grant),
+            Self::SecretsManager(store) => store.look_up(name, token_grant).await,
         }
     }
 }
@@ -104,13 +92,13 @@ async fn secrets_manager(
 }
 
 #[cfg(not(feature = "dynamodb"))]
-#[expect(clippy::unused_async, reason = "it stands in for one that waits")]
+#[expect(clippy::unused_async, reason = "the function of the same name with the feature awaits")]
 async fn dynamodb(_: &TableName, _: StoreSettings, _: RecordLoader) -> Result<AnyStore, StoreFault> {
     Err(not_built("DynamoDB", "dynamodb"))
 }
 
 #[cfg(not(feature = "secrets-manager"))]
-#[expect(clippy::unused_async, reason = "it stands in for one that waits")]
+#[expect(clippy::unused_async, reason = "the function of the same name with the feature awaits")]
 async fn secrets_manager(
     _: &SecretId,
     _: StoreSettings,

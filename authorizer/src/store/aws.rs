@@ -1,4 +1,4 @@
-//! What the stores in AWS share: the SDK's configuration, timeouts, and the faults of a failed call.
+//! For the stores in AWS: the SDK's configuration, timeouts, and the faults of failed calls.
 
 use std::{error::Error, time::Duration};
 
@@ -18,30 +18,30 @@ use crate::{
     fault::{FaultKind, StoreFault},
 };
 
-/// Once more, should the first attempt meet a bad moment. More don't fit the deadline.
+/// One retry. More do not fit into the deadline.
 const ATTEMPTS: u32 = 2;
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The configuration that Lambda's environment gives: `AWS_REGION` and the role's keys. For developers, a profile,
-/// and `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_DYNAMODB` and its like for services that run elsewhere.
+/// The configuration of Lambda's environment: `AWS_REGION` and the role's keys. Developers can also use a profile, and
+/// `AWS_ENDPOINT_URL` or, for example, `AWS_ENDPOINT_URL_DYNAMODB` for local services.
 ///
-/// It reads files and makes no call; credentials come with the first call.
+/// This reads files and makes no call. The first call loads the credentials.
 ///
 /// # Errors
 ///
-/// When nothing names a region.
+/// When no region is set.
 pub async fn configuration() -> Result<SdkConfig, StoreFault> {
-    // The SDK's own chain would also ask EC2's metadata service, and have a start without a region wait for it.
+    // The SDK's own chain would also ask EC2's metadata service, and delay a start without a region.
     let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
     let configuration = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
     if configuration.region().is_none() {
-        return Err(StoreFault::new(FaultKind::Refused, "no AWS region is set; AWS_REGION says which"));
+        return Err(StoreFault::new(FaultKind::Refused, "no AWS region is set; set AWS_REGION"));
     }
     Ok(configuration)
 }
 
-/// Both attempts have to end by the deadline. An attempt that runs out of its own time is followed by another.
+/// Both attempts must end by the deadline. After an attempt that exceeds its own limit, the other one follows.
 pub(super) fn timeouts(deadline: Deadline) -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_timeout(deadline.get())
@@ -57,35 +57,35 @@ pub(super) fn retries() -> RetryConfig {
 
 const UNREADABLE: &str = "its answer can't be read";
 
-/// One kind of call, as its faults name it.
+/// A kind of call, as its faults name it.
 pub(crate) struct Call {
     /// The service's name.
     pub(crate) service: &'static str,
-    /// What is read: `the table …`.
+    /// The table or secret that is read: `the table …`.
     pub(crate) subject: String,
-    /// What a role has to be allowed.
+    /// The permission that the function's role needs.
     pub(crate) permission: &'static str,
-    /// What helps against throttling.
+    /// How to fix throttling.
     pub(crate) more_capacity: &'static str,
-    /// How long it may take.
+    /// The time limit.
     pub(crate) deadline: Deadline,
 }
 
 impl Call {
-    /// The fault of a call that ran out of time.
+    /// The fault of a call that exceeded the deadline.
     pub(crate) fn timeout(&self) -> StoreFault {
         let Self { service, subject, deadline, .. } = self;
         StoreFault::new(
             FaultKind::Timeout,
             format!(
-                "{service} gave no answer about {subject} within {} ms; the function needs a way to it, which in \
-                 a VPC is an endpoint, and credentials",
+                "{service} gave no answer about {subject} within {} ms; the function needs credentials and, in a \
+                 VPC, an endpoint for {service}",
                 deadline.get().as_millis()
             ),
         )
     }
 
-    /// The fault of a call that failed. What the service sent stays out of it, because it may be a record.
+    /// The fault of a failed call. It does not quote what the service sent, because that may be a record.
     pub(crate) fn fault<E>(&self, error: &SdkError<E>) -> StoreFault
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -135,30 +135,26 @@ impl Call {
             | "ExpiredToken"
             | "ExpiredTokenException" => (
                 FaultKind::AccessDenied,
-                format!("{service} does not take the function's credentials for {subject} ({code})"),
+                format!("{service} does not accept the function's credentials for {subject} ({code})"),
             ),
             "ResourceNotFoundException" => (
                 FaultKind::NotFound,
-                format!(
-                    "{subject} is not in this account and region ({code}); LATCHKEY_STORE says which it is"
-                ),
+                format!("{subject} is not in this account and region ({code}); check LATCHKEY_STORE"),
             ),
             _ if status >= 500 => (
                 FaultKind::Unavailable,
-                format!("{service} failed to read {subject} ({code}); it should pass"),
+                format!("{service} failed to read {subject} ({code}); this should end by itself"),
             ),
             _ => (
                 FaultKind::Refused,
-                format!(
-                    "{service} refused to read {subject} ({code}); its API reference says what that means"
-                ),
+                format!("{service} refused to read {subject} ({code}); its API reference explains the code"),
             ),
         };
         StoreFault::new(kind, message)
     }
 }
 
-/// An error and what caused it, from the outside in.
+/// The messages of an error and its causes, the outermost first.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

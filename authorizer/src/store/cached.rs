@@ -1,7 +1,7 @@
 //! A bounded cache in front of a store.
 //!
-//! Devices that exist and names that don't are kept apart: a flood of made-up names can push out neither a device
-//! nor, beyond a fixed number, anything else.
+//! Devices and unknown names have a map each: a flood of made-up names evicts no device, and the map of names has a fixed
+//! size.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -9,15 +9,15 @@ use device_auth::{device_name::DeviceName, record::Record, store::Lookup, verifi
 use quick_cache::sync::Cache;
 
 use super::{
-    Found, Source, Store,
+    Source, Store, StoreAnswer,
     single_flight::{Outage, SingleFlight},
 };
 use crate::{fault::StoreFault, moment::Moment};
 
-/// How many names that don't exist are remembered, whatever comes.
+/// The most unknown names that are cached.
 const UNKNOWN_ENTRIES: usize = 1_000;
 
-/// A store whose answers are kept for a while. Many who ask for the same device at the same time cost one look-up.
+/// A store whose answers are cached. Concurrent look-ups of one device make one call.
 pub struct Cached<S> {
     store: S,
     settings: CacheSettings,
@@ -46,20 +46,20 @@ impl<S: Store> Cached<S> {
         }
     }
 
-    fn kept(&self, name: &DeviceName) -> Option<Lookup> {
+    fn cached(&self, name: &DeviceName) -> Option<Lookup> {
         let now = Moment::now();
-        let known = self.known.get(name).filter(|kept| kept.since.age(now) < self.settings.known);
-        if let Some(kept) = known {
-            return Some(Lookup::Found(kept.value));
+        let known = self.known.get(name).filter(|cached| cached.since.age(now) < self.settings.known);
+        if let Some(cached) = known {
+            return Some(Lookup::Found(cached.value));
         }
-        let unknown = self.unknown.get(name).filter(|kept| kept.since.age(now) < self.settings.unknown);
-        unknown.map(|kept| Lookup::Unknown { decoy: kept.value })
+        let unknown = self.unknown.get(name).filter(|cached| cached.since.age(now) < self.settings.unknown);
+        unknown.map(|cached| Lookup::Unknown { decoy: cached.value })
     }
 
-    /// An answer is as old as the question.
+    /// Asks the store. The age of an answer counts from the question.
     async fn ask(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
         let since = Moment::now();
-        let answer = self.store.look_up(name).await.map(|found| found.lookup);
+        let answer = self.store.look_up(name, None).await.map(|answer| answer.lookup);
         match &answer {
             Ok(Lookup::Found(record)) => {
                 self.known.insert(name.clone(), CachedValue { value: Arc::clone(record), since });
@@ -75,44 +75,42 @@ impl<S: Store> Cached<S> {
         answer
     }
 
-    /// A record that may stand in. A name that was unknown then may have a record by now, so only records do.
-    fn stale(&self, name: &DeviceName, fault: &StoreFault) -> Option<Found> {
+    /// A cached record that replaces the store's answer in an outage. A name without a record may have one by now, so it
+    /// is never answered from the cache here.
+    fn stale(&self, name: &DeviceName, fault: &StoreFault) -> Option<StoreAnswer> {
         let now = Moment::now();
-        let kept = self.known.get(name).filter(|kept| kept.since.age(now) < self.settings.stale);
-        let kept = kept.filter(|_| fault.kind().is_outage())?;
+        let cached = self.known.get(name).filter(|cached| cached.since.age(now) < self.settings.stale);
+        let cached = cached.filter(|_| fault.kind().is_outage())?;
         self.outage.goes_on(fault);
-        Some(Found { lookup: Lookup::Found(kept.value), source: Source::Stale })
+        Some(StoreAnswer { lookup: Lookup::Found(cached.value), source: Source::Stale })
     }
 }
 
 impl<S: Store> Store for Cached<S> {
-    /// The store's own fault, unless a record that was read before may stand in.
-    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        if let Some(lookup) = self.kept(name) {
-            return Ok(Found { lookup, source: Source::Cache });
+    /// The store's answer, its fault, or after an outage a cached record. A cached answer depends on the name alone, so no
+    /// token stands in for a missing record.
+    async fn look_up(&self, name: &DeviceName, _: Option<&str>) -> Result<StoreAnswer, StoreFault> {
+        if let Some(lookup) = self.cached(name) {
+            return Ok(StoreAnswer { lookup, source: Source::Cache });
         }
         match self.flights.run(name, || self.ask(name)).await {
-            Ok(lookup) => Ok(Found::in_store(lookup)),
+            Ok(lookup) => Ok(StoreAnswer::from_store(lookup)),
             Err(fault) => self.stale(name, &fault).ok_or(fault),
         }
     }
-
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
-        self.store.record_from_token(name, grant)
-    }
 }
 
-/// How much a cache keeps, and for how long.
+/// The size of a cache, and for how long its entries are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSettings {
-    /// How many devices are kept.
+    /// The most devices that are cached.
     pub entries: NonZeroUsize,
-    /// How long a device's record is used before the store is asked again. With zero, those who ask at the same
-    /// time still share one look-up.
+    /// How long a device's record is used before the store is asked again. With zero, concurrent look-ups still share
+    /// one call.
     pub known: Duration,
-    /// How long a name is taken to be unknown before the store is asked again.
+    /// How long a name counts as unknown before the store is asked again.
     pub unknown: Duration,
-    /// How old a record may get that stands in while the store does not answer. Zero lets none.
+    /// The greatest age of a record that is used while the store does not answer. With zero none is used.
     pub stale: Duration,
 }
 
@@ -134,7 +132,7 @@ mod tests {
     use super::*;
     use crate::fault::FaultKind;
 
-    /// A store that counts its look-ups and does as it is told.
+    /// A store that counts its look-ups and follows the test's script.
     #[derive(Default)]
     struct ScriptedStore {
         records: RefCell<HashMap<String, Arc<Record>>>,
@@ -144,34 +142,30 @@ mod tests {
     }
 
     impl Store for ScriptedStore {
-        async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+        async fn look_up(&self, name: &DeviceName, _: Option<&str>) -> Result<StoreAnswer, StoreFault> {
             self.calls.set(self.calls.get() + 1);
             tokio::task::yield_now().await;
             if self.hangs.get() {
                 std::future::pending::<()>().await;
             }
             if let Some(kind) = self.fault.get() {
-                return Err(StoreFault::new(kind, "told so"));
+                return Err(StoreFault::new(kind, "scripted"));
             }
-            Ok(Found::in_store(match self.records.borrow().get(name.as_str()) {
+            Ok(StoreAnswer::from_store(match self.records.borrow().get(name.as_str()) {
                 Some(record) => Lookup::Found(Arc::clone(record)),
                 None => Lookup::Unknown { decoy: Arc::from([]) },
             }))
-        }
-
-        fn record_from_token(&self, _: &DeviceName, _: &str) -> Option<Arc<Record>> {
-            None
         }
     }
 
     impl ScriptedStore {
         fn with(names: &[&str]) -> Self {
-            let told = Self::default();
-            told.records.borrow_mut().extend(names.iter().map(|name| ((*name).to_owned(), record())));
-            told
+            let store = Self::default();
+            store.records.borrow_mut().extend(names.iter().map(|name| ((*name).to_owned(), record())));
+            store
         }
 
-        /// How many look-ups there were since it was last asked.
+        /// The number of look-ups since the last call of this.
         fn calls(&self) -> usize {
             self.calls.take()
         }
@@ -206,111 +200,111 @@ mod tests {
     }
 
     async fn source(cached: &Cached<&ScriptedStore>, device: &str) -> Result<&'static str, FaultKind> {
-        let found = cached.look_up(&name(device)).await.map_err(|fault| fault.kind())?;
-        Ok(found.source.as_str())
+        let answer = cached.look_up(&name(device), None).await.map_err(|fault| fault.kind())?;
+        Ok(answer.source.as_str())
     }
 
     async fn is_known(cached: &Cached<&ScriptedStore>, device: &str) -> bool {
-        matches!(cached.look_up(&name(device)).await.unwrap().lookup, Lookup::Found(_))
+        matches!(cached.look_up(&name(device), None).await.unwrap().lookup, Lookup::Found(_))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_record_is_kept_for_its_time_and_no_longer() {
-        let told = ScriptedStore::with(&["a"]);
-        let cached = Cached::new(&told, settings());
+    async fn record_is_cached_for_its_time_and_no_longer() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, settings());
         assert_eq!(source(&cached, "a").await, Ok("miss"));
         advance(seconds(59)).await;
         assert_eq!(source(&cached, "a").await, Ok("hit"));
         advance(seconds(1)).await;
-        assert_eq!(source(&cached, "a").await, Ok("miss"), "being used does not keep it");
-        assert_eq!(told.calls(), 2);
+        assert_eq!(source(&cached, "a").await, Ok("miss"), "a use does not prolong it");
+        assert_eq!(store.calls(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_name_is_kept_for_a_shorter_time() {
-        let told = ScriptedStore::default();
-        let cached = Cached::new(&told, settings());
+    async fn unknown_name_is_cached_for_a_shorter_time() {
+        let store = ScriptedStore::default();
+        let cached = Cached::new(&store, settings());
         assert!(!is_known(&cached, "a").await);
-        told.records.borrow_mut().insert("a".to_owned(), record());
+        store.records.borrow_mut().insert("a".to_owned(), record());
         advance(seconds(9)).await;
         assert!(!is_known(&cached, "a").await);
         advance(seconds(1)).await;
         assert!(is_known(&cached, "a").await);
-        assert_eq!(told.calls(), 2);
+        assert_eq!(store.calls(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_device_that_was_removed_is_forgotten() {
-        let told = ScriptedStore::with(&["a"]);
-        let cached = Cached::new(&told, CacheSettings { stale: seconds(600), ..settings() });
+    async fn removed_device_leaves_the_cache() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, CacheSettings { stale: seconds(600), ..settings() });
         assert!(is_known(&cached, "a").await);
-        told.records.borrow_mut().clear();
+        store.records.borrow_mut().clear();
         advance(seconds(60)).await;
         assert!(!is_known(&cached, "a").await);
         advance(seconds(10)).await;
-        told.fault.set(Some(FaultKind::Unavailable));
-        assert_eq!(source(&cached, "a").await, Err(FaultKind::Unavailable), "no old record stands in");
+        store.fault.set(Some(FaultKind::Unavailable));
+        assert_eq!(source(&cached, "a").await, Err(FaultKind::Unavailable), "no old record is used");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_ask_at_the_same_time_cost_one_look_up() {
-        let told = ScriptedStore::with(&["a", "b"]);
-        let cached = Cached::new(&told, CacheSettings { known: seconds(0), ..settings() });
+    async fn concurrent_look_ups_make_one_call() {
+        let store = ScriptedStore::with(&["a", "b"]);
+        let cached = Cached::new(&store, CacheSettings { known: seconds(0), ..settings() });
         let ask = |device| source(&cached, device);
         let (one, other, third, b) = tokio::join!(ask("a"), ask("a"), ask("a"), ask("b"));
         assert_eq!([one, other, third, b], [Ok("miss"); 4]);
-        assert_eq!(told.calls(), 2);
-        told.fault.set(Some(FaultKind::Throttled));
+        assert_eq!(store.calls(), 2);
+        store.fault.set(Some(FaultKind::Throttled));
         let (one, other) = tokio::join!(ask("a"), ask("a"));
-        assert_eq!([one, other], [Err(FaultKind::Throttled); 2], "a fault is everybody's");
-        assert_eq!(told.calls(), 1);
+        assert_eq!([one, other], [Err(FaultKind::Throttled); 2], "a fault is shared");
+        assert_eq!(store.calls(), 1);
         assert_eq!(ask("a").await, Err(FaultKind::Throttled));
-        assert_eq!(told.calls(), 1, "but it is not kept");
+        assert_eq!(store.calls(), 1, "a fault is not cached");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_hangs_up_does_not_keep_the_others() {
-        let told = ScriptedStore::with(&["a"]);
-        let cached = Cached::new(&told, settings());
-        told.hangs.set(true);
+    async fn dropped_look_up_does_not_block_the_others() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, settings());
+        store.hangs.set(true);
         let mut leader = Box::pin(source(&cached, "a"));
         let follower = source(&cached, "a");
         tokio::select! {
             biased;
             _ = &mut leader => panic!("it hangs"),
-            () = tokio::time::sleep(seconds(1)) => told.hangs.set(false),
+            () = tokio::time::sleep(seconds(1)) => store.hangs.set(false),
         }
         let after = async { drop(leader) };
         let (answer, ()) = tokio::join!(follower, after);
         assert_eq!(answer, Ok("miss"));
-        assert_eq!(told.calls(), 2);
+        assert_eq!(store.calls(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn made_up_names_push_out_no_device_and_do_not_pile_up() {
+    async fn made_up_names_evict_no_device_and_stay_bounded() {
         let devices = (0..50).map(|n| format!("device-{n}")).collect::<Vec<_>>();
-        let told = ScriptedStore::with(&devices.iter().map(String::as_str).collect::<Vec<_>>());
-        let cached = Cached::new(&told, settings());
+        let store = ScriptedStore::with(&devices.iter().map(String::as_str).collect::<Vec<_>>());
+        let cached = Cached::new(&store, settings());
         for device in &devices {
             assert!(is_known(&cached, device).await);
         }
         for n in 0..20_000 {
             assert!(!is_known(&cached, &format!("made-up-{n}")).await);
         }
-        told.calls();
+        store.calls();
         for device in &devices {
             assert_eq!(source(&cached, device).await, Ok("hit"));
         }
-        assert_eq!(told.calls(), 0);
+        assert_eq!(store.calls(), 0);
         assert!(cached.unknown.len() <= UNKNOWN_ENTRIES + 50, "{}", cached.unknown.len());
         assert!(cached.known.len() == 50);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_devices_are_kept_than_there_is_room_for() {
+    async fn number_of_cached_devices_is_bounded() {
         let devices = (0..2_000).map(|n| format!("device-{n}")).collect::<Vec<_>>();
-        let told = ScriptedStore::with(&devices.iter().map(String::as_str).collect::<Vec<_>>());
-        let cached = Cached::new(&told, settings());
+        let store = ScriptedStore::with(&devices.iter().map(String::as_str).collect::<Vec<_>>());
+        let cached = Cached::new(&store, settings());
         for device in &devices {
             assert!(is_known(&cached, device).await);
         }
@@ -318,42 +312,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_record_stands_in_for_a_store_that_is_away_as_long_as_is_allowed() {
+    async fn old_record_is_used_in_an_outage_for_the_time_that_is_set() {
         for kind in [FaultKind::Throttled, FaultKind::Timeout, FaultKind::Unavailable] {
-            let told = ScriptedStore::with(&["a"]);
-            let cached = Cached::new(&told, CacheSettings { stale: seconds(300), ..settings() });
+            let store = ScriptedStore::with(&["a"]);
+            let cached = Cached::new(&store, CacheSettings { stale: seconds(300), ..settings() });
             assert_eq!(source(&cached, "a").await, Ok("miss"));
-            told.fault.set(Some(kind));
+            store.fault.set(Some(kind));
             advance(seconds(59)).await;
             assert_eq!(source(&cached, "a").await, Ok("hit"));
             advance(seconds(240)).await;
             assert_eq!(source(&cached, "a").await, Ok("stale"));
-            assert_eq!(source(&cached, "b").await, Err(kind), "there is none for others");
+            assert_eq!(source(&cached, "b").await, Err(kind), "other devices have none");
             advance(seconds(1)).await;
             assert_eq!(source(&cached, "a").await, Err(kind));
-            told.fault.set(None);
+            store.fault.set(None);
             assert_eq!(source(&cached, "a").await, Ok("miss"));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_record_stands_in_for_nothing_that_was_meant() {
+    async fn old_record_is_not_used_after_a_fault_that_may_be_intended() {
         for kind in [FaultKind::AccessDenied, FaultKind::NotFound, FaultKind::Refused, FaultKind::BadRecord] {
-            let told = ScriptedStore::with(&["a"]);
-            let cached = Cached::new(&told, CacheSettings { stale: seconds(300), ..settings() });
+            let store = ScriptedStore::with(&["a"]);
+            let cached = Cached::new(&store, CacheSettings { stale: seconds(300), ..settings() });
             assert_eq!(source(&cached, "a").await, Ok("miss"));
-            told.fault.set(Some(kind));
+            store.fault.set(Some(kind));
             advance(seconds(60)).await;
             assert_eq!(source(&cached, "a").await, Err(kind));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_the_setting_nothing_old_stands_in() {
-        let told = ScriptedStore::with(&["a"]);
-        let cached = Cached::new(&told, settings());
+    async fn old_record_is_not_used_by_default() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, settings());
         assert_eq!(source(&cached, "a").await, Ok("miss"));
-        told.fault.set(Some(FaultKind::Unavailable));
+        store.fault.set(Some(FaultKind::Unavailable));
         advance(seconds(60)).await;
         assert_eq!(source(&cached, "a").await, Err(FaultKind::Unavailable));
     }

@@ -1,4 +1,4 @@
-//! Records in a DynamoDB table, an item a device. One `GetItem` a look-up.
+//! Records in a DynamoDB table with one item for each device. A look-up is one `GetItem`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
 use device_auth::{
     device_name::DeviceName,
     location::TableName,
-    record::Record,
     store::{
         Lookup,
         decoys::DefaultVerifier,
@@ -18,7 +17,7 @@ use device_auth::{
 };
 
 use super::{
-    Found, Store,
+    Store, StoreAnswer,
     aws::{self, Call},
 };
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     fault::{FaultKind, StoreFault},
 };
 
-/// A table of records. It keeps nothing: [`super::cached::Cached`] in front of it does.
+/// A table of records. It caches nothing: [`super::cached::Cached`] in front of it does.
 pub struct DynamoDbStore {
     client: Client,
     table: TableName,
@@ -88,16 +87,12 @@ impl DynamoDbStore {
 }
 
 impl Store for DynamoDbStore {
-    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+    /// No token stands in for a missing item: the name can't be compared with the client ids and products of all items.
+    async fn look_up(&self, name: &DeviceName, _: Option<&str>) -> Result<StoreAnswer, StoreFault> {
         let lookup = match self.item(name).await? {
             Some(item) => self.record(name, item)?,
             None => Lookup::Unknown { decoy: Arc::clone(&self.decoy) },
         };
-        Ok(Found::in_store(lookup))
-    }
-
-    /// Nobody: a name without an item can't be held against all items' client ids and products.
-    fn record_from_token(&self, _: &DeviceName, _: &str) -> Option<Arc<Record>> {
-        None
+        Ok(StoreAnswer::from_store(lookup))
     }
 }

@@ -1,27 +1,27 @@
-//! Records in a JSON file, bundled with the function or beside a local gateway.
+//! Records in a JSON file, bundled with the function or next to a local gateway.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use device_auth::{
     device_name::DeviceName,
-    record::{FunctionSettings, Record},
-    store::{Lookup, decoys::Decoys, document::StoreDocument, loader::Records},
+    record::FunctionSettings,
+    store::{Lookup, document::StoreDocument, snapshot::Snapshot},
 };
 
-use super::{Found, Store};
+use super::{Store, StoreAnswer};
 use crate::fault::{FaultKind, StoreFault};
 
-/// The coarsest step in which a common file system counts time: FAT's 2 s.
+/// The longest step in which a common file system counts time: 2 s on FAT.
 const COARSEST_STEP: Duration = Duration::from_secs(2);
 
 /// A store that follows its file: when the file changes, the next look-up reads it again.
 ///
-/// A file that can't be read any more is a fault for everybody, not a reason to go on with old records.
+/// A file that can't be read any more is a fault for every device, not a reason to use old records.
 pub struct FileStore {
     path: PathBuf,
     function: FunctionSettings,
@@ -30,14 +30,13 @@ pub struct FileStore {
 
 struct Loaded {
     stamp: Stamp,
-    records: Records,
-    /// Verifiers for names that don't exist.
-    decoys: Decoys,
-    /// Whether the file was left alone for a while before it was read: only then does another change show in its
-    /// stamp for sure, because file systems count time in steps.
+    snapshot: Snapshot,
+    /// Whether the file had not changed for a while when it was read. Only then is every later change sure to change the
+    /// stamp, because file systems count time in steps.
     settled: bool,
 }
 
+/// What shows that a file has changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -49,30 +48,25 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// The path, and the line or the device at fault.
+    /// The path, and the line or the device with the error.
     pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
         let loaded = Mutex::new(Loaded::read(path, function.clone())?);
         Ok(Self { path: path.to_owned(), function, loaded })
     }
 
-    fn read(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
+    fn read(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<Lookup, StoreFault> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.path).map_err(|error| unreadable(&self.path, &error))?;
         if stamp != loaded.stamp || !loaded.settled {
             *loaded = Loaded::read(&self.path, self.function.clone())?;
         }
-        Ok(loaded.get(name))
+        Ok(loaded.snapshot.look_up(name, token_grant))
     }
 }
 
 impl Store for FileStore {
-    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
-        self.read(name).map(Found::in_store)
-    }
-
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.records.record_from_token(name, grant).ok().map(Arc::new)
+    async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
+        self.read(name, token_grant).map(StoreAnswer::from_store)
     }
 }
 
@@ -84,18 +78,9 @@ impl Loaded {
             StoreFault::new(FaultKind::BadRecord, format!("`{}`: {why}", path.display()))
         };
         let document = StoreDocument::parse(&text).map_err(|error| fault(&error))?;
-        let records = document.records(function).map_err(|error| fault(&error))?;
-        let decoys = Decoys::new(records.by_name.values());
-        Ok(Self { stamp, records, decoys, settled: stamp.is_settled(SystemTime::now()) })
-    }
-
-    fn get(&self, name: &DeviceName) -> Lookup {
-        // For a name that has a record too, so that this doesn't tell either which names have one.
-        let decoy = self.decoys.of(name);
-        match self.records.by_name.get(name) {
-            Some(record) => Lookup::Found(Arc::clone(record)),
-            None => Lookup::Unknown { decoy },
-        }
+        let snapshot = Snapshot::new(document.records(function).map_err(|error| fault(&error))?);
+        let age = stamp.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        Ok(Self { stamp, snapshot, settled: age.is_some_and(|age| age >= COARSEST_STEP) })
     }
 }
 
@@ -104,16 +89,11 @@ impl Stamp {
         let metadata = fs::metadata(path)?;
         Ok(Self { modified: metadata.modified().ok(), bytes: metadata.len() })
     }
-
-    fn is_settled(self, now: SystemTime) -> bool {
-        let age = self.modified.and_then(|modified| now.duration_since(modified).ok());
-        age.is_some_and(|age| age >= COARSEST_STEP)
-    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
     let message = format!(
-        "can't read the device records in `{}`: {error}; LATCHKEY_STORE says where they are, and `latchkey fleet add NAME` makes the file",
+        "can't read the device records in `{}`: {error}; check LATCHKEY_STORE, or create the file with `latchkey fleet add NAME`",
         path.display()
     );
     StoreFault::new(FaultKind::Unavailable, message)

@@ -10,18 +10,16 @@ use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_valu
 use device_auth::{
     device_name::DeviceName,
     location::SecretId,
-    record::{FunctionSettings, Record},
+    record::FunctionSettings,
     store::{
-        Lookup,
-        decoys::Decoys,
         document::StoreDocument,
         error::{RecordsError, StoreFormatError},
-        loader::Records,
+        snapshot::Snapshot,
     },
 };
 
 use super::{
-    Found, Source, Store,
+    Source, Store, StoreAnswer,
     aws::{self, Call},
     single_flight::{Outage, SingleFlight},
 };
@@ -31,14 +29,14 @@ use crate::{
     moment::Moment,
 };
 
-/// A secret with all records. It is read with the first look-up, and again when what was read has become old.
+/// A secret with all records. The first look-up reads it, and later ones read it again after `known` has passed.
 pub struct SecretsManagerStore {
     client: Client,
     settings: SecretsManagerSettings,
     call: Call,
     function: FunctionSettings,
-    kept: Mutex<Option<Arc<Contents>>>,
-    reading: SingleFlight<(), Result<Arc<Contents>, StoreFault>>,
+    cached: Mutex<Option<Arc<Contents>>>,
+    flights: SingleFlight<(), Result<Arc<Contents>, StoreFault>>,
     outage: Outage,
 }
 
@@ -49,16 +47,15 @@ pub struct SecretsManagerSettings {
     pub secret: SecretId,
     /// How long one read may take.
     pub deadline: Deadline,
-    /// How long what was read is used.
+    /// How long the records are used before the secret is read again.
     pub known: Duration,
-    /// How old records may get that stand in while Secrets Manager does not answer. Zero lets none.
+    /// The greatest age of records that are used while Secrets Manager does not answer. With zero none are used.
     pub stale: Duration,
 }
 
+/// The records of a secret, and when they were asked for.
 struct Contents {
-    records: Records,
-    /// Verifiers for names that don't exist.
-    decoys: Decoys,
+    snapshot: Snapshot,
     since: Moment,
 }
 
@@ -82,33 +79,33 @@ impl SecretsManagerStore {
             settings,
             call,
             function,
-            kept: Mutex::default(),
-            reading: SingleFlight::new(),
+            cached: Mutex::default(),
+            flights: SingleFlight::new(),
             outage: Outage::default(),
         }
     }
 
     async fn contents(&self) -> Result<(Arc<Contents>, Source), StoreFault> {
-        if let Some(contents) = self.kept_for(self.settings.known) {
+        if let Some(contents) = self.read_within(self.settings.known) {
             return Ok((contents, Source::Cache));
         }
-        let fault = match self.reading.run(&(), || self.read()).await {
+        let fault = match self.flights.run(&(), || self.read()).await {
             Ok(contents) => return Ok((contents, Source::Store)),
             Err(fault) => fault,
         };
-        let contents = self.kept_for(self.settings.stale).filter(|_| fault.kind().is_outage());
+        let contents = self.read_within(self.settings.stale).filter(|_| fault.kind().is_outage());
         let contents = contents.ok_or_else(|| fault.clone())?;
         self.outage.goes_on(&fault);
         Ok((contents, Source::Stale))
     }
 
     /// What was read less than `time` ago.
-    fn kept_for(&self, time: Duration) -> Option<Arc<Contents>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        kept.filter(|contents| contents.since.age(Moment::now()) < time)
+    fn read_within(&self, time: Duration) -> Option<Arc<Contents>> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cached.filter(|contents| contents.since.age(Moment::now()) < time)
     }
 
-    /// Contents are as old as the question.
+    /// Reads the secret. The age of the contents counts from the question.
     async fn read(&self) -> Result<Arc<Contents>, StoreFault> {
         let since = Moment::now();
         let get = self.client.get_secret_value().secret_id(self.settings.secret.as_str());
@@ -119,22 +116,15 @@ impl SecretsManagerStore {
         let contents = Contents::parse(&answer, self.function.clone(), since)
             .map_err(|why| StoreFault::new(FaultKind::BadRecord, format!("{} {why}", self.call.subject)))?;
         let contents = Arc::new(contents);
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&contents));
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&contents));
         Ok(contents)
     }
 }
 
 impl Store for SecretsManagerStore {
-    /// A fault, unless records that were read before may be used.
-    async fn look_up(&self, name: &DeviceName) -> Result<Found, StoreFault> {
+    async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
         let (contents, source) = self.contents().await?;
-        Ok(Found { lookup: contents.get(name), source })
-    }
-
-    /// With the grants that were read last: the caller has just looked the name up.
-    fn record_from_token(&self, name: &DeviceName, grant: &str) -> Option<Arc<Record>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        kept?.records.record_from_token(name, grant).ok().map(Arc::new)
+        Ok(StoreAnswer { lookup: contents.snapshot.look_up(name, token_grant), source })
     }
 }
 
@@ -145,8 +135,10 @@ enum SecretError {
     Binary,
     #[error("is empty; it should be the text of a records file")]
     Empty,
-    /// Only the line: what is not a records file may be any secret.
-    #[error("is not a records file{}; docs/records.md has its form", from_line(.0))]
+    /// The message has only the place, because the text may be any secret.
+    #[error(
+        "is not a records file from line {} column {} on; docs/records.md has its form", .0.line, .0.column
+    )]
     Format(#[from] StoreFormatError),
     #[error("holds a records file with a mistake: {0}")]
     Records(#[from] Box<RecordsError>),
@@ -160,25 +152,10 @@ impl Contents {
     ) -> Result<Self, SecretError> {
         let text = match secret.secret_string() {
             Some(text) if !text.is_empty() => text,
-            None if secret.secret_binary().is_some() => {
-                return Err(SecretError::Binary);
-            }
+            None if secret.secret_binary().is_some() => return Err(SecretError::Binary),
             _ => return Err(SecretError::Empty),
         };
         let records = StoreDocument::parse(text)?.records(function).map_err(Box::new)?;
-        let decoys = Decoys::new(records.by_name.values());
-        Ok(Self { records, decoys, since })
+        Ok(Self { snapshot: Snapshot::new(records), since })
     }
-
-    fn get(&self, name: &DeviceName) -> Lookup {
-        match self.records.by_name.get(name) {
-            Some(record) => Lookup::Found(Arc::clone(record)),
-            None => Lookup::Unknown { decoy: self.decoys.of(name) },
-        }
-    }
-}
-
-fn from_line(error: &StoreFormatError) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map(|(_, place)| format!(" from line {place} on")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the stores in AWS share: one call for many look-ups of the same device, and the log of an outage.
+//! For the stores in AWS: one call for concurrent look-ups of a device, and the log of an outage.
 //!
 //! `quick_cache` has a guarded insert that shares one computation too, but it shares only a value that enters the cache:
 //! after a fault each waiting look-up would make its own call, one after the other, and an old record could not stay in the
@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::fault::StoreFault;
 
-/// Calls in flight, by what they ask for. An answer is kept only as long as somebody waits for it.
+/// Calls in flight by key. An answer is dropped when the last look-up that waits for it ends.
 pub(super) struct SingleFlight<K: Eq + Hash, V>(Mutex<Flights<K, V>>);
 
 type Flights<K, V> = HashMap<K, Arc<OnceCell<V>>>;
@@ -54,23 +54,23 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
 }
 
 impl<K: Eq + Hash, V> Drop for Waiter<'_, K, V> {
-    /// Removes the call when it is answered or nobody waits for it any more. The next look-up makes a new call.
+    /// Removes the call when it is answered, or when the last waiter leaves. The next look-up then makes a new call.
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        // Waiters come and go under the lock, so the count is right: the list and this waiter.
-        let over = self.answer.initialized() || Arc::strong_count(&self.answer) == 2;
-        if over && flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.answer)) {
+        // Waiters are added and removed under the lock, so the count is exact: the map and this waiter.
+        let ended = self.answer.initialized() || Arc::strong_count(&self.answer) == 2;
+        if ended && flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.answer)) {
             flights.remove(self.key);
         }
     }
 }
 
-/// Whether old records stand in for a store's answers.
+/// Whether old records replace the answers of a store.
 #[derive(Default)]
 pub(super) struct Outage(AtomicBool);
 
 impl Outage {
-    /// An old record was served in the place of `fault`: one line for many of them.
+    /// Notes that an old record replaced the answer after `fault`. An outage writes one line.
     pub(super) fn goes_on(&self, fault: &StoreFault) {
         if !self.0.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -78,12 +78,12 @@ impl Outage {
                 event = "store_outage",
                 kind = fault.kind().as_str(),
                 error = %fault,
-                "the store does not answer; records that were read before stand in"
+                "the store does not answer; cached records are used"
             );
         }
     }
 
-    /// The store has answered.
+    /// Notes that the store has answered.
     pub(super) fn is_over(&self) {
         if self.0.swap(false, Ordering::Relaxed) {
             tracing::info!(target: "authorizer::store", event = "store_back", "the store answers again");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authorizer::{
     event::Event,
     handler::Answer,
-    request::{ConnectRequest, Demands, Identification},
+    request::{ConnectRequest, EventRequirements, Identification},
 };
 use base64::{
     Engine as _,
@@ -14,7 +14,7 @@ use base64::{
 use device_auth::{
     claim::IdentifiedRequest,
     credential::{self, FreshnessRules},
-    decision::{Circumstances, Stop, decide},
+    decision::{DecisionContext, Stop, decide},
     deny_reason::DenyReason,
     jwt::{Rules, keys::Keys},
     record::{FunctionSettings, Unsealing},
@@ -58,9 +58,9 @@ impl Attempts {
     pub(crate) fn decide(&self, event: &Value, now: u64) -> Result<Value, DenyReason> {
         let now = UnixTime(now);
         let event: Event = serde_json::from_value(event.clone()).unwrap();
-        let demands = Demands { signature: false, jwt: self.jwt.is_some() };
+        let requirements = EventRequirements { signature: false, jwt: self.jwt.is_some() };
         let ConnectRequest { identification, client_id, certificate } =
-            ConnectRequest::read(&event, demands)?;
+            ConnectRequest::read(&event, requirements)?;
         let claim = match (identification, &self.jwt) {
             (Identification::Claim(claim), _) => claim,
             (Identification::Jwt { .. }, None) => return Err(DenyReason::JwtNotConfigured),
@@ -71,9 +71,9 @@ impl Attempts {
         let known = self.records.by_name.get(&claim.device).cloned();
         let lookup = known.map_or_else(|| Lookup::Unknown { decoy: Arc::from([]) }, Lookup::Found);
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
-        let circumstances = Circumstances { arn: &arn, freshness: self.freshness, now };
+        let context = DecisionContext { arn: &arn, freshness: self.freshness, now };
         let request = IdentifiedRequest { claim, client_id, certificate };
-        match decide(request, lookup, circumstances) {
+        match decide(request, lookup, context) {
             Ok(allowed) => Ok(serde_json::to_value(Answer::allow(allowed)).unwrap()),
             Err(Stop::Deny(reason)) => Err(reason),
             Err(Stop::Fault(fault)) => unreachable!("{fault}"),

@@ -56,7 +56,7 @@ pub(crate) fn tencent_connect(client_id: &str, product: &str, device: &str, expi
 const NOT_ALLOWED: Result<(), DenyReason> = Err(DenyReason::ClientIdNotAllowed);
 
 #[test]
-fn an_alibaba_device_has_two_ids_of_its_own() {
+fn alibaba_device_has_two_ids_of_its_own() {
     let attempts = Attempts::with(&json!({"dev&PK": alibaba_record(&json!({}))}));
     for (id, outcome) in [
         ("dev", Ok(())),
@@ -75,7 +75,7 @@ fn an_alibaba_device_has_two_ids_of_its_own() {
 }
 
 #[test]
-fn a_list_takes_the_place_of_an_alibaba_devices_own_ids() {
+fn list_of_client_ids_replaces_an_alibaba_devices_own_ids() {
     let ids = json!({"client_ids": ["12345", "lot-*"]});
     let attempts = Attempts::with(&json!({"dev&PK": alibaba_record(&ids)}));
     for (id, outcome) in [
@@ -92,7 +92,7 @@ fn a_list_takes_the_place_of_an_alibaba_devices_own_ids() {
 }
 
 #[test]
-fn a_device_token_is_bound_to_the_id_that_came_with_it() {
+fn device_token_is_bound_to_the_id_that_came_with_it() {
     let secrets = json!([{"device_token": plain("token"), "id": "t-1"}, {"device_secret": plain("secret")}]);
     let connwl = |id: &str| connect(&format!("{id}|securemode=-2,authType=connwl|"), "dev&PK", "token");
     let own = Attempts::with(&json!({"dev&PK": alibaba_record(&json!({"secrets": secrets}))}));
@@ -108,7 +108,7 @@ fn a_device_token_is_bound_to_the_id_that_came_with_it() {
 }
 
 #[test]
-fn a_tencent_device_has_the_user_names_id_or_a_listed_one() {
+fn tencent_device_has_the_id_of_its_user_name_or_a_listed_one() {
     let listed = tencent_record(&json!({"client_ids": ["old-17", "x-*"]}));
     let attempts =
         Attempts::with(&json!({"AB12CD34EFdev": tencent_record(&json!({})), "AB12CD34EFold": listed}));
@@ -128,7 +128,7 @@ fn a_tencent_device_has_the_user_names_id_or_a_listed_one() {
 }
 
 #[test]
-fn a_client_id_with_a_bar_never_reaches_a_password() {
+fn client_id_with_a_bar_never_reaches_the_check_of_a_password() {
     let record = password_record(&json!({"client_ids": ["p", "px*", "a"]}));
     let attempts = Attempts::with(&json!({"p": record, "p&PK": password_record(&json!({}))}));
     for (client_id, user_name, outcome) in [
@@ -136,7 +136,7 @@ fn a_client_id_with_a_bar_never_reaches_a_password() {
         ("p|", "p", Err(DenyReason::AlibabaUnclosed)),
         ("p||", "p", Err(DenyReason::AlibabaNoProductKey)),
         ("a|b", "p", Err(DenyReason::AlibabaUnclosed)),
-        // A right password is not even looked at: it is no signature.
+        // The right password is not checked, because it is not a signature.
         ("p||", "p&PK", Err(DenyReason::SignatureNotHex)),
         ("|", "p&PK", Err(DenyReason::AlibabaUnclosed)),
     ] {
@@ -147,16 +147,16 @@ fn a_client_id_with_a_bar_never_reaches_a_password() {
 }
 
 #[test]
-fn an_https_publish_is_scoped_by_the_devices_name_wherever_its_credential_stands() {
+fn https_publish_is_limited_to_the_devices_name_wherever_its_credential_is() {
     let attempts = Attempts::with(&json!({
         "gate": password_record(&json!({"client_ids": ["other-*"]})),
-        "vouched": {"scheme": "token", "grant": "own-topics"},
+        "token-1": {"scheme": "token", "grant": "own-topics"},
     }));
     let basic = format!("Basic {}", STANDARD.encode("gate:right"));
     for (http, token, device) in [
         (json!({"headers": {"authorization": basic}}), json!(null), "gate"),
         (json!({"queryString": "?username=gate&password=right"}), json!(null), "gate"),
-        (json!({}), json!("vouched"), "vouched"),
+        (json!({}), json!("token-1"), "token-1"),
     ] {
         let event = json!({"token": token, "signatureVerified": true, "protocolData": {"http": http}});
         let answer = attempts.decide(&event, 0).unwrap();

@@ -1,4 +1,4 @@
-//! A signature or a token that grows old while its device is connected.
+//! Signatures and tokens that expire while their device is connected.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -37,7 +37,7 @@ fn alibaba(window: Option<u64>) -> Attempts {
 }
 
 #[test]
-fn a_refresh_comes_before_an_alibaba_window_ends_and_none_after() {
+fn alibaba_window_limits_the_refresh() {
     let event = signed_at(NOW * 1_000);
     let attempts = alibaba(Some(1_000));
     for (now, outcome) in [
@@ -57,7 +57,7 @@ fn a_refresh_comes_before_an_alibaba_window_ends_and_none_after() {
 }
 
 #[test]
-fn without_a_window_an_alibaba_signature_has_no_age() {
+fn alibaba_signature_does_not_expire_without_a_window() {
     for now in [0, NOW, u64::MAX] {
         assert_eq!(timers(&alibaba(None), &signed_at(NOW * 1_000), now), Ok((3_600, 86_400)));
     }
@@ -67,7 +67,7 @@ fn without_a_window_an_alibaba_signature_has_no_age() {
 }
 
 #[test]
-fn a_refresh_comes_before_a_tencent_signature_expires_and_none_after() {
+fn tencent_expiry_limits_the_refresh() {
     let attempts = |tencent_expiry| Attempts {
         freshness: FreshnessRules { alibaba_window: None, tencent_expiry },
         ..Attempts::with(&json!({"AB12CD34EFdev": tencent_record(&json!({}))}))
@@ -88,7 +88,7 @@ fn a_refresh_comes_before_a_tencent_signature_expires_and_none_after() {
 }
 
 #[test]
-fn a_refresh_comes_before_a_secret_expires_and_none_after() {
+fn expiry_of_a_secret_limits_the_refresh() {
     let secrets = |expires_at: u64| {
         let mut record = alibaba_record(&json!({}));
         record["secrets"][0]["expires_at"] = json!(expires_at);
@@ -101,7 +101,7 @@ fn a_refresh_comes_before_a_secret_expires_and_none_after() {
 }
 
 #[test]
-fn a_connection_ends_with_its_token_and_is_refreshed_before() {
+fn expiry_of_a_token_limits_refresh_and_connection() {
     let secret = [7; 32];
     let jwk = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret), "alg": "HS256"});
     let rules = Rules {

@@ -1,4 +1,4 @@
-//! What a file of records of vendors' devices is refused for, with the cure.
+//! Records of vendors' devices that are refused when they are loaded, with their errors.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn fault(devices: &serde_json::Value) -> String {
 }
 
 #[test]
-fn one_device_name_in_two_products_asks_for_qualified_ids() {
+fn same_device_name_in_two_products_needs_qualified_ids() {
     let record = alibaba_record(&json!({}));
     let error = fault(&json!({"dev&PK1": record, "dev&PK2": record}));
     assert_eq!(
@@ -28,7 +28,7 @@ fn one_device_name_in_two_products_asks_for_qualified_ids() {
 }
 
 #[test]
-fn nobodys_rule_covers_an_alibaba_id() {
+fn rule_of_another_device_covers_no_alibaba_id() {
     let alibaba = alibaba_record(&json!({"client_ids": ["dev"]}));
     let by_token = json!({"secrets": [{"device_token": plain("t"), "id": "tok"}]});
     for (rule, why) in [
@@ -54,7 +54,7 @@ fn nobodys_rule_covers_an_alibaba_id() {
 }
 
 #[test]
-fn a_token_ids_conflict_is_found_without_opening_secrets() {
+fn conflict_of_token_ids_is_found_without_opening_secrets() {
     use device_auth::{
         record::{FunctionSettings, Unsealing},
         store::document::StoreDocument,
@@ -72,7 +72,7 @@ fn a_token_ids_conflict_is_found_without_opening_secrets() {
 }
 
 #[test]
-fn a_product_is_nobodys_client_id() {
+fn product_is_not_a_client_id() {
     for (devices, part) in [
         (
             json!({"dev&PK": alibaba_record(&json!({})), "PK": password_record(&json!({}))}),
@@ -92,9 +92,9 @@ fn a_product_is_nobodys_client_id() {
 }
 
 #[test]
-fn a_vendors_device_name_stands_beside_its_product() {
+fn vendors_device_name_needs_its_product_in_topics() {
     let grants = json!({
-        "bare": {"publish": ["fleet/{device}/up"]}, "beside": {"publish": ["fleet/{product}/{device}/up"]},
+        "bare": {"publish": ["fleet/{device}/up"]}, "with-product": {"publish": ["fleet/{product}/{device}/up"]},
         "heard": {"publish": ["{product}/{device}/up"], "subscribe": ["all/{device}"]},
     });
     let with = |grant: &str| json!({"dev&PK": alibaba_record(&json!({"grant": grant}))});
@@ -104,12 +104,13 @@ fn a_vendors_device_name_stands_beside_its_product() {
         let tencent = json!({"AB12CD34EFdev": tencent_record(&json!({"grant": grant}))});
         assert!(load_with(&tencent, &grants).is_err());
     }
-    assert!(load_with(&with("beside"), &grants).is_ok());
+    assert!(load_with(&with("with-product"), &grants).is_ok());
     // Elsewhere a device's name is its own.
     let plain = json!({"dev": password_record(&json!({"grant": "bare"}))});
     assert!(load_with(&plain, &grants).is_ok());
-    let error =
-        load_with(&json!({"dev": password_record(&json!({"grant": "beside"}))}), &grants).err().unwrap();
+    let error = load_with(&json!({"dev": password_record(&json!({"grant": "with-product"}))}), &grants)
+        .err()
+        .unwrap();
     assert!(error.contains("placeholder `{product}`"), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! What must hold for any device of a vendor's scheme, and for whatever a client puts into its texts.
+//! Properties of any device of a vendor's scheme, and of any text of a client.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ impl Alibaba {
         device.sign(&Secret::try_from(self.secret.as_slice()).unwrap()).as_str().to_owned()
     }
 
-    /// The parameters in this order, with one that nobody knows.
+    /// The client id with its parameters in this order, and with an unknown one.
     fn client_id(&self, order: [usize; 4], unsigned: &str) -> String {
         let timestamp = self.timestamp.map(|timestamp| format!("timestamp={timestamp}"));
         let all = [
@@ -125,7 +125,7 @@ fn with_first(letter: &str, text: &str) -> String {
     letter.chars().chain(text.chars().skip(1)).collect()
 }
 
-/// Each letter in the case that the bits say.
+/// Each letter in upper or lower case, by the bits.
 fn in_either_case(hex: &str, bits: u64) -> String {
     let case = |(at, letter): (usize, char)| {
         if bits >> (at % 64) & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
@@ -172,7 +172,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn alibaba_lets_in_what_a_device_signs(device in any_alibaba(), order in order(), bits: u64) {
+    fn alibaba_accepts_what_a_device_signs(device in any_alibaba(), order in order(), bits: u64) {
         let client_id = device.client_id(order, "");
         let password = in_either_case(&device.password(), bits);
         let answer = device.attempts().decide(&connect(&client_id, &device.user_name(), password), 0).unwrap();
@@ -216,7 +216,7 @@ proptest! {
         }
     }
 
-    /// Whoever has seen a password may present it again with other parameters: nothing may follow from them.
+    /// An eavesdropper may present a password again with other unsigned parameters, so they must not change the answer.
     #[test]
     fn alibaba_grants_nothing_for_what_is_not_signed(
         device in any_alibaba(), one in "[A-Za-z0-9_.:@=~-]{0,12}", other in "[A-Za-z0-9_.:@=~-]{0,12}",
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn tencent_lets_in_what_a_device_signs(device in any_tencent(), bits: u64) {
+    fn tencent_accepts_what_a_device_signs(device in any_tencent(), bits: u64) {
         let password = device.password();
         let (hex, method) = password.split_once(';').unwrap();
         let event = device.event(format!("{};{method}", in_either_case(hex, bits)));
@@ -266,7 +266,7 @@ proptest! {
         }
     }
 
-    /// Whatever a client calls itself, with a right signature.
+    /// The client id is any text, and the signature is right.
     #[test]
     fn no_text_of_a_client_widens_its_policy(id in "[ -~]{1,12}", unsigned in "[ -~&&[^|,]]{0,12}", secret in secrets()) {
         prop_assume!(!id.contains('|'));

@@ -1,4 +1,4 @@
-//! The client id against the record: the only place where a [`BoundDevice`] can come from.
+//! Checks the client id against the record. Only this module makes a [`BoundDevice`].
 
 use crate::{client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyReason};
 
@@ -23,13 +23,13 @@ impl BoundDevice {
     }
 }
 
-/// Binds `client_id` to the device. Without one, as in an HTTPS publish, the device's own name takes its place:
-/// it belongs to the device whatever its record allows.
+/// Binds `client_id` to the device. Without one, as in an HTTPS publish, the device's own name is used:
+/// it belongs to the device, whatever ids its record allows.
 ///
 /// # Errors
 ///
-/// The reason for the refusal: no rule of the record allows the id, or the id would become the first
-/// level of topics that a grant names literally.
+/// The reason for the refusal: no rule of the record allows the id, or a grant has the id as a literal level in the place
+/// of `{client_id}`.
 pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
     let client_id = match client_id {

@@ -1,4 +1,4 @@
-//! The client's certificate, at an endpoint that asks for one and for a password too.
+//! The client's certificate, at an endpoint that asks for a certificate and a password.
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-509cert`.
 
@@ -9,29 +9,34 @@ use sha2::{Digest as _, Sha256};
 
 use crate::deny_reason::DenyReason;
 
-/// A certificate whose private key the client has: the TLS handshake proved that before the event was sent.
+/// A certificate of the client. The TLS handshake has proved that the client has its private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Certificate<'e> {
     principal_id: &'e str,
     fingerprint: Fingerprint,
 }
 
-/// The SHA-256 of a certificate's DER form; as text, 64 hex digits. AWS's certificate id is the same.
+/// The SHA-256 of a certificate's DER form, as text 64 hex digits. AWS's certificate id is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
 
-/// The most bytes that a certificate's PEM form may have; the largest that TLS stacks take are below it.
+/// A text that is not a [`Fingerprint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate's fingerprint is its SHA-256 in 64 hex digits")]
+pub struct FingerprintError;
+
+/// The most bytes of a certificate's PEM form. The largest that TLS stacks accept are smaller.
 const MAX_PEM_BYTES: usize = 65_536;
 /// AWS's rule for a `principalId` is `[a-zA-Z0-9]{1,128}`.
 const MAX_PRINCIPAL_BYTES: usize = 128;
 
 impl<'e> Certificate<'e> {
-    /// The certificate that the event carries, if it carries one: its PEM form and IoT Core's name for it.
+    /// The certificate of the event, from its PEM form and IoT Core's name for it; `None` if the event has neither.
     ///
     /// # Errors
     ///
-    /// [`DenyReason::CertificateInvalid`] for one without the other, and for what is not a certificate or not a
+    /// [`DenyReason::CertificateInvalid`] for one without the other, and for a text that is not a certificate or not a
     /// `principalId`.
     pub fn read(pem: Option<&str>, principal_id: Option<&'e str>) -> Result<Option<Self>, DenyReason> {
         let (pem, principal_id) = match (pem, principal_id) {
@@ -52,13 +57,13 @@ impl<'e> Certificate<'e> {
         Ok(Some(Self { principal_id, fingerprint }))
     }
 
-    /// IoT Core's name for it, which the answer has to repeat.
+    /// IoT Core's name for it, which the answer must repeat.
     #[must_use]
     pub fn principal_id(&self) -> &'e str {
         self.principal_id
     }
 
-    /// What records name it by.
+    /// The fingerprint, by which records name it.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
@@ -66,14 +71,12 @@ impl<'e> Certificate<'e> {
 }
 
 impl TryFrom<String> for Fingerprint {
-    type Error = &'static str;
+    type Error = FingerprintError;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
+    fn try_from(text: String) -> Result<Self, FingerprintError> {
         let mut bytes = [0; 32];
-        let decoded = hex::decode_to_slice(text, &mut bytes);
-        decoded
-            .map(|()| Self(bytes))
-            .map_err(|_| "a certificate's fingerprint is its SHA-256 in 64 hex digits")
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| FingerprintError)?;
+        Ok(Self(bytes))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a device claims to be, and the evidence for it. Nothing here is verified yet.
+//! What a device claims to be, and the evidence for it. Only a JSON Web Token is verified here already.
 
 use credentials::{alibaba, tencent};
 use zeroize::Zeroizing;
@@ -12,9 +12,9 @@ use crate::{
     scheme::Scheme,
 };
 
-/// A connect attempt that names its device. Whether the name is true is not known yet.
+/// A connect attempt with the name that the device claims.
 pub struct IdentifiedRequest<'e> {
-    /// The name, and the evidence for it.
+    /// The claimed name, and the evidence for it.
     pub claim: Claim<'e>,
     /// The client id that the device asks for. An HTTPS publish has none.
     pub client_id: Option<ClientId>,
@@ -24,13 +24,21 @@ pub struct IdentifiedRequest<'e> {
 
 /// A device's name, and the evidence for it.
 pub struct Claim<'e> {
-    /// The name that the device says it has, and the key of its record.
+    /// The claimed name, which is the key of the device's record.
     pub device: DeviceName,
     /// The evidence.
     pub evidence: Evidence<'e>,
 }
 
-/// The evidence for a device's name. A record must name the same scheme.
+impl Claim<'_> {
+    /// The grant that the device's JSON Web Token names. The token can then stand in for a missing record.
+    #[must_use]
+    pub fn token_grant(&self) -> Option<&str> {
+        if let Evidence::Jwt(token) = &self.evidence { token.grant() } else { None }
+    }
+}
+
+/// The evidence for a device's name. The record must have the same scheme.
 pub enum Evidence<'e> {
     /// A password.
     Password(Password),
@@ -39,17 +47,17 @@ pub enum Evidence<'e> {
     Alibaba(alibaba::Login<'e>, Password),
     /// The user name, parsed, with the signature and its sign method. The device is the client id in it.
     Tencent(tencent::Login<'e>, Password),
-    /// A JSON Web Token, which is verified already because the device's name is in it.
+    /// A JSON Web Token. It is already verified, because the device's name is in it.
     Jwt(VerifiedToken),
-    /// A token that IoT Core has verified: it is the device's name.
+    /// A token whose signature IoT Core has verified. The token is the device's name.
     Token,
 }
 
-/// The bytes of a password. It has no `Debug` and is wiped when dropped.
+/// A password. It has no `Debug`, and it is wiped when dropped.
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Evidence<'_> {
-    /// The scheme whose shape it has.
+    /// The scheme of the evidence.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         match self {
@@ -69,7 +77,7 @@ impl Password {
         &self.0
     }
 
-    /// The password as a JSON Web Token, if it has the shape of one.
+    /// The password as a JSON Web Token, if it has the form of one.
     #[must_use]
     pub fn as_jwt(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok().filter(|text| jwt::has_token_shape(text))

@@ -1,4 +1,4 @@
-//! The MQTT client id, in the one shape that may be written into a policy.
+//! The MQTT client id, in the form that may be written into a policy.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use iot_policy::limits::MAX_CLIENT_ID_BYTES;
 
 /// A client id of 1 to 128 bytes of `[A-Za-z0-9_.:@=,|&~-]`.
 ///
-/// Those bytes mean nothing to the policy language or to MQTT's wildcards, so a `ClientId` can be
-/// written into a policy as it is. Anything else is refused, never escaped.
+/// None of those bytes has a meaning in the policy language or in topic filters, so a `ClientId` can be written into a policy
+/// as it is. Anything else is refused, never escaped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(String);
 
 /// Why a text is not a [`ClientId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientIdError {
-    /// Nothing at all.
+    /// The text is empty.
     #[error("a client id is empty")]
     Empty,
     /// More than 128 bytes, AWS's limit.
-    #[error("a client id has {0} bytes, AWS IoT Core takes at most {MAX_CLIENT_ID_BYTES}")]
+    #[error("a client id has {0} bytes, AWS IoT Core accepts up to {MAX_CLIENT_ID_BYTES}")]
     TooLong(usize),
     /// A byte outside the allowed set.
     #[error("a client id has a character other than `A-Z a-z 0-9 _ . : @ = , | & ~ -` at byte {0}")]
@@ -56,7 +56,7 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// Whether a byte may stand in a client id, a device name or a grant's parameter.
+/// Whether a byte may appear in a client id, a device name or a grant's parameter.
 #[must_use]
 pub fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.:@=,|&~-".contains(&byte)
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_ids_are_taken_and_all_else_is_refused() {
+    fn plain_ids_are_accepted_and_all_others_refused() {
         let longest = "x".repeat(128);
         for id in ["sht20", "a", "A-b_c.d:e@f=g,h|i&j~k", "-", longest.as_str()] {
             assert_eq!(ClientId::try_from(id).map(|id| id.to_string()).as_deref(), Ok(id));

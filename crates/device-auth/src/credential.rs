@@ -1,4 +1,4 @@
-//! What a device presents against its record: the only place where a [`VerifiedDevice`] can come from.
+//! Verifies what a device presents against its record. Only this module makes a [`VerifiedDevice`].
 
 mod matching;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use credentials::alibaba::{self, Authentication, Freshness};
 
-use self::matching::Known;
+use self::matching::Candidates;
 use crate::{
     certificate::Certificate,
     claim::{Claim, Evidence},
@@ -19,10 +19,9 @@ use crate::{
     time::UnixTime,
 };
 
-/// A device whose credential was right and whose record lets it in now.
+/// A device whose credential is right and whose record is valid now.
 ///
-/// Its fields are private to this module: [`verify`] is the only source, and everything that grants
-/// demands one.
+/// Its fields are private to this module, so [`verify`] is the only source. Binding and policies require one.
 #[derive(Debug)]
 pub struct VerifiedDevice {
     name: DeviceName,
@@ -34,7 +33,7 @@ pub struct VerifiedDevice {
 }
 
 impl VerifiedDevice {
-    /// The device's name, now proven.
+    /// The device's name, which is proven.
     #[must_use]
     pub fn name(&self) -> &DeviceName {
         &self.name
@@ -52,30 +51,30 @@ impl VerifiedDevice {
         &self.principal_id
     }
 
-    /// When what it presented or its record runs out, whichever comes first: a refresh is refused from then on.
+    /// The end of the credential or of the record, whichever comes first. From then on a refresh is refused.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         [self.credential_ends, self.token_ends, self.record.not_after].into_iter().flatten().min()
     }
 
-    /// When its token ends. The connection has to end by then, however it is refreshed.
+    /// The end of its token. The connection must end by then, whether it is refreshed or not.
     #[must_use]
     pub fn ends_at(&self) -> Option<UnixTime> {
         self.token_ends
     }
 
-    /// Which of the record's verifiers or secrets matched, counted from 0; a token has none.
+    /// The index of the record's verifier or secret that matched. A token has none.
     #[must_use]
     pub fn matched(&self) -> Option<usize> {
         self.matched
     }
 }
 
-/// What a token claims, once it is verified.
+/// Verifies a token, and makes the claim that is in it.
 ///
 /// # Errors
 ///
-/// What is wrong with it, or that the user name beside it names another device.
+/// What is wrong with the token, or that the user name is another device's.
 pub fn claim_of_jwt(
     token: &str,
     user_name: Option<&DeviceName>,
@@ -90,11 +89,10 @@ pub fn claim_of_jwt(
     Ok(Claim { device: token.device().clone(), evidence: Evidence::Jwt(token) })
 }
 
-/// Checks a claim against what the store knows of the device.
+/// Verifies a claim against the device's record.
 ///
-/// The evidence is checked before anything else and against every verifier, live or not, and for an unknown
-/// device against a decoy's: so how long a refusal takes tells neither which devices exist nor how far
-/// a guess came.
+/// The evidence is checked first, and against every verifier, expired ones too. For an unknown device it is checked against a
+/// decoy's verifiers. So the time of a refusal shows neither which devices exist nor how much of a guess was right.
 ///
 /// # Errors
 ///
@@ -109,13 +107,17 @@ pub fn verify(
     let Claim { device: name, evidence } = claim;
     let record = match lookup {
         Lookup::Unknown { decoy } => {
-            // A name that nobody knows is just that, whatever came with it.
-            let _same_work = matching::matching(&evidence, &Known { verifiers: &decoy, secrets: &[] }, now);
-            return Err(DenyReason::UnknownDevice);
+            // An unknown name is refused as unknown, whatever is wrong with the evidence too.
+            let _same_work =
+                matching::matching(&evidence, &Candidates { verifiers: &decoy, secrets: &[] }, now);
+            return Err(match evidence {
+                Evidence::Jwt(token) if token.grant().is_some() => DenyReason::JwtUnusableGrant,
+                _ => DenyReason::UnknownDevice,
+            });
         }
         Lookup::Found(record) => record,
     };
-    let matched = matching::matching(&evidence, &Known::of(&record.proof), now)?;
+    let matched = matching::matching(&evidence, &Candidates::of(&record.proof), now)?;
     same_scheme(record.proof.scheme(), evidence.scheme())?;
     let matched = match evidence {
         Evidence::Jwt(ref token) => same_grant(&record, token).map(|()| None)?,
@@ -126,14 +128,14 @@ pub fn verify(
     let signed_until = signed_until(&evidence, rules, now)?;
     in_force(&record, now)?;
     certified(&record, certificate)?;
-    let own_end = matched.and_then(|matched| Known::of(&record.proof).expiry(matched));
+    let own_end = matched.and_then(|matched| Candidates::of(&record.proof).expiry(matched));
     let credential_ends = [own_end, signed_until].into_iter().flatten().min();
     let token_ends = if let Evidence::Jwt(token) = &evidence { Some(token.expires_at()) } else { None };
     let principal_id = certificate.map_or_else(|| name.principal_id(), |own| own.principal_id().to_owned());
     Ok(VerifiedDevice { name, record, matched, principal_id, credential_ends, token_ends })
 }
 
-/// What was presented must have the shape of the record's own scheme.
+/// Checks that the evidence has the scheme of the record.
 fn same_scheme(known: Scheme, presented: Scheme) -> Result<(), DenyReason> {
     match (known, presented) {
         (Scheme::Alibaba, Scheme::Password) => Err(DenyReason::AlibabaNoParameters),
@@ -143,7 +145,7 @@ fn same_scheme(known: Scheme, presented: Scheme) -> Result<(), DenyReason> {
     }
 }
 
-/// A token can't widen what the record grants.
+/// Checks that a token does not name another grant than the record.
 fn same_grant(record: &Record, token: &VerifiedToken) -> Result<(), DenyReason> {
     match token.grant() {
         Some(grant) if grant != record.grant.name() => Err(DenyReason::JwtOtherGrant),
@@ -164,8 +166,8 @@ fn in_force(record: &Record, now: UnixTime) -> Result<(), DenyReason> {
     Ok(())
 }
 
-/// Where a door asks for a certificate, it is bound to the device as the credential is; a record that names one
-/// lets nobody in without it.
+/// Checks the certificate. A record with certificates requires one of them, and a record without any refuses a device that
+/// presents one.
 fn certified(record: &Record, certificate: Option<Certificate<'_>>) -> Result<(), DenyReason> {
     match certificate {
         None if record.certificates.is_empty() => Ok(()),
@@ -175,16 +177,16 @@ fn certified(record: &Record, certificate: Option<Certificate<'_>>) -> Result<()
     }
 }
 
-/// Settings about the age of signatures.
+/// The settings for the age of signatures.
 ///
-/// IoT Core presents the CONNECT's credentials again at each refresh *(unverified)*, so a signature that has grown
-/// too old by then ends the session: a window is for fleets that sign anew at each connect and may connect again.
+/// IoT Core presents the CONNECT's credentials again at each refresh *(unverified)*, and a signature that is too old by then
+/// ends the session. So a window is for fleets that make a new signature for each connect and may reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreshnessRules {
-    /// Alibaba: how far a signed timestamp may be from now, in seconds. `None` asks for none, because most SDKs
-    /// sign a fixed one.
+    /// Alibaba: how far a signed timestamp may be from now, in seconds. `None` requires no timestamp, because most SDKs
+    /// sign a constant one.
     pub alibaba_window: Option<u64>,
-    /// Tencent: whether the user name's expiry is held against the clock.
+    /// Tencent: whether the user name's expiry is compared with the time.
     pub tencent_expiry: bool,
 }
 
@@ -196,14 +198,14 @@ impl Default for FreshnessRules {
     }
 }
 
-/// Until when a signature of this age is taken; `None` for ever.
+/// The time until which a signature is accepted. `None` means without a limit.
 fn signed_until(
     evidence: &Evidence<'_>,
     rules: FreshnessRules,
     now: UnixTime,
 ) -> Result<Option<UnixTime>, DenyReason> {
     match evidence {
-        // A device token is not signed, and neither is a timestamp beside it.
+        // A device token is not signed, and neither is a timestamp that comes with it.
         Evidence::Alibaba(login, _) if login.authentication() == Authentication::DeviceSecret => {
             rules.alibaba_window.map(|window| alibaba_signed_until(login, window, now)).transpose()
         }
@@ -236,8 +238,7 @@ fn alibaba_signed_until(
 
 #[cfg(test)]
 mod tests {
-
-    //! A refusal's time: what is checked for it is as much as for the right credential.
+    //! Each refusal makes as many checks as the right credential does, so that its time shows nothing.
 
     use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
     use serde_json::{Value, json};
@@ -269,7 +270,7 @@ mod tests {
         device
     }
 
-    /// What comes of a claim, and how often something was checked for it.
+    /// The outcome of a claim, and the number of checks that were made for it.
     fn checked(name: &str, evidence: Evidence<'_>, lookup: Lookup) -> (Result<(), DenyReason>, u32) {
         let claim = Claim { device: name.try_into().unwrap(), evidence };
         counted::take();
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn every_password_is_checked_as_often() {
+    fn every_password_gets_the_same_number_of_checks() {
         for count in [1, 2] {
             let verifier = |text: &str| json!({"verifier": String::from(Verifier::of_generated(text.as_bytes(), [7; 16]))});
             let verifiers =
@@ -309,7 +310,7 @@ mod tests {
         }
     }
 
-    /// Lookups of a device with one secret or two, and what a right signature comes to with each.
+    /// Look-ups of a device with one secret or two, and the outcome of a right signature for each.
     fn lookups(name: &str, devices: [Value; 2]) -> Vec<(Lookup, Result<(), DenyReason>)> {
         let mut lookups = vec![(Lookup::Unknown { decoy: Arc::from([]) }, Err(DenyReason::UnknownDevice))];
         for device in devices {
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_alibaba_signature_is_checked_twice() {
+    fn every_alibaba_signature_gets_two_checks() {
         let device = credentials::alibaba::Device::new(
             credentials::alibaba::Identity::new("dev", "dev", "PK").unwrap(),
         );
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tencent_signature_is_checked_twice() {
+    fn every_tencent_signature_gets_two_checks() {
         const PSK: &str = "AQIDBAUGBwgJCgsMDQ4PEA==";
         let identity = credentials::tencent::Identity::new("AB12CD34EF", "dev").unwrap();
         let device = credentials::tencent::Device::new(identity, "c", u64::MAX).unwrap();

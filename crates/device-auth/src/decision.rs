@@ -1,4 +1,4 @@
-//! The whole decision about one connect attempt, without IO and without a clock.
+//! The decision about a claim and a look-up, without IO and without a clock: verify, bind, write the documents.
 
 use iot_policy::arn::FunctionArn;
 
@@ -12,9 +12,9 @@ use crate::{
     time::{Timers, UnixTime},
 };
 
-/// What a decision depends on besides the request and the record.
+/// The inputs of a decision besides the request and the record.
 #[derive(Clone, Copy)]
-pub struct Circumstances<'a> {
+pub struct DecisionContext<'a> {
     /// The function's own ARN: partition, region and account of the policy documents.
     pub arn: &'a FunctionArn,
     /// How old signatures may be.
@@ -23,12 +23,12 @@ pub struct Circumstances<'a> {
     pub now: UnixTime,
 }
 
-/// What a device that may connect gets.
+/// The result for a device that may connect.
 #[derive(Debug)]
 pub struct Allowed {
     /// The `principalId` of the answer: `[a-zA-Z0-9]{1,128}`.
     pub principal_id: String,
-    /// When IoT Core asks again, and when it ends the connection.
+    /// When IoT Core calls the authorizer again, and when it ends the connection.
     pub timers: Timers,
     /// The policy documents, at most 10.
     pub documents: Vec<PolicyDocument>,
@@ -38,12 +38,12 @@ pub struct Allowed {
     pub verifier: Option<usize>,
 }
 
-/// What ends an attempt without a policy.
+/// Why an attempt ends without a policy.
 #[derive(Debug)]
 pub enum Stop<F> {
     /// The device is refused.
     Deny(DenyReason),
-    /// Nothing could be decided. IoT Core lets nobody in then, but it is not a refusal.
+    /// There is no decision. IoT Core then rejects the connection, but it is not a refusal.
     Fault(F),
 }
 
@@ -51,12 +51,12 @@ pub enum Stop<F> {
 ///
 /// # Errors
 ///
-/// The reason for a refusal; or a fault if the grant can't become policy documents, which loading the record has
-/// ruled out.
+/// The reason for a refusal, or a fault when the grant can't become policy documents. Loading the record has already ruled
+/// the fault out.
 pub fn decide(
     request: IdentifiedRequest<'_>,
     lookup: Lookup,
-    Circumstances { arn, freshness, now }: Circumstances<'_>,
+    DecisionContext { arn, freshness, now }: DecisionContext<'_>,
 ) -> Result<Allowed, Stop<DocumentError>> {
     let verified = credential::verify(request.claim, request.certificate, lookup, freshness, now)?;
     let bound = binding::bind(verified, request.client_id)?;
@@ -73,7 +73,7 @@ pub fn decide(
 }
 
 impl<F> Stop<F> {
-    /// The same, with another type of fault.
+    /// The same with another type of fault.
     pub fn map_fault<G>(self, map: impl FnOnce(F) -> G) -> Stop<G> {
         match self {
             Self::Deny(reason) => Stop::Deny(reason),

@@ -11,7 +11,7 @@ macro_rules! deny_reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DenyReason {
             $($(#[$doc])* $variant,)*
-            /// A JSON Web Token that is not in order.
+            /// The JSON Web Token is not valid.
             Jwt(TokenError),
         }
 
@@ -42,7 +42,7 @@ impl From<TokenError> for DenyReason {
 deny_reasons! {
     /// The payload is JSON, but not a custom-authorizer event.
     NotAnEvent => "not_an_event",
-    /// IoT Core has not checked a token's signature, and the function's settings demand it.
+    /// IoT Core has not checked a token's signature, and the function's settings require it.
     SignatureNotVerified => "signature_not_verified",
     /// The event has neither `protocolData.mqtt` nor `protocolData.http`.
     NoProtocolData => "no_protocol_data",
@@ -72,33 +72,33 @@ deny_reasons! {
     HttpCredentialsTwice => "http_credentials_twice",
     /// An `Authorization` header that is neither `Basic` nor `Bearer`, or not as their RFCs say.
     AuthorizationInvalid => "authorization_invalid",
-    /// A token that is no JSON Web Token and whose signature IoT Core has not checked.
+    /// A token that is not a JSON Web Token and whose signature IoT Core has not checked.
     TokenNotVerified => "token_not_verified",
-    /// A verified token that is no device name.
+    /// A verified token that is not a device name.
     TokenInvalid => "token_invalid",
     /// A verified token that names another device than the user name.
     TokenOtherDevice => "token_other_device",
-    /// A JSON Web Token, but the function has no keys for them.
+    /// A JSON Web Token, and the function has no keys to verify it with.
     JwtNotConfigured => "jwt_not_configured",
     /// A JSON Web Token that names another device than the user name.
     JwtOtherDevice => "jwt_other_device",
     /// A JSON Web Token that names another grant than the device's record.
     JwtOtherGrant => "jwt_other_grant",
-    /// A JSON Web Token of a device without a record, with a grant that there is not or that the device can't have.
+    /// A JSON Web Token of a device without a record, with a grant that does not exist or that the device can't have.
     JwtUnusableGrant => "jwt_unusable_grant",
     /// Alibaba: no `|` in the client id.
     AlibabaNoParameters => "alibaba_no_parameters",
     /// Alibaba: no second `|` in the client id.
     AlibabaUnclosed => "alibaba_unclosed",
-    /// Alibaba: something behind the client id's second `|`.
+    /// Alibaba: something after the client id's second `|`.
     AlibabaAfterParameters => "alibaba_after_parameters",
     /// Alibaba: a parameter that is not `key=value`, or too many of them.
     AlibabaParameters => "alibaba_parameters",
-    /// Alibaba: a parameter given twice.
+    /// Alibaba: a duplicate parameter.
     AlibabaParameterTwice => "alibaba_parameter_twice",
     /// Alibaba: an unknown `signmethod`.
     AlibabaSignMethod => "alibaba_sign_method",
-    /// Alibaba: a `timestamp` that is no number.
+    /// Alibaba: a `timestamp` that is not a number.
     AlibabaTimestamp => "alibaba_timestamp",
     /// Alibaba: an unknown `securemode`.
     AlibabaSecureMode => "alibaba_secure_mode",
@@ -112,7 +112,7 @@ deny_reasons! {
     AlibabaNoProductKey => "alibaba_no_product_key",
     /// Alibaba: more than one `&` in the user name.
     AlibabaSecondAmpersand => "alibaba_second_ampersand",
-    /// Alibaba: what stands before the first `|` is empty or too long.
+    /// Alibaba: the text before the first `|` is empty or too long.
     AlibabaId => "alibaba_id",
     /// Alibaba: not a device name of that platform.
     AlibabaDeviceName => "alibaba_device_name",
@@ -126,51 +126,51 @@ deny_reasons! {
     TencentProductId => "tencent_product_id",
     /// Tencent: not a device name of that platform.
     TencentDeviceName => "tencent_device_name",
-    /// Tencent: an `sdkappid` that is no number.
+    /// Tencent: an `sdkappid` that is not a number.
     TencentSdkAppId => "tencent_sdk_app_id",
     /// Tencent: an empty or unreadable `connid`.
     TencentConnId => "tencent_conn_id",
-    /// Tencent: an expiry that is no number.
+    /// Tencent: an expiry that is not a number.
     TencentExpiry => "tencent_expiry",
-    /// Tencent: no sign method behind the signature.
+    /// Tencent: no sign method after the signature.
     TencentNoSignMethod => "tencent_no_sign_method",
     /// Tencent: an unknown sign method.
     TencentSignMethod => "tencent_sign_method",
-    /// An odd number of hex digits.
+    /// The signature has an odd number of hex digits.
     SignatureOddLength => "signature_odd_length",
-    /// Something other than hex digits.
+    /// The signature has a character that is not a hex digit.
     SignatureNotHex => "signature_not_hex",
-    /// Not as many hex digits as the sign method makes.
+    /// The signature has another length than the sign method's.
     SignatureLength => "signature_length",
     /// No record has this name.
     UnknownDevice => "unknown_device",
     /// The record names another scheme than the one whose shape was presented.
     SchemeMismatch => "scheme_mismatch",
-    /// No live verifier matches the password.
+    /// No valid verifier matches the password.
     WrongPassword => "wrong_password",
-    /// No live secret of the record makes this signature or is this token.
+    /// No valid secret of the record makes this signature or is this token.
     WrongSignature => "wrong_signature",
-    /// Alibaba: the signed timestamp lies too far back.
+    /// Alibaba: the signed timestamp is too old.
     TimestampStale => "timestamp_stale",
-    /// Alibaba: the signed timestamp lies too far ahead.
+    /// Alibaba: the signed timestamp is too far in the future.
     TimestampAhead => "timestamp_ahead",
-    /// Alibaba: there is no timestamp, but the function's settings demand a fresh one.
+    /// Alibaba: there is no timestamp, and the function's settings require a fresh one.
     TimestampAbsent => "timestamp_absent",
     /// Tencent: the user name's expiry has passed.
     SignatureExpired => "signature_expired",
-    /// The record is switched off.
+    /// The record is disabled.
     DeviceDisabled => "device_disabled",
-    /// The record's `not_before` lies ahead.
+    /// The record's `not_before` is in the future.
     NotYetValid => "not_yet_valid",
     /// The record's `not_after` has passed.
     Expired => "expired",
-    /// The record demands a certificate, and there is none.
+    /// The record requires a certificate, and the client presented none.
     NoCertificate => "no_certificate",
-    /// The record does not name the client's certificate.
+    /// The client's certificate is not in the record.
     CertificateNotAllowed => "certificate_not_allowed",
     /// The record does not allow this client id.
     ClientIdNotAllowed => "client_id_not_allowed",
-    /// The client id is the first level of another grant's topics.
+    /// A grant has the client id as a literal level in its topics.
     ClientIdReserved => "client_id_reserved",
 }
 

@@ -1,4 +1,4 @@
-//! The name under which a device's record is kept.
+//! The name of a device, which is the key of its record.
 
 use std::{borrow::Borrow, fmt};
 
@@ -7,10 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::client_id::{ClientId, ClientIdError};
 
-/// A device's name: what stands before the first `?` of its MQTT user name.
+/// A device's name: the text before the first `?` of its MQTT user name.
 ///
-/// It has a client id's shape, because the client id that a device may use is its own name unless its
-/// record says otherwise, and because grants may write the name into a policy.
+/// It has the form of a client id: by default a device's client id is its name, and grants may write the name into a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceName(ClientId);
@@ -35,7 +34,7 @@ impl DeviceName {
 
     /// The `principalId` of the device: SHA-256 of the name, 64 lower-case hex digits.
     ///
-    /// AWS takes `[a-zA-Z0-9]{1,128}`; stripping the other characters would make `a-b` and `ab` one.
+    /// AWS accepts `[a-zA-Z0-9]{1,128}`. Without the other characters, `a-b` and `ab` would be equal.
     #[must_use]
     pub fn principal_id(&self) -> String {
         hex::encode(Sha256::digest(self.as_str().as_bytes()))
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn principals_of_alike_names_differ_and_fit_aws() {
+    fn principals_of_similar_names_differ_and_fit_aws() {
         let principal = |name| DeviceName::try_from(name).unwrap().principal_id();
         assert_ne!(principal("a-b"), principal("ab"));
         assert_eq!(principal("sht20").len(), 64);

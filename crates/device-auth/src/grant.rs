@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use self::template::Level;
 pub use self::template::TopicTemplate;
 
-/// The names of the grants that every store knows.
+/// The names of the built-in grants, which every store has.
 pub mod built_in {
     /// The grant for everything under `{client_id}/`.
     pub const OWN_TOPICS: &str = "own-topics";
@@ -25,7 +25,7 @@ pub mod built_in {
     pub const TENCENT: &str = "tencent";
 }
 
-/// A grant as a store has it: lists of topic templates, and two switches about the CONNECT.
+/// A grant in a store: lists of topic templates, and two switches for the CONNECT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrantDefinition {
@@ -38,10 +38,10 @@ pub struct GrantDefinition {
     /// Topics whose messages the device may receive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receive: Vec<TopicTemplate>,
-    /// Topics on which the device may leave a retained message; `publish` must cover them too.
+    /// Topics on which the device may publish retained messages. `publish` must cover them too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retain: Vec<TopicTemplate>,
-    /// Whether the CONNECT may carry a last will.
+    /// Whether the CONNECT may have a last will.
     pub last_will: bool,
     /// Whether the CONNECT may ask for a persistent session.
     pub persistent_session: bool,
@@ -52,7 +52,7 @@ pub struct GrantDefinition {
 pub struct Grant {
     name: String,
     definition: GrantDefinition,
-    /// Values that a placeholder must not have, because they would make the topic another device's.
+    /// The values that a placeholder must not have, because they would make the topic another grant's.
     reserved: Reserved,
 }
 
@@ -63,16 +63,16 @@ pub enum GrantError {
     #[error("grant `{0}` is built in; give yours another name")]
     BuiltIn(String),
     /// No grant has the name.
-    #[error("there is no grant `{name}`; the grants are `{known}`")]
+    #[error("grant `{name}` does not exist; the grants are `{known}`")]
     Unknown {
         /// The name.
         name: String,
-        /// The grants that there are.
+        /// The names of all grants.
         known: String,
     },
 }
 
-/// Every grant that a store knows: the built-in ones and its own.
+/// All grants of a store: the built-in ones and its own.
 #[derive(Debug)]
 pub struct Grants(BTreeMap<String, Arc<Grant>>);
 
@@ -91,7 +91,7 @@ impl Grant {
 
     /// Whether `placeholder` must not have this value, because a grant has it as a literal level in the same position.
     ///
-    /// A device called `sensor` that owned `sensor/*` would own the topics of every `sht20` device.
+    /// For example, a device called `sensor` with `sensor/*` would own the topics of every `sht20` device.
     #[must_use]
     pub fn reserves(&self, placeholder: &str, value: &str) -> bool {
         self.reserved.contains(placeholder, value)
@@ -139,7 +139,7 @@ impl Grants {
     }
 }
 
-/// By placeholder, the literal levels that a grant has in the same position.
+/// For each placeholder, the literal levels that a grant has in the same position.
 ///
 /// With the topics `fleet/{client_id}/cmd` and `fleet/all/cmd`, a device with the client id `all` would own the broadcast.
 /// A literal level with a wildcard is an operator's wide view and reserves nothing.
@@ -213,8 +213,8 @@ fn tencent() -> GrantDefinition {
     }
 }
 
-/// Publish to, subscribe to and receive from the same topics, as in the well-known SHT20 policy: with a plain
-/// `iot:Connect`, which leaves last will and persistent session to the device.
+/// A grant to publish to, subscribe to and receive from the same topics, as in the well-known SHT20 policy. Last will and
+/// persistent session are allowed.
 fn both_ways(topics: &[&str]) -> GrantDefinition {
     let templates = templates(topics);
     GrantDefinition {

@@ -1,15 +1,14 @@
-//! JSON Web Tokens: a device whose proof is a signed token instead of a password (RFC 7519 in the form of RFC 7515).
+//! JSON Web Tokens (RFC 7519, in the compact form of RFC 7515): a device can present a signed token instead of a password.
 //!
-//! A token goes through the modules in this order:
+//! [`verify`] checks a token in this order:
 //!
 //! 1. [`token`]: its size, its three parts and its header.
-//! 2. The caller brings the [`keys::Keys`] to check it with.
-//! 3. [`keys`]: the one key that the header means. A key has one algorithm, so the header chooses no algorithm.
-//! 4. The signature. Only now are the claims looked into.
-//! 5. [`claims`]: issuer, audience, times, and the claims that name the device and its grant, by [`rules::Rules`].
+//! 2. [`keys`]: the one key that the header names. A key has one algorithm, so the header does not choose it.
+//! 3. The signature. The claims are not read before it.
+//! 4. [`claims`]: issuer, audience, times, and the claims that name the device and its grant, by [`Rules`].
 //!
-//! Nothing of a token is ever put into an error or a log line. What a header says about keys (`jku`, `jwk`, `x5u`,
-//! `x5c`) is never read.
+//! No error and no log line contains a part of a token. The header's members about keys (`jku`, `jwk`, `x5u`, `x5c`) are
+//! never read.
 
 mod claims;
 pub mod keys;
@@ -23,7 +22,7 @@ use self::{
 };
 use crate::{device_name::DeviceName, time::UnixTime};
 
-/// What a token whose signature, times and addressee were right says.
+/// What a verified token says.
 ///
 /// Its fields are private: [`verify`] is the only source.
 #[derive(Debug)]
@@ -40,15 +39,14 @@ impl VerifiedToken {
         &self.device
     }
 
-    /// The grant's name, where [`Rules::grant_claim`] names a claim for it. Whether there is such a grant is not
-    /// checked here.
+    /// The grant's name, if [`Rules::grant_claim`] names a claim for it. The grant may not exist.
     #[must_use]
     pub fn grant(&self) -> Option<&str> {
         self.grant.as_deref()
     }
 
-    /// When the token ends: at least [`iot_policy::limits::MIN_DISCONNECT_SECONDS`] after the `now` it was verified
-    /// at, so that a connection can end with it.
+    /// When the token ends: at least [`iot_policy::limits::MIN_DISCONNECT_SECONDS`] after the time at which it was verified,
+    /// so that the connection can end with it.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
@@ -59,7 +57,7 @@ impl VerifiedToken {
 ///
 /// # Errors
 ///
-/// The reason for the refusal, which holds nothing of the token.
+/// The reason for the refusal, which has no part of the token.
 pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: UnixTime) -> Result<VerifiedToken, TokenError> {
     let token = UnverifiedToken::read(token)?;
     if !keys.find(token.header())?.signed(&token) {

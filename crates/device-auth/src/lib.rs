@@ -1,19 +1,18 @@
-//! Who a device is and what it may do: records, credentials, grants and policy documents.
+//! Decides whether a device may connect and what it may do, from its record, its credential and its grant.
 //!
-//! This is the whole decision of the authorizer without IO, without a clock and without Lambda, so that the operator's
-//! tool, the tests and the benches use the same code as the function.
+//! This is the authorizer without IO, without a clock and without Lambda, so that the operator's tool, the tests and the
+//! benches use the same code as the function.
 //!
 //! An attempt passes through the modules in this order:
 //!
 //! 1. [`claim`]: what a device claims to be, and the evidence for it.
-//! 2. [`store`]: records, their JSON form and the checks across them. Whatever reads a store gives a
-//!    [`store::Lookup`].
-//! 3. [`credential`]: the evidence against the record. Only this makes a [`credential::VerifiedDevice`].
-//! 4. [`binding`]: the client id against the record. Only this makes a [`binding::BoundDevice`].
+//! 2. [`store`]: records, their JSON form and the checks across them. A look-up gives a [`store::Lookup`].
+//! 3. [`credential`]: verifies the evidence against the record. Only this makes a [`credential::VerifiedDevice`].
+//! 4. [`binding`]: checks the client id against the record. Only this makes a [`binding::BoundDevice`].
 //! 5. [`grant`] and [`policy`]: what a bound device may do, as policy documents within AWS's limits.
 //!
-//! [`decision::decide`] is these steps in one function. [`jwt`] verifies JSON Web Tokens, [`seal`] keeps the HMAC keys
-//! of vendors' devices encrypted.
+//! [`decision::decide`] makes steps 3 to 5. [`jwt`] verifies JSON Web Tokens, and [`seal`] encrypts the HMAC keys of vendors'
+//! devices.
 
 pub mod binding;
 pub mod certificate;
@@ -33,5 +32,4 @@ pub mod seal;
 pub mod store;
 pub mod time;
 pub mod unique_keys;
-pub mod variables;
 pub mod verifier;

@@ -1,12 +1,18 @@
-//! Where the settings say that records and keys are: `LATCHKEY_STORE` and `LATCHKEY_DATA_KEYS`, parsed.
+//! Where the settings say that records and keys are: `LATCHKEY_STORE` and `LATCHKEY_DATA_KEYS`, parsed but not opened.
 //!
-//! Nothing is opened here.
+//! It also names the environment variables that error messages of this crate tell people to set. The function's other
+//! variables are in its `config`.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
 };
+
+/// The variable that says which keys open sealed secrets: `kms:PATH`, or `file:PATH`.
+pub const DATA_KEYS: &str = "LATCHKEY_DATA_KEYS";
+/// The variable that says whether records may hold secrets of vendors in plain text: `true` or `false`.
+pub const ALLOW_PLAIN_SECRETS: &str = "LATCHKEY_ALLOW_PLAIN_SECRETS";
 
 /// DynamoDB's rule for a table's name (API reference, `CreateTable`): 3 to 255 bytes of `a-z A-Z 0-9 _ . -`.
 const TABLE_BYTES: std::ops::RangeInclusive<usize> = 3..=255;
@@ -18,9 +24,9 @@ const MAX_SECRET_ID_BYTES: usize = 2_048;
 pub enum StoreLocation {
     /// In a JSON file: `file:PATH`.
     File(PathBuf),
-    /// In a DynamoDB table, an item a device: `dynamodb:TABLE`.
+    /// In a DynamoDB table, one item for each device: `dynamodb:TABLE`.
     DynamoDb(TableName),
-    /// In one secret of Secrets Manager, all together: `secretsmanager:NAME_OR_ARN`.
+    /// In one secret of Secrets Manager: `secretsmanager:NAME_OR_ARN`.
     SecretsManager(SecretId),
 }
 
@@ -32,7 +38,7 @@ pub struct TableName(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretId(String);
 
-/// Why a text is no [`StoreLocation`].
+/// Why a text is not a [`StoreLocation`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// None of the known forms.
@@ -53,17 +59,17 @@ pub enum LocationError {
 /// Where the keyring is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyringLocation {
-    /// Nowhere: there are no keys.
+    /// There are no keys.
     None,
     /// `file:PATH`: the keyring itself, in a JSON file. For development.
     File(PathBuf),
-    /// `kms:PATH`: the keyring as KMS has encrypted it, in a JSON file. For everything else.
+    /// `kms:PATH`: the keyring as KMS has encrypted it, in a JSON file. For production.
     Kms(PathBuf),
 }
 
-/// A text that names no keyring. It is not quoted: somebody may have put the keyring itself there.
+/// A text that does not name a keyring. The message does not quote it, because it may be the keyring itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it names no keyring; it should read `kms:PATH`, or `file:PATH` for development")]
+#[error("not a keyring's location; it should read `kms:PATH`, or `file:PATH` for development")]
 pub struct KeyringLocationError;
 
 impl KeyringLocation {
@@ -151,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_a_store() {
+    fn store_location_is_a_kind_and_a_name() {
         let table = |name: &str| StoreLocation::DynamoDb(TableName(name.to_owned()));
         let secret = |name: &str| StoreLocation::SecretsManager(SecretId(name.to_owned()));
         let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:latchkey/devices-AbCdEf";
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told_what_it_should_be() {
+    fn malformed_store_location_is_refused_with_its_form() {
         let (long_table, long_secret) = ("t".repeat(256), "s".repeat(2_049));
         for (text, part) in [
             ("", "`` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or"),
@@ -192,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyring_location_is_a_kind_and_a_path() {
+    fn keyring_location_is_a_kind_and_a_path() {
         let parse = |text| KeyringLocation::parse(text, Path::new("/var/task"));
         assert_eq!(parse("file:k.json"), Ok(KeyringLocation::File("/var/task/k.json".into())));
         assert_eq!(parse("kms:/k.json"), Ok(KeyringLocation::Kms("/k.json".into())));
@@ -201,7 +207,7 @@ mod tests {
         }
         assert_eq!(
             parse("k.json").unwrap_err().to_string(),
-            "it names no keyring; it should read `kms:PATH`, or `file:PATH` for development"
+            "not a keyring's location; it should read `kms:PATH`, or `file:PATH` for development"
         );
     }
 }

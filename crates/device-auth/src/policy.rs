@@ -1,4 +1,4 @@
-//! Policy documents for a bound device: the fewest that fit AWS's limits.
+//! Policy documents for a bound device, as few as fit AWS's limits.
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda` (10 documents of 2,048 characters) and
 //! `pub-sub-policy` (which action goes with which resource).
@@ -28,7 +28,7 @@ use crate::{
 pub struct PolicyDocument {
     version: &'static str,
     statement: Vec<Statement>,
-    /// Kept, because writing the JSON only to measure it is most of what an answer costs.
+    /// Counted once, because writing the JSON only to measure it would be most of an answer's cost.
     #[serde(skip)]
     characters: usize,
 }
@@ -64,10 +64,10 @@ pub struct Values<'a> {
     pub record: &'a Record,
 }
 
-/// Why a grant can't become policy documents. Loading a store finds it, so no device meets it.
+/// Why a grant can't become policy documents. Loading a store finds this before a device connects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// A placeholder has no value.
+    /// A placeholder of the grant has no value.
     #[error(
         "grant `{grant}` has the placeholder `{{{placeholder}}}`: give the record a parameter of that name"
     )]
@@ -92,13 +92,13 @@ pub enum DocumentError {
 ///
 /// # Errors
 ///
-/// When a placeholder has no value, or the documents exceed AWS's limits. Loading the store has ruled out both.
+/// When a placeholder has no value, or the documents exceed AWS's limits. Loading the store rules both out.
 pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
     let values = Values { client_id: bound.client_id(), record: bound.device().record() };
     build(values, arn, MAX_POLICY_DOCUMENTS)
 }
 
-/// Checks that the documents fit for every client id, with the longest one that there is. One document stays free,
+/// Checks that the documents fit for every client id: with the longest possible one, they must leave one document unused,
 /// because other lengths can pack a little worse.
 ///
 /// # Errors
@@ -108,7 +108,7 @@ pub(crate) fn check(values: Values<'_>) -> Result<(), DocumentError> {
     build(values, &FunctionArn::longest(), MAX_POLICY_DOCUMENTS - 1).map(drop)
 }
 
-/// The documents of the record's grant with these values, at most `most`.
+/// The documents of the record's grant with these values, up to `most`.
 fn build(values: Values<'_>, arn: &FunctionArn, most: usize) -> Result<Vec<PolicyDocument>, DocumentError> {
     let grant = &values.record.grant;
     let statements = statements(grant, values, arn)?;
@@ -140,8 +140,8 @@ fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Ve
     Ok(statements)
 }
 
-/// A plain `iot:Connect` also allows a last will and a persistent session (developer guide, `connect-policy`), so what a
-/// grant does not allow is denied.
+/// The statement that denies what the grant does not allow. A plain `iot:Connect` also allows a last will and a persistent
+/// session (developer guide, `connect-policy`).
 fn withheld_attributes(last_will: bool, persistent: bool, client: &str) -> Option<Statement> {
     let all = [("LastWill", last_will), ("PersistentConnect", persistent)];
     let withheld = all.into_iter().filter(|(_, granted)| !granted).map(|(name, _)| name).collect::<Vec<_>>();
@@ -169,7 +169,7 @@ fn resources(
     templates.iter().map(resource).collect()
 }
 
-/// Fills one document after another; `None` if the statements exceed AWS's limits.
+/// Fills one document after another. `None` if the statements exceed AWS's limits.
 fn pack(statements: Vec<Statement>, most: usize) -> Option<Vec<PolicyDocument>> {
     let mut documents: Vec<PolicyDocument> = Vec::new();
     let mut queue = VecDeque::from(statements);
@@ -210,20 +210,20 @@ impl PolicyDocument {
         self.statement.push(statement);
     }
 
-    /// Its characters with one more statement of this many, and the comma before it.
+    /// The number of characters with one more statement of this length and the comma before it.
     fn characters_with(&self, characters: usize) -> usize {
         let comma = usize::from(!self.statement.is_empty());
         self.characters.saturating_add(characters).saturating_add(comma)
     }
 
-    /// The characters that AWS counts. The JSON has no white space between its parts.
+    /// The number of characters that AWS counts. The JSON has no white space between its parts.
     #[must_use]
     pub fn characters(&self) -> usize {
         self.characters
     }
 }
 
-/// The characters of the statement as JSON.
+/// The number of characters of the statement as JSON.
 fn characters_of(statement: &Statement) -> usize {
     let mut characters = Characters(0);
     serde_json::to_writer(&mut characters, statement).map_or(usize::MAX, |()| characters.0)
@@ -326,16 +326,15 @@ mod tests {
     }
 
     #[test]
-    fn a_small_grant_is_one_document_and_a_large_one_is_split() {
+    fn small_grant_is_one_document_and_a_large_one_is_split() {
         assert_eq!(pack_topics(5, 10).unwrap().len(), 1);
         assert!((2..=10).contains(&pack_topics(100, 40).unwrap().len()));
         assert!(matches!(pack_topics(150, 200), Err(DocumentError::TooLarge { .. })));
     }
 
-    /// AWS's own reader must accept what is written here; ours is strict about the same things, and remarks on what
-    /// would have no effect.
+    /// The parser of `iot-policy` is as strict as AWS's, and reports statements without an effect.
     #[test]
-    fn the_policy_parser_accepts_what_is_built() {
+    fn policy_parser_accepts_every_document() {
         for document in pack_topics(100, 40).unwrap() {
             let text = serde_json::to_string(&document).unwrap();
             let parsed: iot_policy::PolicyDocument = text.parse().unwrap();

@@ -1,4 +1,4 @@
-//! One device's record, checked. Only [`crate::store::loader`] makes one.
+//! A device's record after all checks. Only [`crate::store::loader`] makes one.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -22,11 +22,11 @@ pub const MAX_VERIFIERS: usize = 2;
 /// One device's record.
 #[derive(Debug)]
 pub struct Record {
-    /// How the device proves its name, and what its proof is checked with.
+    /// How the device proves its name, with the verifiers or secrets for it.
     pub proof: Proof,
-    /// The certificates of which the device must also have one; empty where the endpoint asks for none.
+    /// The certificates of which the device must also present one. It is empty if the endpoint asks for none.
     pub certificates: Vec<Fingerprint>,
-    /// Whether the device is let in at all.
+    /// Whether the device may connect.
     pub enabled: bool,
     /// Which client ids the device may connect with; at least one rule. In Alibaba's scheme a rule is about the text
     /// before the client id's first `|`.
@@ -39,7 +39,7 @@ pub struct Record {
     pub grant: Arc<Grant>,
     /// Values for the grant's own placeholders, by placeholder name.
     pub parameters: Parameters,
-    /// When IoT Core asks again, and when it ends the connection.
+    /// When IoT Core calls the authorizer again, and when it ends the connection.
     pub timers: Timers,
     /// Before this moment the device is refused.
     pub not_before: Option<UnixTime>,
@@ -50,11 +50,11 @@ pub struct Record {
 /// How a device proves its name.
 #[derive(Debug)]
 pub enum Proof {
-    /// By a password, which one of these verifiers matches: one or two, each with its own expiry.
+    /// By a password. There are one or two verifiers, each with its own expiry.
     Password(Vec<LiveVerifier>),
-    /// By a signature with one of these secrets, or by the secret itself: one or two.
+    /// By a signature with a secret, or by the secret itself. There are one or two.
     Alibaba(Vec<LiveSecret>),
-    /// By a signature with one of these secrets: one or two.
+    /// By a signature with a secret. There are one or two.
     Tencent(Vec<LiveSecret>),
     /// By a JSON Web Token.
     Jwt,
@@ -62,7 +62,7 @@ pub enum Proof {
     Token,
 }
 
-/// Values for a grant's placeholders, each with the shape of a client id.
+/// Values for a grant's placeholders, each in the form of a client id.
 pub type Parameters = BTreeMap<String, DeviceName>;
 
 /// A client id, or every client id that begins with a text.
@@ -80,7 +80,7 @@ pub enum ClientIdRule {
 #[error("its value is not a client id, nor a prefix of one followed by `*`: {0}")]
 pub struct ClientIdRuleError(ClientIdError);
 
-/// What loading a record depends on besides the record.
+/// The inputs of loading a record besides its document.
 #[derive(Clone)]
 pub struct FunctionSettings {
     /// Timers for records that don't set their own.
@@ -96,7 +96,7 @@ pub struct FunctionSettings {
 pub enum Unsealing {
     /// They are opened, and one that can't be opened is an error.
     With(Arc<Keyring>),
-    /// They stay sealed: for programs that check records and let nobody in. Such a record has no secrets.
+    /// They stay sealed. This is for programs that only check records. Such a record has no secrets.
     LeftSealed,
 }
 
@@ -127,7 +127,7 @@ impl Proof {
         }
     }
 
-    /// The verifiers, if it is by password.
+    /// The verifiers of a password.
     #[must_use]
     pub fn verifiers(&self) -> &[LiveVerifier] {
         if let Self::Password(verifiers) = self { verifiers } else { &[] }
@@ -175,7 +175,7 @@ pub struct LiveSecret {
     pub expires_at: Option<UnixTime>,
 }
 
-/// A vendor's secret. Its `Debug` is its kind alone.
+/// A vendor's secret. Its `Debug` shows only its kind.
 pub enum VendorSecret {
     /// Alibaba's `DeviceSecret`.
     DeviceSecret(Secret),
@@ -183,7 +183,7 @@ pub enum VendorSecret {
     DeviceToken {
         /// The token.
         token: Secret,
-        /// The `ClientID` that came with it. A token does not cover the id as a signature does, so it is bound here.
+        /// The `ClientID` that came with it. A token does not cover the id as a signature does, so the record names it.
         id: ClientId,
     },
     /// Tencent's `psk`.
@@ -191,7 +191,7 @@ pub enum VendorSecret {
 }
 
 impl LiveSecret {
-    /// Whether it may match anything at this moment.
+    /// Whether it has not expired.
     #[must_use]
     pub fn is_live(&self, now: UnixTime) -> bool {
         self.expires_at.is_none_or(|expires| now < expires)

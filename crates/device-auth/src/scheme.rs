@@ -1,8 +1,8 @@
-//! The ways in which a device can prove itself.
+//! Credential schemes.
 
 use serde::{Deserialize, Serialize};
 
-/// A credential scheme. What a device presents has the shape of one, and its record must name the same.
+/// A credential scheme. The form of what a device presents decides on the scheme, and its record must name the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
@@ -19,7 +19,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The name that records, logs and metrics carry.
+    /// The name in records, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

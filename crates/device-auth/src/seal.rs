@@ -1,8 +1,8 @@
-//! Vendor secrets, sealed: encrypted in records, opened when a record is loaded.
+//! Sealed secrets: secrets of vendors' devices, which are encrypted in records and decrypted when a record is loaded.
 //!
-//! A password is checked against a hash. A vendor's signature is checked with the device's own secret as the HMAC key, so
-//! a record has to keep that secret: as AES-256-GCM under a key of the [`Keyring`], with the device's name as the
-//! associated data. A sealed secret that is copied into another device's record doesn't open there.
+//! A password is verified with a hash. A vendor's signature is verified with the device's own secret as the HMAC key, so the
+//! record must contain that secret. It is sealed with AES-256-GCM under a key of the [`Keyring`], with the device's name as
+//! the associated data: a sealed secret that is copied into another device's record does not open there.
 //! [`SealedSecret`] is its text form.
 
 mod data_key;

@@ -1,6 +1,6 @@
 //! Records: their JSON form, the checks that make a [`Record`] of it, and the checks across records.
 //!
-//! Where records are kept is not known here: whatever reads a store makes its records with these modules.
+//! These modules do no IO. The function's stores and the operator's tool read a store's text and make records of it here.
 
 pub mod decoys;
 pub mod document;
@@ -9,6 +9,7 @@ pub mod id_ranges;
 #[cfg(feature = "dynamodb")]
 pub mod item;
 pub mod loader;
+pub mod snapshot;
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use crate::{record::Record, verifier::LiveVerifier};
 pub enum Lookup {
     /// The device's record.
     Found(Arc<Record>),
-    /// No device has the name. The decoy's verifiers are checked all the same and the result is thrown away, so that
-    /// an unknown device costs the time of a wrong password.
+    /// No device has the name. The password is checked against the decoy and the result is ignored, so that an unknown
+    /// device costs the time of a wrong password.
     Unknown {
         /// Another record's verifiers, or the configured default; always the same ones for the same name.
         decoy: Arc<[LiveVerifier]>,

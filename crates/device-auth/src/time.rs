@@ -1,4 +1,4 @@
-//! Moments, and the two timers of an answer.
+//! Points in time, and the two timers of an answer.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct UnixTime(pub u64);
 
 impl From<std::time::SystemTime> for UnixTime {
-    /// A time before 1970 becomes 1970, at which every `not_before` refuses.
+    /// A time before 1970 becomes 1970, so every `not_before` refuses.
     fn from(time: std::time::SystemTime) -> Self {
         Self(time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
@@ -34,7 +34,7 @@ const RANGE: std::ops::RangeInclusive<u32> = {
     MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS
 };
 
-/// 300 to 86,400 seconds.
+/// The seconds of a timer: 300 to 86,400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct TimerSeconds(NonZeroU32);
@@ -45,13 +45,13 @@ pub struct TimerSeconds(NonZeroU32);
 pub struct TimerSecondsError(u32);
 
 impl Timers {
-    /// The same timers, with a refresh no later than `expires` if AWS's minimum allows that.
+    /// The same timers, with a refresh at `expires` at the latest, or at AWS's minimum if that is later.
     #[must_use]
     pub fn refreshed_until(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
         Self { refresh_after: self.refresh_after.at_most(expires, now), ..self }
     }
 
-    /// The same timers, with an end no later than `expires` if AWS's minimum allows that.
+    /// The same timers, with an end at `expires` at the latest, or at AWS's minimum if that is later.
     #[must_use]
     pub fn ended_by(self, expires: Option<UnixTime>, now: UnixTime) -> Self {
         Self { disconnect_after: self.disconnect_after.at_most(expires, now), ..self }
@@ -59,7 +59,7 @@ impl Timers {
 }
 
 impl TimerSeconds {
-    /// The seconds.
+    /// The number of seconds.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()

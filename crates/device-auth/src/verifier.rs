@@ -1,4 +1,4 @@
-//! What a record keeps instead of a password, and its text form.
+//! Verifiers: what a record has instead of a password, and their text forms.
 
 mod argon2;
 mod bcrypt;
@@ -17,28 +17,28 @@ pub use self::text::VerifierError;
 use self::{argon2::Argon2, bcrypt::Bcrypt, estimate::Estimate, pbkdf2::Pbkdf2, salted_sha2::SaltedSha2};
 use crate::time::UnixTime;
 
-/// A way to tell the right password without knowing it.
+/// A hash that shows whether a password is the right one.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Verifier {
-    /// For generated secrets, and for old tables.
+    /// For generated secrets, and for old password tables.
     SaltedSha2(SaltedSha2),
-    /// For chosen passwords.
+    /// For passwords that people choose.
     Argon2(Argon2),
-    /// From another program's password file.
+    /// From another program's password file, for example passlib's.
     Pbkdf2(Pbkdf2),
     /// From another program's password file.
     Bcrypt(Bcrypt),
 }
 
-/// A verifier with its own expiry: two of them let a device's password change without an outage.
+/// A verifier with its own expiry. With two of them a device's password can change without an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LiveVerifier {
     /// The verifier's text form.
     #[serde(rename = "verifier")]
     pub verifier: Verifier,
-    /// From this moment on it matches nothing. Seconds since 1970.
+    /// The time from which it matches nothing. Seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<UnixTime>,
 }
@@ -54,7 +54,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// When there is no memory for the hash.
+    /// When the memory for the hash can't be allocated.
     pub fn of_chosen(password: &[u8], salt: [u8; 16]) -> Result<Self, VerifierError> {
         Argon2::of_chosen(password, salt).map(Self::Argon2)
     }
@@ -70,7 +70,7 @@ impl Verifier {
         }
     }
 
-    /// What one check costs.
+    /// The cost of one check.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
         match self {
@@ -83,7 +83,7 @@ impl Verifier {
 }
 
 impl LiveVerifier {
-    /// Whether it may match anything at this moment.
+    /// Whether it has not expired.
     #[must_use]
     pub fn is_live(&self, now: UnixTime) -> bool {
         self.expires_at.is_none_or(|expires| now < expires)
@@ -121,7 +121,7 @@ impl From<Verifier> for String {
 }
 
 impl fmt::Debug for Verifier {
-    /// The kind alone: a salt and a digest are what an off-line guess needs.
+    /// Shows only the kind: salt and digest would allow off-line guesses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SaltedSha2(_) => "SaltedSha2(…)",

@@ -1,4 +1,4 @@
-//! Tokens that another implementation made, every reason for a refusal, and what must hold for any text.
+//! Tokens of another implementation, each reason for a refusal, and properties of any text.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failure here is the test's failure")]
 
@@ -54,7 +54,7 @@ fn refusal(token: &str, keys: &Keys) -> Option<TokenError> {
     verify(token, keys).err()
 }
 
-/// An issuer with a key of its own, that signs whatever it is given.
+/// An issuer with its own key. It signs any text.
 struct Issuer(Ed25519KeyPair);
 
 impl Issuer {
@@ -83,7 +83,7 @@ impl Issuer {
     }
 }
 
-/// Good claims with one of them replaced, or taken out where it is null.
+/// Valid claims with one of them replaced, or removed if it is null.
 fn claims(name: &str, value: Value) -> String {
     let mut claims = json!({
         "iss": "https://issuer.example", "aud": "latchkey", "sub": "sht20", "grant": "own-topics",
@@ -97,7 +97,7 @@ fn claims(name: &str, value: Value) -> String {
 }
 
 #[test]
-fn tokens_of_another_implementation_are_taken() {
+fn tokens_of_another_implementation_are_accepted() {
     for name in ALGORITHMS {
         let verified = verify(&token(name), &jwks()).unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
         assert_eq!(verified.device().as_str(), "sht20", "{name}");
@@ -107,7 +107,7 @@ fn tokens_of_another_implementation_are_taken() {
 }
 
 #[test]
-fn one_pem_key_checks_tokens_with_and_without_kid() {
+fn one_pem_key_verifies_tokens_with_and_without_kid() {
     for (name, algorithm) in
         [("ES256", "ES256"), ("RS256", "RS256"), ("RS256.pkcs1", "RS256"), ("EdDSA", "EdDSA")]
     {
@@ -121,7 +121,7 @@ fn one_pem_key_checks_tokens_with_and_without_kid() {
 }
 
 #[test]
-fn without_kid_there_must_be_one_key() {
+fn token_without_kid_needs_a_single_key() {
     let document = serde_json::from_str::<Value>(&fixture("keys.jwks.json")).unwrap();
     for (at, name) in ALGORITHMS.iter().enumerate() {
         let anonymous = token(&format!("{name}-without-kid"));
@@ -134,7 +134,7 @@ fn without_kid_there_must_be_one_key() {
 }
 
 #[test]
-fn every_refusal_is_met() {
+fn every_refusal_has_a_case() {
     let issuer = Issuer::new();
     let keys = issuer.keys();
     let two = json!({"keys": [issuer.jwk("k"), Issuer::new().jwk("l")]}).to_string();
@@ -186,7 +186,7 @@ fn every_refusal_is_met() {
 }
 
 #[test]
-fn names_of_refusals_are_their_own() {
+fn names_of_refusals_are_unique() {
     let names = TokenError::ALL.iter().map(|refusal| refusal.as_str()).collect::<BTreeSet<_>>();
     assert_eq!(names.len(), TokenError::ALL.len());
     for name in names {
@@ -197,7 +197,7 @@ fn names_of_refusals_are_their_own() {
 }
 
 #[test]
-fn the_life_that_is_left_is_300_seconds_or_more() {
+fn token_needs_300_more_seconds() {
     let issuer = Issuer::new();
     for (left, expected) in
         [(0, Some(TokenError::Expired)), (299, Some(TokenError::ExpiresTooSoon)), (300, None), (301, None)]
@@ -208,7 +208,7 @@ fn the_life_that_is_left_is_300_seconds_or_more() {
 }
 
 #[test]
-fn a_public_key_is_no_secret() {
+fn public_key_is_not_a_secret_for_hs256() {
     let confused = token("confused");
     assert_eq!(refusal(&confused, &jwks()), Some(TokenError::Algorithm));
     assert_eq!(refusal(&confused, &pem("RS256")), Some(TokenError::Algorithm));
@@ -221,7 +221,7 @@ fn a_public_key_is_no_secret() {
 }
 
 #[test]
-fn an_unsigned_token_is_refused_however_none_is_written() {
+fn unsigned_token_is_refused_in_every_spelling_of_none() {
     let issuer = Issuer::new();
     for name in ["none", "None", "nOnE", "NONE", ""] {
         for kid in [r#","kid":"k""#, ""] {
@@ -252,7 +252,7 @@ fn keys_in_the_header_are_not_used() {
 }
 
 #[test]
-fn claims_are_not_looked_into_before_the_signature() {
+fn claims_are_not_read_before_the_signature() {
     let (issuer, intruder) = (Issuer::new(), Issuer::new());
     for bad in ["not JSON", "{}", r#"{"exp":0}"#] {
         assert_eq!(refusal(&intruder.say(bad), &issuer.keys()), Some(TokenError::Signature), "{bad}");
@@ -260,14 +260,14 @@ fn claims_are_not_looked_into_before_the_signature() {
 }
 
 #[test]
-fn ten_megabytes_are_refused_for_their_length() {
+fn ten_megabytes_are_refused_by_length() {
     let text = "A".repeat(10 * 1024 * 1024);
     assert_eq!(refusal(&text, &jwks()), Some(TokenError::TooLong));
     assert_eq!(refusal(&".".repeat(text.len()), &jwks()), Some(TokenError::TooLong));
 }
 
 #[test]
-fn rules_that_are_not_set_take_anything() {
+fn rules_that_are_not_set_accept_anything() {
     let issuer = Issuer::new();
     let rules = Rules {
         issuer: None,
@@ -285,7 +285,7 @@ fn rules_that_are_not_set_take_anything() {
 
 proptest! {
     #[test]
-    fn a_flipped_bit_anywhere_is_refused(algorithm in 0..4_usize, part in 0..3_usize, at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+    fn flipped_bit_anywhere_is_refused(algorithm in 0..4_usize, part in 0..3_usize, at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         let token = token(ALGORITHMS[algorithm]);
         let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect::<Vec<_>>();
         let at = at.index(parts[part].len());
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn another_character_anywhere_is_refused(algorithm in 0..4_usize, at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_.=+/ -]") {
+    fn other_character_anywhere_is_refused(algorithm in 0..4_usize, at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_.=+/ -]") {
         let token = token(ALGORITHMS[algorithm]);
         let at = at.index(token.len());
         let mut changed = token.clone();
@@ -310,7 +310,7 @@ proptest! {
     }
 
     #[test]
-    fn any_signed_claims_lead_to_an_answer(claims in "\\{\"(exp|nbf|sub|aud)\":[-0-9.e\"a\\[\\]]{0,20}\\}") {
+    fn any_signed_claims_are_handled(claims in "\\{\"(exp|nbf|sub|aud)\":[-0-9.e\"a\\[\\]]{0,20}\\}") {
         let issuer = Issuer::new();
         prop_assert!(verify(&issuer.say(&claims), &issuer.keys()).is_err());
     }

@@ -1,4 +1,4 @@
-//! Keys that are taken, and what is said of those that are not.
+//! Keys that are accepted, and the errors for those that are not.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use device_auth::jwt::{
 };
 use serde_json::{Value, json};
 
-/// 32 bytes in base64url: a secret that no message may hold.
+/// 32 bytes in base64url: a secret that no message may contain.
 const SECRET: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI";
 
 fn fixture(name: &str) -> String {
@@ -44,7 +44,7 @@ fn jwks(keys: &[Value]) -> Result<usize, KeysError> {
 }
 
 #[test]
-fn pem_files() {
+fn pem_file_is_one_public_key() {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let private = key.signing_key.serialize_pem();
     let public = fixture("ES256.pem");
@@ -76,7 +76,7 @@ fn pem_files() {
 }
 
 #[test]
-fn jwks_files() {
+fn jwks_file_is_a_list_of_usable_keys() {
     let at = |position, error| Err(KeysError::Jwk { position, error });
     let secret = |k: &str| json!({"kty": "oct", "k": k, "kid": "s"});
     let small: Value = serde_json::from_str(&fixture("RSA-1024.jwks.json")).unwrap();
@@ -124,7 +124,7 @@ fn jwks_files() {
 }
 
 #[test]
-fn what_is_not_a_jwks_is_told_by_its_place() {
+fn malformed_jwks_is_reported_by_its_place() {
     for text in [
         "",
         "[]",
@@ -137,12 +137,15 @@ fn what_is_not_a_jwks_is_told_by_its_place() {
         let error = Keys::from_jwks(text).err();
         assert!(matches!(error, Some(KeysError::NotJwks { .. })), "{text}: {error:?}");
     }
-    let twice = r#"{"keys":[{"kty":"oct","k":"AAAA","k":"AAAA"}]}"#;
-    assert_eq!(Keys::from_jwks(twice).err(), Some(KeysError::Jwk { position: 1, error: KeyError::Members }));
+    let duplicate = r#"{"keys":[{"kty":"oct","k":"AAAA","k":"AAAA"}]}"#;
+    assert_eq!(
+        Keys::from_jwks(duplicate).err(),
+        Some(KeysError::Jwk { position: 1, error: KeyError::Members })
+    );
 }
 
 #[test]
-fn no_message_holds_a_secret() {
+fn no_message_has_a_secret() {
     let texts = [
         format!(r#"{{"keys":"{SECRET}"}}"#),
         format!(r#"{{"keys":["{SECRET}"]}}"#),

@@ -1,4 +1,4 @@
-//! Verifiers that other programs wrote, damaged ones, and what must hold for any text.
+//! Verifiers of other programs, malformed ones, and properties of any text.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use device_auth::verifier::{LiveVerifier, Verifier, VerifierError, budget::FunctionMemory};
 use proptest::prelude::*;
 
-/// All for the password `correct horse`, each from a program that shares no code with this one. In Python,
+/// Verifiers of the password `correct horse`, each from a program that shares no code with this one. In Python,
 /// `p = b"correct horse"`, `s = bytes(range(16))` and `e = lambda b: base64.b64encode(b).decode().rstrip("=")`.
 const CORRECT_HORSE: &[(&str, &str)] = &[
     // f"$sha256${e(s)}${e(hashlib.sha256(s + p).digest())}"
@@ -97,7 +97,7 @@ fn live(text: &str) -> LiveVerifier {
 }
 
 #[test]
-fn verifiers_of_other_programs_are_understood() {
+fn verifiers_of_other_programs_are_accepted() {
     for (_, text) in CORRECT_HORSE {
         assert!(accepts(text, b"correct horse"), "{text}");
         for wrong in [&b""[..], b"correct\0 horse", b"Correct horse", b"correct hors", b"correct horse "] {
@@ -110,13 +110,13 @@ fn verifiers_of_other_programs_are_understood() {
 }
 
 #[test]
-fn bcrypt_takes_the_first_72_bytes_and_no_nul() {
+fn bcrypt_uses_the_first_72_bytes_and_refuses_nul() {
     let x = |length| vec![b'x'; length];
     assert!(accepts(BCRYPT_71, &x(71)) && !accepts(BCRYPT_71, &x(70)) && !accepts(BCRYPT_71, &x(72)));
     assert!(accepts(BCRYPT_72, &x(72)) && accepts(BCRYPT_72, &x(73)) && accepts(BCRYPT_72, &x(65_535)));
     assert!(!accepts(BCRYPT_72, &x(71)));
     assert!(accepts(BCRYPT_EMPTY, b""));
-    // The same 72 bytes as the empty password's, and as its own repetition: bcrypt alone could not tell them apart.
+    // Bcrypt repeats a password to 72 bytes, so these would have the same hash as the empty password and as each other.
     for nul in [&b"\0"[..], b"\0\0\0", b"x\0x"] {
         assert!(!accepts(BCRYPT_EMPTY, nul));
     }
@@ -126,14 +126,14 @@ fn bcrypt_takes_the_first_72_bytes_and_no_nul() {
 }
 
 #[test]
-fn a_nul_at_the_end_is_part_of_the_password_but_in_pbkdf2() {
+fn trailing_nul_is_part_of_the_password_except_in_pbkdf2() {
     for (kind, text) in CORRECT_HORSE {
         assert_eq!(accepts(text, b"correct horse\0"), *kind == "Pbkdf2(…)", "{text}");
     }
 }
 
 #[test]
-fn the_text_form_survives_and_debug_shows_the_kind_alone() {
+fn text_is_written_as_it_was_read_and_debug_shows_only_the_kind() {
     let others = [BCRYPT_2Y, BCRYPT_71].map(|text| ("Bcrypt(…)", text));
     for (kind, text) in CORRECT_HORSE.iter().copied().chain(others) {
         let verifier = parse(text).unwrap();
@@ -148,7 +148,7 @@ fn the_text_form_survives_and_debug_shows_the_kind_alone() {
 }
 
 #[test]
-fn damaged_verifiers_are_refused_with_their_fault() {
+fn malformed_verifier_is_refused_with_its_error() {
     let s = "AAECAwQFBgcICQoLDA0ODw";
     let (d32, d64) = ("A".repeat(43), "A".repeat(86));
     let (bs, bd) = (".".repeat(22), ".".repeat(31));
@@ -220,7 +220,7 @@ fn damaged_verifiers_are_refused_with_their_fault() {
 }
 
 #[test]
-fn estimates_are_those_that_were_measured() {
+fn estimates_are_those_of_the_table() {
     let s = "AAECAwQFBgcICQoLDA0ODw";
     let (d32, d64) = ("A".repeat(43), "A".repeat(86));
     let cases = [
@@ -240,7 +240,7 @@ fn estimates_are_those_that_were_measured() {
 }
 
 #[test]
-fn a_function_takes_what_it_can_check_in_time_and_memory() {
+fn function_accepts_verifiers_within_its_time_and_memory() {
     let s = "AAECAwQFBgcICQoLDA0ODw";
     let d32 = "A".repeat(43);
     let argon2id = |m: u32, t: u32| live(&format!("$argon2id$v=19$m={m},t={t},p=1${s}${d32}"));
@@ -261,7 +261,7 @@ fn a_function_takes_what_it_can_check_in_time_and_memory() {
     let too_slow = "checking its verifiers would take about 4000 ms on a whole CPU, the budget is 2500 ms; \
                     set a new password";
     assert_eq!(check(10_240, &[bcrypt("16")]), Err(too_slow.to_owned()));
-    let memory = "checking a verifier would need 65 MB beside the function's own 64 MB, and the function has 128 MB; \
+    let memory = "checking a verifier would need 65 MB besides the function's own 64 MB, and the function has 128 MB; \
                   give it 129 MB or set a new password";
     assert_eq!(check(128, &[argon2id(65_537, 1)]), Err(memory.to_owned()));
     assert!(check(1, &[argon2id(8, 1)]).is_err());
@@ -269,7 +269,7 @@ fn a_function_takes_what_it_can_check_in_time_and_memory() {
 }
 
 #[test]
-fn the_dearest_verifiers_are_estimated_without_overflow() {
+fn greatest_costs_do_not_overflow_the_estimate() {
     let (s, d64) = ("AAECAwQFBgcICQoLDA0ODw", "A".repeat(86));
     for text in [
         format!("$argon2id$v=19$m=2097152,t=1000,p=64${s}${d64}"),
@@ -286,8 +286,8 @@ fn the_dearest_verifiers_are_estimated_without_overflow() {
     }
 }
 
-/// Texts like a verifier's: names, separators and fields in any order, and real ones with one place changed.
-fn almost() -> impl Strategy<Value = String> {
+/// Texts similar to a verifier's: names, separators and fields in any order, and valid ones with one change.
+fn similar_text() -> impl Strategy<Value = String> {
     let names = "(sha(256|512)(-suffix)?|argon2(id|i)|pbkdf2-sha(256|512)|[67]|2[aby])";
     let shape =
         format!("\\${names}(\\$([0-9]{{1,11}}|[mtpil]=[0-9]{{1,11}}|v=19|[.+/=,A-Za-z0-9é]{{0,60}})){{0,6}}");
@@ -307,11 +307,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_refused_or_read_without_loss(text in prop_oneof![any::<String>(), almost()]) {
+    fn any_text_is_refused_or_read_without_loss(text in prop_oneof![any::<String>(), similar_text()]) {
         if let Ok(verifier) = parse(&text) {
             prop_assert_eq!(String::from(verifier.clone()), text);
             let live = LiveVerifier { verifier, expires_at: None };
-            // A verifier that a whole CPU can not check is not checked by a smaller part of it either.
+            // A verifier that is too slow for a whole CPU is too slow for a part of one.
             let small = FunctionMemory::try_from(128).unwrap().check(std::slice::from_ref(&live));
             prop_assert!(small.is_err() || FunctionMemory::WHOLE_CPU.check(&[live]).is_ok());
         }

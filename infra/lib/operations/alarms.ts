@@ -20,29 +20,29 @@ export interface AlarmsProps {
   readonly name: string;
   readonly function: IFunction;
   readonly metricsNamespace: string;
-  /** Where failed readings go. */
+  /** The log of readings that could not be stored. */
   readonly errors: ILogGroup;
-  /** Who is told; others can subscribe to the topic. */
+  /** The address that gets the alarms; others can subscribe to the topic. */
   readonly email?: string;
-  /** How many refusals in five minutes are a spike. */
+  /** The number of refusals in five minutes that triggers the alarm. */
   readonly refusals: number;
 }
 
-/** What an alarm watches, and the sentence that whoever is woken reads. */
-interface Watch {
+/** An alarm's metric and threshold, and the text of its notification. */
+interface AlarmDefinition {
   readonly metric: IMetric;
   readonly threshold: number;
-  /** Of how many periods, so that one bad minute wakes nobody. */
+  /** The alarm triggers if so many of the last periods breach the threshold. */
   readonly periods: readonly [breaching: number, of: number];
   readonly description: string;
 }
 
-/** Of all calls, in per cent. */
-const MOST_FAULTS = 1;
-/** In milliseconds: IoT Core gives up at 5,000, and a cold start is not in Lambda's figure. */
-const SLOW = 3_500;
+/** Failed calls in per cent of all calls. */
+const FAULT_PERCENT = 1;
+/** In milliseconds. IoT Core's limit is 5,000, and Lambda's metric does not include a cold start. */
+const SLOW_MS = 3_500;
 
-/** The alarms and the topic that they tell. docs/operations.md says what to do about each. */
+/** The alarms and the topic that they notify. docs/operations.md says what to do about each. */
 export class Alarms extends Construct {
   readonly topic: Topic;
 
@@ -53,16 +53,16 @@ export class Alarms extends Construct {
       this.topic.addSubscription(new EmailSubscription(props.email));
     }
     const action = new SnsAction(this.topic);
-    for (const [key, { metric, threshold, periods, description }] of Object.entries(watches(props))) {
+    for (const [key, { metric, threshold, periods, description }] of Object.entries(definitions(props))) {
       const alarm = new Alarm(this, key, {
         alarmName: `${props.name}-${key}`,
-        alarmDescription: `${description}; docs/operations.md has the cure`,
+        alarmDescription: `${description}; see docs/operations.md`,
         metric,
         threshold,
         comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         datapointsToAlarm: periods[0],
         evaluationPeriods: periods[1],
-        // Nobody connects at night: no data is no trouble.
+        // A fleet at rest has no data.
         treatMissingData: TreatMissingData.NOT_BREACHING,
       });
       alarm.addAlarmAction(action);
@@ -71,43 +71,43 @@ export class Alarms extends Construct {
   }
 }
 
-function watches(props: AlarmsProps): Record<string, Watch> {
+function definitions(props: AlarmsProps): Record<string, AlarmDefinition> {
   const target = props.function;
   return {
     faults: {
       metric: faultRate(target),
-      threshold: MOST_FAULTS,
+      threshold: FAULT_PERCENT,
       periods: [2, 3],
-      description: `at least ${MOST_FAULTS} % of the authorizer's calls fail, and IoT Core lets nobody in on those`,
+      description: `at least ${FAULT_PERCENT} % of the authorizer's calls fail, and IoT Core refuses their devices`,
     },
     refusals: {
       metric: new DecisionMetrics(props.metricsNamespace).attempts('deny'),
       threshold: props.refusals,
       periods: [1, 1],
-      description: `at least ${props.refusals} refusals in five minutes: a broken fleet, or somebody who guesses`,
+      description: `at least ${props.refusals} refusals in five minutes: a change that broke the fleet, or guessed passwords`,
     },
     latency: {
       metric: target.metricDuration({ statistic: 'p99', period: PERIOD }),
-      threshold: SLOW,
+      threshold: SLOW_MS,
       periods: [2, 3],
-      description: `1 % of the authorizer's calls take over ${SLOW} ms, and IoT Core gives up at 5,000`,
+      description: `1 % of the authorizer's calls take over ${SLOW_MS} ms, and IoT Core's limit is 5,000`,
     },
     throttles: {
       metric: target.metricThrottles({ period: PERIOD }),
       threshold: 1,
       periods: [1, 1],
-      description: 'Lambda turns calls of the authorizer away, and IoT Core lets nobody in on those',
+      description: 'Lambda rejects calls of the authorizer, and IoT Core refuses their devices',
     },
     readings: {
       metric: failedReadings(props.errors),
       threshold: 1,
       periods: [1, 1],
-      description: 'readings arrive that the topic rules cannot store',
+      description: 'the topic rules cannot store some readings',
     },
   };
 }
 
-/** Lambda's errors, because a function that crashes or is late writes no metric of its own. */
+/** Lambda's errors: a function that crashes or times out writes no metric of its own. */
 function faultRate(target: IFunction): IMetric {
   const [errors, invocations] = [
     target.metricErrors({ period: PERIOD }),
@@ -121,7 +121,7 @@ function faultRate(target: IFunction): IMetric {
   });
 }
 
-/** Lines of the log that failed readings go to: AWS/IoT counts failures by rule and action, and this needs neither. */
+/** The lines in the log of failed readings: AWS/IoT has metrics for each rule and action only. */
 function failedReadings(errors: ILogGroup): IMetric {
   return new Metric({
     namespace: 'AWS/Logs',

@@ -14,7 +14,7 @@ export interface DashboardProps {
 }
 
 const HEADING = `# Latchkey
-What the authorizer decided, and how it fares. IoT Core's own figures are those of the whole account in this region.`;
+The authorizer's decisions, latency and load. IoT Core's own metrics are for the whole account in this region.`;
 
 /** Connects, decisions, latency, load and readings on one page. */
 export function createDashboard(scope: Construct, id: string, props: DashboardProps): Dashboard {
@@ -56,7 +56,7 @@ export function createDashboard(scope: Construct, id: string, props: DashboardPr
 
 function latencies(decisions: DecisionMetrics, target: IFunction): IMetric[] {
   const percentiles = ['p50', 'p99'].flatMap((it) => [decisions.totalTime(it), decisions.storeTime(it)]);
-  // In milliseconds, where the authorizer's own are in microseconds: the graph converts what has a unit.
+  // It is in milliseconds, and the authorizer's metrics are in microseconds: the graph converts units.
   return [...percentiles, target.metricDuration({ statistic: 'p99', period: PERIOD, label: 'Lambda p99' })];
 }
 

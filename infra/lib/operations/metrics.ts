@@ -1,10 +1,10 @@
 import { Duration } from 'aws-cdk-lib';
 import { IMetric, MathExpression, Metric, MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
-/** How often a figure is taken, on the dashboard and by the alarms. */
+/** The period of all metrics, on the dashboard and in the alarms. */
 export const PERIOD = Duration.minutes(5);
 
-/** The authorizer's own metrics, by the names of docs/logs.md; a test holds them to what it writes. */
+/** The authorizer's own metrics, with the names of docs/logs.md; a test compares them with the function's. */
 export class DecisionMetrics {
   constructor(private readonly namespace: string) {}
 
@@ -12,7 +12,7 @@ export class DecisionMetrics {
     return this.metric('Attempts', { dimensionsMap: { Outcome }, statistic: Stats.SUM, label: Outcome });
   }
 
-  /** One line a reason: a new one needs no new dashboard. */
+  /** One line for each reason, so that a new reason needs no new dashboard. */
   refusalsByReason(): IMetric {
     const search = `SEARCH('{${this.namespace},Reason} MetricName="Attempts"', 'Sum', ${PERIOD.toSeconds()})`;
     return new MathExpression({ expression: search, label: '', usingMetrics: {}, period: PERIOD });
@@ -47,7 +47,7 @@ export class DecisionMetrics {
   }
 }
 
-/** IoT Core's own, of the whole account in this region, one line a protocol (dg/metrics_dimensions). */
+/** A metric of IoT Core, for the whole account in this region, one line for each protocol (dg/metrics_dimensions). */
 export function iotCore(metricName: string, label: string): IMetric {
   const search = `SEARCH('{AWS/IoT,Protocol} MetricName="${metricName}"', 'Sum', ${PERIOD.toSeconds()})`;
   return new MathExpression({ expression: search, label, usingMetrics: {}, period: PERIOD });

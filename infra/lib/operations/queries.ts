@@ -1,13 +1,13 @@
-import { CfnQueryDefinition, ILogGroup } from 'aws-cdk-lib/aws-logs';
+import { CfnQueryDefinition } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
-/** A query of CloudWatch Logs Insights over decision lines. */
+/** A query of CloudWatch Logs Insights. */
 export interface Query {
   readonly name: string;
   readonly lines: readonly string[];
 }
 
-/** What is looked up most. docs/operations.md shows them, and a test holds each field to docs/logs.md. */
+/** The queries of decision lines. docs/operations.md shows them, and a test compares each field with docs/logs.md. */
 export const QUERIES: readonly Query[] = [
   {
     name: 'last decisions of a device',
@@ -62,7 +62,7 @@ export const QUERIES: readonly Query[] = [
     ],
   },
   {
-    name: 'names that nobody knows',
+    name: 'unknown devices',
     lines: [
       'filter event = "decision" and reason = "unknown_device"',
       'stats count(*) as attempts, min(@timestamp) as first_seen by device_digest',
@@ -72,14 +72,32 @@ export const QUERIES: readonly Query[] = [
   },
 ];
 
-/** Saves the queries, in a folder of the stage's name. */
-export function saveQueries(scope: Construct, id: string, name: string, logGroup: ILogGroup): void {
+/** The queries of AWS IoT's own log, with the fields and event types of dg/cwl-format. */
+export const IOT_QUERIES: readonly Query[] = [
+  {
+    name: 'failed authentications at AWS IoT',
+    lines: [
+      'filter eventType = "Connection.AuthNError"',
+      'stats count(*) as failures, latest(details) as example by reason, authenticationType',
+      'sort failures desc',
+    ],
+  },
+];
+
+/** Saves queries in a folder with the stage's name. */
+export function saveQueries(
+  scope: Construct,
+  id: string,
+  name: string,
+  queries: readonly Query[],
+  logGroupName: string,
+): void {
   const parent = new Construct(scope, id);
-  for (const query of QUERIES) {
+  for (const query of queries) {
     new CfnQueryDefinition(parent, query.name, {
       name: `${name}/${query.name}`,
       queryString: query.lines.join('\n| '),
-      logGroupNames: [logGroup.logGroupName],
+      logGroupNames: [logGroupName],
     });
   }
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 
-import { addStage, Stacks } from '../../lib/app';
 import { parseSettings, Settings } from '../../lib/settings';
+import { addStage, Stacks } from '../../lib/stacks';
 
 /** The repository, from `infra/build/test/support`. */
 export const REPOSITORY = join(__dirname, '..', '..', '..', '..');
@@ -27,7 +27,7 @@ export function file(name: string, content: string | Buffer): string {
   return path;
 }
 
-/** As much of a program as tells what it was built for. */
+/** The header of a program for an architecture. */
 export function program(architecture: string): Buffer {
   const header = Buffer.alloc(64);
   header.write('\x7fELF\x02\x01\x01', 'latin1');
@@ -82,7 +82,10 @@ export function everything(): Record<string, unknown> {
       grants: file('grants.json', '{"version":1,"grants":{}}'),
       variables: { LATCHKEY_REFRESH_AFTER_SECONDS: '300' },
     },
-    authorizer: { signing: { tokenKeyName: 'token', publicKeys: { first: file('first.pem', PEM) } } },
+    authorizer: {
+      default: true,
+      signing: { tokenKeyName: 'token', publicKeys: { first: file('first.pem', PEM) } },
+    },
     vendorSecrets: { keyring: keyring() },
     domain: {
       name: 'iot.example.com',

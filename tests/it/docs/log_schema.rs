@@ -1,4 +1,4 @@
-//! The decision lines against the table in docs/logs.md: every field has its row and its type, and no row is idle.
+//! The decision lines against the table in docs/logs.md: every field has a row with its type, and no row is unused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::functions::golden::{self, function::FunctionCase};
 
-/// A field's type and when it is there.
+/// A field's type, and when a line has the field.
 struct Row {
     type_name: String,
     when: String,
@@ -40,7 +40,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Checks one decision line, and notes the fields that it has.
+/// Checks one decision line, and adds its fields to `seen`.
 fn check(line: &Value, seen: &mut BTreeSet<String>) {
     let rows = documented();
     let fields = line.as_object().unwrap();
@@ -61,14 +61,14 @@ fn check(line: &Value, seen: &mut BTreeSet<String>) {
     }
 }
 
-/// Fails when a row of the table was in no line.
+/// Fails if no line had the field of a row.
 fn check_complete(seen: &BTreeSet<String>) {
-    let idle = documented().into_keys().filter(|field| !seen.contains(field)).collect::<Vec<_>>();
-    assert!(idle.is_empty(), "no line had {idle:?}");
+    let unused = documented().into_keys().filter(|field| !seen.contains(field)).collect::<Vec<_>>();
+    assert!(unused.is_empty(), "no line had {unused:?}");
 }
 
 #[tokio::test]
-async fn every_line_is_as_documented() {
+async fn every_decision_line_is_as_documented() {
     let log = captured_log::of_this_thread();
     let mut seen = BTreeSet::new();
     let mut context = golden::context(golden::FUNCTION_ARN);

@@ -1,4 +1,4 @@
-//! README's commands and its output, as they are printed there.
+//! The commands and the output that README.md shows.
 
 use std::{
     collections::BTreeSet,
@@ -8,11 +8,11 @@ use std::{
 
 use integration::{gateway_process::AT_ANY_RATE, programs::program};
 
-/// Where the README says that a person puts the password.
+/// The placeholder for the password in README.md.
 const PASSWORD: &str = "the password that was printed";
 
 #[test]
-fn the_first_ten_minutes_work_as_printed() {
+fn the_device_of_the_readme_connects_with_each_client() {
     let folder = tempfile::tempdir().unwrap();
     let local = Local::start(folder.path());
     let added = shell(folder.path(), &block("sh", "latchkey fleet add my-device", &local, ""));
@@ -33,7 +33,7 @@ fn the_first_ten_minutes_work_as_printed() {
     assert_eq!(shell(folder.path(), &wrong).status.code(), Some(5), "CONNACK 5: not authorised");
 }
 
-/// Its numbers differ from run to run, its words don't.
+/// The numbers differ from run to run, the words don't.
 #[test]
 fn the_demo_prints_what_the_readme_shows() {
     let folder = tempfile::tempdir().unwrap();
@@ -50,10 +50,10 @@ struct Local {
 }
 
 impl Local {
-    /// `latchkey local` as the README has it, but on a free port.
+    /// `latchkey local` as in README.md, but on a free port.
     fn start(folder: &Path) -> Self {
         use std::io::BufRead;
-        // A person takes longer than a second from one command to the next.
+        // A person needs more than a second between two commands, which is AWS's rate; this test does not.
         std::fs::write(folder.join("latchkey.toml"), AT_ANY_RATE).unwrap();
         let mut command = Command::new(program("latchkey"));
         command
@@ -76,7 +76,7 @@ impl Drop for Local {
     }
 }
 
-/// A block of the README with the gateway's port and the device's password in their places.
+/// A code block of README.md, with the gateway's port and the device's password.
 fn block(language: &str, part: &str, local: &Local, password: &str) -> String {
     let block = blocks(language)
         .find(|block| block.contains(part))
@@ -96,7 +96,7 @@ fn shell(folder: &Path, script: &str) -> Output {
     let path = std::env::join_paths(
         std::iter::once(programs).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
-    // The README's own PATH line is for a person in the repository's folder; it does no harm here.
+    // README.md's own PATH line is for the repository's folder, and has no effect here.
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).env("PATH", path.unwrap()).env_remove("CARGO").current_dir(folder);
     command.stdin(Stdio::null()).output().unwrap()
@@ -107,7 +107,7 @@ fn succeeded(output: Output) -> Vec<u8> {
     output.stdout
 }
 
-/// The lines without their numbers and blanks; which readings come first is up to the devices.
+/// The lines without numbers and blanks; the order of the readings varies.
 fn words(text: &str) -> BTreeSet<String> {
     let plain = |line: &str| {
         if line.trim_start().starts_with("sensor/") {

@@ -1,4 +1,4 @@
-//! The tables of docs/ against the code: every setting and every reason has one row, and no row is left over.
+//! The tables of docs/ against the code: every setting and every reason has one row, and no other rows exist.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -8,7 +8,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
-/// What the first cells of a page's table rows name, in backticks.
+/// The first name in backticks of each table row.
 fn rows(page: &str) -> Vec<String> {
     let first = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
     read(page).lines().filter_map(first).collect()
@@ -20,7 +20,7 @@ fn every_setting_is_documented_once() {
         "authorizer/src/config.rs",
         "authorizer/src/config/jwt.rs",
         "authorizer/src/config/store.rs",
-        "crates/device-auth/src/variables.rs",
+        "crates/device-auth/src/location.rs",
     ];
     let known = sources.iter().flat_map(|source| {
         let text = read(source);
@@ -38,7 +38,7 @@ fn every_setting_is_documented_once() {
         let count = documented.iter().filter(|row| **row == name).count();
         assert_eq!(count, 1, "{name} should have one row in docs/authorizer.md or docs/stores.md");
     }
-    assert_eq!(documented.len(), known.len(), "a row is left over: {documented:?}");
+    assert_eq!(documented.len(), known.len(), "a row has an unknown setting: {documented:?}");
 }
 
 #[test]

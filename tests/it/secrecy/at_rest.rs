@@ -1,4 +1,4 @@
-//! What keeps and handles secrets shows them to nobody: the operator's tool, and `Debug`.
+//! The operator's tool and `Debug` show no secrets.
 
 use std::{fmt::Debug, fs, marker::PhantomData, path::Path};
 
@@ -23,7 +23,7 @@ async fn fleet(folder: &Path, words: &[&str], input: &str) -> Finished {
 }
 
 #[tokio::test]
-async fn a_chosen_password_is_shown_nowhere() {
+async fn chosen_password_is_never_shown() {
     let folder = tempdir().unwrap();
     let (chosen, second) = (Canary::new("the chosen password"), Canary::new("a refused password"));
     let added = fleet(folder.path(), &["add", "hall-1", "--password-stdin"], chosen.secret()).await;
@@ -47,19 +47,19 @@ async fn a_chosen_password_is_shown_nowhere() {
         let finished = fleet(folder.path(), words, second.secret()).await;
         let words = words.join(" ");
         writings.add(format!("standard output of {words}"), finished.out);
-        // What a person types wrongly on the command line is quoted back to them.
+        // A mistake on the command line is quoted.
         if !words.starts_with("--password") {
             writings.add(format!("standard error of {words}"), finished.err);
         }
     }
     writings.add_folder(folder.path());
     writings.assert_says("has a record already");
-    writings.assert_says("there is no grant `none`");
+    writings.assert_says("grant `none` does not exist");
     writings.assert_free_of(&[&chosen, &second]);
 }
 
 #[tokio::test]
-async fn a_made_password_is_shown_once() {
+async fn generated_password_is_shown_once() {
     let folder = tempdir().unwrap();
     let added = fleet(folder.path(), &["add", "hall-1", "--json"], "").await;
     let out = added.out();
@@ -70,11 +70,11 @@ async fn a_made_password_is_shown_once() {
     writings.add("the rest of the line", out.replace(password, ""));
     writings.add("standard error", added.err);
     writings.add_folder(folder.path());
-    writings.assert_free_of(&[&Canary::of("the made password", password)]);
+    writings.assert_free_of(&[&Canary::of("the generated password", password)]);
 }
 
 #[tokio::test]
-async fn a_demo_leaves_no_clear_passwords_behind() {
+async fn demo_leaves_no_clear_passwords() {
     let folder = tempdir().unwrap();
     let data = folder.path().join("demo");
     let mut command = Command::new(program("latchkey"));
@@ -88,7 +88,7 @@ async fn a_demo_leaves_no_clear_passwords_behind() {
 }
 
 #[tokio::test]
-async fn a_store_that_can_not_be_read_is_not_quoted() {
+async fn malformed_store_is_never_quoted() {
     let folder = tempdir().unwrap();
     let secret = Canary::new("a password in the wrong place");
     let mut writings = Writings::default();
@@ -131,14 +131,14 @@ fn debug_shows_no_secret() {
     }
     writings.assert_says("client");
     writings.assert_free_of(&[&secret]);
-    assert!(!both(&live).contains('$'), "salt and digest are what an off-line guess needs: {live:?}");
+    assert!(!both(&live).contains('$'), "salt and digest would allow off-line guesses: {live:?}");
 }
 
 fn both(value: &impl Debug) -> String {
     format!("{value:?}\n{value:#?}")
 }
 
-/// Whether a type has `Debug`, found out as the compiler does: an associated constant of the type itself goes before that of a trait.
+/// Whether a type has `Debug`. An associated constant of the type itself has precedence over that of a trait.
 macro_rules! has_debug {
     ($type:ty) => {{
         struct Probe<T: ?Sized>(PhantomData<T>);
@@ -146,7 +146,7 @@ macro_rules! has_debug {
             const DEBUG: bool = false;
         }
         impl<T: ?Sized> Otherwise for Probe<T> {}
-        #[expect(dead_code, reason = "it is the one that must not apply")]
+        #[expect(dead_code, reason = "it applies only to a type with `Debug`")]
         impl<T: ?Sized + Debug> Probe<T> {
             const DEBUG: bool = true;
         }
@@ -155,7 +155,7 @@ macro_rules! has_debug {
 }
 
 #[test]
-fn what_holds_a_secret_has_no_debug() {
+fn types_with_secrets_have_no_debug() {
     let with_debug = [
         ("gateway's AuthorizerEvent", has_debug!(gateway::custom_auth::event::AuthorizerEvent)),
         ("authorizer's Event", has_debug!(authorizer::event::Event)),
@@ -170,10 +170,10 @@ fn what_holds_a_secret_has_no_debug() {
     for (name, debug) in with_debug {
         assert!(!debug, "{name}");
     }
-    assert!(is_seen(), "a type that has it is seen");
+    assert!(finds_debug(), "`str` has `Debug`");
 }
 
-fn is_seen() -> bool {
+fn finds_debug() -> bool {
     struct Probe<T: ?Sized>(PhantomData<T>);
     impl<T: ?Sized + Debug> Probe<T> {
         const DEBUG: bool = true;

@@ -1,5 +1,5 @@
-//! No password, token, signature or query string gets out of the connection on which it came in: whatever the
-//! programs write, on success, refusal, fault and crash, with every log turned up.
+//! No program writes a password, a token, a signature or a query string: on success, refusal, fault and crash, with all logs
+//! at the most detailed level.
 
 mod planted;
 
@@ -37,10 +37,10 @@ use tokio::process::Command;
 use self::planted::{Planted, connect_in_every_way, folder_with_devices};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
-/// Everything that a program could be asked to tell about itself.
+/// The most detailed log.
 const LOUD: [(&str, &str); 2] = [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")];
 
-/// What the gateway, and the authorizer through it, wrote.
+/// The output of the gateway and of its authorizer.
 async fn written(gateway: GatewayProcess, folder: &Path) -> Writings {
     let finished = gateway.stop().await;
     let mut writings = Writings::default();
@@ -51,7 +51,7 @@ async fn written(gateway: GatewayProcess, folder: &Path) -> Writings {
 }
 
 #[tokio::test]
-async fn success_and_refusal_tell_no_secret() {
+async fn success_and_refusal_show_no_secret() {
     for json in [true, false] {
         let planted = Planted::new();
         let folder = folder_with_devices(&planted);
@@ -82,7 +82,7 @@ async fn success_and_refusal_tell_no_secret() {
 }
 
 #[tokio::test]
-async fn a_broken_store_tells_no_secret() {
+async fn malformed_store_shows_no_secret() {
     let planted = Planted::new();
     let secret = planted.password.secret();
     let device = |changes: Value| {
@@ -90,7 +90,7 @@ async fn a_broken_store_tells_no_secret() {
         device.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         json!({"version": 1, "devices": {"hall-1": device}}).to_string()
     };
-    // A person who writes a password where a verifier belongs, in every way in which that can be done wrongly.
+    // A password in the place of a verifier, in every form of that mistake.
     let stores = [
         device(json!({"verifiers": [{"verifier": secret}]})),
         device(json!({"verifiers": [{"verifier": format!("$sha256$!{secret}$!{secret}")}]})),
@@ -110,12 +110,12 @@ async fn a_broken_store_tells_no_secret() {
     let gateway = GatewayProcess::start(folder.path(), "latchkey-authorizer", true, &LOUD).await;
     let path = folder.path().join("devices.json");
     let user_name = planted.user_name("hall-1");
-    let mut told = String::new();
+    let mut output = String::new();
     for store in &stores {
         fs::write(&path, store).unwrap();
         let refused = gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await;
         assert!(matches!(refused, Err(ConnectError::Refused { .. })));
-        told.push_str(&refused_to_start(folder.path()).await);
+        output.push_str(&refused_to_start(folder.path()).await);
     }
     fs::remove_file(&path).unwrap();
     let refused = gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await;
@@ -123,11 +123,11 @@ async fn a_broken_store_tells_no_secret() {
     let mut writings = written(gateway, folder.path()).await;
     writings.assert_says("store_fault");
     writings.assert_says("CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR");
-    writings.add("what a gateway says that does not start", told);
+    writings.add("the output of a gateway that does not start", output);
     writings.assert_free_of(&planted.all());
 }
 
-/// What a gateway writes that can't start with this folder's devices.
+/// The output of a gateway that can't start with this folder's devices.
 async fn refused_to_start(folder: &Path) -> String {
     let mut command = Command::new(program("latchkey-gateway"));
     command.args(["--json", "--port", "0", "--data"]).arg(folder).envs(LOUD);
@@ -137,7 +137,7 @@ async fn refused_to_start(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_tells_no_secret() {
+async fn failing_function_shows_no_secret() {
     let steps = [
         Step::Error,
         Step::Crash,
@@ -160,7 +160,7 @@ async fn a_function_that_fails_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn a_function_that_never_answers_tells_no_secret() {
+async fn silent_function_shows_no_secret() {
     let planted = Planted::new();
     let (start, script) = Start::with_script(&Step::Hang);
     let gateway = start.on_manual_clock().run().await;
@@ -178,9 +178,9 @@ async fn a_function_that_never_answers_tells_no_secret() {
     writings.assert_free_of(&planted.all());
 }
 
-/// The tests above would notice: here a function writes its events, and every secret in them is found.
+/// A check of the tests above: a function prints its events, and every secret in them is found.
 #[tokio::test]
-async fn a_function_that_prints_its_events_is_caught() {
+async fn function_that_prints_its_events_is_noticed() {
     for json in [true, false] {
         let planted = Planted::new();
         let (folder, scripts) = (tempdir().unwrap(), tempdir().unwrap());
@@ -197,7 +197,7 @@ async fn a_function_that_prints_its_events_is_caught() {
     }
 }
 
-/// A gateway whose function does as the step says. The function's own notes stay out of the gateway's folder.
+/// A gateway with a function that follows the step. The function's own files are not in the gateway's folder.
 async fn scripted(folder: &Path, scripts: &Path, step: &Step, json: bool) -> GatewayProcess {
     let script = Script::new(scripts, step);
     let path = script.path().to_str().unwrap();
@@ -206,7 +206,7 @@ async fn scripted(folder: &Path, scripts: &Path, step: &Step, json: bool) -> Gat
 }
 
 #[tokio::test]
-async fn a_malformed_event_tells_no_secret() {
+async fn malformed_event_shows_no_secret() {
     let planted = Planted::new();
     let (password, token) = (planted.password.secret(), planted.token.secret());
     let folder = folder_with_devices(&planted);
@@ -244,7 +244,7 @@ async fn a_malformed_event_tells_no_secret() {
     writings.assert_free_of(&[&planted.password, &planted.token]);
 }
 
-/// The authorizer's own process, without a gateway's connection before it.
+/// The authorizer's process without a gateway.
 fn real_authorizer(folder: &Path, log: EventLog) -> Pool {
     let store = ("LATCHKEY_STORE", format!("file:{}", folder.join("devices.json").display()));
     let loud = LOUD.map(|(name, value)| (name, value.to_owned()));
@@ -259,7 +259,7 @@ fn real_authorizer(folder: &Path, log: EventLog) -> Pool {
 }
 
 #[tokio::test]
-async fn the_simulator_tells_no_secret() {
+async fn simulator_shows_no_secret() {
     let planted = Planted::new();
     let (folder, private) = (folder_with_devices(&planted), tempdir().unwrap());
     let gateway = GatewayProcess::start(folder.path(), "latchkey-authorizer", true, &LOUD).await;
@@ -280,7 +280,7 @@ async fn the_simulator_tells_no_secret() {
         let code = simulate(&gateway, &ca, &credentials, &args, &mut writings).await;
         assert_eq!(code, Some(1), "two of the devices are refused");
     }
-    // A row that is wrong is told by its line, not by what stands there.
+    // A malformed row is reported by its line and never quoted.
     let table = fs::read_to_string(&credentials).unwrap();
     for (from, to) in
         [("hall-3,", "hall-1,"), ("hall-3,hall-3,", "hall-3,"), ("hall-2,", "a/b,"), ("device,", "x,")]
@@ -291,7 +291,7 @@ async fn the_simulator_tells_no_secret() {
     }
     fs::write(&credentials, &table).unwrap();
     let code = simulate(&gateway, &credentials, &credentials, &[], &mut writings).await;
-    assert_eq!(code, Some(64), "the credentials are no CA");
+    assert_eq!(code, Some(64), "the credentials are not a CA");
     writings.assert_says("not_authorized");
     writings.add_folder(folder.path());
     writings.assert_free_of(&planted.all());

@@ -38,7 +38,7 @@ const DEADLINE_MILLIS: u64 = 600;
 const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn a_device_is_found_with_everything_that_its_item_says() {
+async fn record_has_every_attribute_of_its_item() {
     let dynamodb = DynamoDb::start().await;
     let item = json!({
         "enabled": {"BOOL": false}, "client_ids": {"SS": ["hall-1", "hall-1-*"]},
@@ -60,7 +60,7 @@ async fn a_device_is_found_with_everything_that_its_item_says() {
 }
 
 #[tokio::test]
-async fn the_item_of_the_documentation_is_a_record() {
+async fn item_of_the_documentation_is_a_record() {
     let text = include_str!("../../../docs/stores.md");
     let (_, item) = text.split_once("--item '").unwrap();
     let (item, _) = item.split_once('\'').unwrap();
@@ -73,7 +73,7 @@ async fn the_item_of_the_documentation_is_a_record() {
 }
 
 #[tokio::test]
-async fn a_name_without_an_item_meets_the_default_verifier() {
+async fn name_without_an_item_gets_the_default_verifier() {
     let dynamodb = DynamoDb::start().await;
     dynamodb.put(&item_of("hall-1")).await;
     let Lookup::Unknown { decoy } = find(&store(&dynamodb.aws), "hall-2").await.unwrap() else {
@@ -83,7 +83,7 @@ async fn a_name_without_an_item_meets_the_default_verifier() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_record_is_a_fault_of_its_device_alone() {
+async fn malformed_item_is_a_fault_of_its_device_alone() {
     let dynamodb = DynamoDb::start().await;
     dynamodb.put(&item_of("hall-1")).await;
     let canary = Canary::new("a password in the wrong place");
@@ -100,7 +100,7 @@ async fn an_item_that_is_no_record_is_a_fault_of_its_device_alone() {
         (json!({"verifiers": {"L": []}}), "`verifiers` has 0 entries"),
         (json!({"password": text}), "unknown field `password`"),
         (json!({"enabled": text}), "attribute `enabled`"),
-        (json!({"grant": {"S": "none"}}), "there is no grant `none`"),
+        (json!({"grant": {"S": "none"}}), "grant `none` does not exist"),
         (
             json!({"client_ids": {"L": [{"S": format!("{} *", canary.secret())}]}}),
             "attribute `client_ids[0]`",
@@ -121,7 +121,7 @@ async fn an_item_that_is_no_record_is_a_fault_of_its_device_alone() {
 }
 
 #[tokio::test]
-async fn one_get_item_is_made_a_look_up_and_reads_as_it_is_set() {
+async fn look_up_is_one_get_item_with_the_consistency_that_is_set() {
     for consistent_read in [false, true] {
         let fake = FakeAws::start([Act::Answer(200, "{}".to_owned())]).await;
         let settings = DynamoDbSettings { consistent_read, ..settings() };
@@ -133,20 +133,20 @@ async fn one_get_item_is_made_a_look_up_and_reads_as_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_a_fault_with_a_cure() {
+async fn missing_table_is_a_fault_with_a_cure() {
     let dynamodb = DynamoDb::start().await;
     let settings = DynamoDbSettings { table: "others".try_into().unwrap(), ..settings() };
     let fault = find(&DynamoDbStore::new(&dynamodb.aws, settings, loader()), "hall-1").await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::NotFound);
     assert_eq!(
         fault.to_string(),
-        "the table `others` is not in this account and region (ResourceNotFoundException); LATCHKEY_STORE says \
-         which it is"
+        "the table `others` is not in this account and region (ResourceNotFoundException); check \
+         LATCHKEY_STORE"
     );
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_a_fault_within_the_deadline_and_never_a_refusal() {
+async fn failing_table_is_a_fault_within_the_deadline_and_never_a_refusal() {
     let canary = Canary::new("what the service sent");
     let garbage = format!("{{\"Item\": {{\"verifiers\": {{\"S\": \"{}\" ", canary.secret());
     let cases = [
@@ -188,7 +188,7 @@ async fn a_table_that_fails_is_a_fault_within_the_deadline_and_never_a_refusal()
 }
 
 #[tokio::test]
-async fn nobody_who_listens_is_a_fault() {
+async fn refused_connection_is_a_fault() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let aws = integration::aws::configuration(&format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);
@@ -197,7 +197,7 @@ async fn nobody_who_listens_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_bad_moment_is_met_with_a_second_attempt() {
+async fn failed_attempt_is_retried_once() {
     for bad in [
         Act::error(400, "ThrottlingException"),
         Act::error(500, "InternalServerError"),
@@ -212,7 +212,7 @@ async fn a_bad_moment_is_met_with_a_second_attempt() {
 }
 
 #[tokio::test]
-async fn devices_are_let_in_and_refused_by_what_the_table_says() {
+async fn devices_are_accepted_and_refused_by_their_items() {
     let dynamodb = DynamoDb::start().await;
     dynamodb.put(&item_of("hall-1")).await;
     dynamodb.put(&with(item_of("hall-2"), json!({"enabled": {"BOOL": false}}))).await;
@@ -232,21 +232,21 @@ async fn devices_are_let_in_and_refused_by_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_cache_in_front_of_the_table_says_where_an_answer_came_from() {
+async fn cached_answer_names_its_source() {
     let item = json!({"Item": item_of("hall-1")}).to_string();
     let fake = FakeAws::start([Act::Answer(200, item), Act::error(500, "InternalServerError")]).await;
     let store = AnyStore::DynamoDb(Box::new(Cached::new(store(&fake.aws), cache(HOUR, Duration::ZERO))));
     for source in [Source::Store, Source::Cache, Source::Cache] {
-        let found = store.look_up(&name("hall-1")).await.unwrap();
+        let found = store.look_up(&name("hall-1"), None).await.unwrap();
         assert_eq!(found.source, source);
         assert!(matches!(found.lookup, Lookup::Found(_)));
     }
-    let fault = store.look_up(&name("hall-2")).await.unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::Unavailable, "there is nothing to stand in");
+    let fault = store.look_up(&name("hall-2"), None).await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Unavailable, "no cached record can be used");
 }
 
 #[tokio::test]
-async fn an_outage_is_told_once_and_so_is_its_end() {
+async fn outage_and_its_end_are_each_logged_once() {
     let found = Act::Answer(200, json!({"Item": item_of("hall-1")}).to_string());
     let (away, denied) = (|| Act::HangUp, Act::error(400, "AccessDeniedException"));
     // A look-up that goes wrong makes two attempts.
@@ -255,17 +255,17 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     let cached = Cached::new(store(&fake.aws), cache(Duration::ZERO, HOUR));
     let mut sources = Vec::new();
     for _ in 0..4 {
-        sources.push(cached.look_up(&name("hall-1")).await.unwrap().source);
+        sources.push(cached.look_up(&name("hall-1"), None).await.unwrap().source);
     }
     assert_eq!(sources, [Source::Store, Source::Stale, Source::Stale, Source::Store]);
     let events = log.take_lines().into_iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
     assert_eq!(events, ["store_outage", "store_back"]);
-    let fault = cached.look_up(&name("hall-1")).await.unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::AccessDenied, "what was meant is no outage");
+    let fault = cached.look_up(&name("hall-1"), None).await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::AccessDenied, "a fault that may be intended is not an outage");
 }
 
 #[tokio::test]
-async fn a_file_needs_no_aws() {
+async fn file_store_needs_no_aws() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("devices.json");
     let location = format!("file:{}", path.display()).parse::<StoreLocation>().unwrap();
@@ -282,12 +282,12 @@ async fn a_file_needs_no_aws() {
     std::fs::write(&path, "{}").unwrap();
     assert_eq!(open().await.map(|_| ()).unwrap_err().kind(), FaultKind::BadRecord);
     std::fs::write(&path, r#"{"version":1,"devices":{}}"#).unwrap();
-    let found = open().await.unwrap().look_up(&name("a")).await.unwrap();
+    let found = open().await.unwrap().look_up(&name("a"), None).await.unwrap();
     assert!(matches!(found.lookup, Lookup::Unknown { .. }));
 }
 
 async fn find(store: &impl Store, device: &str) -> Result<Lookup, StoreFault> {
-    store.look_up(&name(device)).await.map(|found| found.lookup)
+    store.look_up(&name(device), None).await.map(|found| found.lookup)
 }
 
 async fn connect(store: impl Store, device: &str, password: &str) -> Result<Value, FunctionFault> {

@@ -46,7 +46,7 @@ impl Kms {
 }
 
 #[tokio::test]
-async fn a_keyring_comes_back_as_it_was_encrypted() {
+async fn encrypted_keyring_is_loaded() {
     let kms = Kms::start().await;
     let keyring = Keyring::generate(id("2025-01")).unwrap().rotate(id("2026-11")).unwrap();
     let file = kms.encrypted(keyring.to_json().unwrap().as_bytes(), "keyring").await;
@@ -55,23 +55,23 @@ async fn a_keyring_comes_back_as_it_was_encrypted() {
 }
 
 #[tokio::test]
-async fn what_kms_refuses_is_told_with_a_cure() {
+async fn refusal_of_kms_is_reported_with_a_cure() {
     let kms = Kms::start().await;
     let json = Keyring::generate(id("k")).unwrap().to_json().unwrap();
     let other_purpose = kms.encrypted(json.as_bytes(), "backup").await;
-    let error = told(kms.load(other_purpose).await);
+    let error = load_error(kms.load(other_purpose).await);
     assert!(
         error.contains("(InvalidCiphertextException)") && error.contains("context `latchkey=keyring`"),
         "{error}"
     );
 
     let nothing_of_kms = envelope(&kms.folder, &[7; 100]);
-    let error = told(kms.load(nothing_of_kms).await);
+    let error = load_error(kms.load(nothing_of_kms).await);
     assert!(error.contains("LATCHKEY_DATA_KEYS: KMS doesn't decrypt the keyring `/"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_encrypted_and_no_keyring_is_never_quoted() {
+async fn plaintext_that_is_not_a_keyring_is_never_quoted() {
     let kms = Kms::start().await;
     for plaintext in [b"canary".as_slice(), b"\xff", br#"{"version":1,"current":"k","keys":"canary"}"#] {
         let file = kms.encrypted(plaintext, "keyring").await;
@@ -82,23 +82,23 @@ async fn what_is_encrypted_and_no_keyring_is_never_quoted() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_from_kms_makes_no_call() {
+async fn file_without_a_ciphertext_makes_no_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyring.json");
     fs::write(&path, r#"{"version":1,"current":"k","keys":{"k":"canary"}}"#).unwrap();
-    let error = told(keyring_source::load_kms(&path, &nowhere()).await);
+    let error = load_error(keyring_source::load_kms(&path, &nowhere()).await);
     assert!(error.contains("should read `{\"version\":1,\"kms_ciphertext\":\"BASE64\"}`"), "{error}");
     assert!(!error.contains("canary"), "{error}");
 }
 
 #[tokio::test]
-async fn a_kms_that_does_not_answer_is_given_up() {
+async fn silent_kms_is_an_error_after_the_time_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = envelope(&folder, b"ciphertext");
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = aws(&format!("http://{}", silent.local_addr().unwrap()));
     for aws in [nowhere(), silent] {
-        let error = told(
+        let error = load_error(
             integration::eventually::within("giving up", Box::pin(keyring_source::load_kms(&path, &aws)))
                 .await,
         );
@@ -129,6 +129,6 @@ fn id(text: &str) -> KeyId {
     text.try_into().unwrap()
 }
 
-fn told(loaded: Result<Keyring, KeyringSourceError>) -> String {
+fn load_error(loaded: Result<Keyring, KeyringSourceError>) -> String {
     loaded.err().unwrap().to_string()
 }

@@ -34,7 +34,7 @@ const SECRET: &str = "latchkey/devices";
 const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn a_secret_holds_every_record_and_is_read_again_when_it_is_old() {
+async fn secret_has_all_records_and_is_read_again_after_its_time() {
     let emulator = Emulator::start().await;
     let aws = aws::configuration(emulator.endpoint());
     let client = Client::new(&aws);
@@ -55,7 +55,7 @@ async fn a_secret_holds_every_record_and_is_read_again_when_it_is_old() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_meets_another_records_verifiers() {
+async fn unknown_name_gets_the_verifiers_of_another_record() {
     let fake = FakeAws::start([answer(&devices(&["a"]))]).await;
     let Lookup::Unknown { decoy } = find(&store(&fake.aws, HOUR, HOUR), "c").await.unwrap() else {
         panic!("it is known")
@@ -64,7 +64,7 @@ async fn a_name_that_nobody_has_meets_another_records_verifiers() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_or_is_not_text_is_a_fault_with_a_cure() {
+async fn missing_or_binary_secret_is_a_fault_with_a_cure() {
     let emulator = Emulator::start().await;
     let aws = aws::configuration(emulator.endpoint());
     let store = store(&aws, HOUR, HOUR);
@@ -73,7 +73,7 @@ async fn a_secret_that_is_not_there_or_is_not_text_is_a_fault_with_a_cure() {
     assert_eq!(
         fault.to_string(),
         "the secret `latchkey/devices` is not in this account and region (ResourceNotFoundException); \
-         LATCHKEY_STORE says which it is"
+         check LATCHKEY_STORE"
     );
     let binary = Blob::new(devices(&["a"]));
     Client::new(&aws).create_secret().name(SECRET).secret_binary(binary).send().await.unwrap();
@@ -86,7 +86,7 @@ async fn a_secret_that_is_not_there_or_is_not_text_is_a_fault_with_a_cure() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_no_records_file_is_not_quoted() {
+async fn malformed_secret_is_never_quoted() {
     let canary = Canary::new("another secret");
     let secret = canary.secret();
     let mut writings = Writings::default();
@@ -102,7 +102,7 @@ async fn a_secret_that_is_no_records_file_is_not_quoted() {
         (json!({"version": 1, "devices": {secret.repeat(9): {}}}).to_string(), "is not a records file"),
         (record(secret).to_string(), "is not a records file from line 1"),
         (json!({"version": 2, "devices": {}}).to_string(), "the format's version is 2"),
-        (devices(&["a"]).replace("own-topics", "none"), "device `a`: there is no grant `none`"),
+        (devices(&["a"]).replace("own-topics", "none"), "device `a`: grant `none` does not exist"),
     ] {
         let fake = FakeAws::start([answer(&text)]).await;
         let fault = find(&store(&fake.aws, HOUR, HOUR), "a").await.unwrap_err();
@@ -115,7 +115,7 @@ async fn a_secret_that_is_no_records_file_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn those_who_ask_at_the_same_time_cost_one_read() {
+async fn concurrent_look_ups_make_one_read() {
     let fake = FakeAws::start([answer(&devices(&["a"]))]).await;
     let store = store(&fake.aws, Duration::ZERO, Duration::ZERO);
     let (a, c, again) = tokio::join!(find(&store, "a"), find(&store, "c"), find(&store, "a"));
@@ -124,7 +124,7 @@ async fn those_who_ask_at_the_same_time_cost_one_read() {
 }
 
 #[tokio::test]
-async fn old_records_stand_in_for_an_outage_only_if_they_may() {
+async fn old_records_are_used_in_an_outage_only_if_set() {
     for stale in [Duration::ZERO, HOUR] {
         let away = || Act::error(500, "InternalServiceError");
         let acts = [answer(&devices(&["a"])), away(), away(), Act::HangUp, Act::HangUp, answer("{}")];
@@ -134,15 +134,15 @@ async fn old_records_stand_in_for_an_outage_only_if_they_may() {
         let expected = if stale.is_zero() { Err(FaultKind::Unavailable) } else { Ok(Source::Stale) };
         assert_eq!(source(&store).await, expected);
         assert_eq!(source(&store).await, expected);
-        assert_eq!(source(&store).await, Err(FaultKind::BadRecord), "what was written may have been meant");
+        assert_eq!(source(&store).await, Err(FaultKind::BadRecord), "a malformed secret may be intended");
         let events = log.take_lines().into_iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
-        let told: &[&str] = if stale.is_zero() { &[] } else { &["store_outage", "store_back"] };
-        assert_eq!(events, told);
+        let logged: &[&str] = if stale.is_zero() { &[] } else { &["store_outage", "store_back"] };
+        assert_eq!(events, logged);
     }
 }
 
 #[tokio::test]
-async fn a_service_that_fails_is_a_fault_within_the_deadline() {
+async fn failing_service_is_a_fault_within_the_deadline() {
     for (act, kind, part) in [
         (Act::error(400, "ThrottlingException"), FaultKind::Throttled, "LATCHKEY_CACHE_SECONDS"),
         (
@@ -164,7 +164,7 @@ async fn a_service_that_fails_is_a_fault_within_the_deadline() {
 }
 
 async fn find(store: &SecretsManagerStore, device: &str) -> Result<Lookup, StoreFault> {
-    store.look_up(&name(device)).await.map(|found| found.lookup)
+    store.look_up(&name(device), None).await.map(|found| found.lookup)
 }
 
 async fn is_known(store: &SecretsManagerStore, device: &str) -> bool {
@@ -172,7 +172,7 @@ async fn is_known(store: &SecretsManagerStore, device: &str) -> bool {
 }
 
 async fn source(store: &SecretsManagerStore) -> Result<Source, FaultKind> {
-    let found = store.look_up(&name("a")).await;
+    let found = store.look_up(&name("a"), None).await;
     found.map(|found| found.source).map_err(|fault| fault.kind())
 }
 

@@ -108,7 +108,7 @@ async fn a_file_with_a_bad_line_makes_nothing() {
     fs::write(cloud.file("d.csv"), "device,grant\na,sht02\n").unwrap();
     let (code, _, finished) = provision(&cloud, &["--from", "d.csv"]).await;
     assert!(
-        code == Some(64) && finished.err().contains("device `a`: there is no grant `sht02`"),
+        code == Some(64) && finished.err().contains("device `a`: grant `sht02` does not exist"),
         "{}",
         finished.err()
     );

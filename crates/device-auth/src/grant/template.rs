@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// - `*` is the policy language's wildcard: any run of characters, `/` included.
 /// - `+` and `#` are MQTT's wildcards; they have a meaning only in a topic filter.
 ///
-/// A placeholder is always a whole level, so that no two values can be composed into one topic.
+/// A placeholder is always a whole level, so that different values never make the same topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TopicTemplate(Vec<Level>);
@@ -16,7 +16,7 @@ pub struct TopicTemplate(Vec<Level>);
 /// Why a text is not a [`TopicTemplate`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// It is empty.
+    /// The text is empty.
     #[error("a topic template is empty")]
     Empty,
     /// One of its levels is wrong.
@@ -39,7 +39,7 @@ pub enum LevelError {
     #[error("a placeholder fills a whole level, as in `a/{{client_id}}/b`")]
     PartOfALevel,
     /// A `?`, which is a wildcard in a policy.
-    #[error("`?` would be a wildcard; use `*` if that is what is meant")]
+    #[error("`?` is a wildcard in a policy; use `*` if you mean one")]
     QuestionMark,
     /// Another character.
     #[error("a topic here is visible ASCII without spaces")]

@@ -1,4 +1,4 @@
-//! What a token says, once its signature was right.
+//! The claims of a token with a valid signature.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{device_name::DeviceName, time::UnixTime};
 pub(super) struct Claims(JsonObject);
 
 impl Claims {
-    /// Reads the claims of a token whose signature was right.
+    /// Reads the claims of a token with a valid signature.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, TokenError> {
         JsonObject::read(bytes).map(Self).ok_or(TokenError::Claims)
     }
@@ -35,10 +35,10 @@ impl Claims {
         if fits { Ok(()) } else { Err(TokenError::Audience) }
     }
 
-    /// When the token ends, if it is in force and stays so for as long as the shortest connection.
+    /// The end of the token, if the token is valid now and for as long as the shortest connection.
     ///
-    /// The leeway never touches `exp`: AWS can't end a connection sooner than [`MIN_DISCONNECT_SECONDS`], so a token
-    /// must have that much left.
+    /// The leeway does not apply to `exp`: AWS can't end a connection sooner than [`MIN_DISCONNECT_SECONDS`], so a token
+    /// must have at least that much time left.
     pub(super) fn check_times(&self, leeway: Leeway, now: UnixTime) -> Result<UnixTime, TokenError> {
         let expires = self.time("exp", f64::floor)?.ok_or(TokenError::NoExpiry)?;
         let not_before = self.time("nbf", f64::ceil)?;
@@ -72,7 +72,7 @@ impl Claims {
         self.0.get(claim).and_then(Value::as_str)
     }
 
-    /// A `NumericDate` (RFC 7519, section 2), which may have a fraction; `round` takes it to a whole second.
+    /// A `NumericDate` (RFC 7519, section 2), which may have a fraction; `round` makes it a whole second.
     fn time(&self, claim: &str, round: fn(f64) -> f64) -> Result<Option<u64>, TokenError> {
         match self.0.get(claim) {
             None => Ok(None),
@@ -92,36 +92,36 @@ fn seconds(number: &Number, round: fn(f64) -> f64) -> Option<u64> {
 /// What a token must say, from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What `iss` must be, byte for byte. `None` takes any.
+    /// What `iss` must be, byte for byte. `None` accepts any.
     pub issuer: Option<String>,
-    /// What `aud` must be or hold, byte for byte. `None` takes any, also tokens that were made for somebody else: an
-    /// issuer that serves other applications as well calls for one.
+    /// What `aud` must be or contain, byte for byte. `None` accepts any, also tokens for another application of the same
+    /// issuer.
     pub audience: Option<String>,
-    /// How far this clock may be behind the issuer's.
+    /// By how much this clock may be slow against the issuer's.
     pub leeway: Leeway,
     /// The claim that names the device.
     pub device_claim: String,
-    /// The claim that names the grant. A token without it is refused then.
+    /// The claim that names the grant. With `Some`, a token without that claim is refused.
     pub grant_claim: Option<String>,
 }
 
 /// The claim that names the device unless the settings name another.
 pub const DEFAULT_DEVICE_CLAIM: &str = "sub";
 
-/// Seconds by which this clock may be behind the issuer's, 0 to 300: `nbf` and `iat` may lie that far ahead. It never
-/// makes a token live longer.
+/// Seconds by which this clock may be slow against the issuer's, 0 to 300: `nbf` and `iat` may be that far in the future.
+/// The leeway does not extend `exp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leeway(u64);
 
 /// Too many seconds for a [`Leeway`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} seconds: a leeway has at most {max}", max = Leeway::MAX_SECONDS)]
+#[error("{0} seconds: a leeway is at most {max}", max = Leeway::MAX_SECONDS)]
 pub struct LeewayError(u64);
 
 impl Leeway {
-    /// The most that clocks may differ: a clock that is further off should be set, not put up with.
+    /// The greatest leeway. A clock with a greater error should be set.
     pub const MAX_SECONDS: u64 = 300;
-    /// A minute, which is what most issuers allow for.
+    /// One minute, which most issuers recommend.
     pub const DEFAULT: Self = Self(60);
 
     /// The seconds.
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn times_at_their_borders() {
+    fn times_are_checked_to_the_second() {
         let table = [
             ("{}", Err(TokenError::NoExpiry)),
             (r#"{"exp":999999}"#, Err(TokenError::Expired)),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_a_number_that_can_be_one() {
+    fn time_is_a_number_of_seconds_since_1970() {
         for name in ["exp", "nbf", "iat"] {
             let others = if name == "exp" { "" } else { r#","exp":2000000"# };
             for value in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leeway_does_not_lengthen_life() {
+    fn leeway_does_not_extend_the_expiry() {
         for leeway in [0, 60, 300] {
             let leeway = Leeway::try_from(leeway).unwrap();
             let check = |json| claims(json).check_times(leeway, UnixTime(NOW)).err();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_of_time_nothing_overflows() {
+    fn greatest_times_do_not_overflow() {
         let check = |now| {
             claims(r#"{"exp":18446744073709551615,"nbf":1}"#).check_times(Leeway::DEFAULT, UnixTime(now))
         };
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn audiences() {
+    fn audience_is_the_string_or_in_the_list() {
         let table = [
             (r#"{"aud":"a"}"#, true),
             (r#"{"aud":["b","a"]}"#, true),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn issuers() {
+    fn issuer_is_compared_byte_for_byte() {
         for (json, fits) in [
             (r#"{"iss":"https://a"}"#, true),
             (r#"{"iss":"https://a/"}"#, false),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_device_and_the_grant_are_strings() {
+    fn device_and_grant_are_strings() {
         let good = claims(r#"{"sub":"sht20","custom:grant":"own-topics"}"#);
         assert_eq!(good.device("sub").unwrap().as_str(), "sht20");
         assert_eq!(good.grant("custom:grant").as_deref(), Ok("own-topics"));
@@ -272,13 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn a_leeway_has_an_end() {
+    fn leeway_is_at_most_300_seconds() {
         for seconds in [0, 60, 300] {
             assert_eq!(Leeway::try_from(seconds).map(Leeway::seconds), Ok(seconds));
         }
         for seconds in [301, u64::MAX] {
             let error = Leeway::try_from(seconds).unwrap_err();
-            assert_eq!(error.to_string(), format!("{seconds} seconds: a leeway has at most 300"));
+            assert_eq!(error.to_string(), format!("{seconds} seconds: a leeway is at most 300"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The keys that tokens are checked with.
+//! The keys that tokens are verified with.
 
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -16,16 +16,16 @@ use zeroize::Zeroizing;
 
 use super::token::{Algorithm, Header, TokenError, UnverifiedToken};
 
-/// One key or several. No `Debug`: some may be secrets.
+/// A set of keys. It has no `Debug`, because some may be secrets.
 pub struct Keys(Vec<Key>);
 
 impl Keys {
-    /// The one public key in a PEM file: EC P-256 for ES256, RSA for RS256, Ed25519 for `EdDSA`. It has no id of its
-    /// own, so it is what every token is checked with, whatever its `kid` says.
+    /// The one public key in a PEM file: EC P-256 for ES256, RSA for RS256, Ed25519 for `EdDSA`. It has no
+    /// id, so every token is checked with it, whatever its `kid` says.
     ///
     /// # Errors
     ///
-    /// Where there is no such key, or a private one, or more than one.
+    /// When the file has no such key, a private one, or more than one.
     pub fn from_pem(text: &str) -> Result<Self, KeysError> {
         Ok(Self(vec![pem_key(text)?]))
     }
@@ -35,7 +35,7 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// Where any of them can't be used, because whoever wrote the file meant it to be.
+    /// When one of them can't be used: each key in a configured file is meant to be used.
     pub fn from_jwks(text: &str) -> Result<Self, KeysError> {
         let mut keys = Vec::new();
         for (position, key) in (1..).zip(jwks(text)?) {
@@ -53,12 +53,12 @@ impl Keys {
         }
     }
 
-    /// The keys in a JWKS that somebody else publishes. Those that can't be used here are passed over, and so are
-    /// secrets: what everybody can read proves nothing.
+    /// The keys in a JWKS that an issuer publishes. Keys that can't be used here are skipped. So are secrets: a published
+    /// secret proves nothing.
     ///
     /// # Errors
     ///
-    /// When there is no JWKS, or no key in it can be used.
+    /// When the text is not a JWKS, or has no usable key.
     pub fn from_published_jwks(text: &str) -> Result<Self, KeysError> {
         let mut keys = Vec::new();
         for key in jwks(text)?.filter_map(Result::ok) {
@@ -72,7 +72,7 @@ impl Keys {
         if keys.is_empty() { Err(KeysError::NoKeys) } else { Ok(Self(keys)) }
     }
 
-    /// No key at all, which refuses every token.
+    /// An empty set, which refuses every token.
     #[must_use]
     pub fn none() -> Self {
         Self(Vec::new())
@@ -84,7 +84,7 @@ impl Keys {
         self.0.len()
     }
 
-    /// Whether there is a key with the token's `kid`, or one that checks every token.
+    /// Whether a key has the token's `kid`, or one key verifies every token.
     #[must_use]
     pub fn has_key_for(&self, token: &UnverifiedToken<'_>) -> bool {
         !matches!(self.find(token.header()), Err(TokenError::UnknownKey))
@@ -109,12 +109,12 @@ fn is_known(keys: &[Key], key: &Key) -> bool {
 /// Why a configured text gives no [`Keys`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
-    /// There is no readable PEM block.
+    /// The text has no readable PEM block.
     #[error("no key in PEM form: it should begin with `-----BEGIN PUBLIC KEY-----`")]
     NoPem,
     /// There is a private key.
     #[error(
-        "a private key, which has no business here: `openssl pkey -in FILE -pubout` writes its public half"
+        "a private key, where only a public key belongs: `openssl pkey -in FILE -pubout` writes the public key"
     )]
     PrivatePem,
     /// There is a certificate.
@@ -126,7 +126,7 @@ pub enum KeysError {
     /// There are several blocks.
     #[error("{0} blocks in PEM form, where one public key should be; several keys go into a JWKS file")]
     SeveralPem(usize),
-    /// The one key is at fault.
+    /// The key can't be used.
     #[error("{0}")]
     Key(#[source] KeyError),
     /// The text is not a JWKS.
@@ -137,10 +137,10 @@ pub enum KeysError {
         /// Counted from 1; 0 where a line is empty.
         column: usize,
     },
-    /// The list is empty, or nothing in a fetched list can be used.
+    /// The list is empty, or a fetched list has no usable key.
     #[error("no key that can be used")]
     NoKeys,
-    /// A key of the list is at fault.
+    /// A key of the list can't be used.
     #[error("key {position} of the list: {error}")]
     Jwk {
         /// Counted from 1.
@@ -154,8 +154,8 @@ pub enum KeysError {
 /// Why one key can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A member is missing, stands twice or is not a string.
-    #[error("not a JSON object as RFC 7517 has it, or a member that `kty` calls for is missing")]
+    /// A member is missing, a duplicate or not a string.
+    #[error("not a JSON object as in RFC 7517, or without a member that `kty` requires")]
     Members,
     /// A member is not base64url without padding.
     #[error("a member that should be base64url without padding is not")]
@@ -163,14 +163,14 @@ pub enum KeyError {
     /// `kty` or `crv` is another.
     #[error("neither EC P-256 nor RSA nor Ed25519 nor a secret (`oct`)")]
     UnknownType,
-    /// The numbers don't make a key of this type.
+    /// The bytes are not a key of this type.
     #[error("not a valid public key of its type")]
     Invalid,
     /// It is the private half.
-    #[error("a private key, which has no business here: take out every member but the public ones")]
+    #[error("a private key, where only a public key belongs: remove every member but the public ones")]
     Private,
     /// `use` or `key_ops` is for something else.
-    #[error("`use` or `key_ops` says that it is not for checking signatures")]
+    #[error("`use` or `key_ops` does not allow the key to verify signatures")]
     OtherUse,
     /// `alg` is another.
     #[error(
@@ -183,19 +183,19 @@ pub enum KeyError {
     /// The secret is too short (RFC 7518, section 3.2).
     #[error("a secret of {0} bytes; it should have at least {MIN_SECRET_BYTES}")]
     ShortSecret(usize),
-    /// There are several keys, and this one has no `kid`.
-    #[error("no `kid`, which every key needs where there are several")]
+    /// This key has no `kid`, and it is not the only one.
+    #[error("no `kid`, which every key needs in a list of several")]
     NoId,
     /// An earlier key has the same `kid`.
     #[error("an earlier key has the same `kid`")]
     SameId,
 }
 
-/// Bits of an RSA key's modulus, at least (RFC 7518, section 3.3).
+/// The fewest bits of an RSA key's modulus (RFC 7518, section 3.3).
 const MIN_RSA_BITS: usize = 2_048;
-/// Bits of an RSA key's modulus, at most: what aws-lc-rs checks signatures with.
+/// The most bits of an RSA key's modulus that aws-lc-rs verifies with.
 const MAX_RSA_BITS: usize = 8_192;
-/// Bytes of a secret for HS256, at least: as many as the hash has (RFC 7518, section 3.2).
+/// The fewest bytes of a secret for HS256: as many as the hash has (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 /// Bytes of each coordinate of a point on P-256 (RFC 7518, section 6.2.1.2).
 const P256_COORDINATE_BYTES: usize = 32;
@@ -204,7 +204,7 @@ const ED25519_BYTES: usize = 32;
 /// What an uncompressed point begins with (SEC 1, section 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
-/// A key and the one algorithm that it checks signatures with. No `Debug`: it may be a secret.
+/// A key and its one algorithm. It has no `Debug`, because it may be a secret.
 pub struct Key {
     id: Option<String>,
     algorithm: Algorithm,
@@ -249,13 +249,13 @@ impl Key {
         Ok(Self::new(Algorithm::Rs256, DecodingKey::from_rsa_der(key.as_ref())))
     }
 
-    /// An RSA key from its modulus and its exponent. Some programs write a zero in front, which is none of them.
+    /// An RSA key from its modulus and its exponent. Some programs write leading zeros, which are not part of the numbers.
     fn rsa_components(n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
         let der = PublicKeyComponents { n: without_zeros(n), e: without_zeros(e) }.as_der();
         Self::rsa(der.map_err(|_| KeyError::Invalid)?.as_ref())
     }
 
-    /// A secret that the issuer has too.
+    /// A secret that this function shares with the issuer.
     fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::ShortSecret(secret.len()));
@@ -280,7 +280,7 @@ impl Key {
         self.algorithm
     }
 
-    /// Whether the token's signature is this key's. The algorithm is the key's own, whatever the header says.
+    /// Whether this key made the token's signature. The algorithm is the key's own, whatever the header says.
     pub(super) fn signed(&self, token: &UnverifiedToken<'_>) -> bool {
         let algorithm = match self.algorithm {
             Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
@@ -301,14 +301,14 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// The keys of a list, each with what is wrong with it where something is. They are borrowed from the text until they
-/// are read one by one: secrets are not copied about.
+/// The keys of a list, or for each what is wrong with it. They are borrowed from the text and read one by one, so that
+/// secrets are not copied.
 fn jwks(text: &str) -> Result<impl Iterator<Item = Result<Key, KeyError>>, KeysError> {
     let not_jwks = |line, column| KeysError::NotJwks { line, column };
     if !is_object(text) {
         return Err(not_jwks(1, 1));
     }
-    // serde_json's own message might quote a secret that stands in the wrong place.
+    // serde_json's own message might quote a secret in the wrong place.
     let set: JwkSet = serde_json::from_str(text).map_err(|e| not_jwks(e.line(), e.column()))?;
     Ok(set.keys.into_iter().map(|raw| read::<Jwk>(raw.get()).ok_or(KeyError::Members)?.key()))
 }
@@ -319,7 +319,7 @@ struct JwkSet<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// The members that say something here; others are passed over (RFC 7517, section 4).
+/// The members that are used; others are skipped (RFC 7517, section 4).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -382,14 +382,14 @@ fn read<T: DeserializeOwned>(json: &str) -> Option<T> {
     is_object(json).then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// serde would take a list of the same values in the right order as well.
+/// serde would also accept a list of the same values in the right order.
 fn is_object(json: &str) -> bool {
     json.trim_start().starts_with('{')
 }
 
-/// The one key in `text`. Words before and after the block are passed over, as RFC 7468 has it.
+/// The one key in `text`. Text before and after the block is skipped, as in RFC 7468.
 fn pem_key(text: &str) -> Result<Key, KeysError> {
-    // Looked for in the text itself, so that a private key is called one even where its block is damaged.
+    // The text is searched, so that a private key in a damaged block is reported as one too.
     if text.contains("PRIVATE KEY-----") {
         return Err(KeysError::PrivatePem);
     }
@@ -405,7 +405,7 @@ fn pem_key(text: &str) -> Result<Key, KeysError> {
     }
 }
 
-/// The types are tried in turn: each reads the type's own identifier first and takes no other's.
+/// The types are tried in turn: each parser reads the type's identifier first and refuses any other.
 fn of_some_type(der: &[u8]) -> Result<Key, KeyError> {
     match Key::ec(der).or_else(|_| Key::ed25519(der)).or_else(|_| Key::rsa(der)) {
         Err(KeyError::Invalid) => Err(KeyError::UnknownType),

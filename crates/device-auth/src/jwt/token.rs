@@ -1,4 +1,4 @@
-//! A token's shape: its size, its three parts, its header (RFC 7515, section 7.1).
+//! The parts of a token before it is verified: its size, its three parts, its header (RFC 7515, section 7.1).
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::unique_keys::unique_keys;
 
-/// Bytes of a token, at most. Tokens of the well-known issuers have 1 to 3 KB; nothing longer is even decoded.
+/// The most bytes of a token. Tokens of the well-known issuers have 1 to 3 KB. A longer token is not decoded.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// A token with the right shape. Nothing in it is verified yet.
+/// A token with three parts and a readable header. Nothing in it is verified yet.
 pub struct UnverifiedToken<'a> {
     header: Header,
     claims: Vec<u8>,
@@ -19,9 +19,9 @@ pub struct UnverifiedToken<'a> {
     signature: &'a str,
 }
 
-/// What a header says about how the token is signed. Everything else in it is passed over.
+/// The header's members about the signature. All others are ignored.
 pub(super) struct Header {
-    /// `alg`, held against the key's own algorithm and not used otherwise.
+    /// `alg`, which is only compared with the key's own algorithm.
     pub(super) algorithm: Algorithm,
     /// `kid`.
     pub(super) key_id: Option<String>,
@@ -52,7 +52,7 @@ impl<'a> UnverifiedToken<'a> {
         &self.header
     }
 
-    /// The claims' JSON, if it is JSON.
+    /// The claims' bytes, which may not be JSON.
     pub(super) fn claims(&self) -> &[u8] {
         &self.claims
     }
@@ -84,7 +84,7 @@ impl Header {
     }
 }
 
-/// Padding, white space and bits left over are refused: a token has one spelling.
+/// Padding, white space and trailing bits are refused: a token has one text form.
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::NotBase64Url)
 }
@@ -92,7 +92,7 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
 /// Declares [`TokenError`] once: each variant with its stable name.
 macro_rules! token_errors {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
-        /// Why a token is refused. It holds nothing of the token.
+        /// Why a token is refused. It has no part of the token.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum TokenError {
             $($(#[$doc])* $variant,)*
@@ -120,36 +120,36 @@ token_errors! {
     NotThreeParts => "jwt_not_three_parts",
     /// A part is not base64url without padding (RFC 7515, section 2).
     NotBase64Url => "jwt_not_base64url",
-    /// The header is not a JSON object, has a member twice, or its `kid` is not a string.
+    /// The header is not a JSON object, has a duplicate member, or its `kid` is not a string.
     Header => "jwt_header",
     /// The header has `crit`: it demands an extension, and none is known here (RFC 7515, section 4.1.11).
     Critical => "jwt_critical",
-    /// The header's `alg` is none of the four known ones, or not the one of the key that `kid` means.
+    /// The header's `alg` is not one of the four known ones, or not that of the key that `kid` names.
     Algorithm => "jwt_algorithm",
-    /// The header has no `kid`, and there are several keys.
+    /// The header has no `kid`, and several keys are configured.
     NoKeyId => "jwt_no_key_id",
-    /// No key has the header's `kid`.
+    /// No key has the `kid` of the header.
     UnknownKey => "jwt_unknown_key",
     /// The signature is not the key's over this header and these claims.
     Signature => "jwt_signature",
-    /// The claims are not a JSON object, or have a member twice.
+    /// The claims are not a JSON object, or have a duplicate member.
     Claims => "jwt_claims",
     /// `iss` is not the issuer that the settings name.
     Issuer => "jwt_issuer",
     /// `aud` is neither the audience that the settings name nor a list with it.
     Audience => "jwt_audience",
-    /// There is no `exp`: the token would be good for ever.
+    /// The claims have no `exp`: the token would never expire.
     NoExpiry => "jwt_no_expiry",
     /// `exp`, `nbf` or `iat` is not a number from 0 to 2^64 - 1.
     Time => "jwt_time",
     /// `exp` has passed.
     Expired => "jwt_expired",
-    /// `exp` comes before AWS IoT Core could end the connection
+    /// `exp` is earlier than AWS IoT Core could end the connection
     /// ([`iot_policy::limits::MIN_DISCONNECT_SECONDS`]).
     ExpiresTooSoon => "jwt_expires_too_soon",
-    /// `nbf` lies ahead by more than the leeway.
+    /// `nbf` is in the future by more than the leeway.
     NotYetValid => "jwt_not_yet_valid",
-    /// `iat` lies ahead by more than the leeway.
+    /// `iat` is in the future by more than the leeway.
     IssuedAhead => "jwt_issued_ahead",
     /// The claim that should name the device is absent or not a device name.
     DeviceClaim => "jwt_device_claim",
@@ -164,7 +164,7 @@ pub enum Algorithm {
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
-    /// `EdDSA` on Ed25519; Ed448 has the same name and is not known here.
+    /// `EdDSA` on Ed25519; Ed448 has the same name and is not supported.
     EdDsa,
     /// HMAC with SHA-256.
     Hs256,
@@ -183,7 +183,7 @@ impl Algorithm {
         }
     }
 
-    /// Its name.
+    /// The name of the algorithm.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn three_parts_in_base64url() {
+    fn token_has_three_parts_in_base64url() {
         let good = with_header(r#"{"alg":"ES256"}"#);
         assert_eq!(refusal(&good), None);
         for bad in ["", ".", "e30.e30", "e30", "e30.e30.AA.AA", "...."] {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_token_is_read_and_a_longer_one_is_not() {
+    fn longest_token_is_read_and_a_longer_one_refused() {
         let head = with_header(r#"{"alg":"ES256"}"#);
         let padded = |bytes: usize| {
             let text = format!("{head}{}", "A".repeat(bytes - head.len()));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn malformed_header_is_refused() {
         let table = [
             ("[]", Some(TokenError::Header)),
             (r#"{"alg":"ES256","alg":"ES256"}"#, Some(TokenError::Header)),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_exact() {
+    fn algorithm_names_are_case_sensitive() {
         for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa, Algorithm::Hs256] {
             assert_eq!(Algorithm::named(algorithm.as_str()), Some(algorithm));
             assert_eq!(Algorithm::named(&algorithm.as_str().to_lowercase()), None);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_object_with_each_member_once() {
+    fn duplicate_member_is_refused() {
         for text in ["{}", r#" {"a": 1, "b": {"a": 2}} "#, r#"{"a": null, "A": null}"#] {
             assert!(JsonObject::read(text.as_bytes()).is_some(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! One AES-256 key and its id, and base64 that leaves no copies in memory.
+//! An AES-256 key, its id, and base64 that leaves no copies in memory.
 
 use std::fmt;
 
@@ -18,16 +18,16 @@ use zeroize::Zeroizing;
 
 use crate::device_name::DeviceName;
 
-/// GCM's whole tag; a shorter one is easier to forge.
+/// The whole GCM tag; a shorter one is easier to forge.
 pub(super) const TAG_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 
-/// 32 bytes, wiped when dropped.
+/// A key of 32 bytes, which is wiped when dropped.
 #[derive(Clone)]
 pub(super) struct DataKey(Zeroizing<Vec<u8>>);
 
 impl DataKey {
-    /// A new key; none if there are no random numbers.
+    /// A new key, or `None` if the operating system gives no random numbers.
     pub(super) fn generate() -> Option<Self> {
         let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
         rand::fill(&mut bytes).ok()?;
@@ -43,16 +43,16 @@ impl DataKey {
         Zeroizing::new(encode(&self.0))
     }
 
-    /// A random nonce, and the ciphertext with the tag behind it. None if there are no random numbers.
+    /// A random nonce, and the ciphertext followed by the tag. `None` if the operating system gives no random numbers.
     pub(super) fn seal(&self, secret: &[u8], device: &DeviceName) -> Option<([u8; NONCE_LEN], Vec<u8>)> {
-        // Room for the tag, so that nothing moves and leaves a copy of the secret behind.
+        // Room for the tag, so that the buffer does not move and leave a copy of the secret.
         let mut sealed = Zeroizing::new(Vec::with_capacity(secret.len().checked_add(TAG_BYTES)?));
         sealed.extend_from_slice(secret);
         let nonce = self.cipher()?.seal_in_place_append_tag(associated(device), &mut *sealed).ok()?;
         Some((*nonce.as_ref(), std::mem::take(&mut *sealed)))
     }
 
-    /// None if it isn't what was sealed with this key, this nonce and for this device.
+    /// The secret; `None` if it was not sealed with this key and nonce for this device.
     pub(super) fn open(
         &self,
         nonce: [u8; NONCE_LEN],
@@ -66,7 +66,7 @@ impl DataKey {
         Some(bytes)
     }
 
-    /// Made for each use, so that the key is kept once; AWS-LC wipes its own copy when it frees it.
+    /// A cipher for one use, so that only one copy of the key stays in memory. AWS-LC wipes its copy when it frees it.
     fn cipher(&self) -> Option<RandomizedNonceKey> {
         RandomizedNonceKey::new(&AES_256_GCM, &self.0).ok()
     }
@@ -78,13 +78,13 @@ fn associated(device: &DeviceName) -> Aad<&[u8]> {
 
 const MAX_ID_BYTES: usize = 64;
 
-/// A key's id: 1 to 64 bytes of `[A-Za-z0-9._-]`, `2026-11` for example. It stands in every secret that is
-/// sealed under the key and is not secret itself.
+/// A key's id: 1 to 64 bytes of `[A-Za-z0-9._-]`, `2026-11` for example. Every secret that is
+/// sealed under the key contains the id. The id is not secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
 
-/// Why a text is not a [`KeyId`]. The text is not repeated: it may be a key that was put in the wrong place.
+/// Why a text is not a [`KeyId`]. The message does not quote the text, because it may be a key in the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key's id should be 1 to 64 characters out of `A-Z a-z 0-9 . _ -`, like `2026-11`")]
 pub struct KeyIdError;
@@ -127,7 +127,7 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Without padding; with or without when it is read.
+/// Base64 that is written without padding and read with or without it.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING_OR_NOT);
 const PADDING_OR_NOT: GeneralPurposeConfig = NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
 
@@ -136,17 +136,17 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     STANDARD_NO_PAD.encode(bytes)
 }
 
-/// The bytes of base64 without padding, which has one spelling for them only.
+/// Decodes base64 without padding, which has one text form for the same bytes.
 pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     decode_with(&STANDARD_NO_PAD, text)
 }
 
-/// The same, also with padding: as `openssl rand -base64` and AWS's command line write it.
+/// Decodes base64 with or without padding. `openssl rand -base64` and AWS's command line write padding.
 pub(super) fn decode_lenient(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     decode_with(&LENIENT, text)
 }
 
-/// Into a buffer that is wiped, also when the text turns out to be wrong halfway.
+/// Decodes into a buffer that is wiped, also after an error in the middle of the text.
 fn decode_with(engine: &GeneralPurpose, text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; decoded_len_estimate(text.len())]);
     let length = engine.decode_slice(text, bytes.as_mut_slice()).ok()?;
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_short_and_plain() {
+    fn key_id_is_short_and_plain() {
         for id in ["2026-11", "a", "A.b_c-9", "x".repeat(64).as_str()] {
             assert_eq!(KeyId::try_from(id).unwrap().as_str(), id);
         }

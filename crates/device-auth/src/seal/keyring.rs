@@ -1,4 +1,4 @@
-//! The keys that secrets are sealed under.
+//! The keys under which secrets are sealed.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,22 +11,22 @@ use super::{
 };
 use crate::{
     device_name::DeviceName,
-    variables::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
+    location::{ALLOW_PLAIN_SECRETS, DATA_KEYS},
 };
 
 /// AES-256 keys by id. New secrets are sealed under the current one, and the others still open what they sealed.
 ///
-/// No `Debug`; the keys are wiped when it is dropped.
+/// It has no `Debug`, and its keys are wiped when it is dropped.
 #[derive(Clone)]
 pub struct Keyring {
     keys: BTreeMap<KeyId, DataKey>,
-    /// One of `keys`; none if there are none.
+    /// The id of one of `keys`; `None` if there are no keys.
     current: Option<KeyId>,
     plain_allowed: bool,
 }
 
 impl Keyring {
-    /// A keyring without keys: it opens nothing that is sealed, and seals nothing.
+    /// A keyring without keys. It opens no sealed secret, and seals none.
     #[must_use]
     pub fn empty() -> Self {
         Self { keys: BTreeMap::new(), current: None, plain_allowed: false }
@@ -37,13 +37,13 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What is wrong and where, without a word of the text but its ids.
+    /// What is wrong, and where. The message quotes nothing of the text but key ids.
     pub fn parse(json: &str) -> Result<Self, KeyringError> {
         let (current, keys) = parse(json)?;
         Ok(Self { keys, current: Some(current), plain_allowed: false })
     }
 
-    /// The same keyring, which now also takes secrets that stand in plain text.
+    /// The same keyring, which now also opens secrets in plain text.
     #[must_use]
     pub fn allow_plain(self) -> Self {
         Self { plain_allowed: true, ..self }
@@ -58,11 +58,11 @@ impl Keyring {
         Self::empty().rotate(id)
     }
 
-    /// The same keyring with one more key, a new one, which is the current one from now on.
+    /// The same keyring with one new key, which becomes the current one.
     ///
     /// # Errors
     ///
-    /// When there is a key of that id already, or the operating system gives no random numbers.
+    /// When a key has that id already, or the operating system gives no random numbers.
     pub fn rotate(&self, id: KeyId) -> Result<Self, KeyringError> {
         if self.keys.contains_key(&id) {
             return Err(KeyringError::Taken(id));
@@ -73,7 +73,7 @@ impl Keyring {
         Ok(rotated)
     }
 
-    /// What [`Keyring::parse`] reads, on one line; none for a keyring without keys.
+    /// The text that [`Keyring::parse`] reads, on one line. `None` for a keyring without keys.
     #[must_use]
     pub fn to_json(&self) -> Option<Zeroizing<String>> {
         self.current.as_ref().map(|current| to_json(current, &self.keys))
@@ -97,7 +97,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// When the secret is empty or too long, there is no key, or the operating system gives no random numbers.
+    /// When the secret is empty or too long, the keyring has no key, or the operating system gives no random numbers.
     pub fn seal(&self, secret: &[u8], device: &DeviceName) -> Result<String, SealError> {
         if !SECRET_BYTES.contains(&secret.len()) {
             return Err(SealError::Length);
@@ -108,12 +108,12 @@ impl Keyring {
         Ok(SealedSecret(Form::Aes256Gcm { key: id.clone(), nonce, sealed }).into())
     }
 
-    /// Opens what was sealed for this device; what stands in plain text only after [`Keyring::allow_plain`].
+    /// Opens a secret that was sealed for this device. A secret in plain text opens only after [`Keyring::allow_plain`].
     ///
     /// # Errors
     ///
-    /// When its key is not in the keyring, it wasn't sealed for this device or is damaged, or it stands in plain
-    /// text and must not.
+    /// When the keyring does not have the secret's key, the secret was sealed for another device or is damaged, or it is in
+    /// plain text and that is not allowed.
     pub fn open(&self, sealed: &SealedSecret, device: &DeviceName) -> Result<Zeroizing<Vec<u8>>, SealError> {
         match &sealed.0 {
             Form::Plain(secret) if self.plain_allowed => Ok(secret.clone()),
@@ -126,26 +126,26 @@ impl Keyring {
     }
 }
 
-/// Why there is no keyring.
+/// Why a text is not a [`Keyring`], or a keyring can't be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     /// The text is not JSON.
     #[error("the keyring is not JSON: see line {line}, column {column}")]
     Syntax {
-        /// The line, from 1 on.
+        /// The line, counted from 1.
         line: usize,
-        /// The column, from 1 on.
+        /// The column, counted from 1.
         column: usize,
     },
     /// The text is JSON, but not a keyring.
     #[error(
-        "the keyring should read `{{\"version\":1,\"current\":\"ID\",\"keys\":{{\"ID\":\"KEY\"}}}}`, each of the \
-         three once, but does not at line {line}, column {column}"
+        "the keyring should read `{{\"version\":1,\"current\":\"ID\",\"keys\":{{\"ID\":\"KEY\"}}}}`, with each \
+         member once, and does not at line {line}, column {column}"
     )]
     Shape {
-        /// The line, from 1 on.
+        /// The line, counted from 1.
         line: usize,
-        /// The column, from 1 on.
+        /// The column, counted from 1.
         column: usize,
     },
     /// Another version of the format.
@@ -162,7 +162,7 @@ pub enum KeyringError {
     /// One of the ids can't be one.
     #[error("key {position} of the keyring: {error}")]
     Id {
-        /// The how many-th key, from 1 on.
+        /// The position of the key, counted from 1.
         position: usize,
         /// What is wrong.
         error: KeyIdError,
@@ -172,17 +172,17 @@ pub enum KeyringError {
         "the keyring's key `{0}` is not the base64 of 32 bytes; `openssl rand -base64 32` makes such a key"
     )]
     Key(KeyId),
-    /// Two keys of one id.
+    /// Two keys with the same id.
     #[error("the keyring has two keys `{0}`; each key needs an id of its own")]
-    Doubled(KeyId),
-    /// There is no key of the current id.
-    #[error("the keyring's current key `{0}` is not among its keys; name one that is")]
+    Duplicate(KeyId),
+    /// No key has the current id.
+    #[error("the keyring's current key `{0}` is not one of its keys; set `current` to the id of one")]
     NoCurrent(KeyId),
-    /// A new key can't have the id of another.
-    #[error("the keyring has a key `{0}` already; give the new one another id")]
+    /// The id of a new key is already in use.
+    #[error("the keyring already has a key `{0}`; give the new key another id")]
     Taken(KeyId),
     /// No key can be made.
-    #[error("the operating system gives no random numbers to make a key of")]
+    #[error("the operating system gives no random numbers for a new key")]
     Randomness,
 }
 
@@ -194,35 +194,35 @@ pub enum SealError {
     Length,
     /// The keyring is empty.
     #[error(
-        "there is no key to seal with: make a keyring with `latchkey fleet keys new` and name it in {DATA_KEYS}"
+        "the keyring has no key to seal with: make a keyring with `latchkey fleet keys new` and name it in {DATA_KEYS}"
     )]
     NoKey,
     /// No nonce can be made.
     #[error("the operating system gives no random numbers to seal with")]
     Randomness,
-    /// The keyring has no key of that id.
+    /// No key of the keyring has that id.
     #[error(
         "the secret is sealed under the key `{0}`, which is not in the keyring that {DATA_KEYS} names: put the key \
-         back into it, or give the device its secret anew"
+         back into it, or set the device's secret again"
     )]
     UnknownKey(KeyId),
-    /// Something is not as it was when the secret was sealed: the key's bytes, the device's name, or the text.
+    /// The key's bytes, the device's name or the text differ from those at the sealing.
     #[error(
         "the secret can't be opened with the key `{0}`: it was sealed for another device or with another key, or \
-         is damaged; give the device its secret anew"
+         is damaged; set the device's secret again"
     )]
     Refused(KeyId),
-    /// The secret stands in plain text, which nobody has allowed.
+    /// The secret is in plain text, and that is not allowed.
     #[error(
-        "the secret stands in plain text (`$plain$`): seal it, or, where nobody else can read the records, set \
-         {ALLOW_PLAIN_SECRETS}=true"
+        "the secret is in plain text (`$plain$`): seal it, or set {ALLOW_PLAIN_SECRETS}=true if only the function can \
+         read the records"
     )]
     PlainNotAllowed,
 }
 
 const VERSION: u32 = 1;
 
-/// Read on its own, so that a later version is told as one whatever else it changes.
+/// The version, read first, so that a later version is reported as such, whatever else it changes.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
@@ -237,7 +237,7 @@ struct Document {
     keys: Entries,
 }
 
-/// Every key in the file's order, a doubled one as often as it stands there: serde's own maps keep the last.
+/// All keys in the file's order, duplicates included: serde's own maps would keep only the last.
 struct Entries(Vec<(String, Zeroizing<String>)>);
 
 fn parse(json: &str) -> Result<(KeyId, BTreeMap<KeyId, DataKey>), KeyringError> {
@@ -252,7 +252,7 @@ fn parse(json: &str) -> Result<(KeyId, BTreeMap<KeyId, DataKey>), KeyringError> 
         let id = KeyId::try_from(id).map_err(|error| KeyringError::Id { position, error })?;
         let key = DataKey::parse(&key).ok_or_else(|| KeyringError::Key(id.clone()))?;
         if keys.insert(id.clone(), key).is_some() {
-            return Err(KeyringError::Doubled(id));
+            return Err(KeyringError::Duplicate(id));
         }
     }
     if !keys.contains_key(&current) {
@@ -261,8 +261,8 @@ fn parse(json: &str) -> Result<(KeyId, BTreeMap<KeyId, DataKey>), KeyringError> 
     Ok((current, keys))
 }
 
-/// Written by hand into a buffer that is large enough: one that grows leaves copies behind. Neither ids nor
-/// base64 have anything that JSON escapes.
+/// Writes the JSON by hand into a buffer of its final size, because a buffer that grows leaves copies of keys in memory. Ids
+/// and base64 have no character that JSON escapes.
 fn to_json(current: &KeyId, keys: &BTreeMap<KeyId, DataKey>) -> Zeroizing<String> {
     const LONGEST_ENTRY: usize = 128;
     let room = LONGEST_ENTRY.saturating_mul(keys.len().saturating_add(1));
@@ -279,7 +279,7 @@ fn to_json(current: &KeyId, keys: &BTreeMap<KeyId, DataKey>) -> Zeroizing<String
     json
 }
 
-/// Where it is wrong, but not serde's words: they may quote a key.
+/// The place of the error without serde's message, which may quote a key.
 fn unreadable(error: &serde_json::Error) -> KeyringError {
     let (line, column) = (error.line(), error.column());
     if error.is_data() { KeyringError::Shape { line, column } } else { KeyringError::Syntax { line, column } }
@@ -350,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn what_another_implementation_sealed_opens() {
+    fn secret_sealed_by_another_implementation_opens() {
         let secret = keyring().open(&sealed(FOREIGN), &device("sht20")).unwrap();
         assert_eq!(secret.as_slice(), b"vendor secret");
     }
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens(secret in proptest::collection::vec(any::<u8>(), 1..=256)) {
+        fn sealed_secret_opens(secret in proptest::collection::vec(any::<u8>(), 1..=256)) {
             let text = keyring().seal(&secret, &device("sht20")).unwrap();
             prop_assert!(text.starts_with("$aes256gcm$2026-11$"));
             let opened = keyring().open(&sealed(text), &device("sht20")).unwrap();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_never_sealed_alike() {
+    fn sealing_again_gives_another_text() {
         let seal = || keyring().seal(b"secret", &device("a")).unwrap();
         assert_ne!(seal(), seal());
     }
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_is_noticed() {
+    fn flipped_bit_is_refused() {
         let Form::Aes256Gcm { key, nonce, sealed } = sealed(FOREIGN).0 else { panic!("it is sealed") };
         let flipped = |bytes: &[u8], bit: usize| {
             let mut bytes = bytes.to_vec();
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_rotation_the_old_still_opens_and_the_new_key_seals() {
+    fn rotated_keyring_opens_old_secrets_and_seals_with_the_new_key() {
         let rotated = keyring().rotate(id("2026-12")).unwrap();
         assert_eq!((rotated.current(), rotated.ids().count()), (Some(&id("2026-12")), 2));
         assert_eq!(rotated.open(&sealed(FOREIGN), &device("sht20")).unwrap().as_slice(), b"vendor secret");
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_opens_only_where_it_is_allowed() {
+    fn plain_text_opens_only_if_allowed() {
         let secret = sealed("$plain$c2VjcmV0");
         assert_eq!(keyring().open(&secret, &device("a")), Err(SealError::PlainNotAllowed));
         assert_eq!(Keyring::empty().open(&secret, &device("a")), Err(SealError::PlainNotAllowed));
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_sealed_is_told() {
+    fn secret_of_a_wrong_length_is_not_sealed() {
         let seal = |keyring: Keyring, length| keyring.seal(&vec![7; length], &device("a")).err();
         assert_eq!(seal(keyring(), 0), Some(SealError::Length));
         assert_eq!(seal(keyring(), 257), Some(SealError::Length));
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyring_is_read_as_it_was_written() {
+    fn written_keyring_can_be_read() {
         let keyring = keyring().rotate(id(&"x".repeat(64))).unwrap().rotate(id("2026-12")).unwrap();
         let json = keyring.to_json().unwrap();
         let again = Keyring::parse(&json).unwrap();
@@ -443,19 +443,19 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_no_matter_in_a_keyring() {
+    fn padding_in_a_keyring_is_optional() {
         let padded = format!(r#"{{"version":1,"current":"2026-11","keys":{{"2026-11":"{KEY}="}}}}"#);
         assert_eq!(Keyring::parse(&padded).unwrap().to_json(), keyring().to_json());
     }
 
     #[test]
-    fn a_broken_keyring_is_told_and_never_quoted() {
+    fn malformed_keyring_is_refused_and_never_quoted() {
         let one =
             |current: &str, keys: &str| format!(r#"{{"version":1,"current":"{current}","keys":{{{keys}}}}}"#);
         let (short, long) = (encode(&[7; 31]), encode(&[7; 33]));
         let key = |id: &str, key: &str| format!(r#""{id}":"{key}""#);
         let entry = key("a", KEY);
-        for (json, told) in [
+        for (json, part) in [
             (String::new(), "is not JSON: see line 1, column 0"),
             (format!("{{\n{KEY}"), "is not JSON: see line 2, column 1"),
             ("[]".to_owned(), "should read `{\"version\":1,\"current\":\"ID\",\"keys\":{\"ID\":\"KEY\"}}`"),
@@ -466,8 +466,8 @@ mod tests {
             (format!(r#"{{"version":1,"version":1,"current":"a","keys":{{{entry}}}}}"#), "should read"),
             (format!(r#"{{"version":1,"keys":{{{entry}}}}}"#), "should read"),
             (r#"{"version":2,"ring":[]}"#.to_owned(), "the keyring's version is 2, this program reads 1"),
-            (one("a", ""), "current key `a` is not among its keys"),
-            (one("b", &entry), "current key `b` is not among its keys"),
+            (one("a", ""), "current key `a` is not one of its keys"),
+            (one("b", &entry), "current key `b` is not one of its keys"),
             (one("a b", &entry), "the keyring's `current`: a key's id should be 1 to 64"),
             (one("a", &format!("{entry},{}", key("a/b", KEY))), "key 2 of the keyring: a key's id should be"),
             (one("a", &format!("{entry},{entry}")), "the keyring has two keys `a`"),
@@ -478,7 +478,7 @@ mod tests {
             (one("a", &key("a", "")), "key `a` is not the base64 of 32 bytes"),
         ] {
             let error = Keyring::parse(&json).err().unwrap();
-            assert!(error.to_string().contains(told), "{json}: {error}");
+            assert!(error.to_string().contains(part), "{json}: {error}");
             let shown = format!("{error} {error:?}");
             assert!(![KEY, &short, &long].iter().any(|secret| shown.contains(*secret)), "{shown}");
         }
@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn errors_say_what_to_do() {
-        for (error, told) in [
+        for (error, part) in [
             (SealError::Length, "a vendor secret should have 1 to 256 bytes"),
             (
                 SealError::NoKey,
@@ -499,7 +499,7 @@ mod tests {
             (SealError::Refused(id("k")), "was sealed for another device or with another key, or is damaged"),
             (SealError::PlainNotAllowed, "set LATCHKEY_ALLOW_PLAIN_SECRETS=true"),
         ] {
-            assert!(error.to_string().contains(told), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The text form of a sealed secret, as it stands in a record.
+//! The text form of a sealed secret in a record.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::data_key::{self, KeyId, KeyIdError, TAG_BYTES};
 
-/// How many bytes a secret has. Vendors' keys have some 20 to 64.
+/// The number of bytes of a secret. Vendors' keys have about 20 to 64.
 pub const SECRET_BYTES: RangeInclusive<usize> = 1..=256;
 
 const BOX_BYTES: RangeInclusive<usize> = *SECRET_BYTES.start() + TAG_BYTES..=*SECRET_BYTES.end() + TAG_BYTES;
@@ -16,7 +16,7 @@ const BOX_BYTES: RangeInclusive<usize> = *SECRET_BYTES.start() + TAG_BYTES..=*SE
 /// A secret in a record: `$aes256gcm$KEY$NONCE$SEALED` or, in plain text, `$plain$SECRET`.
 ///
 /// `NONCE` (12 bytes), `SEALED` (the ciphertext and its tag, 17 to 272 bytes) and `SECRET` (1 to 256 bytes) are
-/// base64 without padding. Every secret has one spelling only, so what is read is written as it was.
+/// base64 without padding. Every secret has one text form, so what is read is written as it was.
 /// Only a [`Keyring`](super::Keyring) opens it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -28,9 +28,9 @@ pub(super) enum Form {
     Aes256Gcm {
         /// The key's id.
         key: KeyId,
-        /// Never used twice with one key.
+        /// A new one for each secret.
         nonce: [u8; NONCE_LEN],
-        /// The ciphertext and, behind it, the tag.
+        /// The ciphertext, followed by the tag.
         sealed: Vec<u8>,
     },
     /// The secret as it is.
@@ -49,7 +49,7 @@ pub enum SealedSecretError {
     /// A key id that can't be one.
     #[error("the sealed secret's key: {0}")]
     Key(KeyIdError),
-    /// A field that is not base64, or another spelling of it.
+    /// A field that is not base64 without padding.
     #[error("the sealed secret's {field} is not base64 without padding")]
     Encoding {
         /// Which field.
@@ -68,7 +68,7 @@ pub enum SealedSecretError {
 }
 
 impl SealedSecret {
-    /// The id of the key that it is sealed under; none if it stands in plain text.
+    /// The id of the key under which it is sealed; `None` if it is in plain text.
     #[must_use]
     pub fn key(&self) -> Option<&KeyId> {
         match &self.0 {
@@ -128,7 +128,7 @@ impl Serialize for SealedSecret {
 }
 
 impl fmt::Debug for SealedSecret {
-    /// The key's id alone.
+    /// Shows only the key's id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.key() {
             Some(key) => write!(f, "SealedSecret(under `{key}`)"),
@@ -157,7 +157,7 @@ mod tests {
     const SEALED: &str = "AAECAwQFBgcICQoLDA0ODxA";
 
     #[test]
-    fn what_is_read_is_written_as_it_was() {
+    fn text_is_written_as_it_was_read() {
         let longest = data_key::encode(&[7; 256]);
         let longest_box = data_key::encode(&[7; 272]);
         for text in [
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_refused() {
+    fn other_text_forms_are_refused() {
         use SealedSecretError::{Encoding, Key, Length, Unknown};
         let plain = |min, max| Length { field: "plain text", min, max };
         for (text, error) in [
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_key_id_alone() {
+    fn debug_shows_only_the_key_id() {
         let sealed = SealedSecret::try_from(format!("$aes256gcm$2026-11${NONCE}${SEALED}")).unwrap();
         assert_eq!(format!("{sealed:?}"), "SealedSecret(under `2026-11`)");
         let plain = SealedSecret::try_from("$plain$c2VjcmV0").unwrap();

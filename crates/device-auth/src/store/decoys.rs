@@ -1,4 +1,4 @@
-//! Verifiers for names that don't exist, so that they cost the time of names that do.
+//! Verifiers for unknown names, so that an unknown name costs the same time as a known one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,14 +14,13 @@ use crate::{
     },
 };
 
-/// The records' verifiers on a ring. A name meets those that follow its own digest.
+/// The records' verifiers on a ring, ordered by their digests. The decoy of a name follows the name's own digest.
 ///
-/// A place on the ring is a digest of verifiers, which nobody outside knows. A record that comes or goes changes
-/// the decoy of those names alone that are next to it: a name can't be told to be unknown by its time's changing
-/// whenever the store does.
+/// The digest of a record's verifiers is secret. A record that is added or removed changes the decoy of few names. So a
+/// client can't recognise an unknown name by a time that changes with each change of the store.
 pub struct Decoys {
     ring: BTreeMap<[u8; 32], Arc<[LiveVerifier]>>,
-    /// For a store without records: of a secret that nobody has.
+    /// The decoy of a store without records: the verifier of a secret that no device has.
     only: Arc<[LiveVerifier]>,
 }
 
@@ -29,17 +28,17 @@ impl Decoys {
     /// The decoys that these records make.
     pub fn new<'r>(records: impl Iterator<Item = &'r Arc<Record>>) -> Self {
         let with_password = records.map(|record| record.proof.verifiers()).filter(|some| !some.is_empty());
-        let place = |verifiers: &[LiveVerifier]| (digest_of(verifiers), Arc::from(verifiers));
-        let only = Verifier::of_generated(b"nobody has this", [0; 16]);
+        let entry = |verifiers: &[LiveVerifier]| (digest_of(verifiers), Arc::from(verifiers));
+        let only = Verifier::of_generated(b"no device has this", [0; 16]);
         let only = Arc::from([LiveVerifier { verifier: only, expires_at: None }]);
-        Self { ring: with_password.map(place).collect(), only }
+        Self { ring: with_password.map(entry).collect(), only }
     }
 
     /// The verifiers that a name without a record is checked against.
     #[must_use]
     pub fn of(&self, name: &DeviceName) -> Arc<[LiveVerifier]> {
-        let place: [u8; 32] = Sha256::digest(name.as_str().as_bytes()).into();
-        let next = self.ring.range(place..).next().or_else(|| self.ring.iter().next());
+        let digest: [u8; 32] = Sha256::digest(name.as_str().as_bytes()).into();
+        let next = self.ring.range(digest..).next().or_else(|| self.ring.iter().next());
         Arc::clone(next.map_or(&self.only, |(_, verifiers)| verifiers))
     }
 }
@@ -52,15 +51,15 @@ fn digest_of(verifiers: &[LiveVerifier]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// What most of a fleet has: verifiers of generated secrets.
+/// The default: the verifier of a generated secret, which most devices have.
 pub const DEFAULT: &str = "sha256";
 
-/// Nobody looks for a password that fits: what a check against a decoy says is thrown away.
-const SALT: [u8; 16] = *b"for nobody, ever";
+/// Any salt and digest will do: the result of a check against a decoy is ignored.
+const SALT: [u8; 16] = *b"for decoys alone";
 const DIGEST: [u8; 64] = [0x5a; 64];
 const BCRYPT_DIGEST_BYTES: usize = 23;
 
-/// A verifier that no password matches and that takes as long to check as a device's own.
+/// A verifier that no password matches, and whose check costs as much as that of a device's own.
 ///
 /// Its text is a kind, `sha256` or `argon2id`, or a verifier without salt and digest: `$argon2id$v=19$m=19456,t=2,p=1`,
 /// `$pbkdf2-sha256$i=600000,l=32`, `$2b$10`. It should be what the fleet's records have.
@@ -114,7 +113,7 @@ impl DefaultVerifier {
         Ok(Self(Arc::from(decoy)))
     }
 
-    /// What an unknown device's password is checked against.
+    /// The verifiers that an unknown device's password is checked against.
     #[must_use]
     pub fn decoy(&self) -> Arc<[LiveVerifier]> {
         Arc::clone(&self.0)
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_can_stand_in() {
+    fn every_form_can_be_the_default() {
         for (text, beginning) in [
             ("sha256", "$sha256$Zm9y"),
             ("argon2id", "$argon2id$v=19$m=19456,t=2,p=1$Zm9y"),
@@ -188,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn it_costs_what_its_text_says() {
+    fn cost_follows_from_the_text() {
         let estimate = |text| parse(text).unwrap().estimate();
         assert_eq!(estimate("argon2id").memory_kib, 19_456);
         assert!(estimate("$2b$11").time > estimate("$2b$10").time);
-        let twice = estimate("$pbkdf2-sha256$i=1000,l=64").time;
-        assert_eq!(twice, 2 * estimate("$pbkdf2-sha256$i=1000,l=32").time);
+        let double = estimate("$pbkdf2-sha256$i=1000,l=64").time;
+        assert_eq!(double, 2 * estimate("$pbkdf2-sha256$i=1000,l=32").time);
     }
 
     #[test]

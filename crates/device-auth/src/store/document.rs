@@ -1,4 +1,4 @@
-//! The JSON form of a store, as a records file has it.
+//! The JSON form of a store: the text of a records file.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub struct RecordDocument {
     /// Up to two certificates, for an endpoint that asks for one besides the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Fingerprint>,
-    /// Whether the device is let in.
+    /// Whether the device may connect.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Client ids or `prefix*` rules; the device's own name if absent.
@@ -127,13 +127,17 @@ impl StoreDocument {
     ///
     /// # Errors
     ///
-    /// What is wrong and its line, without the value there: it may be a password in the wrong place.
+    /// What is wrong, and its line. The message does not quote the value, which may be a password in the wrong place.
     pub fn parse(text: &str) -> Result<Self, StoreFormatError> {
-        serde_json::from_str(text).map_err(|error| StoreFormatError(unquoted(&error.to_string())))
+        serde_json::from_str::<Self>(text).map_err(|error| StoreFormatError {
+            message: unquoted(&error.to_string()),
+            line: error.line(),
+            column: error.column(),
+        })
     }
 }
 
-/// Removes the value from serde's `invalid type: string "…", expected …` and similar messages, and leaves its kind.
+/// Removes the value from serde's `invalid type: string "…", expected …` and similar messages, but not its type.
 fn unquoted(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
     if !["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| found.starts_with(start))

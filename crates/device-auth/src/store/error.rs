@@ -1,4 +1,4 @@
-//! What can be wrong with records. No message quotes a value that may be a secret.
+//! Errors in records. No message quotes a value that may be a secret.
 
 use credentials::{SecretError, alibaba, tencent};
 
@@ -13,15 +13,21 @@ use crate::{
     verifier::budget::BudgetError,
 };
 
-/// Why a store's text is not a [`StoreDocument`](super::document::StoreDocument): what is wrong, and on which line.
+/// Why a store's text is not a [`StoreDocument`](super::document::StoreDocument): what is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreFormatError(pub(super) String);
+#[error("{message}")]
+pub struct StoreFormatError {
+    pub(super) message: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1; 0 in an empty line.
+    pub column: usize,
+}
 
 /// Why a store's records can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// The format has another version.
+    /// The text has another version of the format.
     #[error("the format's version is {found}, this program reads {known}")]
     Version {
         /// The version of the text.
@@ -35,7 +41,7 @@ pub enum RecordsError {
     /// A record is wrong.
     #[error(transparent)]
     Record(#[from] InvalidRecord),
-    /// Two records are wrong together.
+    /// Two records contradict each other.
     #[error(transparent)]
     IdRange(#[from] IdRangeError),
 }
@@ -65,7 +71,7 @@ pub enum RecordError {
         /// How many there are.
         found: usize,
     },
-    /// The scheme has no such field.
+    /// The scheme does not have this field.
     #[error("`{field}` is not for the scheme `{}`", scheme.as_str())]
     OtherScheme {
         /// `verifiers` or `secrets`.
@@ -79,7 +85,7 @@ pub enum RecordError {
     /// A client id of an Alibaba device has parameters.
     #[error("`{0}` in `client_ids` has a `|`: here an id is the text before it")]
     IdWithParameters(String),
-    /// A client id makes the device one of Alibaba's.
+    /// A client id has the form of Alibaba's scheme.
     #[error("`{0}` in `client_ids` has a `|`: that makes a client id one of the scheme `alibaba`")]
     IdOfAlibaba(String),
     /// A parameter has the name of a placeholder that is the device's own.
@@ -96,7 +102,7 @@ pub enum RecordError {
         /// The topic template.
         template: String,
     },
-    /// A value would make the device the owner of topics that a grant names.
+    /// A value would give the device topics that a grant names literally.
     #[error(
         "`{value}` as `{{{placeholder}}}` of grant `{grant}` would own topics that a grant names literally"
     )]
@@ -108,7 +114,7 @@ pub enum RecordError {
         /// The grant.
         grant: String,
     },
-    /// The name has no product key.
+    /// The record's name has no product key.
     #[error("an Alibaba device's record is called `deviceName&productKey`")]
     AlibabaName,
     /// A part of the name is not one of Alibaba's.
@@ -120,7 +126,7 @@ pub enum RecordError {
     /// A part of the name can't be in a policy.
     #[error(transparent)]
     Name(#[from] DeviceNameError),
-    /// The longest client id is not one, which can't be.
+    /// The longest client id is not valid. This never happens.
     #[error(transparent)]
     ClientId(#[from] ClientIdError),
     /// A secret has fields of another kind.
@@ -138,7 +144,7 @@ pub enum RecordError {
     /// An opened secret is malformed.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// There is no such grant.
+    /// The grant does not exist.
     #[error(transparent)]
     Grant(#[from] GrantError),
     /// The grant can't become policy documents.

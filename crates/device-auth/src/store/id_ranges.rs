@@ -1,4 +1,4 @@
-//! No two records may allow the same client id.
+//! Checks that no two records allow the same client id.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,12 +8,12 @@ use crate::{
     record::{ClientIdRule, Proof, Record},
 };
 
-/// Checks that each client id belongs to one record at most. A device's own name counts as its own even if
-/// its record allows other ids, because grants may write the name into topics.
+/// Checks that no two records allow the same client id. A device's own name counts as one of its ids even if its record
+/// allows other ids, because grants may write the name into topics.
 ///
 /// # Errors
 ///
-/// Names two devices and what they both range.
+/// The two devices, and the rules that overlap.
 pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), IdRangeError> {
     let ranges = records.iter().flat_map(|(name, record)| {
         let own = IdRange::new(&ClientIdRule::Exact(name.client_id().clone()), name);
@@ -26,7 +26,7 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), IdRangeE
     let mut ranges = ranges.collect::<Vec<_>>();
     ranges.sort_unstable();
     check_parameters(records, &ranges)?;
-    // Sorted by text, whatever a prefix covers follows it, so one open prefix has to be remembered.
+    // Sorted by text, the ids that a prefix covers follow it, so one open prefix is enough.
     let mut open: Option<&IdRange<'_>> = None;
     let mut last: Option<&IdRange<'_>> = None;
     for range in &ranges {
@@ -50,23 +50,24 @@ pub fn check(records: &BTreeMap<DeviceName, Arc<Record>>) -> Result<(), IdRangeE
     Ok(())
 }
 
-/// Checks that a device without a record doesn't use what a record gives to another one.
+/// Checks that the name of a device without a record is not a client id, a parameter or a product of a record.
 ///
 /// # Errors
 ///
-/// Names the other device.
+/// The device whose record has it.
 pub fn check_newcomer(
     name: &DeviceName,
     records: &BTreeMap<DeviceName, Arc<Record>>,
 ) -> Result<(), IdRangeError> {
     let taken = records.iter().find(|(_, record)| {
-        let stands_in_topics = record.parameters.values().chain(&record.product).any(|value| value == name);
-        stands_in_topics || record.allows(name.client_id())
+        let is_in_topics = record.parameters.values().chain(&record.product).any(|value| value == name);
+        is_in_topics || record.allows(name.client_id())
     });
     taken.map_or(Ok(()), |(owner, _)| Err(IdRangeError::Taken { name: name.clone(), owner: owner.clone() }))
 }
 
-/// A parameter's value stands in topics too, so no device may use it as its client id, unless it alone has it.
+/// Checks that no device may use another device's parameter or product as its client id: grants write those into topics
+/// too.
 fn check_parameters(
     records: &BTreeMap<DeviceName, Arc<Record>>,
     ranges: &[IdRange<'_>],
@@ -89,7 +90,7 @@ fn check_parameters(
     Ok(())
 }
 
-/// The ranges that cover `text`. In sorted ranges each beginning of it, and itself, is found without a scan.
+/// The ranges that cover `text`. Each prefix of it is found in the sorted ranges by a binary search.
 fn covering<'c>(ranges: &'c [IdRange<'c>], text: &'c str) -> impl Iterator<Item = &'c IdRange<'c>> {
     let beginnings = (1..=text.len()).filter_map(|end| text.get(..end));
     beginnings.flat_map(move |beginning| {
@@ -102,7 +103,7 @@ fn covering<'c>(ranges: &'c [IdRange<'c>], text: &'c str) -> impl Iterator<Item 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct IdRange<'a> {
     text: String,
-    /// Exact ids sort behind the prefix of the same text.
+    /// Exact ids sort after the prefix of the same text.
     is_exact: bool,
     device: &'a DeviceName,
 }
@@ -116,7 +117,7 @@ impl<'a> IdRange<'a> {
         Self { text, is_exact, device }
     }
 
-    /// In Alibaba's scheme any parameters may follow an id, behind a `|`.
+    /// In Alibaba's scheme, `|` and any parameters follow the id.
     fn with_parameters(rule: &ClientIdRule, device: &'a DeviceName) -> Self {
         match rule {
             ClientIdRule::Exact(id) => Self { text: format!("{id}|"), is_exact: false, device },

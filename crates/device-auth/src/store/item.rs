@@ -1,7 +1,7 @@
-//! The step from an item to a record's document, and back.
+//! Converts an item of a DynamoDB table to a record's document, and back.
 //!
-//! An item has the names of the records file, in DynamoDB's own types, and three attributes that the file doesn't
-//! have: the key, the version of the item's form, and for who wants it the time of its deletion.
+//! An item has the names of the records file in DynamoDB's types, and three more attributes: the key, the version of the
+//! item's form, and optionally the time at which DynamoDB may delete it.
 
 use std::{collections::HashMap, hash::BuildHasher};
 
@@ -16,11 +16,10 @@ pub const KEY: &str = "device";
 /// The version of the item's form: the number 1.
 pub const SCHEMA_VERSION: &str = "schema_version";
 /// When DynamoDB may delete the item, if the table's time to live is set to it: a number, seconds since 1970.
-/// It is for cleaning up, and says nothing about who is let in: DynamoDB takes days to delete, and `not_after`
-/// refuses at once.
+/// It only cleans the table up. DynamoDB may delete an item days later, so use `not_after` to refuse a device.
 pub const TTL: &str = "ttl";
 
-/// The only version there is.
+/// The only version.
 const VERSION: &str = "1";
 
 /// Why an item is not a record. It names the attribute and never its value, which may be a password in the wrong place.
@@ -35,7 +34,7 @@ pub enum ItemError {
          wrote the item, or write the item again"
     )]
     OtherVersion,
-    /// The item has no version.
+    /// The version is missing.
     #[error("attribute `{SCHEMA_VERSION}` is missing; it should be the number {VERSION}")]
     NoVersion,
     /// The time to live is not a number.
@@ -74,12 +73,8 @@ pub fn document<S: BuildHasher>(
     }
     match item.remove(SCHEMA_VERSION) {
         Some(AttributeValue::N(version)) if version == VERSION => {}
-        Some(_) => {
-            return Err(ItemError::OtherVersion);
-        }
-        None => {
-            return Err(ItemError::NoVersion);
-        }
+        Some(_) => return Err(ItemError::OtherVersion),
+        None => return Err(ItemError::NoVersion),
     }
     if item.remove(TTL).is_some_and(|ttl| !ttl.is_n()) {
         return Err(ItemError::Ttl);
@@ -92,7 +87,7 @@ pub fn document<S: BuildHasher>(
 ///
 /// # Errors
 ///
-/// When the record can't be written as JSON, which none that was read is.
+/// When the record can't be written as JSON. A record that was read always can.
 pub fn item(
     name: &DeviceName,
     document: &RecordDocument,
@@ -151,7 +146,7 @@ fn value(path: &str, attribute: AttributeValue) -> Result<Value, ItemError> {
     })
 }
 
-/// What does not fit and where, without the value that stands there.
+/// What does not fit, and where, without the value.
 fn unquoted(item: &Value, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let message = error.inner().to_string();
     let path = error.path();
@@ -163,7 +158,7 @@ fn unquoted(item: &Value, error: &serde_path_to_error::Error<serde_json::Error>)
         }
     }
     let Some(text) = text_at(item, path) else { return format!("{at}{message}") };
-    // What our own types say begins with the text, in backticks.
+    // The messages of our own types begin with the text, in backticks.
     let rest =
         message.strip_prefix(&format!("`{text}`")).map_or(message.clone(), |rest| format!("its value{rest}"));
     if !text.is_empty() && rest.contains(text) {
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_item_can_be_read() {
         let text = serde_json::json!({
             "scheme": "alibaba", "secrets": [{"device_secret": "$plain$c2VjcmV0", "expires_at": 4_102_444_800_u64}],
             "certificates": ["00".repeat(32)], "enabled": false, "client_ids": ["a", "a-*"], "grant": "alibaba",
@@ -241,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_the_files_record_in_other_types() {
+    fn item_is_the_record_of_the_file_in_other_types() {
         let full = as_json(&[
             ("enabled", Some(AttributeValue::Bool(false))),
             ("client_ids", Some(AttributeValue::L(vec![s("a"), s("a-*")]))),
@@ -275,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_told_by_its_attribute_and_never_by_its_value() {
+    fn malformed_item_is_reported_by_its_attribute_and_never_quoted() {
         let secret = || s("hunter2 hunter2");
         let live = |verifier: AttributeValue| AttributeValue::L(vec![m(&[("verifier", verifier)])]);
         let cases: [(&str, Option<AttributeValue>, &str); 30] = [

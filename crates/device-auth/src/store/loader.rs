@@ -23,9 +23,9 @@ use crate::{
     verifier::LiveVerifier,
 };
 
-/// The records of a whole store.
+/// The records of a whole store, all checked.
 pub struct Records {
-    /// What they were loaded with.
+    /// The loader that made them.
     pub loader: RecordLoader,
     /// By device name.
     pub by_name: BTreeMap<DeviceName, Arc<Record>>,
@@ -65,9 +65,9 @@ impl Records {
     }
 }
 
-/// Makes records of documents and checks each one, so that nothing about it can go wrong when its device connects.
+/// Makes records of documents, and checks each one, so that no error is left for the time when its device connects.
 ///
-/// It sees one record at a time. [`id_ranges`] checks that no two records allow the same client id.
+/// It checks each record alone. [`id_ranges`] checks that no two records allow the same client id.
 pub struct RecordLoader {
     grants: Grants,
     function: FunctionSettings,
@@ -93,7 +93,7 @@ impl RecordLoader {
     ///
     /// # Errors
     ///
-    /// The device's name and what is wrong with its record.
+    /// The device's name, and what is wrong with its record.
     pub fn load(&self, name: &DeviceName, document: RecordDocument) -> Result<Record, InvalidRecord> {
         self.check(name, document).map_err(|error| InvalidRecord { device: name.clone(), error })
     }
@@ -108,7 +108,7 @@ impl RecordLoader {
     }
 
     fn check(&self, name: &DeviceName, document: RecordDocument) -> Result<Record, RecordError> {
-        let Identity { device, product, ids } = Identity::of(name, document.scheme, self.alone)?;
+        let NameParts { device, product, ids } = NameParts::of(name, document.scheme, self.alone)?;
         let timers = self.function.timers;
         if document.certificates.len() > MAX_VERIFIERS {
             return Err(RecordError::Certificates(document.certificates.len()));
@@ -174,22 +174,22 @@ pub fn client_ids(name: &DeviceName, document: &RecordDocument) -> Vec<ClientIdR
     if let Some(rules) = &document.client_ids {
         return rules.clone();
     }
-    let own = match Identity::of(name, document.scheme, false) {
-        Ok(identity) => identity.ids,
+    let own = match NameParts::of(name, document.scheme, false) {
+        Ok(parts) => parts.ids,
         Err(_) => vec![name.client_id().clone()],
     };
     own.into_iter().chain(token_ids(&document.secrets)).map(ClientIdRule::Exact).collect()
 }
 
-/// What a record's name means in its scheme.
-struct Identity {
+/// The parts of a record's name, by its scheme.
+struct NameParts {
     device: DeviceName,
     product: Option<DeviceName>,
     /// The client ids that are the device's own.
     ids: Vec<ClientId>,
 }
 
-impl Identity {
+impl NameParts {
     fn of(name: &DeviceName, scheme: Scheme, alone: bool) -> Result<Self, RecordError> {
         let (device, product, ids) = match scheme {
             Scheme::Password | Scheme::Jwt | Scheme::Token => (name.clone(), None, vec![name.clone()]),
@@ -213,7 +213,7 @@ impl Identity {
     }
 }
 
-/// The client ids that came with device tokens. They are the device's own too.
+/// The client ids that came with device tokens. They are also the device's own.
 fn token_ids(secrets: &[SecretDocument]) -> Vec<ClientId> {
     secrets.iter().filter_map(|secret| secret.id.as_ref()).map(|id| id.client_id().clone()).collect()
 }
@@ -243,14 +243,15 @@ fn check_client_ids(record: &Record) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// A parameter can't have the name of a placeholder that is the device's own.
+/// Checks that no parameter has the name of a placeholder that is the device's own.
 fn check_parameters(record: &Record) -> Result<(), RecordError> {
     let own =
         ["client_id", "device", "product"].into_iter().find(|name| record.parameters.contains_key(*name));
     own.map_or(Ok(()), |name| Err(RecordError::OwnPlaceholder(name)))
 }
 
-/// A vendor's device name is unique only in its product.
+/// Checks that the grant names the product wherever it names the device: a vendor's device name is unique only in its
+/// product.
 fn check_products(record: &Record) -> Result<(), RecordError> {
     let mut templates = record.grant.definition().templates();
     match templates.find(|template| template.has("device") && !template.has("product")) {
@@ -262,7 +263,7 @@ fn check_products(record: &Record) -> Result<(), RecordError> {
     }
 }
 
-/// The record's values for the grant's placeholders must not make the device the owner of topics that a grant names.
+/// Checks that the record's values for placeholders do not give the device topics that a grant names literally.
 fn check_reserved(record: &Record) -> Result<(), RecordError> {
     let exact = record.client_ids.iter().filter_map(|rule| match rule {
         ClientIdRule::Exact(id) => Some(("client_id", id.as_str())),
@@ -281,15 +282,14 @@ fn check_reserved(record: &Record) -> Result<(), RecordError> {
     }
 }
 
-/// Builds the documents once with the longest client id and the longest ARN that AWS has, so that no connect meets a
-/// document that doesn't fit.
+/// Checks that the documents fit with the longest client id and the longest ARN, so that they fit at each connect.
 fn check_documents(record: &Record) -> Result<(), RecordError> {
     let longest = "x".repeat(iot_policy::limits::MAX_CLIENT_ID_BYTES);
     let client_id = ClientId::try_from(longest.as_str())?;
     Ok(policy::check(Values { client_id: &client_id, record })?)
 }
 
-/// Opens the secrets of the device called `name`, and checks that each is of a kind that the scheme has.
+/// Opens the secrets of the device called `name`, and checks that each has a kind of the scheme.
 fn load_secrets(
     name: &DeviceName,
     scheme: Scheme,
@@ -426,7 +426,7 @@ mod tests {
             (device(&[("client_ids", json!(["a*b"]))]), "its value is not a client id"),
             (
                 device(&[("grant", json!("none"))]),
-                "there is no grant `none`; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",
+                "grant `none` does not exist; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",
             ),
             (device(&[("refresh_after_seconds", json!(299))]), "299 seconds: AWS accepts 300 to 86400"),
             (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 seconds"),

@@ -1,7 +1,7 @@
-//! Argon2id, for passwords that a person chose, and Argon2i, as old password files have it.
+//! Argon2id, for passwords that people choose, and Argon2i, for old password files.
 //!
 //! The text form is the PHC string `$argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<digest>`
-//! that other tools write too.
+//! of other tools.
 
 use std::ops::RangeInclusive;
 
@@ -13,10 +13,10 @@ use super::{
     text::{Encoding, VerifierError, at_most, decimal},
 };
 
-/// What a new verifier costs: 19 MiB and 2 passes, as OWASP's password storage cheat sheet recommends.
+/// The cost of a new verifier: 19 MiB and 2 passes, as OWASP's password storage cheat sheet recommends.
 const NEW_COST: Cost = Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
 const NEW_DIGEST_BYTES: usize = 32;
-/// Beyond this no function ends in time.
+/// The greatest cost. No function could check more in time.
 const MAX_COST: Cost = Cost { memory_kib: 2 * 1024 * 1024, passes: 1_000, lanes: 64 };
 const SALT_BYTES: RangeInclusive<usize> = 8..=64;
 const DIGEST_BYTES: RangeInclusive<usize> = 16..=64;
@@ -32,7 +32,7 @@ pub struct Argon2 {
     digest: Vec<u8>,
 }
 
-/// Which Argon2. Argon2d is not for passwords.
+/// The variant. Argon2d is not for passwords.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `$argon2i$`.
@@ -55,7 +55,7 @@ impl Argon2 {
         Ok(Self { form: Form::Id, cost: NEW_COST, salt: salt.to_vec(), digest })
     }
 
-    /// Parses the fields behind `$name$`.
+    /// Parses the fields after `$name$`.
     pub(super) fn parse(name: &str, fields: &[&str]) -> Result<Self, VerifierError> {
         let (Some(form), [version, cost, salt, digest]) = (Form::named(name), fields) else {
             return Err(VerifierError::Unknown);
@@ -125,7 +125,7 @@ impl Cost {
     }
 }
 
-/// `None` when there is no memory for the hash or the password is longer than Argon2 takes.
+/// `None` when the memory for the hash can't be allocated, or the password is longer than Argon2 allows.
 fn digest(form: Form, cost: Cost, salt: &[u8], password: &[u8], bytes: usize) -> Option<Vec<u8>> {
     let algorithm = match form {
         Form::I => Algorithm::Argon2i,

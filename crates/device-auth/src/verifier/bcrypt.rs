@@ -1,8 +1,8 @@
-//! Bcrypt, as other programs' password files have it: `$2b$<cost>$<salt><digest>`.
+//! Bcrypt, for other programs' password files: `$2b$<cost>$<salt><digest>`.
 //!
-//! Bcrypt hashes the password and the NUL byte behind it, and repeats them until 72 bytes are full. So
-//! only a password's first 72 bytes count, and `a`, NUL, `a` would match where `a` does: a password with a NUL
-//! byte never matches here. Programs in C can't have hashed one anyway, they stop at the NUL.
+//! Bcrypt hashes the password and a NUL byte after it, repeated to 72 bytes. So only the first 72 bytes of a password count,
+//! and `a`, NUL, `a` would match the verifier of `a`. Therefore a password with a NUL byte never matches here. Programs in C
+//! can't have hashed one, because they stop at the NUL.
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -13,12 +13,12 @@ use super::{
 };
 
 const MIN_COST: u32 = 4;
-/// The format ends at 31, which takes a day.
+/// The greatest cost. The format allows 31, which would last a day.
 const MAX_COST: u32 = 20;
 const SALT_BYTES: usize = 16;
 const SALT_CHARACTERS: usize = 22;
 const DIGEST_BYTES: usize = 23;
-/// How many of a password's bytes count, the NUL behind a shorter one included.
+/// The number of bytes that are hashed, the NUL after a shorter password included.
 const KEY_BYTES: usize = 72;
 
 /// A bcrypt verifier.
@@ -30,8 +30,8 @@ pub struct Bcrypt {
     digest: [u8; DIGEST_BYTES],
 }
 
-/// What names the form. All three mean the same today: they part the writers of old mistakes from the others,
-/// and the mistakes are not repeated here (`$2x$` would be such a one).
+/// The name of the form. All three have the same meaning today. Old ones marked implementations with a mistake; the mistakes
+/// are not supported here (`$2x$` would be one).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `$2a$`.
@@ -43,7 +43,7 @@ enum Form {
 }
 
 impl Bcrypt {
-    /// Parses the fields behind `$name$`.
+    /// Parses the fields after `$name$`.
     pub(super) fn parse(name: &str, fields: &[&str]) -> Result<Self, VerifierError> {
         let (Some(form), [cost, tail]) = (Form::named(name), fields) else {
             return Err(VerifierError::Unknown);
@@ -73,7 +73,7 @@ impl Bcrypt {
         }
         let used = password.len().saturating_add(1).min(KEY_BYTES);
         let hash = ::bcrypt::bcrypt(self.cost, self.salt, key.get(..used).unwrap_or(key.as_slice()));
-        // The last of the 24 bytes has never been part of the text form.
+        // The last of the 24 bytes is not part of the text form.
         let digest = hash.get(..DIGEST_BYTES).unwrap_or_default();
         let has_nul = Choice::from(u8::from(password.contains(&0)));
         digest.ct_eq(&self.digest) & !has_nul
@@ -98,7 +98,7 @@ impl Form {
     }
 }
 
-/// Two digits.
+/// Parses a cost, which is written with two digits.
 fn parse_cost(text: &str) -> Result<u32, VerifierError> {
     let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     let cost = text.parse().ok().filter(|cost| digits && *cost >= MIN_COST);

@@ -1,24 +1,29 @@
-//! Whether a function can check a record's verifiers in time, and in its memory.
+//! Whether a function can check a record's verifiers in time and in its memory.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use super::LiveVerifier;
 
-/// The most that checking one password may take, all verifiers together: half of the 5 s that IoT Core waits.
-/// The other half is for a cold start, the store, and a processor slower than the one that was measured.
+/// The time limit for checking one password with all verifiers: half of the 5 s that IoT Core waits. The other half is for a
+/// cold start, the store, and a processor that is slower than the measured one.
 const BUDGET: Duration = Duration::from_millis(2_500);
-/// What the function needs beside Argon2's memory.
+/// What the function needs besides Argon2's memory.
 const RESERVED_MB: u32 = 64;
 const KIB_PER_MB: u32 = 1_024;
 
-/// A function's memory in MB. It is what decides about its share of a CPU.
+/// A function's memory in MB, which also sets its share of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FunctionMemory(NonZeroU32);
 
-/// What a function can't do for a record. Durations are in milliseconds, rounded up to a full hundred.
+/// A memory of 0 MB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a function has at least 1 MB")]
+pub struct FunctionMemoryError;
+
+/// Why a function can't check a record's verifiers. Durations are in milliseconds, rounded up to a full hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
-    /// A function with more memory, and so more of a CPU, would be in time.
+    /// A function with more memory, and so with more of a CPU, would be fast enough.
     #[error(
         "checking its verifiers would take about {millis} ms with {memory_mb} MB, the budget is {} ms; \
          give the function {needed_mb} MB or set a new password", BUDGET.as_millis()
@@ -26,12 +31,12 @@ pub enum BudgetError {
     Slow {
         /// How long it would take.
         millis: u128,
-        /// What the function has.
+        /// The function's memory.
         memory_mb: u32,
-        /// What the function would need.
+        /// The memory that the function would need.
         needed_mb: u128,
     },
-    /// No function would be in time.
+    /// No function would be fast enough.
     #[error(
         "checking its verifiers would take about {millis} ms on a whole CPU, the budget is {} ms; \
          set a new password", BUDGET.as_millis()
@@ -40,16 +45,16 @@ pub enum BudgetError {
         /// How long it would take.
         millis: u128,
     },
-    /// Argon2's memory.
+    /// The function has too little memory for Argon2.
     #[error(
-        "checking a verifier would need {verifier_mb} MB beside the function's own {RESERVED_MB} MB, and the \
+        "checking a verifier would need {verifier_mb} MB besides the function's own {RESERVED_MB} MB, and the \
          function has {memory_mb} MB; give it {} MB or set a new password",
         verifier_mb.saturating_add(RESERVED_MB)
     )]
     Memory {
         /// What the verifier needs.
         verifier_mb: u32,
-        /// What the function has.
+        /// The function's memory.
         memory_mb: u32,
     },
 }
@@ -64,12 +69,12 @@ impl FunctionMemory {
         self.0.get()
     }
 
-    /// Whether such a function can check these verifiers, one after the other, as each attempt does with live
-    /// and expired ones alike.
+    /// Checks that such a function can check these verifiers one after the other. Each attempt checks all of them, expired
+    /// ones too.
     ///
     /// # Errors
     ///
-    /// What it lacks, and what would help.
+    /// What the function lacks, and how much it would need.
     pub fn check(self, verifiers: &[LiveVerifier]) -> Result<(), BudgetError> {
         let estimates = || verifiers.iter().map(|live| live.verifier.estimate());
         let verifier_mb =
@@ -83,7 +88,7 @@ impl FunctionMemory {
         }
         let whole_mb = u128::from(Self::WHOLE_CPU.mb());
         let mb_nanos = whole.as_nanos().saturating_mul(whole_mb);
-        // More than a whole CPU is no help to a check that runs on one.
+        // A check runs on one CPU, so more than one does not help.
         let nanos = mb_nanos.div_ceil(u128::from(self.mb()).min(whole_mb));
         if nanos <= BUDGET.as_nanos() {
             return Ok(());
@@ -94,14 +99,14 @@ impl FunctionMemory {
 }
 
 impl TryFrom<u32> for FunctionMemory {
-    type Error = &'static str;
+    type Error = FunctionMemoryError;
 
-    fn try_from(mb: u32) -> Result<Self, &'static str> {
-        NonZeroU32::new(mb).map(Self).ok_or("a function has at least 1 MB")
+    fn try_from(mb: u32) -> Result<Self, FunctionMemoryError> {
+        NonZeroU32::new(mb).map(Self).ok_or(FunctionMemoryError)
     }
 }
 
-/// Milliseconds in full hundreds, never fewer than there are: the figure is an estimate.
+/// Milliseconds, rounded up to a full hundred because the figure is an estimate.
 fn rounded(nanos: u128) -> u128 {
     nanos.div_ceil(100_000_000).saturating_mul(100)
 }

@@ -1,7 +1,7 @@
-//! What checking a password costs, known from a verifier's parameters alone.
+//! The cost of checking a password, estimated from a verifier's parameters.
 //!
-//! Nothing is measured at run time, so a record is taken or refused alike wherever it is loaded. The constants
-//! come from `cargo run --release -p device-auth --example verifier-cost`, the hashes from the same with
+//! Nothing is measured at run time, so every machine accepts or refuses the same records. The constants come from
+//! `cargo run --release -p device-auth --example verifier-cost`, the hashes from the same with
 //! `RUSTFLAGS='--cfg sha2_backend="soft"'`: not every Lambda's processor has instructions for them. On one core
 //! of an AMD EPYC 9004 at 2.6 GHz, in a KVM guest, the medians in ms were:
 //!
@@ -19,8 +19,7 @@
 
 use std::time::Duration;
 
-/// The operating system hands out memory a page at a time, when it is first written: that takes as long as a
-/// pass, once for each check.
+/// The operating system maps memory page by page at the first write. For each check that costs as much as one pass.
 const ARGON2_NANOS_PER_KIB: u64 = 700;
 const ARGON2_NANOS_PER_KIB_AND_PASS: u64 = 700;
 const PBKDF2_SHA256_NANOS_PER_ITERATION: u64 = 400;
@@ -28,29 +27,29 @@ const PBKDF2_SHA512_NANOS_PER_ITERATION: u64 = 500;
 const BCRYPT_NANOS_PER_ROUND: u64 = 60_000;
 const SALTED_SHA2_NANOS: u64 = 500_000;
 
-/// What one check of a password costs.
+/// The cost of one check of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// How long it takes on one whole vCPU.
+    /// Its time on one whole vCPU.
     pub time: Duration,
-    /// How much memory it needs while it runs, in KiB.
+    /// Its memory in KiB.
     pub memory_kib: u32,
 }
 
 impl Estimate {
-    /// A hash over salt and password: the same for all, the longest password takes less than anything that counts.
+    /// One constant for all: even for the longest password a hash is much faster than the other verifiers.
     pub(super) fn salted_sha2() -> Self {
         Self::of_time(SALTED_SHA2_NANOS)
     }
 
-    /// The lanes don't count: they are filled one after the other.
+    /// The number of lanes does not matter, because they are filled one after the other.
     pub(super) fn argon2(memory_kib: u32, passes: u32) -> Self {
         let passes = u64::from(passes).saturating_mul(ARGON2_NANOS_PER_KIB_AND_PASS);
         let nanos = u64::from(memory_kib).saturating_mul(passes.saturating_add(ARGON2_NANOS_PER_KIB));
         Self { memory_kib, ..Self::of_time(nanos) }
     }
 
-    /// Each part of the digest, as long as the hash's output, is derived with all iterations.
+    /// Each part of the digest with the length of the hash's output needs all iterations.
     pub(super) fn pbkdf2_sha256(iterations: u32, parts: usize) -> Self {
         Self::pbkdf2(PBKDF2_SHA256_NANOS_PER_ITERATION, iterations, parts)
     }
@@ -65,7 +64,7 @@ impl Estimate {
         Self::of_time(iterations.saturating_mul(nanos))
     }
 
-    /// Twice as long with each step of the cost.
+    /// Each step of the cost doubles the time.
     pub(super) fn bcrypt(cost: u32) -> Self {
         Self::of_time(2_u64.saturating_pow(cost).saturating_mul(BCRYPT_NANOS_PER_ROUND))
     }

@@ -1,8 +1,8 @@
-//! PBKDF2, as other programs' password files have it.
+//! PBKDF2, for other programs' password files.
 //!
-//! HMAC fills a key shorter than its block with NUL bytes. So a password and the same with NUL bytes at its end
-//! are one and the same to PBKDF2, wherever it is used; whoever knows the one knows the other, and a device
-//! whose random password ends with a NUL is not to be locked out.
+//! HMAC pads a key that is shorter than its block with NUL bytes. So to PBKDF2, a password and the same password with NUL
+//! bytes at its end are equal. That is accepted: knowing one means knowing the other, and a device whose random password ends
+//! with a NUL must be able to connect.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use super::{
     text::{Encoding, VerifierError, at_most, decimal},
 };
 
-/// The most iterations that are taken: the fastest hash needs longer for more than a connect may take.
+/// The most iterations. With more, even the fastest hash would exceed the time of a connect.
 const MAX_ITERATIONS: u32 = 10_000_000;
 const SALT_BYTES: RangeInclusive<usize> = 8..=64;
 const DIGEST_BYTES: RangeInclusive<usize> = 16..=64;
@@ -32,7 +32,7 @@ pub struct Pbkdf2 {
     digest: Vec<u8>,
 }
 
-/// The hash inside.
+/// The hash of the HMAC.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hash {
     /// HMAC-SHA-256.
@@ -41,7 +41,7 @@ enum Hash {
     Sha512,
 }
 
-/// How parameters and fields are written.
+/// The text form of the parameters and fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `$pbkdf2-sha256$i=<iterations>,l=<bytes>$<salt>$<digest>`, and the same with `sha512`.
@@ -53,7 +53,7 @@ enum Form {
 }
 
 impl Pbkdf2 {
-    /// Parses the fields behind `$name$`.
+    /// Parses the fields after `$name$`.
     pub(super) fn parse(name: &str, fields: &[&str]) -> Result<Self, VerifierError> {
         let [parameters, salt, digest] = fields else { return Err(VerifierError::Unknown) };
         match name {
@@ -67,7 +67,7 @@ impl Pbkdf2 {
         }
     }
 
-    /// A PHC string names its parameters, passlib writes the bare number of rounds.
+    /// A PHC string names its parameters; passlib writes only the number of rounds.
     fn phc_or_passlib(hash: Hash, parameters: &str, fields: (&str, &str)) -> Result<Self, VerifierError> {
         if parameters.contains('=') {
             let (iterations, bytes) = phc_parameters(parameters).ok_or(PHC_PARAMETERS)?;

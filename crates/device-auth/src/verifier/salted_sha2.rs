@@ -1,8 +1,7 @@
 //! Salted SHA-256 and SHA-512.
 //!
-//! Meant for secrets that a machine made: a generated secret has 256 bits, no number of guesses finds it, so
-//! a slow hash would only cost time. The other forms are for old tables that have nothing better; a password
-//! that a person chose belongs to [`super::argon2`].
+//! This is for generated secrets: a secret of 256 random bits can't be guessed, so a slow hash would only cost time. The
+//! other forms are for old password tables. A password that a person chose needs [`super::argon2`].
 
 use std::ops::RangeInclusive;
 
@@ -21,7 +20,7 @@ pub struct SaltedSha2 {
     digest: Vec<u8>,
 }
 
-/// A text form: which hash, on which side the salt stands, how the fields are written.
+/// A text form: the hash, the side of the salt, and the encoding of the fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `$sha256$<salt>$<digest>`: `SHA-256(salt, password)`.
@@ -42,7 +41,7 @@ impl SaltedSha2 {
         Self { form, salt: salt.to_vec(), digest: form.digest(&salt, secret) }
     }
 
-    /// Parses the fields behind `$name$`.
+    /// Parses the fields after `$name$`.
     pub(super) fn parse(name: &str, fields: &[&str]) -> Result<Self, VerifierError> {
         let (Some(form), [salt, digest]) = (Form::named(name), fields) else {
             return Err(VerifierError::Unknown);

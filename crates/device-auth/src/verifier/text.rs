@@ -1,4 +1,4 @@
-//! The fields of a verifier's text form. Each has one spelling only, so that what is read is written as it was.
+//! The fields of a verifier's text form. Each has one text form, so that what is read is written as it was.
 
 use std::ops::RangeInclusive;
 
@@ -12,14 +12,14 @@ use base64::{
 
 const BCRYPT: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 
-/// How bytes are written.
+/// How bytes are written as text.
 #[derive(Clone, Copy)]
 pub(crate) enum Encoding {
     /// Base64 without padding: PHC strings and our own forms.
     Plain,
     /// Base64 with padding: mosquitto.
     Padded,
-    /// Base64 without padding in which `.` stands for `+`: passlib.
+    /// Base64 without padding and with `.` for `+`: passlib.
     Adapted,
     /// Bcrypt's own alphabet.
     Bcrypt,
@@ -66,13 +66,13 @@ impl Encoding {
     }
 }
 
-/// A number in decimal: digits alone, and no zero in front.
+/// A number in decimal: only digits, and no leading zero.
 pub(super) fn decimal(text: &str) -> Option<u32> {
     let canonical = text == "0" || !text.starts_with(['0', '+']);
     text.parse().ok().filter(|_| canonical)
 }
 
-/// Why a text is not a [`Verifier`](super::verifier::Verifier). No message carries the text itself.
+/// Why a text is not a [`Verifier`](super::Verifier). No message quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifierError {
     /// None of the known text forms.
@@ -81,7 +81,7 @@ pub enum VerifierError {
          as `latchkey fleet add` writes it, or another of the forms in docs/records.md"
     )]
     Unknown,
-    /// A field that is not written as its form wants it.
+    /// A field is not in the encoding of its form.
     #[error("the verifier's {field} is not {encoding}")]
     Encoding {
         /// Which field.
@@ -105,23 +105,23 @@ pub enum VerifierError {
     /// Parameters that can't be read or used.
     #[error("the verifier's parameters should be {0}")]
     Parameters(&'static str),
-    /// A parameter that no function could carry out in time, whatever its memory.
+    /// A parameter that no function could check in time, whatever its memory.
     #[error(
-        "the verifier's {parameter} should be at most {max}: more would never end in time; set a new password \
+        "the verifier's {parameter} should be at most {max}: more can't be checked in time; set a new password \
          with `latchkey fleet add`"
     )]
     TooCostly {
         /// Which parameter.
         parameter: &'static str,
-        /// The most that is taken.
+        /// The greatest value that is accepted.
         max: u32,
     },
-    /// There was no memory to hash with.
+    /// The memory for the hash can't be allocated.
     #[error("there is not enough memory to hash the password")]
     Memory,
 }
 
-/// Holds a parameter against the most that is taken.
+/// Checks a parameter against its greatest value.
 pub(super) fn at_most(max: u32, parameter: &'static str, value: u32) -> Result<(), VerifierError> {
     if value > max { Err(VerifierError::TooCostly { parameter, max }) } else { Ok(()) }
 }

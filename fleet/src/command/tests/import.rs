@@ -95,7 +95,7 @@ fn an_error_of_all_rows_is_one_line_and_a_conflict_names_both_devices() {
     let rows = "d,s,k1\nd,s,k2\n";
     let message =
         folder.import_refusal(&format!("{header}{rows}"), &["--scheme", "alibaba", "--grant", "none"]);
-    assert!(message.contains("2 bad rows\n  lines 2-3: there is no grant `none`"), "{message}");
+    assert!(message.contains("2 bad rows\n  lines 2-3: grant `none` does not exist"), "{message}");
     let message = folder.import_refusal(&format!("{header}{rows}"), &["--scheme", "alibaba"]);
     assert!(message.contains("nothing was imported: devices `d&k1` and `d&k2`"), "{message}");
     assert!(!folder.file("devices.json").exists());

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use authorizer::{
-    handler::{Function, Jwt},
-    key_source::KeySource,
+    handler::Function,
+    jwt::{JwtVerification, KeySource},
     store::file::FileStore,
 };
 use device_auth::{
@@ -56,7 +56,7 @@ impl FunctionCase {
 }
 
 impl JwtCase {
-    fn read(&self) -> Jwt {
+    fn read(&self) -> JwtVerification {
         let text = fixture::text(&format!("golden/{}", self.keys));
         let pem = std::path::Path::new(&self.keys).extension().is_some_and(|extension| extension == "pem");
         let keys = if pem { Keys::from_pem(&text) } else { Keys::from_jwks(&text) };
@@ -67,7 +67,7 @@ impl JwtCase {
             grant_claim: self.grant_claim.clone(),
             ..rules()
         };
-        Jwt { keys: KeySource::Fixed(Arc::new(keys.unwrap())), rules }
+        JwtVerification { keys: KeySource::Fixed(Arc::new(keys.unwrap())), rules }
     }
 }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use authorizer::{
-    handler::{Function, Jwt},
-    key_source::KeySource,
+    handler::Function,
+    jwt::{JwtVerification, KeySource},
     store::file::FileStore,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -33,7 +33,7 @@ impl Issuer {
         let x = URL_SAFE_NO_PAD.encode(key.der_bytes());
         let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).to_string();
         let keys = KeySource::Fixed(Arc::new(Keys::from_jwks(&jwks).unwrap()));
-        let jwt = Some(Jwt { keys, rules: function::rules() });
+        let jwt = Some(JwtVerification { keys, rules: function::rules() });
         Self { key, function: Function { jwt, ..Function::new(function::store()) } }
     }
 

@@ -1,4 +1,4 @@
-//! The secrets, and all the ways in which they are presented.
+//! The planted secrets, and the ways to present them.
 
 use integration::{
     canary::Canary,
@@ -34,7 +34,7 @@ impl Planted {
         [&self.password, &self.wrong, &self.raw, &self.token, &self.signature, &self.parameter]
     }
 
-    /// What stands behind a user name when a token is presented.
+    /// The query string after a user name with a token.
     fn query(&self, authorizer: &str) -> String {
         let (signature, token, other) =
             (self.signature.secret(), self.token.secret(), self.parameter.secret());
@@ -48,13 +48,13 @@ impl Planted {
         format!("{device}{}", self.query("latchkey"))
     }
 
-    /// Bytes that are no UTF-8, with the secret in their middle.
+    /// Bytes that are not UTF-8, with the secret in their middle.
     fn raw_password(&self) -> Vec<u8> {
         [&[0xff, 0x00, 0xc3][..], self.raw.secret().as_bytes(), &[0x80, 0xfe]].concat()
     }
 }
 
-/// Connects in every way that ends differently; `Ok` is whether the device got in.
+/// Connects in each way that has another outcome. The result is whether each device was accepted.
 pub(super) async fn connect_in_every_way(
     gateway: &GatewayProcess,
     planted: &Planted,
@@ -89,7 +89,7 @@ pub(super) async fn connect_in_every_way(
         outcomes.push(connected.is_ok());
         if let Ok(mut client) = connected {
             for topic in ["hall-1/a", "elsewhere"] {
-                // What is denied may end the connection.
+                // A denied publish may end the connection.
                 _ = client.publish(topic.parse().unwrap(), "x", QoS::AtLeastOnce).await;
             }
             client.disconnect().await;
@@ -98,7 +98,7 @@ pub(super) async fn connect_in_every_way(
     outcomes
 }
 
-/// A folder with the devices that [`connect_in_every_way`] is about.
+/// A folder with the devices of [`connect_in_every_way`].
 pub(super) fn folder_with_devices(planted: &Planted) -> TempDir {
     let folder = tempdir().unwrap();
     std::fs::write(folder.path().join("latchkey.toml"), AT_ANY_RATE).unwrap();

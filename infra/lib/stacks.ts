@@ -1,27 +1,87 @@
-import { CfnOutput, Stack, StackProps } from 'aws-cdk-lib';
+import { App, CfnOutput, Stack, StackProps, Tags } from 'aws-cdk-lib';
+import { Key } from 'aws-cdk-lib/aws-kms';
 import { Architecture } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 
 import { UsernamePasswordAuthorizer } from './authorizer';
 import { AuthorizerCode } from './code';
-import { AuthorizerDomain } from './domain';
-import { Endpoint } from './endpoint';
-import { FleetStack } from './fleet-stack';
+import { DefaultAuthorizer } from './default-authorizer';
+import { AuthorizerDomain, Endpoint } from './domain';
+import { customerKey } from './keys';
 import { Alarms } from './operations/alarms';
 import { createDashboard } from './operations/dashboard';
-import { IotLogging } from './operations/iot-logging';
-import { saveQueries } from './operations/queries';
+import { IOT_LOG_GROUP, IotLogging } from './operations/iot-logging';
+import { IOT_QUERIES, QUERIES, saveQueries } from './operations/queries';
 import { Readings } from './readings';
+import { RecordSecret, RecordTable } from './records';
 import { Settings } from './settings';
+import { Things } from './things';
+
+/** Adds the two stacks of a stage to an app: `latchkey-STAGE`, and `latchkey-STAGE-fleet`, which it uses. */
+export function addStage(app: App, settings: Settings, workspace: string): Stacks {
+  const { stage, region, account } = settings;
+  const common = { env: { region, account }, terminationProtection: settings.keepData };
+  const fleet = new FleetStack(app, `latchkey-${stage}-fleet`, settings, {
+    ...common,
+    description: 'Latchkey: device records, their keys, and the registry',
+  });
+  const authorizer = new AuthorizerStack(app, `latchkey-${stage}`, {
+    ...common,
+    description: 'Latchkey: the authorizer for devices with a user name and a password',
+    settings,
+    fleet,
+    workspace,
+  });
+  Tags.of(app).add('latchkey:stage', stage);
+  return { fleet, authorizer };
+}
+
+export interface Stacks {
+  readonly fleet: FleetStack;
+  readonly authorizer: AuthorizerStack;
+}
+
+/** The stack that every version of the authorizer uses: the records, their keys, and the registry. */
+export class FleetStack extends Stack {
+  /** Encrypts records and readings. */
+  readonly storageKey: Key;
+  /** Encrypts the keyring that seals vendors' secrets; undefined without such secrets. */
+  readonly keyringKey?: Key;
+  readonly records: RecordTable | RecordSecret;
+  readonly things: Things;
+
+  constructor(scope: Construct, id: string, settings: Settings, props: StackProps) {
+    super(scope, id, props);
+    const { stage, keepData } = settings;
+    const name = `latchkey-${stage}`;
+    this.storageKey = customerKey(
+      this,
+      'StorageKey',
+      `alias/${name}`,
+      `records and readings of Latchkey, ${stage}`,
+      keepData,
+    );
+    if (settings.vendorSecrets !== undefined) {
+      const what = `the keyring of vendors' secrets, ${stage}`;
+      this.keyringKey = customerKey(this, 'KeyringKey', `alias/${name}-keyring`, what, keepData);
+    }
+    const key = this.storageKey;
+    this.records =
+      settings.records === 'table'
+        ? new RecordTable(this, 'Records', { tableName: `${name}-devices`, key, keepData })
+        : new RecordSecret(this, 'Records', { secretName: `${name}/devices`, key, keepData });
+    this.things = new Things(this, 'Things', { name, ...settings.things });
+  }
+}
 
 export interface AuthorizerStackProps extends StackProps {
   readonly settings: Settings;
   readonly fleet: FleetStack;
-  /** Where the function comes from, unless the settings name a bundle. */
+  /** The folder of Latchkey's `Cargo.toml`; used if the settings name no bundle. */
   readonly workspace: string;
 }
 
-/** The authorizer, its domain, what becomes of readings, and what watches it all. */
+/** The authorizer, its domain, the topic rules for readings, dashboard, alarms and outputs. */
 export class AuthorizerStack extends Stack {
   private readonly settings: Settings;
   private readonly fleet: FleetStack;
@@ -33,6 +93,9 @@ export class AuthorizerStack extends Stack {
     this.fleet = props.fleet;
     this.name = `latchkey-${props.settings.stage}`;
     const authorizer = this.createAuthorizer(props.workspace);
+    if (props.settings.authorizer.default) {
+      new DefaultAuthorizer(this, 'DefaultAuthorizer', authorizer.authorizer);
+    }
     const domain = this.createDomain(authorizer);
     const readings = this.createReadings();
     this.addOperations(authorizer, readings);
@@ -43,7 +106,7 @@ export class AuthorizerStack extends Stack {
     const { function: settings, authorizer, vendorSecrets } = this.settings;
     const keyring = vendorSecrets?.keyring;
     const key = this.fleet.keyringKey;
-    const code: AuthorizerCode = settings.bundle ? { bundle: settings.bundle.path } : { workspace };
+    const code: AuthorizerCode = settings.bundle ? { bundle: settings.bundle } : { workspace };
     return new UsernamePasswordAuthorizer(this, 'Authorizer', {
       authorizerName: authorizer.name,
       code,
@@ -88,13 +151,14 @@ export class AuthorizerStack extends Stack {
     const watched = { name, function: authorizer.function, metricsNamespace: authorizer.metricsNamespace };
     new Alarms(this, 'Alarms', { ...watched, ...alarms, errors: readings.errors });
     createDashboard(this, 'Dashboard', { ...watched, readingsNamespace: readings.namespace });
-    saveQueries(this, 'Queries', name, authorizer.logGroup);
+    saveQueries(this, 'Queries', name, QUERIES, authorizer.logGroup.logGroupName);
     if (iotLogging !== undefined) {
       new IotLogging(this, 'IotLogging', iotLogging);
+      saveQueries(this, 'IotQueries', name, IOT_QUERIES, IOT_LOG_GROUP);
     }
   }
 
-  /** What `cdk-outputs.json` holds; docs/deploy.md lists them, and programs read them by these names. */
+  /** The content of `cdk-outputs.json`; docs/deploy.md lists it, and programs read it by these names. */
   private addOutputs(authorizer: UsernamePasswordAuthorizer, endpoint: Endpoint, readings: Readings): void {
     const { records, things, storageKey, keyringKey } = this.fleet;
     const outputs: Record<string, string | undefined> = {

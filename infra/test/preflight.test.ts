@@ -3,17 +3,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { missingCredentials } from '../lib/aws-credentials';
-import { missingTarget } from '../lib/rust-target';
+import { missingCredentials, missingTarget } from '../lib/preflight';
 import { file, folder } from './support/fixture';
 
-test('nothing that gives credentials is told what to set', () => {
+test('without credentials the error says what to set', () => {
   const missing = missingCredentials({}, folder());
   assert.match(missing ?? '', /^there are no AWS credentials: set AWS_PROFILE .* or AWS_ACCESS_KEY_ID/);
   assert.notEqual(missingCredentials({ AWS_REGION: 'eu-central-1', AWS_PROFILE: '' }, folder()), undefined);
 });
 
-test('each source that AWS knows is enough', () => {
+test('one source of credentials is enough', () => {
   const home = folder();
   mkdirSync(join(home, '.aws'));
   writeFileSync(
@@ -34,7 +33,7 @@ test('each source that AWS knows is enough', () => {
   }
 });
 
-test('a profile without credentials, or that is not there, is told', () => {
+test('a profile without credentials and an unknown profile are errors', () => {
   const region = '[default]\nregion = eu-central-1\n[profile other]\nsso_session = work\n';
   for (const content of ['', region, 'aws_access_key_id = x\n', '[default]\n# role_arn = x\n']) {
     const environment = { AWS_CONFIG_FILE: file('config', content) };
@@ -47,9 +46,9 @@ test('a profile without credentials, or that is not there, is told', () => {
   }
 });
 
-test('a Rust that can not build for an architecture is told what to add', () => {
+test('a missing target of Rust is an error with the command that adds it', () => {
   assert.match(
     missingTarget('riscv') ?? '',
-    /^this Rust builds nothing for `function.architecture` riscv: run `rustup/,
+    /^this Rust can't build for `function.architecture` riscv: run `rustup/,
   );
 });

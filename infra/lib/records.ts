@@ -1,0 +1,108 @@
+import { RemovalPolicy, SecretValue, Validations } from 'aws-cdk-lib';
+import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { Grant, IGrantable } from 'aws-cdk-lib/aws-iam';
+import { IKey } from 'aws-cdk-lib/aws-kms';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+
+import { useThrough } from './keys';
+
+/** A store of the authorizer's records. */
+export interface RecordStore {
+  /** The value of `LATCHKEY_STORE`. */
+  readonly location: string;
+  /** Lets the authorizer read records, and do nothing else. */
+  grantRead(grantee: IGrantable): void;
+}
+
+/** The key and the time to live of docs/stores.md. */
+export const KEY = 'device';
+export const TTL = 'ttl';
+
+export interface RecordTableProps {
+  readonly tableName: string;
+  readonly key: IKey;
+  /** Whether the table survives the stack, and can't be deleted. */
+  readonly keepData: boolean;
+}
+
+/** Records in DynamoDB, one item for each device. */
+export class RecordTable extends Construct implements RecordStore {
+  readonly table: Table;
+  readonly location: string;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: RecordTableProps,
+  ) {
+    super(scope, id);
+    this.table = new Table(this, 'Table', {
+      tableName: props.tableName,
+      partitionKey: { name: KEY, type: AttributeType.STRING },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.CUSTOMER_MANAGED,
+      encryptionKey: props.key,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      timeToLiveAttribute: TTL,
+      deletionProtection: props.keepData,
+      removalPolicy: props.keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    });
+    this.location = `dynamodb:${this.table.tableName}`;
+  }
+
+  grantRead(grantee: IGrantable): void {
+    Grant.addToPrincipal({ grantee, actions: ['dynamodb:GetItem'], resourceArns: [this.table.tableArn] });
+    grantee.grantPrincipal.addToPrincipalPolicy(
+      useThrough(this, 'dynamodb', this.props.key, ['kms:Decrypt']),
+    );
+  }
+}
+
+/** A records file without devices: they are added later, with `aws secretsmanager put-secret-value`. */
+const EMPTY = '{"version":1,"devices":{}}';
+
+export interface RecordSecretProps {
+  readonly secretName: string;
+  readonly key: IKey;
+  /** Whether the secret survives the stack. */
+  readonly keepData: boolean;
+}
+
+/** Records as one secret of Secrets Manager, for a small fleet. */
+export class RecordSecret extends Construct implements RecordStore {
+  readonly secret: Secret;
+  readonly location: string;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: RecordSecretProps,
+  ) {
+    super(scope, id);
+    this.secret = new Secret(this, 'Secret', {
+      secretName: props.secretName,
+      encryptionKey: props.key,
+      // The template contains no secret, and CloudFormation keeps later values as long as this text does not change.
+      secretStringValue: SecretValue.unsafePlainText(EMPTY),
+      removalPolicy: props.keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    });
+    this.location = `secretsmanager:${this.secret.secretArn}`;
+    Validations.of(this.secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'it contains device records, which change with the devices; credentials are rotated for each device',
+    });
+  }
+
+  grantRead(grantee: IGrantable): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['secretsmanager:GetSecretValue'],
+      resourceArns: [this.secret.secretArn],
+    });
+    grantee.grantPrincipal.addToPrincipalPolicy(
+      useThrough(this, 'secretsmanager', this.props.key, ['kms:Decrypt']),
+    );
+  }
+}
