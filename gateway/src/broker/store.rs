@@ -21,7 +21,7 @@ pub(super) use self::{
     changes::Changes,
     stored::{Stored, StoredMessage, StoredSession},
 };
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "broker.sqlite3";

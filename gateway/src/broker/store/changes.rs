@@ -140,7 +140,7 @@ impl Change {
                 let sql = "INSERT INTO session (client_id, principal_id, expiry, ends_at, crc) VALUES (?, ?, ?, ?, ?) \
                            ON CONFLICT DO UPDATE SET principal_id = excluded.principal_id, \
                            expiry = excluded.expiry, ends_at = excluded.ends_at, crc = excluded.crc";
-                execute(connection, sql, params![**client_id, **principal_id, expiry, ends_at, crc])
+                execute(connection, sql, params![&**client_id, &**principal_id, expiry, ends_at, crc])
             }
             Self::SessionEnded { client_id } => {
                 execute(connection, "DELETE FROM session WHERE client_id = ?", [&**client_id])
@@ -151,7 +151,7 @@ impl Change {
                 let sql = "REPLACE INTO subscription \
                            (client_id, filter, qos, no_local, retain_as_published, crc) VALUES (?, ?, ?, ?, ?, ?)";
                 let row =
-                    params![**client_id, filter.as_str(), qos as u8, no_local, retain_as_published, crc];
+                    params![&**client_id, filter.as_str(), qos as u8, no_local, retain_as_published, crc];
                 execute(connection, sql, row)
             }
             Self::Unsubscribed { client_id, filter } => {
@@ -163,7 +163,7 @@ impl Change {
                 let crc = checksum::of_message(client_id, &packet, expires_at);
                 let sql =
                     "INSERT INTO queued (id, client_id, publish, expires_at, crc) VALUES (?, ?, ?, ?, ?)";
-                execute(connection, sql, params![id.0, **client_id, packet, expires_at, crc])
+                execute(connection, sql, params![id.0, &**client_id, packet, expires_at, crc])
             }
             Self::Sent { id, packet_id } => {
                 let sql = "UPDATE queued SET packet_id = ? WHERE id = ?";
