@@ -1,4 +1,4 @@
-//! What the gateway's connects are compared with: rustls in a loop that accepts, and nothing else.
+//! The peer of the gateway's connects: a loop that accepts connections with rustls, and no more.
 
 use std::{
     io::{self, Write},
@@ -19,10 +19,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{fixture::Fixture, process::Server};
 
-/// The loop in a process of its own.
+/// The loop, in its own process.
 pub(crate) struct Bare {
     _server: Server,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
 }
 
@@ -38,14 +38,14 @@ impl Bare {
     }
 }
 
-/// Prints its address, then accepts connections, does their handshakes and waits until they end. It ends itself when
+/// Prints its address, then accepts connections, completes their handshakes and waits until they end. It ends when
 /// standard input does.
 pub(crate) async fn serve(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(config(certificate, key)?));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     std::thread::spawn(|| {
-        // However it ends, that was the end.
+        // An error is an end too.
         _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         std::process::exit(0);
     });
@@ -60,7 +60,7 @@ pub(crate) async fn serve(certificate: &Path, key: &Path) -> anyhow::Result<()> 
     }
 }
 
-/// As the gateway's: TLS 1.2 and 1.3, ALPN, no resumption.
+/// The gateway's TLS settings: TLS 1.2 and 1.3, ALPN, no resumption.
 fn config(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -6,25 +6,25 @@ use device_sim::Login;
 use tokio::task::JoinSet;
 
 use crate::{
+    Size,
     bare::Bare,
+    dialler::Dialler,
     fixture::Fixture,
     gateway::Gateway,
     report::{Figure, Section, Target, median},
-    size::Size,
-    wire::Dialler,
 };
 
 /// Connects that are under way at a time.
 const AT_A_TIME: usize = 32;
-/// Of the bare loop's rate.
+/// The target for the ratio to the bare loop's rate.
 const LEAST: Target = Target::AtLeast(0.6);
 
-/// Whom clients connect to.
+/// The server that clients connect to.
 #[derive(Clone, Copy)]
 enum Peer {
-    /// A connect ends with a CONNACK.
+    /// The gateway. A connect ends with a CONNACK.
     Gateway(SocketAddr),
-    /// A connect ends with the handshake.
+    /// The bare loop. A connect ends with the handshake.
     Bare(SocketAddr),
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
     let (gateway, bare) = (Gateway::start(fixture).await?, Bare::start(fixture).await?);
     let (ours, theirs) = (Peer::Gateway(gateway.address), Peer::Bare(bare.address));
     let dialler = Dialler::new(fixture)?;
-    // Each turn has other devices than the one before, as a fleet has that comes back.
+    // Each turn has other devices than the turn before, as when a fleet comes back.
     let turns = fixture.logins.chunks(size.connects).map(Arc::<[Login]>::from).collect::<Vec<_>>();
     let mut turns = turns.iter().cycle();
     let mut rate = async |peer| {
@@ -50,14 +50,14 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
         ratios.push(ours / theirs);
     }
     let figures = vec![
-        Figure::told("gateway: TLS, CONNECT, authorizer, CONNACK", median(rates), "/s"),
-        Figure::told("bare rustls accept loop: TLS", median(bare_rates), "/s"),
-        Figure::held("ratio, median of the turns", median(ratios), "", LEAST),
+        Figure::new("gateway: TLS, CONNECT, authorizer, CONNACK", median(rates), "/s"),
+        Figure::new("bare rustls accept loop: TLS", median(bare_rates), "/s"),
+        Figure::with_target("ratio, median of the turns", median(ratios), "", LEAST),
     ];
     Ok(Section { name: "connect", figures })
 }
 
-/// Connects every device once, so many at a time, and breaks each connection at once.
+/// Connects every device once, up to [`AT_A_TIME`] at a time, and closes each connection at once.
 async fn connects_a_second(dialler: &Dialler, peer: Peer, devices: Arc<[Login]>) -> anyhow::Result<f64> {
     let began = Instant::now();
     let mut workers = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Many devices at once, each publishing now and then: errors, and what the gateway needs for each.
+//! Many connected devices that publish now and then: errors, and the gateway's memory for each.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::{
 };
 
 use crate::{
+    Size,
     fixture::{self, Fixture},
     gateway::Gateway,
-    memory::{self, Memory},
+    process::Memory,
     report::{Figure, Section, Target},
-    size::Size,
 };
 
 /// Connects that are under way at a time.
 const AT_A_TIME: usize = 64;
-/// Of a connection, in KB of 1,000 bytes.
+/// The target for the memory of a connection, in KB of 1,000 bytes.
 const MOST_KB: Target = Target::AtMost(21.0);
 const NONE: Target = Target::AtMost(0.0);
 const PAYLOAD: &str = r#"{"value":21.48,"unit":"Cel","ts":1767225600}"#;
@@ -32,19 +32,19 @@ struct Device {
     first: Instant,
 }
 
-/// What became of the messages.
+/// What happened to the messages.
 #[derive(Default)]
 struct Outcome {
     /// The time from each PUBLISH to its acknowledgement.
     waits: Vec<Duration>,
-    /// How often there was which error.
+    /// How many times each error occurred.
     errors: BTreeMap<String, u32>,
 }
 
 /// Connects all devices and lets them publish.
 pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Section> {
     let gateway = Gateway::start(fixture).await?;
-    let before = memory::of(gateway.pid()?)?;
+    let before = gateway.memory()?;
     let began = Instant::now();
     let clients = connect(gateway.endpoint(), &fixture.logins).await?;
     let connecting = began.elapsed();
@@ -52,9 +52,9 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
     // All are still connected when the memory is read, and until this returns.
     let (outcome, _devices) = publish(clients, size).await?;
     let publishing = began.elapsed();
-    let after = memory::of(gateway.pid()?)?;
+    let after = gateway.memory()?;
     for (error, count) in &outcome.errors {
-        crate::tell(&format!("  {count} of {error}"));
+        crate::status(&format!("  {count} of {error}"));
     }
     figures(size, connecting, publishing, &outcome, (before, after))
 }
@@ -69,23 +69,23 @@ fn figures(
     let devices = f64::from(u32::try_from(size.devices)?);
     let acknowledged = f64::from(u32::try_from(outcome.waits.len())?);
     let kb = |before: u64, after: u64| {
-        // Of so many kilobytes no bytes are lost.
+        // The number of kilobytes has no fraction that matters.
         let grown = u32::try_from(after.saturating_sub(before) / 1024).unwrap_or(u32::MAX);
         f64::from(grown) * 1.024 / devices
     };
     let figures = vec![
-        Figure::told("devices connected at once", devices, ""),
-        Figure::told("time to connect them", connecting.as_secs_f64(), "s"),
-        Figure::told("QoS 1 messages acknowledged", acknowledged / publishing.as_secs_f64(), "/s"),
-        Figure::told("99 % of them within", p99(&outcome.waits)?, "ms"),
-        Figure::held("errors", f64::from(outcome.errors.values().sum::<u32>()), "", NONE),
-        Figure::held("private memory a connection", kb(before.private, after.private), "KB", MOST_KB),
-        Figure::told("resident memory a connection", kb(before.resident, after.resident), "KB"),
+        Figure::new("devices connected at once", devices, ""),
+        Figure::new("time to connect them", connecting.as_secs_f64(), "s"),
+        Figure::new("QoS 1 messages acknowledged", acknowledged / publishing.as_secs_f64(), "/s"),
+        Figure::new("99 % of them within", p99(&outcome.waits)?, "ms"),
+        Figure::with_target("errors", f64::from(outcome.errors.values().sum::<u32>()), "", NONE),
+        Figure::with_target("private memory a connection", kb(before.private, after.private), "KB", MOST_KB),
+        Figure::new("resident memory a connection", kb(before.resident, after.resident), "KB"),
     ];
     Ok(Section { name: "devices", figures })
 }
 
-/// One that can't be connected ends the measurement.
+/// Connects all devices. If one can't be connected, the measurement ends.
 async fn connect(endpoint: &Endpoint, logins: &[Login]) -> anyhow::Result<Vec<(Client, TopicName)>> {
     let logins: Arc<[Login]> = logins.into();
     let mut workers = JoinSet::new();
@@ -107,7 +107,7 @@ async fn connect(endpoint: &Endpoint, logins: &[Login]) -> anyhow::Result<Vec<(C
     Ok(clients)
 }
 
-/// Each device publishes once an interval, evenly spread over it.
+/// Lets each device publish once in each interval. The devices are spread evenly over it.
 async fn publish(clients: Vec<(Client, TopicName)>, size: &Size) -> anyhow::Result<(Outcome, Vec<Device>)> {
     let began = Instant::now();
     let step = size.interval / u32::try_from(clients.len().max(1))?;
@@ -129,7 +129,7 @@ async fn publish(clients: Vec<(Client, TopicName)>, size: &Size) -> anyhow::Resu
 }
 
 impl Device {
-    /// Until all is published or something goes wrong.
+    /// Publishes all messages, or until an error.
     async fn publish(mut self, interval: Duration, messages: u32) -> (Self, Vec<Duration>, Option<String>) {
         let mut waits = Vec::new();
         for number in 0..messages {
@@ -148,7 +148,7 @@ impl Device {
     }
 }
 
-/// In milliseconds.
+/// The 99th percentile in milliseconds.
 fn p99(waits: &[Duration]) -> anyhow::Result<f64> {
     let mut histogram = Histogram::<u64>::new(3)?;
     for wait in waits {

@@ -1,4 +1,4 @@
-//! What both sides of a comparison share: the devices' credentials, and one P-256 certificate under one CA.
+//! The files that both sides of a comparison share: the devices' credentials, and one P-256 certificate under one CA.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(crate) const SERVER_NAME: &str = "bench.test";
 /// A built-in grant: a device may publish to its own two topics.
 const GRANT: &str = "sht20";
 
-/// A folder with all that the servers read. It goes with this.
+/// A folder with the files that the servers read. Dropping this removes it.
 pub(crate) struct Fixture {
     folder: TempDir,
     /// The devices, each with its password in clear text.
@@ -24,9 +24,9 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Makes it for so many devices.
+    /// Makes the files for a number of devices.
     pub(crate) fn make(devices: usize) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("there is no room for temporary files")?;
+        let folder = tempfile::tempdir().context("can't make a temporary folder")?;
         let mut fixture = Self { folder, logins: Vec::new() };
         fixture.issue()?;
         let mut records = StoreFile::open(&fixture.records())?;
@@ -45,22 +45,22 @@ impl Fixture {
         Ok(fixture)
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The CA's certificate.
+    /// The file of the CA's certificate.
     pub(crate) fn ca(&self) -> PathBuf {
         self.folder().join("bench-ca.pem")
     }
 
-    /// The server's certificate and its key.
+    /// The files of the server's certificate and of its key.
     pub(crate) fn certificate(&self) -> (PathBuf, PathBuf) {
         (self.folder().join("server.pem"), self.folder().join("server.key"))
     }
 
-    /// The authorizer's device records.
+    /// The file of the authorizer's device records.
     pub(crate) fn records(&self) -> PathBuf {
         self.folder().join("devices.json")
     }

@@ -9,18 +9,17 @@ use tokio::process::Command;
 
 use crate::{
     fixture::{Fixture, SERVER_NAME},
-    process::Server,
-    programs::{AUTHORIZER, GATEWAY, program},
+    process::{AUTHORIZER, GATEWAY, Memory, Server, program},
 };
 
-/// AWS's rates, which mosquitto doesn't have, switched off.
+/// Switches off AWS's rates, which mosquitto does not have.
 const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_second_per_client_id = 0\n\
                              publishes_per_second = 0\nbytes_per_second = 0\n";
 
-/// A gateway that listens.
+/// A running gateway.
 pub(crate) struct Gateway {
     server: Server,
-    /// Where.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     endpoint: Endpoint,
 }
@@ -54,9 +53,9 @@ impl Gateway {
         &self.endpoint
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
-        self.server.pid()
+    /// Reads its memory.
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
+        self.server.memory()
     }
 }
 

@@ -1,27 +1,24 @@
-//! The gateway beside its peers on this machine: memory a connection, connects, QoS 1 throughput.
+//! Compares the gateway with its peers on this machine: memory for each connection, connects, QoS 1 throughput.
 //!
-//! Every comparison runs both sides in turns, with one client program and one certificate, so that what else the machine
-//! does weighs on both.
+//! Every comparison runs both sides in turns, with one client program and one certificate, so that other load on the
+//! machine slows both down.
 
 mod bare;
 mod connect;
 mod devices;
+mod dialler;
 mod fixture;
 mod gateway;
-mod machine;
-mod memory;
 mod mosquitto;
 mod process;
-mod programs;
 mod report;
-mod size;
 mod throughput;
-mod wire;
 
 use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -29,7 +26,6 @@ use clap::{Parser, Subcommand};
 use self::{
     fixture::Fixture,
     report::{Report, Section},
-    size::Size,
 };
 
 /// Compare the gateway with its peers; the exit code is 1 if a target is missed
@@ -37,20 +33,21 @@ use self::{
 #[command(name = "latchkey-bench", version)]
 struct Cli {
     #[command(subcommand)]
-    what: What,
+    comparison: Comparison,
 
-    /// Print JSON, and nothing else on standard output
+    /// Print JSON, and no other line on standard output
     #[arg(long, global = true)]
     json: bool,
 
-    /// As little of everything as shows that it works; nothing is judged
+    /// Run everything as briefly as possible, and judge nothing
     #[arg(long, global = true)]
     smoke: bool,
 }
 
+/// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-enum What {
-    /// Everything below, one after the other: two to three minutes
+enum Comparison {
+    /// All comparisons, one after the other: two to three minutes
     All,
     /// 10,000 devices at once, each publishing every 10 seconds: errors, and the gateway's memory
     Devices,
@@ -68,12 +65,49 @@ enum What {
     },
 }
 
+/// The sizes of the comparisons.
+pub(crate) struct Size {
+    /// Devices that are connected at once.
+    pub(crate) devices: usize,
+    /// The time between two messages of a device.
+    pub(crate) interval: Duration,
+    /// Messages of each device.
+    pub(crate) messages: u32,
+    /// Turns of each side of a comparison.
+    pub(crate) rounds: u32,
+    /// Connects in one turn.
+    pub(crate) connects: usize,
+    /// How long a turn of publishing takes.
+    pub(crate) turn: Duration,
+}
+
+impl Size {
+    /// The sizes of a run that is judged.
+    pub(crate) const FULL: Self = Self {
+        devices: 10_000,
+        interval: Duration::from_secs(10),
+        messages: 3,
+        rounds: 7,
+        connects: 2_000,
+        turn: Duration::from_secs(3),
+    };
+    /// The sizes of a run that shows only that everything works.
+    pub(crate) const SMOKE: Self = Self {
+        devices: 30,
+        interval: Duration::from_millis(500),
+        messages: 2,
+        rounds: 1,
+        connects: 30,
+        turn: Duration::from_millis(300),
+    };
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { what, json, smoke } = Cli::parse();
-    let done = match &what {
-        What::Bare { certificate, key } => bare::serve(certificate, key).await.map(|()| true),
-        what => measure(what, json, smoke).await,
+    let Cli { comparison, json, smoke } = Cli::parse();
+    let done = match &comparison {
+        Comparison::Bare { certificate, key } => bare::serve(certificate, key).await.map(|()| true),
+        comparison => measure(comparison, json, smoke).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -85,33 +119,33 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether every target was met.
-async fn measure(what: &What, json: bool, smoke: bool) -> anyhow::Result<bool> {
+/// Runs the comparisons and prints the report. Returns whether every target was met.
+async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Result<bool> {
     let size = if smoke { Size::SMOKE } else { Size::FULL };
     allow_many_connections();
-    programs::build().await?;
+    process::build().await?;
     let fixture = Fixture::make(size.devices)?;
-    let wanted = |part: What| *what == What::All || *what == part;
+    let wanted = |one: Comparison| *comparison == Comparison::All || *comparison == one;
     let mut sections: Vec<Section> = Vec::new();
-    if wanted(What::Devices) {
-        tell("devices: connecting and publishing");
+    if wanted(Comparison::Devices) {
+        status("devices: connecting and publishing");
         sections.push(devices::measure(&fixture, &size).await?);
     }
-    if wanted(What::Connect) {
-        tell("connect: the gateway and a bare accept loop in turns");
+    if wanted(Comparison::Connect) {
+        status("connect: the gateway and a bare accept loop in turns");
         sections.push(connect::measure(&fixture, &size).await?);
     }
-    if wanted(What::Throughput) {
-        tell("throughput: the gateway and mosquitto in turns");
+    if wanted(Comparison::Throughput) {
+        status("throughput: the gateway and mosquitto in turns");
         sections.push(throughput::measure(&fixture, &size).await?);
     }
-    let report = Report { machine: machine::describe(), judged: !smoke, sections };
+    let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };
     io::stdout().write_all(text.as_bytes())?;
     Ok(report.is_met())
 }
 
-/// Processes that are started inherit the limit. Should it not be enough, the connection that fails says so.
+/// Raises the limit of open files, which the processes inherit. If it is too low, the connection that fails says so.
 #[cfg(unix)]
 fn allow_many_connections() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
@@ -120,7 +154,7 @@ fn allow_many_connections() {
 #[cfg(not(unix))]
 fn allow_many_connections() {}
 
-/// What goes on, for whoever waits.
-fn tell(text: &str) {
+/// Prints a line to standard error.
+fn status(text: &str) {
     _ = writeln!(io::stderr(), "{text}");
 }

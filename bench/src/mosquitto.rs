@@ -1,4 +1,4 @@
-//! Debian's mosquitto, with what the gateway has too: TLS, passwords, and who may publish where.
+//! Debian's mosquitto, with the gateway's features: TLS, passwords, and an ACL.
 
 use std::{
     fmt::Write as _,
@@ -16,14 +16,14 @@ use tokio::{
 
 use crate::{fixture::Fixture, process::Server};
 
-/// How long it may take to listen.
+/// Attempts to connect until it listens.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// A mosquitto that listens.
+/// A running mosquitto.
 pub(crate) struct Mosquitto {
     _server: Server,
-    /// Where.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
 }
 
@@ -48,7 +48,7 @@ impl Mosquitto {
     }
 }
 
-/// Without a log, and without Nagle's delay, as the gateway.
+/// Its configuration: no log, and no Nagle's delay, as the gateway has none.
 fn config(fixture: &Fixture, address: SocketAddr, passwords: &Path, rules: &Path) -> String {
     let (certificate, key) = fixture.certificate();
     let (ip, port) = (address.ip(), address.port());
@@ -61,7 +61,7 @@ fn config(fixture: &Fixture, address: SocketAddr, passwords: &Path, rules: &Path
     )
 }
 
-/// Its password file, hashed by its own program.
+/// Its password file, which its own program hashes.
 async fn passwords(fixture: &Fixture, devices: &[Login]) -> anyhow::Result<PathBuf> {
     let mut text = String::new();
     for Login { user_name, password, .. } in devices {
@@ -75,7 +75,7 @@ async fn passwords(fixture: &Fixture, devices: &[Login]) -> anyhow::Result<PathB
     Ok(path)
 }
 
-/// Debian has the broker where a user's PATH may not lead.
+/// Finds a program. Debian's broker is in a folder that a user's PATH may not have.
 fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -87,7 +87,7 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// It can't choose a free port itself.
+/// A free port. The broker can't choose one itself.
 async fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(listener.local_addr()?)

@@ -1,6 +1,10 @@
-//! A server's process.
+//! The processes that are measured: the programs of this workspace, and their memory.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -8,17 +12,31 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-/// A running server. Dropping it ends it.
+/// The gateway's program.
+pub(crate) const GATEWAY: &str = "latchkey-gateway";
+/// The authorizer's program.
+pub(crate) const AUTHORIZER: &str = "authorizer";
+
+/// A server's process. Dropping this ends it.
 pub(crate) struct Server {
     name: String,
     child: Child,
     output: BufReader<ChildStdout>,
-    /// Its end is that of a server which waits for it.
+    /// A server that waits for the end of its standard input ends with it.
     _stdin: Option<ChildStdin>,
 }
 
+/// The memory of a process, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    /// All pages that are in memory.
+    pub(crate) resident: u64,
+    /// The pages that no other process shares.
+    pub(crate) private: u64,
+}
+
 impl Server {
-    /// Starts it.
+    /// Starts a server.
     pub(crate) fn start(mut command: Command) -> anyhow::Result<Self> {
         let name = Path::new(command.as_std().get_program()).display().to_string();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -27,7 +45,7 @@ impl Server {
         Ok(Self { name, _stdin: child.stdin.take(), child, output })
     }
 
-    /// The next line of its standard output.
+    /// Reads the next line of its standard output.
     pub(crate) async fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         if self.output.read_line(&mut line).await? == 0 {
@@ -37,13 +55,56 @@ impl Server {
         Ok(line)
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
-        self.child.id().with_context(|| format!("`{}` has ended", self.name))
-    }
-
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }
+
+    /// Reads its memory, on Linux.
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
+        let pid = self.child.id().with_context(|| format!("`{}` has ended", self.name))?;
+        let path = format!("/proc/{pid}/smaps_rollup");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("can't read `{path}`: memory is measured on Linux only"))?;
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib = value.and_then(|value| value.trim().strip_suffix(" kB"));
+            let kib = kib.with_context(|| format!("`{path}` has no {name}"))?;
+            anyhow::Ok(kib.parse::<u64>()? * 1024)
+        };
+        Ok(Memory { resident: field("Rss")?, private: field("Private_Clean")? + field("Private_Dirty")? })
+    }
+}
+
+/// The path of a program of this workspace, which is next to this one.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let this = env::current_exe().context("this program's path is unknown")?;
+    let program = this.with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX));
+    anyhow::ensure!(
+        program.exists(),
+        "`{}` does not exist: build it with `cargo build --release --workspace --bins`",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Builds the programs, under `cargo run` only, so that they are never older than the sources.
+pub(crate) async fn build() -> anyhow::Result<()> {
+    let (Some(cargo), Some(manifest)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) else {
+        return Ok(());
+    };
+    // Another project's cargo may have started this program.
+    if Path::new(&manifest) != Path::new(env!("CARGO_MANIFEST_DIR")) {
+        return Ok(());
+    }
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "-p", "bench", "-p", "gateway", "-p", "authorizer"]);
+    command.args(["--bin", GATEWAY, "--bin", AUTHORIZER]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let status = command.current_dir(manifest).stdin(Stdio::null()).stdout(Stdio::null()).status().await;
+    let status = status.context("can't run cargo")?;
+    anyhow::ensure!(status.success(), "the gateway does not build");
+    Ok(())
 }

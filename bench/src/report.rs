@@ -1,61 +1,61 @@
-//! What was measured, as a table and as JSON.
+//! The report: a table for people, JSON for scripts.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, thread};
 
 use serde::Serialize;
 
-/// Everything that was measured.
+/// All figures of a run.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    /// On what.
+    /// The machine on which they were measured.
     pub(crate) machine: String,
-    /// Whether the figures are to be held against their targets.
+    /// Whether the figures are compared with their targets.
     pub(crate) judged: bool,
-    /// By comparison.
+    /// The comparisons.
     pub(crate) sections: Vec<Section>,
 }
 
-/// One comparison.
+/// The figures of one comparison.
 #[derive(Serialize)]
 pub(crate) struct Section {
-    /// Its name.
+    /// The comparison's name.
     pub(crate) name: &'static str,
-    /// What it found.
+    /// The figures that it measured.
     pub(crate) figures: Vec<Figure>,
 }
 
-/// One number.
+/// One measured number.
 #[derive(Serialize)]
 pub(crate) struct Figure {
-    /// What it says.
+    /// What was measured.
     pub(crate) name: &'static str,
-    /// The number.
+    /// The measured value.
     pub(crate) value: f64,
-    /// Of what.
+    /// The unit of the value.
     pub(crate) unit: &'static str,
-    /// What it has to be, if anything.
+    /// The target, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
 }
 
-/// What a number has to be.
+/// The target of a number.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
-    /// So much or less.
+    /// This value or less.
     AtMost(f64),
-    /// So much or more.
+    /// This value or more.
     AtLeast(f64),
 }
 
 impl Figure {
-    /// A number that is only told.
-    pub(crate) fn told(name: &'static str, value: f64, unit: &'static str) -> Self {
+    /// A number without a target.
+    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self { name, value, unit, target: None }
     }
 
-    /// A number that is held against a target.
-    pub(crate) fn held(name: &'static str, value: f64, unit: &'static str, target: Target) -> Self {
+    /// A number with a target.
+    pub(crate) fn with_target(name: &'static str, value: f64, unit: &'static str, target: Target) -> Self {
         Self { name, value, unit, target: Some(target) }
     }
 
@@ -74,12 +74,12 @@ impl Report {
         !self.judged || self.sections.iter().flat_map(|section| &section.figures).all(Figure::is_met)
     }
 
-    /// For a script.
+    /// The report for scripts.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
-    /// For a person.
+    /// The report for people.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n", self.machine);
         for section in &self.sections {
@@ -103,7 +103,7 @@ impl Report {
     }
 }
 
-/// Three figures are all that a measurement is good for.
+/// Rounds to three figures. A measurement is not more precise.
 fn rounded(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -112,10 +112,30 @@ fn rounded(value: f64) -> String {
     }
 }
 
-/// The one in the middle.
+/// The median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Describes this machine: processor, cores, memory, system, and the load before the run.
+pub(crate) fn machine() -> String {
+    let field = |path: &str, name: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+        value.map(|(_, value)| value.trim().to_owned())
+    };
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
+    let cores = thread::available_parallelism().map_or(0, std::num::NonZeroUsize::get);
+    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let system = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
+    format!(
+        "{processor}, {cores} cores, {memory}, {} {}; load before {load}",
+        std::env::consts::OS,
+        system.trim()
+    )
 }
 
 #[cfg(test)]
@@ -123,12 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_missed_target_is_told_and_judged() {
+    fn a_missed_target_is_reported_unless_nothing_is_judged() {
         let figures = |ratio| {
             let least = Target::AtLeast(0.6);
             vec![
-                Figure::held("errors", 0.0, "", Target::AtMost(0.0)),
-                Figure::held("ratio", ratio, "", least),
+                Figure::with_target("errors", 0.0, "", Target::AtMost(0.0)),
+                Figure::with_target("ratio", ratio, "", least),
             ]
         };
         let report = |ratio, judged| Report {
@@ -140,11 +160,11 @@ mod tests {
         let missed = report(0.59, true);
         assert!(!missed.is_met());
         assert!(missed.text().contains("0.59") && missed.text().contains("at least 0.60: MISSED"));
-        assert!(!report(f64::NAN, true).is_met(), "nothing measured is nothing met");
+        assert!(!report(f64::NAN, true).is_met(), "no measurement meets no target");
     }
 
     #[test]
-    fn the_median_is_not_moved_by_one_that_is_far_off() {
+    fn an_outlier_does_not_change_the_median() {
         assert!((median(vec![3.0, 900.0, 1.0]) - 3.0).abs() < f64::EPSILON);
     }
 }

@@ -1,4 +1,4 @@
-//! QoS 1 messages a second: the gateway, and mosquitto.
+//! QoS 1 messages a second, of the gateway and of mosquitto.
 
 use std::{
     net::SocketAddr,
@@ -6,27 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use device_sim::Login;
-use mqtt::{Packet, PubAckCode, Publish, QoS, TopicName};
+use mqtt::{Packet, PubAckCode, Publish, QoS, TopicName, wire::Wire};
 use tokio::task::JoinSet;
 
 use crate::{
+    Size,
+    dialler::Dialler,
     fixture::{self, Fixture},
     gateway::Gateway,
     mosquitto::Mosquitto,
     report::{Figure, Section, Target, median},
-    size::Size,
-    wire::{Dialler, Wire},
 };
 
 /// Connections that publish.
 const PUBLISHERS: usize = 8;
-/// Messages that one of them has unacknowledged at a time: what mosquitto takes unless told otherwise.
+/// Unacknowledged messages of one connection: mosquitto's default limit.
 const WINDOW: u16 = 20;
 const PAYLOAD: &[u8] = &[b'x'; 100];
-/// Of mosquitto's rate.
+/// The target for the ratio to mosquitto's rate.
 const LEAST: Target = Target::AtLeast(1.0);
 
 /// Measures both in turns.
@@ -47,14 +47,14 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
         ratios.push(ours / theirs);
     }
     let figures = vec![
-        Figure::told("gateway: QoS 1, acknowledged", median(rates), "/s"),
-        Figure::told("mosquitto: QoS 1, acknowledged", median(their_rates), "/s"),
-        Figure::held("ratio, median of the turns", median(ratios), "", LEAST),
+        Figure::new("gateway: QoS 1, acknowledged", median(rates), "/s"),
+        Figure::new("mosquitto: QoS 1, acknowledged", median(their_rates), "/s"),
+        Figure::with_target("ratio, median of the turns", median(ratios), "", LEAST),
     ];
     Ok(Section { name: "throughput", figures })
 }
 
-/// All publishers at once, for so long.
+/// Runs all publishers at the same time, for one turn.
 async fn messages_a_second(
     dialler: &Dialler,
     address: SocketAddr,
@@ -77,7 +77,7 @@ async fn messages_a_second(
     Ok(f64::from(acknowledged) / began.elapsed().as_secs_f64())
 }
 
-/// Keeps the window full until the end, then waits for what is in it: how many messages were acknowledged.
+/// Keeps the window full until the end, then waits for the messages in it. Returns how many were acknowledged.
 async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Result<u32> {
     let (mut acknowledged, mut in_flight, mut last_id) = (0, 0, 0_u16);
     loop {
@@ -96,7 +96,7 @@ async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Resu
         if in_flight == 0 {
             return Ok(acknowledged);
         }
-        let mut packet = Some(wire.next().await?);
+        let mut packet = Some(wire.next().await?.context("the server closed the connection")?);
         while let Some(answer) = packet {
             match answer {
                 Packet::PubAck(ack) if is_accepted(ack.code) => {}
@@ -109,7 +109,7 @@ async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Resu
     }
 }
 
-/// Whether somebody subscribes or not.
+/// Whether a message was accepted, with or without a subscriber.
 fn is_accepted(code: PubAckCode) -> bool {
     matches!(code, PubAckCode::Success | PubAckCode::NoMatchingSubscribers)
 }

@@ -1,4 +1,4 @@
-//! The command line of the simulator.
+//! The command line.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -11,28 +11,34 @@ use crate::deployment::DeploymentArgs;
 use crate::endpoint::{Address, Alpn};
 use crate::login::Authorizer;
 
-/// Simulates a fleet of SHT20 devices over TLS and MQTT
+/// Simulate a fleet of SHT20 devices over TLS and MQTT
 #[derive(Debug, Clone, Args)]
-#[command(long_about = None, after_help = AFTER_HELP)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct SimArgs {
-    /// The server's TLS port [default: the deployment's, or else localhost:10443]
+    /// The server [default: the deployment's, or localhost:10443]
     #[arg(long, value_name = "HOST:PORT", help_heading = SERVER)]
     pub endpoint: Option<Address>,
 
-    /// The only CA to trust, as a PEM file [default: .latchkey/ca.pem; Amazon's roots for a deployment]
+    /// The only CA to trust, as a PEM file
+    ///
+    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment.
     #[arg(long, value_name = "FILE", help_heading = SERVER)]
     pub ca: Option<PathBuf>,
 
-    /// Where it is deployed.
+    /// The deployment.
     #[command(flatten, next_help_heading = SERVER)]
     pub deployment: DeploymentArgs,
 
-    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core takes passwords with `mqtt` only
+    /// The ALPN protocol to offer, or `none`
+    ///
+    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core accepts passwords only with `mqtt`.
     #[arg(long, value_name = "PROTOCOL", default_value = "mqtt", help_heading = SERVER)]
     pub alpn: Alpn,
 
-    /// The server name to ask for and to expect in the certificate [default: the endpoint's host]
+    /// The server name (SNI) [default: the endpoint's host]
+    ///
+    /// The server name to ask for (SNI), and to expect in the certificate. The default is the endpoint's host.
     #[arg(long, value_name = "NAME", help_heading = SERVER)]
     pub sni: Option<String>,
 
@@ -40,7 +46,10 @@ pub struct SimArgs {
     #[arg(long, value_name = "VERSION", default_value = "5", help_heading = SERVER)]
     pub mqtt: Mqtt,
 
-    /// The custom authorizer to ask for, as a parameter in every user name [default: the deployment's, or else latchkey]
+    /// The authorizer to name [default: the deployment's, or latchkey]
+    ///
+    /// The custom authorizer to name, as a parameter in every user name. The default is the deployment's, or else
+    /// `latchkey`.
     #[arg(long, value_name = "NAME", help_heading = DEVICES)]
     pub authorizer: Option<Authorizer>,
 
@@ -48,28 +57,30 @@ pub struct SimArgs {
     #[arg(long, help_heading = DEVICES)]
     pub no_authorizer: bool,
 
-    /// The devices' credentials: CSV with the header `device,client_id,user_name,password` [default:
-    /// .latchkey/credentials.csv; .latchkey/credentials-STAGE.csv for a deployment]
+    /// The CSV file of the devices' credentials
+    ///
+    /// The devices' credentials: CSV with the header `device,client_id,user_name,password`. The default is
+    /// .latchkey/credentials.csv, or .latchkey/credentials-STAGE.csv for a deployment.
     #[arg(long, value_name = "FILE", help_heading = DEVICES)]
     pub credentials: Option<PathBuf>,
 
-    /// How many of the file's devices to run, from its top [default: all]
+    /// Run only the first N devices of the file [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = DEVICES)]
     pub devices: Option<NonZeroU32>,
 
-    /// How many devices to start in a second
+    /// How many devices to start each second
     #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one, help_heading = RUN)]
     pub ramp: NonZeroU32,
 
-    /// The time between two readings of a device, like `500ms`, `10s` or `5m`
+    /// The time between two readings of a device: `500ms`, `10s`, `5m`
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration, help_heading = RUN)]
     pub interval: Duration,
 
-    /// How long to run, like `60s` or `1h30m` [default: until Ctrl-C]
+    /// How long to run: `60s`, `1h30m` [default: until Ctrl-C]
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = RUN)]
     pub duration: Option<Duration>,
 
-    /// How often a device that the server refuses tries again
+    /// How many times a device that is refused tries again
     #[arg(long, value_name = "N", default_value = "0", help_heading = RUN)]
     pub retries: u32,
 
@@ -77,7 +88,7 @@ pub struct SimArgs {
     #[arg(long, help_heading = OUTPUT)]
     pub readings: bool,
 
-    /// Print the summary as JSON, and nothing else on standard output
+    /// Print the summary as JSON, and no other line on standard output
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
 
@@ -85,12 +96,12 @@ pub struct SimArgs {
     #[arg(long, short, help_heading = OUTPUT)]
     pub quiet: bool,
 
-    /// Stop when standard input closes: for a program that starts this one and may itself be killed
+    /// Stop when standard input closes, for a program that starts this one and may be killed
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
 }
 
-/// A version of MQTT, as it is written on a command line.
+/// A version of MQTT on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mqtt {
     /// MQTT 3.1.1.
@@ -110,31 +121,59 @@ impl From<Mqtt> for Version {
     }
 }
 
-const AFTER_HELP: &str = "\
-Every device connects with its own row of the credentials file, publishes temperature and humidity
-to `sensor/CLIENT_ID/...` at QoS 1, and waits for each acknowledgement. A device that cannot reach
-the server, or is cut off, comes back after 1 s at first and up to 60 s later.
+const EXAMPLES: &str = "\
+Examples:
+  latchkey sim
+  latchkey sim --endpoint localhost:10443 --devices 5 --readings
 
-Where `make deploy` left a `cdk-outputs.json` in this folder, the fleet connects to AWS, and a line
-says so; `--endpoint localhost:10443` is `latchkey local` all the same.
+Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
+Exit codes: 0 every device got through, 1 not every one, 64 the command line
+or a file is wrong. --help explains more.";
+const LONG_HELP: &str = "\
+Each device connects with its own row of the credentials file, publishes
+temperature and humidity to `sensor/CLIENT_ID/...` at QoS 1, and waits for
+each acknowledgement. A device that can't reach the server, or is
+disconnected, tries again after 1 s, and after up to 60 s later on.
 
-Ctrl-C ends the run cleanly and prints the summary; a second Ctrl-C ends it at once.
-Exit codes: 0 every device got through, 1 not every one, 64 the command line or a file is wrong.";
+If `make deploy` wrote a `cdk-outputs.json` in this folder, the fleet connects
+to AWS, and a line says so. With `--endpoint localhost:10443` it connects to
+`latchkey local`.
+
+Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
+Exit codes: 0 every device got through, 1 not every one, 64 the command line
+or a file is wrong.";
 const SERVER: &str = "Server";
 const DEVICES: &str = "Devices";
 const RUN: &str = "Run";
 const OUTPUT: &str = "Output";
 
-fn at_least_one(text: &str) -> Result<NonZeroU32, String> {
-    let number = text.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
-    NonZeroU32::new(number).ok_or_else(|| "must be at least 1".to_owned())
+/// What is wrong with a number of devices.
+#[derive(Debug, thiserror::Error)]
+enum NumberError {
+    #[error(transparent)]
+    Form(#[from] std::num::ParseIntError),
+    #[error("must be at least 1")]
+    Zero,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// What is wrong with a duration.
+#[derive(Debug, thiserror::Error)]
+enum DurationError {
+    #[error("must be longer than 0")]
+    Zero,
+    #[error("write it with its unit: `500ms`, `10s`, `5m` or `1h30m`")]
+    Form,
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroU32, NumberError> {
+    NonZeroU32::new(text.parse()?).ok_or(NumberError::Zero)
+}
+
+fn duration(text: &str) -> Result<Duration, DurationError> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be more than nothing".to_owned()),
+        Ok(Duration::ZERO) => Err(DurationError::Zero),
         Ok(duration) => Ok(duration),
-        Err(_) => Err("write it with its unit, like `500ms`, `10s`, `5m` or `1h30m`".to_owned()),
+        Err(_) => Err(DurationError::Form),
     }
 }
 
@@ -143,9 +182,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_no_number_of_devices() {
-        assert_eq!(at_least_one("7").map(NonZeroU32::get), Ok(7));
-        assert_eq!(at_least_one("0").unwrap_err(), "must be at least 1");
+    fn numbers_begin_at_1() {
+        assert_eq!(at_least_one("7").unwrap().get(), 7);
+        assert_eq!(at_least_one("0").unwrap_err().to_string(), "must be at least 1");
         assert!(at_least_one("-1").is_err() && at_least_one("many").is_err());
     }
 

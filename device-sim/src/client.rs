@@ -5,7 +5,6 @@
 
 mod connecting;
 mod error;
-mod wire;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -14,12 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use mqtt::{
     ConnAck, DecodeError, Disconnect, DisconnectReasonCode, Packet, PubAck, PubAckCode, Publish, QoS, SubAck,
-    SubAckCode, Subscribe, SubscribeFilter, TopicFilter, TopicName, Version,
+    SubAckCode, Subscribe, SubscribeFilter, TopicFilter, TopicName, Version, wire::Wire,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::error::{Closed, ConnectError, RequestError, Step, TlsError};
-use self::wire::Wire;
 use crate::endpoint::Endpoint;
 use crate::login::Login;
 

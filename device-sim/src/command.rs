@@ -12,12 +12,12 @@ use crate::client::Options;
 use crate::connection_settings::ConnectionSettings;
 use crate::credentials_file::{CredentialsError, Row};
 use crate::deployment::DeploymentError;
-use crate::device::{Device, DeviceError, Habits};
+use crate::device::{Behavior, Device, DeviceError};
 use crate::endpoint::{Endpoint, EndpointError, Target};
 use crate::fleet::{self, Plan};
 use crate::login::{Authorizer, Login};
 
-use crate::progress::{Progress, Wanted};
+use crate::progress::{Lines, Progress};
 use crate::summary::{Summary, counted};
 
 /// How the command ended. Each has its exit code.
@@ -94,8 +94,8 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
         }
     };
     allow_files();
-    let wanted = Wanted { readings: args.readings, progress: !args.quiet, json: args.json };
-    let mut progress = Progress::new(streams, wanted, plan.devices.len());
+    let lines = Lines { readings: args.readings, progress: !args.quiet, json: args.json };
+    let mut progress = Progress::new(streams, lines, plan.devices.len());
     let summary = fleet::run(plan, &mut progress, shutdown).await;
     drop(progress);
     match print(&summary, args.json, streams.out) {
@@ -135,7 +135,7 @@ fn plan(args: &SimArgs, settings: ConnectionSettings) -> Result<Plan, PlanError>
     Ok(Plan {
         endpoint: Endpoint::new(target)?,
         devices: rows.into_iter().enumerate().map(device).collect::<Result<_, _>>()?,
-        habits: Habits {
+        behavior: Behavior {
             interval: args.interval,
             retries: args.retries,
             options: Options { version: args.mqtt.into(), ..Options::default() },

@@ -1,21 +1,21 @@
-//! The file of a fleet's credentials: CSV with the header `device,client_id,user_name,password`, one row a
-//! device. It holds passwords in plain text, so it is written for its owner's eyes only.
+//! The file of a fleet's credentials: CSV with the header `device,client_id,user_name,password`, and one row for each
+//! device. It has passwords in clear text, so only its owner can read it.
 
 mod error;
-mod replacement;
 mod torn;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 use device_core::ClientId;
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 pub use self::error::{CredentialsError, RowError};
-pub use self::replacement::{Replacement, present};
+
 pub use self::torn::cut_torn;
 use crate::login::Password;
 
@@ -29,19 +29,70 @@ const DEFAULT_FOLDER: &str = ".latchkey";
 pub struct Row {
     /// The device's name, for people.
     pub device: String,
-    /// The client id: what a [`ClientId`] can be.
+    /// The client id, in the form of a [`ClientId`].
     pub client_id: String,
-    /// The user name without an authorizer's parameter.
+    /// The user name, without an authorizer's parameter.
     pub user_name: String,
-    /// The password, which is text in a file.
+    /// The password. In a file it is text.
     pub password: Password,
+}
+
+/// A new file next to the old one, with one row more or changed. Dropped, it changes nothing.
+pub struct Replacement {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Replacement {
+    /// Copies the file at `path`, or begins a new one, with this row. The row replaces others of the same device or of the
+    /// same client id, which belongs to one device. On Unix only its owner can read it (mode 0600).
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, is another kind of file or has a wrong line, if its folder does not exist or can't be
+    /// written to, or if the password is not UTF-8.
+    pub fn of(path: &Path, row: &Row) -> Result<Self, CredentialsError> {
+        let failed = |error| CredentialsError::open(path, error);
+        let folder = folder_for(path)?;
+        let mut rows = read_if_exists(path)?;
+        rows.retain(|old| old.device != row.device && old.client_id != row.client_id);
+        rows.push(row.clone());
+        let mut bytes = Zeroizing::new(format!("{}\n", HEADER.join(",")).into_bytes());
+        write_rows(&mut bytes, &rows).map_err(failed)?;
+        // Only its owner can read a temporary file.
+        let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Replaces the old file.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses. The old file is then unchanged.
+    pub fn commit(self) -> Result<(), CredentialsError> {
+        let Self { path, file } = self;
+        file.persist(&path).map(drop).map_err(|error| CredentialsError::open(&path, error.error))
+    }
+}
+
+/// Reads all rows, or none if there is no file. A duplicate client id is not an error here: the caller may be about to
+/// fix it.
+///
+/// # Errors
+///
+/// If the file can't be read or has a wrong line.
+pub fn read_if_exists(path: &Path) -> Result<Vec<Row>, CredentialsError> {
+    let Some(table) = read_all(path)?.filter(|table| !table.is_empty()) else { return Ok(Vec::new()) };
+    let rows = each_row(&table).and_then(|rows| rows.map(|row| row.map(|(_, row)| row)).collect());
+    rows.map_err(|(line, error)| CredentialsError::at(path, line, error))
 }
 
 /// Reads the first `limit` rows of a file, or all.
 ///
 /// # Errors
 ///
-/// If the file can't be read or has no rows, and for the first row that is wrong, its line.
+/// If the file can't be read, has no rows, or has a wrong row. The error names the line of the first wrong row.
 pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
     let table = fs::read(path).map_err(|error| CredentialsError::open(path, error))?;
     let rows = parse(&Zeroizing::new(table), limit)
@@ -49,12 +100,13 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsEr
     if rows.is_empty() { Err(CredentialsError::Empty(path.to_owned())) } else { Ok(rows) }
 }
 
-/// Adds rows to a file, which is made if it is not there. On Unix only its owner can read it (mode 0600).
+/// Adds rows to a file. A file that does not exist is made. On Unix only its owner can read it (mode 0600). Once this
+/// returns, the rows survive a power cut.
 ///
 /// # Errors
 ///
-/// If the file can't be written, its folder is not there, it is one with another header, or a password is not
-/// UTF-8. What was written of them then is taken back. Once it returns, a power cut takes nothing back.
+/// If the file can't be written, its folder does not exist, it has another header, or a password is not UTF-8. The file is
+/// then unchanged.
 pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     let failed = |error| CredentialsError::open(path, error);
     folder_for(path)?;
@@ -74,14 +126,14 @@ pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     write_rows(&mut bytes, rows).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
-        // Half a row would look like a whole one with another password. What can't be cut off now `cut_torn` finds.
+        // Half a row would look like a whole one with another password. If it can't be cut off now, `cut_torn` does it.
         file.set_len(length).and_then(|()| file.sync_all()).unwrap_or_default();
         return Err(failed(error));
     }
     if is_new { sync_folder(path).map_err(failed) } else { Ok(()) }
 }
 
-/// The whole file, wiped when dropped; nothing if it is not there.
+/// The whole file, wiped when dropped. Nothing if it does not exist.
 fn read_all(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialsError> {
     match fs::read(path) {
         Ok(table) => Ok(Some(Zeroizing::new(table))),
@@ -90,7 +142,7 @@ fn read_all(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialsError>
     }
 }
 
-/// The rows of a table, or the line that is wrong.
+/// The rows of a table, or the line of the first wrong one.
 fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)> {
     let mut rows = Vec::new();
     let mut starts = HashMap::new();
@@ -105,11 +157,11 @@ fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)
     Ok(rows)
 }
 
-/// A row and where it begins, or a line and what is wrong with it.
-type Found = Result<(u64, Row), (u64, RowError)>;
+/// A row and the byte at which it begins, or a line and what is wrong with it.
+type ParsedRow = Result<(u64, Row), (u64, RowError)>;
 
-/// The rows under the header, each checked by itself.
-fn each_row(table: &[u8]) -> Result<impl Iterator<Item = Found>, (u64, RowError)> {
+/// The rows below the header, each checked by itself.
+fn each_row(table: &[u8]) -> Result<impl Iterator<Item = ParsedRow>, (u64, RowError)> {
     let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
     let mut records = reader.into_records();
     match records.next() {
@@ -125,8 +177,8 @@ fn each_row(table: &[u8]) -> Result<impl Iterator<Item = Found>, (u64, RowError)
     }))
 }
 
-/// The line of the record that begins at `start`, or after the line ends that are there: the reader's own
-/// count is one too low after `\r\n`.
+/// The line of the record that begins at the byte `start`, or after the line ends there. The reader's own count is one too
+/// low after `\r\n`.
 fn line(table: &[u8], start: u64) -> u64 {
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     let blank = table.iter().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -162,12 +214,11 @@ fn csv_error(table: &[u8], error: &csv::Error) -> (u64, RowError) {
     }
 }
 
-/// The folder that a file is written to. The default one is made if it is not there; another one that is not
-/// there may well be a mistake.
+/// The folder of a file. The default one is made if it does not exist. Another one that does not exist may be a mistake.
 ///
 /// # Errors
 ///
-/// If there is no such folder, or it can't be made.
+/// If the folder does not exist, or can't be made.
 pub fn folder_for(path: &Path) -> Result<&Path, CredentialsError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder == Path::new(DEFAULT_FOLDER) {
@@ -187,7 +238,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A new file's name is in its folder, which has to reach the disk too.
+/// Writes a folder to the disk, because it has the name of a new file.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,6 +1,6 @@
-//! The life of one simulated device: connect, measure, publish, and come back when the connection is lost.
+//! One simulated device: it connects, measures, publishes, and connects again when the connection is lost.
 //!
-//! All that a real device decides is `device_core`'s: the sensor's driver, the topics, the payload, the backoff.
+//! The sensor's driver, the topics, the payload and the backoff are `device_core`'s, as on a real device.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,31 +17,65 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, ConnectError, Options, RequestError};
 use crate::endpoint::Endpoint;
-use crate::event::{Event, What};
 use crate::login::Login;
 
-/// What all devices of a fleet have in common.
+/// What the devices of a fleet do.
 #[derive(Debug, Clone)]
-pub struct Habits {
+pub struct Behavior {
     /// The time between two readings of the same quantity.
     pub interval: Duration,
-    /// How often a device that the server refused tries again.
+    /// How many times a device that the server refused tries again.
     pub retries: u32,
     /// How to connect.
     pub options: Options,
 }
 
-/// Where a device lives: what it connects to, whom it reports to, and when it stops.
+/// What the devices of a fleet share.
 #[derive(Clone)]
-pub struct World {
+pub struct FleetContext {
     /// The server.
     pub endpoint: Endpoint,
-    /// What devices do.
-    pub habits: Habits,
-    /// Takes reports. A full channel holds the devices up.
+    /// What the devices do.
+    pub behavior: Behavior,
+    /// Receives the events. Devices wait while it is full.
     pub events: Sender<Event>,
-    /// Ends every device's life when cancelled.
+    /// Stops every device when it is cancelled.
     pub stop: CancellationToken,
+}
+
+/// Something that happened to a device, as the device reports it.
+#[derive(Debug)]
+pub struct Event {
+    /// The device's index in the plan, from 0.
+    pub index: usize,
+    /// The device's name.
+    pub device: Arc<str>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What can happen to a device.
+#[derive(Debug)]
+pub enum EventKind {
+    /// It begins its first attempt to connect.
+    Started,
+    /// The server accepted it. The duration is that of the attempt.
+    Connected(Duration),
+    /// An attempt failed.
+    NotConnected {
+        /// Why.
+        error: ConnectError,
+        /// Whether the device tries again.
+        again: bool,
+    },
+    /// A reading was published and acknowledged. The duration is that from one to the other.
+    Acknowledged(Reading, Duration),
+    /// A reading was published and not acknowledged.
+    Failed(RequestError),
+    /// The connection was lost, or closed because nothing was acknowledged. The device connects again.
+    Lost(RequestError),
+    /// The sensor gave no reading.
+    SensorFailed,
 }
 
 /// One simulated device. It has no `Debug`: it holds a password.
@@ -56,7 +90,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device that has not connected yet. The client id decides its readings.
+    /// A device that has not connected yet. Its readings depend on its client id only.
     ///
     /// # Errors
     ///
@@ -75,26 +109,26 @@ impl Device {
         })
     }
 
-    /// Lives until the world stops, or until an attempt to connect fails for good.
-    pub async fn run(mut self, world: Arc<World>) {
-        let mut retries = world.habits.retries;
-        self.report(&world, What::Started).await;
-        while let Some(outcome) = self.connect(&world).await {
+    /// Runs until the fleet is stopped, or until an attempt to connect fails for good.
+    pub async fn run(mut self, fleet: Arc<FleetContext>) {
+        let mut retries = fleet.behavior.retries;
+        self.report(&fleet, EventKind::Started).await;
+        while let Some(outcome) = self.connect(&fleet).await {
             match outcome {
-                Ok(client) => match self.live(client, &world).await {
-                    Some(error) => self.report(&world, What::Lost(error)).await,
+                Ok(client) => match self.publish_until_lost(client, &fleet).await {
+                    Some(error) => self.report(&fleet, EventKind::Lost(error)).await,
                     None => return,
                 },
                 Err(error) => {
                     let again = may_retry(&error, &mut retries);
-                    self.report(&world, What::NotConnected { error, again }).await;
+                    self.report(&fleet, EventKind::NotConnected { error, again }).await;
                     if !again {
                         return;
                     }
                 }
             }
             let delay = self.backoff.next_delay(self.random.next_u32());
-            if world.stop.run_until_cancelled(sleep(delay)).await.is_none() {
+            if fleet.stop.run_until_cancelled(sleep(delay)).await.is_none() {
                 return;
             }
         }
@@ -107,7 +141,7 @@ pub enum DeviceError {
     /// The client id can't be part of a topic.
     #[error(transparent)]
     ClientId(#[from] ClientIdError),
-    /// The topic is none; a valid client id always makes one.
+    /// The client id makes no topic. A valid one always does.
     #[error("no topic for this client id: {0}")]
     Topic(#[from] TopicError),
     /// The backoff's bounds are wrong; they are constants.
@@ -116,26 +150,26 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// One attempt, or nothing if the world stops first.
-    async fn connect(&self, world: &World) -> Option<Result<Client, ConnectError>> {
+    /// Makes one attempt. Returns nothing if the fleet is stopped first.
+    async fn connect(&self, fleet: &FleetContext) -> Option<Result<Client, ConnectError>> {
         let began = Instant::now();
-        let attempt = Client::connect(&world.endpoint, &self.login, &world.habits.options);
-        let outcome = world.stop.run_until_cancelled(attempt).await?;
+        let attempt = Client::connect(&fleet.endpoint, &self.login, &fleet.behavior.options);
+        let outcome = fleet.stop.run_until_cancelled(attempt).await?;
         if outcome.is_ok() {
-            self.report(world, What::Connected(began.elapsed())).await;
+            self.report(fleet, EventKind::Connected(began.elapsed())).await;
         }
         Some(outcome)
     }
 
-    /// Publishes until the connection is lost, which it returns, or the world stops.
-    async fn live(&mut self, mut client: Client, world: &World) -> Option<RequestError> {
-        let mut rounds = interval(world.habits.interval);
+    /// Publishes until the connection is lost or the fleet is stopped. Returns why the connection was lost.
+    async fn publish_until_lost(&mut self, mut client: Client, fleet: &FleetContext) -> Option<RequestError> {
+        let mut rounds = interval(fleet.behavior.interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held = false;
         loop {
             tokio::select! {
                 biased;
-                () = world.stop.cancelled() => break,
+                () = fleet.stop.cancelled() => break,
                 closed = client.closed() => return Some(closed.into()),
                 _ = rounds.tick() => {}
             }
@@ -143,7 +177,7 @@ impl Device {
                 self.backoff.reset();
             }
             held = true;
-            if let Err(error) = self.publish_all(&mut client, world).await {
+            if let Err(error) = self.publish_all(&mut client, fleet).await {
                 return Some(error);
             }
         }
@@ -151,16 +185,16 @@ impl Device {
         None
     }
 
-    /// One reading of each quantity. What is returned ends the connection.
-    async fn publish_all(&mut self, client: &mut Client, world: &World) -> Result<(), RequestError> {
+    /// Publishes one reading of each quantity. An error ends the connection.
+    async fn publish_all(&mut self, client: &mut Client, fleet: &FleetContext) -> Result<(), RequestError> {
         for (quantity, topic) in self.topics.clone() {
             let Ok(reading) = self.sensor.measure(quantity).await else {
-                // As on a device: whatever is wrong, a restart is what can be tried. Its failure shows again.
+                // A device can only restart its sensor. If that fails, the next measurement fails too.
                 self.sensor.reset().await.unwrap_or_default();
-                self.report(world, What::SensorFailed).await;
+                self.report(fleet, EventKind::SensorFailed).await;
                 continue;
             };
-            self.publish(client, topic, reading, world).await?;
+            self.publish(client, topic, reading, fleet).await?;
         }
         Ok(())
     }
@@ -170,26 +204,26 @@ impl Device {
         client: &mut Client,
         topic: TopicName,
         reading: Reading,
-        world: &World,
+        fleet: &FleetContext,
     ) -> Result<(), RequestError> {
         let payload = Payload { reading, ts: seconds_since_1970() }.to_string();
         let sent = Instant::now();
         let outcome = client.publish(topic, payload, QoS::AtLeastOnce).await;
-        let what = match &outcome {
-            Ok(()) => What::Acknowledged(reading, sent.elapsed()),
-            Err(error) => What::Failed(error.clone()),
+        let kind = match &outcome {
+            Ok(()) => EventKind::Acknowledged(reading, sent.elapsed()),
+            Err(error) => EventKind::Failed(error.clone()),
         };
-        self.report(world, what).await;
+        self.report(fleet, kind).await;
         match outcome {
             Err(error @ (RequestError::Closed(_) | RequestError::NotAcknowledged(_))) => Err(error),
             _ => Ok(()),
         }
     }
 
-    async fn report(&self, world: &World, what: What) {
-        let event = Event { index: self.index, device: Arc::clone(&self.name), what };
-        // Nobody listens any more once the fleet has been dropped.
-        world.events.send(event).await.unwrap_or_default();
+    async fn report(&self, fleet: &FleetContext, kind: EventKind) {
+        let event = Event { index: self.index, device: Arc::clone(&self.name), kind };
+        // The channel is closed once the fleet has been dropped.
+        fleet.events.send(event).await.unwrap_or_default();
     }
 }
 
@@ -218,14 +252,14 @@ fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// FNV-1a: the same on every machine and in every version, so a device's readings are.
+/// FNV-1a. A device's readings are the same on every machine and in every version, because this hash is.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Waits as long as the real sensor takes.
+/// Waits as long as a real sensor needs.
 struct TokioDelay;
 
 impl DelayNs for TokioDelay {

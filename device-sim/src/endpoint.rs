@@ -1,38 +1,60 @@
-//! Where devices connect to, and whom they trust there.
+//! The server that devices connect to, and the CA that they trust.
 
 mod address;
-mod error;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mqtt::wire::client_config;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{DEFAULT_VERSIONS, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 pub use self::address::{Address, AddressError, Alpn, AlpnError};
-pub use self::error::EndpointError;
 
-/// What an [`Endpoint`] is made of.
+/// The settings of an [`Endpoint`].
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Host and port of the TLS port.
+    /// The host and the port.
     pub address: Address,
-    /// The server name to ask for (SNI) and to find in the certificate; the host if absent.
+    /// The server name to ask for (SNI), and to expect in the certificate. Without it, the host is used.
     pub sni: Option<String>,
-    /// The application protocol to offer. AWS IoT Core takes devices with a password on port 443 if it is
-    /// `mqtt` (AWS IoT Core developer guide, "Device communication protocols").
+    /// The application protocol to offer. On port 443, AWS IoT Core accepts passwords only with `mqtt` (AWS IoT Core
+    /// developer guide, "Device communication protocols").
     pub alpn: Alpn,
-    /// The PEM file of the only CA that is trusted; if absent, Amazon's own roots are (AWS IoT Core developer guide,
-    /// "Server authentication").
+    /// The PEM file of the only CA to trust. Without it, Amazon's roots are trusted (AWS IoT Core developer guide, "Server
+    /// authentication").
     pub ca: Option<PathBuf>,
 }
 
-/// A server's TLS port, ready to be connected to any number of times.
+/// Why an [`Endpoint`] can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Amazon's roots, which are built in, can't be used.
+    #[error("the built-in roots of Amazon can't be used: pass a PEM file with `--ca`")]
+    Amazon,
+    /// The CA's file does not exist.
+    #[error("there is no CA file `{}`: `latchkey local` writes one, or pass another with `--ca`", .0.display())]
+    CaMissing(PathBuf),
+    /// The CA's file can't be read.
+    #[error("cannot read the CA file `{path}`: {error}", path = .0.display(), error = .1)]
+    CaUnreadable(PathBuf, #[source] std::io::Error),
+    /// The CA's file has no certificate, or one that can't be used.
+    #[error("no usable certificate in the CA file `{}`: it must be PEM, with `BEGIN CERTIFICATE`", .0.display())]
+    CaInvalid(PathBuf),
+    /// The server name is neither a DNS name nor an IP address.
+    #[error("`{0}` is not a server name: pass a DNS name with `--sni`")]
+    ServerName(String),
+    /// TLS can't be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A server's TLS port. It can be connected to any number of times.
 ///
-/// Sessions are never resumed: simulated devices would share each other's tickets, and AWS IoT Core gives none.
+/// Sessions are never resumed: simulated devices would share each other's tickets, and AWS IoT Core issues none.
 #[derive(Clone)]
 pub struct Endpoint {
     address: Address,
@@ -47,14 +69,17 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If the CA's file can't be read or holds no usable certificate, or the server name can't be one.
+    /// If the CA's file can't be read or has no usable certificate, or the server name is not one.
     pub fn new(target: Target) -> Result<Self, EndpointError> {
         let name = target.sni.unwrap_or_else(|| target.address.host().to_owned());
         let Ok(server_name) = ServerName::try_from(name.clone()) else {
             return Err(EndpointError::ServerName(name));
         };
-        let connector =
-            TlsConnector::from(Arc::new(client_config(trusted(target.ca.as_deref())?, &target.alpn)?));
+        let roots = trusted(target.ca.as_deref())?;
+        let alpn = target.alpn.protocol().into_iter().collect::<Vec<_>>();
+        let mut config = client_config(roots, &alpn, DEFAULT_VERSIONS, None).map_err(EndpointError::Tls)?;
+        config.resumption = Resumption::disabled();
+        let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { address: target.address, server_name, alpn: target.alpn, ca: target.ca, connector })
     }
 
@@ -118,19 +143,6 @@ fn unreadable(ca: &Path, error: PemError) -> EndpointError {
         PemError::Io(error) => EndpointError::CaUnreadable(ca.to_owned(), error),
         _ => EndpointError::CaInvalid(ca.to_owned()),
     }
-}
-
-fn client_config(roots: RootCertStore, alpn: &Alpn) -> Result<ClientConfig, EndpointError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(EndpointError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols =
-        alpn.protocol().map(|protocol| protocol.as_bytes().to_vec()).into_iter().collect();
-    config.resumption = Resumption::disabled();
-    Ok(config)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Many devices at once: started one after the other, stopped together.
+//! Runs many devices: starts them one after the other, and stops them together.
 
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
@@ -10,39 +10,38 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::device::{Device, Habits, World};
+use crate::device::{Behavior, Device, Event, FleetContext};
 use crate::endpoint::Endpoint;
-use crate::event::Event;
 use crate::summary::Summary;
 use crate::tally::Tally;
 
-/// What is to be run.
+/// A run of a fleet.
 pub struct Plan {
     /// The server.
     pub endpoint: Endpoint,
-    /// Every device, its index being its place here.
+    /// The devices. A device's index is its index here.
     pub devices: Vec<Device>,
-    /// What they do.
-    pub habits: Habits,
-    /// How many begin to connect in a second.
+    /// What the devices do.
+    pub behavior: Behavior,
+    /// How many devices begin to connect each second.
     pub ramp: NonZeroU32,
-    /// How long the run takes, ramp included; until it is stopped if absent.
+    /// How long the run takes, with the ramp. Without it the run lasts until it is stopped.
     pub duration: Option<Duration>,
 }
 
-/// Sees what happens while a fleet runs. `Break` stops the fleet as its end does.
+/// Observes a run. `Break` stops the fleet, as the end of its duration does.
 pub trait Observer {
-    /// An event that has just been counted; `new_reason` says whether its reason is met for the first time.
+    /// Called for each event, after it was counted. `new_reason` is true if no event had its reason before.
     fn event(&mut self, event: &Event, new_reason: bool, tally: &Tally) -> ControlFlow<()>;
 
-    /// Comes every few seconds.
+    /// Called every few seconds.
     fn tick(&mut self, tally: &Tally) -> ControlFlow<()>;
 }
 
-/// Runs a fleet until its duration is over, `shutdown` completes, or no device is left.
+/// Runs a fleet until its duration is over, `shutdown` completes, or no device runs any more.
 ///
-/// At the end every device finishes what it is sending, sends DISCONNECT and closes its connection. Dropping
-/// the future has the same effect, unseen.
+/// At the end every device finishes what it is sending, sends DISCONNECT and closes its connection. Dropping the future
+/// has the same effect, but no summary.
 pub async fn run(
     plan: Plan,
     observer: &mut (impl Observer + ?Sized),
@@ -74,10 +73,10 @@ pub async fn run(
     tally.summary(began.elapsed())
 }
 
-/// How often an observer's [`Observer::tick`] is called.
+/// The time between two calls of [`Observer::tick`].
 const TICK: Duration = Duration::from_secs(5);
-/// So many reports may wait to be counted before devices are held up.
-const BACKLOG: usize = 1_024;
+/// Up to this many events wait to be counted. Devices with more events wait.
+const MAX_WAITING_EVENTS: usize = 1_024;
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn first_of(shutdown: impl Future<Output = ()>, duration: Option<Duration>) {
@@ -93,23 +92,23 @@ async fn first_of(shutdown: impl Future<Output = ()>, duration: Option<Duration>
     }
 }
 
-/// Begins the ramp. The channel ends when the last device has.
+/// Begins the ramp. The channel ends when the last device does.
 fn start(plan: Plan, stop: &CancellationToken) -> mpsc::Receiver<Event> {
-    let (events, received) = mpsc::channel(BACKLOG);
-    let Plan { endpoint, devices, habits, ramp, .. } = plan;
-    let world = Arc::new(World { endpoint, habits, events, stop: stop.clone() });
-    tokio::spawn(ramp_up(devices, ramp, world));
+    let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
+    let Plan { endpoint, devices, behavior, ramp, .. } = plan;
+    let context = Arc::new(FleetContext { endpoint, behavior, events, stop: stop.clone() });
+    tokio::spawn(ramp_up(devices, ramp, context));
     received
 }
 
-/// A device that is late does not make the ones after it late.
-async fn ramp_up(devices: Vec<Device>, ramp: NonZeroU32, world: Arc<World>) {
+/// Starts the devices. One that starts late does not delay those after it.
+async fn ramp_up(devices: Vec<Device>, ramp: NonZeroU32, context: Arc<FleetContext>) {
     let began = Instant::now();
-    for (place, device) in (0_u32..).zip(devices) {
-        let due = began + SECOND.saturating_mul(place) / ramp.get();
-        if world.stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+    for (index, device) in (0_u32..).zip(devices) {
+        let due = began + SECOND.saturating_mul(index) / ramp.get();
+        if context.stop.run_until_cancelled(sleep_until(due)).await.is_none() {
             return;
         }
-        tokio::spawn(device.run(Arc::clone(&world)));
+        tokio::spawn(device.run(Arc::clone(&context)));
     }
 }

@@ -1,12 +1,13 @@
-//! A fleet of simulated devices, each over a TLS and MQTT connection of its own.
+//! A fleet of simulated devices, each with its own TLS and MQTT connection.
 //!
-//! A simulated device runs what a real one runs: `device_core`'s SHT20 driver (over a simulated sensor), its
-//! topics, payload and backoff. One device is one task and, connected, a few kilobytes beside TLS's own buffers.
+//! A simulated device runs the code of a real one: `device_core`'s SHT20 driver (with a simulated sensor), its topics,
+//! payload and backoff. One device is one task. A connected device uses a few kilobytes besides the buffers of TLS.
 //!
 //! - [`run`] is the whole command, [`SimArgs`] its arguments.
-//! - [`Client`] is one connection, for whoever needs a single one.
+//! - [`Client`] is one connection, for programs that need a single one.
 //! - [`fleet::run`] runs many devices and returns a [`Summary`].
-//! - [`credentials_file`] is the file that devices' credentials are kept in, [`deployment`] what was deployed to AWS.
+//! - [`credentials_file`] reads and writes the file of the devices' credentials.
+//! - [`deployment`] reads what was deployed to AWS, and [`connection_settings`] chooses the settings of a connection.
 
 pub mod args;
 pub mod client;
@@ -16,7 +17,6 @@ pub mod credentials_file;
 pub mod deployment;
 pub mod device;
 pub mod endpoint;
-pub mod event;
 pub mod fleet;
 pub mod login;
 mod progress;

@@ -1,4 +1,4 @@
-//! What a device presents to the server. Nothing here implements `Debug`: user names can carry tokens.
+//! What a device presents to the server. No type here has `Debug`, because a user name can carry a token.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// What a CONNECT identifies itself with.
+/// The client id, user name and password of a CONNECT.
 #[derive(Clone)]
 pub struct Login {
     /// The client id.
@@ -22,13 +22,13 @@ pub struct Login {
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
-    /// The password itself, to be sent or stored and nowhere else to be shown.
+    /// The password itself, to be sent or stored, and never to be shown.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// A copy for a packet, which is wiped as well.
+    /// A copy for a packet. It is wiped too.
     pub(crate) fn to_bytes(&self) -> Bytes {
         Bytes::from_owner(self.0.clone())
     }

@@ -1,4 +1,4 @@
-//! What is shown while a fleet runs.
+//! The lines that are printed while a fleet runs.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -8,52 +8,52 @@ use mqtt::PubAckCode;
 
 use crate::client::{Closed, RequestError};
 use crate::command::Streams;
-use crate::event::{Event, What};
+use crate::device::{Event, EventKind};
 use crate::fleet::Observer;
 use crate::summary::counted;
 use crate::tally::Tally;
 
-/// Which lines are wanted, and where they go.
+/// Which lines are printed, and where.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    /// A line for each acknowledged reading.
+pub(crate) struct Lines {
+    /// Whether there is a line for each acknowledged reading.
     pub(crate) readings: bool,
-    /// Progress and warnings.
+    /// Whether there are lines for progress and warnings.
     pub(crate) progress: bool,
-    /// Standard output is not for lines.
+    /// Whether standard output is for JSON, so that readings go to standard error.
     pub(crate) json: bool,
 }
 
-/// Shows readings, warnings and progress: a bar on a terminal, else a line every few seconds.
+/// Prints readings, warnings and progress: a bar on a terminal, otherwise a line every few seconds.
 pub(crate) struct Progress<'a, 'b> {
     streams: &'a mut Streams<'b>,
-    wanted: Wanted,
+    lines: Lines,
     bar: Option<ProgressBar>,
-    /// Standard output can't be written any more.
+    /// Whether a write to standard output has failed.
     broken: bool,
 }
 
 impl<'a, 'b> Progress<'a, 'b> {
-    pub(crate) fn new(streams: &'a mut Streams<'b>, wanted: Wanted, expected: usize) -> Self {
-        let bar = (streams.terminal && wanted.progress).then(|| bar(expected));
-        Self { streams, wanted, bar, broken: false }
+    pub(crate) fn new(streams: &'a mut Streams<'b>, lines: Lines, expected: usize) -> Self {
+        let bar = (streams.terminal && lines.progress).then(|| bar(expected));
+        Self { streams, lines, bar, broken: false }
     }
 }
 
 impl Observer for Progress<'_, '_> {
     fn event(&mut self, event: &Event, new_reason: bool, tally: &Tally) -> ControlFlow<()> {
-        if self.wanted.readings
-            && let What::Acknowledged(reading, _) = event.what
+        if self.lines.readings
+            && let EventKind::Acknowledged(reading, _) = event.kind
         {
             let quantity = reading.quantity();
             let line = format!("{}  {quantity} {reading} {}", event.device, quantity.unit());
             self.print(&line);
         }
         if new_reason
-            && self.wanted.progress
+            && self.lines.progress
             && let Some(warning) = warning(event)
         {
-            self.say(&warning);
+            self.status(&warning);
         }
         if let Some(bar) = &self.bar {
             show(bar, tally);
@@ -62,9 +62,9 @@ impl Observer for Progress<'_, '_> {
     }
 
     fn tick(&mut self, tally: &Tally) -> ControlFlow<()> {
-        if self.wanted.progress && self.bar.is_none() {
+        if self.lines.progress && self.bar.is_none() {
             let (devices, messages) = (tally.devices(), tally.messages());
-            self.say(&format!(
+            self.status(&format!(
                 "{} of {} devices connected, {} refused, {} unreachable; {} acknowledged, {} failed",
                 devices.online,
                 devices.expected,
@@ -87,10 +87,10 @@ impl Drop for Progress<'_, '_> {
 }
 
 impl Progress<'_, '_> {
-    /// A line of the result, which someone may be reading through a pipe.
+    /// Prints a line of the result. It is flushed, because another program may read it.
     fn print(&mut self, line: &str) {
         let Streams { out, err, .. } = &mut *self.streams;
-        let stream = if self.wanted.json { err } else { out };
+        let stream = if self.lines.json { err } else { out };
         let mut write = || writeln!(stream, "{line}").and_then(|()| stream.flush());
         let written: io::Result<()> = match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -99,8 +99,8 @@ impl Progress<'_, '_> {
         self.broken |= written.is_err();
     }
 
-    /// A line for who is watching. Nobody may be.
-    fn say(&mut self, line: &str) {
+    /// Prints a line to standard error. A failed write has no other place to go.
+    fn status(&mut self, line: &str) {
         let err = &mut self.streams.err;
         let mut write = || writeln!(err, "{line}");
         let written: io::Result<()> = match &self.bar {
@@ -113,28 +113,30 @@ impl Progress<'_, '_> {
 
 fn warning(event: &Event) -> Option<String> {
     let device = &event.device;
-    let cure = cure(&event.what);
-    match &event.what {
-        What::NotConnected { error, again: true } => Some(format!("{device}: {error}{cure}; trying again")),
-        What::NotConnected { error, again: false } => Some(format!("{device}: {error}{cure}")),
-        What::Failed(error) => Some(format!("{device}: a reading failed: {error}{cure}")),
-        What::Lost(error) => Some(format!("{device}: connection lost: {error}; connecting again")),
+    let cure = cure(&event.kind);
+    match &event.kind {
+        EventKind::NotConnected { error, again: true } => {
+            Some(format!("{device}: {error}{cure}; trying again"))
+        }
+        EventKind::NotConnected { error, again: false } => Some(format!("{device}: {error}{cure}")),
+        EventKind::Failed(error) => Some(format!("{device}: a reading failed: {error}{cure}")),
+        EventKind::Lost(error) => Some(format!("{device}: connection lost: {error}; connecting again")),
         _ => None,
     }
 }
 
-/// What to do about a refusal: the device is told nothing of why, which is as it should be.
-fn cure(what: &What) -> &'static str {
-    match what {
-        What::NotConnected { error, .. } if error.is_refusal() => {
-            "; the log of `latchkey local`, or on AWS that of the function, says why"
+/// What to do about a refusal. The server does not tell a device why it refuses it.
+fn cure(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::NotConnected { error, .. } if error.is_refusal() => {
+            "; the log of `latchkey local`, or on AWS the log of the function, says why"
         }
-        What::Failed(RequestError::PublishRefused { code: PubAckCode::NotAuthorized, .. }) => {
+        EventKind::Failed(RequestError::PublishRefused { code: PubAckCode::NotAuthorized, .. }) => {
             "; its grant must allow `sensor/{client_id}/…`: `--grant sht20`"
         }
-        // How a server of MQTT 3.1.1 refuses a message.
-        What::Failed(RequestError::Closed(Closed::ByServer | Closed::Disconnected { .. })) => {
-            "; the log of `latchkey local`, or on AWS that of the function, says why"
+        // In MQTT 3.1.1 the server refuses a message by closing the connection.
+        EventKind::Failed(RequestError::Closed(Closed::ByServer | Closed::Disconnected { .. })) => {
+            "; the log of `latchkey local`, or on AWS the log of the function, says why"
         }
         _ => "",
     }

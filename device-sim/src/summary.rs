@@ -1,25 +1,22 @@
 //! The result of a run, as JSON and as text.
 
-mod text;
-
-pub(crate) use self::text::counted;
-
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
-/// What became of a fleet. As JSON its names are stable; `Display` is for people, within 72 columns.
+/// The result of a run. The names of its JSON are stable. Its `Display` is for people, within 72 columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Whether every expected device got through.
     pub ok: bool,
-    /// How many devices got how far.
+    /// The numbers of devices.
     pub devices: Devices,
-    /// How many messages got how far.
+    /// The numbers of messages.
     pub messages: Messages,
-    /// From the start of TCP to CONNACK, in milliseconds; absent if no device connected.
+    /// The time from the start of TCP to CONNACK, in milliseconds. It is absent if no device connected.
     pub connect_latency_ms: Option<Latency>,
-    /// From PUBLISH to PUBACK, in milliseconds; absent if nothing was acknowledged.
+    /// The time from PUBLISH to PUBACK, in milliseconds. It is absent if no message was acknowledged.
     pub publish_latency_ms: Option<Latency>,
     /// Attempts to connect that the server refused, by reason.
     pub refused: BTreeMap<String, u64>,
@@ -31,53 +28,178 @@ pub struct Summary {
     pub failed: BTreeMap<String, u64>,
     /// Measurements that gave no reading.
     pub sensor_failures: u64,
-    /// From start to end, in milliseconds.
+    /// The time from start to end, in milliseconds.
     pub wall_time_ms: u64,
 }
 
 /// Numbers of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Devices {
-    /// That were to take part.
+    /// Devices of the fleet.
     pub expected: usize,
-    /// That tried to connect; fewer than expected if the run ended during the ramp.
+    /// Devices that tried to connect. They are fewer than expected if the run ended during the ramp.
     pub started: usize,
-    /// That were connected at some time.
+    /// Devices that were connected at some time.
     pub connected: usize,
-    /// That were connected at the end, before they disconnected.
+    /// Devices that were connected at the end, before they disconnected.
     pub online: usize,
-    /// Of those online, the ones that had a reading acknowledged.
+    /// Devices that were online, and had a reading acknowledged.
     pub got_through: usize,
-    /// That the server refused last.
+    /// Devices that the server refused at their last attempt.
     pub refused: usize,
-    /// That did not reach the server last.
+    /// Devices that did not reach the server at their last attempt.
     pub unreachable: usize,
-    /// That lost a connection at some time.
+    /// Devices that lost a connection at some time.
     pub lost: usize,
 }
 
 /// Numbers of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Messages {
-    /// Handed to the connection.
+    /// Messages that were sent.
     pub sent: u64,
-    /// Acknowledged by the server.
+    /// Messages that the server acknowledged.
     pub acknowledged: u64,
-    /// Sent and not acknowledged.
+    /// Messages that were sent and not acknowledged.
     pub failed: u64,
 }
 
-/// How long something took, in milliseconds; above a minute it counts as a minute.
+/// A distribution of times, in milliseconds. A time above a minute counts as a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
-    /// How often it was measured.
+    /// The number of measurements.
     pub count: u64,
     /// The median.
     pub p50: f64,
-    /// 95 of 100 took at most this.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 of 100 took at most this.
+    /// The 99th percentile.
     pub p99: f64,
-    /// The longest.
+    /// The longest time.
     pub max: f64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (devices, messages) = (self.devices, self.messages);
+        let seconds = tenths(self.wall_time_ms);
+        writeln!(f, "{} of {} devices got through in {seconds} s", devices.got_through, devices.expected)?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "devices   {} connected, {} refused, {} unreachable, {} lost",
+            devices.connected, devices.refused, devices.unreachable, devices.lost
+        )?;
+        writeln!(
+            f,
+            "messages  {} sent, {} acknowledged, {} failed",
+            messages.sent, messages.acknowledged, messages.failed
+        )?;
+        if self.sensor_failures > 0 {
+            writeln!(f, "sensors   {} failed", counted(self.sensor_failures, "measurement"))?;
+        }
+        latencies(f, self)?;
+        reasons(f, "refused", &self.refused)?;
+        reasons(f, "unreachable", &self.unreachable)?;
+        reasons(f, "lost", &self.lost)?;
+        reasons(f, "failed", &self.failed)
+    }
+}
+
+/// `1 reading`, `2 readings`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn latencies(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let rows = [("connect", summary.connect_latency_ms), ("publish", summary.publish_latency_ms)];
+    if rows.iter().all(|(_, latency)| latency.is_none()) {
+        return Ok(());
+    }
+    writeln!(f, "\nlatency in ms  {:>9}  {:>9}  {:>9}  {:>9}", "p50", "p95", "p99", "max")?;
+    for (name, latency) in rows {
+        if let Some(Latency { p50, p95, p99, max, .. }) = latency {
+            writeln!(f, "{name:<13}  {p50:>9.1}  {p95:>9.1}  {p99:>9.1}  {max:>9.1}")?;
+        }
+    }
+    Ok(())
+}
+
+fn reasons(f: &mut fmt::Formatter<'_>, title: &str, counts: &BTreeMap<String, u64>) -> fmt::Result {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    counts.iter().try_for_each(|(reason, count)| writeln!(f, "{count:>8}  {reason}"))
+}
+
+fn tenths(milliseconds: u64) -> String {
+    format!("{}.{}", milliseconds / 1_000, milliseconds % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_a_large_run_fits_72_columns() {
+        let one = |reason: &str, count| BTreeMap::from([(reason.to_owned(), count)]);
+        let latency = |max| Some(Latency { count: 9, p50: 12.34, p95: 99.96, p99: 1_000.0, max });
+        let summary = Summary {
+            ok: false,
+            devices: Devices {
+                expected: 10_000,
+                started: 10_000,
+                connected: 9_990,
+                online: 9_989,
+                got_through: 9_989,
+                refused: 7,
+                unreachable: 3,
+                lost: 1,
+            },
+            messages: Messages { sent: 1_234_567_890, acknowledged: 1_234_567_889, failed: 1 },
+            connect_latency_ms: latency(60_000.0),
+            publish_latency_ms: latency(1_001.5),
+            refused: one("not_authorized", 7),
+            unreachable: one("tcp_connection_refused", 3),
+            lost: one("closed_by_server", 1),
+            failed: one("closed_by_server", 1),
+            sensor_failures: 0,
+            wall_time_ms: 86_400_099,
+        };
+        let text = summary.to_string();
+        assert_eq!(text, LARGE);
+        assert!(text.lines().all(|line| line.len() <= 72));
+    }
+
+    #[test]
+    fn counted_uses_the_plural_unless_there_is_one() {
+        assert_eq!(
+            [0, 1, 2].map(|count| counted(count, "reading")),
+            ["0 readings", "1 reading", "2 readings"]
+        );
+    }
+
+    const LARGE: &str = "\
+9989 of 10000 devices got through in 86400.0 s
+
+devices   9990 connected, 7 refused, 3 unreachable, 1 lost
+messages  1234567890 sent, 1234567889 acknowledged, 1 failed
+
+latency in ms        p50        p95        p99        max
+connect             12.3      100.0     1000.0    60000.0
+publish             12.3      100.0     1000.0     1001.5
+
+refused
+       7  not_authorized
+
+unreachable
+       3  tcp_connection_refused
+
+lost
+       1  closed_by_server
+
+failed
+       1  closed_by_server
+";
 }

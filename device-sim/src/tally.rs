@@ -1,17 +1,17 @@
-//! Counts what devices report.
+//! Counts the events of a fleet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::event::{Event, What};
+use crate::device::{Event, EventKind};
 use crate::summary::{Devices, Latency, Messages, Summary};
 
 /// The counts of a run so far.
 #[derive(Debug)]
 pub struct Tally {
-    standings: Vec<Standing>,
+    devices: Vec<DeviceState>,
     online: u64,
     refused: BTreeMap<String, u64>,
     unreachable: BTreeMap<String, u64>,
@@ -24,11 +24,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing has happened yet to so many devices.
+    /// The counts of a fleet that has not begun.
     #[must_use]
     pub fn new(expected: usize) -> Self {
         Self {
-            standings: vec![Standing::default(); expected],
+            devices: vec![DeviceState::default(); expected],
             online: 0,
             refused: BTreeMap::new(),
             unreachable: BTreeMap::new(),
@@ -41,49 +41,49 @@ impl Tally {
         }
     }
 
-    /// Takes one event in. Returns whether its reason is one that had not been met yet.
+    /// Counts one event. Returns whether its reason is new.
     pub fn count(&mut self, event: &Event) -> bool {
-        let Some(standing) = self.standings.get_mut(event.index) else { return false };
-        match &event.what {
-            What::Started => standing.started = true,
-            What::Connected(latency) => {
-                (standing.connected, standing.online) = (true, true);
-                (standing.refused, standing.unreachable) = (false, false);
+        let Some(device) = self.devices.get_mut(event.index) else { return false };
+        match &event.kind {
+            EventKind::Started => device.started = true,
+            EventKind::Connected(latency) => {
+                (device.connected, device.online) = (true, true);
+                (device.refused, device.unreachable) = (false, false);
                 self.online += 1;
                 self.connect.record(*latency);
             }
-            What::NotConnected { error, .. } => {
-                (standing.refused, standing.unreachable) = (error.is_refusal(), !error.is_refusal());
+            EventKind::NotConnected { error, .. } => {
+                (device.refused, device.unreachable) = (error.is_refusal(), !error.is_refusal());
                 let counts = if error.is_refusal() { &mut self.refused } else { &mut self.unreachable };
                 return add(counts, error.reason());
             }
-            What::Acknowledged(_, latency) => {
-                standing.acknowledged = true;
+            EventKind::Acknowledged(_, latency) => {
+                device.acknowledged = true;
                 self.messages.sent += 1;
                 self.messages.acknowledged += 1;
                 self.publish.record(*latency);
             }
-            What::Failed(error) => {
+            EventKind::Failed(error) => {
                 self.messages.sent += 1;
                 self.messages.failed += 1;
                 return add(&mut self.failed, error.reason());
             }
-            What::Lost(error) => {
-                (standing.online, standing.lost) = (false, true);
+            EventKind::Lost(error) => {
+                (device.online, device.lost) = (false, true);
                 self.online = self.online.saturating_sub(1);
                 return add(&mut self.lost, error.reason());
             }
-            What::SensorFailed => self.sensor_failures += 1,
+            EventKind::SensorFailed => self.sensor_failures += 1,
         }
         false
     }
 
-    /// The devices' standing.
+    /// The numbers of devices so far.
     #[must_use]
     pub fn devices(&self) -> Devices {
-        let count = |what: fn(&Standing) -> bool| self.standings.iter().filter(|one| what(one)).count();
+        let count = |is: fn(&DeviceState) -> bool| self.devices.iter().filter(|one| is(one)).count();
         Devices {
-            expected: self.standings.len(),
+            expected: self.devices.len(),
             started: count(|one| one.started),
             connected: count(|one| one.connected),
             online: count(|one| one.online),
@@ -94,19 +94,19 @@ impl Tally {
         }
     }
 
-    /// How many devices are connected, without going through all of them.
+    /// How many devices are connected. It is counted as events come, so a call costs nothing.
     #[must_use]
     pub const fn online(&self) -> u64 {
         self.online
     }
 
-    /// The messages so far.
+    /// The numbers of messages so far.
     #[must_use]
     pub const fn messages(&self) -> Messages {
         self.messages
     }
 
-    /// The result of a run that took so long.
+    /// The result of a run.
     #[must_use]
     pub fn summary(&self, wall_time: Duration) -> Summary {
         let devices = self.devices();
@@ -126,10 +126,10 @@ impl Tally {
     }
 }
 
-/// How one device stands.
+/// The state of one device.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is counted by itself")]
-struct Standing {
+struct DeviceState {
     started: bool,
     connected: bool,
     online: bool,
@@ -144,7 +144,7 @@ struct Standing {
 struct Latencies(Option<Histogram<u32>>);
 
 impl Latencies {
-    /// The bounds are ones that a histogram can have.
+    /// A histogram always accepts these bounds.
     fn new() -> Self {
         Self(Histogram::new_with_bounds(1, HIGHEST_US, 3).ok())
     }
@@ -174,7 +174,7 @@ fn milliseconds(microseconds: u64) -> f64 {
     f64::from(u32::try_from(microseconds).unwrap_or(u32::MAX)) / 1_000.0
 }
 
-/// Returns whether the reason is new.
+/// Counts a reason. Returns whether it is new.
 fn add(counts: &mut BTreeMap<String, u64>, reason: String) -> bool {
     let count = counts.entry(reason).or_default();
     *count += 1;

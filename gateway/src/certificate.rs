@@ -1,7 +1,7 @@
 //! The local certificate authority and the server's certificate.
 //!
-//! The authority is made once and kept in the data folder: devices trust `ca.pem`. The server's certificate
-//! is made anew at each start, so that it always holds the names that are asked for and never runs out.
+//! The CA is made once and kept in the data folder, and devices trust its `ca.pem`. The server's certificate is issued at
+//! each start, so it always has the current names and does not expire.
 
 use std::{fs, path::Path};
 
@@ -20,9 +20,9 @@ use time::{Duration, OffsetDateTime};
 const CA_FILE: &str = "ca.pem";
 const CA_KEY_FILE: &str = "ca.key";
 const CA_LIFE: Duration = Duration::days(3_650);
-/// What clients accept at most, in the strictest case 398 days.
+/// The longest life that the strictest clients accept is 398 days.
 const SERVER_LIFE: Duration = Duration::days(397);
-/// For devices whose clocks are a little behind.
+/// For devices whose clocks are slow.
 const CLOCK_SKEW: Duration = Duration::days(1);
 
 /// The local certificate authority.
@@ -32,7 +32,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Takes the authority from `folder`, or makes it there. The key is readable by its owner alone.
+    /// Reads the CA from `folder`, or makes it there. Only the owner can read the key.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ impl Authority {
             (true, true) => Self::read(&certificate, &key),
             (false, false) => Self::make(&certificate, &key),
             _ => anyhow::bail!(
-                "`{}` has only one of {CA_FILE} and {CA_KEY_FILE}; delete it to have both made anew, \
-                 and give your devices the new {CA_FILE}",
+                "`{}` has only one of {CA_FILE} and {CA_KEY_FILE}; delete it and start again to get both, and give \
+                 your devices the new {CA_FILE}",
                 folder.display()
             ),
         }
@@ -60,7 +60,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When a name can't stand in a certificate.
+    /// When a certificate can't have a name.
     pub fn issue(&self, names: &[String]) -> anyhow::Result<CertifiedKey> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec()).context("a server name is not valid")?;
@@ -94,7 +94,7 @@ impl Authority {
     }
 }
 
-/// A certificate that was made elsewhere, its own first and its issuers' behind, with its key: PEM files.
+/// Reads a certificate, followed by its issuers', and its key from PEM files.
 ///
 /// # Errors
 ///
@@ -104,14 +104,14 @@ pub fn read(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain = CertificateDer::pem_file_iter(certificate).with_context(|| about(certificate))?;
     let chain = chain.collect::<Result<Vec<_>, _>>().with_context(|| about(certificate))?;
     if chain.is_empty() {
-        anyhow::bail!("`{}` holds no PEM certificate", certificate.display());
+        anyhow::bail!("`{}` has no PEM certificate", certificate.display());
     }
     let private = PrivateKeyDer::from_pem_file(key).with_context(|| about(key))?;
     let certified = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
     certified.with_context(|| format!("{} is not the key of {}", about(key), about(certificate)))
 }
 
-/// What an issuer needs to know of itself; its name and key are the same at each start.
+/// The CA's own parameters; its name and key are the same at each start.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     set_life(&mut params, CA_LIFE);
@@ -134,7 +134,7 @@ fn name(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// A temporary file is readable by its owner alone, and stays so when it takes its place.
+/// Writes a file that only its owner can read: a temporary file has that permission, and keeps it when it is renamed.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a key file needs a folder")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)

@@ -1,7 +1,9 @@
-//! How fast clients connect.
+//! AWS's quotas on the rate of CONNECTs.
 //!
-//! Source: AWS general reference, `iot-core`. Only those count whom the authorizer and the policies let in, so that nobody
-//! can keep a device out by its client id alone *(unverified)*.
+//! A CONNECT counts only if the authorizer and the policies allow it, so an attacker can't lock a device out by using its
+//! client id *(unverified)*.
+//!
+//! Source: AWS general reference, `iot-core`.
 
 use std::{
     collections::HashMap,
@@ -11,42 +13,42 @@ use std::{
 
 use crate::{clock::Moment, quotas::Quotas, session::rate::Rate};
 
-/// With fewer client ids than this it isn't worth while to look for those that don't count any more.
+/// The number of client ids below which old ones are not removed.
 const FEW: usize = 1_024;
 
-/// Who connected within the last second.
+/// The CONNECTs of the last second.
 pub struct ConnectRate(Mutex<State>);
 
 struct State {
     all: Rate,
     by_client: HashMap<Arc<str>, Rate>,
-    /// How many client ids there may be before the next look.
+    /// The number of client ids at which old ones are removed.
     room: usize,
 }
 
-/// A client has to wait.
+/// A CONNECT that a quota does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Throttled {
-    /// Because of its own CONNECTs.
+    /// The quota on CONNECTs of one client id.
     #[error("this client id connects more than {0} times a second: wait a second longer each time")]
     ClientId(NonZeroU32),
-    /// Because of everybody's.
+    /// The quota on CONNECTs of all clients.
     #[error("more than {0} clients connect a second: spread them, and wait longer each time")]
     Account(NonZeroU32),
 }
 
 impl ConnectRate {
-    /// Nobody did.
+    /// No CONNECT yet.
     #[must_use]
     pub fn new(now: Moment) -> Self {
         Self(Mutex::new(State { all: Rate::new(now), by_client: HashMap::new(), room: FEW }))
     }
 
-    /// A client connects.
+    /// Counts a CONNECT.
     ///
     /// # Errors
     ///
-    /// When that is more than the quotas allow.
+    /// When it exceeds a quota.
     pub fn admit(&self, client_id: &Arc<str>, quotas: &Quotas, now: Moment) -> Result<(), Throttled> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rate) = quotas.connects_per_second
@@ -80,7 +82,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_client_id_connects_once_a_second_and_others_do_not_matter_to_it() {
+    fn client_id_connects_once_a_second_whatever_others_do() {
         let begin = Clock::Manual(ManualClock::new()).now();
         let connects = ConnectRate::new(begin);
         let admit = |id: &str, at| connects.admit(&id.into(), &Quotas::AWS, at);
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_connect_three_thousand_times_a_second_and_are_forgotten_then() {
+    fn account_connects_three_thousand_times_a_second_and_old_client_ids_are_removed() {
         let begin = Clock::Manual(ManualClock::new()).now();
         let connects = ConnectRate::new(begin);
         for n in 0..3_000 {

@@ -1,5 +1,5 @@
-//! Custom authentication as AWS IoT Core does it: the authorizer is found by name, its function is called with
-//! the custom-auth event, and its answer is taken only if it keeps AWS's rules.
+//! Custom authentication as AWS IoT Core does it: [`admission`] finds the authorizer by its name, its function is called
+//! with the custom-auth [`event`], and its [`answer`] counts only if it follows AWS's rules.
 //!
 //! Source: AWS IoT Core developer guide, `custom-authorizer` and `custom-auth-lambda`.
 
@@ -19,11 +19,11 @@ pub use self::error::AuthnError;
 use self::{admission::Authorizer, answer::Authorization, event::AuthorizerEvent};
 use crate::{lambda::Call, metrics::Metrics};
 
-/// Asks the function about what the client presented: at the connect, and again at each refresh.
+/// Calls the function with what the client presented: at the connect, and again at each refresh.
 ///
 /// # Errors
 ///
-/// Why the client is not, or no longer, authenticated.
+/// When the client is not authenticated.
 pub async fn authenticate(
     authorizer: &Authorizer,
     call: Call,

@@ -1,7 +1,7 @@
-//! The front doors: TLS, and by port, ALPN and SNI whether a connection may come in, and what awaits it.
+//! The doors of the gateway: the TLS handshake. Port, ALPN and SNI decide whether a connection is accepted, which protocol
+//! it has and how its client authenticates. A refused connection gets the TLS alert that names the cause.
 //!
-//! Source: AWS IoT Core developer guide, `protocols`. A connection that does not match is ended with the TLS alert that
-//! names the cause.
+//! Source: AWS IoT Core developer guide, `protocols`.
 
 pub mod client_certificate;
 pub mod domain;
@@ -23,45 +23,45 @@ use self::{
 };
 use crate::registry::{Certificate, CertificateId, Registry};
 
-/// All doors of a gateway.
+/// The doors of a gateway.
 pub struct Doors {
     domains: Domains,
     registry: Arc<dyn Registry>,
 }
 
-/// A connection that came in.
+/// A connection after its TLS handshake.
 pub struct AcceptedConnection {
-    /// The connection, encrypted.
+    /// The encrypted connection.
     pub stream: TlsStream<TcpStream>,
-    /// How it came in.
+    /// What the handshake decided.
     pub info: ConnectionInfo,
 }
 
-/// How a connection came in.
+/// What the handshake decided about a connection.
 #[derive(Clone)]
 pub struct ConnectionInfo {
-    /// The server name that the client asked for (SNI), if it did.
+    /// The server name that the client asked for (SNI), if any.
     pub server_name: Option<String>,
-    /// The domain configuration that holds for it.
+    /// Its domain configuration.
     pub domain: Arc<Domain>,
-    /// What is spoken on it.
+    /// Its protocol.
     pub protocol: Protocol,
-    /// How the client shows who it is.
+    /// How its client authenticates.
     pub identification: Identification,
 }
 
-/// How a client shows who it is, and with which certificate, whose key it has.
+/// How a client authenticates. The handshake has proved that it has the key of its certificate.
 #[derive(Clone)]
 pub enum Identification {
-    /// To an authorizer's function.
+    /// By an authorizer's function.
     Custom,
     /// By this certificate.
     X509(Arc<Certificate>),
-    /// By this certificate, and then to an authorizer's function.
+    /// By this certificate, and then by an authorizer's function.
     CustomX509(Arc<Certificate>),
 }
 
-/// How much of an offered protocol goes into the log.
+/// The longest part of an offered protocol that is logged.
 const SHOWN_BYTES: usize = 32;
 /// TLS alert descriptions (RFC 8446 section 6, RFC 7301 section 3.2, RFC 6066 section 3).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
@@ -74,11 +74,11 @@ impl Doors {
         Self { domains, registry }
     }
 
-    /// Does the handshake, unless the `ClientHello` already shows that it is in vain.
+    /// Does the TLS handshake, or refuses the connection after its `ClientHello`.
     ///
     /// # Errors
     ///
-    /// Why the connection was refused; the client was told by a TLS alert.
+    /// When the connection is refused. The client has received a TLS alert.
     pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<AcceptedConnection, HandshakeError> {
         let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = handshake.client_hello();
@@ -98,7 +98,7 @@ impl Doors {
         Ok(AcceptedConnection { stream, info })
     }
 
-    /// A client may leave out SNI, as one that dials an address does; a name must be ours.
+    /// The route of a connection. A client that connects to an address sends no server name.
     fn find(
         &self,
         port: Port,
@@ -109,11 +109,11 @@ impl Doors {
         if let Some(route) = domain.access.route(port, &offered) {
             return Ok((Arc::clone(domain), route));
         }
-        let taken = domain.access.taken(port).collect();
-        Err((HandshakeError::Alpn { port, offered, taken }, NO_APPLICATION_PROTOCOL))
+        let accepted = domain.access.accepted(port).collect();
+        Err((HandshakeError::Alpn { port, offered, accepted }, NO_APPLICATION_PROTOCOL))
     }
 
-    /// The registry is asked again: the handshake only proved that the client has the key of this certificate.
+    /// The handshake only proved that the client has the key of this certificate, so the registry is asked again.
     fn identify(
         &self,
         stream: &TlsStream<TcpStream>,
@@ -135,7 +135,7 @@ impl Doors {
 }
 
 impl ConnectionInfo {
-    /// The certificate whose key the client has shown.
+    /// The client's certificate, whose key it has.
     #[must_use]
     pub fn certificate(&self) -> Option<&Arc<Certificate>> {
         match &self.identification {
@@ -145,13 +145,13 @@ impl ConnectionInfo {
     }
 }
 
-/// A protocol's name as far as it may go into the log; a longer one is none that is known.
+/// A protocol's name for the log. Every known name is shorter than the limit.
 fn shown(protocol: &[u8]) -> String {
     protocol.iter().take(SHOWN_BYTES).map(|byte| byte.escape_ascii().to_string()).collect()
 }
 
-/// A fatal alert before any key was agreed on is plain: type 21, version 3.3, two bytes. The connection ends
-/// either way, so that it could not be sent changes nothing.
+/// Sends a fatal alert before the keys are agreed on, so without encryption: type 21, version 3.3, two bytes. The
+/// connection ends even if the alert can't be sent.
 async fn send_alert(mut stream: TcpStream, description: u8) {
     const FATAL: u8 = 2;
     _ = stream.write_all(&[21, 3, 3, 0, 2, FATAL, description]).await;

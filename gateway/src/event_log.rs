@@ -207,7 +207,12 @@ impl EventLog {
 
     /// Writes one of the gateway's own lines.
     pub fn write(&self, entry: &LogEntry<'_>) {
-        self.0.metrics.log_entry(entry.event_type, entry.protocol, entry.status, entry.reason);
+        self.0.metrics.log_entry(
+            entry.event_type.as_str(),
+            entry.protocol,
+            entry.status.as_str(),
+            entry.reason,
+        );
         let line = Line { timestamp: timestamp(), log_level: entry.status.log_level(), entry };
         let Ok(json) = serde_json::to_string(&line) else { return };
         self.0.write(json, || Some(short_entry(entry)));

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// How many connections may be before their CONNECT or first request at a time.
+/// The limit on connections before their CONNECT or first request.
 pub struct HandshakeLimit {
     limit: usize,
     permits: Mutex<Permits>,
@@ -21,7 +21,7 @@ struct Permits {
     next: u64,
 }
 
-/// Lets one connection be before its CONNECT or first request. Dropping it releases it.
+/// Allows one connection to be before its CONNECT or first request. Dropping it releases it.
 pub struct HandshakePermit {
     limit: Arc<HandshakeLimit>,
     number: Mutex<Option<u64>>,
@@ -29,7 +29,7 @@ pub struct HandshakePermit {
 }
 
 impl HandshakeLimit {
-    /// A limit of this many connections, and of at least one.
+    /// A limit of `limit` connections, and of at least one.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit: limit.max(1), permits: Mutex::default() })

@@ -1,7 +1,7 @@
-//! AWS Lambda, as far as an authorizer needs it: the real function, wherever it runs.
+//! AWS Lambda, as far as an authorizer needs it.
 //!
-//! A program of this machine runs behind a [Runtime API](runtime_api) of its own, in a [pool]. Anything else that
-//! answers Lambda's Invoke call is a [URL](url), and a function in AWS has an [ARN](iot_policy::arn).
+//! A [`function`] is a program of this machine, what answers at an Invoke URL, or a function in AWS. A program runs in a
+//! [pool] of instances, and each [instance] has its own [Runtime API](runtime_api).
 //!
 //! Source: AWS Lambda developer guide, `runtimes-api` and `lambda-runtime-environment`; API reference, `Invoke`.
 
@@ -18,22 +18,22 @@ pub mod url;
 
 use std::{error::Error, time::Duration};
 
-/// How long Lambda lets a function initialise (developer guide, `lambda-runtime-environment`).
+/// The time limit of a function's initialisation (developer guide, `lambda-runtime-environment`).
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The most that a function may answer: far above what policies need, far below what would hurt.
+/// The largest answer of a function: far more than policies need, far less than would harm the gateway.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// What a call is for.
+/// The reason for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A client wants to connect.
+    /// A client connects.
     Connect,
-    /// A connected client's answer has to be renewed.
+    /// The answer about a connected client has to be refreshed.
     Refresh,
 }
 
-/// Why a call gave no answer. Nothing of the event or of the answer is in it.
+/// Why a call has no answer. It contains nothing of the event or of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
     /// The program could not be started.
@@ -41,43 +41,43 @@ pub enum InvokeError {
     Start {
         /// The program.
         program: String,
-        /// What the operating system said.
+        /// What the operating system says.
         error: String,
     },
     /// The program ended before it asked for its first event.
     #[error("the authorizer ended during its start with {status}: {message}")]
     Init {
-        /// How it ended.
+        /// Its exit status.
         status: String,
         /// Its exit code, if it had one.
         code: Option<i32>,
-        /// What it wrote to standard error last.
+        /// The last lines that it wrote to standard error.
         message: String,
     },
-    /// The program asked for no event in time.
+    /// The program did not ask for an event in time.
     #[error("the authorizer did not finish its start within {INIT_LIMIT:?}")]
     InitTimeout,
-    /// All instances were busy for as long as a call may take.
+    /// All instances were busy during the whole time limit.
     #[error("all instances of the authorizer are busy; `--instances` allows more")]
     Throttled,
-    /// The call took too long. The instance is gone.
+    /// The call exceeded its time limit. Its instance was ended.
     #[error("the authorizer did not answer within {0:?}")]
     Timeout(Duration),
     /// The instance ended during the call.
     #[error("the authorizer ended during the call with {0}")]
     Crash(String),
     /// The function reported an error.
-    #[error("the authorizer reported `{error_type}`; its own log line with this connection id says more")]
+    #[error("the authorizer reported `{error_type}`; its own log line with this connection id has details")]
     Function {
-        /// The error's type; its message stays out of the log.
+        /// The error's type. Its message is not logged.
         error_type: String,
     },
-    /// Nothing took the call.
+    /// Nothing accepted the call.
     #[error("can't reach the authorizer at `{place}`: {error}; {cure}")]
     Unreachable {
-        /// Where it should be.
+        /// Where the function should be.
         place: String,
-        /// What the system said.
+        /// What the system says.
         error: String,
         /// What to do.
         cure: &'static str,
@@ -85,33 +85,33 @@ pub enum InvokeError {
     /// The connection ended during the call.
     #[error("the connection to the authorizer at `{place}` broke during the call: {error}")]
     Broken {
-        /// Where it is.
+        /// Where the function is.
         place: String,
-        /// What the system said.
+        /// What the system says.
         error: String,
     },
-    /// Whatever took the call did not pass it on to the function.
+    /// The other end refused the call and did not run the function.
     #[error("`{place}` answered the call with {answer}{cure}")]
     Refused {
         /// Where the function should be.
         place: String,
-        /// A status or the name of an error.
+        /// The status, or the error's name.
         answer: String,
         /// What to do.
         cure: &'static str,
     },
-    /// Lambda runs no more of it at a time.
-    #[error("`{place}` takes no more calls at a time; raise the function's concurrency")]
+    /// The function's concurrency is used up.
+    #[error("`{place}` accepts no more calls at a time; raise the function's concurrency")]
     TooManyRequests {
         /// Where the function is.
         place: String,
     },
-    /// The answer is larger than an answer may be.
+    /// The answer is larger than [`MAX_ANSWER_BYTES`].
     #[error("the authorizer's answer is larger than {} KiB", MAX_ANSWER_BYTES / 1024)]
     TooLarge,
 }
 
-/// The innermost error says what happened; those around it say that it happened to a client.
+/// The innermost error's text: the errors around it only say that a client failed.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

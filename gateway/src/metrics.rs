@@ -1,7 +1,6 @@
-//! What the gateway counts, in the text format of Prometheus.
+//! The gateway's metrics, in the text format of Prometheus.
 //!
-//! Every line of the log that is the gateway's own is counted by its event, status and reason, so that the two can't
-//! tell different stories.
+//! Every line of the gateway's own log is counted by its event, status and reason, so the log and the metrics agree.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,9 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::event_log::{EventType, Status};
-
-/// The gateway's counters. Clones count together.
+/// The gateway's counters. Clones share them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Counters>);
 
@@ -26,7 +23,7 @@ struct Counters {
     registry: Registry,
     events: Family<EventLabels, Counter>,
     calls: Family<CallLabels, Histogram, fn() -> Histogram>,
-    /// Looked up once: they are counted for every message.
+    /// Looked up once, because every message is counted.
     messages_in: Counter,
     messages_out: Counter,
     dropped_log_lines: Counter,
@@ -53,7 +50,7 @@ struct MessageLabels {
     direction: &'static str,
 }
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From a client.
@@ -62,7 +59,7 @@ pub enum Direction {
     Out,
 }
 
-/// A connection that is counted for as long as this lives.
+/// Counts one open connection until it is dropped.
 pub struct Counted(Gauge);
 
 impl Metrics {
@@ -100,38 +97,37 @@ impl Metrics {
         registry.register("connections", "Connections that are open", connections.clone());
         registry.register(
             "handshakes",
-            "Connections that have not come as far as their CONNECT or first request",
+            "Connections before their CONNECT or first request",
             handshakes.clone(),
         );
         Self(Arc::new(counters))
     }
 
-    /// A line of the log.
+    /// Counts a line of the log.
     pub fn log_entry(
         &self,
-        event_type: EventType,
+        event_type: &'static str,
         protocol: &'static str,
-        status: Status,
+        status: &'static str,
         reason: Option<&'static str>,
     ) {
-        let (event_type, status) = (event_type.as_str(), status.as_str());
         let labels = EventLabels { event_type, protocol, status, reason: reason.unwrap_or_default() };
         self.0.events.get_or_create(&labels).inc();
     }
 
-    /// Lines that the log's file had no room for, or that could not be written.
+    /// The lines that were dropped because the log's queue was full or its file could not be written.
     #[must_use]
     pub fn dropped_log_lines(&self) -> &Counter {
         &self.0.dropped_log_lines
     }
 
-    /// A call of an authorizer: `allow`, `deny` or `error`.
+    /// Counts a call of an authorizer, whose result is `allow`, `deny` or `error`.
     pub fn call(&self, authorizer: &str, result: &'static str, took: Duration) {
         let labels = CallLabels { authorizer: authorizer.to_owned(), result };
         self.0.calls.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// A message.
+    /// Counts a message.
     pub fn message(&self, direction: Direction) {
         match direction {
             Direction::In => self.0.messages_in.inc(),
@@ -139,14 +135,14 @@ impl Metrics {
         };
     }
 
-    /// A connection, for as long as what is returned lives.
+    /// Counts an open connection until the returned value is dropped.
     #[must_use]
     pub fn connection(&self) -> Counted {
         self.0.connections.inc();
         Counted(self.0.connections.clone())
     }
 
-    /// Everything, as text; so many handshakes are under way.
+    /// All metrics as text; `handshakes` connections are before their CONNECT or first request.
     ///
     /// # Errors
     ///

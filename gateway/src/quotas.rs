@@ -11,7 +11,7 @@ use iot_policy::limits;
 use serde::{Deserialize, Deserializer};
 
 /// The quotas of one account: the table `[quotas]` of the settings file, and what a running gateway reads. A quota that
-/// the file leaves out is AWS's. A rate that is absent, which is 0 in the file, has no bound.
+/// the file leaves out has AWS's value. A rate that is `None`, which is 0 in the file, has no limit.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
@@ -43,21 +43,22 @@ pub struct Quotas {
     pub unacknowledged_messages: NonZeroU16,
     /// Seconds of keep-alive, at least.
     pub min_keep_alive_seconds: NonZeroU16,
-    /// Seconds of keep-alive, at most; also what 0 becomes.
+    /// Seconds of keep-alive, at most; 0 becomes this value.
     pub max_keep_alive_seconds: NonZeroU16,
     /// Bytes of a packet from a client.
     pub packet_bytes: NonZeroU32,
     /// Topic aliases of one client.
     pub topic_aliases: u16,
-    /// The Receive Maximum that a client is told.
+    /// The Receive Maximum in the CONNACK.
     pub receive_maximum: NonZeroU16,
-    /// For how long a session outlives its connection; in 3.1.1, which can't say, for so long.
+    /// The longest time that a session outlives its connection, and the time of an MQTT 3.1.1 session, which can't set
+    /// its own.
     #[serde(rename = "session_expiry_seconds", deserialize_with = "session_expiry")]
     pub session_expiry: Duration,
 }
 
 impl Quotas {
-    /// AWS's own, as an account has them that asked for no others.
+    /// AWS's default quotas.
     pub const AWS: Self = Self {
         client_id_bytes: limits::MAX_CLIENT_ID_BYTES,
         connects_per_second: NonZeroU32::new(limits::MAX_CONNECTS_PER_SECOND),
@@ -78,7 +79,7 @@ impl Quotas {
         session_expiry: Duration::from_secs(limits::DEFAULT_SESSION_EXPIRY_SECONDS as u64),
     };
 
-    /// The same without bounds to how fast anything is.
+    /// The same quotas without limits on rates.
     #[must_use]
     pub const fn at_any_rate(self) -> Self {
         Self {
@@ -90,7 +91,7 @@ impl Quotas {
         }
     }
 
-    /// The same with another session expiry, which AWS's maximum limits.
+    /// The same quotas with another session expiry, up to AWS's maximum.
     #[must_use]
     pub fn with_session_expiry(self, seconds: u32) -> Self {
         let seconds = seconds.min(limits::MAX_SESSION_EXPIRY_SECONDS);
@@ -139,7 +140,7 @@ pub enum LimitError {
     /// `topic_slashes`.
     #[error("the topic has more than {0} slashes")]
     TopicSlashes(usize),
-    /// A client can't publish to a reserved topic.
+    /// The topic is reserved for AWS.
     #[error("topics that begin with `$` are reserved")]
     ReservedTopic,
     /// `payload_bytes`.
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_quota_is_awss_and_a_rate_of_0_has_no_bound() {
+    fn absent_quota_is_awss_and_a_rate_of_0_has_no_limit() {
         assert_eq!(read(""), Ok(Quotas::AWS));
         let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
                      bytes_per_second = 0";
@@ -183,7 +184,7 @@ mod tests {
         let quotas =
             read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();
         assert_eq!(quotas.publishes_per_second, NonZeroU32::new(7));
-        assert_eq!(quotas.session_expiry, Duration::from_hours(7 * 24), "AWS keeps none for longer");
+        assert_eq!(quotas.session_expiry, Duration::from_hours(7 * 24), "AWS's maximum");
         assert_eq!((quotas.topic_slashes, quotas.topic_bytes), (3, Quotas::AWS.topic_bytes));
     }
 

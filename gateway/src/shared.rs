@@ -24,9 +24,9 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// The authorizers.
     pub authorizers: Authorizers,
-    /// The front doors.
+    /// The doors.
     pub doors: Doors,
-    /// The connections before their CONNECT or first request.
+    /// The limit on connections before their CONNECT or first request.
     pub handshakes: Arc<HandshakeLimit>,
     /// The registered certificates and Things.
     pub registry: Arc<dyn Registry>,
@@ -40,6 +40,6 @@ pub struct Shared {
     pub connect_rate: ConnectRate,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
-    /// Cancelled when connections that have not ended by then are dropped.
+    /// Cancelled when the connections that have not ended by themselves are dropped.
     pub cut_off: CancellationToken,
 }

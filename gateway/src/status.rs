@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`: how the gateway is, for a script or a Prometheus on this machine.
+//! `/healthz` and `/metrics`, for a script or a Prometheus on this machine.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use tokio::net::TcpListener;
 
 use crate::shared::Shared;
 
-/// The text format that Prometheus takes (`OpenMetrics` 1.0).
+/// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers on this port until the gateway stops.
+/// Answers requests until the gateway stops.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let (stopping, cut_off) = (shared.stopping.clone(), shared.cut_off.clone());
     let routes = Router::new()

@@ -1,8 +1,7 @@
-//! The whole system at work on real connections, in ten seconds.
+//! `latchkey demo`: the whole system at work on real connections, in ten seconds.
 //!
-//! Gateway and simulator are processes of their own, the same commands that a person types. The demo itself
-//! provisions the fleet, watches the readings as an operator's dashboard would, and plays the two that are
-//! refused.
+//! The gateway and the simulator are processes, started with the commands that a person types. The demo provisions the
+//! fleet, subscribes to the readings as an operator's dashboard would, and connects the two clients that are refused.
 
 mod folder;
 mod outsiders;
@@ -25,44 +24,44 @@ use tokio::task::JoinHandle;
 
 use self::{
     folder::Folder,
-    outsiders::{Refused, Watcher},
+    outsiders::{Attempts, Dashboard},
     processes::{Local, Sim},
     provision::Fleet,
-    report::{Outcome, Report},
+    report::Report,
     table::Table,
 };
 use crate::programs;
 
-/// Readings that are shown one by one.
+/// Readings that are shown one by one. Later ones are counted.
 const SHOWN_READINGS: u64 = 12;
 /// How long a reading may take from its acknowledgement to the dashboard.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READING_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the demo can be told.
+/// The command line.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DemoArgs {
     /// How many devices the fleet has
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=2_000))]
     devices: u16,
 
-    /// How many seconds the fleet publishes, twice a second
+    /// How many seconds the fleet publishes, two times a second
     #[arg(long, default_value_t = 8, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
 
-    /// Where the CA, the records and the log are kept
+    /// The folder of the CA, the grants and the log
     #[arg(long, default_value = ".latchkey/demo", value_name = "FOLDER")]
     data: PathBuf,
 
-    /// Print the summary as JSON, and nothing else on standard output
+    /// Print the summary as JSON, and no other line on standard output
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the demo. The exit code is 0 if everything that should be let in was, and nothing else.
+/// Runs the demo. The exit code is 0 if every client was accepted or refused as it should be.
 pub(crate) async fn run(args: DemoArgs) -> ExitCode {
-    let stage = Stage::new(args.json);
+    let output = DemoOutput::new(args.json);
     tokio::select! {
-        outcome = play(&args, &stage) => match outcome {
+        report = play(&args, &output) => match report {
             Ok(report) => {
                 report.print(args.json);
                 ExitCode::from(u8::from(!report.as_expected()))
@@ -70,7 +69,7 @@ pub(crate) async fn run(args: DemoArgs) -> ExitCode {
             Err(error) => console::usage_error("latchkey demo", &error),
         },
         () = stopped() => {
-            stage.say("\ninterrupted; the gateway and the fleet have stopped");
+            output.line("\ninterrupted; the gateway and the fleet have stopped");
             ExitCode::from(exit::INTERRUPTED)
         }
     }
@@ -84,36 +83,34 @@ async fn stopped() {
     }
 }
 
-async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
-    stage.say(
-        "Latchkey demo: devices with a user name and a password on AWS IoT Core's rules, on this machine\n",
-    );
+async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<Report> {
+    output.line("Latchkey demo: AWS IoT Core on this machine, for devices with a password\n");
     let authorizer = programs::find(programs::AUTHORIZER).await?;
-    let folder = Folder::take(&args.data)?;
+    let folder = Folder::lock(&args.data)?;
     let fleet = Fleet::provision(&folder, args.devices)?;
     let table = Table::with(&fleet.records).await?;
-    stage.step(
+    output.step(
         "records",
         &format!(
-            "{} devices, each with its own secret; a DynamoDB table keeps only hashes",
+            "{} devices, each with its own secret; a DynamoDB table has only hashes",
             fleet.records.len()
         ),
     );
 
     let local = Local::start(&args.data, &authorizer, &table.variables(&fleet.grants)).await?;
-    stage.step(
+    output.step(
         "gateway",
         &format!("TLS on {}, ALPN mqtt, its own CA in {}", local.address, fleet.ca.display()),
     );
-    stage.step(
+    output.step(
         "authorizer",
-        "the real Lambda binary, behind a Lambda Runtime API; it reads the table by AWS's SDK",
+        "the real Lambda binary, on a Lambda Runtime API; it reads the table with AWS's SDK",
     );
 
     let endpoint = local.endpoint(&fleet)?;
-    let mut watcher = Watcher::connect(&endpoint, &fleet).await?;
+    let mut dashboard = Dashboard::connect(&endpoint, &fleet).await?;
     let sim = Sim::start(&local, &fleet, Duration::from_secs(args.seconds))?;
-    stage.step(
+    output.step(
         "fleet",
         &format!(
             "{}; a dashboard watches\n",
@@ -123,108 +120,106 @@ async fn play(args: &DemoArgs, stage: &Stage) -> anyhow::Result<Report> {
             }
         ),
     );
-    let mut show = Show::new(stage, endpoint.clone(), &fleet);
-    let summary = show.until(&mut watcher, sim.finish()).await?;
-    show.rest(&mut watcher, summary.acknowledged()).await?;
-    let Show { received, refused, .. } = show;
-    let refused = match refused {
+    let mut readings = Readings { output, fleet: &fleet, endpoint: &endpoint, received: 0, attempts: None };
+    let summary = readings.show_until(&mut dashboard, sim.finish()).await?;
+    readings.show_rest(&mut dashboard, summary.acknowledged()).await?;
+    let Readings { received, attempts, .. } = readings;
+    let attempts = match attempts {
         Some(task) => task.await??,
         None => outsiders::try_both(endpoint, fleet.outsiders()).await?,
     };
-    stage.step("intruder", &refused.intruder.story);
-    stage.step("trespasser", &refused.trespasser.story);
+    output.step("intruder", &attempts.intruder.description);
+    output.step("trespasser", &attempts.trespasser.description);
     let log = local.log.clone();
     local.stop().await?;
-    Report::new(Outcome { summary, refused, received, log })
+    Report::new(summary, &attempts, received, log)
 }
 
-/// The readings as the dashboard sees them, and after the first few the two outsiders, while the fleet goes on.
-struct Show<'a> {
-    stage: &'a Stage,
+/// The readings at the dashboard. After the first few, the two outsiders make their attempts while the fleet publishes.
+struct Readings<'a> {
+    output: &'a DemoOutput,
     fleet: &'a Fleet,
-    endpoint: Endpoint,
+    endpoint: &'a Endpoint,
     received: u64,
-    refused: Option<JoinHandle<anyhow::Result<Refused>>>,
+    attempts: Option<JoinHandle<anyhow::Result<Attempts>>>,
 }
 
-impl<'a> Show<'a> {
-    fn new(stage: &'a Stage, endpoint: Endpoint, fleet: &'a Fleet) -> Self {
-        Self { stage, fleet, endpoint, received: 0, refused: None }
-    }
-
+impl Readings<'_> {
     /// Shows readings until the fleet is done.
-    async fn until<T>(
+    async fn show_until<T>(
         &mut self,
-        watcher: &mut Watcher,
+        dashboard: &mut Dashboard,
         fleet: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         tokio::pin!(fleet);
         loop {
             tokio::select! {
                 done = &mut fleet => return done,
-                reading = watcher.reading() => self.reading(&reading?),
+                reading = dashboard.reading() => self.show(&reading?),
             }
         }
     }
 
-    /// Takes the readings that are still on their way to the dashboard.
-    async fn rest(&mut self, watcher: &mut Watcher, published: u64) -> anyhow::Result<()> {
+    /// Shows the readings that have not reached the dashboard yet.
+    async fn show_rest(&mut self, dashboard: &mut Dashboard, published: u64) -> anyhow::Result<()> {
         while self.received < published {
-            let Ok(reading) = tokio::time::timeout(PATIENCE, watcher.reading()).await else { break };
-            self.reading(&reading?);
+            let Ok(reading) = tokio::time::timeout(READING_LIMIT, dashboard.reading()).await else { break };
+            self.show(&reading?);
         }
-        self.stage.progress_ends(self.received > SHOWN_READINGS);
+        self.output.end_progress(self.received > SHOWN_READINGS);
         Ok(())
     }
 
-    fn reading(&mut self, reading: &str) {
+    fn show(&mut self, reading: &str) {
         self.received += 1;
         if self.received == 1 {
             self.fleet.forget_credentials();
         }
         if self.received <= SHOWN_READINGS {
-            self.stage.say(&format!("  {reading}"));
+            self.output.line(&format!("  {reading}"));
         } else {
-            self.stage.progress(&format!("  … {} readings", self.received));
+            self.output.progress(&format!("  … {} readings", self.received));
         }
         if self.received == SHOWN_READINGS {
             let (endpoint, outsiders) = (self.endpoint.clone(), self.fleet.outsiders());
-            self.refused = Some(tokio::spawn(outsiders::try_both(endpoint, outsiders)));
+            self.attempts = Some(tokio::spawn(outsiders::try_both(endpoint, outsiders)));
         }
     }
 }
 
-/// Where the demo tells what it does: standard output, or nowhere if that is for JSON.
-struct Stage {
+/// The demo's lines on standard output. There are none if standard output is for JSON.
+struct DemoOutput {
     quiet: bool,
     terminal: bool,
 }
 
-impl Stage {
+impl DemoOutput {
     fn new(json: bool) -> Self {
         Self { quiet: json, terminal: io::stdout().is_terminal() }
     }
 
     fn step(&self, name: &str, text: &str) {
+        let line = console::wrapped(12, &format!("{name:<12}{text}"));
+        let rest = line.strip_prefix(name).unwrap_or(&line);
         let (bold, plain) = if self.terminal { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        self.say(&format!("{bold}{name:<12}{plain}{text}"));
+        self.line(&format!("{bold}{name}{plain}{rest}"));
     }
 
-    /// A line that the next one overwrites; on a terminal only.
+    /// Prints a line that the next one overwrites, on a terminal only.
     fn progress(&self, text: &str) {
         if self.terminal && !self.quiet {
             _ = write!(io::stdout(), "\r{text}").and_then(|()| io::stdout().flush());
         }
     }
 
-    /// An empty line, which on a terminal comes after the end of the line that was overwritten.
-    fn progress_ends(&self, shown: bool) {
-        self.say(if shown && self.terminal { "\n" } else { "" });
+    /// Prints an empty line. On a terminal it ends the line of progress first.
+    fn end_progress(&self, shown: bool) {
+        self.line(if shown && self.terminal { "\n" } else { "" });
     }
 
-    fn say(&self, text: &str) {
+    fn line(&self, text: &str) {
         if !self.quiet {
-            // Nobody may be reading any more; the exit code still tells.
+            // If standard output is closed, the exit code still has the result.
             _ = writeln!(io::stdout(), "{text}");
         }
     }

@@ -78,3 +78,31 @@ async fn local(args: LocalArgs) -> ExitCode {
         Err(error) => console::usage_error("latchkey local", &error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The help of a command and of those below it, with -h and with --help.
+    fn helps(mut command: clap::Command) -> Vec<String> {
+        let own = [command.render_help().to_string(), command.render_long_help().to_string()];
+        let below = command.get_subcommands().filter(|it| it.get_name() != "help").cloned();
+        own.into_iter().chain(below.flat_map(helps)).collect()
+    }
+
+    #[test]
+    fn help_fits_the_columns_of_the_terminal() {
+        for columns in [60, console::COLUMNS] {
+            let mut command = Cli::command().term_width(columns);
+            command.build();
+            for help in helps(command) {
+                // What clap can't break is one word: an option, a path, a list of values.
+                for line in help.lines().filter(|line| line.trim().contains(' ')) {
+                    assert!(line.chars().count() <= columns, "{columns}: {line}");
+                }
+            }
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Where the programs are that belong to this one.
+//! The programs that belong to this one.
 
 use std::{
     env,
@@ -9,23 +9,23 @@ use std::{
 use anyhow::Context as _;
 use tokio::process::Command;
 
-/// The authorizer, as `latchkey local` runs it.
+/// The authorizer of `latchkey local`.
 pub(crate) const AUTHORIZER: &str = "latchkey-authorizer";
 /// The demo's DynamoDB.
 #[cfg(feature = "demo")]
 pub(crate) const DYNAMODB: &str = "latchkey-dynamodb";
 
-/// One of the programs: it is next to this one, and under `cargo run` it is built first, so that it is never older
-/// than the sources.
+/// Finds a program, which is next to this one. Under `cargo run` it is built first, so that it is never older than the
+/// sources.
 ///
 /// # Errors
 ///
-/// When it does not build, or is not there.
+/// When it does not build, or does not exist.
 pub(crate) async fn find(name: &str) -> anyhow::Result<PathBuf> {
-    let this = env::current_exe().context("this program does not know where it is")?;
+    let this = env::current_exe().context("this program's path is unknown")?;
     let program = this.with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX));
     if let (Some(cargo), Some(manifest)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
-        // Not when another project's cargo started this program.
+        // Another project's cargo may have started this program.
         if Path::new(&manifest) == Path::new(env!("CARGO_MANIFEST_DIR")) {
             build(Path::new(&cargo), Path::new(&manifest), &this, name).await?;
         }
@@ -38,7 +38,7 @@ pub(crate) async fn find(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// With the features that this program was built with, so that nothing is built twice.
+/// Builds a program with the features of this one, so that no dependency is built again.
 async fn build(cargo: &Path, manifest: &Path, this: &Path, name: &str) -> anyhow::Result<()> {
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "-p", "latchkey", "--bin", name]);

@@ -4,16 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use gateway::{certificate::Authority, door::route::Port, registry::Certificate};
 use iot_policy::PolicyDocument;
+use mqtt::wire;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{
-    ClientConfig, SupportedProtocolVersion,
+    SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
 use crate::{eventually::within, mqtt_client::roots, test_gateway::TestGateway};
 
@@ -85,23 +86,14 @@ pub struct Knock<'a> {
 impl Knock<'_> {
     /// The TLS connection. With TLS 1.3 a client hears of a refusal of its certificate only after its own handshake.
     pub async fn tls(&self, gateway: &TestGateway) -> std::io::Result<TlsStream<TcpStream>> {
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(self.versions)
-            .unwrap()
-            .with_root_certificates(roots(gateway));
-        let mut config = match self.certificate {
-            Some(DeviceCertificate { pem, key }) => {
-                let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                config.with_client_auth_cert(chain, key).unwrap()
-            }
-            None => config.with_no_client_auth(),
-        };
-        config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = TcpStream::connect(gateway.addresses.doors[&self.port]).await?;
-        stream.set_nodelay(true)?;
+        let certificate = self.certificate.map(|DeviceCertificate { pem, key }| {
+            let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
+            (chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+        });
+        let config = wire::client_config(roots(gateway), self.alpn, self.versions, certificate).unwrap();
         let name = ServerName::try_from(self.server_name.to_owned()).unwrap();
-        within("the TLS handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+        let address = gateway.addresses.doors[&self.port];
+        within("the TLS handshake", wire::connect(address, name, Arc::new(config))).await
     }
 }
 
@@ -121,20 +113,15 @@ pub async fn with_wrong_key(
     certificate: &DeviceCertificate,
     version: &'static SupportedProtocolVersion,
 ) -> bool {
-    let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = vec![CertificateDer::from_pem_slice(certificate.pem.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).unwrap();
-    let key = provider.key_provider.load_private_key(key).unwrap();
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
     let resolver = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, key));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots(gateway))
-        .with_client_cert_resolver(Arc::new(resolver));
-    let stream = TcpStream::connect(gateway.addresses.doors[&Port::P8883]).await.unwrap();
+    let mut config = wire::client_config(roots(gateway), &[], &[version], None).unwrap();
+    config.client_auth_cert_resolver = Arc::new(resolver);
     let name = ServerName::try_from("localhost").unwrap();
-    let connected =
-        within("the TLS handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
+    let address = gateway.addresses.doors[&Port::P8883];
+    let connected = within("the TLS handshake", wire::connect(address, name, Arc::new(config))).await;
     match connected {
         // The client's own part of the handshake is done; the server's verdict comes with the first read.
         Ok(mut stream) => {

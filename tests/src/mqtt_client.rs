@@ -2,23 +2,20 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use bytes::BytesMut;
-use futures_util::{SinkExt, StreamExt};
 use mqtt::{
     Codec, ConnAck, Connect, Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, UnsubAck,
     Unsubscribe, Version,
+    wire::{self, Wire},
 };
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
-    crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::codec::Framed;
+use tokio_rustls::client::TlsStream;
 
 use crate::{eventually::within, gateway_process::GatewayProcess, test_gateway::TestGateway};
 
@@ -52,7 +49,7 @@ impl Reachable for GatewayProcess {
 
 /// A connection over TLS.
 pub struct MqttClient {
-    stream: Framed<TlsStream<TcpStream>, Codec>,
+    wire: Wire,
 }
 
 /// A CONNECT with a user name and a password.
@@ -90,20 +87,13 @@ pub fn roots(gateway: &impl Reachable) -> RootCertStore {
     roots
 }
 
-/// What a TLS client that trusts the gateway's CA sends and takes.
+/// The configuration of a TLS client that trusts the gateway's CA.
 pub fn client_config(
     gateway: &impl Reachable,
     alpn: &[&str],
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
-    let roots = roots(gateway);
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Arc::new(config)
+    Arc::new(wire::client_config(roots(gateway), alpn, versions, None).unwrap())
 }
 
 /// A TLS connection with this server name and configuration.
@@ -112,10 +102,8 @@ pub async fn tls_with(
     server_name: &str,
     config: Arc<ClientConfig>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(gateway.address()).await?;
-    stream.set_nodelay(true)?;
     let name = ServerName::try_from(server_name.to_owned()).unwrap();
-    within("the TLS handshake", TlsConnector::from(config).connect(name, stream)).await
+    within("the TLS handshake", wire::connect(gateway.address(), name, config)).await
 }
 
 impl MqttClient {
@@ -126,7 +114,7 @@ impl MqttClient {
 
     /// A client over a TLS connection on which nothing was sent yet.
     pub fn over(stream: TlsStream<TcpStream>, version: Version) -> Self {
-        Self { stream: Framed::new(stream, Codec::client(version, 1 << 20)) }
+        Self { wire: Wire::new(stream, Codec::client(version, 1 << 20), 8_192) }
     }
 
     /// A connection, and what its CONNECT was answered with, if with anything.
@@ -156,24 +144,25 @@ impl MqttClient {
 
     /// Sends a packet.
     pub async fn send(&mut self, packet: Packet) {
-        within("a packet", self.stream.send(packet)).await.unwrap();
+        self.wire.queue(packet).unwrap();
+        within("a packet", self.wire.flush()).await.unwrap();
     }
 
     /// Sends a packet, unless the server has hung up; whether it had not.
     pub async fn try_send(&mut self, packet: Packet) -> bool {
-        within("a packet", self.stream.send(packet)).await.is_ok()
+        self.wire.queue(packet).is_ok() && within("a packet", self.wire.flush()).await.is_ok()
     }
 
     /// Sends bytes as they are. The server may have hung up already.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        let stream = self.stream.get_mut();
+        let stream = self.wire.stream_mut();
         _ = stream.write_all(bytes).await;
         _ = stream.flush().await;
     }
 
     /// The next packet, or nothing if the server closed.
     pub async fn receive(&mut self) -> Option<Packet> {
-        within("a packet or the end", self.stream.next()).await.and_then(Result::ok)
+        within("a packet or the end", self.wire.next()).await.ok().flatten()
     }
 
     /// Waits for the end; what came before it is lost.
@@ -194,8 +183,8 @@ impl MqttClient {
 
     /// Whatever bytes still come, to the end.
     pub async fn rest(self) -> Vec<u8> {
-        let mut bytes = BytesMut::from(&self.stream.read_buffer()[..]).to_vec();
-        let mut stream = self.stream.into_inner();
+        let (mut stream, arrived) = self.wire.into_parts();
+        let mut bytes = arrived.to_vec();
         // A connection that is cut off ends with an error; what came before counts.
         _ = within("the end", stream.read_to_end(&mut bytes)).await;
         bytes

@@ -6,7 +6,7 @@
 //!
 //! The codec is strict. It refuses what the specifications call malformed or a protocol error, says which rule
 //! was broken ([`DecodeError`]), and refuses a packet that is too large as soon as its length is known. No input
-//! makes it panic. It does no IO and reads no clock.
+//! makes it panic. It does no IO and reads no clock; the feature `wire` adds the TLS connection of our own clients.
 //!
 //! Sections are those of the [MQTT 5 specification](https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html)
 //! unless [3.1.1](https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html) is named.
@@ -21,6 +21,8 @@ mod packet;
 mod property;
 mod reason;
 pub mod topic;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub use crate::codec::Codec;
 pub use crate::error::{DecodeError, EncodeError};

@@ -10,6 +10,8 @@
 
 #[path = "stream/packets.rs"]
 mod packets;
+#[path = "stream/round_trip.rs"]
+mod round_trip;
 
 use bytes::BytesMut;
 use mqtt::{Codec, DecodeError, Packet, Version};
@@ -149,6 +151,25 @@ proptest! {
         let bytes = mutated(write(&mut ends(version).0, &packets), &changes);
         let whole = read(&mut Codec::client(version, MAX), &bytes, &[usize::MAX]);
         prop_assert_eq!(read(&mut Codec::client(version, MAX), &bytes, &sizes), whole);
+    }
+
+    #[test]
+    fn random_bytes_hold_the_round_trip(end: u8, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        round_trip::check(round_trip::End::from_byte(end), &bytes);
+    }
+
+    #[test]
+    fn mutated_packets_hold_the_round_trip(
+        (version, from_client) in from_client(),
+        (server_version, from_server) in from_server(),
+        changes in prop::collection::vec(any::<(prop::sample::Index, u8, u8)>(), 0..4),
+        end: u8,
+    ) {
+        let from_client = write(&mut Codec::client(version, MAX), &from_client);
+        let from_server = write(&mut ends(server_version).0, &from_server);
+        for bytes in [from_client, from_server] {
+            round_trip::check(round_trip::End::from_byte(end), &mutated(bytes, &changes));
+        }
     }
 
     /// What was read once is written and read again as the same packet, whatever form it had.

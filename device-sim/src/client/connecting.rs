@@ -4,7 +4,8 @@ use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use mqtt::{ConnAck, Connect, ConnectReasonCode, DecodeError, Packet};
+use mqtt::wire::{ReceiveError, SendError, Wire};
+use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, Packet};
 use rustls::{AlertDescription, CertificateError};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
@@ -12,7 +13,6 @@ use tokio_rustls::client::TlsStream;
 
 use super::Options;
 use super::error::{ConnectError, Step, TlsError};
-use super::wire::{MAX_PACKET, SecretError, Wire, WireError};
 use crate::endpoint::Endpoint;
 use crate::login::Login;
 
@@ -26,9 +26,16 @@ pub(super) async fn connect(
     let tcp = limit.within(Step::Tcp, tcp(endpoint)).await?;
     let stream = limit.within(Step::Tls, tls(endpoint, tcp)).await?;
     // Boxed once, because it is moved often from here on, and a future keeps room for every move.
-    let wire = Box::new(Wire::new(stream, options.version));
+    let codec = Codec::client(options.version, MAX_PACKET);
+    let wire = Box::new(Wire::new(stream, codec, READ_SIZE));
     limit.within(Step::Connack, shake_hands(wire, endpoint, connect_packet(login, options))).await
 }
+
+/// The largest packet that is accepted: what AWS IoT Core sends at most (AWS General Reference, "AWS IoT Core
+/// endpoints and quotas").
+const MAX_PACKET: u32 = 149_504;
+/// Acknowledgements and pings are a few bytes.
+const READ_SIZE: usize = 256;
 
 struct Limit {
     after: Duration,
@@ -72,8 +79,8 @@ async fn shake_hands(
 ) -> Result<(Box<Wire>, Box<ConnAck>), ConnectError> {
     match wire.send_secret(Packet::Connect(Box::new(connect))).await {
         Ok(()) => {}
-        Err(SecretError::Encode(error)) => return Err(ConnectError::Unsendable(error)),
-        Err(SecretError::Io(error)) => return Err(lost(error, endpoint)),
+        Err(SendError::Encode(error)) => return Err(ConnectError::Unsendable(error)),
+        Err(SendError::Io(error)) => return Err(lost(error, endpoint)),
     }
     match wire.next().await {
         Ok(Some(Packet::ConnAck(answer))) if answer.code == ConnectReasonCode::Success => Ok((wire, answer)),
@@ -83,8 +90,8 @@ async fn shake_hands(
         // AUTH, which is not asked for.
         Ok(Some(_)) => Err(ConnectError::Protocol(DecodeError::NotConnAck)),
         Ok(None) => Err(ConnectError::ClosedBeforeConnAck),
-        Err(WireError::Io(error)) => Err(lost(error, endpoint)),
-        Err(WireError::Decode(error)) => Err(ConnectError::Protocol(error)),
+        Err(ReceiveError::Io(error)) => Err(lost(error, endpoint)),
+        Err(ReceiveError::Decode(error)) => Err(ConnectError::Protocol(error)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mqtt::wire::ReceiveError;
 use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, PubAckCode, SubscribeFailure};
 
 /// Why there is no connection.
@@ -209,6 +210,15 @@ impl Closed {
                 Self::ByServer
             }
             kind => Self::Io(kind),
+        }
+    }
+}
+
+impl From<ReceiveError> for Closed {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Io(error) => Self::from_io(&error),
+            ReceiveError::Decode(error) => Self::Protocol(error),
         }
     }
 }

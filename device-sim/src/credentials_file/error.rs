@@ -1,4 +1,4 @@
-//! What can be wrong with a credentials file. Messages name the line, and hold no field but the client id.
+//! What can be wrong with a credentials file. Messages name the line, and repeat no field but the client id.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ const PROVISION: &str = "`latchkey fleet provision --count 1` writes one";
 /// Why a credentials file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// It is not there.
+    /// It does not exist.
     #[error("there is no credentials file `{}`: {cure}, or pass another with `--credentials`", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// Its path.
         path: PathBuf,
-        /// What writes it.
+        /// The command that makes it.
         cure: &'static str,
     },
-    /// Its folder is not there, and is not the one that everything is kept in by default.
+    /// Its folder does not exist, and is not the default one.
     #[error("there is no folder `{}` for the credentials file: make it first", .0.display())]
     NoFolder(PathBuf),
     /// The operating system refuses.
     #[error("cannot use the credentials file `{path}`: {error}", path = .0.display(), error = .1)]
     Io(PathBuf, io::Error),
     /// It has a header and no row.
-    #[error("no device is in the credentials file `{}`", .0.display())]
+    #[error("the credentials file `{}` has no devices", .0.display())]
     Empty(PathBuf),
     /// A line is wrong.
     #[error("line {line} of the credentials file `{}`: {why}", path.display())]
@@ -37,7 +37,7 @@ pub enum CredentialsError {
         path: PathBuf,
         /// Counted from 1.
         line: u64,
-        /// What is wrong. It is no source, for then it would be told twice.
+        /// What is wrong. It is not the error's source, because the message has it already.
         why: RowError,
     },
 }
@@ -70,7 +70,7 @@ impl CredentialsError {
 /// What can be wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The first line is another.
+    /// The first line is not the header.
     #[error("the header must be `{}`", HEADER.join(","))]
     Header,
     /// Too few or too many fields.
@@ -79,7 +79,7 @@ pub enum RowError {
     /// A field is empty.
     #[error("`{0}` is empty")]
     EmptyField(&'static str),
-    /// The client id could not stand in a topic.
+    /// The client id can't be part of a topic.
     #[error(transparent)]
     ClientId(ClientIdError),
     /// Two devices with one client id would take the connection from each other.
@@ -90,9 +90,9 @@ pub enum RowError {
         /// Where it was first.
         first: u64,
     },
-    /// It may be half a row.
+    /// The last line has no end, so it may be half a row.
     #[error(
-        "it has no end, so it may be half a row: end it if it is whole, otherwise delete it, and run again"
+        "it has no line end, so it may be half a row: add the line end, or delete the row, and run this again"
     )]
     NoEnd,
     /// The line is not UTF-8.

@@ -20,7 +20,7 @@ fn complaint(content: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_appended_is_read() {
+fn appended_rows_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.csv");
     let rows = ["sht20", "id|securemode=2,signmethod=hmacsha256|", "c"].map(a_row);
@@ -33,7 +33,7 @@ fn what_is_appended_is_read() {
 }
 
 #[test]
-fn a_last_line_without_an_end_stays_whole() {
+fn rows_are_appended_after_a_last_line_without_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.csv");
     fs::write(&path, "device,client_id,user_name,password\r\na,b,c,d").unwrap();
@@ -43,7 +43,7 @@ fn a_last_line_without_an_end_stays_whole() {
 }
 
 #[test]
-fn another_file_is_left_alone() {
+fn a_file_with_another_header_is_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     fs::write(&path, "dear diary\n").unwrap();
@@ -78,7 +78,7 @@ fn a_device_and_a_client_id_have_one_row() {
 }
 
 #[test]
-fn what_is_not_committed_changes_nothing() {
+fn a_replacement_that_is_not_committed_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.csv");
     append(&path, &[a_row("a")]).unwrap();
@@ -91,7 +91,7 @@ fn what_is_not_committed_changes_nothing() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn a_missing_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new").join("credentials.csv");
     let message = format!(
@@ -119,7 +119,7 @@ fn only_the_owner_can_read_it() {
 }
 
 #[test]
-fn complaints_name_the_line_and_no_secret() {
+fn errors_name_the_line_and_repeat_no_secret() {
     let header = "device,client_id,user_name,password\n";
     let cases = [
         (
@@ -130,7 +130,7 @@ fn complaints_name_the_line_and_no_secret() {
             "a,b,c,hunter2\n".to_owned(),
             "line 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
         ),
-        (header.to_owned(), "no device is in the credentials file `FILE`"),
+        (header.to_owned(), "the credentials file `FILE` has no devices"),
         (
             format!("{header}a,b,c,hunter2\na,c,hunter2\n"),
             "line 3 of the credentials file `FILE`: a row has 4 fields, this one has 3",
@@ -162,7 +162,7 @@ fn complaints_name_the_line_and_no_secret() {
 }
 
 #[test]
-fn a_missing_file_has_its_cure_in_the_message() {
+fn the_error_for_a_missing_file_names_the_command_that_makes_it() {
     let message = read(Path::new("/nowhere/c.csv"), None).err().unwrap().to_string();
     assert_eq!(
         message,

@@ -1,4 +1,4 @@
-//! A file that ends in half a row, as a full disk or a kill leaves it.
+//! Repairs a file that ends in half a row, after a full disk or a kill.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,16 +8,16 @@ use zeroize::Zeroizing;
 
 use super::{CredentialsError, HEADER, RowError, line, read_all};
 
-/// How long a password is that was made here: 256 bits as URL-safe base64.
+/// The length of a generated password: 256 bits as URL-safe base64.
 const PASSWORD: usize = 43;
 
-/// Takes the half of a row off that [`append`](super::append) did not finish; whether there was one. It returned an
-/// error then or not at all, so nothing rests on that row. Nobody else may write to the file meanwhile.
+/// Cuts off half a row that [`append`](super::append) did not finish, and returns whether there was one. `append` did not
+/// return then, or returned an error, so no record depends on the row. No other program may write to the file meanwhile.
 ///
 /// # Errors
 ///
-/// If the file can't be read or written, and if its last line has no end and is not such a half: somebody else's editor
-/// may have left a row so, whole or not.
+/// If the file can't be read or written, or if its last line has no end and is not such a half: an editor may have left a
+/// row so, whole or not.
 pub fn cut_torn(path: &Path) -> Result<bool, CredentialsError> {
     let failed = |error| CredentialsError::open(path, error);
     let Some(table) = read_all(path)? else { return Ok(false) };
@@ -27,42 +27,39 @@ pub fn cut_torn(path: &Path) -> Result<bool, CredentialsError> {
         return Ok(false);
     }
     let open = || OpenOptions::new().append(true).open(path);
-    let (keeps, cuts) = match remnant(last, start == 0) {
-        Remnant::Row => (true, false),
-        Remnant::Half => (false, true),
-        Remnant::Other => (false, false),
-    };
-    if keeps {
-        let ended = open().and_then(|mut file| file.write_all(b"\n").and_then(|()| file.sync_all()));
-        return ended.map_err(failed).map(|()| false);
-    }
-    if !cuts {
-        let line = line(&table, u64::try_from(start).unwrap_or(u64::MAX));
-        return Err(CredentialsError::at(path, line, RowError::NoEnd));
-    }
     let length = u64::try_from(start).unwrap_or(u64::MAX);
-    let cut = open().and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
-    cut.map_err(failed).map(|()| true)
+    match last_line(last, start == 0) {
+        LastLine::Row => {
+            let ended = open().and_then(|mut file| file.write_all(b"\n").and_then(|()| file.sync_all()));
+            ended.map_err(failed).map(|()| false)
+        }
+        LastLine::Half => {
+            let cut = open().and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
+            cut.map_err(failed).map(|()| true)
+        }
+        LastLine::Other => Err(CredentialsError::at(path, line(&table, length), RowError::NoEnd)),
+    }
 }
 
-/// What a last line without an end is.
-enum Remnant {
-    /// A row to which only the end is missing.
+/// A last line without an end.
+enum LastLine {
+    /// A whole row without its line end.
     Row,
-    /// The beginning of one, or of the header.
+    /// The beginning of a row or of the header.
     Half,
-    /// Neither.
+    /// Something else.
     Other,
 }
 
-/// The rows that are provisioned have one name three times and a password that was made here, and need no quotes.
-fn remnant(last: &[u8], is_first: bool) -> Remnant {
+/// Tells what the last line is. A provisioned row has the same name in three columns and a generated password, and no
+/// quotes.
+fn last_line(last: &[u8], is_first: bool) -> LastLine {
     if is_first {
-        return if HEADER.join(",").as_bytes().starts_with(last) { Remnant::Half } else { Remnant::Other };
+        return if HEADER.join(",").as_bytes().starts_with(last) { LastLine::Half } else { LastLine::Other };
     }
-    let Ok(text) = str::from_utf8(last) else { return Remnant::Other };
+    let Ok(text) = str::from_utf8(last) else { return LastLine::Other };
     let fields = text.split(',').collect::<Vec<_>>();
-    let [name, rest @ ..] = fields.as_slice() else { return Remnant::Other };
+    let [name, rest @ ..] = fields.as_slice() else { return LastLine::Other };
     let is_plain =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
     let begins = |begun: &str, whole: bool| if whole { begun == *name } else { name.starts_with(begun) };
@@ -75,9 +72,9 @@ fn remnant(last: &[u8], is_first: bool) -> Remnant {
     };
     let password = Zeroizing::new(password.unwrap_or_default().to_owned());
     if !fits || name.is_empty() || !is_plain(name) || !is_plain(&password) || password.len() > PASSWORD {
-        return Remnant::Other;
+        return LastLine::Other;
     }
-    if password.len() == PASSWORD { Remnant::Row } else { Remnant::Half }
+    if password.len() == PASSWORD { LastLine::Row } else { LastLine::Half }
 }
 
 #[cfg(test)]
@@ -85,7 +82,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::credentials_file::{Row, append, present};
+    use crate::credentials_file::{Row, append, read_if_exists};
 
     fn row(name: &str) -> Row {
         let name = name.to_owned();
@@ -103,7 +100,7 @@ mod tests {
         for length in 0..=whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             let cut = cut_torn(&path).unwrap_or_else(|error| panic!("{length}: {error}"));
-            let left = present(&path).unwrap();
+            let left = read_if_exists(&path).unwrap();
             assert!(rows.starts_with(&left), "{length}");
             let is_at_end = length == 0 || whole[length - 1] == b'\n' || whole.get(length) == Some(&b'\n');
             assert!(cut != is_at_end || length == HEADER.join(",").len(), "{length}");

@@ -63,14 +63,14 @@ fn one_of_several_has_to_be_named() {
     assert_eq!(find(&two, Some("prod")).unwrap().unwrap().stage, "prod");
     assert_eq!(
         find(&two, Some("tset")).unwrap_err(),
-        "`cdk-outputs.json` has no stage `tset` but `dev`, `prod`: `make deploy STAGE=tset` puts it there"
+        "`cdk-outputs.json` has no stage `tset` but `dev`, `prod`: `make deploy STAGE=tset` adds it"
     );
     // One whose name ends as the other stack's.
     assert_eq!(find(&stage("x-fleet", &[]), None).unwrap().unwrap().stage, "x-fleet");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_no_deployment_unless_it_is_asked_for() {
+fn a_missing_file_is_an_error_only_if_it_is_named() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(DeploymentArgs::default().find(empty.path()).unwrap(), None);
     let cases = [
@@ -87,10 +87,10 @@ fn a_file_that_is_not_there_is_no_deployment_unless_it_is_asked_for() {
 }
 
 #[test]
-fn what_is_no_deployment_is_told() {
+fn errors_say_what_is_wrong_with_the_file() {
     let cases = [
-        (json!({}), "tells of no stage"),
-        (json!({"latchkey-dev-fleet": {"ExportsOutputRef": "x"}}), "tells of no stage"),
+        (json!({}), "has no stage"),
+        (json!({"latchkey-dev-fleet": {"ExportsOutputRef": "x"}}), "has no stage"),
         (json!([]), "is not what `make deploy` writes (invalid type: sequence"),
         (json!({"latchkey-dev": "x"}), "is not what `make deploy` writes (invalid type: string"),
         (

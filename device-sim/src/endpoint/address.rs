@@ -1,4 +1,4 @@
-//! What a user writes to name an endpoint.
+//! The address and the ALPN protocol of an endpoint, as a user writes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -59,8 +59,8 @@ impl fmt::Display for Address {
 #[error("`{0}` is not an endpoint: write it as HOST:PORT, like `localhost:10443`")]
 pub struct AddressError(String);
 
-/// The application protocol that is offered in the TLS handshake (RFC 7301). `mqtt` by default; `none` is
-/// none at all.
+/// The application protocol that is offered in the TLS handshake (RFC 7301): `mqtt` by default. With `none`, no protocol
+/// is offered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Alpn(Option<String>);
 

@@ -38,7 +38,7 @@ impl Passwords {
             let path = path.display();
             status(&format!("`{path}` ended in half a row, after a full disk or a kill; it was cut off"));
         }
-        let rows = credentials_file::present(path)?;
+        let rows = credentials_file::read_if_exists(path)?;
         let known = rows.into_iter().map(|row| (row.device, row.password)).collect();
         Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: lock })
     }

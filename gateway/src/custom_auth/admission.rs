@@ -1,4 +1,4 @@
-//! The authorizers of this gateway: found by name, and asked only about who may ask them.
+//! The authorizers of a gateway, and everything that is checked before a function is called.
 //!
 //! Source: AWS IoT Core developer guide, `config-custom-auth`.
 
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::lambda::function::Function;
 
-/// One authorizer.
+/// An authorizer that can be called.
 pub struct Authorizer {
     /// Its name.
     pub name: AuthorizerName,
-    /// Whether it may be used.
+    /// Whether clients can use it.
     pub status: AuthorizerStatus,
-    /// Whether tokens must be signed.
+    /// Whether its tokens must be signed.
     pub signing: Signing,
     /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
     pub caching_for_http: bool,
@@ -28,47 +28,47 @@ pub struct Authorizer {
     pub function: Function,
 }
 
-/// The authorizers of this gateway.
+/// The authorizers of a gateway.
 pub struct Authorizers {
     by_name: BTreeMap<AuthorizerName, Arc<Authorizer>>,
     default: Option<AuthorizerName>,
 }
 
-/// What a domain configuration says about the choice among authorizers.
+/// The authorizers that a domain configuration lets a client choose from.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthorizerChoice<'a> {
-    /// The one for clients that name none, instead of the gateway's own default.
+    /// The authorizer of clients that name none, instead of the gateway's own default.
     pub default: Option<&'a AuthorizerName>,
-    /// Whether a client may name another.
+    /// Whether a client may name another authorizer.
     pub allow_override: bool,
 }
 
-/// Why authorizers can't stand beside each other.
+/// Why a gateway can't have these authorizers.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizersError {
-    /// Two have one name.
+    /// Two have the same name.
     #[error("there are two authorizers with the name `{0}`")]
     Duplicate(AuthorizerName),
-    /// The default one is not there.
+    /// The default authorizer does not exist.
     #[error("the default authorizer `{0}` does not exist")]
     NoDefault(AuthorizerName),
-    /// There are more than AWS takes.
-    #[error("there are {0} active authorizers; AWS takes at most {MAX_ACTIVE_AUTHORIZERS}")]
+    /// There are more than AWS allows.
+    #[error("there are {0} active authorizers; AWS allows at most {MAX_ACTIVE_AUTHORIZERS}")]
     TooMany(usize),
 }
 
-/// A connection whose authorizer may be asked. It comes only from [`Authorizers::admit`].
+/// A client whose authorizer may be called. Only [`Authorizers::admit`] makes it.
 pub struct Admitted {
     authorizer: Arc<Authorizer>,
     token: Option<Token>,
 }
 
 impl Authorizers {
-    /// `default` serves connections that name none.
+    /// The authorizers; `default` is the authorizer of clients that name none.
     ///
     /// # Errors
     ///
-    /// When two have one name, or there is no such default.
+    /// When two have the same name, the default does not exist, or too many are active.
     pub fn new(
         authorizers: Vec<Authorizer>,
         default: Option<AuthorizerName>,
@@ -91,11 +91,11 @@ impl Authorizers {
         }
     }
 
-    /// Everything that is checked before a function is called, whichever way the parameters came.
+    /// Finds the authorizer that the parameters name, and checks the token.
     ///
     /// # Errors
     ///
-    /// Why no function is called.
+    /// When no function may be called.
     pub fn admit(
         &self,
         parameters: &Parameters<'_>,
@@ -138,7 +138,7 @@ impl Authorizers {
 }
 
 impl Admitted {
-    /// Whom to ask.
+    /// The authorizer to call.
     #[must_use]
     pub fn authorizer(&self) -> &Arc<Authorizer> {
         &self.authorizer

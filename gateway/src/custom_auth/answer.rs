@@ -1,6 +1,6 @@
-//! What an authorizer's function may answer.
+//! The answer of an authorizer's function. One that breaks a rule authenticates no client.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`. Whatever breaks a rule authenticates nobody.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -14,30 +14,30 @@ use iot_policy::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What an authenticated client is granted.
+/// What an authenticated client may do, and for how long.
 #[derive(Clone, Debug)]
 pub struct Authorization {
-    /// Who it is, `[a-zA-Z0-9]{1,128}`.
+    /// The principal id, `[a-zA-Z0-9]{1,128}`.
     pub principal_id: Arc<str>,
-    /// What it may do.
+    /// The policies.
     pub documents: Arc<[PolicyDocument]>,
-    /// For how long; without, for as long as the connection lasts, as a certificate's policies are.
+    /// The timers; without them the policies hold for as long as the connection, as a certificate's do.
     pub lifetime: Option<Lifetime>,
 }
 
-/// For how long an authorizer's answer holds.
+/// The timers of an authorizer's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// After how long the function is asked again.
+    /// The time after which the function is called again.
     pub refresh_after: Duration,
-    /// After how long the connection ends, counted from the connect.
+    /// The time after which the connection ends, counted from the connect.
     pub disconnect_after: Duration,
 }
 
 /// Why an answer can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// It is not the JSON that it should be. The parser's message may quote the answer, so it is left out.
+    /// It is not the expected JSON. The parser's message is left out, because it may quote the answer.
     #[error("it is not an authorizer's answer (line {line}, column {column})")]
     Json {
         /// The line.
@@ -45,10 +45,10 @@ pub enum AnswerError {
         /// The column.
         column: usize,
     },
-    /// A field that lets a client in is absent.
+    /// A required field is absent.
     #[error("`{0}` is absent")]
     Absent(&'static str),
-    /// The principal id has another shape.
+    /// The principal id has an invalid form.
     #[error("`principalId` should be 1 to 128 letters and digits")]
     PrincipalId,
     /// A timer is out of its range.
@@ -58,11 +58,11 @@ pub enum AnswerError {
         field: &'static str,
         /// Its seconds.
         seconds: u32,
-        /// What AWS takes.
+        /// The seconds that AWS accepts.
         range: RangeInclusive<u32>,
     },
     /// Too many documents.
-    #[error("`policyDocuments` has {0} documents; AWS takes at most {MAX_POLICY_DOCUMENTS}")]
+    #[error("`policyDocuments` has {0} documents; AWS accepts at most {MAX_POLICY_DOCUMENTS}")]
     TooManyDocuments(usize),
     /// A document can't be used.
     #[error("`policyDocuments[{index}]`: {error}")]
@@ -92,7 +92,7 @@ impl Authorization {
     /// When it breaks one of AWS's rules. That a document, a timer or the principal may not be absent is our
     /// reading *(unverified)*, and the one that lets nobody in.
     pub fn parse(json: &[u8]) -> Result<Option<Self>, AnswerError> {
-        // A list of the same values in the right order is no answer, though serde would take it.
+        // Serde would also accept an array of the values in the right order.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(AnswerError::Json { line: 1, column: 1 });
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_answer_lets_in_and_a_refusal_needs_nothing_else() {
+    fn answer_with_every_field_grants_and_a_refusal_needs_no_other_field() {
         let granted = answer(&[]).unwrap().unwrap();
         assert_eq!((&*granted.principal_id, granted.documents.len()), ("p1", 1));
         let lifetime = granted.lifetime.unwrap();
@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn a_document_may_be_the_text_of_one() {
+    fn document_may_be_a_string_with_its_json() {
         let text = document("t").to_string();
         assert_eq!(answer(&[("policyDocuments", json!([text]))]).unwrap().unwrap().documents.len(), 1);
     }
 
     #[test]
-    fn a_document_may_name_things_and_certificates() {
+    fn document_may_have_thing_and_certificate_variables() {
         for variable in ["iot:Connection.Thing.ThingName", "iot:Certificate.Subject.CommonName"] {
             let named = document(&format!("${{{variable}}}"));
             let granted = answer(&[("policyDocuments", json!([named]))]).unwrap().unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_breaks_a_rule_lets_nobody_in() {
+    fn answer_that_breaks_a_rule_is_an_error() {
         let long = document(&"t".repeat(2_048));
         let cases = [
             ("isAuthenticated", json!("true"), "not an authorizer's answer"),

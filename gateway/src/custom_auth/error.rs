@@ -6,56 +6,61 @@ use crate::lambda::InvokeError;
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthnError {
-    /// The user name names an authorizer that doesn't exist, or names none and there is no default.
+    /// The client asks for an authorizer that does not exist, or for none and there is no default.
     #[error(
-        "the client asks for an authorizer that this gateway doesn't have, or for none where there is no default; \
-         {}", known.as_ref().map_or("no authorizer is active".to_owned(), |known| format!(
+        "the client asks for an authorizer that this gateway doesn't have, or for none and there is no default; {}",
+        known.as_ref().map_or("no authorizer is active".to_owned(), |known| format!(
             "its parameter should read `?x-amz-customauthorizer-name={known}`"
         ))
     )]
     NotFound {
-        /// A name that would do.
+        /// The name of an active authorizer.
         known: Option<AuthorizerName>,
     },
-    /// The domain configuration has its authorizer, and the client asks for another.
+    /// The client asks for another authorizer than the domain configuration allows.
     #[error(
         "the client asks for another authorizer than `{0}`, and the domain configuration does not allow that \
          (`allow_authorizer_override`)"
     )]
     Overridden(AuthorizerName),
-    /// The authorizer is not in use.
+    /// The authorizer is inactive.
     #[error("the authorizer `{0}` is INACTIVE")]
     Inactive(AuthorizerName),
     /// A parameter can't be used.
     #[error("{0}; the function was not called")]
     Parameter(#[from] ParameterError),
-    /// None of the authorizer's keys made the token's signature.
-    #[error("the token's signature is not by any of the authorizer's keys; the function was not called")]
+    /// The token's signature is wrong.
+    #[error(
+        "the token's signature was not made with any of the authorizer's keys; the function was not called"
+    )]
     Signature,
-    /// Too much waits for the functions already.
-    #[error("what waits for the authorizers is more than 64 MiB; `--instances` lets them do more at a time")]
+    /// Too many events wait for the functions already.
+    #[error(
+        "the events that wait for the authorizers have more than 64 MiB; `--instances` allows more calls at a time"
+    )]
     Crowded,
-    /// The function gave no answer.
+    /// The function did not answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
     /// The function's answer breaks AWS's rules.
     #[error("the authorizer's answer can't be used: {0}")]
     Answer(#[from] AnswerError),
-    /// The function names another principal than the certificate's.
+    /// The function names a principal that is not the certificate's.
     #[error(
         "the authorizer's answer can't be used: its `principalId` is not the one of the client's certificate"
     )]
     OtherPrincipal,
-    /// The function said no.
+    /// The function refused the client.
     #[error(
-        "the authorizer refused; Latchkey's own says why in its decision line, docs/authorizer.md what to do"
+        "the authorizer refused; latchkey-authorizer logs the reason in its decision line, and docs/authorizer.md says \
+         what to do"
     )]
     NotAuthenticated,
 }
 
 impl AuthnError {
-    /// AWS's name for it: the reasons of `Connection.AuthNError` (developer guide, `cwl-format`). Which one AWS gives
-    /// an inactive authorizer, an absent or unusable parameter and a wrong signature is *(unverified)*.
+    /// AWS's name for it, among the reasons of `Connection.AuthNError` (developer guide, `cwl-format`). Which reason AWS
+    /// logs for an inactive authorizer, an absent or invalid parameter and a wrong signature is *(unverified)*.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

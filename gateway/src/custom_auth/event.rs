@@ -1,6 +1,7 @@
-//! The event that an authorizer's function gets, built as AWS builds it.
+//! The event that an authorizer's function receives, built as AWS builds it: parts that a connection does not have are
+//! absent.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`. What does not concern the connection is absent.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
 
 use std::sync::Arc;
 
@@ -15,29 +16,29 @@ use super::{
 };
 use crate::registry::Certificate;
 
-/// What a client presented in its CONNECT or its HTTP request. It is kept for as long as the connection lives, because
-/// each refresh presents it again *(unverified)*. No `Debug`; wiped when dropped.
+/// The event about a client's CONNECT or HTTP request. It is kept for as long as the connection, because each refresh
+/// presents it again *(unverified)*. It has no `Debug` and is wiped when dropped.
 pub struct AuthorizerEvent {
     event: Zeroizing<Vec<u8>>,
     principal_id: Option<Arc<str>>,
 }
 
-/// What a client sent, and by which way.
+/// What a client sent, and on which connection.
 #[derive(Clone, Copy)]
 pub struct ClientRequest<'a> {
     /// The connection's id.
     pub connection_id: &'a str,
-    /// The server name that it asked for (SNI), if it did.
+    /// The server name that it asked for (SNI), if any.
     pub server_name: Option<&'a str>,
-    /// The certificate whose key it has, if the door asked for one.
+    /// The client's certificate, if the connection has one.
     pub certificate: Option<&'a Certificate>,
-    /// Its HTTP request, if there was one: the publish, or the upgrade to WebSocket.
+    /// Its HTTP request, if any: the publish, or the upgrade to WebSocket.
     pub http: Option<&'a HttpRequest>,
-    /// Its CONNECT, which an HTTPS publish has not.
+    /// Its CONNECT; an HTTPS publish does not have one.
     pub mqtt: Option<ConnectFields<'a>>,
 }
 
-/// What a CONNECT says about who sends it.
+/// The credentials in a CONNECT.
 #[derive(Clone, Copy)]
 pub struct ConnectFields<'a> {
     /// The client id.
@@ -49,7 +50,7 @@ pub struct ConnectFields<'a> {
 }
 
 impl ClientRequest<'_> {
-    /// What the event about it takes, in KiB and at most: JSON writes a control character as six bytes.
+    /// The largest size that the event can have, in KiB: JSON writes a control character as six bytes.
     #[must_use]
     pub fn weight_kib(&self) -> u32 {
         let mqtt = self.mqtt.map_or(0, |mqtt| {
@@ -117,7 +118,7 @@ struct ConnectionMetadata<'a> {
 }
 
 impl AuthorizerEvent {
-    /// The event about what was sent.
+    /// The event about a request, with the client's token.
     #[must_use]
     pub fn new(sent: &ClientRequest<'_>, token: Option<&Token>) -> Self {
         let protocols: &[_] = match (sent.http, sent.mqtt) {
@@ -138,23 +139,23 @@ impl AuthorizerEvent {
             },
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
-        // With room from the begin: a buffer that grows leaves copies of the password behind.
+        // Allocated once: a buffer that grows would leave copies of the password in memory.
         let mut json = Zeroizing::new(Vec::with_capacity((sent.weight_kib() as usize + 1) * 1_024));
-        // Strings and booleans always become JSON; if they did not, an empty event would be refused.
+        // Strings and booleans can always be written as JSON; the function would refuse an empty event.
         let written = serde_json::to_writer(&mut *json, &event);
         let event = Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()));
         let principal_id = sent.certificate.map(|certificate| Arc::clone(certificate.id().as_str()));
         Self { event, principal_id }
     }
 
-    /// Whom the answer has to name: the certificate's principal, if there is a certificate (developer guide,
+    /// The principal that the answer has to name: the certificate's, if there is a certificate (developer guide,
     /// `custom-auth-509cert`).
     #[must_use]
     pub fn principal_id(&self) -> Option<&str> {
         self.principal_id.as_deref()
     }
 
-    /// The event, for one call.
+    /// The event as JSON, for one call.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         Bytes::copy_from_slice(&self.event)
@@ -162,7 +163,7 @@ impl AuthorizerEvent {
 }
 
 impl<'a> Tls<'a> {
-    /// Absent when there is nothing to say.
+    /// `None` without a server name and a certificate.
     fn of(sent: &ClientRequest<'a>) -> Option<Self> {
         let (server_name, certificate) = (sent.server_name, sent.certificate);
         (server_name.is_some() || certificate.is_some()).then(|| Self {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_as_aws_prints_it() {
+    fn event_of_a_connect_is_as_aws_documents_it() {
         let expected = json!({
             "signatureVerified": false,
             "protocols": ["tls", "mqtt"],
@@ -214,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_is_absent() {
+    fn field_that_was_not_sent_is_absent() {
         assert_eq!(event(None, None, None)["protocolData"], json!({"mqtt": {"clientId": "client"}}));
         assert_eq!(event(None, Some(b""), None)["protocolData"]["mqtt"]["password"], "");
     }
 
     #[test]
-    fn an_http_request_is_in_it_as_it_was_sent() {
+    fn event_of_an_http_request_has_its_headers_and_query_string() {
         let request = hyper::Request::builder()
             .uri("/mqtt?x-amz-customauthorizer-name=a&p=%41")
             .header("Authorization", "Basic YTpi")

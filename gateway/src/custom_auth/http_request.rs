@@ -1,5 +1,4 @@
-//! The HTTP request that a client presents to an authorizer: the headers and the query string of an HTTPS publish or
-//! of the upgrade to WebSocket.
+//! The headers and the query string of an HTTPS publish or of an upgrade to WebSocket, which an authorizer sees.
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth` and `custom-auth-lambda`.
 
@@ -10,27 +9,27 @@ use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
 
-/// Values by name. Names are in lower case, which AWS does not say *(unverified)*; the values of a name that stands
-/// twice are one value with commas, as RFC 9110 section 5.3 reads them *(unverified)*.
+/// The headers' values by their names. Names are in lower case *(unverified)*. The values of a duplicate name are joined
+/// with commas, as in RFC 9110 section 5.3 *(unverified)*.
 pub type Headers = BTreeMap<String, Zeroizing<String>>;
 
-/// What is in a request beside its body. No `Debug`; wiped when dropped.
+/// An HTTP request without its body. It has no `Debug` and is wiped when dropped.
 pub struct HttpRequest {
     headers: Headers,
     query_string: Option<Zeroizing<String>>,
 }
 
-/// A header's value is not text.
+/// A header's value that is not text.
 #[derive(Debug, thiserror::Error)]
 #[error("the value of the header `{0}` is not UTF-8")]
 pub struct NotText(String);
 
 impl HttpRequest {
-    /// Takes what an authorizer gets to see.
+    /// Reads the headers and the query string.
     ///
     /// # Errors
     ///
-    /// When a header's value can't stand in an event, which is text.
+    /// When a header's value is not UTF-8: an event is text.
     pub fn read(parts: &Parts) -> Result<Self, NotText> {
         let mut headers = Headers::new();
         for (name, value) in &parts.headers {
@@ -59,15 +58,14 @@ impl HttpRequest {
         self.query_string.as_ref().map(|query| query.as_str())
     }
 
-    /// How much text is in it.
+    /// The bytes of the headers and the query string.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
         headers.sum::<usize>() + self.query_string().map_or(0, str::len)
     }
 
-    /// Whether another request presents the same to an authorizer: its query string and all its headers, but for the
-    /// length of its body.
+    /// Whether another request has the same query string and the same headers, except for `Content-Length`.
     #[must_use]
     pub fn presents_the_same(&self, other: &Self) -> bool {
         fn headers(of: &HttpRequest) -> impl Iterator<Item = (&String, &Zeroizing<String>)> {
@@ -76,7 +74,7 @@ impl HttpRequest {
         self.query_string == other.query_string && headers(self).eq(headers(other))
     }
 
-    /// What the request says about the authorizer that it wants.
+    /// The parameters that choose the authorizer and carry the token.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
         let query = self.query_string().and_then(|query| query.strip_prefix('?')).unwrap_or_default();
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorizer_stands_in_a_header_or_in_the_query_string() {
+    fn authorizer_is_named_in_a_header_or_in_the_query_string() {
         let header: &[(&str, &[u8])] = &[("X-Amz-CustomAuthorizer-Name", b"h")];
         let name = |uri: &str, headers| {
             let request = read(uri, headers).unwrap();
@@ -116,11 +114,11 @@ mod tests {
         for (uri, headers, expected) in cases {
             assert_eq!(name(uri, headers), Ok(expected.map(str::to_owned)), "{uri}");
         }
-        assert!(name("/mqtt?x-amz-customauthorizer-name=h", header).is_err(), "it is there twice");
+        assert!(name("/mqtt?x-amz-customauthorizer-name=h", header).is_err(), "it is a duplicate");
     }
 
     #[test]
-    fn two_requests_present_the_same_whatever_the_length_of_their_bodies() {
+    fn requests_that_differ_in_their_content_length_present_the_same() {
         let [a, b, empty] = [&b"a"[..], b"b", b""];
         let one = read("/topics/a?qos=1", &[("authorization", a), ("content-length", b"1")]).unwrap();
         let same = read("/topics/b?qos=1", &[("content-length", b"22"), ("authorization", a)]).unwrap();
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_text_is_refused_and_not_shown() {
+    fn header_that_is_not_text_is_an_error_without_its_value() {
         let error = read("/", &[("authorization", b"secret\xff")]).err().unwrap().to_string();
         assert_eq!(error, "the value of the header `authorization` is not UTF-8");
     }

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 const NAME: &str = "x-amz-customauthorizer-name";
 const SIGNATURE: &str = "x-amz-customauthorizer-signature";
 
-/// The parameters of one connection, from wherever they came: one that comes twice, by whichever ways, is refused
-/// *(unverified)*. No `Debug`: tokens are among them.
+/// The parameters of one connection: from the MQTT user name, the query string and the HTTP headers. A duplicate is
+/// refused *(unverified)*. They have no `Debug`, because tokens are among them.
 #[derive(Clone, Default)]
 pub struct Parameters<'a> {
     queries: Vec<&'a str>,
@@ -29,7 +29,7 @@ pub struct TokenKeyName(String);
 #[error("a token key name has 1 to 128 of `A-Z a-z 0-9 _ -`, and does not begin with `x-amz-`")]
 pub struct InvalidTokenKeyName;
 
-/// Which parameter.
+/// A parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
     /// The authorizer's name.
@@ -40,19 +40,19 @@ pub enum Parameter {
     Signature,
 }
 
-/// What is wrong with a parameter.
+/// Why a parameter can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    /// It is there twice.
+    /// It is a duplicate.
     #[error("{0} is there more than once")]
     Duplicate(Parameter),
-    /// Its percent-encoding makes no text.
-    #[error("{0} is no text once its percent-encoding is undone")]
+    /// Its percent-encoding does not decode to UTF-8.
+    #[error("{0} is not UTF-8 after percent-decoding")]
     NotText(Parameter),
-    /// It is longer than AWS takes.
+    /// It is longer than AWS accepts.
     #[error("{0} is longer than {1} characters")]
     TooLong(Parameter, usize),
-    /// It is not there, and the authorizer can't do without.
+    /// It is absent, and the authorizer needs it.
     #[error("{0} is absent, and the authorizer has signing enabled")]
     Absent(Parameter),
     /// The signature is not base64.
@@ -61,8 +61,8 @@ pub enum ParameterError {
 }
 
 impl<'a> Parameters<'a> {
-    /// And those of an MQTT user name: everything behind the first `?`. A second `?` spoils what it stands in, so that
-    /// no authorizer has that name: AWS calls no function then, and neither does this gateway.
+    /// Adds the parameters of an MQTT user name: everything after the first `?`. A second `?` becomes part of the value
+    /// that it is in, so an authorizer of that name does not exist: AWS does not call a function then either.
     #[must_use]
     pub fn with_user_name(self, user_name: &'a str) -> Self {
         match user_name.split_once('?') {
@@ -71,14 +71,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// And those of a query string, without its `?`.
+    /// Adds the parameters of a query string, without its `?`.
     #[must_use]
     pub fn with_query(mut self, query: &'a str) -> Self {
         self.queries.push(query);
         self
     }
 
-    /// And those of HTTP headers, whose names have no case and whose values are taken as they are.
+    /// Adds the parameters in HTTP headers. Their names ignore case, and their values are not decoded.
     #[must_use]
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.headers.extend(headers);
@@ -89,13 +89,13 @@ impl<'a> Parameters<'a> {
         self.one(Parameter::Name, NAME)
     }
 
-    /// The token; an empty one is none.
+    /// The token; an empty one counts as absent.
     pub(super) fn token(&self, key: &TokenKeyName) -> Result<Option<Zeroizing<String>>, ParameterError> {
         let token = self.one(Parameter::Token, key.as_str())?;
         within(token, Parameter::Token, MAX_TOKEN_LENGTH)
     }
 
-    /// The signature, still as base64; an empty one is none.
+    /// The signature as base64; an empty one counts as absent.
     pub(super) fn signature(&self) -> Result<Option<Zeroizing<String>>, ParameterError> {
         // A `+` that was not URL-encoded may be a space to AWS *(unverified)*.
         if self.in_query(SIGNATURE).any(|value| value.contains('+')) {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_what_stands_in_the_first_query_string() {
+    fn authorizer_is_named_after_the_first_question_mark() {
         for (user_name, name) in [
             ("dev", None),
             ("dev?", None),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_decoded_and_held_to_their_limits() {
+    fn value_is_decoded_and_limited_in_length() {
         let key = TokenKeyName::try_from("key").unwrap();
         let token = |query: &str| text(Parameters::default().with_query(query).token(&key));
         let some = |value: &str| Ok(Some(value.to_owned()));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_have_no_case_and_no_encoding_and_count_beside_the_query() {
+    fn header_ignores_case_and_is_not_decoded_and_duplicates_the_query() {
         let headers = [("X-Amz-CustomAuthorizer-Signature", "a+b%2B")];
         let signature =
             |query| text(Parameters::default().with_query(query).with_headers(headers).signature());

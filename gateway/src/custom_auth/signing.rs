@@ -18,16 +18,16 @@ use super::{
     parameters::{Parameter, ParameterError, Parameters, TokenKeyName},
 };
 
-/// Whether an authorizer's tokens must be signed. It can't be changed once an authorizer is there.
+/// Whether an authorizer's tokens must be signed.
 #[derive(Clone, Debug)]
 pub enum Signing {
-    /// A token, where there is a key for one, is passed on unchecked.
+    /// A token with this key name, if the authorizer has one, is passed to the function unchecked.
     Disabled(Option<TokenKeyName>),
-    /// Without a token and its signature the function is not called.
+    /// The function is called only with a token that one of the keys signed.
     Enabled(TokenKeyName, SigningKeys),
 }
 
-/// At least one public key, each under its name. Several let tokens' signatures move from one key to the next.
+/// At least one public key, by name. With several, devices can change from one key to the next.
 #[derive(Clone, Debug)]
 pub struct SigningKeys(BTreeMap<String, SigningKey>);
 
@@ -38,33 +38,33 @@ pub struct SigningKey(ParsedPublicKey);
 /// Why a key can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is not PEM, or a key of another kind: a private one, for example.
+    /// It is not a public key in PEM form.
     #[error(
-        "it is no public key in PEM form (`-----BEGIN PUBLIC KEY-----`), as `openssl rsa -pubout` writes it"
+        "it is not a public key in PEM form (`-----BEGIN PUBLIC KEY-----`), as `openssl rsa -pubout` writes it"
     )]
     NotPem,
     /// It is not RSA, or too short.
-    #[error("it is no RSA key of at least 2,048 bits")]
+    #[error("it is not an RSA key of at least 2,048 bits")]
     NotRsa,
-    /// Signing is enabled, and there is none.
+    /// Signing is enabled without a key.
     #[error("signing needs at least one public key")]
     None,
 }
 
-/// A token that a client sent. No `Debug`; wiped when dropped.
+/// A client's token. It has no `Debug` and is wiped when dropped.
 pub struct Token {
     text: Zeroizing<String>,
     verified: bool,
 }
 
 impl Signing {
-    /// The client's token, if it may be passed on.
+    /// The token to pass to the function.
     ///
     /// # Errors
     ///
-    /// When signing is enabled and the token is not there or not signed by one of the keys.
+    /// When a parameter is invalid, or signing is enabled and the token is absent or not signed by one of the keys.
     pub(super) fn token(&self, parameters: &Parameters<'_>) -> Result<Option<Token>, AuthnError> {
-        // Whether or not it is needed, one that is doubled or too long is refused.
+        // A duplicate or one that is too long is refused even if it is not needed.
         let signature = parameters.signature()?;
         match self {
             Self::Disabled(None) => Ok(None),
@@ -84,7 +84,7 @@ impl Signing {
 }
 
 impl Token {
-    /// The token.
+    /// The token as text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -98,11 +98,11 @@ impl Token {
 }
 
 impl SigningKeys {
-    /// Keys by their names.
+    /// The keys, by name.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// Without a key.
     pub fn new(keys: BTreeMap<String, SigningKey>) -> Result<Self, KeyError> {
         if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
     }
@@ -113,10 +113,10 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When it is none that AWS takes.
+    /// When AWS does not accept the key.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
-        // `ParsedPublicKey` takes a short key, and then verifies nothing with it.
+        // `ParsedPublicKey` accepts a short key, and then verifies nothing with it.
         let bits = PublicEncryptingKey::from_der(&der).map_err(|_| KeyError::NotRsa)?.key_size_bits();
         if bits < MIN_TOKEN_KEY_BITS {
             return Err(KeyError::NotRsa);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_public_rsa_key_of_2048_bits_is_taken() {
+    fn key_that_is_not_public_rsa_of_2048_bits_is_refused() {
         let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let public: PublicKeyX509Der = rsa.public_key().as_der().unwrap();
         assert!(SigningKey::from_pem(&pem("PUBLIC KEY", public.as_ref())).is_ok());

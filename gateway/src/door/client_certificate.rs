@@ -1,7 +1,8 @@
-//! Client certificates in the TLS handshake: the key has to fit the certificate, and the registry has to know it.
+//! Client certificates in the TLS handshake: the client needs the certificate's key, and the certificate has to be
+//! registered.
 //!
-//! Who issued a certificate plays no part: AWS lets in what is registered, under its own CA, a customer's or none
-//! (developer guide, `x509-client-certs`), and the registry holds the certificate itself.
+//! The issuer does not matter: AWS accepts a registered certificate of its own CA, of a customer's CA or of none (developer
+//! guide, `x509-client-certs`), and the registry has the certificate itself.
 
 use std::{fmt, sync::Arc};
 
@@ -15,16 +16,16 @@ use rustls::{
 
 use crate::registry::{CertificateId, Registry, certificate::InvalidCertificate};
 
-/// Lets in whoever has the key of a registered certificate that may be used now.
+/// Accepts clients that have the key of a registered certificate that is valid now.
 pub struct ClientCertificates {
     registry: Arc<dyn Registry>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Why a client's certificate is not taken.
+/// Why a client's certificate is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientCertificateError {
-    /// Nobody registered it.
+    /// It is not registered.
     #[error("the client's certificate is not registered: its id (the SHA-256 of its DER form) is {0}")]
     Unknown(Arc<str>),
     /// The handshake is not signed by its key.
@@ -33,13 +34,13 @@ pub enum ClientCertificateError {
     /// It can't be read, or its key can't sign a handshake.
     #[error("the client's certificate can't be used in a TLS handshake")]
     Unreadable,
-    /// It may not be used now.
+    /// It is not active or not valid now.
     #[error("{0}")]
     InvalidCertificate(InvalidCertificate),
 }
 
 impl ClientCertificates {
-    /// Those of this registry.
+    /// The certificates of this registry.
     #[must_use]
     pub fn new(registry: Arc<dyn Registry>, provider: &CryptoProvider) -> Self {
         Self { registry, algorithms: provider.signature_verification_algorithms }
@@ -54,7 +55,7 @@ impl ClientCertificates {
 }
 
 impl ClientCertVerifier for ClientCertificates {
-    /// None: a client may have a certificate of any issuer, and some send none when theirs is not in the list.
+    /// Empty, because any issuer is accepted, and some clients send no certificate when its issuer is not in the list.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,4 +1,4 @@
-//! Domain configurations: what holds for whom, by the server name that a client asks for (SNI).
+//! Domain configurations, by the server name that a client asks for (SNI).
 //!
 //! Source: AWS IoT Core developer guide, `iot-custom-endpoints-configurable`; API reference,
 //! `API_CreateDomainConfiguration`.
@@ -12,34 +12,34 @@ use crate::custom_auth::authorizer::AuthorizerName;
 pub struct Domain {
     /// `domainConfigurationName`.
     pub name: String,
-    /// Who may come in, and how.
+    /// The protocol of its connections, and how their clients authenticate.
     pub access: Access,
-    /// The authorizer of those who name none.
+    /// The authorizer of clients that name none.
     pub default_authorizer: Option<AuthorizerName>,
     /// `allowAuthorizerOverride`: whether a client may name another authorizer than the default one.
     pub allow_authorizer_override: bool,
-    /// Its certificate.
+    /// The TLS configurations with its certificate.
     pub tls: Tls,
 }
 
-/// The domain configurations of this gateway.
+/// The domain configurations of a gateway.
 pub struct Domains {
     by_server_name: BTreeMap<String, Arc<Domain>>,
-    /// For those who send no server name.
+    /// For clients that send no server name.
     default: Arc<Domain>,
 }
 
-/// Two domain configurations have one server name.
+/// Two domain configurations have the same server name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server name `{0}` belongs to two domain configurations")]
 pub struct DuplicateServerName(String);
 
 impl Domains {
-    /// The default domain configuration, which has `names`, and others by their server names; names have no case.
+    /// The default domain configuration for `names`, and others by their server names. Names ignore case.
     ///
     /// # Errors
     ///
-    /// When two have one name.
+    /// When two have the same name.
     pub fn new(
         default: Domain,
         names: &[String],

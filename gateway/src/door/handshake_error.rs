@@ -1,4 +1,4 @@
-//! Why a connection did not come in, in words that name the cure.
+//! Why a TLS handshake fails, with the cure.
 
 use std::{fmt, io};
 
@@ -7,34 +7,34 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use super::{client_certificate::ClientCertificateError, route::Port};
 use crate::event_log::EventType;
 
-/// Why a connection did not come in.
+/// Why a TLS handshake fails.
 #[derive(Debug)]
 pub enum HandshakeError {
-    /// It offered no ALPN protocol that leads anywhere at this port.
+    /// The client offers no ALPN protocol that this port accepts.
     Alpn {
-        /// Where it knocked.
+        /// The port.
         port: Port,
-        /// What it offered, for the log.
+        /// The offered protocols, for the log.
         offered: Vec<String>,
-        /// What it should offer; `None` among them is none at all.
-        taken: Vec<Option<&'static str>>,
+        /// The accepted protocols; `None` means no ALPN.
+        accepted: Vec<Option<&'static str>>,
     },
-    /// It asked for a server name that is not ours.
+    /// The client asks for a server name that the gateway does not have.
     ServerName,
-    /// Its certificate is not taken.
+    /// The client's certificate is not accepted.
     Certificate(ClientCertificateError),
-    /// It has no certificate.
+    /// The client has no certificate.
     NoCertificate,
-    /// The handshake failed.
+    /// The handshake fails for another reason.
     Tls(io::Error),
 }
 
-/// How many of the offered protocols, and how much of each, goes into the log.
+/// How many of the offered protocols are logged.
 const SHOWN_PROTOCOLS: usize = 4;
 
 impl HandshakeError {
-    /// AWS's event for it (developer guide, `cwl-format`): who is not who he should be is one, the rest is a connect
-    /// that failed *(unverified)*.
+    /// AWS's event for it (developer guide, `cwl-format`): a client that does not authenticate, or else a failed connect
+    /// *(unverified)*.
     #[must_use]
     pub fn event_type(&self) -> EventType {
         match self {
@@ -43,7 +43,7 @@ impl HandshakeError {
         }
     }
 
-    /// AWS's name for it in the log; those of the events that AWS does not have are our own.
+    /// AWS's reason in the log, or the gateway's own where AWS has none.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl HandshakeError {
     }
 }
 
-/// What the handshake's error says about the client's certificate comes first.
+/// Finds the error about the client's certificate that the handshake's error contains.
 impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
@@ -76,14 +76,14 @@ impl From<io::Error> for HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alpn { port, offered, taken } => write_alpn(f, *port, offered, taken),
+            Self::Alpn { port, offered, accepted } => write_alpn(f, *port, offered, accepted),
             Self::ServerName => f.write_str(
                 "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
             ),
             Self::Certificate(refusal) => refusal.fmt(f),
             Self::NoCertificate => f.write_str(
-                "the client has no certificate, and this door asks for one; with a user name and a password it is \
-                 AWS's port 443 with ALPN `mqtt`",
+                "the client has no certificate, and this port needs one; with a user name and a password use AWS's port \
+                 443 and ALPN `mqtt`",
             ),
             Self::Tls(error) => f.write_str(&describe(error)),
         }
@@ -94,7 +94,7 @@ fn write_alpn(
     f: &mut fmt::Formatter<'_>,
     port: Port,
     offered: &[String],
-    taken: &[Option<&'static str>],
+    accepted: &[Option<&'static str>],
 ) -> fmt::Result {
     let (shown, more) = offered.split_at(offered.len().min(SHOWN_PROTOCOLS));
     match (shown, more.len()) {
@@ -102,7 +102,7 @@ fn write_alpn(
         (_, 0) => write!(f, "the client offered ALPN {shown:?}")?,
         (_, more) => write!(f, "the client offered ALPN {shown:?} and {more} more")?,
     }
-    let names = taken.iter().map(|alpn| alpn.map_or("none".to_owned(), |name| format!("`{name}`")));
+    let names = accepted.iter().map(|alpn| alpn.map_or("none".to_owned(), |name| format!("`{name}`")));
     let names = names.collect::<Vec<_>>();
     match names.split_last() {
         None => write!(f, "; AWS's port {port} is not for this server name"),
@@ -111,7 +111,7 @@ fn write_alpn(
     }
 }
 
-/// What people get wrong most often.
+/// The cure of the most frequent errors.
 fn describe(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
@@ -122,7 +122,7 @@ fn describe(error: &io::Error) -> String {
                 .to_owned()
         }
         Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
-            "the client says that the certificate has expired: its clock is wrong".to_owned()
+            "the client reports that the certificate has expired: its clock is wrong".to_owned()
         }
         _ => error.to_string(),
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// A port of AWS IoT Core, whichever port of this machine stands for it.
+/// A port of AWS IoT Core, which another port of this machine may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Port {
     /// 443: MQTT, WebSocket and HTTPS, distinguished by ALPN.
@@ -34,14 +34,14 @@ pub struct Http {
     pub publish: bool,
 }
 
-/// How a client shows who it is.
+/// How a client authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// To an authorizer's function.
+    /// By an authorizer's function.
     Custom,
     /// By a registered certificate.
     X509,
-    /// By a registered certificate, and then to an authorizer's function, which gets to see it.
+    /// By a registered certificate, and then by an authorizer's function, which receives the certificate.
     CustomX509,
 }
 
@@ -71,7 +71,7 @@ pub enum ApplicationProtocol {
     Https,
 }
 
-/// What a domain configuration says about those who ask for its name: one of the pairs that AWS takes.
+/// The authentication type and the application protocol of a domain configuration: one of the pairs that AWS accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access(Kind);
 
@@ -81,7 +81,7 @@ enum Kind {
     Fixed(Protocol, Authentication),
 }
 
-/// A pair that AWS does not take.
+/// A pair that AWS does not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`authentication_type` {0} does not go with `application_protocol` {1}: CUSTOM_AUTH goes with SECURE_MQTT, MQTT_WSS \
@@ -89,12 +89,12 @@ enum Kind {
 )]
 pub struct UnsupportedPair(pub AuthenticationType, pub ApplicationProtocol);
 
-/// Where a connection goes.
+/// The protocol and the authentication of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
-    /// How the client shows who it is.
+    /// How the client authenticates.
     pub authentication: Authentication,
     /// The ALPN protocol that the server answers with.
     pub alpn: Option<&'static str>,
@@ -104,18 +104,18 @@ pub struct Route {
 pub const MQTT: &str = "mqtt";
 /// MQTT with a client certificate.
 pub const MQTT_CA: &str = "x-amzn-mqtt-ca";
-/// HTTP, which a client may also leave out.
+/// HTTP; a client may also leave ALPN out.
 pub const HTTP: &str = "http/1.1";
 /// HTTPS publish with a client certificate.
 pub const HTTP_CA: &str = "x-amzn-http-ca";
-/// All of them.
+/// Every ALPN protocol of AWS.
 pub const PROTOCOLS: [&str; 4] = [MQTT, MQTT_CA, HTTP, HTTP_CA];
 
 const WEBSOCKET: Protocol = Protocol::Http(Http { websocket: true, publish: false });
 const PUBLISH: Protocol = Protocol::Http(Http { websocket: false, publish: true });
 const WEBSOCKET_OR_PUBLISH: Protocol = Protocol::Http(Http { websocket: true, publish: true });
 
-/// AWS's table. Of several protocols that a client offers, the first that stands here is taken *(unverified)*.
+/// AWS's table. Of several protocols that a client offers, the first in this table counts *(unverified)*.
 const TABLE: [(Port, Option<&str>, Protocol, Authentication); 8] = [
     (Port::P443, Some(MQTT), Protocol::Mqtt, Authentication::Custom),
     (Port::P443, Some(MQTT_CA), Protocol::Mqtt, Authentication::X509),
@@ -124,7 +124,7 @@ const TABLE: [(Port, Option<&str>, Protocol, Authentication); 8] = [
     (Port::P443, Some(HTTP_CA), PUBLISH, Authentication::X509),
     (Port::P8883, None, Protocol::Mqtt, Authentication::X509),
     (Port::P8443, None, PUBLISH, Authentication::X509),
-    // Not in AWS's table; most HTTP clients offer it *(unverified)*.
+    // Not in AWS's table, but most HTTP clients offer it *(unverified)*.
     (Port::P8443, Some(HTTP), PUBLISH, Authentication::X509),
 ];
 
@@ -150,14 +150,14 @@ impl fmt::Display for Port {
 }
 
 impl Access {
-    /// By port and ALPN, as AWS's table has it: `DEFAULT` with `DEFAULT`.
+    /// By port and ALPN, as in AWS's table: `DEFAULT` with `DEFAULT`.
     pub const BY_TABLE: Self = Self(Kind::ByTable);
 
-    /// What this pair of a domain configuration means.
+    /// The access of this pair.
     ///
     /// # Errors
     ///
-    /// When AWS does not take the pair.
+    /// When AWS does not accept the pair.
     pub fn new(
         authentication: AuthenticationType,
         protocol: ApplicationProtocol,
@@ -186,7 +186,7 @@ impl Access {
         }
     }
 
-    /// Where a connection goes that comes in at `port` and offers these ALPN protocols; `None` if nowhere.
+    /// The route of a connection to `port` that offers these ALPN protocols; `None` if it is refused.
     #[must_use]
     pub fn route(self, port: Port, offered: &[String]) -> Option<Route> {
         match self.0 {
@@ -199,8 +199,8 @@ impl Access {
         }
     }
 
-    /// The ALPN protocols with which a client comes in at `port`; `None` among them is none at all.
-    pub fn taken(self, port: Port) -> impl Iterator<Item = Option<&'static str>> {
+    /// The ALPN protocols that `port` accepts; `None` among them means no ALPN.
+    pub fn accepted(self, port: Port) -> impl Iterator<Item = Option<&'static str>> {
         let all = [None].into_iter().chain(PROTOCOLS.map(Some));
         all.filter(move |alpn| {
             let offered = alpn.map(str::to_owned).into_iter().collect::<Vec<_>>();
@@ -209,9 +209,9 @@ impl Access {
     }
 }
 
-/// A domain configuration that fixes both needs no ALPN *(unverified)*. A client that offers some all the same has to
-/// offer one of this kind *(unverified)*, as its SDK means another door otherwise. Which ports such a domain has is
-/// *(unverified)* too.
+/// The route of a domain configuration that sets both. It needs no ALPN *(unverified)*. A client that offers ALPN has to
+/// offer a protocol of this kind *(unverified)*, because its SDK means another route otherwise. Which ports such a domain
+/// has is *(unverified)* too.
 fn fixed(
     protocol: Protocol,
     authentication: Authentication,
@@ -275,9 +275,9 @@ mod tests {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
-    /// The whole of AWS's table: whatever is not here is refused.
+    /// AWS's whole table: everything else is refused.
     #[test]
-    fn the_default_is_awss_table() {
+    fn default_access_is_awss_table() {
         use Authentication::{Custom, X509};
         let taken = [
             (Port::P443, "mqtt", Protocol::Mqtt, Custom),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_protocols_the_first_of_ours_is_taken() {
+    fn first_offered_protocol_of_the_table_counts() {
         for (names, alpn) in [
             (&["x-amzn-mqtt-ca", "http/1.1", "mqtt"][..], Some("mqtt")),
             (&["h2", "http/1.1"], Some("http/1.1")),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn only_awss_pairs_are_taken() {
+    fn pair_that_aws_does_not_accept_is_an_error() {
         use ApplicationProtocol::{Default as AnyProtocol, Https, MqttWss, SecureMqtt};
         use AuthenticationType::{AwsX509, CustomAuth, CustomAuthX509, Default as AnyAuthentication};
         let pairs = [
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_domain_needs_no_alpn_and_takes_its_own_only() {
+    fn fixed_domain_needs_no_alpn_and_accepts_only_its_own() {
         use ApplicationProtocol::{Https, MqttWss, SecureMqtt};
         use AuthenticationType::{AwsX509, CustomAuth, CustomAuthX509};
         let cases: [(_, _, &[Port], &[&str]); 7] = [

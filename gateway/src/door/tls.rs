@@ -1,4 +1,4 @@
-//! A domain's TLS configurations: one for each ALPN protocol that may be answered, with and without a client
+//! The TLS configurations of a domain: one for each ALPN protocol of the server's answer, with and without a client
 //! certificate.
 
 use std::sync::Arc;
@@ -26,12 +26,12 @@ struct Variant {
 }
 
 impl Tls {
-    /// TLS 1.2 and 1.3 with this certificate. No session is ever resumed, as with AWS. Client certificates are those of
-    /// the registry.
+    /// TLS 1.2 and 1.3 with this certificate, without session resumption, as in AWS. Client certificates are those of the
+    /// registry.
     ///
     /// # Errors
     ///
-    /// When the key does not fit the certificate.
+    /// When the key is not the certificate's.
     pub fn new(key: CertifiedKey, registry: Arc<dyn Registry>) -> Result<Self, rustls::Error> {
         key.keys_match()?;
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -56,7 +56,7 @@ impl Tls {
         Ok(Self(variants))
     }
 
-    /// The configuration for a connection that goes this way.
+    /// The configuration for a connection with this route.
     #[must_use]
     pub fn config(&self, route: Route) -> Option<Arc<ServerConfig>> {
         let wanted = (route.alpn, route.authentication.needs_certificate());

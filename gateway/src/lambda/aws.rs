@@ -30,27 +30,28 @@ pub struct AwsFunction {
     slots: Slots,
 }
 
-/// What the environment says about AWS, in the function's own region.
+/// The AWS configuration of the environment, with the function's own region.
 pub async fn environment(arn: &FunctionArn) -> SdkConfig {
     let region = Region::new(arn.region().to_owned());
     aws_config::defaults(BehaviorVersion::latest()).region(region).load().await
 }
 
 impl AwsFunction {
-    /// The function, called with this configuration. Nothing is called twice: a device connects again by itself.
+    /// The function, called with this configuration. A failed call is not repeated: the device connects again.
     #[must_use]
     pub fn new(arn: FunctionArn, aws: &SdkConfig, slots: Slots) -> Self {
         let config = Builder::from(aws).retry_config(RetryConfig::disabled()).build();
         Self { arn, client: Client::from_conf(config), slots }
     }
 
-    /// Calls the function with one event, when its turn has come.
+    /// Waits for a slot, then calls the function with one event.
     ///
     /// # Errors
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        // The call is large, and every connection would have the room for it; and its type is too deep for the compiler.
+        // Boxed: the call's state is large, and every connection would need memory for it. Its type is also too deep
+        // for the compiler.
         let call_it = || -> Calling<'_> { Box::pin(self.call(payload())) };
         self.slots.run(call, call_it).await
     }
@@ -68,7 +69,7 @@ impl AwsFunction {
         Ok(body.into())
     }
 
-    /// What AWS says of itself; its messages stay out of the log.
+    /// The error for the log. AWS's own messages are not logged.
     fn fault(&self, error: &SdkError<AwsError>) -> InvokeError {
         let place = self.arn.to_string();
         match error {
@@ -90,7 +91,7 @@ impl AwsFunction {
     }
 }
 
-/// Whether there was a connection: without one the call never left.
+/// Whether the connection broke, rather than never existed: without one the call was not sent.
 fn broke(error: &(dyn Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(this) = error {
@@ -105,9 +106,9 @@ fn broke(error: &(dyn Error + 'static)) -> bool {
 fn cure(code: &str) -> &'static str {
     match code {
         "AccessDeniedException" => "; these credentials need `lambda:InvokeFunction` on the function",
-        "ResourceNotFoundException" => "; there is no such function, alias or version",
+        "ResourceNotFoundException" => "; the function, alias or version does not exist",
         "ExpiredTokenException" | "UnrecognizedClientException" | "InvalidSignatureException" => {
-            "; these credentials don't hold: `aws sts get-caller-identity` says whose they are"
+            "; these credentials are not valid: `aws sts get-caller-identity` checks them"
         }
         _ => "",
     }

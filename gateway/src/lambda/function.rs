@@ -34,7 +34,7 @@ pub struct FunctionConfiguration {
 pub enum FunctionSource {
     /// A program of this machine, which the gateway starts.
     Program(Program),
-    /// A function that somebody else started, and that answers Lambda's Invoke call at this URL.
+    /// A function that runs elsewhere and answers Lambda's Invoke call at this URL.
     InvokeUrl(InvokeUrl),
     /// A function in AWS.
     FunctionArn(FunctionArn),

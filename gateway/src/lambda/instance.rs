@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{clock::Clock, event_log::EventLog};
 
-/// How many of the last lines on standard error explain a failed start.
+/// How many lines of standard error explain a failed start.
 const KEPT_LINES: usize = 10;
-/// How long a process that has ended may take to hand over what it wrote.
+/// The time limit for reading the output of a process that has ended.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
-/// The longest line that is taken from the function; one that is longer is cut.
+/// The longest line of the function's output; a longer one is cut.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// A process and its Runtime API. Dropping it ends both.
@@ -59,14 +59,14 @@ impl Instance {
         let (exchange, invocations) = Exchange::new(arn.to_owned());
         let secret_path = format!("/{}", Uuid::new_v4().simple());
         let (router, runtime_api) = match program.runtime_api {
-            // With the scheme, because `HOST:PORT/PATH` by itself is no address to Rust's runtime client.
+            // With the scheme, because Rust's runtime client does not accept `HOST:PORT/PATH`.
             RuntimeApiAddress::SecretPath => {
                 (exchange.clone().router(&secret_path), format!("http://{address}{secret_path}"))
             }
             RuntimeApiAddress::HostAndPort => (exchange.clone().open_router(), address.to_string()),
         };
         let api = tokio::spawn(async move {
-            // It ends only with the task itself.
+            // It runs until the task is aborted.
             _ = axum::serve(listener, router).await;
         });
         let mut process = program.command(arn, &runtime_api).spawn().map_err(failed)?;
@@ -88,8 +88,8 @@ impl Instance {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Hands over one event. After [`InvokeError::Timeout`] and [`InvokeError::Crash`] the instance is of no
-    /// further use.
+    /// Passes one event to the program. After [`InvokeError::Timeout`] and [`InvokeError::Crash`] the instance can't be
+    /// used any more.
     ///
     /// # Errors
     ///
@@ -131,17 +131,17 @@ impl Drop for Instance {
     }
 }
 
-/// The end of what the process writes to standard error.
+/// The last lines that the process writes to standard error.
 struct LastWords {
     lines: Arc<Mutex<VecDeque<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl LastWords {
-    /// Everything kept of a process that has ended.
+    /// The lines of a process that has ended.
     async fn join(mut self) -> String {
         if let Some(reader) = self.reader.take() {
-            // Whatever else holds the other end open must not hold up the start.
+            // Another process may keep the pipe open.
             _ = tokio::time::timeout(LAST_WORDS_LIMIT, reader).await;
         }
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,7 +181,7 @@ async fn each_line(output: impl AsyncRead + Unpin, mut take: impl FnMut(String))
     }
 }
 
-/// Reads one line and keeps [`MAX_LINE_BYTES`] of it at most; `false` at the end.
+/// Reads one line and keeps up to [`MAX_LINE_BYTES`] of it; `false` at the end of the output.
 async fn read_line(output: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
     let mut any = false;
     loop {

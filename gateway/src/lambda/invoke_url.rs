@@ -1,10 +1,10 @@
-//! The URL at which a function takes Lambda's Invoke call.
+//! The URL at which a function answers Lambda's Invoke call.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use hyper::Uri;
 
-/// An `https` URL, or an `http` one to this machine: the event holds a password.
+/// An `https` URL, or an `http` URL of this machine, because the event contains a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvokeUrl(Uri);
 
@@ -23,7 +23,7 @@ pub enum InvokeUrlError {
     )]
     NotHttps,
     /// It holds a user name or a password.
-    #[error("a URL with a user name or a password in it, which is not sent")]
+    #[error("a URL with a user name or a password in it, which the gateway does not send")]
     UserInfo,
 }
 
@@ -37,7 +37,7 @@ impl InvokeUrl {
     }
 }
 
-/// Scheme, host and port: what stands behind them may be secret.
+/// Scheme, host and port: the path may be secret.
 impl fmt::Display for InvokeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.0.scheme_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! As many instances as are needed at a time, up to a limit, each started once and used again and again.
+//! The instances of a local program: as many as are needed at a time, up to a limit. Each serves many calls.
 
 use std::{
     collections::VecDeque,
@@ -45,7 +45,7 @@ impl Pool {
         Self { slots, instances: Arc::new(Instances { function, clock, log, idle: Mutex::default() }) }
     }
 
-    /// Starts one instance ahead of the first call, so that a wrong configuration shows at once.
+    /// Starts one instance before the first call, so that a wrong configuration shows at once.
     ///
     /// # Errors
     ///
@@ -55,8 +55,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Calls the function with one event. While all instances are busy the call waits, but no longer than a
-    /// call may take; `payload` is made only when there is an instance for it.
+    /// Calls the function with one event. The call waits while all instances are busy, but no longer than a call may
+    /// take; `payload` is called after the wait.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Pool {
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
         let slot = self.slots.take(call).await?;
         let (instances, payload) = (Arc::clone(&self.instances), payload());
-        // A call goes on when nobody waits for it any more: whoever hangs up must not cost an instance.
+        // The call is a task of its own, so a client that disconnects does not cost an instance.
         let call = tokio::spawn(async move {
             let _slot = slot;
             instances.invoke(payload).await
@@ -90,7 +90,7 @@ impl Instances {
         Instance::start(&self.function.program, &self.function.arn, &self.clock, &self.log).await
     }
 
-    /// The instance that was used last, so that those not needed stay cold.
+    /// The instance that was used last, so that instances that are not needed stay idle.
     fn take_idle(&self) -> Option<Instance> {
         let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         while let Some(mut instance) = idle.pop_back() {

@@ -1,13 +1,13 @@
-//! A program of this machine that is a function, and the environment in which it runs.
+//! A program of this machine that is a function, and its environment.
 
 use std::{path::PathBuf, process::Stdio};
 
 use tokio::process::Command;
 
-/// What a function's `_HANDLER` is when nobody sets it; a program that is one function doesn't read it.
+/// The default of `_HANDLER`. A program that is one function does not read it.
 const HANDLER: &str = "bootstrap";
 
-/// Where AWS's SDKs look for somebody's credentials in the environment. The files in the home folder stay in reach.
+/// The variables in which AWS's SDKs look for credentials. The function can still read the files in the home folder.
 const CREDENTIALS: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
@@ -23,40 +23,40 @@ const CREDENTIALS: [&str; 9] = [
 /// A program and how to run it.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Where it is, for example `latchkey-authorizer`; a name alone is looked for on the `PATH`.
+    /// Its path, for example `latchkey-authorizer`; a bare name is looked for on the `PATH`.
     pub path: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// The folder in which it runs, if not the gateway's own.
+    /// Its working folder, if it is not the gateway's.
     pub folder: Option<PathBuf>,
-    /// `_HANDLER`: which of its functions is meant.
+    /// `_HANDLER`: the name of the function in the program.
     pub handler: Option<String>,
-    /// Environment variables beside Lambda's own.
+    /// Environment variables besides Lambda's own.
     pub variables: Vec<(String, String)>,
-    /// Which form of a Runtime API's address it can read.
+    /// The form of the Runtime API's address that it accepts.
     pub runtime_api: RuntimeApiAddress,
 }
 
-/// How a program is told where its Runtime API is.
+/// The form of a Runtime API's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuntimeApiAddress {
-    /// `http://HOST:PORT/SECRET`: nobody else on the machine can read an event or answer it.
+    /// `http://HOST:PORT/SECRET`: other users of the machine can neither read an event nor answer it.
     SecretPath,
-    /// `HOST:PORT`, as Lambda has it and as most languages' clients need it. Whoever can reach the port can read
-    /// events, passwords included, and answer them.
+    /// `HOST:PORT`, as in Lambda, which most languages' runtimes need. Everybody who can reach the port can read events,
+    /// with their passwords, and answer them.
     HostAndPort,
 }
 
 impl Program {
-    /// A program that needs nothing else.
+    /// A program without arguments.
     #[must_use]
     pub fn new(path: PathBuf, variables: Vec<(String, String)>) -> Self {
         let runtime_api = RuntimeApiAddress::SecretPath;
         Self { path, arguments: Vec::new(), folder: None, handler: None, variables, runtime_api }
     }
 
-    /// The environment that Lambda gives a function (developer guide, `configuration-envvars`). The AWS keys of the
-    /// person who runs the gateway are not the function's.
+    /// The command that runs the program, with the environment that Lambda gives a function (developer guide,
+    /// `configuration-envvars`), and without the AWS credentials of the person who runs the gateway.
     #[must_use]
     pub fn command(&self, arn: &str, runtime_api: &str) -> Command {
         let region = arn.split(':').nth(3).unwrap_or_default();
@@ -75,7 +75,8 @@ impl Program {
             .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            // Lambda gives CPU by memory (`configuration-memory`); here a function has a whole one, as with 1,769 MB.
+            // In Lambda, memory decides the share of a CPU (`configuration-memory`); 1,769 MB means one whole CPU, which
+            // a function has here.
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")

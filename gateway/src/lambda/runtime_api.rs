@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::MAX_ANSWER_BYTES;
 
-/// One event on its way to the function.
+/// One call of the function.
 pub struct Invocation {
     /// The request id.
     pub request_id: String,
@@ -24,15 +24,15 @@ pub struct Invocation {
     pub payload: Bytes,
     /// The deadline, in milliseconds since 1970.
     pub deadline_ms: u128,
-    /// Where the answer goes.
+    /// Receives the answer.
     pub reply: oneshot::Sender<Answer>,
 }
 
-/// What the function answered.
+/// The function's answer.
 pub enum Answer {
-    /// A result, as it came.
+    /// The result, unchanged.
     Response(Bytes),
-    /// An error with its type.
+    /// The type of an error.
     Error(String),
 }
 
@@ -48,7 +48,7 @@ struct Shared {
 }
 
 impl Exchange {
-    /// An exchange and the way to put events in.
+    /// An exchange, and the sender for its calls.
     #[must_use]
     pub fn new(function_arn: String) -> (Self, mpsc::Sender<Invocation>) {
         let (sender, invocations) = mpsc::channel(1);
@@ -63,17 +63,17 @@ impl Exchange {
 
     /// Waits until the function asks for its first event: its initialisation is done.
     pub async fn ready(&self) {
-        // The sender lives in `self`, so the wait can't end any other way.
+        // `self` owns the sender, so the wait can't fail.
         _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// The HTTP routes, under a path that only the function is told: other users of the machine can reach the
-    /// port too, and must neither read an event nor answer one.
+    /// The HTTP routes under a path that only the function knows: other users of the machine can reach the port too, and
+    /// must neither read an event nor answer one.
     pub fn router(self, secret_path: &str) -> Router {
         Router::new().nest(secret_path, self.open_router())
     }
 
-    /// The HTTP routes where Lambda has them, for functions that can be told a host and a port only.
+    /// The HTTP routes at Lambda's own paths, for runtimes that accept only a host and a port.
     pub fn open_router(self) -> Router {
         Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -88,7 +88,7 @@ impl Exchange {
         let mut current = self.0.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match current.take_if(|(id, _)| id == request_id) {
             Some((_, reply)) => {
-                // Whoever asked may have given up; the function did its part all the same.
+                // The caller may have given up; that is not the function's error.
                 _ = reply.send(answer);
                 StatusCode::ACCEPTED
             }
@@ -99,7 +99,7 @@ impl Exchange {
 
 async fn next(State(exchange): State<Exchange>) -> Result<Response<Body>, StatusCode> {
     let shared = &exchange.0;
-    // One function asks, and asks again only when it has answered.
+    // One function asks, one event at a time.
     let mut invocations = shared.invocations.try_lock().map_err(|_| StatusCode::CONFLICT)?;
     shared.ready.send_replace(true);
     let invocation = invocations.recv().await.ok_or(StatusCode::GONE)?;
@@ -127,19 +127,19 @@ async fn error(State(exchange): State<Exchange>, Path(request_id): Path<String>,
     exchange.finish(&request_id, Answer::Error(error_type(&body)))
 }
 
-/// The process ends after this by itself, and that is what is reported.
+/// The process ends after this by itself, and its end is reported.
 async fn init_error() -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// What a function's error says of itself.
+/// A function's error.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FunctionError {
     error_type: String,
 }
 
-/// The type alone, and only if it looks like one: a function's error message may hold anything.
+/// The error's type, if it looks like one. The message is left out, because it may contain secrets.
 pub(super) fn error_type(body: &[u8]) -> String {
     let plain = |text: &str| {
         text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_who_knows_the_path_gets_an_event() {
+    async fn runtime_api_without_the_secret_path_is_not_found() {
         let (exchange, invocations) = Exchange::new("arn".to_owned());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_type_of_an_error_is_kept_and_only_if_it_looks_like_one() {
+    fn error_type_is_kept_only_if_it_looks_like_one() {
         assert_eq!(error_type(br#"{"errorType":"store_fault","errorMessage":"hunter2"}"#), "store_fault");
         for body in [&b""[..], b"hunter2", br#"{"errorType":"a b"}"#, br#"{"errorType":7}"#] {
             assert_eq!(error_type(body), "an error without a type");

@@ -1,4 +1,4 @@
-//! Turns at a function: so many calls at a time, and a wait that ends.
+//! A limit on the calls of one function at a time, and on the wait for one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,30 +8,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Call, InvokeError};
 use crate::clock::Clock;
 
-/// The turns of one function.
+/// The slots of one function: each call holds one.
 pub struct Slots {
     clock: Clock,
     limit: Duration,
-    /// One permit for each connect that may be served at a time.
+    /// The slots of connects.
     connects: Arc<Semaphore>,
-    /// A permit of their own for refreshes: whoever floods the gateway with connects can't put them off.
+    /// The slot of refreshes, which a flood of connects can't delay.
     refreshes: Arc<Semaphore>,
 }
 
 impl Slots {
-    /// Turns for so many connects at a time, and one refresh. Neither a call nor the wait for its turn may take longer
-    /// than `limit`.
+    /// Slots for `instances` connects at a time, and for one refresh. `limit` is the time limit of a call, and of the wait
+    /// for its slot.
     #[must_use]
     pub fn new(instances: usize, limit: Duration, clock: Clock) -> Self {
         let slots = |number| Arc::new(Semaphore::new(number));
         Self { clock, limit, connects: slots(instances.max(1)), refreshes: slots(1) }
     }
 
-    /// Waits for a turn, which ends when what is returned is dropped.
+    /// Waits for a slot. Dropping the permit frees it.
     ///
     /// # Errors
     ///
-    /// When none came free in time.
+    /// When no slot becomes free in time.
     pub async fn take(&self, call: Call) -> Result<OwnedSemaphorePermit, InvokeError> {
         let slots = match call {
             Call::Connect => &self.connects,
@@ -44,11 +44,11 @@ impl Slots {
         }
     }
 
-    /// Waits for a turn, then works, but not for longer than a call may take.
+    /// Waits for a slot, then does the work within the time limit.
     ///
     /// # Errors
     ///
-    /// When no turn came free, the work failed, or it took too long.
+    /// When no slot becomes free, or the work fails or takes too long.
     pub async fn run<F>(&self, call: Call, work: impl FnOnce() -> F) -> Result<Bytes, InvokeError>
     where
         F: Future<Output = Result<Bytes, InvokeError>>,

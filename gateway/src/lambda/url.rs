@@ -1,4 +1,4 @@
-//! A function behind a URL: `cargo lambda watch`, an emulator, or whatever else answers Lambda's Invoke call.
+//! A function at an Invoke URL: `cargo lambda watch`, an emulator, or anything else that answers Lambda's Invoke call.
 //!
 //! Source: AWS Lambda API reference, `Invoke`.
 
@@ -22,7 +22,7 @@ use super::{
     slots::Slots,
 };
 
-/// The header that tells a function's error from its answer.
+/// The header that marks an answer as a function's error.
 const FUNCTION_ERROR: &str = "x-amz-function-error";
 const NOT_RUNNING: &str = "is the function running? start it, for example with `cargo lambda watch`";
 
@@ -33,13 +33,13 @@ pub struct UrlFunction {
     slots: Slots,
 }
 
-/// Why there is no client for `https`.
+/// Why `https` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// TLS can't be set up.
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
-    /// The system has no certificate authorities.
+    /// The system's certificate authorities can't be read.
     #[error(
         "this system's certificate authorities can't be read: {0}; SSL_CERT_FILE may name a file with some"
     )]
@@ -62,25 +62,25 @@ impl UrlFunction {
         };
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        // Which schemes there may be is the URL's own rule.
+        // `InvokeUrl` decides which schemes are allowed.
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.with_no_client_auth())
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // Only a call that never left is sent again, over a new connection.
+        // The client repeats only a call that was not sent, over a new connection.
         let http = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
         Ok(Self { url, http, slots })
     }
 
-    /// Calls the function with one event, when its turn has come.
+    /// Waits for a slot, then calls the function with one event.
     ///
     /// # Errors
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        // The call is large, and every connection would have the room for it.
+        // Boxed: the call's state is large, and every connection would need memory for it.
         self.slots.run(call, || Box::pin(self.post(payload()))).await
     }
 
@@ -115,17 +115,17 @@ impl UrlFunction {
         InvokeError::Broken { place: self.url.to_string(), error: innermost(error) }
     }
 
-    /// What a status other than 200 means.
+    /// The error for a status other than 200.
     fn status(&self, status: StatusCode) -> InvokeError {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return InvokeError::TooManyRequests { place: self.url.to_string() };
         }
         let cure = match status {
-            _ if status.is_redirection() => "; a redirect is not followed, so name the place it leads to",
+            _ if status.is_redirection() => "; redirects are not followed: use the URL that it leads to",
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
                 "; is the path that of Lambda's Invoke call, `/2015-03-31/functions/NAME/invocations`?"
             }
-            _ => "; what runs there may say why",
+            _ => "; the log of what runs there may say why",
         };
         let answer = format!("status {}", status.as_u16());
         InvokeError::Refused { place: self.url.to_string(), answer, cure }

@@ -1,6 +1,6 @@
 //! A DynamoDB in memory for `latchkey demo`, on a free port of this machine.
 //!
-//! It prints its endpoint as one line, and ends when its standard input does: so it never outlives the demo.
+//! It prints its endpoint as one line, and ends when its standard input does, so that it never outlives the demo.
 
 use std::{
     io::{self, Write as _},
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("there is no free port")?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("can't listen on a free port")?;
     writeln!(io::stdout(), "http://{}", listener.local_addr()?)?;
     let database = dynoxide::Database::memory().context("the database does not start")?;
     let (mut stdin, mut byte) = (tokio::io::stdin(), [0]);

@@ -1,4 +1,4 @@
-//! The folder that a demo works in: its own for as long as it runs.
+//! The folder of a demo. One demo uses it at a time.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -10,18 +10,18 @@ use anyhow::Context as _;
 
 const LOCK_FILE: &str = "demo.lock";
 
-/// The folder, locked against other demos for as long as this lives.
+/// The folder, locked against other demos until this is dropped.
 pub(super) struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
-/// A file that is removed when this is dropped. A process that is killed leaves it behind.
+/// A file that is removed when this is dropped. A process that is killed does not remove it.
 pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Folder {
-    /// Makes the folder if it is not there, and takes it.
-    pub(super) fn take(path: &Path) -> anyhow::Result<Self> {
+    /// Makes the folder if it does not exist, and locks it.
+    pub(super) fn lock(path: &Path) -> anyhow::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -30,13 +30,13 @@ impl Folder {
         Ok(Self { path: path.to_owned(), _lock: lock(path)? })
     }
 
-    /// A file in it.
+    /// The path of a file in the folder.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// A file in it, after the one of an earlier demo has been removed.
-    pub(super) fn without(&self, name: &str) -> anyhow::Result<PathBuf> {
+    /// The path of a file in the folder, after the file of an earlier demo was removed.
+    pub(super) fn removed(&self, name: &str) -> anyhow::Result<PathBuf> {
         let file = self.file(name);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -48,9 +48,9 @@ impl Folder {
 }
 
 impl Temporary {
-    /// Removes the file, if it is still there.
+    /// Removes the file, if it exists.
     pub(super) fn remove(&self) {
-        // The next demo in this folder tries again, and says why it can't.
+        // If it fails, the next demo in this folder tries again and reports the error.
         _ = fs::remove_file(&self.0);
     }
 }
@@ -65,7 +65,7 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    // Whoever can open it can hold everybody else up.
+    // Another user who could open it could keep everybody waiting.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).with_context(|| format!("can't open `{}`", path.display()))?;
@@ -86,24 +86,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_demo_at_a_time_has_a_folder() {
+    fn a_second_demo_in_a_folder_is_refused() {
         let outer = tempfile::tempdir().unwrap();
         let path = outer.path().join("new/demo");
-        let folder = Folder::take(&path).unwrap();
-        let message = Folder::take(&path).err().unwrap().to_string();
+        let folder = Folder::lock(&path).unwrap();
+        let message = Folder::lock(&path).err().unwrap().to_string();
         let expected =
             format!("another demo is using `{}`; wait for it, or pass `--data FOLDER`", path.display());
         assert_eq!(message, expected);
         drop(folder);
-        assert!(Folder::take(&path).is_ok());
+        assert!(Folder::lock(&path).is_ok());
     }
 
     #[test]
-    fn a_temporary_file_goes_with_its_owner() {
+    fn a_temporary_file_is_removed_when_it_is_dropped() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::take(outer.path()).unwrap();
+        let folder = Folder::lock(outer.path()).unwrap();
         fs::write(folder.file("a"), "old").unwrap();
-        let temporary = Temporary(folder.without("a").unwrap());
+        let temporary = Temporary(folder.removed("a").unwrap());
         assert!(!temporary.0.exists());
         fs::write(&temporary.0, "new").unwrap();
         drop(temporary);

@@ -1,4 +1,4 @@
-//! Those who are not part of the fleet: the dashboard that watches it, and the two that are refused.
+//! The clients that are not part of the fleet: the dashboard, and the two that are refused.
 
 use anyhow::Context as _;
 use device_sim::{Client, ConnectError, Endpoint, Message, Options, QoS};
@@ -6,21 +6,21 @@ use serde::Deserialize;
 
 use super::provision::{Fleet, Outsiders};
 
-/// The dashboard: it subscribes to every device's readings.
-pub(super) struct Watcher(Client);
+/// A client that subscribes to every device's readings.
+pub(super) struct Dashboard(Client);
 
-/// What became of the two.
-pub(super) struct Refused {
-    /// The one with a wrong password.
+/// The attempts of the two outsiders.
+pub(super) struct Attempts {
+    /// The client with a wrong password.
     pub(super) intruder: Attempt,
-    /// The one that publishes outside its scope.
+    /// The client that publishes outside its scope.
     pub(super) trespasser: Attempt,
 }
 
-/// What became of one.
+/// An attempt of an outsider.
 pub(super) struct Attempt {
-    /// In words.
-    pub(super) story: String,
+    /// The attempt and its result, for people.
+    pub(super) description: String,
     /// Whether it failed, as it must.
     pub(super) failed: bool,
 }
@@ -31,7 +31,7 @@ struct Payload {
     unit: String,
 }
 
-impl Watcher {
+impl Dashboard {
     /// Connects and subscribes.
     pub(super) async fn connect(endpoint: &Endpoint, fleet: &Fleet) -> anyhow::Result<Self> {
         let client = Client::connect(endpoint, &fleet.dashboard(), &Options::default()).await;
@@ -43,7 +43,7 @@ impl Watcher {
         Ok(Self(client))
     }
 
-    /// The next reading, in words.
+    /// Waits for the next reading, and formats it.
     pub(super) async fn reading(&mut self) -> anyhow::Result<String> {
         let message =
             self.0.next_message().await.map_err(|closed| anyhow::anyhow!("the dashboard: {closed}"))?;
@@ -52,33 +52,34 @@ impl Watcher {
 }
 
 fn describe(message: &Message) -> anyhow::Result<String> {
-    let Payload { value, unit } = serde_json::from_slice(&message.payload).context("a reading is no JSON")?;
+    let Payload { value, unit } =
+        serde_json::from_slice(&message.payload).context("a reading is not JSON")?;
     Ok(format!("{:<32}{value:>8.2} {unit}", message.topic.as_str()))
 }
 
-/// Lets both try.
-pub(super) async fn try_both(endpoint: Endpoint, outsiders: Outsiders) -> anyhow::Result<Refused> {
+/// Makes both attempts.
+pub(super) async fn try_both(endpoint: Endpoint, outsiders: Outsiders) -> anyhow::Result<Attempts> {
     let intruder = intrude(&endpoint, &outsiders).await;
     let trespasser = trespass(&endpoint, &outsiders).await?;
-    Ok(Refused { intruder, trespasser })
+    Ok(Attempts { intruder, trespasser })
 }
 
 async fn intrude(endpoint: &Endpoint, outsiders: &Outsiders) -> Attempt {
     let name = &outsiders.intruder.client_id;
-    let (became, failed) = match Client::connect(endpoint, &outsiders.intruder, &Options::default()).await {
+    let (result, failed) = match Client::connect(endpoint, &outsiders.intruder, &Options::default()).await {
         Err(error) => (error.to_string(), matches!(error, ConnectError::Refused { .. })),
-        Ok(_) => ("it was let in".to_owned(), false),
+        Ok(_) => ("it was accepted".to_owned(), false),
     };
-    Attempt { story: format!("`{name}` with a wrong password: {became}"), failed }
+    Attempt { description: format!("`{name}` with a wrong password: {result}"), failed }
 }
 
-/// MQTT 3.1.1 here, as most devices in the field: a denied PUBLISH ends the connection.
+/// Publishes with MQTT 3.1.1, as most devices do: a denied PUBLISH ends the connection.
 async fn trespass(endpoint: &Endpoint, outsiders: &Outsiders) -> anyhow::Result<Attempt> {
     let options = Options { version: device_sim::Version::V311, ..Options::default() };
     let mut client = Client::connect(endpoint, &outsiders.trespasser, &options).await?;
     let (name, topic) = (&outsiders.trespasser.client_id, &outsiders.foreign_topic);
     let published = client.publish(topic.parse()?, "99", QoS::AtLeastOnce).await;
     let failed = published.is_err();
-    let became = published.map_or_else(|error| error.to_string(), |()| "it was acknowledged".to_owned());
-    Ok(Attempt { story: format!("`{name}` publishes to `{topic}`: {became}"), failed })
+    let result = published.map_or_else(|error| error.to_string(), |()| "it was acknowledged".to_owned());
+    Ok(Attempt { description: format!("`{name}` publishes to `{topic}`: {result}"), failed })
 }

@@ -1,4 +1,4 @@
-//! The gateway and the simulator, as the commands that a person types.
+//! The processes of the gateway and of the simulator, started with the commands that a person types.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,20 +16,20 @@ use tokio::{
 
 use super::{provision::Fleet, report::SimSummary};
 
-/// `latchkey local`, running.
+/// The process of `latchkey local`.
 pub(super) struct Local {
     process: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(super) address: String,
-    /// Its log.
+    /// The path of its log.
     pub(super) log: PathBuf,
     port: u16,
 }
 
-/// `latchkey sim`, running.
+/// The process of `latchkey sim`.
 pub(super) struct Sim {
     process: Child,
-    /// Its end is the simulator's.
+    /// The simulator stops when this is dropped.
     stdin: Option<ChildStdin>,
 }
 
@@ -41,7 +41,7 @@ struct Ready {
 }
 
 impl Local {
-    /// Starts it on a free port and waits until it is ready. It ends with this process, however that ends.
+    /// Starts it on a free port and waits until it is ready. It ends when this process does.
     pub(super) async fn start(
         folder: &Path,
         authorizer: &Path,
@@ -63,14 +63,14 @@ impl Local {
         Ok(Self { process, address: address.to_string(), log, port: address.port() })
     }
 
-    /// How devices reach it.
+    /// The endpoint for devices.
     pub(super) fn endpoint(&self, fleet: &Fleet) -> anyhow::Result<Endpoint> {
         let address = self.host_and_port().parse::<Address>().map_err(anyhow::Error::msg)?;
         let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(fleet.ca.clone()) };
         Ok(Endpoint::new(target)?)
     }
 
-    /// Ends it and waits until its log is complete.
+    /// Stops it, and waits until its log is complete.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.process.stdin.take());
         self.process.wait().await.context("`latchkey local` does not end")?;
@@ -83,7 +83,7 @@ impl Local {
 }
 
 impl Sim {
-    /// Starts the fleet for so long. It ends with this process, however that ends.
+    /// Starts the fleet for a duration. It ends when this process does.
     pub(super) fn start(local: &Local, fleet: &Fleet, duration: Duration) -> anyhow::Result<Self> {
         let mut command = this_program()?;
         command.args([
@@ -108,7 +108,7 @@ impl Sim {
         Ok(Self { stdin: process.stdin.take(), process })
     }
 
-    /// Waits for its summary.
+    /// Waits for the summary.
     pub(super) async fn finish(self) -> anyhow::Result<SimSummary> {
         let Self { process, stdin } = self;
         let output = process.wait_with_output().await.context("`latchkey sim` gave no summary")?;
@@ -119,8 +119,7 @@ impl Sim {
 }
 
 fn this_program() -> anyhow::Result<Command> {
-    let mut command =
-        Command::new(std::env::current_exe().context("this program does not know where it is")?);
+    let mut command = Command::new(std::env::current_exe().context("this program's path is unknown")?);
     command.kill_on_drop(true);
     Ok(command)
 }

@@ -24,15 +24,15 @@ const SHT20: &str = "sht20";
 /// Device records by name.
 pub(super) type Records = BTreeMap<DeviceName, RecordDocument>;
 
-/// What was provisioned.
+/// The provisioned fleet.
 pub(super) struct Fleet {
-    /// The records.
+    /// The devices' records.
     pub(super) records: Records,
     /// The file with the grants that they name.
     pub(super) grants: PathBuf,
-    /// The CA's certificate, once the gateway has started.
+    /// The file of the CA's certificate, which the gateway writes when it starts.
     pub(super) ca: PathBuf,
-    /// The simulated devices' credentials, in clear, for as long as the simulator may still read them.
+    /// The simulated devices' credentials in clear text, until the simulator has read them.
     pub(super) credentials: Temporary,
     dashboard: Secret,
     trespasser: Secret,
@@ -40,13 +40,13 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Writes everything anew into `folder`; the CA that may be there stays.
+    /// Writes new files to `folder`. A CA in it stays.
     pub(super) fn provision(folder: &Folder, devices: u16) -> anyhow::Result<Self> {
-        folder.without("devices.json")?;
+        folder.removed("devices.json")?;
         let grants =
-            std::path::absolute(folder.without("grants.json")?).context("the grants' file has no path")?;
-        folder.without("events.jsonl")?;
-        let credentials = Temporary(folder.without("credentials.csv")?);
+            std::path::absolute(folder.removed("grants.json")?).context("the grants' file has no path")?;
+        folder.removed("events.jsonl")?;
+        let credentials = Temporary(folder.removed("credentials.csv")?);
         let mut file = StoreFile::open(&grants)?;
         file.document_mut().grants.insert(DASHBOARD.to_owned(), dashboard_grant()?);
         let mut rows = Vec::new();
@@ -76,7 +76,7 @@ impl Fleet {
         login(DASHBOARD, self.dashboard.text())
     }
 
-    /// The two that will be refused.
+    /// The logins of the two clients that will be refused.
     pub(super) fn outsiders(&self) -> Outsiders {
         Outsiders {
             intruder: login(&self.victim, "a guess"),
@@ -86,13 +86,13 @@ impl Fleet {
     }
 }
 
-/// Logins that must not get far.
+/// The logins of the two outsiders.
 pub(super) struct Outsiders {
-    /// A device's name with a wrong password.
+    /// The name of a device, and a wrong password.
     pub(super) intruder: Login,
-    /// A device of its own right.
+    /// Another device, with its password.
     pub(super) trespasser: Login,
-    /// A topic that is not the trespasser's.
+    /// A topic that the trespasser's grant does not allow.
     pub(super) foreign_topic: String,
 }
 

@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::outsiders::Refused;
+use super::outsiders::Attempts;
 
-/// What `latchkey sim --json` prints, as far as it is needed here.
+/// The part of the output of `latchkey sim --json` that is needed here.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct SimSummary {
     ok: bool,
@@ -42,21 +42,13 @@ struct Latency {
 }
 
 impl SimSummary {
-    /// Messages that the gateway acknowledged.
+    /// How many messages the gateway acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.messages.acknowledged
     }
 }
 
-/// What happened.
-pub(super) struct Outcome {
-    pub(super) summary: SimSummary,
-    pub(super) refused: Refused,
-    pub(super) received: u64,
-    pub(super) log: PathBuf,
-}
-
-/// What happened, with what the log says about it.
+/// The result of the demo, with the refusals in the log.
 #[derive(Serialize)]
 pub(super) struct Report {
     as_expected: bool,
@@ -68,25 +60,30 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Reads the refusals from the log: what is shown is what was decided, not what was meant to happen.
-    pub(super) fn new(outcome: Outcome) -> anyhow::Result<Self> {
-        let Outcome { summary, refused, received, log } = outcome;
+    /// Reads the refusals from the log, so that the report has the decisions that were made. `received` is the number of
+    /// readings at the dashboard.
+    pub(super) fn new(
+        summary: SimSummary,
+        attempts: &Attempts,
+        received: u64,
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
         let refusals = refusals(&log)?;
         let expected = ["wrong_password", "publish_outside_its_scope"].map(|reason| (reason.to_owned(), 1));
         let as_expected = summary.ok
-            && refused.intruder.failed
-            && refused.trespasser.failed
+            && attempts.intruder.failed
+            && attempts.trespasser.failed
             && received == summary.acknowledged()
             && refusals == BTreeMap::from(expected);
         Ok(Self { as_expected, summary, readings_at_the_dashboard: received, refusals, decision_log: log })
     }
 
-    /// Whether all that should be let in was, and nothing else.
+    /// Whether every client was accepted or refused as it should be.
     pub(super) fn as_expected(&self) -> bool {
         self.as_expected
     }
 
-    /// Prints it; a failed write has no other place to go.
+    /// Prints the report. A failed write has no other place to go.
     pub(super) fn print(&self, json: bool) {
         _ = if json {
             writeln!(io::stdout(), "{}", serde_json::to_string(self).unwrap_or_default())
@@ -111,14 +108,14 @@ impl Report {
         }
         writeln!(out, "  decision log           {}", self.decision_log.display())?;
         if self.as_expected {
-            writeln!(out, "\nall as it should be; next: latchkey local, then latchkey fleet add my-device")
+            writeln!(out, "\nall as expected; next: latchkey local, then latchkey fleet add my-device")
         } else {
-            writeln!(out, "\nNOT as it should be: the decision log tells more")
+            writeln!(out, "\nNOT as expected: the decision log says more")
         }
     }
 }
 
-/// Refusals by reason: the authorizer's own lines, and the policy's on what connected devices tried.
+/// Counts the refusals by reason: those of the authorizer, and those of the policy for connected devices.
 fn refusals(log: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
     let text = std::fs::read_to_string(log).with_context(|| format!("can't read `{}`", log.display()))?;
     let mut refusals = BTreeMap::new();

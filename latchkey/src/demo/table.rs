@@ -1,4 +1,4 @@
-//! The records in a DynamoDB table, as a fleet has them: `latchkey-dynamodb` plays DynamoDB.
+//! The records in a DynamoDB table, as those of a real fleet. `latchkey-dynamodb` stands in for DynamoDB.
 
 use std::{path::Path, process::Stdio};
 
@@ -22,20 +22,20 @@ use crate::programs;
 
 const TABLE: &str = "latchkey-devices";
 const REGION: &str = "us-east-1";
-/// The database asks for no keys of anybody's in particular.
+/// The database accepts any key.
 const ACCESS_KEY: &str = "demo";
-/// As many as one call takes (API reference, `BatchWriteItem`).
+/// The most items of one call (API reference, `BatchWriteItem`).
 const BATCH: usize = 25;
 
-/// A table on a free port of this machine, in memory. It ends when this is dropped.
+/// A table in memory, on a free port of this machine. Dropping this ends it.
 pub(super) struct Table {
     endpoint: String,
-    /// It ends with its standard input, which this holds.
+    /// The database ends when its standard input does. This holds the other end.
     _database: Child,
 }
 
 impl Table {
-    /// Makes the table and fills it with the records.
+    /// Makes the table and writes the records to it.
     pub(super) async fn with(records: &Records) -> anyhow::Result<Self> {
         let mut command = Command::new(programs::find(programs::DYNAMODB).await?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -45,12 +45,12 @@ impl Table {
         let endpoint = endpoint.context("`latchkey-dynamodb` ended before it was ready")?;
         let table = Self { endpoint, _database: database };
         let client = table.client();
-        create(&client).await.context("the DynamoDB of the demo makes no table")?;
-        fill(&client, records).await.context("the DynamoDB of the demo accepts no records")?;
+        create(&client).await.context("the demo's DynamoDB can't make the table")?;
+        fill(&client, records).await.context("the demo's DynamoDB does not accept the records")?;
         Ok(table)
     }
 
-    /// What makes the authorizer read it: what a person sets for a DynamoDB of their own.
+    /// The authorizer's variables for the table. You set the same for a DynamoDB of your own.
     pub(super) fn variables(&self, grants: &Path) -> Vec<String> {
         let Self { endpoint, .. } = self;
         vec![
@@ -90,7 +90,7 @@ async fn fill(client: &Client, records: &Records) -> anyhow::Result<()> {
     for batch in writes.chunks(BATCH) {
         let answer = client.batch_write_item().request_items(TABLE, batch.to_vec()).send().await?;
         let left = answer.unprocessed_items.unwrap_or_default();
-        anyhow::ensure!(left.is_empty(), "some were left over");
+        anyhow::ensure!(left.is_empty(), "it did not accept all of them");
     }
     Ok(())
 }

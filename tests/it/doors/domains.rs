@@ -38,7 +38,7 @@ async fn answer(gateway: &TestGateway, knock: Knock<'_>, id: &str, user_name: &s
 }
 
 #[tokio::test]
-async fn the_server_name_chooses_the_certificate_and_the_rules() {
+async fn the_server_name_chooses_the_domain_configuration() {
     let gateway = start().0.run().await;
     // Its own rules: MQTT without any ALPN. The default domain takes that for HTTP.
     assert_eq!(answer(&gateway, by_name(NAME, &[]), "a", "u").await, ConnectReasonCode::Success);
@@ -64,7 +64,7 @@ async fn the_server_name_chooses_the_certificate_and_the_rules() {
 }
 
 #[tokio::test]
-async fn a_domain_has_the_certificate_that_it_was_given() {
+async fn a_domain_uses_its_configured_certificate() {
     let (start, _script) = start();
     let elsewhere = tempfile::tempdir().unwrap();
     // Signed by the same authority, so that the test's client trusts it.
@@ -79,7 +79,7 @@ async fn a_domain_has_the_certificate_that_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_domains_default_authorizer_serves_those_who_name_none() {
+async fn a_domains_default_authorizer_serves_clients_that_name_none() {
     let (start, first) = start();
     let (start, second) = start.and_script("second", &Step::Answer(allow_all()));
     let name = "second".try_into().unwrap();
@@ -95,7 +95,7 @@ async fn a_domains_default_authorizer_serves_those_who_name_none() {
 }
 
 #[tokio::test]
-async fn without_override_no_other_authorizer_is_asked() {
+async fn without_override_no_other_authorizer_is_called() {
     let (start, first) = start();
     let (start, second) = start.and_script("second", &Step::Answer(allow_all()));
     let locked = |settings: &mut Settings| {
@@ -119,7 +119,7 @@ async fn without_override_no_other_authorizer_is_asked() {
 }
 
 #[tokio::test]
-async fn behind_custom_auth_x509_the_function_sees_the_certificate_and_has_to_name_its_principal() {
+async fn with_custom_auth_x509_the_function_receives_the_certificate_and_has_to_name_its_principal() {
     let device = DeviceCertificate::new("device");
     let registered = device.registered();
     let (id, pem) = (registered.id().as_str().to_string(), registered.pem().to_owned());
@@ -156,7 +156,7 @@ async fn behind_custom_auth_x509_the_function_sees_the_certificate_and_has_to_na
 }
 
 #[tokio::test]
-async fn what_can_not_be_a_domain_configuration_ends_the_start() {
+async fn an_invalid_domain_configuration_ends_the_start() {
     let error = async |change: fn(&mut Settings)| match start().0.with(change).try_run().await {
         Err(StartError::Other(error)) => format!("{error:#}"),
         Err(error) => panic!("{error}"),

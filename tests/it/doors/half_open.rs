@@ -44,7 +44,7 @@ async fn metric(gateway: &TestGateway, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn thousands_of_half_open_connections_keep_nobody_out_and_do_not_pile_up() {
+async fn thousands_of_half_open_connections_keep_no_client_out_and_are_closed() {
     let gateway = gateway().await;
     let mut old = MqttClient::anybody(&gateway, Version::V5, "old").await;
     let mut half_open = VecDeque::new();
@@ -75,7 +75,7 @@ async fn thousands_of_half_open_connections_keep_nobody_out_and_do_not_pile_up()
 /// and one with room for all of them.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn thousands_of_half_open_connections_weigh_no_more_than_there_are_places() {
+async fn thousands_of_half_open_connections_use_memory_up_to_the_limit_only() {
     let weigh = async |places: usize| {
         let folder = tempfile::tempdir().unwrap();
         let places = places.to_string();
@@ -98,7 +98,7 @@ async fn thousands_of_half_open_connections_weigh_no_more_than_there_are_places(
 }
 
 #[tokio::test]
-async fn whoever_is_silent_after_the_handshake_makes_room_too_but_nobody_who_is_connected() {
+async fn a_connection_without_a_connect_makes_room_but_a_connected_one_does_not() {
     let gateway = gateway().await;
     let mut old = MqttClient::anybody(&gateway, Version::V5, "old").await;
     let mut kept_alive = HttpClient::open(&gateway).await;
@@ -121,7 +121,7 @@ async fn whoever_is_silent_after_the_handshake_makes_room_too_but_nobody_who_is_
 }
 
 #[tokio::test]
-async fn requests_that_show_nobody_hold_no_place_for_ever() {
+async fn requests_without_credentials_hold_no_permit_for_ever() {
     let gateway = gateway().await;
     let mut nobody = HttpClient::open(&gateway).await;
     assert_eq!(nobody.request("GET", "/", &[], "").await.status, 404);
@@ -134,7 +134,7 @@ async fn requests_that_show_nobody_hold_no_place_for_ever() {
 }
 
 #[tokio::test]
-async fn few_connections_are_as_many_as_were_asked_for() {
+async fn a_small_limit_on_connections_is_exact() {
     for connections in 1..4 {
         let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
         let gateway = start.with(|settings| settings.limits.connections = connections).run().await;
@@ -151,7 +151,7 @@ async fn few_connections_are_as_many_as_were_asked_for() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_authorizers_is_bounded_and_small_ones_still_wait() {
+async fn the_memory_of_waiting_events_is_limited_and_small_events_still_wait() {
     const LARGE: usize = 200;
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
     let gateway = start.run().await;
@@ -175,7 +175,7 @@ async fn what_waits_for_the_authorizers_is_bounded_and_small_ones_still_wait() {
 }
 
 #[tokio::test]
-async fn a_request_whose_client_hangs_up_has_its_line() {
+async fn a_request_whose_client_disconnects_is_logged() {
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
     let gateway = start.with(|settings| settings.authorizers[0].function.instances = 1).run().await;
     let mut client = HttpClient::open(&gateway).await;
@@ -204,7 +204,7 @@ async fn a_request_that_is_under_way_is_answered_before_the_gateway_stops() {
 }
 
 #[tokio::test]
-async fn the_time_to_connect_is_a_setting() {
+async fn the_connect_timeout_is_a_setting() {
     let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
     let limit = Duration::from_secs(3);
     let start = start.with(|settings| settings.limits.connect_timeout = limit).on_manual_clock();

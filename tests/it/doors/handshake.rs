@@ -63,7 +63,7 @@ async fn refused(gateway: &TestGateway, reason: &str, details: &str) {
 }
 
 #[tokio::test]
-async fn another_alpn_protocol_does_not_come_in_and_the_alert_says_why() {
+async fn another_alpn_protocol_is_refused_with_its_alert() {
     let gateway = gateway().await;
     let cases: [(&[&str], &str); 6] = [
         (
@@ -86,7 +86,7 @@ async fn another_alpn_protocol_does_not_come_in_and_the_alert_says_why() {
 }
 
 #[tokio::test]
-async fn a_foreign_server_name_is_refused_before_any_certificate_and_the_alert_says_why() {
+async fn an_unknown_server_name_is_refused_with_its_alert_before_any_certificate() {
     let gateway = gateway().await;
     for name in ["example.com", "localhost.example.com", "xlocalhost", "a1b2-ats.iot.us-east-1.amazonaws.com"]
     {
@@ -101,7 +101,7 @@ async fn a_foreign_server_name_is_refused_before_any_certificate_and_the_alert_s
 }
 
 #[tokio::test]
-async fn any_place_for_mqtt_in_the_alpn_list_our_own_name_in_any_case_and_no_name_come_in() {
+async fn mqtt_anywhere_in_the_alpn_list_a_name_in_any_case_and_no_name_are_accepted() {
     let gateway = gateway().await;
     let cases: [(&str, &[&str]); 5] = [
         ("localhost", &["mqtt"]),
@@ -118,7 +118,7 @@ async fn any_place_for_mqtt_in_the_alpn_list_our_own_name_in_any_case_and_no_nam
 }
 
 #[tokio::test]
-async fn tls_1_2_and_1_3_come_in_and_no_session_is_ever_resumed() {
+async fn tls_1_2_and_1_3_are_accepted_and_sessions_are_not_resumed() {
     let gateway = gateway().await;
     let cases: [(&SupportedProtocolVersion, _); 2] =
         [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)];
@@ -139,7 +139,7 @@ async fn tls_1_2_and_1_3_come_in_and_no_session_is_ever_resumed() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_1_2_or_later_is_closed_and_disturbs_nobody() {
+async fn bytes_that_are_not_tls_1_2_or_later_are_closed_and_others_go_on() {
     let gateway = gateway().await;
     let mut other = MqttClient::connected(&gateway, patient("other")).await;
     let mqtt_connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a";
@@ -166,14 +166,14 @@ async fn what_is_not_tls_1_2_or_later_is_closed_and_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_tls_1_1_client_reads_that_its_version_is_at_fault() {
+async fn a_tls_1_1_client_receives_the_alert_for_its_version() {
     const PROTOCOL_VERSION: u8 = 70;
     let gateway = gateway().await;
     assert_eq!(answer(&gateway, &tls_1_1_hello()).await.last(), Some(&PROTOCOL_VERSION));
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_trust_our_authority_leaves_and_the_log_says_so() {
+async fn a_client_that_does_not_trust_the_ca_is_named_in_the_log() {
     let gateway = gateway().await;
     let stranger = self::gateway().await;
     let config = client_config(&stranger, &["mqtt"], rustls::DEFAULT_VERSIONS);

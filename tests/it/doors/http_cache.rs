@@ -23,7 +23,7 @@ async fn publish(client: &mut HttpClient, target: &str, user: &str, body: &str) 
 }
 
 #[tokio::test]
-async fn without_caching_every_request_is_asked_about() {
+async fn without_caching_every_request_calls_the_function() {
     let (gateway, script) = gateway(false).await;
     let mut client = HttpClient::open(&gateway).await;
     for calls in 1..4 {
@@ -33,7 +33,7 @@ async fn without_caching_every_request_is_asked_about() {
 }
 
 #[tokio::test]
-async fn an_answer_serves_the_same_credentials_on_the_same_connection_until_it_is_to_be_renewed() {
+async fn a_cached_answer_serves_the_same_credentials_on_the_same_connection_until_its_refresh() {
     let (gateway, script) = gateway(true).await;
     let mut client = HttpClient::open(&gateway).await;
     for (target, body) in [("/topics/a", "1"), ("/topics/a", "22"), ("/topics/b/c", "333")] {
@@ -55,7 +55,7 @@ async fn an_answer_serves_the_same_credentials_on_the_same_connection_until_it_i
 }
 
 #[tokio::test]
-async fn other_credentials_get_nothing_of_the_kept_answer() {
+async fn a_cached_answer_does_not_serve_other_credentials() {
     let (gateway, script) = gateway(true).await;
     let mut client = HttpClient::open(&gateway).await;
     assert_eq!(publish(&mut client, "/topics/a", "u", "1").await, 200);
@@ -71,7 +71,7 @@ async fn other_credentials_get_nothing_of_the_kept_answer() {
 }
 
 #[tokio::test]
-async fn the_policies_of_a_kept_answer_are_enforced() {
+async fn the_policies_of_a_cached_answer_are_enforced() {
     let answer = allow(&[("Allow", "iot:Publish", "topic/a")]);
     let (start, script) = Start::with_script(&Step::Answer(answer));
     let gateway = start.with(|settings| settings.authorizers[0].caching_for_http = true).run().await;

@@ -67,7 +67,7 @@ async fn a_device_publishes_with_its_own_password_and_mqtt_subscribers_see_it() 
 }
 
 #[tokio::test]
-async fn who_is_not_authenticated_or_not_allowed_publishes_nothing() {
+async fn a_client_that_is_not_authenticated_or_not_allowed_publishes_nothing() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
     gateway.add("other", "own-topics");
@@ -112,7 +112,7 @@ async fn who_is_not_authenticated_or_not_allowed_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn the_function_gets_the_request_as_it_was_sent_and_every_time_anew() {
+async fn the_function_receives_every_request_as_it_was_sent() {
     let (gateway, script) = scripted().await;
     let mut client = HttpClient::over(tls(&gateway, "localhost", &["http/1.1"]).await.unwrap());
     let headers = [("Authorization", "Basic YTpi"), ("X-Key", "a"), ("X-Key", "b")];
@@ -160,7 +160,7 @@ async fn a_retained_message_needs_retain_publish_too() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_publish_is_refused_and_nobody_is_asked() {
+async fn a_request_that_is_not_a_publish_is_refused_without_calling_the_function() {
     let (gateway, script) = scripted().await;
     let long = format!("/topics/{}", "a".repeat(257));
     let body = "x".repeat(128 * 1024 + 1);
@@ -206,7 +206,7 @@ async fn the_largest_body_is_published() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_or_refuses_is_told_apart() {
+async fn a_failing_function_and_a_refusal_have_different_statuses() {
     let (gateway, script) = scripted().await;
     let cases = [
         (Step::Answer(json!({"isAuthenticated": false})), 401),
@@ -224,7 +224,7 @@ async fn a_function_that_fails_or_refuses_is_told_apart() {
 }
 
 #[tokio::test]
-async fn who_speaks_the_wrong_protocol_is_told_so_in_the_log_and_others_go_on() {
+async fn the_wrong_protocol_is_named_in_the_log_and_others_go_on() {
     let (gateway, script) = scripted().await;
     let mut other = bystander(&gateway).await;
     let calls = script.calls();
@@ -303,7 +303,7 @@ async fn a_request_that_does_not_end_is_cut_off_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_without_a_line_about_it() {
+async fn an_idle_connection_is_closed_without_a_log_line() {
     let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.on_manual_clock().run().await;
     let mut client = HttpClient::open(&gateway).await;

@@ -157,7 +157,7 @@ fn connect_bytes(name: &str, password: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn whoever_fits_the_door_comes_in_and_nobody_else() {
+async fn every_door_accepts_only_clients_that_match_it() {
     let certificate = Arc::new(DeviceCertificate::new("device"));
     let gateway = Arc::new(gateway(&certificate).await);
     let mut trying = JoinSet::new();

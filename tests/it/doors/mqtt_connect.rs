@@ -50,7 +50,7 @@ async fn refused(gateway: &TestGateway, connect: Connect, code: Code) {
 }
 
 #[tokio::test]
-async fn the_right_password_lets_in() {
+async fn the_right_password_is_accepted() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
     let user_names = [
@@ -74,7 +74,7 @@ async fn the_right_password_lets_in() {
 }
 
 #[tokio::test]
-async fn mqtt_5_is_told_of_every_limit_that_aws_tells_of_and_of_no_other() {
+async fn the_connack_of_mqtt_5_has_the_limits_that_aws_sends_and_no_other() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
     let keep_alives = [
@@ -121,7 +121,7 @@ fn properties(server_keep_alive: Option<u16>, session_expiry_interval: Option<u3
 }
 
 #[tokio::test]
-async fn an_empty_client_id_gets_one_of_its_own() {
+async fn an_empty_client_id_is_replaced_by_a_unique_one() {
     let (gateway, script) = scripted().await;
     let mut assigned = HashSet::new();
     for _ in 0..2 {
@@ -148,7 +148,7 @@ async fn a_persistent_session_needs_a_client_id_in_3_1_1() {
 }
 
 #[tokio::test]
-async fn the_authorizer_refuses_and_both_logs_say_why_under_one_connection_id() {
+async fn a_refusal_is_in_both_logs_under_one_connection_id() {
     let gateway = Start::with_authorizer().run().await;
     let (password, other) = (gateway.add("dev", "own-topics"), gateway.add("other", "own-topics"));
     let off = gateway.add("off", "own-topics");
@@ -188,7 +188,7 @@ async fn the_authorizer_refuses_and_both_logs_say_why_under_one_connection_id() 
 }
 
 #[tokio::test]
-async fn no_client_id_that_could_mean_more_than_itself_is_let_in() {
+async fn a_client_id_with_policy_characters_is_refused() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
     let mut seen = Seen::default();
@@ -229,7 +229,7 @@ async fn assert_not_authenticated(gateway: &TestGateway, seen: &mut Seen, reason
 }
 
 #[tokio::test]
-async fn a_client_id_over_128_bytes_is_refused_before_the_function_is_asked() {
+async fn a_client_id_over_128_bytes_is_refused_without_calling_the_function() {
     let (gateway, script) = scripted().await;
     let (long, longest) = ("x".repeat(129), "\u{e9}".repeat(64));
     for version in BOTH {
@@ -294,7 +294,7 @@ async fn a_refused_connect_can_be_closed_without_a_connack() {
 }
 
 #[tokio::test]
-async fn a_first_packet_that_is_no_connect_of_a_known_version_is_refused() {
+async fn a_first_packet_that_is_not_a_connect_of_a_known_version_is_refused() {
     let (gateway, script) = scripted().await;
     let cases: [(&str, &[u8], &[u8]); 9] = [
         ("MQTT 3.1", b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
@@ -335,7 +335,7 @@ async fn a_second_connect_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn the_function_gets_exactly_the_event_that_aws_sends() {
+async fn the_function_receives_exactly_the_event_that_aws_sends() {
     let (gateway, script) = scripted().await;
     let user_name = "user?x-amz-customauthorizer-name=latchkey&SDK=x";
     let mut full = connect(Version::V5, "c1", user_name, "");

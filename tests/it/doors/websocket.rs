@@ -49,7 +49,7 @@ async fn logged(gateway: &TestGateway, details: &str) -> Value {
 }
 
 #[tokio::test]
-async fn paho_comes_in_over_websocket() {
+async fn paho_connects_over_websocket() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("hall-1", "own-topics");
     let device = Device::new(&gateway, "hall-1", password.clone()).over_websocket();
@@ -77,7 +77,7 @@ async fn paho_comes_in_over_websocket() {
 }
 
 #[tokio::test]
-async fn paho_is_refused_over_websocket_as_it_is_over_tls() {
+async fn paho_is_refused_over_websocket_as_over_tls() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("hall-1", "own-topics");
     let right = Device::new(&gateway, "hall-1", password).over_websocket();
@@ -103,7 +103,7 @@ async fn paho_is_refused_over_websocket_as_it_is_over_tls() {
 }
 
 #[tokio::test]
-async fn the_function_gets_the_upgrade_and_the_connect() {
+async fn the_function_receives_the_upgrade_and_the_connect() {
     let (gateway, script) = scripted().await;
     let mut client = HttpClient::websocket(&gateway, "/mqtt?a=b", &[("X-Key", "v")]).await;
     client.send(&frame(true, BINARY, &connect_bytes("c", "user", "pass"))).await;
@@ -183,7 +183,7 @@ async fn packets_span_frames_frames_hold_packets_and_pings_are_answered() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_gets_its_close_back_and_its_end_is_logged() {
+async fn a_close_frame_is_answered_and_the_disconnect_is_logged() {
     let (gateway, _script) = scripted().await;
     let mut client = connected(&gateway, "polite").await;
     client.send(&frame(true, BINARY, &[0xe0, 0])).await;
@@ -203,7 +203,7 @@ async fn a_client_that_closes_gets_its_close_back_and_its_end_is_logged() {
 }
 
 #[tokio::test]
-async fn frames_that_are_not_as_they_should_be_end_the_connection_and_no_other() {
+async fn invalid_frames_end_their_own_connection_and_no_other() {
     let (gateway, _script) = scripted().await;
     let mut other = connected(&gateway, "other").await;
     let too_large = [&[0x82, LARGE_FRAME][..], &(1_u64 << 40).to_be_bytes(), &[0; 4]].concat();
@@ -267,7 +267,7 @@ async fn a_malformed_packet_over_websocket_is_a_malformed_packet() {
 }
 
 #[tokio::test]
-async fn what_is_no_upgrade_to_mqtt_is_refused_and_nobody_is_asked() {
+async fn an_upgrade_that_is_not_to_mqtt_is_refused_without_calling_the_function() {
     let (gateway, script) = scripted().await;
     let cases: [(&str, Headers<'_>, u16, &str); 9] = [
         ("/mqtt", &[("Sec-WebSocket-Protocol", "")], 400, "Sec-WebSocket-Protocol"),

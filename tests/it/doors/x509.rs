@@ -47,7 +47,7 @@ async fn connected(gateway: &TestGateway, knock: Knock<'_>, client_id: &str) -> 
 }
 
 #[tokio::test]
-async fn a_registered_certificate_gets_in_by_all_its_doors_and_no_function_is_called() {
+async fn a_registered_certificate_is_accepted_at_all_its_doors_without_calling_a_function() {
     let device = DeviceCertificate::new("device");
     let id = device.registered().id().as_str().to_string();
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
@@ -91,7 +91,7 @@ async fn kept_out(gateway: &TestGateway, knock: Knock<'_>, details: &str) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_expired_unknown_inactive_or_of_another_ca_is_kept_out_and_the_log_says_why() {
+async fn an_expired_unknown_or_inactive_certificate_is_refused_and_the_log_says_why() {
     let hour = time::Duration::HOUR;
     let good = DeviceCertificate::new("device");
     let expired = DeviceCertificate::valid("expired", -hour, -time::Duration::MINUTE);
@@ -127,7 +127,7 @@ async fn a_certificate_that_is_expired_unknown_inactive_or_of_another_ca_is_kept
 }
 
 #[tokio::test]
-async fn a_certificate_without_its_key_is_worth_nothing() {
+async fn a_certificate_without_its_key_is_refused() {
     let (good, other) = (DeviceCertificate::new("device"), DeviceCertificate::new("device"));
     let gateway = gateway(vec![good.registered()], Vec::new()).await;
     let stolen = DeviceCertificate { pem: good.pem.clone(), key: other.key };

@@ -150,7 +150,7 @@ async fn no_forbidden_combination_reaches_the_function() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_doubled_too_long_or_no_text_calls_nobody() {
+async fn a_duplicate_too_long_or_invalid_parameter_calls_no_function() {
     let signer = TokenSigner::generate();
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.signing(signed_by(KEY, &[&signer])).run().await;
@@ -171,7 +171,7 @@ async fn a_parameter_that_is_doubled_too_long_or_no_text_calls_nobody() {
             format!("{KEY}=t&x-amz-customauthorizer-signature={}", "A".repeat(2_561)),
             "`x-amz-customauthorizer-signature` is longer than 2560 characters",
         ),
-        (format!("{KEY}=%ff&{proof}"), "the token is no text once its percent-encoding is undone"),
+        (format!("{KEY}=%ff&{proof}"), "the token is not UTF-8 after percent-decoding"),
         (format!("tokenkeyname=t&{proof}"), "the token is absent, and the authorizer has signing enabled"),
         (
             format!("{KEY}=t&x-amz-customauthorizer-signature={unencoded}"),
@@ -188,7 +188,7 @@ async fn a_parameter_that_is_doubled_too_long_or_no_text_calls_nobody() {
 }
 
 #[tokio::test]
-async fn while_keys_change_either_signs() {
+async fn either_of_two_keys_verifies_a_token() {
     let (old, new, stranger) = (TokenSigner::generate(), TokenSigner::generate(), TokenSigner::generate());
     let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.signing(signed_by(KEY, &[&old, &new])).run().await;
@@ -201,7 +201,7 @@ async fn while_keys_change_either_signs() {
 }
 
 #[tokio::test]
-async fn authorizers_stand_side_by_side() {
+async fn several_authorizers_serve_their_own_clients() {
     let (start, first) = Start::with_script(&Step::Answer(allow_all()));
     let (start, second) = start.and_script("second=one,@2", &Step::Answer(allow_all()));
     let gateway = start.run().await;
@@ -219,7 +219,7 @@ async fn authorizers_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn without_a_default_a_name_is_needed() {
+async fn without_a_default_authorizer_a_client_has_to_name_one() {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.with(|settings| settings.default_authorizer = None).run().await;
     assert_eq!(refused(&gateway, "a", "dev").await["reason"], "CUSTOM_AUTHORIZER_NOT_FOUND");
@@ -244,7 +244,7 @@ async fn authorizers_that_contradict_each_other_end_the_start() {
 }
 
 #[tokio::test]
-async fn the_real_authorizer_lets_in_a_device_with_a_signed_token() {
+async fn the_real_authorizer_accepts_a_device_with_a_signed_token() {
     let signer = TokenSigner::generate();
     let start = Start::with_authorizer().signing(signed_by(KEY, &[&signer]));
     integration::devices::add_token(start.folder(), "tok");
@@ -260,7 +260,7 @@ async fn the_real_authorizer_lets_in_a_device_with_a_signed_token() {
 }
 
 #[tokio::test]
-async fn token_and_signature_get_into_no_log() {
+async fn token_and_signature_are_not_logged() {
     let (signer, stranger) = (TokenSigner::generate(), TokenSigner::generate());
     let (token, wrong) = (Canary::new("a token"), Canary::new("a token with a wrong signature"));
     let (good, bad) = (signer.sign(token.secret()), stranger.sign(wrong.secret()));
@@ -302,7 +302,7 @@ async fn fails(file: &str, flags: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_settings_file_says_which_authorizers_there_are_and_a_flag_wins() {
+async fn a_settings_file_configures_authorizers_and_a_flag_wins() {
     let file = "[[authorizer]]\nname = 'a'\nprogram = '/no/such/program'\n";
     let error = fails(file, &[]).await;
     assert!(error.contains("can't start the authorizer `/no/such/program`"), "{error}");

@@ -56,7 +56,7 @@ fn document(characters: usize) -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_a_rule_lets_nobody_in() {
+async fn an_answer_that_breaks_a_rule_refuses_the_client() {
     let (gateway, script) = scripted(&Step::Error).await;
     let allowed = allow_all()["policyDocuments"][0].clone();
     let cases = [
@@ -89,7 +89,7 @@ async fn an_answer_that_breaks_a_rule_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn an_answer_at_the_limits_lets_in() {
+async fn an_answer_at_the_limits_is_accepted() {
     let mut documents = vec![document(2_048); 9];
     documents.push(allow_all()["policyDocuments"][0].clone());
     let (gateway, _script) = scripted(&Step::Answer(changed("policyDocuments", json!(documents)))).await;
@@ -98,7 +98,7 @@ async fn an_answer_at_the_limits_lets_in() {
 }
 
 #[tokio::test]
-async fn policies_that_do_not_allow_connect_let_nobody_in() {
+async fn policies_that_do_not_allow_connect_refuse_the_client() {
     let (gateway, script) = scripted(&Step::Error).await;
     let answers = [
         changed("policyDocuments", json!([])),
@@ -145,7 +145,7 @@ async fn a_crash_refuses_and_the_next_call_gets_a_new_instance() {
 }
 
 #[tokio::test]
-async fn a_function_that_hangs_is_given_up_after_five_seconds_and_the_next_call_gets_a_new_instance() {
+async fn a_function_that_hangs_is_abandoned_and_the_next_call_gets_a_new_instance() {
     let (start, script) = Start::with_script(&Step::Hang);
     let gateway = start.on_manual_clock().run().await;
     let (address, waiting) = (&gateway, anybody(Version::V5));
@@ -179,7 +179,7 @@ async fn an_instance_is_started_once_for_many_connects() {
 }
 
 #[tokio::test]
-async fn no_more_instances_run_at_a_time_than_allowed_and_nobody_who_waits_is_lost() {
+async fn the_number_of_instances_is_limited_and_every_waiting_call_is_served() {
     let (start, script) = Start::with_script(&Step::Hold(allow_all()));
     let gateway = start.with_function(|function| function.instances = 3).run().await;
     let mut connecting = tokio::task::JoinSet::new();
@@ -201,7 +201,7 @@ async fn no_more_instances_run_at_a_time_than_allowed_and_nobody_who_waits_is_lo
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_early_leaves_the_function_to_the_others() {
+async fn a_client_that_disconnects_early_frees_the_function_for_others() {
     let (gateway, script) = scripted(&Step::Hold(allow_all())).await;
     for n in 0..2 {
         let mut client = MqttClient::open(&gateway, Version::V5).await;
@@ -215,7 +215,7 @@ async fn a_client_that_hangs_up_early_leaves_the_function_to_the_others() {
 }
 
 #[tokio::test]
-async fn a_broken_devices_file_keeps_the_gateway_from_starting_and_the_message_names_the_line() {
+async fn a_broken_devices_file_ends_the_start_and_the_message_names_the_line() {
     let cases = [
         ("{\n  \"version\": 1,\n  \"devices\": {\n}", "line 4 column 1"),
         ("", "line 1 column 0"),
@@ -236,7 +236,7 @@ async fn a_broken_devices_file_keeps_the_gateway_from_starting_and_the_message_n
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_or_no_function_keeps_the_gateway_from_starting() {
+async fn a_program_that_does_not_exist_or_is_not_a_function_ends_the_start() {
     let start = Start::with_authorizer().with_program(|program| program.path = "/no/such/program".into());
     let Err(StartError::Authorizer(InvokeError::Start { program, .. })) = start.try_run().await else {
         panic!("it starts")

@@ -71,7 +71,7 @@ fn every_reason_has_a_case() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_wire_is_refused_too() {
+async fn an_event_that_mqtt_cannot_carry_is_refused() {
     let (function, log) = (FunctionCase::default().start(), captured_log::of_this_thread());
     let oversized = "u".repeat(65_535);
     let cases = [

@@ -39,7 +39,7 @@ fn call(pool: &Arc<Pool>, call: Call) -> tokio::task::JoinHandle<Result<Bytes, I
 }
 
 #[tokio::test]
-async fn a_refresh_does_not_wait_behind_connects() {
+async fn a_refresh_does_not_wait_for_connects() {
     let folder = tempfile::tempdir().unwrap();
     let (script, clock) = (Script::new(folder.path(), &Step::Hang), ManualClock::new());
     let pool = pool(&script, &clock);
@@ -83,7 +83,7 @@ async fn a_call_waits_for_an_instance_no_longer_than_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_costs_no_instance() {
+async fn a_client_that_disconnects_costs_no_instance() {
     let folder = tempfile::tempdir().unwrap();
     let (script, clock) = (Script::new(folder.path(), &Step::Hold(json!("late"))), ManualClock::new());
     let pool = pool(&script, &clock);

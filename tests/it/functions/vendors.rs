@@ -112,7 +112,7 @@ async fn gateway(rows: &[Row], tencent_expiry: bool) -> TestGateway {
 }
 
 #[tokio::test]
-async fn the_function_lets_in_every_vector_and_no_other_password() {
+async fn the_function_accepts_every_vector_and_no_other_password() {
     let rows = Row::all();
     let folder = tempfile::tempdir().unwrap();
     add_devices(folder.path(), &rows);
@@ -135,7 +135,7 @@ async fn the_function_lets_in_every_vector_and_no_other_password() {
 }
 
 #[tokio::test]
-async fn every_vector_connects_and_has_its_own_topics_alone() {
+async fn every_vector_connects_and_can_use_only_its_own_topics() {
     let rows = Row::all();
     let gateway = gateway(&rows, false).await;
     for row in &rows {
@@ -155,7 +155,7 @@ async fn every_vector_connects_and_has_its_own_topics_alone() {
 }
 
 #[tokio::test]
-async fn an_expired_vector_is_refused_unless_the_function_is_told_otherwise() {
+async fn an_expired_vector_is_refused_unless_the_configuration_accepts_it() {
     let rows = Row::all().into_iter().filter(|row| row.vector.client_id.ends_with("old")).collect::<Vec<_>>();
     assert_eq!(rows.len(), 2);
     let gateway = gateway(&rows, true).await;

@@ -26,7 +26,7 @@ async fn provision(cloud: &Cloud, more: &[&str]) -> (Option<i32>, Value, Finishe
 }
 
 fn rows(cloud: &Cloud) -> Vec<Row> {
-    credentials_file::present(&cloud.file(PASSWORDS)).unwrap()
+    credentials_file::read_if_exists(&cloud.file(PASSWORDS)).unwrap()
 }
 
 type Record = HashMap<String, AttributeValue>;
@@ -199,7 +199,7 @@ async fn a_record_that_somebody_else_makes_at_that_moment_stays() {
     let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
     assert_eq!((finished.code, &report["records"]["written"]), (Some(1), &json!(1)), "{report}");
     let why = report["failed"][0]["why"].as_str().unwrap();
-    assert!(why.starts_with("somebody else wrote its record at this moment"), "{why}");
+    assert!(why.starts_with("somebody else wrote its record at the same time"), "{why}");
     assert_eq!(cloud.records().await.len(), 1);
 }
 
@@ -212,7 +212,7 @@ async fn ctrl_c_ends_it_and_says_how_to_go_on() {
     running.interrupt();
     let finished = running.finish().await;
     assert_eq!(finished.code, Some(130), "{}{}", finished.out(), finished.err());
-    assert!(finished.err().contains("stopping: what is being made is finished first"), "{}", finished.err());
+    assert!(finished.err().contains("stopping after the devices that are being made"), "{}", finished.err());
     assert!(finished.out().contains("next       the same command again"), "{}", finished.out());
     let devices = cloud.records().await.len();
     check_whole(&cloud, devices).await;
@@ -261,7 +261,7 @@ async fn a_thing_of_another_type_is_its_devices_trouble_alone() {
     assert_eq!(failed["device"], "device-0001");
     let why = failed["why"].as_str().unwrap();
     assert!(
-        why.starts_with("its Thing is there already and of the type `valve`, not `latchkey-dev-sht20`: "),
+        why.starts_with("its Thing exists already and has the type `valve`, not `latchkey-dev-sht20`: "),
         "{why}"
     );
     assert!(
@@ -345,7 +345,7 @@ async fn what_keeps_it_from_beginning_is_told_with_its_cure() {
         ),
         (&["--count", "1", "--stage", "test"], "has no stage `test` but `dev`: `make deploy STAGE=test`"),
         (&["--count", "1", "--outputs", "none.json"], "there is no `none.json`: `make deploy` writes it"),
-        (&["--count", "100", "--name", "d##"], "`d##` has no room for the number 100: give it more `#`"),
+        (&["--count", "100", "--name", "d##"], "`d##` has no room for the number 100: add more `#`"),
         (
             &["--count", "1", "--thing-type", "valve"],
             "there is no thing type `valve`: `make deploy` makes it",

@@ -33,7 +33,7 @@ async fn half_a_row_is_no_password() {
     let cloud = Cloud::start().await;
     let more = ["--count", "2", "--name", "hall-#"];
     assert_eq!(provision(&cloud, &more).await.0, Some(0));
-    let first = credentials_file::present(&cloud.file(PASSWORDS)).unwrap()[..1].to_vec();
+    let first = credentials_file::read_if_exists(&cloud.file(PASSWORDS)).unwrap()[..1].to_vec();
     let row = "hall-2,hall-2,hall-2,".len();
     for left in [1, 8, row, row + 2, row + 42, row + 43] {
         let text = fs::read_to_string(cloud.file(PASSWORDS)).unwrap();
@@ -43,7 +43,7 @@ async fn half_a_row_is_no_password() {
         remove_record(&cloud, "hall-2").await;
         let (code, report, finished) = provision(&cloud, &more).await;
         assert_eq!((code, &report["complete"]), (Some(0), &json!(true)), "{left}: {}", finished.err());
-        let was_cut = finished.err().contains("` ended in half a row, as a full disk or a kill leaves it");
+        let was_cut = finished.err().contains("` ended in half a row, after a full disk or a kill");
         assert_eq!(was_cut, left < row + 43, "{left}: {}", finished.err());
         let rows = credentials_file::read(&cloud.file(PASSWORDS), None).unwrap();
         assert!(rows.len() == 2 && rows.starts_with(&first));
@@ -53,8 +53,7 @@ async fn half_a_row_is_no_password() {
     let text = fs::read_to_string(cloud.file(PASSWORDS)).unwrap();
     fs::write(cloud.file(PASSWORDS), format!("{text}hall-3,hall-3,hall-3,correct horse")).unwrap();
     let (code, _, finished) = provision(&cloud, &more).await;
-    let refusal =
-        "line 4 of the credentials file `.latchkey/credentials-dev.csv`: it has no end, so it may be half";
+    let refusal = "line 4 of the credentials file `.latchkey/credentials-dev.csv`: it has no line end, so it may be half";
     assert!(code == Some(64) && finished.err().contains(refusal), "{}", finished.err());
     assert!(!finished.err().contains("correct horse"));
 }
@@ -149,7 +148,7 @@ async fn more_devices_than_a_secret_holds_are_refused_before_the_first() {
     secrets.create_secret().name("devices").secret_string(empty).send().await.unwrap();
     let more = ["--count", "1000", "--store", "secretsmanager:devices", "--credentials", "s.csv"];
     let (code, _, finished) = provision(&cloud, &more).await;
-    let refusal = "bytes, and a secret takes 65536: so many devices need a table";
+    let refusal = "bytes, and a secret has room for 65536: use a table for this number of devices";
     assert!(code == Some(64) && finished.err().contains(refusal), "{}", finished.err());
     assert!(cloud.things().await.is_empty() && !cloud.file("s.csv").exists());
 }
@@ -179,7 +178,8 @@ async fn a_thing_without_a_type_has_room_for_one_attribute_of_ones_own() {
     let more = |file| ["--from", file, "--store", "devices.json", "--region", "us-east-1"];
     fs::write(cloud.file("two.csv"), "device,attribute a,attribute b\nx,1,2\n").unwrap();
     let (code, _, finished) = provision(&cloud, &more("two.csv")).await;
-    let refusal = "`x` would have 4 attributes with `grant` and `scheme`, and a Thing without a type has no more than 3";
+    let refusal =
+        "`x` would have 4 attributes with `grant` and `scheme`, and a Thing without a type has up to 3";
     assert!(code == Some(64) && finished.err().contains(refusal), "{}", finished.err());
     fs::write(cloud.file("one.csv"), "device,attribute a,attribute b\nx,1,\n").unwrap();
     assert_eq!(provision(&cloud, &more("one.csv")).await.0, Some(0));

@@ -30,7 +30,7 @@ async fn invoke(function: &AwsFunction, event: &str) -> Result<Bytes, InvokeErro
 }
 
 #[tokio::test]
-async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_made_twice() {
+async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_repeated() {
     let secret = Canary::new("the event");
     let event = json!({"secret": secret.secret()}).to_string();
     let function = FakeFunction::start(Act::Answer(json!("answer"))).await;
@@ -39,8 +39,8 @@ async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_made_twice()
     let cases = [
         (Act::aws_error(404, "ResourceNotFoundException"), "`ResourceNotFoundException`; there is no such"),
         (Act::aws_error(403, "AccessDeniedException"), "`AccessDeniedException`; these credentials need"),
-        (Act::aws_error(403, "UnrecognizedClientException"), "these credentials don't hold"),
-        (Act::aws_error(429, "TooManyRequestsException"), "takes no more calls at a time"),
+        (Act::aws_error(403, "UnrecognizedClientException"), "these credentials are not valid"),
+        (Act::aws_error(429, "TooManyRequestsException"), "accepts no more calls at a time"),
         (Act::aws_error(500, "ServiceException"), "answered the call with `ServiceException`"),
         (Act::aws_error(500, "no name"), "answered the call with status 500"),
         (Act::Status(302, "location: /elsewhere\r\n"), "answered the call with status 302"),
@@ -58,7 +58,7 @@ async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_made_twice()
 }
 
 #[tokio::test]
-async fn five_seconds_are_the_limit() {
+async fn a_call_is_abandoned_after_five_seconds() {
     for act in [Act::Hold, Act::slow_body()] {
         let function = FakeFunction::start(act).await;
         let manual = ManualClock::new();
@@ -93,7 +93,7 @@ fn line(folder: &std::path::Path, client_id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_gateway_with_an_arn_lets_in_and_refuses() {
+async fn a_gateway_with_an_arn_accepts_and_refuses() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let (folder, endpoint) = (tempfile::tempdir().unwrap(), function.endpoint());
     let flags = ["--json", "--function-arn", ARN];
@@ -119,7 +119,7 @@ async fn a_gateway_with_an_arn_lets_in_and_refuses() {
 }
 
 #[tokio::test]
-async fn without_credentials_nobody_comes_in_and_the_log_says_why() {
+async fn without_credentials_every_connect_is_refused_and_the_log_says_why() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let (folder, endpoint) = (tempfile::tempdir().unwrap(), function.endpoint());
     let mut variables = environment(&endpoint);

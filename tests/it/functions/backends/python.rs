@@ -26,7 +26,7 @@ fn authorizer(password: &str) -> Program {
 }
 
 #[tokio::test]
-async fn a_python_authorizer_lets_in_the_right_password_and_refuses_others() {
+async fn a_python_authorizer_accepts_the_right_password_and_refuses_others() {
     let (right, wrong) = (Canary::new("the right password"), Canary::new("a wrong password"));
     let gateway = Start::with_source(FunctionSource::Program(authorizer(right.secret()))).run().await;
     for version in [Version::V311, Version::V5] {

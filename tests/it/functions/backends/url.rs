@@ -49,7 +49,7 @@ fn client(id: &str) -> Connect {
 }
 
 #[tokio::test]
-async fn the_function_gets_the_event_and_its_answer_rules() {
+async fn the_function_receives_the_event_and_its_answer_counts() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let gateway = gateway(&function).await;
     assert_eq!(function.connections(), 0, "nothing is called at the start");
@@ -66,7 +66,7 @@ async fn the_function_gets_the_event_and_its_answer_rules() {
 }
 
 #[tokio::test]
-async fn a_refresh_calls_it_again_and_a_refused_one_ends_the_connection() {
+async fn a_refresh_calls_the_function_again_and_a_refusal_ends_the_connection() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let gateway = started(&function.url()).on_manual_clock().run().await;
     let mut dev = MqttClient::connected(&gateway, Connect { keep_alive: 1_200, ..client("c") }).await;
@@ -89,10 +89,10 @@ async fn each_fault_is_one_refused_connect_with_its_cause_in_the_log_and_no_pass
     let mut other = MqttClient::connected(&gateway, client("other")).await;
     let statuses = [
         (Act::Status(404, ""), "answered the call with status 404; is the path that of Lambda's Invoke call"),
-        (Act::Status(500, ""), "answered the call with status 500; what runs there may say why"),
-        (Act::Status(302, "location: /2015-03-31/functions/f/invocations\r\n"), "a redirect is not followed"),
+        (Act::Status(500, ""), "answered the call with status 500; the log of what runs there may say why"),
+        (Act::Status(302, "location: /2015-03-31/functions/f/invocations\r\n"), "redirects are not followed"),
         (Act::Status(201, ""), "answered the call with status 201"),
-        (Act::Status(429, ""), "takes no more calls at a time"),
+        (Act::Status(429, ""), "accepts no more calls at a time"),
         (Act::Status(200, ""), "the authorizer's answer can't be used"),
         (Act::Status(500, "x-amz-function-error: Handled\r\n"), "reported `an error without a type`"),
         (Act::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ngarbage".to_vec()), "can't be used"),
@@ -114,7 +114,7 @@ async fn each_fault_is_one_refused_connect_with_its_cause_in_the_log_and_no_pass
 }
 
 #[tokio::test]
-async fn a_function_that_hangs_is_given_up_after_five_seconds() {
+async fn a_function_that_hangs_is_abandoned_after_five_seconds() {
     for act in [Act::Hold, Act::slow_body()] {
         let function = FakeFunction::start(act).await;
         let gateway = started(&function.url()).on_manual_clock().run().await;
@@ -133,7 +133,7 @@ async fn a_function_that_hangs_is_given_up_after_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_url_that_nothing_listens_at_shows_at_the_first_connect() {
+async fn an_unreachable_url_is_reported_at_the_first_connect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -148,7 +148,7 @@ async fn a_url_that_nothing_listens_at_shows_at_the_first_connect() {
 }
 
 #[tokio::test]
-async fn a_refresh_does_not_wait_behind_connects_and_a_connect_not_for_ever() {
+async fn a_refresh_does_not_wait_for_connects_and_a_connect_not_for_ever() {
     let function = FakeFunction::start(Act::Hold).await;
     let manual = ManualClock::new();
     let url = function.url().parse().unwrap();
@@ -174,7 +174,7 @@ async fn a_refresh_does_not_wait_behind_connects_and_a_connect_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_settings_file_or_a_flag_names_it() {
+async fn a_settings_file_or_a_flag_sets_the_invoke_url() {
     let function = FakeFunction::start(Act::Answer(allow_all())).await;
     let folder = tempfile::tempdir().unwrap();
     let url = function.url();
@@ -191,7 +191,7 @@ async fn a_settings_file_or_a_flag_names_it() {
 }
 
 #[tokio::test]
-async fn https_is_for_those_whom_the_system_trusts() {
+async fn https_needs_a_certificate_that_the_system_trusts() {
     let (function, certificate) = FakeFunction::start_with_tls(Act::Answer(allow_all())).await;
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");

@@ -89,7 +89,7 @@ async fn a_connection_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_too_long_is_not_looked_into() {
+async fn a_token_that_is_too_long_is_not_parsed() {
     let issuer = Issuer::new();
     let claims = json!({"sub": "jwt-1", "exp": now() + 3_600, "x": "x".repeat(8_192)});
     let (answer, line) = issuer.answer(&claims).await;
