@@ -81,7 +81,8 @@ pub trait Completion: Send + 'static {
     fn broker_stopped() -> Self;
 }
 
-/// The value of an operation, once the file has its changes.
+/// The value of an operation, once the file has its changes. The operation is done even if nothing awaits this.
+#[must_use = "only its value says whether the operation succeeded"]
 pub struct Pending<T>(Progress<T>);
 
 enum Progress<T> {

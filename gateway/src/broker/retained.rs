@@ -146,9 +146,9 @@ mod tests {
         changes: &mut Changes,
     ) -> bool {
         let change = retained.prepare(topic, publish, now, changes);
-        let changed = !matches!(change, RetainedChange::None);
+        let had_room = !matches!(change, RetainedChange::None);
         retained.apply(topic, change);
-        changed
+        had_room
     }
 
     fn changes() -> (Changes, Moment) {

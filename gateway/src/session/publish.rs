@@ -127,7 +127,7 @@ impl Session {
         match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
             Some(rejection) => effects.push(Effect::Log(rejection)),
             None if delay.is_zero() => {
-                effects.push(Effect::Broker(BrokerEffect::Publish(will.topic, publish)))
+                effects.push(Effect::Broker(BrokerEffect::Publish(will.topic, publish)));
             }
             None => effects.push(Effect::DelayWill(will.topic, publish, delay)),
         }
