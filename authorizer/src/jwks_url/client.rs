@@ -1,6 +1,6 @@
 //! One GET: no redirects, up to 64 KiB, and no kept connection.
 
-use std::{error::Error, io, net::IpAddr, str::FromStr, sync::Arc};
+use std::{error::Error, io, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
@@ -10,6 +10,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use iot_policy::loopback::is_loopback;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::aws_lc_rs};
 
 use crate::fault::JwksFault;
@@ -138,16 +139,10 @@ impl FromStr for JwksAddress {
         match scheme {
             _ if authority.host().is_empty() => Err(JwksAddressError::NotUrl),
             "https" => Ok(Self(uri)),
-            "http" if is_this_machine(authority.host()) => Ok(Self(uri)),
+            "http" if is_loopback(authority.host()) => Ok(Self(uri)),
             _ => Err(JwksAddressError::NotHttps),
         }
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ mod error;
 mod evaluation;
 mod finding;
 pub mod limits;
+pub mod loopback;
 mod near_miss;
 mod node;
 mod pattern;

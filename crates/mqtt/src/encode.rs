@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::error::EncodeError;
-use crate::field::{MAX_PACKET_SIZE, MAX_VAR_INT, insert_var_int, put_binary, put_text};
+use crate::field::{MAX_VAR_INT, insert_var_int, put_binary, put_text};
 use crate::header::Role;
 use crate::packet::{
     ConnAck, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet, PubAck, PubRel,
@@ -23,9 +23,7 @@ pub(crate) fn packet(
     bytes: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     let v5 = version == Version::V5;
-    if !v5 && is_unknown_to_v311(packet, role) {
-        return Ok(());
-    }
+    let begin = bytes.len();
     let payload = match packet {
         Packet::Publish(message) => &*message.payload,
         _ => &[],
@@ -34,11 +32,15 @@ pub(crate) fn packet(
     bytes.put_u8(packet.packet_type() << 4 | flags(packet));
     let start = bytes.len();
     body(packet, v5, role, bytes)?;
+    if !v5 && is_unknown_to_v311(packet, role) {
+        bytes.truncate(begin);
+        return Ok(());
+    }
     let length = u32::try_from(bytes.len() - start + payload.len()).ok();
     let length = length.filter(|&length| length <= MAX_VAR_INT);
-    let length = length.ok_or(EncodeError::PacketTooLarge { max: max.min(MAX_PACKET_SIZE) })?;
+    let length = length.ok_or(EncodeError::PacketTooLarge { max })?;
     insert_var_int(bytes, start, length);
-    if bytes.len() - start + 1 + payload.len() > usize::try_from(max).unwrap_or(usize::MAX) {
+    if bytes.len() - begin + payload.len() > usize::try_from(max).unwrap_or(usize::MAX) {
         return Err(EncodeError::PacketTooLarge { max });
     }
     bytes.extend_from_slice(payload);

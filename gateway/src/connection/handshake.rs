@@ -255,7 +255,7 @@ impl Handshake<'_> {
         origin: ConnectOrigin<'_>,
     ) -> Result<(Option<Credentials>, Enforcement), ConnectReasonCode> {
         let mqtt = ConnectFields {
-            client_id,
+            client_id: Some(&*connect.client_id).filter(|id| !id.is_empty()),
             user_name: connect.username.as_deref(),
             password: connect.password.as_deref(),
         };

@@ -89,8 +89,8 @@ impl Authorization {
     ///
     /// # Errors
     ///
-    /// When it breaks one of AWS's rules. That a document, a timer or the principal may not be absent is our
-    /// reading *(unverified)*, and the one that lets nobody in.
+    /// When it breaks one of AWS's rules. A timer may be absent: the refresh timer is 300 seconds then, and the disconnect
+    /// timer 86,400.
     pub fn parse(json: &[u8]) -> Result<Option<Self>, AnswerError> {
         // Serde would also accept an array of the values in the right order.
         if json.trim_ascii_start().first() != Some(&b'{') {
@@ -112,12 +112,12 @@ impl Authorization {
             lifetime: Some(Lifetime {
                 refresh_after: timer(
                     "refreshAfterInSeconds",
-                    answer.refresh_after_in_seconds,
+                    answer.refresh_after_in_seconds.unwrap_or(MIN_REFRESH_SECONDS),
                     MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS,
                 )?,
                 disconnect_after: timer(
                     "disconnectAfterInSeconds",
-                    answer.disconnect_after_in_seconds,
+                    answer.disconnect_after_in_seconds.unwrap_or(MAX_DISCONNECT_SECONDS),
                     MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS,
                 )?,
             }),
@@ -139,12 +139,7 @@ fn parse_document(index: usize, json: &str) -> Result<PolicyDocument, AnswerErro
     PolicyDocument::parse(text).map_err(|error| AnswerError::Document { index, error })
 }
 
-fn timer(
-    field: &'static str,
-    seconds: Option<u32>,
-    range: RangeInclusive<u32>,
-) -> Result<Duration, AnswerError> {
-    let seconds = seconds.ok_or(AnswerError::Absent(field))?;
+fn timer(field: &'static str, seconds: u32, range: RangeInclusive<u32>) -> Result<Duration, AnswerError> {
     if !range.contains(&seconds) {
         return Err(AnswerError::Timer { field, seconds, range });
     }
@@ -184,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn absent_timer_is_300_or_86400_seconds() {
+        let absent = [("refreshAfterInSeconds", Value::Null), ("disconnectAfterInSeconds", Value::Null)];
+        let lifetime = answer(&absent).unwrap().unwrap().lifetime.unwrap();
+        assert_eq!((lifetime.refresh_after.as_secs(), lifetime.disconnect_after.as_secs()), (300, 86_400));
+    }
+
+    #[test]
+    fn empty_list_of_documents_is_an_answer_that_allows_nothing() {
+        assert!(answer(&[("policyDocuments", json!([]))]).unwrap().unwrap().documents.is_empty());
+    }
+
+    #[test]
     fn document_may_be_a_string_with_its_json() {
         let text = document("t").to_string();
         assert_eq!(answer(&[("policyDocuments", json!([text]))]).unwrap().unwrap().documents.len(), 1);
@@ -211,7 +218,6 @@ mod tests {
             ("principalId", json!("x".repeat(129)), "1 to 128 letters and digits"),
             ("refreshAfterInSeconds", json!(299), "`refreshAfterInSeconds` is 299"),
             ("refreshAfterInSeconds", json!(86_401), "`refreshAfterInSeconds` is 86401"),
-            ("refreshAfterInSeconds", Value::Null, "`refreshAfterInSeconds` is absent"),
             ("disconnectAfterInSeconds", json!(0), "`disconnectAfterInSeconds` is 0"),
             ("disconnectAfterInSeconds", json!("300"), "not an authorizer's answer"),
             ("policyDocuments", Value::Null, "`policyDocuments` is absent"),

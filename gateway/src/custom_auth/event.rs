@@ -1,7 +1,7 @@
 //! The event that an authorizer's function receives, built as AWS builds it: parts that a connection does not have are
-//! absent.
+//! absent. The fields are in the order in which AWS writes them.
 //!
-//! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
+//! Source: AWS IoT Core developer guide, `custom-auth-lambda`, and measurements: `docs/fidelity.md`.
 
 use std::sync::Arc;
 
@@ -41,8 +41,8 @@ pub struct ClientRequest<'a> {
 /// The credentials in a CONNECT.
 #[derive(Clone, Copy)]
 pub struct ConnectFields<'a> {
-    /// The client id.
-    pub client_id: &'a str,
+    /// The client id, unless it is empty: one that the server assigns is not in the event.
+    pub client_id: Option<&'a str>,
     /// The user name as sent.
     pub user_name: Option<&'a str>,
     /// The password's bytes.
@@ -54,7 +54,7 @@ impl ClientRequest<'_> {
     #[must_use]
     pub fn weight_kib(&self) -> u32 {
         let mqtt = self.mqtt.map_or(0, |mqtt| {
-            let texts = mqtt.client_id.len() + mqtt.user_name.map_or(0, str::len);
+            let texts = mqtt.client_id.map_or(0, str::len) + mqtt.user_name.map_or(0, str::len);
             texts * 6 + mqtt.password.map_or(0, <[u8]>::len) * 2
         });
         let http = self.http.map_or(0, |http| http.bytes() * 6);
@@ -65,11 +65,11 @@ impl ClientRequest<'_> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
+    protocol_data: ProtocolData<'a>,
+    protocols: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     signature_verified: bool,
-    protocols: &'static [&'static str],
-    protocol_data: ProtocolData<'a>,
     connection_metadata: ConnectionMetadata<'a>,
 }
 
@@ -78,17 +78,16 @@ struct ProtocolData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<Http<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     mqtt: Option<Mqtt<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<Http<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Http<'a> {
     headers: &'a Headers,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    query_string: Option<&'a str>,
+    query_string: &'a str,
 }
 
 #[derive(Serialize)]
@@ -109,7 +108,8 @@ struct Mqtt<'a> {
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<Zeroizing<String>>,
-    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -127,16 +127,16 @@ impl AuthorizerEvent {
             (Some(_), None) => &["tls", "http"],
         };
         let event = Event {
-            token: token.map(Token::text),
-            signature_verified: token.is_some_and(Token::is_verified),
-            protocols,
             protocol_data: ProtocolData {
                 tls: Tls::of(sent),
+                mqtt: sent.mqtt.map(Mqtt::from),
                 http: sent
                     .http
                     .map(|http| Http { headers: http.headers(), query_string: http.query_string() }),
-                mqtt: sent.mqtt.map(Mqtt::from),
             },
+            protocols,
+            token: token.map(Token::text),
+            signature_verified: token.is_some_and(Token::is_verified),
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
         // Allocated once: a buffer that grows would leave copies of the password in memory.
@@ -163,9 +163,10 @@ impl AuthorizerEvent {
 }
 
 impl<'a> Tls<'a> {
-    /// `None` without a server name and a certificate.
+    /// `None` without a server name and a certificate. The server name is the one of SNI, or else of the `Host` header.
     fn of(sent: &ClientRequest<'a>) -> Option<Self> {
-        let (server_name, certificate) = (sent.server_name, sent.certificate);
+        let server_name = sent.server_name.or_else(|| sent.http.and_then(HttpRequest::host));
+        let certificate = sent.certificate;
         (server_name.is_some() || certificate.is_some()).then(|| Self {
             server_name,
             certificate_pem: certificate.map(Certificate::pem),
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
-        let mqtt = Some(ConnectFields { client_id: "client", user_name, password });
+        let mqtt = Some(ConnectFields { client_id: Some("client"), user_name, password });
         let presented = AuthorizerEvent::new(
             &ClientRequest { connection_id: "id", server_name, certificate: None, http: None, mqtt },
             None,
@@ -229,7 +230,7 @@ mod tests {
             .header("x-twice", "2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let http = HttpRequest::read(&parts).unwrap();
-        let mqtt = ConnectFields { client_id: "client", user_name: None, password: None };
+        let mqtt = ConnectFields { client_id: Some("client"), user_name: None, password: None };
         let (http, mqtt, server_name) = (Some(&http), Some(mqtt), Some("localhost"));
         let mut sent = ClientRequest { connection_id: "id", server_name, certificate: None, http, mqtt };
         let event = |sent: &ClientRequest<'_>| -> Value {
@@ -237,7 +238,7 @@ mod tests {
         };
         let expected_http = json!({
             "headers": {"authorization": "Basic YTpi", "x-twice": "1, 2"},
-            "queryString": "?x-amz-customauthorizer-name=a&p=%41",
+            "queryString": "x-amz-customauthorizer-name=a&p=%41",
         });
         let websocket = event(&sent);
         assert_eq!(websocket["protocols"], json!(["tls", "http", "mqtt"]));
@@ -252,5 +253,44 @@ mod tests {
             publish["protocolData"],
             json!({"tls": {"serverName": "localhost"}, "http": expected_http})
         );
+    }
+
+    #[test]
+    fn event_has_its_fields_in_the_order_of_aws() {
+        let (parts, ()) = hyper::Request::get("/mqtt").body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        let mqtt = ConnectFields { client_id: Some("c"), user_name: Some("u"), password: Some(b"p") };
+        let sent = ClientRequest {
+            connection_id: "id",
+            server_name: Some("s"),
+            certificate: None,
+            http: Some(&http),
+            mqtt: Some(mqtt),
+        };
+        let expected = r#"{"protocolData":{"tls":{"serverName":"s"},"mqtt":{"username":"u","password":"cA==","clientId":"c"},"http":{"headers":{},"queryString":""}},"protocols":["tls","http","mqtt"],"signatureVerified":false,"connectionMetadata":{"id":"id"}}"#;
+        assert_eq!(AuthorizerEvent::new(&sent, None).to_json(), expected);
+    }
+
+    #[test]
+    fn client_id_that_was_not_sent_is_absent() {
+        let mqtt = Some(ConnectFields { client_id: None, user_name: Some("u"), password: None });
+        let sent =
+            ClientRequest { connection_id: "id", server_name: None, certificate: None, http: None, mqtt };
+        let event: Value = serde_json::from_slice(&AuthorizerEvent::new(&sent, None).to_json()).unwrap();
+        assert_eq!(event["protocolData"], json!({"mqtt": {"username": "u"}}));
+    }
+
+    #[test]
+    fn server_name_is_of_the_host_header_without_sni() {
+        let request = hyper::Request::get("/mqtt").header("Host", "iot.example.com:443");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        for (server_name, expected) in [(None, "iot.example.com"), (Some("sni"), "sni")] {
+            let http = Some(&http);
+            let sent =
+                ClientRequest { connection_id: "id", server_name, certificate: None, http, mqtt: None };
+            let event: Value = serde_json::from_slice(&AuthorizerEvent::new(&sent, None).to_json()).unwrap();
+            assert_eq!(event["protocolData"]["tls"], json!({"serverName": expected}));
+        }
     }
 }

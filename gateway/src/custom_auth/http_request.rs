@@ -4,19 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use hyper::{header::CONTENT_LENGTH, http::request::Parts};
+use hyper::{
+    header::{CONTENT_LENGTH, HOST},
+    http::{request::Parts, uri::Authority},
+};
 use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
 
-/// The headers' values by their names. Names are in lower case *(unverified)*. The values of a duplicate name are joined
+/// The headers' values by their names, which are in lower case. The values of a duplicate name are joined
 /// with commas, as in RFC 9110 section 5.3 *(unverified)*.
 pub type Headers = BTreeMap<String, Zeroizing<String>>;
 
 /// An HTTP request without its body. It has no `Debug` and is wiped when dropped.
 pub struct HttpRequest {
     headers: Headers,
-    query_string: Option<Zeroizing<String>>,
+    query_string: Zeroizing<String>,
 }
 
 /// A header's value that is not text.
@@ -42,7 +45,7 @@ impl HttpRequest {
                 })
                 .or_insert_with(|| Zeroizing::new(value.to_owned()));
         }
-        let query_string = parts.uri.query().map(|query| Zeroizing::new(format!("?{query}")));
+        let query_string = Zeroizing::new(parts.uri.query().unwrap_or_default().to_owned());
         Ok(Self { headers, query_string })
     }
 
@@ -52,17 +55,26 @@ impl HttpRequest {
         &self.headers
     }
 
-    /// The query string as sent, with its `?`.
+    /// The query string as sent, without its `?`; empty if there is none.
     #[must_use]
-    pub fn query_string(&self) -> Option<&str> {
-        self.query_string.as_ref().map(|query| query.as_str())
+    pub fn query_string(&self) -> &str {
+        &self.query_string
+    }
+
+    /// The host name or address in the `Host` header, without its port.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let host = self.headers.get(HOST.as_str())?;
+        let authority = host.parse::<Authority>().ok().filter(|_| !host.contains('@'))?;
+        // The parsed value is a copy, so the name is taken from the header.
+        host.get(..authority.host().len()).filter(|host| !host.is_empty())
     }
 
     /// The bytes of the headers and the query string.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
-        headers.sum::<usize>() + self.query_string().map_or(0, str::len)
+        headers.sum::<usize>() + self.query_string.len()
     }
 
     /// Whether another request has the same query string and the same headers, except for `Content-Length`.
@@ -77,9 +89,8 @@ impl HttpRequest {
     /// The parameters that choose the authorizer and carry the token.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
-        let query = self.query_string().and_then(|query| query.strip_prefix('?')).unwrap_or_default();
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Parameters::default().with_query(query).with_headers(headers)
+        Parameters::default().with_query(&self.query_string).with_headers(headers)
     }
 }
 
@@ -132,6 +143,21 @@ mod tests {
         for (uri, headers) in others {
             assert!(!one.presents_the_same(&read(uri, headers).unwrap()), "{uri} {headers:?}");
         }
+    }
+
+    #[test]
+    fn host_is_without_its_port() {
+        for (host, name) in [
+            ("iot.example.com", Some("iot.example.com")),
+            ("iot.example.com:443", Some("iot.example.com")),
+            ("[::1]:443", Some("[::1]")),
+            ("", None),
+            ("a b", None),
+            ("user@host", None),
+        ] {
+            assert_eq!(read("/", &[("Host", host.as_bytes())]).unwrap().host(), name, "{host}");
+        }
+        assert_eq!(read("/", &[]).unwrap().host(), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The URL at which a function answers Lambda's Invoke call.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use hyper::Uri;
+use iot_policy::loopback::is_loopback;
 
 /// An `https` URL, or an `http` URL of this machine, because the event contains a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,17 +60,11 @@ impl FromStr for InvokeUrl {
         match scheme {
             _ if authority.host().is_empty() || uri.path() == "/" => Err(InvokeUrlError::NotUrl),
             "https" => Ok(Self(uri)),
-            "http" if is_this_machine(authority.host()) => Ok(Self(uri)),
+            "http" if is_loopback(authority.host()) => Ok(Self(uri)),
             "http" => Err(InvokeUrlError::NotHttps),
             _ => Err(InvokeUrlError::NotUrl),
         }
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ async fn the_function_receives_every_request_as_it_was_sent() {
                     "headers": {
                         "host": "localhost", "authorization": "Basic YTpi", "x-key": "a, b", "content-length": "1",
                     },
-                    "queryString": "?qos=1&a=%41",
+                    "queryString": "qos=1&a=%41",
                 },
             },
             "connectionMetadata": {"id": id},

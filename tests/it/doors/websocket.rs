@@ -114,7 +114,7 @@ async fn the_function_receives_the_upgrade_and_the_connect() {
     assert_eq!(data["tls"], json!({"serverName": "localhost"}));
     assert_eq!(
         (&data["http"]["queryString"], &data["http"]["headers"]["x-key"]),
-        (&json!("?a=b"), &json!("v"))
+        (&json!("a=b"), &json!("v"))
     );
     assert_eq!(data["mqtt"], json!({"clientId": "c", "username": "user", "password": "cGFzcw=="}));
     let line = gateway.logged_with(&[("eventType", "Connect"), ("status", "Success")]).await;
