@@ -1,9 +1,10 @@
-//! Who is connected or away, who subscribes to what, and the way of a message from one to the others.
+//! The message broker: sessions, subscriptions, and the messages between connections.
 
 mod client;
+mod operations;
+pub mod outbox;
 pub mod queue;
 pub mod registration;
-mod restoring;
 mod retained;
 pub mod store;
 pub mod subscriptions;
@@ -12,134 +13,150 @@ use std::{
     collections::{BTreeSet, HashMap},
     num::NonZeroU16,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use mqtt::{Publish, TopicName};
 
+pub use self::operations::{Broker, Completion, Pending};
 use self::{
-    client::Client,
-    queue::{Delivery, Waiting},
-    retained::{Change, Retained},
-    store::{Journal, MessageId, Store, StoreError},
+    client::{Client, ClientState, SharedOutbox},
+    operations::Grouping,
+    outbox::Outbox,
+    queue::{Delivery, Queue, QueuedBytes},
+    retained::{Retained, RetainedChange},
+    store::{Changes, MessageId, Store, StoreError, Stored, StoredSession},
     subscriptions::{Matching, Subscriptions},
 };
 use crate::clock::{Clock, Moment};
 
-/// The message broker. It knows no policy: sessions ask for nothing that they may not have.
-pub struct Broker {
-    state: Mutex<State>,
-    /// Whoever holds the state may take the store, and never the reverse.
-    store: Store,
-}
-
+/// The broker's memory.
 #[derive(Default)]
 struct State {
     clients: HashMap<Arc<str>, Client>,
     subscriptions: Subscriptions,
     retained: Retained,
-    /// What waits for all clients together.
-    waiting: Waiting,
+    /// The bytes that wait for all clients together.
+    waiting: QueuedBytes,
     connections: u64,
-    /// When the sessions of those who are away end, and whose connection each was.
+    /// When the sessions of clients that are away end, with the number of each one's last connection.
     endings: BTreeSet<(Moment, u64, Arc<str>)>,
 }
 
+/// The broker knows no policy: sessions request nothing that their policies do not allow.
 impl Broker {
-    /// The broker of a data folder, with the sessions and retained messages that are there.
+    /// The broker of a data folder, with the sessions and retained messages in it.
     ///
     /// # Errors
     ///
-    /// When the file can't be used; nothing of it is used then.
+    /// When not everything in the file can be read.
     pub fn open(folder: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let (store, stored) = Store::open(&folder.join(store::FILE), clock)?;
-        Ok(Self { state: Mutex::new(State::restored(stored, clock.now())), store })
+        Ok(Self::start(State::restored(stored, clock.now()), store))
     }
 
-    /// Sends a message to everyone who subscribes to its topic, once each, and keeps it if it is to be retained. What is to
-    /// outlive the process is in the file when this returns.
+    /// A broker whose file ends with the process.
+    #[cfg(test)]
+    fn in_memory(clock: &Clock) -> Arc<Self> {
+        Arc::new(Self::start(State::default(), Store::in_memory(clock)))
+    }
+
+    /// Delivers a message to each subscriber of its topic, and retains it if it says so.
     ///
     /// # Errors
     ///
-    /// When the file can't be written: then the message must not be acknowledged.
+    /// When the file can't be written. Then nobody gets the message, and it must not be acknowledged.
     pub fn publish(
         &self,
-        from: &str,
-        topic: &TopicName,
-        publish: &Publish,
+        from: Arc<str>,
+        topic: TopicName,
+        publish: Publish,
         now: Moment,
-    ) -> Result<(), StoreError> {
-        let mut state = self.state(now);
-        let mut journal = self.store.journal();
-        let change = if publish.retain {
-            state.retained.change(topic, publish, now, &mut journal)?
-        } else {
-            Change::Nothing
+    ) -> Pending<Result<(), StoreError>> {
+        let prepare = move |state: &mut State, changes: &mut Changes| {
+            let retained = if publish.retain {
+                state.retained.prepare(&topic, &publish, now, changes)
+            } else {
+                RetainedChange::None
+            };
+            let deliveries = state.accept(&from, &topic, &publish, now, changes);
+            (topic, retained, deliveries)
         };
-        let deliveries = state.accept(from, topic, publish, now, &mut journal)?;
-        // What is not in the file did not happen.
-        journal.commit()?;
-        state.retained.apply(topic, change);
-        for (client_id, delivery) in deliveries {
-            if let Some(client) = state.clients.get_mut(&client_id) {
-                client.deliver(delivery);
-            }
-        }
-        Ok(())
+        let apply = |state: &mut State, (topic, retained, deliveries), written: Result<(), StoreError>| {
+            written?;
+            state.retained.apply(&topic, retained);
+            state.deliver(deliveries);
+            Ok(())
+        };
+        self.operations.submit(Grouping::WithOthers, now, prepare, apply)
     }
 
-    /// A message from the file is about to be sent under this packet id.
+    /// A message in the file is about to be sent for the first time, under this packet id.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written. Then the message must not be sent.
+    pub fn sent(
+        &self,
+        message: MessageId,
+        packet_id: NonZeroU16,
+        now: Moment,
+    ) -> Pending<Result<(), StoreError>> {
+        let prepare = move |_: &mut State, changes: &mut Changes| changes.sent(message, packet_id);
+        self.operations.submit(Grouping::WithOthers, now, prepare, |_: &mut State, (), written| written)
+    }
+
+    /// A message in the file has reached its client, or is not to reach it any more.
     ///
     /// # Errors
     ///
     /// When the file can't be written.
-    pub fn sent(&self, message: MessageId, packet_id: NonZeroU16) -> Result<(), StoreError> {
-        let mut journal = self.store.journal();
-        journal.sent(message, packet_id)?;
-        journal.commit()
-    }
-
-    /// A message from the file is done with.
-    ///
-    /// # Errors
-    ///
-    /// When the file can't be written.
-    pub fn settled(&self, message: MessageId) -> Result<(), StoreError> {
-        let mut journal = self.store.journal();
-        journal.settled(message)?;
-        journal.commit()
-    }
-
-    /// The state, without the sessions whose time is over.
-    fn state(&self, now: Moment) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = state.end_sessions(now, &self.store) {
-            // They are over all the same, and at the next start their time will be.
-            tracing::error!(%error, "sessions that are over stay in the file");
-        }
-        state
+    pub fn settled(&self, message: MessageId, now: Moment) -> Pending<Result<(), StoreError>> {
+        let prepare = move |_: &mut State, changes: &mut Changes| changes.settled(message);
+        self.operations.submit(Grouping::WithOthers, now, prepare, |_: &mut State, (), written| written)
     }
 }
 
 impl State {
-    /// The message for each who subscribes to its topic and has room for it.
+    /// The sessions and retained messages of the file. Every client is away.
+    fn restored(stored: Stored, now: Moment) -> Self {
+        let mut state = Self::default();
+        for (publish, expires_at) in stored.retained {
+            state.retained.restore(publish, expires_at, now);
+        }
+        for (client_id, session) in stored.sessions {
+            let StoredSession { principal_id, ends_at, subscriptions, messages } = session;
+            for (filter, subscriber) in &subscriptions {
+                state.subscriptions.insert(filter, &client_id, *subscriber);
+            }
+            state.connections += 1;
+            let (connection, queue) = (state.connections, Queue::new(&state.waiting));
+            let outbox = SharedOutbox::new(Outbox::restored(messages, &queue));
+            let away = ClientState::Away { ends_at, resumed: None };
+            state.endings.insert((ends_at, connection, Arc::clone(&client_id)));
+            state.clients.insert(client_id, Client { connection, queue, principal_id, outbox, state: away });
+        }
+        state
+    }
+
+    /// The message for each subscriber of its topic that has room for it.
     fn accept(
         &mut self,
         from: &str,
         topic: &TopicName,
         publish: &Publish,
         now: Moment,
-        journal: &mut Journal<'_>,
-    ) -> Result<Vec<(Arc<str>, Delivery)>, StoreError> {
+        changes: &mut Changes,
+    ) -> Vec<(Arc<str>, Delivery)> {
         let Self { clients, subscriptions, .. } = self;
         let Matching { own, shared } = subscriptions
             .matching(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
         let mut deliveries = Vec::with_capacity(own.len() + shared.len());
         if own.is_empty() && shared.is_empty() || queue::is_over(publish) {
-            return Ok(deliveries);
+            return deliveries;
         }
-        // A payload shares its sender's read buffer, which must not wait with it in somebody else's queue.
-        let publish = retained::on_its_own(publish);
+        // The payload is part of the sender's read buffer, which must not stay in memory as long as the message waits.
+        let publish = retained::with_own_buffers(publish);
         for (client_id, subscriber) in own.into_iter().chain(shared) {
             if subscriber.no_local && *client_id == *from {
                 continue;
@@ -147,36 +164,46 @@ impl State {
             let message =
                 subscriber.message(&publish, topic, publish.retain && subscriber.retain_as_published);
             if let Some(client) = clients.get_mut(&client_id)
-                && let Some(delivery) = client.accept(&client_id, message, now, journal)?
+                && let Some(delivery) = client.accept(&client_id, message, now, changes)
             {
                 deliveries.push((client_id, delivery));
             }
         }
-        Ok(deliveries)
+        deliveries
     }
 
-    /// Takes a client out, with its subscriptions.
+    fn deliver(&mut self, deliveries: Vec<(Arc<str>, Delivery)>) {
+        for (client_id, delivery) in deliveries {
+            if let Some(client) = self.clients.get_mut(&client_id) {
+                client.deliver(delivery);
+            }
+        }
+    }
+
+    /// Removes a client, with its subscriptions.
     fn remove(&mut self, client_id: &str) {
         self.clients.remove(client_id);
         self.subscriptions.remove_client(client_id);
     }
 
-    fn end_sessions(&mut self, now: Moment, store: &Store) -> Result<(), StoreError> {
-        let mut journal = store.journal();
-        let mut done = Ok(());
-        while self.endings.first().is_some_and(|(at, ..)| *at <= now) {
-            done = done.and(self.end_first_session(&mut journal));
-        }
-        done.and_then(|()| journal.commit())
+    /// Whether the time of a session is over whose client is away.
+    fn has_session_to_end(&self, now: Moment) -> bool {
+        self.endings.first().is_some_and(|(at, ..)| *at <= now)
     }
 
-    /// Ends the session of whoever is away and has the least time left.
-    fn end_first_session(&mut self, journal: &mut Journal<'_>) -> Result<(), StoreError> {
-        let Some((_, connection, client_id)) = self.endings.pop_first() else { return Ok(()) };
-        if self.clients.get(&client_id).is_some_and(|client| client.is_away(connection)) {
-            self.remove(&client_id);
-            journal.session_ends(&client_id)?;
+    /// Ends the sessions whose time is over.
+    fn end_sessions(&mut self, now: Moment, changes: &mut Changes) {
+        while self.has_session_to_end(now) {
+            self.end_first_session(changes);
         }
-        Ok(())
+    }
+
+    /// Ends the session with the least time left, of those whose clients are away.
+    fn end_first_session(&mut self, changes: &mut Changes) {
+        let Some((_, connection, client_id)) = self.endings.pop_first() else { return };
+        if self.clients.get(&client_id).is_some_and(|client| client.is_away_since(connection)) {
+            self.remove(&client_id);
+            changes.session_ended(&client_id);
+        }
     }
 }

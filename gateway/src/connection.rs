@@ -10,7 +10,7 @@ mod transport;
 mod websocket;
 mod will;
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use mqtt::{Codec, DecodeError, EncodeError, Packet};
@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     broker::{
+        Pending,
         queue::Delivery,
         registration::{Departure, Registration, Signals},
         store::StoreError,
@@ -34,23 +35,22 @@ use crate::{
     door::route::Port,
     lambda::Call,
     metrics::Direction,
-    session::{Effect, Session, disconnect_reason::DisconnectReason},
+    session::{BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason},
     shared::Shared,
 };
 
-/// Packets and messages that are taken before what was written for them is flushed: so many acknowledgements go out as
-/// one rejection of TLS.
+/// Packets and messages that are handled before their answers are flushed. That many acknowledgements go out in one record of
+/// TLS, and that many messages enter the file in one transaction.
 const BATCH: usize = 64;
-/// How long a client may take over what is written to it.
+/// How long a write to the client may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take over what is written to it at the end: whoever takes over waits for that.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the last write to the client may take.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Stream = Framed<Transport, Codec>;
-type Refreshing = Pin<Box<dyn Future<Output = Result<Authorization, AuthnError>> + Send>>;
+type Refresh = Pin<Box<dyn Future<Output = Result<Authorization, AuthnError>> + Send>>;
 
-/// Serves one connection. It returns when the connection has ended, however it did, with the last will if that is to be
-/// published later.
+/// Serves one connection. Returns when the connection has ended, with the last will if that is to be published later.
 pub async fn serve(
     stream: TcpStream,
     port: Port,
@@ -58,12 +58,11 @@ pub async fn serve(
     shared: Arc<Shared>,
 ) -> Option<DelayedWill> {
     let _counted = shared.log.metrics().connection();
-    // What the handshake needs, a TLS handshake's state above all, is far more than what a session does: it lies apart, and
-    // goes when the session begins.
+    // A handshake needs much more memory than a session, above all for TLS. Boxed, it is freed when the session begins.
     let established = Box::pin(handshake::accept(stream, port, peer, &shared)).await?;
     let mut connection = established.into_connection(shared);
     let reason = connection.run().await;
-    // Boxed, because it takes the connection apart: every connection's task would keep the room for that.
+    // Boxed, because it takes the connection apart: every connection's task would have the room for that.
     Box::pin(connection.close(reason)).await
 }
 
@@ -74,15 +73,16 @@ struct Connection {
     credentials: Option<Arc<Credentials>>,
     client_id: Arc<str>,
     log: ConnectionLog,
-    /// What an earlier connection left undone.
-    undone: Vec<Effect>,
-    refreshing: Option<Refreshing>,
-    /// The last will, once it is clear that it is to be published later.
+    /// The first effects of a session that is resumed.
+    first_effects: Vec<Effect>,
+    outgoing: VecDeque<Outgoing>,
+    refresh: Option<Refresh>,
+    /// The last will, once it is to be published later.
     will: Option<Box<Will>>,
     shared: Arc<Shared>,
 }
 
-/// What a connection waits for.
+/// An event that a connection waits for.
 enum Event {
     Packet(Packet),
     Malformed(DecodeError),
@@ -93,8 +93,16 @@ enum Event {
     Outside(DisconnectReason),
 }
 
+/// A step towards the client. The steps are taken in their order, so a packet is not written before the file has the changes
+/// in front of it.
+enum Outgoing {
+    Commit(Pending<Result<(), StoreError>>),
+    Packet(Packet),
+    Close(DisconnectReason),
+}
+
 impl Established {
-    /// In a place of its own, so that it is moved no more.
+    /// Boxed, so that it is not moved again.
     fn into_connection(self: Box<Self>, shared: Arc<Shared>) -> Box<Connection> {
         let Self { stream, session, registration, credentials, client_id, effects, log } = *self;
         let credentials = credentials.map(Arc::new);
@@ -105,8 +113,9 @@ impl Established {
             credentials,
             client_id,
             log,
-            undone: effects,
-            refreshing: None,
+            first_effects: effects,
+            outgoing: VecDeque::new(),
+            refresh: None,
             will: None,
             shared,
         })
@@ -116,39 +125,39 @@ impl Established {
 impl Connection {
     /// Serves the connection until it is to end.
     async fn run(&mut self) -> DisconnectReason {
-        let mut effects = std::mem::take(&mut self.undone);
+        let mut effects = std::mem::take(&mut self.first_effects);
         let mut unflushed = 0;
         loop {
             if let Some(reason) = self.apply(&mut effects).await {
                 return reason;
             }
-            let arrived = if unflushed < BATCH { self.arrived() } else { None };
-            let event = if let Some(event) = arrived {
+            let ready = if unflushed < BATCH { self.ready() } else { None };
+            let event = if let Some(event) = ready {
                 unflushed += 1;
                 event
             } else {
-                if let Some(reason) = self.flush().await {
+                if let Some(reason) = self.flush(&mut effects).await {
                     return reason;
                 }
                 unflushed = 0;
                 self.wait().await
             };
-            self.take(event, &mut effects);
+            self.handle(event, &mut effects);
         }
     }
 
-    /// What is there already.
-    fn arrived(&mut self) -> Option<Event> {
+    /// An event that has happened already.
+    fn ready(&mut self) -> Option<Event> {
         let signals = &self.registration.signals;
         if signals.taken_over.is_cancelled() || self.shared.stopping.is_cancelled() {
             return None;
         }
-        if !self.session.is_held()
+        if !self.session.is_paused()
             && let Some(packet) = self.stream.next().now_or_never()
         {
             return Some(self.read(packet));
         }
-        self.registration.mailbox.try_recv().ok().map(Event::Message)
+        self.registration.outbox()?.next_delivered().map(Event::Message)
     }
 
     async fn wait(&mut self) -> Event {
@@ -159,16 +168,16 @@ impl Connection {
             () = signals.taken_over.cancelled() => Event::Outside(DisconnectReason::TakenOver),
             () = signals.overflowed.cancelled() => Event::Outside(DisconnectReason::SlowReader),
             () = self.shared.clock.sleep_until(self.session.deadline()) => Event::Time,
-            answer = refreshed(&mut self.refreshing) => Event::Refreshed(answer),
-            packet = self.stream.next(), if !self.session.is_held() => self.read(packet),
-            Some(delivery) = self.registration.mailbox.recv() => Event::Message(delivery),
+            answer = refreshed(&mut self.refresh) => Event::Refreshed(answer),
+            packet = self.stream.next(), if !self.session.is_paused() => self.read(packet),
+            delivery = delivered(&self.registration) => Event::Message(delivery),
         }
     }
 
     fn read(&self, packet: Option<Result<Packet, DecodeError>>) -> Event {
         match packet {
             Some(Ok(packet)) => Event::Packet(packet),
-            // Without TLS's own goodbye, as most clients leave, the end is an error of the transport.
+            // Most clients leave without TLS's `close_notify`, so the end is an error of the transport.
             Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().violation() {
                 Some(reason) => Event::Outside(reason),
                 None => Event::Closed,
@@ -177,21 +186,26 @@ impl Connection {
         }
     }
 
-    fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
+    fn handle(&mut self, event: Event, effects: &mut Vec<Effect>) {
         let now = self.shared.clock.now();
+        let Some(mut outbox) = self.registration.outbox() else {
+            return self.session.end(DisconnectReason::TakenOver, effects);
+        };
         match event {
-            Event::Packet(packet) => self.session.on_packet(packet, now, effects),
-            Event::Message(delivery) => self.session.on_message(*delivery, now, effects),
+            Event::Packet(packet) => self.session.on_packet(packet, &mut outbox, now, effects),
+            Event::Message(delivery) => self.session.on_message(*delivery, &mut outbox, now, effects),
             Event::Time => self.session.on_time(now, effects),
             Event::Outside(reason) => self.session.end(reason, effects),
             Event::Closed => self.session.end(DisconnectReason::Lost, effects),
             Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
             Event::Refreshed(answer) => {
-                self.refreshing = None;
+                self.refresh = None;
                 match answer {
-                    Ok(authorization) => self.session.on_refreshed(authorization, now, effects),
-                    Err(refusal) => {
-                        self.log.not_authenticated(&refusal);
+                    Ok(authorization) => {
+                        self.session.on_refreshed(authorization, &mut outbox, now, effects);
+                    }
+                    Err(error) => {
+                        self.log.not_authenticated(&error);
                         self.session.end(DisconnectReason::RefreshRefused, effects);
                     }
                 }
@@ -199,93 +213,141 @@ impl Connection {
         }
     }
 
-    /// Does what the session asked for, in its order, and tells whether that ends the connection.
+    /// Carries out effects in their order. Packets behind an uncommitted change wait for [`Connection::flush`], so that the
+    /// changes of a batch are committed together. Returns the reason if the connection is to end.
     async fn apply(&mut self, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
-        let (mut reason, mut broken) = (None, false);
         while !effects.is_empty() {
-            for effect in std::mem::take(effects) {
-                match effect {
-                    // Nothing more gets through once a write has failed.
-                    Effect::Send(_) if broken => {}
-                    Effect::Send(packet) => {
-                        let lost = self.send(packet, effects).await;
-                        broken = lost.is_some();
-                        reason = lost.or(reason);
-                    }
-                    Effect::End(why) => reason = Some(why),
-                    effect => {
-                        if let Err(error) = self.act(effect, effects) {
-                            // What could not be written is not acknowledged, nor is anything that came behind it.
-                            reason = Some(self.give_up(&error, effects));
-                            break;
-                        }
-                    }
-                }
+            self.start(effects);
+            let waits =
+                |outgoing: &Outgoing| matches!(outgoing, Outgoing::Commit(commit) if !commit.is_done());
+            if !self.session.has_ended() && self.outgoing.iter().any(waits) {
+                return None;
             }
-        }
-        if reason.is_some() && !broken {
-            // It ends as it was to, whether that gets through or not.
-            _ = self.flush().await;
-        }
-        reason
-    }
-
-    /// Sends what was written, and tells whether that ends the connection.
-    async fn flush(&mut self) -> Option<DisconnectReason> {
-        let Self { stream, session, registration, shared, .. } = self;
-        let flushed = in_time(stream.flush(), session, &registration.signals, shared).await;
-        (!matches!(flushed, Some(Ok(())))).then_some(DisconnectReason::Lost)
-    }
-
-    async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
-        let is_message = matches!(packet, Packet::Publish(_));
-        let message = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
-        let Self { stream, session, registration, shared, .. } = self;
-        let fed = in_time(stream.feed(packet), session, &registration.signals, shared).await;
-        match (Written::of(fed), message) {
-            (Written::Broken, _) => return Some(DisconnectReason::Lost),
-            (Written::LeftOut, Some(packet_id)) => {
-                self.session.on_left_out(packet_id, self.shared.clock.now(), effects);
+            if let Some(reason) = self.write_outgoing(effects).await {
+                return Some(reason);
             }
-            (Written::Buffered, _) if is_message => self.shared.log.metrics().message(Direction::Out),
-            _ => {}
         }
         None
     }
 
-    fn give_up(&mut self, error: &StoreError, effects: &mut Vec<Effect>) -> DisconnectReason {
-        tracing::error!(%error, client_id = &*self.client_id, "a connection ends");
-        self.session.end(DisconnectReason::NotWritten, effects);
-        DisconnectReason::NotWritten
-    }
-
-    /// Does what needs no connection.
-    fn act(&mut self, effect: Effect, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
-        let now = self.shared.clock.now();
-        let broker = &self.shared.broker;
-        match effect {
-            Effect::Route(topic, publish) => {
-                self.shared.log.metrics().message(Direction::In);
-                broker.publish(&self.client_id, &topic, &publish, now)?;
+    /// Completes everything that was begun, and flushes the stream. Returns the reason if the connection is to end.
+    async fn flush(&mut self, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
+        loop {
+            if let Some(reason) = self.write_outgoing(effects).await {
+                return Some(reason);
             }
-            Effect::RouteLater(topic, publish, delay) => {
-                self.will = Some(Box::new(Will { topic, publish, due: now + delay }));
+            if effects.is_empty() {
+                break;
             }
-            Effect::Subscribe(filter) => {
-                let retained = self.registration.subscribe(&filter, now)?;
-                self.session.on_retained(retained, now, effects);
-            }
-            Effect::Unsubscribe(filter) => self.registration.unsubscribe(&filter, now)?,
-            Effect::Sent(message, packet_id) => broker.sent(message, packet_id)?,
-            Effect::Settled(message) => broker.settled(message)?,
-            Effect::Refresh => self.refreshing = self.refresh(),
-            Effect::Log(rejection) => self.log.rejected(&rejection),
-            Effect::Send(_) | Effect::End(_) => {}
+            self.start(effects);
         }
-        Ok(())
+        // A connection that waits needs no memory for this.
+        self.outgoing = VecDeque::new();
+        self.flush_stream().await
     }
 
-    fn refresh(&self) -> Option<Refreshing> {
+    /// Starts what effects ask for.
+    fn start(&mut self, effects: &mut Vec<Effect>) {
+        for effect in std::mem::take(effects) {
+            match effect {
+                Effect::Wire(WireEffect::Send(packet)) => self.outgoing.push_back(Outgoing::Packet(packet)),
+                Effect::Wire(WireEffect::Close(reason)) => self.outgoing.push_back(Outgoing::Close(reason)),
+                Effect::Broker(effect) => {
+                    let commit = self.submit(effect);
+                    self.outgoing.push_back(Outgoing::Commit(commit));
+                }
+                Effect::Log(rejection) => self.log.rejected(&rejection),
+                Effect::Refresh => self.refresh = self.refresh(),
+                Effect::DelayWill(topic, publish, delay) => {
+                    let due = self.shared.clock.now() + delay;
+                    self.will = Some(Box::new(Will { topic, publish, due }));
+                }
+            }
+        }
+    }
+
+    fn submit(&self, effect: BrokerEffect) -> Pending<Result<(), StoreError>> {
+        let (broker, now) = (&self.shared.broker, self.shared.clock.now());
+        match effect {
+            BrokerEffect::Publish(topic, publish) => {
+                self.shared.log.metrics().message(Direction::In);
+                broker.publish(Arc::clone(&self.client_id), topic, publish, now)
+            }
+            BrokerEffect::Subscribe(filter) => self.registration.subscribe(filter, now),
+            BrokerEffect::Unsubscribe(filter) => self.registration.unsubscribe(filter, now),
+            BrokerEffect::Sent(message, packet_id) => broker.sent(message, packet_id, now),
+            BrokerEffect::Settled(message) => broker.settled(message, now),
+        }
+    }
+
+    /// Takes the steps towards the client. Returns the reason if the connection is to end.
+    async fn write_outgoing(&mut self, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
+        while let Some(step) = self.outgoing.pop_front() {
+            match step {
+                Outgoing::Commit(commit) => {
+                    if let Err(error) = commit.await {
+                        return self.give_up(&error, effects);
+                    }
+                }
+                Outgoing::Packet(packet) => {
+                    if !self.send(packet, effects).await {
+                        // Nothing more gets through. The reason may be known better already.
+                        let known = self.outgoing.iter().find_map(|step| match step {
+                            Outgoing::Close(reason) => Some(*reason),
+                            Outgoing::Commit(_) | Outgoing::Packet(_) => None,
+                        });
+                        return Some(known.unwrap_or(DisconnectReason::Lost));
+                    }
+                }
+                Outgoing::Close(reason) => {
+                    // The connection ends, whether this gets through or not.
+                    _ = self.flush_stream().await;
+                    return Some(reason);
+                }
+            }
+        }
+        None
+    }
+
+    /// Ends the session after the file could not be written. The change is not acknowledged, nor is anything after it.
+    fn give_up(&mut self, error: &StoreError, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
+        tracing::error!(%error, client_id = &*self.client_id, "a connection ends");
+        self.outgoing.clear();
+        if self.session.has_ended() {
+            return Some(DisconnectReason::NotWritten);
+        }
+        self.session.end(DisconnectReason::NotWritten, effects);
+        None
+    }
+
+    /// Writes a packet into the stream's buffer. `false` if the connection is broken.
+    async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> bool {
+        let is_message = matches!(packet, Packet::Publish(_));
+        let packet_id = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
+        let Self { stream, session, registration, shared, .. } = self;
+        let fed = within_timeout(stream.feed(packet), session, &registration.signals, shared).await;
+        match WriteOutcome::of(fed) {
+            WriteOutcome::Broken => return false,
+            WriteOutcome::TooLarge => {
+                if let (Some(packet_id), Some(mut outbox)) = (packet_id, self.registration.outbox()) {
+                    let now = self.shared.clock.now();
+                    self.session.on_too_large(packet_id, &mut outbox, now, effects);
+                }
+            }
+            WriteOutcome::Buffered if is_message => self.shared.log.metrics().message(Direction::Out),
+            WriteOutcome::Buffered => {}
+        }
+        true
+    }
+
+    /// Flushes the stream. Returns the reason if the connection is to end.
+    async fn flush_stream(&mut self) -> Option<DisconnectReason> {
+        let Self { stream, session, registration, shared, .. } = self;
+        let flushed = within_timeout(stream.flush(), session, &registration.signals, shared).await;
+        (!matches!(flushed, Some(Ok(())))).then_some(DisconnectReason::Lost)
+    }
+
+    fn refresh(&self) -> Option<Refresh> {
         let credentials = Arc::clone(self.credentials.as_ref()?);
         let metrics = self.shared.log.metrics().clone();
         Some(Box::pin(async move {
@@ -295,78 +357,98 @@ impl Connection {
     }
 
     async fn close(mut self: Box<Self>, reason: DisconnectReason) -> Option<DelayedWill> {
-        // The session doesn't know yet that a write failed, and its last will is still to be published.
+        // After a failed write the session has not ended yet, and its last will is still to be published.
         let mut effects = Vec::new();
         self.session.end(reason, &mut effects);
-        for effect in effects {
-            if let Err(error) = self.act(effect, &mut Vec::new()) {
-                tracing::error!(%error, "the end of a connection");
+        self.outgoing.clear();
+        self.start(&mut effects);
+        for step in std::mem::take(&mut self.outgoing) {
+            match step {
+                Outgoing::Commit(commit) => {
+                    if let Err(error) = commit.await {
+                        tracing::error!(%error, client_id = &*self.client_id, "a last will is lost");
+                    }
+                }
+                // Nothing can be written any more.
+                Outgoing::Packet(_) | Outgoing::Close(_) => {}
             }
         }
         self.log.disconnected(reason);
-        presence::disconnected(&self.shared, &self.client_id, &self.log, self.registration.number(), reason);
+        let number = self.registration.number();
+        presence::disconnected(&self.shared, &self.client_id, &self.log, number, reason).await;
         let Self { mut stream, session, registration, client_id, will, shared, .. } = *self;
-        let now = shared.clock.now();
-        // Nothing is for it any more, however long its end takes.
-        let left = if let Some((unfinished, expiry)) = session.into_unfinished() {
-            registration.leave(unfinished, now + expiry, now)
-        } else {
-            registration.end(now);
+        let (now, expiry) = (shared.clock.now(), session.expiry());
+        // From here on nothing is delivered to the connection, however long its end takes.
+        let departure = if expiry.is_zero() {
+            registration.end(now).await;
             Departure::Ended
+        } else {
+            registration.leave(now + expiry, now).await
         };
-        // The peer may be gone already.
+        // The client may be gone already.
         _ = shared.clock.timeout(WRITE_TIMEOUT, stream.close()).await;
-        will::delayed(will, left, client_id, shared)
+        will::delayed(will, departure, client_id, shared)
     }
 }
 
-/// What became of a packet.
-enum Written {
+/// The outcome of writing a packet.
+enum WriteOutcome {
     Buffered,
-    /// It can't be written to this client, because it is larger than the client takes: it is left out, and all
-    /// goes on as if it had arrived (MQTT 5 section 3.1.2.11.4).
-    LeftOut,
+    /// The packet is larger than the client accepts. It is not sent, and the session goes on as if it had arrived (MQTT 5
+    /// section 3.1.2.11.4).
+    TooLarge,
     Broken,
 }
 
-impl Written {
-    /// From what the codec says; nothing is that it took too long.
+impl WriteOutcome {
+    /// The outcome of the codec. `None` is a timeout.
     fn of(fed: Option<Result<(), EncodeError>>) -> Self {
         match fed {
             Some(Ok(())) => Self::Buffered,
             Some(Err(EncodeError::Io(_))) | None => Self::Broken,
-            Some(Err(_)) => Self::LeftOut,
+            Some(Err(_)) => Self::TooLarge,
         }
     }
 }
 
-/// Gives a write its time. A connection that is still to live gives it up for a later one of its client id, and one that
-/// ends has not long.
-async fn in_time<T>(
-    work: impl Future<Output = T>,
+/// The output of a write, if it is done in time. Before its end, a connection also stops writing when another one takes over or
+/// when the gateway stops.
+async fn within_timeout<T>(
+    write: impl Future<Output = T>,
     session: &Session,
     signals: &Signals,
     shared: &Shared,
 ) -> Option<T> {
     if session.has_ended() {
-        return shared.clock.timeout(END_TIMEOUT, work).await;
+        return shared.clock.timeout(LAST_WRITE_TIMEOUT, write).await;
     }
     tokio::select! {
         biased;
-        done = shared.clock.timeout(WRITE_TIMEOUT, work) => done,
+        done = shared.clock.timeout(WRITE_TIMEOUT, write) => done,
         () = signals.taken_over.cancelled() => None,
         () = shared.stopping.cancelled() => None,
     }
 }
 
-/// Writes a packet into the buffer, which is flushed when it is full.
-async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> Written {
-    Written::of(shared.clock.timeout(WRITE_TIMEOUT, stream.feed(packet)).await)
+/// Writes a packet into the stream's buffer, before there is a session.
+async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> WriteOutcome {
+    WriteOutcome::of(shared.clock.timeout(WRITE_TIMEOUT, stream.feed(packet)).await)
 }
 
-async fn refreshed(refreshing: &mut Option<Refreshing>) -> Result<Authorization, AuthnError> {
-    match refreshing {
+async fn refreshed(refresh: &mut Option<Refresh>) -> Result<Authorization, AuthnError> {
+    match refresh {
         Some(answer) => answer.await,
         None => std::future::pending().await,
+    }
+}
+
+/// The next message that the broker delivers.
+async fn delivered(registration: &Registration) -> Box<Delivery> {
+    loop {
+        let next = registration.outbox().and_then(|mut outbox| outbox.next_delivered());
+        if let Some(delivery) = next {
+            return delivery;
+        }
+        registration.signals.delivered.notified().await;
     }
 }

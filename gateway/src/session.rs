@@ -1,11 +1,9 @@
-//! One client's session, from its CONNACK to its end: every packet, message and moment in, effects out.
+//! One connection's MQTT session, from its CONNACK to its end. Packets, messages and moments go in, effects come out.
 //!
-//! No IO and no clock. Everything that a client may or may not do is decided here, with the authorizer's
-//! policies.
+//! No IO and no clock. The session decides with the authorizer's policies what its client may do.
 
 pub mod disconnect_reason;
 pub mod enforcement;
-pub mod flow;
 mod publish;
 pub mod quotas;
 pub mod rate;
@@ -22,11 +20,14 @@ use mqtt::{
 use self::{
     disconnect_reason::DisconnectReason,
     enforcement::{Enforcement, Rejection},
-    flow::{Flow, Unfinished},
     rate::Rate,
 };
 use crate::{
-    broker::{queue::Delivery, store::MessageId},
+    broker::{
+        outbox::{Outbox, OutboxFull, Transmission},
+        queue::Delivery,
+        store::MessageId,
+    },
     clock::Moment,
     custom_auth::answer::Authorization,
     quotas::Quotas,
@@ -42,41 +43,55 @@ pub struct Session {
     last_will: Option<LastWill>,
     aliases: Vec<Option<TopicName>>,
     subscriptions: Vec<TopicFilter>,
-    flow: Flow,
+    receive_maximum: NonZeroU16,
     /// For how long the session outlives its connection.
     expiry: Duration,
     settings: Arc<Settings>,
     publishes: Rate,
     bytes: Rate,
-    /// Until then nothing is taken from the client.
-    held_until: Option<Moment>,
+    /// Until then, nothing is read from the client.
+    paused_until: Option<Moment>,
     ended: bool,
 }
 
-/// What has to be done.
+/// Something that the session wants done. Effects are carried out in their order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Write a packet.
-    Send(Packet),
-    /// Give a message to the broker.
-    Route(TopicName, Publish),
-    /// Give the last will to the broker when its delay is over, or the session if that is sooner; not if the client is
-    /// back by then (`[MQTT-3.1.3-9]`).
-    RouteLater(TopicName, Publish, Duration),
-    /// Enter a subscription.
-    Subscribe(SubscribeFilter),
-    /// Take a subscription out; the session knows that it is there.
-    Unsubscribe(TopicFilter),
-    /// Note in the file that a message is sent under this packet id.
-    Sent(MessageId, NonZeroU16),
-    /// Note in the file that a message is done with.
-    Settled(MessageId),
+    /// Something for the wire.
+    Wire(WireEffect),
+    /// Something for the broker.
+    Broker(BrokerEffect),
+    /// Log a request that was not carried out.
+    Log(Rejection),
     /// Ask the authorizer again.
     Refresh,
-    /// Write a line about a request and what became of it.
-    Log(Rejection),
-    /// End the connection, after what was to be written before.
-    End(DisconnectReason),
+    /// Publish the last will after this delay, or when the session ends if that is sooner, but not if the client is back by
+    /// then (`[MQTT-3.1.3-9]`).
+    DelayWill(TopicName, Publish, Duration),
+}
+
+/// Something for the wire.
+#[derive(Debug)]
+pub enum WireEffect {
+    /// Write a packet.
+    Send(Packet),
+    /// End the connection, after everything before is written.
+    Close(DisconnectReason),
+}
+
+/// Something for the broker. What comes after it on the wire must wait until the file has it.
+#[derive(Debug)]
+pub enum BrokerEffect {
+    /// Publish a message.
+    Publish(TopicName, Publish),
+    /// Add a subscription.
+    Subscribe(SubscribeFilter),
+    /// Remove a subscription, which exists.
+    Unsubscribe(TopicFilter),
+    /// A message in the file is about to be sent for the first time, under this packet id.
+    Sent(MessageId, NonZeroU16),
+    /// A message leaves the file.
+    Settled(MessageId),
 }
 
 struct Timers {
@@ -113,39 +128,31 @@ impl Session {
             last_will: connect.last_will.clone(),
             aliases: vec![None; quotas.topic_aliases.into()],
             subscriptions: Vec::new(),
-            flow: Flow::new(unacknowledged(connect, quotas), !expiry.is_zero()),
+            receive_maximum: receive_maximum(connect, quotas),
             expiry,
             enforcement,
             settings,
             publishes: Rate::new(now),
             bytes: Rate::new(now),
-            held_until: None,
+            paused_until: None,
             ended: false,
         }
     }
 
-    /// Goes on with the session that an earlier connection left, as far as the policies of this one allow.
+    /// Resumes the session that an earlier connection left, as far as the policies of this one allow.
     pub fn resume(
         &mut self,
         subscriptions: Vec<TopicFilter>,
-        unfinished: Unfinished,
+        outbox: &mut Outbox,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         self.subscriptions = subscriptions;
-        self.flow.resume(unfinished);
-        self.withdraw(effects);
-        self.flow.send_all(now, effects);
+        self.withdraw(outbox, effects);
+        send_ready(outbox, now, effects);
     }
 
-    /// What is left when the connection has ended, and for how long it waits for the client; nothing if the session ends
-    /// with its connection.
-    #[must_use]
-    pub fn into_unfinished(self) -> Option<(Unfinished, Duration)> {
-        (!self.expiry.is_zero()).then(|| (self.flow.into_unfinished(), self.expiry))
-    }
-
-    /// The answer to the CONNECT: what AWS tells a client about itself (developer guide, `mqtt`).
+    /// The CONNACK that accepts the client, with AWS's limits (developer guide, `mqtt`).
     #[must_use]
     pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
         let quotas = &self.settings.quotas;
@@ -165,7 +172,7 @@ impl Session {
         ack
     }
 
-    /// Whether the connection is to end.
+    /// Whether the session wants the connection to end.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended
@@ -177,29 +184,35 @@ impl Session {
         self.expiry
     }
 
-    /// What is suspicious in the policies, for a person to read.
+    /// Messages that the client accepts without acknowledging one.
+    #[must_use]
+    pub fn receive_maximum(&self) -> NonZeroU16 {
+        self.receive_maximum
+    }
+
+    /// Suspicious parts of the policies, for a person to read.
     #[must_use]
     pub fn findings(&self) -> Option<String> {
         self.enforcement.findings()
     }
 
-    /// The principal that the authorizer named.
+    /// The principal that the authorizer returned.
     #[must_use]
     pub fn principal_id(&self) -> &Arc<str> {
         &self.enforcement.authorization().principal_id
     }
 
-    /// A packet came.
-    pub fn on_packet(&mut self, packet: Packet, now: Moment, effects: &mut Vec<Effect>) {
+    /// A packet came from the client.
+    pub fn on_packet(&mut self, packet: Packet, outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
         self.timers.heard_at = now;
         match packet {
             Packet::Publish(publish) => self.on_publish(publish, now, effects),
-            Packet::PubAck(ack) => self.on_pub_ack(ack.packet_id, now, effects),
+            Packet::PubAck(ack) => acknowledge(ack.packet_id, outbox, now, effects),
             Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, effects),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, effects),
-            Packet::PingReq => effects.push(Effect::Send(Packet::PingResp)),
+            Packet::PingReq => effects.push(send(Packet::PingResp)),
             Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect, effects),
-            // QoS 2 and extended authentication do not exist here; the codec has refused what no client sends.
+            // QoS 2 and extended authentication are not supported. The codec has refused what only a server sends.
             _ => self.end(
                 DisconnectReason::Protocol(
                     DisconnectReasonCode::ProtocolError,
@@ -210,44 +223,59 @@ impl Session {
         }
     }
 
-    /// A message from the broker. A client gets it only if its policy lets it receive from the topic.
-    pub fn on_message(&mut self, delivery: Delivery, now: Moment, effects: &mut Vec<Effect>) {
+    /// The broker delivered a message. The client gets it only if its policies let it receive from the topic.
+    pub fn on_message(
+        &mut self,
+        delivery: Delivery,
+        outbox: &mut Outbox,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(topic) = delivery.publish().topic.as_ref() else { return };
-        let decision = self.enforcement.decide(Action::Receive, topic.as_str());
-        if let Some(rejection) = decision.denial() {
+        if let Some(rejection) = self.enforcement.decide(Action::Receive, topic.as_str()).denial() {
             effects.push(Effect::Log(rejection));
-            effects.extend(delivery.id().map(Effect::Settled));
+            effects.extend(delivery.id().map(settled));
+            return;
+        }
+        let counted = self.count_message(now);
+        if delivery.publish().qos == QoS::AtMostOnce {
+            match counted {
+                Ok(()) => {
+                    effects.extend(delivery.at(now).map(|publish| send(Packet::Publish(publish))));
+                }
+                Err(rate) => effects.push(Effect::Log(Rejection::throttled(Action::Receive, topic, rate))),
+            }
             return;
         }
         // A QoS 1 message is always sent. Above the rate it only does not count *(unverified)*.
-        let exceeded = self.count_message(now).err().filter(|_| delivery.publish().qos == QoS::AtMostOnce);
-        if let Some(rate) = exceeded {
-            effects.push(Effect::Log(Rejection::throttled(Action::Receive, topic, rate)));
-            return;
-        }
-        if let Err(reason) = self.flow.outgoing(delivery, now, effects) {
-            self.end(reason, effects);
+        match outbox.enqueue(delivery) {
+            Ok(()) => send_ready(outbox, now, effects),
+            Err(OutboxFull) => self.end(DisconnectReason::SlowReader, effects),
         }
     }
 
-    /// Retained messages follow a SUBSCRIBE, all at once.
-    pub fn on_retained(&mut self, deliveries: Vec<Delivery>, now: Moment, effects: &mut Vec<Effect>) {
-        self.flow.expect(deliveries.len());
-        for delivery in deliveries {
-            self.on_message(delivery, now, effects);
-        }
+    /// A QoS 1 message was larger than the client accepts: the session goes on as if it had been acknowledged (MQTT 5 section
+    /// 3.1.2.11.4).
+    pub fn on_too_large(
+        &mut self,
+        packet_id: NonZeroU16,
+        outbox: &mut Outbox,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        acknowledge(packet_id, outbox, now, effects);
     }
 
-    /// Whether nothing is to be taken from the client for now.
+    /// Whether nothing is to be read from the client for now.
     #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.held_until.is_some()
+    pub fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
     }
 
     /// When [`Session::on_time`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Moment {
-        let others = [self.timers.refresh_at, self.timers.disconnect_at, self.held_until];
+        let others = [self.timers.refresh_at, self.timers.disconnect_at, self.paused_until];
         others.into_iter().flatten().fold(self.timers.silence_ends(), Moment::min)
     }
 
@@ -256,9 +284,9 @@ impl Session {
         if self.timers.disconnect_at.is_some_and(|at| now >= at) {
             return self.end(DisconnectReason::TimeToLive, effects);
         }
-        if self.held_until.is_some_and(|at| now >= at) {
-            self.held_until = None;
-            // What it sent meanwhile is still to be read.
+        if self.paused_until.is_some_and(|at| now >= at) {
+            self.paused_until = None;
+            // Packets that the client sent meanwhile are still unread.
             self.timers.heard_at = now;
         }
         if now >= self.timers.silence_ends() {
@@ -270,60 +298,66 @@ impl Session {
         }
     }
 
-    /// The authorizer answered the refresh. The new documents rule at once; the time at which the connection
-    /// ends stays as it was at the connect (developer guide, `custom-auth-lambda`).
-    pub fn on_refreshed(&mut self, authorization: Authorization, now: Moment, effects: &mut Vec<Effect>) {
+    /// The authorizer has answered the refresh. The new documents apply at once. The time at which the connection ends stays
+    /// as it was at the connect (developer guide, `custom-auth-lambda`).
+    pub fn on_refreshed(
+        &mut self,
+        authorization: Authorization,
+        outbox: &mut Outbox,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
         if authorization.principal_id != self.enforcement.authorization().principal_id {
             return self.end(DisconnectReason::RefreshRefused, effects);
         }
         self.timers.refresh_at = authorization.lifetime.map(|lifetime| now + lifetime.refresh_after);
         self.enforcement.replace(authorization);
-        let decision = self.enforcement.connect();
-        if let Some(rejection) = decision.denial() {
+        if let Some(rejection) = self.enforcement.connect().denial() {
             effects.push(Effect::Log(rejection));
             return self.end(DisconnectReason::RefreshRefused, effects);
         }
-        self.withdraw(effects);
+        self.withdraw(outbox, effects);
     }
 
-    /// Ends what the new documents no longer allow: subscriptions *(unverified)*, and messages that wait.
-    fn withdraw(&mut self, effects: &mut Vec<Effect>) {
+    /// Ends what the policies no longer allow: subscriptions *(unverified)*, and messages that wait.
+    fn withdraw(&mut self, outbox: &mut Outbox, effects: &mut Vec<Effect>) {
         let enforcement = &self.enforcement;
         self.subscriptions.retain(|filter| {
-            let denial = enforcement.decide(Action::Subscribe, filter.as_str()).denial();
-            let kept = denial.is_none();
-            effects.extend(denial.map(Effect::Log));
-            effects.extend((!kept).then(|| Effect::Unsubscribe(filter.clone())));
-            kept
+            let Some(rejection) = enforcement.decide(Action::Subscribe, filter.as_str()).denial() else {
+                return true;
+            };
+            effects.push(Effect::Log(rejection));
+            effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
+            false
         });
-        let may_receive = |topic: &TopicName, effects: &mut Vec<Effect>| {
+        let removed = outbox.retain(|topic| {
             let denial = enforcement.decide(Action::Receive, topic.as_str()).denial();
-            let kept = denial.is_none();
+            let is_allowed = denial.is_none();
             effects.extend(denial.map(Effect::Log));
-            kept
-        };
-        self.flow.retain_waiting(may_receive, effects);
+            is_allowed
+        });
+        effects.extend(removed.into_iter().map(settled));
     }
 
-    /// The connection is over for a reason from outside the session.
+    /// The connection ends, for a reason from outside the session or from inside.
     pub fn end(&mut self, reason: DisconnectReason, effects: &mut Vec<Effect>) {
         if self.ended {
             return;
         }
         self.ended = true;
         if let Some(code) = reason.disconnect_code() {
-            effects.push(Effect::Send(Packet::Disconnect(Disconnect::new(code))));
+            effects.push(send(Packet::Disconnect(Disconnect::new(code))));
         }
         if reason.publishes_will() {
             self.publish_will(effects);
         }
-        effects.push(Effect::End(reason));
+        effects.push(Effect::Wire(WireEffect::Close(reason)));
     }
 
     fn on_disconnect(&mut self, disconnect: &Disconnect, effects: &mut Vec<Effect>) {
         if let Some(seconds) = disconnect.session_expiry_interval {
             if self.expiry.is_zero() && seconds > 0 {
-                // `[MQTT-3.14.2-1]`'s note: a session that ends with its connection can't be made to stay.
+                // A session that ends with its connection can't be made to outlive it (`[MQTT-3.14.2-1]`).
                 let details = "DISCONNECT asks for a session that CONNECT did not ask for";
                 return self
                     .end(DisconnectReason::Protocol(DisconnectReasonCode::ProtocolError, details), effects);
@@ -347,10 +381,39 @@ fn expiry(connect: &Connect, quotas: &Quotas) -> Duration {
     }
 }
 
-/// How many messages the client takes without acknowledging one.
-fn unacknowledged(connect: &Connect, quotas: &Quotas) -> NonZeroU16 {
-    let asked = connect.properties.receive_maximum.unwrap_or(NonZeroU16::MAX);
-    asked.min(quotas.unacknowledged_messages)
+/// The client's Receive Maximum, within the quota.
+fn receive_maximum(connect: &Connect, quotas: &Quotas) -> NonZeroU16 {
+    let requested = connect.properties.receive_maximum.unwrap_or(NonZeroU16::MAX);
+    requested.min(quotas.unacknowledged_messages)
+}
+
+fn send(packet: Packet) -> Effect {
+    Effect::Wire(WireEffect::Send(packet))
+}
+
+fn settled(message: MessageId) -> Effect {
+    Effect::Broker(BrokerEffect::Settled(message))
+}
+
+/// Ends a message that is in flight, and sends the next ones.
+fn acknowledge(packet_id: NonZeroU16, outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
+    effects.extend(outbox.acknowledge(packet_id).map(settled));
+    send_ready(outbox, now, effects);
+}
+
+/// Sends as many QoS 1 messages as the client accepts.
+fn send_ready(outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
+    while let Some(transmission) = outbox.next_transmission(now) {
+        match transmission {
+            Transmission::Expired(message) => effects.push(settled(message)),
+            Transmission::Send { first_sent, publish } => {
+                if let (Some(message), Some(packet_id)) = (first_sent, publish.packet_id) {
+                    effects.push(Effect::Broker(BrokerEffect::Sent(message, packet_id)));
+                }
+                effects.push(send(Packet::Publish(publish)));
+            }
+        }
+    }
 }
 
 impl Timers {

@@ -1,142 +1,147 @@
 //! One client id: connected, or away with a session that waits for it.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mqtt::{Publish, QoS};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    outbox::Outbox,
     queue::{Delivery, Queue},
-    store::{Journal, StoreError},
+    store::Changes,
 };
-use crate::{clock::Moment, session::flow::Unfinished};
+use crate::clock::Moment;
 
-/// A client id that is in use.
+/// The broker's entry for a client id that is in use.
 pub(super) struct Client {
-    /// Which connection has it, or had it last.
+    /// The number of the connection that has the client id, or had it last.
     pub(super) connection: u64,
-    /// What waits for it weighs here.
+    /// Bounds the bytes in the outbox.
     pub(super) queue: Queue,
-    /// Whose it is: nobody else goes on with the session.
+    /// The session's owner. No other principal resumes the session.
     pub(super) principal_id: Arc<str>,
-    pub(super) place: Place,
+    /// Lent to the connection while the client is connected.
+    pub(super) outbox: SharedOutbox,
+    pub(super) state: ClientState,
 }
 
-/// Where a client is.
-pub(super) enum Place {
+/// Whether a client is connected.
+pub(super) enum ClientState {
     Connected {
-        mailbox: mpsc::Sender<Box<Delivery>>,
         signals: Signals,
-        /// Whether its session outlives the connection.
-        keeps: bool,
-        /// What the mailbox of such a session had no room for.
-        overflow: VecDeque<Delivery>,
+        /// Whether the session outlives the connection.
+        persistent: bool,
     },
     Away {
-        unfinished: Unfinished,
+        /// When the session ends.
         ends_at: Moment,
-        /// Told when its client comes back, and dropped when it doesn't.
-        awaited: Option<oneshot::Sender<()>>,
+        /// Sent to when the client resumes the session, and dropped when the session ends before that.
+        resumed: Option<oneshot::Sender<()>>,
     },
 }
 
-/// What ends a connection from outside it.
+/// The broker's signals to a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     /// Another connection has the client id now.
     pub taken_over: CancellationToken,
-    /// A QoS 1 message found the mailbox full.
+    /// The outbox is full, and a QoS 1 message came.
     pub overflowed: CancellationToken,
-    /// Who goes on with the session of a connection that was taken over.
-    pub(super) heir: Arc<Mutex<Option<oneshot::Sender<Unfinished>>>>,
+    /// The outbox has delivered messages.
+    pub delivered: Arc<Notify>,
+}
+
+/// An outbox of which the broker's entry and a connection hold a handle each.
+#[derive(Clone, Debug)]
+pub(super) struct SharedOutbox(Arc<Mutex<Outbox>>);
+
+impl SharedOutbox {
+    pub(super) fn new(outbox: Outbox) -> Self {
+        Self(Arc::new(Mutex::new(outbox)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether both are handles of one outbox.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Client {
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.place, Place::Connected { .. })
+        matches!(self.state, ClientState::Connected { .. })
     }
 
-    pub(super) fn is_away(&self, connection: u64) -> bool {
-        self.connection == connection && matches!(self.place, Place::Away { .. })
+    /// Whether the client is away since the end of this connection.
+    pub(super) fn is_away_since(&self, connection: u64) -> bool {
+        self.connection == connection && matches!(self.state, ClientState::Away { .. })
     }
 
-    /// Whether its session outlives its connection.
-    pub(super) fn keeps(&self) -> bool {
-        match self.place {
-            Place::Connected { keeps, .. } => keeps,
-            Place::Away { .. } => true,
+    /// Whether the session outlives its connection.
+    pub(super) fn is_persistent(&self) -> bool {
+        match self.state {
+            ClientState::Connected { persistent, .. } => persistent,
+            ClientState::Away { .. } => true,
         }
     }
 
-    /// Takes a message in for this client, and writes it into the file if its session outlives the connection; nothing if
-    /// there is no room. Who is away gets QoS 1 only *(unverified)*. To be delivered once the file has it.
+    /// Accepts a message for this client, if there is room, and writes it into the file if the session outlives its
+    /// connection. It is to be delivered when the file has it. A client that is away gets QoS 1 only *(unverified)*.
     pub(super) fn accept(
         &mut self,
-        client_id: &str,
+        client_id: &Arc<str>,
         publish: Publish,
         now: Moment,
-        journal: &mut Journal<'_>,
-    ) -> Result<Option<Delivery>, StoreError> {
+        changes: &mut Changes,
+    ) -> Option<Delivery> {
         let at_least_once = publish.qos > QoS::AtMostOnce;
-        let accepted = match &mut self.place {
-            Place::Connected { signals, .. } => {
+        let accepted = match &mut self.state {
+            ClientState::Connected { signals, .. } => {
                 let accepted = self.queue.accept(publish, now);
                 if accepted.is_none() && at_least_once {
                     signals.overflowed.cancel();
                 }
                 accepted
             }
-            Place::Away { .. } if !at_least_once => None,
-            Place::Away { unfinished, .. } => {
+            ClientState::Away { .. } if !at_least_once => None,
+            ClientState::Away { .. } => {
                 if !self.queue.has_room_to_wait() {
-                    // What nobody will get any more makes room for what somebody may.
-                    settle_expired(unfinished, now, journal)?;
+                    self.outbox.lock().remove_expired(now, changes);
                 }
                 self.queue.has_room_to_wait().then(|| self.queue.accept(publish, now)).flatten()
             }
         };
-        let Some(mut delivery) = accepted else { return Ok(None) };
-        if at_least_once && self.keeps() {
-            delivery.keep(client_id, journal)?;
+        let mut delivery = accepted?;
+        if at_least_once && self.is_persistent() {
+            delivery.keep(client_id, changes);
         }
-        Ok(Some(delivery))
+        Some(delivery)
     }
 
-    /// A full mailbox loses a QoS 0 message; for QoS 1 it ends the connection, so that nothing is lost in silence.
+    /// Puts a message into the outbox. If there is no room for a QoS 1 message, the connection ends, so that the loss is not
+    /// silent.
     pub(super) fn deliver(&mut self, delivery: Delivery) {
-        let at_least_once = delivery.publish().qos > QoS::AtMostOnce;
-        match &mut self.place {
-            Place::Connected { mailbox, signals, keeps, overflow } => {
-                // Behind one that found no room the others have none either, so that their order stays.
-                let left = if overflow.is_empty() {
-                    mailbox.try_send(Box::new(delivery)).err().map(|full| *full.into_inner())
-                } else {
-                    Some(delivery)
-                };
-                if let Some(left) = left.filter(|_| at_least_once) {
-                    if *keeps {
-                        overflow.push_back(left);
-                    }
-                    signals.overflowed.cancel();
-                }
-            }
-            Place::Away { unfinished, .. } => unfinished.waiting.push_back(delivery),
+        let mut outbox = self.outbox.lock();
+        match &self.state {
+            ClientState::Connected { signals, .. } => match outbox.deliver(delivery) {
+                Ok(()) => signals.delivered.notify_one(),
+                Err(_) => signals.overflowed.cancel(),
+            },
+            ClientState::Away { .. } => outbox.add_waiting(delivery),
         }
     }
-}
 
-fn settle_expired(
-    unfinished: &mut Unfinished,
-    now: Moment,
-    journal: &mut Journal<'_>,
-) -> Result<(), StoreError> {
-    for id in unfinished.waiting.iter().filter(|waiting| waiting.is_over(now)).filter_map(Delivery::id) {
-        journal.settled(id)?;
+    /// Delivers retained messages to the connection.
+    pub(super) fn deliver_retained(&mut self, retained: Vec<Delivery>) {
+        if let ClientState::Connected { signals, .. } = &self.state
+            && !retained.is_empty()
+        {
+            self.outbox.lock().deliver_retained(retained);
+            signals.delivered.notify_one();
+        }
     }
-    unfinished.waiting.retain(|waiting| !waiting.is_over(now));
-    Ok(())
 }

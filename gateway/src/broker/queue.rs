@@ -1,4 +1,4 @@
-//! Messages on their way to one connection, bounded by their bytes.
+//! A bound to the bytes of the messages on their way to a client.
 
 use std::{
     sync::{
@@ -10,48 +10,48 @@ use std::{
 
 use mqtt::{Publish, PublishProperties};
 
-use super::store::{Journal, MessageId, StoreError};
+use super::store::{Changes, MessageId};
 use crate::clock::Moment;
 
-/// What may wait for one connection, in bytes. A client that takes its messages is far below it.
+/// Bytes that may wait for one client. A client that reads its messages is far below.
 const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
-/// What may wait for all those together who are away, in bytes.
+/// Bytes that may wait for all clients together that are away.
 const MAX_WAITING_BYTES: usize = 512 * 1024 * 1024;
-/// What a message costs beside its text and payload.
+/// Bytes of a message besides its text and payload.
 const OVERHEAD_BYTES: usize = 256;
-/// What a user property costs beside its two texts.
+/// Bytes of a user property besides its two texts.
 const PROPERTY_OVERHEAD_BYTES: usize = 64;
 
-/// How much waits for all clients of a broker, in bytes.
-pub(super) type Waiting = Arc<AtomicUsize>;
+/// The bytes that wait for all clients of a broker.
+pub(super) type QueuedBytes = Arc<AtomicUsize>;
 
-/// How much waits for one client. Clones count together.
+/// The bytes that wait for one client. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     own: Arc<AtomicUsize>,
-    all: Waiting,
+    all: QueuedBytes,
 }
 
-/// A message for one connection. It weighs on the connection's queue for as long as it lives.
+/// A message for one client. Its bytes count for as long as it exists.
 #[derive(Debug)]
 pub struct Delivery {
     publish: Publish,
-    /// Which message of the file it is, if its session outlives the connection.
+    /// The message's id in the file, if it is there.
     id: Option<MessageId>,
     queue: Queue,
-    /// What it weighs on its client's queue, and on all of them.
+    /// The bytes that it counts for its client, and for all clients.
     own_bytes: usize,
     bytes: usize,
     expires_at: Option<Moment>,
 }
 
 impl Queue {
-    /// A queue that counts among the others of its broker.
-    pub(super) fn new(all: &Waiting) -> Self {
+    /// A queue of a broker's, whose bytes count together with those of its others.
+    pub(super) fn new(all: &QueuedBytes) -> Self {
         Self { own: Arc::default(), all: Arc::clone(all) }
     }
 
-    /// Takes a message in; `None` if too much waits already.
+    /// Accepts a message. `None` if too much waits already.
     #[must_use]
     pub fn accept(&self, publish: Publish, now: Moment) -> Option<Delivery> {
         let fits = self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES;
@@ -59,7 +59,7 @@ impl Queue {
         fits.then(|| self.delivery(publish, None, expires_at))
     }
 
-    /// Takes in a message that waited in the file.
+    /// Accepts a message from the file.
     pub(super) fn restore(&self, publish: Publish, id: MessageId, expires_at: Option<Moment>) -> Delivery {
         self.delivery(publish, Some(id), expires_at)
     }
@@ -79,43 +79,42 @@ impl Queue {
 }
 
 impl Delivery {
-    /// Writes it into the file, where it stays until it is settled.
-    pub(super) fn keep(&mut self, client_id: &str, journal: &mut Journal<'_>) -> Result<(), StoreError> {
-        self.id = Some(journal.queued(client_id, &self.publish, self.expires_at)?);
-        Ok(())
+    /// Adds the message to the file, where it stays until it is settled.
+    pub(super) fn keep(&mut self, client_id: &Arc<str>, changes: &mut Changes) {
+        self.id = Some(changes.queued(client_id, &self.publish, self.expires_at));
     }
 
-    /// It does not wait any more, and is kept until it is acknowledged.
-    pub(crate) fn stop_waiting(&mut self) {
+    /// The message is sent, and kept until it is acknowledged: it does not count as waiting for its client any more.
+    pub(super) fn stop_waiting(&mut self) {
         let bytes = std::mem::take(&mut self.own_bytes);
         self.queue.own.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Which message of the file it is, if it is there.
+    /// The message's id in the file, if it is there.
     #[must_use]
     pub fn id(&self) -> Option<MessageId> {
         self.id
     }
 
-    /// The message, its QoS lowered to what was subscribed, its retain flag as it is to be sent.
+    /// The message, with the QoS and the retain flag with which it is to be sent.
     #[must_use]
     pub fn publish(&self) -> &Publish {
         &self.publish
     }
 
-    /// When its time is over, if ever.
+    /// When the message's time is over, if ever.
     #[must_use]
     pub fn expires_at(&self) -> Option<Moment> {
         self.expires_at
     }
 
-    /// Whether its time is over.
+    /// Whether the message's time is over.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// The message as it is to be sent now; nothing if its time is over.
+    /// The message as it is to be sent now. `None` if its time is over.
     #[must_use]
     pub fn at(&self, now: Moment) -> Option<Publish> {
         sent_at(&self.publish, self.expires_at, now)
@@ -133,9 +132,9 @@ pub(super) fn expires_at(publish: &Publish, now: Moment) -> Option<Moment> {
     Some(now + Duration::from_secs(seconds.into()))
 }
 
-/// A message with the seconds that are left to it, begun ones counted whole; nothing if there are none
+/// The message with the seconds that are left to it, rounded up. `None` if there are none
 /// (`[MQTT-3.3.2-5]`, `[MQTT-3.3.2-6]`).
-pub(crate) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
+pub(super) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
     let Some(expires_at) = expires_at else { return Some(publish.clone()) };
     let left = expires_at - now;
     if left.is_zero() {
@@ -158,9 +157,8 @@ impl Drop for Delivery {
     }
 }
 
-/// What a message holds of the memory, roughly.
-#[must_use]
-pub fn weight(publish: &Publish) -> usize {
+/// The memory that a message uses, roughly, in bytes.
+pub(super) fn weight(publish: &Publish) -> usize {
     let topic = publish.topic.as_ref().map_or(0, |topic| topic.as_str().len());
     OVERHEAD_BYTES
         + topic
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_sent_with_the_time_that_is_left_to_it_and_not_beyond() {
+    fn message_is_sent_with_the_time_that_is_left_to_it_and_not_after() {
         let properties =
             PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
         let message =
@@ -205,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_what_is_gone_makes_room() {
+    fn waiting_bytes_are_bounded_and_a_dropped_message_makes_room() {
         let queue = Queue::default();
         let message = || Publish::new("t".parse().unwrap(), vec![0; 1024 * 1024]);
         let mut waiting = Vec::new();
@@ -214,7 +212,7 @@ mod tests {
             waiting.push(delivery);
         }
         assert_eq!(waiting.len(), 4);
-        assert!(queue.accept(message(), now).is_none(), "a refused message leaves no weight behind");
+        assert!(queue.accept(message(), now).is_none(), "a refused message counts no bytes");
         waiting.pop();
         assert!(queue.accept(message(), now).is_some());
         drop(waiting);

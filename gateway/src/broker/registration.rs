@@ -1,267 +1,209 @@
-//! A connection's place in the broker.
+//! A connection's registration with the broker, under its client id.
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, PoisonError},
+    num::NonZeroU16,
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
-use mqtt::{QoS, SubscribeFilter, TopicFilter};
-use tokio::sync::{mpsc, oneshot};
+use mqtt::{QoS, RetainHandling, SubscribeFilter, TopicFilter};
+use tokio::sync::oneshot;
 
 pub use super::client::Signals;
 use super::{
     Broker, State,
-    client::{Client, Place},
+    client::{Client, ClientState, SharedOutbox},
+    operations::{Completion, Grouping, Operations, Pending},
+    outbox::Outbox,
     queue::{Delivery, Queue},
-    store::StoreError,
+    store::{Changes, StoreError},
     subscriptions::Subscriber,
 };
-use crate::{
-    clock::{Clock, Moment},
-    session::flow::Unfinished,
-};
+use crate::clock::Moment;
 
-/// Messages that wait for one connection to take them over: many more than a burst of many clients brings at once to
-/// one that reads.
-const MAILBOX_MESSAGES: usize = 4_096;
-/// Sessions of clients that are away: one more ends the one with the least time left *(unverified: AWS names no number)*.
+/// Sessions of clients that are away. One more ends the one with the least time left *(unverified: AWS publishes no number)*.
 const MAX_AWAY: usize = 20_000;
-/// How long a connection that was taken over has to hand over its session.
-const HANDOVER_LIMIT: Duration = Duration::from_secs(5);
 
-/// A connection's place in the broker. It ends by [`Registration::leave`] or [`Registration::end`]; dropping it only takes
-/// the connection out of the memory, as the end of the process does.
+/// A connection's registration. It ends by [`Registration::leave`] or [`Registration::end`]. Dropping it only removes the
+/// connection from memory, as the end of the process does.
 pub struct Registration {
-    broker: Arc<Broker>,
+    operations: Arc<Operations>,
     client_id: Arc<str>,
     connection: u64,
     expiry: Duration,
-    earlier: Earlier,
-    /// Messages for this connection. Boxed, because a channel keeps room for 32 of what it carries.
-    pub mailbox: mpsc::Receiver<Box<Delivery>>,
-    /// What ends it from outside.
+    outbox: SharedOutbox,
+    ended: bool,
+    /// The subscriptions of the session that the connection resumes. `None` if the session is new.
+    pub resumed: Option<Vec<TopicFilter>>,
+    /// The broker's signals to this connection.
     pub signals: Signals,
 }
 
-/// What a client asks for in its CONNECT, and who it is.
+/// The session that a client requests in its CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRequest {
-    /// The principal: nobody goes on with another's session *(unverified)*.
+    /// The session's owner. A principal can't resume another one's session *(unverified)*.
     pub principal_id: Arc<str>,
-    /// To begin anew: `CleanSession` or Clean Start.
+    /// Start a new session: `CleanSession` or Clean Start.
     pub clean: bool,
     /// For how long the session outlives this connection.
     pub expiry: Duration,
+    /// Messages that the client accepts without acknowledging one.
+    pub receive_maximum: NonZeroU16,
 }
 
-/// What became of a session whose connection is over.
+/// The state of a session after its connection has ended.
 #[derive(Debug)]
 pub enum Departure {
-    /// It waits. This tells when its client comes back, and fails when the session ends without that.
+    /// The session waits. The receiver gets a value when its client resumes it, and fails when the session ends before that.
     Waiting(oneshot::Receiver<()>),
-    /// Another connection goes on with it.
+    /// Another connection has resumed the session.
     Resumed,
-    /// It has ended.
+    /// The session has ended.
     Ended,
 }
 
-/// The session that was there before.
-enum Earlier {
-    None,
-    Away(Unfinished),
-    /// Its connection is about to hand it over; behind it comes what found no room there.
-    DisconnectReason(oneshot::Receiver<Unfinished>, VecDeque<Delivery>),
+impl Completion for Departure {
+    fn broker_stopped() -> Self {
+        Self::Ended
+    }
 }
 
 impl Broker {
-    /// Enters a connection; an earlier one with the same client id is told that it is over.
+    /// Registers a connection. An earlier one with the same client id gets the signal that it was taken over, and its outbox
+    /// is lent to the new one if the session is resumed.
     ///
     /// # Errors
     ///
-    /// When the session can't be written into the file. Then it is as if the connection had not been.
+    /// When the session can't be written into the file. Then nothing changes.
     pub fn register(
-        self: &Arc<Self>,
+        &self,
         client_id: &Arc<str>,
         request: SessionRequest,
         now: Moment,
-    ) -> Result<Registration, StoreError> {
-        let (sender, mailbox) = mpsc::channel(MAILBOX_MESSAGES);
-        let signals = Signals::default();
-        let mut state = self.state(now);
-        let SessionRequest { principal_id, clean, expiry } = request;
-        let clean = clean || !state.is_of(client_id, &principal_id);
-        self.write_session(&state, client_id, &principal_id, clean, expiry)?;
-        let keeps = !expiry.is_zero();
-        let (queue, earlier) = state.take_over(client_id, clean);
-        state.connections += 1;
-        let connection = state.connections;
-        let overflow = VecDeque::new();
-        let place = Place::Connected { mailbox: sender, signals: signals.clone(), keeps, overflow };
-        state.clients.insert(Arc::clone(client_id), Client { connection, queue, principal_id, place });
-        Ok(Registration {
-            broker: Arc::clone(self),
-            client_id: Arc::clone(client_id),
-            connection,
-            expiry,
-            earlier,
-            mailbox,
-            signals,
-        })
-    }
-
-    /// Writes what a CONNECT makes of the session in the file.
-    fn write_session(
-        &self,
-        state: &State,
-        client_id: &str,
-        principal_id: &str,
-        clean: bool,
-        expiry: Duration,
-    ) -> Result<(), StoreError> {
-        let kept = state.clients.get(client_id).is_some_and(Client::keeps);
-        let mut journal = self.store.journal();
-        match (expiry.is_zero(), kept) {
-            (true, true) => journal.session_ends(client_id)?,
-            (true, false) => {}
-            (false, true) if !clean => journal.session(client_id, principal_id, expiry, None)?,
-            (false, _) => journal.session_begins(client_id, principal_id, expiry)?,
-        }
-        journal.commit()
+    ) -> Pending<Result<Registration, StoreError>> {
+        let (operations, client_id) = (Arc::clone(&self.operations), Arc::clone(client_id));
+        let prepare = {
+            let (client_id, request) = (Arc::clone(&client_id), request.clone());
+            move |state: &mut State, changes: &mut Changes| {
+                let clean = request.clean || !state.may_resume(&client_id, &request.principal_id);
+                let was_persistent = state.clients.get(&client_id).is_some_and(Client::is_persistent);
+                let SessionRequest { principal_id, expiry, .. } = request;
+                if !expiry.is_zero() && was_persistent && !clean {
+                    changes.session(&client_id, &principal_id, expiry, None);
+                } else {
+                    if was_persistent || !expiry.is_zero() {
+                        changes.session_ended(&client_id);
+                    }
+                    if !expiry.is_zero() {
+                        changes.session(&client_id, &principal_id, expiry, None);
+                    }
+                }
+                clean
+            }
+        };
+        let apply = move |state: &mut State, clean: bool, written: Result<(), StoreError>| {
+            written?;
+            Ok(state.enter(operations, client_id, request, clean))
+        };
+        self.operations.submit(Grouping::Alone, now, prepare, apply)
     }
 }
 
 impl State {
-    /// Whether nobody else has the client id, here or away.
-    fn is_of(&self, client_id: &str, principal_id: &str) -> bool {
+    /// Whether the client id is free, or its session is this principal's.
+    fn may_resume(&self, client_id: &str, principal_id: &str) -> bool {
         self.clients.get(client_id).is_none_or(|client| *client.principal_id == *principal_id)
     }
 
-    /// Ends whatever has the client id, and says what of it goes on. Subscriptions stay only with a session that does.
-    fn take_over(&mut self, client_id: &Arc<str>, clean: bool) -> (Queue, Earlier) {
-        let Some(Client { queue, place, connection, .. }) = self.clients.remove(client_id) else {
-            return (Queue::new(&self.waiting), Earlier::None);
-        };
-        let earlier = match place {
-            Place::Away { unfinished, ends_at, awaited } => {
+    /// Puts a connection in the place of the one that had the client id.
+    fn enter(
+        &mut self,
+        operations: Arc<Operations>,
+        client_id: Arc<str>,
+        request: SessionRequest,
+        clean: bool,
+    ) -> Registration {
+        let SessionRequest { principal_id, expiry, receive_maximum, .. } = request;
+        let persistent = !expiry.is_zero();
+        let resumed = self.take_over(&client_id, clean);
+        let (queue, outbox) = resumed.clone().unwrap_or_else(|| {
+            self.subscriptions.remove_client(&client_id);
+            (Queue::new(&self.waiting), SharedOutbox::new(Outbox::new()))
+        });
+        self.connections += 1;
+        let connection = self.connections;
+        outbox.lock().lend(connection, persistent, receive_maximum);
+        let signals = Signals::default();
+        let state = ClientState::Connected { signals: signals.clone(), persistent };
+        let client = Client { connection, queue, principal_id, outbox: outbox.clone(), state };
+        self.clients.insert(Arc::clone(&client_id), client);
+        let resumed = resumed.map(|_| self.subscriptions.of_client(&client_id));
+        Registration { operations, client_id, connection, expiry, outbox, ended: false, resumed, signals }
+    }
+
+    /// Ends the connection that has the client id, or the absence of its client. Returns what a session that is resumed goes
+    /// on with.
+    fn take_over(&mut self, client_id: &Arc<str>, clean: bool) -> Option<(Queue, SharedOutbox)> {
+        let Client { queue, outbox, state, connection, .. } = self.clients.remove(client_id)?;
+        let is_resumed = match state {
+            ClientState::Away { ends_at, resumed } => {
                 self.endings.remove(&(ends_at, connection, Arc::clone(client_id)));
-                if clean {
-                    Earlier::None
-                } else {
-                    // Nobody may be interested.
-                    _ = awaited.map(|awaited| awaited.send(()));
-                    Earlier::Away(unfinished)
+                if !clean {
+                    // Only a delayed last will waits for this.
+                    _ = resumed.map(|resumed| resumed.send(()));
                 }
+                !clean
             }
-            Place::Connected { signals, keeps, overflow, .. } => {
-                let (heir, session) = oneshot::channel();
-                let inherits = keeps && !clean;
-                if inherits {
-                    *signals.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
-                }
+            ClientState::Connected { signals, persistent } => {
                 signals.taken_over.cancel();
-                if inherits { Earlier::DisconnectReason(session, overflow) } else { Earlier::None }
+                persistent && !clean
             }
         };
-        match earlier {
-            Earlier::None => {
-                self.subscriptions.remove_client(client_id);
-                (Queue::new(&self.waiting), Earlier::None)
-            }
-            earlier => (queue, earlier),
-        }
+        is_resumed.then_some((queue, outbox))
+    }
+
+    /// The client, if this connection has its client id.
+    pub(super) fn current(&mut self, client_id: &str, connection: u64) -> Option<&mut Client> {
+        self.clients.get_mut(client_id).filter(|client| client.connection == connection)
     }
 }
 
 impl Registration {
-    /// Greater than those of all connections before.
+    /// The connection's number, which is greater than those of all connections before.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.connection
     }
 
-    /// The earlier session, if there is one to go on with. A connection that was taken over hands it over when it has
-    /// ended; if it does not in time, or has none to hand over, the session is over.
-    pub async fn earlier(&mut self, clock: &Clock) -> Option<Unfinished> {
-        match std::mem::replace(&mut self.earlier, Earlier::None) {
-            Earlier::None => None,
-            Earlier::Away(unfinished) => Some(unfinished),
-            Earlier::DisconnectReason(session, mut overflow) => {
-                let Some(Ok(mut unfinished)) = clock.timeout(HANDOVER_LIMIT, session).await else {
-                    self.begin_anew(clock.now());
-                    return None;
-                };
-                unfinished.waiting.append(&mut overflow);
-                Some(unfinished)
-            }
-        }
-    }
-
-    /// The session that was to be handed over is lost, with what came for it since.
-    fn begin_anew(&mut self, now: Moment) {
-        let broker = Arc::clone(&self.broker);
-        let mut state = broker.state(now);
-        let there =
-            state.clients.get_mut(&self.client_id).filter(|client| client.connection == self.connection);
-        let Some(client) = there else { return };
-        if let Place::Connected { overflow, .. } = &mut client.place {
-            overflow.clear();
-        }
-        while self.mailbox.try_recv().is_ok() {}
-        let mut journal = broker.store.journal();
-        let written = if self.expiry.is_zero() {
-            Ok(())
-        } else {
-            journal.session_begins(&self.client_id, &client.principal_id, self.expiry)
-        };
-        report(written.and_then(|()| journal.commit()));
-        state.subscriptions.remove_client(&self.client_id);
-    }
-
-    /// The filters to which the client is subscribed already.
+    /// The client's outbox. `None` once another connection has resumed the session.
     #[must_use]
-    pub fn subscribed(&self, now: Moment) -> Vec<TopicFilter> {
-        self.broker.state(now).subscriptions.of_client(&self.client_id)
+    pub fn outbox(&self) -> Option<MutexGuard<'_, Outbox>> {
+        Some(self.outbox.lock()).filter(|outbox| outbox.is_lent_to(self.connection))
     }
 
-    /// Adds a subscription, or replaces the one with the same filter, and returns the retained messages that follow as
-    /// MQTT has it, as many as have room together.
+    /// Adds a subscription, or replaces the one with the same filter, and delivers the retained messages that MQTT wants
+    /// delivered then, as many as have room together.
     ///
     /// # Errors
     ///
     /// When the file can't be written. Then there is no subscription.
-    pub fn subscribe(&self, filter: &SubscribeFilter, now: Moment) -> Result<Vec<Delivery>, StoreError> {
-        let subscriber = Subscriber::from(filter);
-        let mut state = self.broker.state(now);
-        let Some(client) = state.clients.get(&self.client_id).filter(|c| c.connection == self.connection)
-        else {
-            return Ok(Vec::new());
+    pub fn subscribe(&self, filter: SubscribeFilter, now: Moment) -> Pending<Result<(), StoreError>> {
+        let (client_id, connection) = (Arc::clone(&self.client_id), self.connection);
+        let prepare = {
+            let (client_id, filter) = (Arc::clone(&client_id), filter.clone());
+            move |state: &mut State, changes: &mut Changes| {
+                state.prepare_subscription(&client_id, connection, &filter, now, changes)
+            }
         };
-        let (queue, keeps) = (client.queue.clone(), client.keeps());
-        let mut journal = self.broker.store.journal();
-        if keeps {
-            journal.subscribed(&self.client_id, &filter.filter, subscriber)?;
-        }
-        let new = !state.subscriptions.has(&filter.filter, &self.client_id);
-        let send = match filter.retain_handling {
-            // Retained messages are not for those who share (MQTT 5 section 4.8.2).
-            _ if filter.filter.shared().is_some() => false,
-            mqtt::RetainHandling::Send => true,
-            mqtt::RetainHandling::SendIfNew => new,
-            mqtt::RetainHandling::DoNotSend => false,
+        let apply = move |state: &mut State, retained: Vec<Delivery>, written: Result<(), StoreError>| {
+            written?;
+            let Some(client) = state.current(&client_id, connection) else { return Ok(()) };
+            client.deliver_retained(retained);
+            state.subscriptions.insert(&filter.filter, &client_id, Subscriber::from(&filter));
+            Ok(())
         };
-        let mut deliveries = Vec::new();
-        if send {
-            let retained = state.retained.matching(&filter.filter, now);
-            let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
-            deliveries.extend(messages.map_while(|message| queue.accept(message, now)));
-        }
-        for delivery in deliveries.iter_mut().filter(|d| keeps && d.publish().qos > QoS::AtMostOnce) {
-            delivery.keep(&self.client_id, &mut journal)?;
-        }
-        journal.commit()?;
-        state.subscriptions.insert(&filter.filter, &self.client_id, subscriber);
-        Ok(deliveries)
+        self.operations.submit(Grouping::Alone, now, prepare, apply)
     }
 
     /// Removes a subscription, if there is one.
@@ -269,99 +211,117 @@ impl Registration {
     /// # Errors
     ///
     /// When the file can't be written.
-    pub fn unsubscribe(&self, filter: &TopicFilter, now: Moment) -> Result<(), StoreError> {
-        let mut state = self.broker.state(now);
-        if !self.is_current(&state) {
-            return Ok(());
-        }
-        let mut journal = self.broker.store.journal();
-        if !self.expiry.is_zero() {
-            journal.unsubscribed(&self.client_id, filter)?;
-        }
-        journal.commit()?;
-        state.subscriptions.remove(filter, &self.client_id);
-        Ok(())
-    }
-
-    /// The connection is over, and its session with it.
-    pub fn end(self, now: Moment) {
-        let mut state = self.broker.state(now);
-        let mut journal = self.broker.store.journal();
-        let mut written = Ok(());
-        if self.is_current(&state) {
-            if !self.expiry.is_zero() {
-                written = journal.session_ends(&self.client_id);
+    pub fn unsubscribe(&self, filter: TopicFilter, now: Moment) -> Pending<Result<(), StoreError>> {
+        let (client_id, connection) = (Arc::clone(&self.client_id), self.connection);
+        let prepare = {
+            let (client_id, filter, persistent) =
+                (Arc::clone(&client_id), filter.clone(), !self.expiry.is_zero());
+            move |state: &mut State, changes: &mut Changes| {
+                if persistent && state.current(&client_id, connection).is_some() {
+                    changes.unsubscribed(&client_id, &filter);
+                }
             }
-            // Under the same lock: nobody writes a message for a session that is no more.
-            state.remove(&self.client_id);
-        }
-        report(written.and_then(|()| journal.commit()));
-    }
-
-    /// The connection is over, and its session waits until `ends_at`; or somebody else goes on with it already.
-    pub fn leave(mut self, mut unfinished: Unfinished, ends_at: Moment, now: Moment) -> Departure {
-        let broker = Arc::clone(&self.broker);
-        let mut state = broker.state(now);
-        // What was on its way to the session when that ended.
-        self.mailbox.close();
-        while let Ok(delivery) = self.mailbox.try_recv() {
-            if delivery.publish().qos > QoS::AtMostOnce {
-                unfinished.waiting.push_back(*delivery);
+        };
+        let apply = move |state: &mut State, (): (), written: Result<(), StoreError>| {
+            written?;
+            if state.current(&client_id, connection).is_some() {
+                state.subscriptions.remove(&filter, &client_id);
             }
-        }
-        if self.is_current(&state) {
-            let (awaited, back) = oneshot::channel();
-            self.send_away(&mut state, unfinished, ends_at, awaited);
-            return Departure::Waiting(back);
-        }
-        let heir = self.signals.heir.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match heir.map(|heir| heir.send(unfinished)) {
-            Some(Ok(())) => Departure::Resumed,
-            // The heir has gone too, or has begun anew.
-            Some(Err(_)) | None => Departure::Ended,
-        }
+            Ok(())
+        };
+        self.operations.submit(Grouping::Alone, now, prepare, apply)
     }
 
-    fn send_away(
-        &self,
-        state: &mut State,
-        mut unfinished: Unfinished,
-        ends_at: Moment,
-        awaited: oneshot::Sender<()>,
-    ) {
-        let Some(client) = state.clients.get_mut(&self.client_id) else { return };
-        if let Place::Connected { overflow, .. } = &mut client.place {
-            unfinished.waiting.append(overflow);
-        }
-        client.place = Place::Away { unfinished, ends_at, awaited: Some(awaited) };
-        let mut journal = self.broker.store.journal();
-        let principal_id = &client.principal_id;
-        let mut written = journal.session(&self.client_id, principal_id, self.expiry, Some(ends_at));
-        state.endings.insert((ends_at, self.connection, Arc::clone(&self.client_id)));
-        if state.endings.len() > MAX_AWAY {
-            written = written.and(state.end_first_session(&mut journal));
-        }
-        report(written.and_then(|()| journal.commit()));
+    /// Ends the connection, and its session with it.
+    pub fn end(mut self, now: Moment) -> Pending<()> {
+        self.ended = true;
+        let (client_id, connection, expiry) = (Arc::clone(&self.client_id), self.connection, self.expiry);
+        let prepare = move |state: &mut State, changes: &mut Changes| {
+            if state.current(&client_id, connection).is_some() {
+                if !expiry.is_zero() {
+                    changes.session_ended(&client_id);
+                }
+                state.remove(&client_id);
+            }
+        };
+        self.operations.submit(Grouping::Alone, now, prepare, |_, (), written| report(written))
     }
 
-    /// Whether the client id is still this connection's.
-    fn is_current(&self, state: &State) -> bool {
-        state.clients.get(&self.client_id).is_some_and(|client| client.connection == self.connection)
+    /// Ends the connection. Its session waits until `ends_at`, unless another connection has the client id already.
+    pub fn leave(mut self, ends_at: Moment, now: Moment) -> Pending<Departure> {
+        self.ended = true;
+        let (client_id, connection, expiry) = (Arc::clone(&self.client_id), self.connection, self.expiry);
+        let outbox = self.outbox.clone();
+        let prepare = move |state: &mut State, changes: &mut Changes| match state.clients.get_mut(&client_id)
+        {
+            Some(client) if client.connection == connection => {
+                let (resumed, receiver) = oneshot::channel();
+                client.outbox.lock().take_back();
+                client.state = ClientState::Away { ends_at, resumed: Some(resumed) };
+                changes.session(&client_id, &client.principal_id, expiry, Some(ends_at));
+                state.endings.insert((ends_at, connection, client_id));
+                if state.endings.len() > MAX_AWAY {
+                    state.end_first_session(changes);
+                }
+                Departure::Waiting(receiver)
+            }
+            Some(client) if client.outbox.is_same(&outbox) => Departure::Resumed,
+            _ => Departure::Ended,
+        };
+        let apply = |_: &mut State, departure, written| {
+            report(written);
+            departure
+        };
+        self.operations.submit(Grouping::Alone, now, prepare, apply)
+    }
+}
+
+impl State {
+    /// The retained messages that a new subscription delivers, if this connection has the client id.
+    fn prepare_subscription(
+        &mut self,
+        client_id: &Arc<str>,
+        connection: u64,
+        filter: &SubscribeFilter,
+        now: Moment,
+        changes: &mut Changes,
+    ) -> Vec<Delivery> {
+        let subscriber = Subscriber::from(filter);
+        let Some(client) = self.current(client_id, connection) else { return Vec::new() };
+        let (queue, persistent) = (client.queue.clone(), client.is_persistent());
+        if persistent {
+            changes.subscribed(client_id, &filter.filter, subscriber);
+        }
+        let send = match filter.retain_handling {
+            // A shared subscription gets no retained messages (MQTT 5 section 4.8.2).
+            _ if filter.filter.shared().is_some() => false,
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => !self.subscriptions.has(&filter.filter, client_id),
+            RetainHandling::DoNotSend => false,
+        };
+        let mut deliveries = Vec::new();
+        if send {
+            let retained = self.retained.matching(&filter.filter, now);
+            let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
+            deliveries.extend(messages.map_while(|message| queue.accept(message, now)));
+        }
+        for delivery in deliveries.iter_mut().filter(|d| persistent && d.publish().qos > QoS::AtMostOnce) {
+            delivery.keep(client_id, changes);
+        }
+        deliveries
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut state = self.broker.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = state.clients.get(&self.client_id);
-        if there.is_some_and(Client::is_connected) && self.is_current(&state) {
-            state.remove(&self.client_id);
+        if !self.ended {
+            self.operations.forget(&self.client_id, self.connection);
         }
     }
 }
 
-/// What can't be written when a connection ends keeps nobody from anything: after a new start the session has its whole time
-/// again, or is there again.
+/// A failed write at the end of a connection stops nothing. After the next start of the gateway the session has its whole
+/// time again, or exists again.
 fn report(written: Result<(), StoreError>) {
     if let Err(error) = written {
         tracing::error!(%error, "the end of a connection is not in the file");
@@ -369,4 +329,77 @@ fn report(written: Result<(), StoreError>) {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use mqtt::Publish;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    fn clean_start() -> SessionRequest {
+        SessionRequest {
+            principal_id: "p".into(),
+            clean: true,
+            expiry: Duration::ZERO,
+            receive_maximum: NonZeroU16::MAX,
+        }
+    }
+
+    #[tokio::test]
+    async fn sessions_that_wait_are_bounded_and_the_one_with_the_least_time_left_ends_first() {
+        let clock = Clock::Manual(ManualClock::new());
+        let (broker, now) = (Broker::in_memory(&clock), clock.now());
+        let request = |clean| SessionRequest { clean, expiry: Duration::from_hours(1), ..clean_start() };
+        for n in 0..=MAX_AWAY {
+            let registration = broker.register(&n.to_string().into(), request(true), now).await.unwrap();
+            let left = u64::try_from(MAX_AWAY - n).unwrap();
+            registration.leave(now + Duration::from_secs(60 + left), now).await;
+        }
+        let is_present = async |n: usize| {
+            broker.register(&n.to_string().into(), request(false), now).await.unwrap().resumed.is_some()
+        };
+        // The last one had the least time left.
+        let present = [is_present(0).await, is_present(MAX_AWAY - 1).await, is_present(MAX_AWAY).await];
+        assert_eq!(present, [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn connection_that_was_taken_over_can_change_nothing() {
+        let clock = Clock::Manual(ManualClock::new());
+        let (broker, now) = (Broker::in_memory(&clock), clock.now());
+        let client_id = "c".into();
+        let filter = |text: &str| SubscribeFilter::new(text.parse().unwrap(), QoS::AtMostOnce);
+        let old = broker.register(&client_id, clean_start(), now).await.unwrap();
+        let new = broker.register(&client_id, clean_start(), now).await.unwrap();
+        assert!(old.signals.taken_over.is_cancelled());
+        old.subscribe(filter("other"), now).await.unwrap();
+        new.subscribe(filter("t"), now).await.unwrap();
+        old.unsubscribe(filter("t").filter, now).await.unwrap();
+        drop(old);
+        for (topic, payload) in [("other", "lost"), ("t", "arrives")] {
+            let message = Publish::new(topic.parse().unwrap(), payload);
+            broker.publish("x".into(), topic.parse().unwrap(), message, now).await.unwrap();
+        }
+        assert_eq!(new.outbox().unwrap().next_delivered().unwrap().publish().payload, "arrives");
+    }
+
+    #[tokio::test]
+    async fn outbox_of_a_resumed_session_belongs_to_the_new_connection_alone() {
+        let clock = Clock::Manual(ManualClock::new());
+        let (broker, now) = (Broker::in_memory(&clock), clock.now());
+        let client_id = "c".into();
+        let request = SessionRequest { clean: false, expiry: Duration::from_hours(1), ..clean_start() };
+        let old = broker.register(&client_id, request.clone(), now).await.unwrap();
+        old.subscribe(SubscribeFilter::new("t".parse().unwrap(), QoS::AtLeastOnce), now).await.unwrap();
+        let message = Publish { qos: QoS::AtLeastOnce, ..Publish::new("t".parse().unwrap(), "x") };
+        broker.publish("x".into(), "t".parse().unwrap(), message, now).await.unwrap();
+        let new = broker.register(&client_id, request.clone(), now).await.unwrap();
+        assert!(old.signals.taken_over.is_cancelled() && old.outbox().is_none());
+        assert_eq!(new.resumed.as_deref().map(<[_]>::len), Some(1));
+        assert!(new.outbox().unwrap().next_transmission(now).is_some());
+        assert!(matches!(old.leave(now, now).await, Departure::Resumed));
+        let clean = SessionRequest { clean: true, ..request };
+        let newest = broker.register(&client_id, clean, now).await.unwrap();
+        assert!(newest.resumed.is_none() && newest.outbox().unwrap().next_transmission(now).is_none());
+        assert!(matches!(new.leave(now, now).await, Departure::Ended));
+    }
+}

@@ -1,4 +1,4 @@
-//! Retained messages: one a topic, bounded.
+//! The retained messages, one for each topic. Their number and their bytes are bounded.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use mqtt::{Publish, TopicFilter, TopicName};
 
 use super::{
     queue::{expires_at, is_over, sent_at, weight},
-    store::{Journal, StoreError},
+    store::Changes,
 };
 use crate::clock::Moment;
 
@@ -17,77 +17,77 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The retained messages.
 #[derive(Default)]
 pub(super) struct Retained {
-    messages: HashMap<TopicName, Kept>,
+    messages: HashMap<TopicName, RetainedMessage>,
     bytes: usize,
 }
 
-/// What a message does to the one that is retained.
-pub(super) enum Change {
-    Nothing,
-    Keep(Kept),
-    Remove,
-}
-
-pub(super) struct Kept {
+pub(super) struct RetainedMessage {
     publish: Publish,
     expires_at: Option<Moment>,
 }
 
+/// The change that a message makes to its topic's retained message.
+pub(super) enum RetainedChange {
+    None,
+    Replace(RetainedMessage),
+    Remove,
+}
+
 impl Retained {
-    /// Writes down that a message takes the place of its topic's earlier one; an empty payload, or a time that is over
-    /// already, only removes that (MQTT 5 section 3.3.1.3). The change is to be applied once the file has it.
-    pub(super) fn change(
+    /// The change that a message makes, which is to be applied once the file has it. The message replaces its topic's earlier
+    /// one. An empty payload, or a time that is over already, only removes that (MQTT 5 section 3.3.1.3).
+    pub(super) fn prepare(
         &mut self,
         topic: &TopicName,
         publish: &Publish,
         now: Moment,
-        journal: &mut Journal<'_>,
-    ) -> Result<Change, StoreError> {
+        changes: &mut Changes,
+    ) -> RetainedChange {
         if publish.payload.is_empty() || is_over(publish) {
-            journal.unretained(topic)?;
-            return Ok(Change::Remove);
+            changes.unretained(topic);
+            return RetainedChange::Remove;
         }
-        let kept = on_its_own(publish);
-        let bytes = weight(&kept);
+        let publish = with_own_buffers(publish);
+        let bytes = weight(&publish);
         if !self.has_room(topic, bytes) {
-            self.remove_expired(now, journal)?;
+            self.remove_expired(now, changes);
         }
         if !self.has_room(topic, bytes) {
             tracing::warn!("no room for another retained message");
-            return Ok(Change::Nothing);
+            return RetainedChange::None;
         }
-        let kept = Kept { expires_at: expires_at(&kept, now), publish: kept };
-        journal.retained(topic, &kept.publish, kept.expires_at)?;
-        Ok(Change::Keep(kept))
+        let message = RetainedMessage { expires_at: expires_at(&publish, now), publish };
+        changes.retained(topic, &message.publish, message.expires_at);
+        RetainedChange::Replace(message)
     }
 
-    /// Does what is written down.
-    pub(super) fn apply(&mut self, topic: &TopicName, change: Change) {
+    /// Applies a change.
+    pub(super) fn apply(&mut self, topic: &TopicName, change: RetainedChange) {
         match change {
-            Change::Nothing => {}
-            Change::Keep(kept) => self.insert(topic.clone(), kept),
-            Change::Remove => self.remove(topic),
+            RetainedChange::None => {}
+            RetainedChange::Replace(message) => self.insert(topic.clone(), message),
+            RetainedChange::Remove => self.remove(topic),
         }
     }
 
-    /// Takes in a message that the file holds.
+    /// Adds a message from the file, unless its time is over.
     pub(super) fn restore(&mut self, publish: Publish, expires_at: Option<Moment>, now: Moment) {
         if let Some(topic) = publish.topic.clone().filter(|_| expires_at.is_none_or(|at| at > now)) {
-            self.insert(topic, Kept { publish, expires_at });
+            self.insert(topic, RetainedMessage { publish, expires_at });
         }
     }
 
-    fn insert(&mut self, topic: TopicName, kept: Kept) {
+    fn insert(&mut self, topic: TopicName, message: RetainedMessage) {
         self.remove(&topic);
-        self.bytes += weight(&kept.publish);
-        self.messages.insert(topic, kept);
+        self.bytes += weight(&message.publish);
+        self.messages.insert(topic, message);
     }
 
-    /// Whether there is room for a message of so many bytes in the place of the topic's earlier one.
+    /// Whether a message of this many bytes has room, in place of the topic's earlier one.
     fn has_room(&self, topic: &TopicName, bytes: usize) -> bool {
         let earlier = self.messages.get(topic);
         let others = self.messages.len() - usize::from(earlier.is_some());
-        let left = self.bytes - earlier.map_or(0, |kept| weight(&kept.publish));
+        let left = self.bytes - earlier.map_or(0, |message| weight(&message.publish));
         others < MAX_MESSAGES && left + bytes <= MAX_BYTES
     }
 
@@ -97,13 +97,13 @@ impl Retained {
         }
     }
 
-    fn remove_expired(&mut self, now: Moment, journal: &mut Journal<'_>) -> Result<(), StoreError> {
-        let expired = self.messages.iter().filter(|(_, kept)| kept.expires_at.is_some_and(|at| at <= now));
+    fn remove_expired(&mut self, now: Moment, changes: &mut Changes) {
+        let expired =
+            self.messages.iter().filter(|(_, message)| message.expires_at.is_some_and(|at| at <= now));
         for topic in expired.map(|(topic, _)| topic.clone()).collect::<Vec<_>>() {
             self.remove(&topic);
-            journal.unretained(&topic)?;
+            changes.unretained(&topic);
         }
-        Ok(())
     }
 
     /// The messages whose topics a filter matches and whose time is not over.
@@ -113,12 +113,15 @@ impl Retained {
         now: Moment,
     ) -> impl Iterator<Item = (&'a TopicName, Publish)> {
         let matching = self.messages.iter().filter(|(topic, _)| filter.matches(topic));
-        matching.filter_map(move |(topic, kept)| Some((topic, sent_at(&kept.publish, kept.expires_at, now)?)))
+        matching.filter_map(move |(topic, message)| {
+            Some((topic, sent_at(&message.publish, message.expires_at, now)?))
+        })
     }
 }
 
-/// What is received shares the connection's read buffer; what is kept must not hold that.
-pub(super) fn on_its_own(publish: &Publish) -> Publish {
+/// A copy with buffers of its own. A received message is part of its connection's read buffer, which must not stay in memory
+/// as long as the message does.
+pub(super) fn with_own_buffers(publish: &Publish) -> Publish {
     let mut kept = Publish { payload: Bytes::copy_from_slice(&publish.payload), ..publish.clone() };
     if let Some(properties) = &mut kept.properties
         && let Some(data) = &properties.correlation_data
@@ -132,59 +135,53 @@ pub(super) fn on_its_own(publish: &Publish) -> Publish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        broker::store::Store,
-        clock::{Clock, ManualClock},
-    };
+    use crate::clock::{Clock, ManualClock};
 
-    /// Whether a message is retained, or cleared.
-    fn keep(
+    /// Retains a message, or clears its topic. Whether there was room.
+    fn retain(
         retained: &mut Retained,
         topic: &TopicName,
         publish: &Publish,
         now: Moment,
-        journal: &mut Journal<'_>,
+        changes: &mut Changes,
     ) -> bool {
-        let change = retained.change(topic, publish, now, journal).unwrap();
-        let changes = !matches!(change, Change::Nothing);
+        let change = retained.prepare(topic, publish, now, changes);
+        let had_room = !matches!(change, RetainedChange::None);
         retained.apply(topic, change);
-        changes
+        had_room
     }
 
-    /// What a store's file would hold, and the time.
-    fn store() -> (Store, Moment) {
+    fn changes() -> (Changes, Moment) {
         let clock = Clock::Manual(ManualClock::new());
-        (Store::in_memory(&clock), clock.now())
+        (Changes::new(Arc::default()), clock.now())
     }
 
     #[test]
     fn there_is_a_bound_and_a_cleared_topic_makes_room() {
-        let (mut retained, (store, now)) = (Retained::default(), store());
-        let mut journal = store.journal();
+        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let message = |n, payload: &'static str| Publish::new(topic(n), payload);
         for n in 0..MAX_MESSAGES {
-            assert!(keep(&mut retained, &topic(n), &message(n, "x"), now, &mut journal));
+            assert!(retain(&mut retained, &topic(n), &message(n, "x"), now, &mut changes));
         }
-        assert!(!keep(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal));
+        assert!(!retain(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut changes));
         assert!(
-            keep(&mut retained, &topic(0), &message(0, "another"), now, &mut journal),
+            retain(&mut retained, &topic(0), &message(0, "another"), now, &mut changes),
             "one that replaces another needs no room"
         );
-        assert!(keep(&mut retained, &topic(0), &message(0, ""), now, &mut journal));
-        assert!(keep(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut journal));
+        assert!(retain(&mut retained, &topic(0), &message(0, ""), now, &mut changes));
+        assert!(retain(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut changes));
         assert_eq!(retained.matching(&"#".parse().unwrap(), now).count(), MAX_MESSAGES);
     }
 
     #[test]
     fn large_messages_are_bounded_by_their_bytes() {
-        let (mut retained, (store, now)) = (Retained::default(), store());
-        let mut journal = store.journal();
+        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let large = vec![1; 1024 * 1024];
         let kept = (0..100)
             .filter(|&n| {
-                keep(&mut retained, &topic(n), &Publish::new(topic(n), large.clone()), now, &mut journal)
+                retain(&mut retained, &topic(n), &Publish::new(topic(n), large.clone()), now, &mut changes)
             })
             .count();
         assert_eq!(kept, 63);

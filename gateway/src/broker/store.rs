@@ -1,73 +1,68 @@
-//! What outlives the process: sessions, what waits in them, and retained messages, in one SQLite file.
+//! The sessions' file: sessions, the messages in them, and retained messages, in SQLite.
 //!
-//! A change is in the file before anybody is told that it was made, so that a killed process loses none. SQLite waits for
-//! the disk at its checkpoints only: a power cut can lose the last changes, and damages nothing.
+//! A change is in the file before a client reads that it was made, so a killed process loses none. SQLite waits for the disk
+//! only at its checkpoints: a power cut can lose the last changes, and damages nothing.
 
+mod changes;
 mod checksum;
-mod journal;
 mod message;
 mod stored;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 pub(super) use self::{
-    journal::Journal,
+    changes::Changes,
     stored::{Stored, StoredMessage, StoredSession},
 };
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "broker.sqlite3";
 
-/// Who wrote the file: `LtKy`, in SQLite's header.
+/// Marks the file as this gateway's in SQLite's header: `LtKy`.
 const APPLICATION_ID: i32 = 0x4c74_4b79;
-/// The shape of its tables.
+/// The version of the tables.
 const SCHEMA_VERSION: i32 = 1;
-/// How long the gateway before may take to let go of the file.
-const BUSY_LIMIT: Duration = Duration::from_secs(2);
+/// How long an earlier gateway may take to release the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The file.
-pub struct Store {
-    inner: Mutex<Inner>,
+/// The sessions' file.
+pub(super) struct Store {
+    connection: Connection,
+    last_message: Arc<AtomicI64>,
     clock: Clock,
     path: PathBuf,
 }
 
-struct Inner {
-    connection: Connection,
-    /// No id is given twice, so that nobody who still has an old one touches another's message.
-    last_message: i64,
-}
-
-/// A message in the file.
+/// The id of a message in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageId(i64);
 
-/// What is wrong with the file.
+/// An error of the sessions' file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It can't be opened.
+    /// The file can't be opened.
     #[error("can't open `{path}`: {error}")]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody else has it.
+    /// Another process uses the file.
     #[error("another gateway uses `{path}`: stop it, or start this one with another data folder")]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// It is not what was written.
+    /// The content is not what was written.
     #[error(
         "`{path}` is damaged ({details}): move it away, and `{path}-wal` with it, to begin without its sessions and \
          retained messages, or put back a copy of both"
@@ -75,35 +70,40 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// The sign of the damage.
         details: String,
     },
-    /// It is somebody else's.
-    #[error("`{path}` is no file of this gateway's, or of a later version: start with another data folder")]
+    /// The file belongs to another program, or to a later version.
+    #[error(
+        "`{path}` is not a file of this gateway, or is a later version's: start with another data folder"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// A change can't be made.
+    /// The file can't be written.
     #[error("can't write `{path}`: {error}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: rusqlite::Error,
     },
+    /// The broker has stopped.
+    #[error("the gateway stops")]
+    Stopped,
 }
 
 impl Store {
-    /// Opens the file, or makes it, and reads all that is in it. Its owner alone can read it.
+    /// Opens the file or creates it, readable by its owner alone, and reads everything in it.
     ///
     /// # Errors
     ///
-    /// When it can't be opened, another gateway has it, or not everything in it can be read.
+    /// When it can't be opened, another gateway uses it, or not everything in it can be read.
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<(Self, Stored), StoreError> {
         let path = path.to_owned();
         if has_lost_its_beginning(&path) {
-            let details = "it is empty, and what belongs behind it is not".to_owned();
+            let details = "it is empty, and its write-ahead log is not".to_owned();
             return Err(StoreError::Damaged { path, details });
         }
         make_private(&path).map_err(|error| StoreError::Open { path: path.clone(), error: error.into() })?;
@@ -117,9 +117,34 @@ impl Store {
         Self::with(Connection::open_in_memory().unwrap(), ":memory:".into(), clock).unwrap().0
     }
 
-    /// Begins changes that belong together.
-    pub(super) fn journal(&self) -> Journal<'_> {
-        Journal::new(self)
+    /// Makes the disk full, as far as the file can tell.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        self.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    }
+
+    /// The last id that a message got, which further ones count up.
+    pub(super) fn last_message(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.last_message)
+    }
+
+    /// Makes the changes of some operations in one transaction. After that a killed process does not lose them.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written. Then none of the changes is made.
+    pub(super) fn commit(&mut self, operations: &[Changes]) -> Result<(), StoreError> {
+        if operations.iter().all(Changes::is_empty) {
+            return Ok(());
+        }
+        let epoch = self.clock.epoch();
+        let written = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
+            |transaction| {
+                operations.iter().try_for_each(|changes| changes.make(&transaction, epoch))?;
+                transaction.commit()
+            },
+        );
+        written.map_err(|error| self.write_error(error))
     }
 
     fn with(connection: Connection, path: PathBuf, clock: &Clock) -> Result<(Self, Stored), StoreError> {
@@ -128,22 +153,12 @@ impl Store {
         let damaged = |error| StoreError::Damaged { path: path.clone(), details: format!("{error}") };
         let stored = Stored::read(&connection, epoch, now).map_err(damaged)?;
         let ids = stored.sessions.values().flat_map(|session| session.messages.iter().map(|m| m.id.0));
-        let last_message = ids.max().unwrap_or_default();
-        let store =
-            Self { inner: Mutex::new(Inner { connection, last_message }), clock: clock.clone(), path };
-        store.forget_expired(now)?;
+        let last_message = Arc::new(AtomicI64::new(ids.max().unwrap_or_default()));
+        let store = Self { connection, last_message, clock: clock.clone(), path };
+        let expired = "DELETE FROM retained WHERE expires_at <= ?";
+        let deleted = store.connection.execute(expired, params![epoch.unix_millis(now)]);
+        deleted.map_err(|error| store.write_error(error))?;
         Ok((store, stored))
-    }
-
-    /// Nobody will ask for them.
-    fn forget_expired(&self, now: Moment) -> Result<(), StoreError> {
-        let mut journal = self.journal();
-        journal.forget_expired(now)?;
-        journal.commit()
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_error(&self, error: rusqlite::Error) -> StoreError {
@@ -151,8 +166,7 @@ impl Store {
     }
 }
 
-/// Makes the file, if it isn't there, so that nobody else can read the messages in it. SQLite gives those beside it the
-/// same mode.
+/// Creates the file, if it does not exist, so that no other user can read it. SQLite gives the files next to it the same mode.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
@@ -161,22 +175,22 @@ fn make_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// SQLite takes an empty file for a new one, and would delete the changes that are in the other one.
+/// Whether the file is empty and its write-ahead log is not. SQLite would take the file for a new one and delete the log.
 fn has_lost_its_beginning(path: &Path) -> bool {
     let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let mut behind = path.as_os_str().to_owned();
-    behind.push("-wal");
-    length(path) == 0 && length(behind.as_ref()) > 0
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    length(path) == 0 && length(log.as_ref()) > 0
 }
 
-/// Takes the file for this process alone, and sees that it is this gateway's and whole, before anything in it changes.
+/// Locks the file for this process alone, and checks that it is this gateway's and whole, before anything in it changes.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
                    BEGIN IMMEDIATE; COMMIT;";
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let read = |error| read_error(path, error);
     let exclusive = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE");
-    connection.busy_timeout(BUSY_LIMIT).and_then(|()| exclusive()).map_err(read)?;
+    connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| exclusive()).map_err(read)?;
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
     let (tables, application, version): (i64, _, _) = (
         tables.map_err(read)?,

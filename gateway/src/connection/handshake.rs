@@ -109,14 +109,14 @@ pub(super) async fn accept(
     };
     let (mut session, mut registration) =
         handshake.register(&connect, &client_id, enforcement, &mut stream).await?;
-    let earlier = registration.earlier(&shared.clock).await;
-    let (session_present, mut effects) = (earlier.is_some(), Vec::new());
-    if let Some(unfinished) = earlier {
-        let now = shared.clock.now();
-        session.resume(registration.subscribed(now), unfinished, now, &mut effects);
+    let (session_present, mut effects) = (registration.resumed.is_some(), Vec::new());
+    if let Some(subscriptions) = registration.resumed.take()
+        && let Some(mut outbox) = registration.outbox()
+    {
+        session.resume(subscriptions, &mut outbox, shared.clock.now(), &mut effects);
     }
     handshake.log.connected(session.principal_id(), session.findings());
-    presence::connected(shared, &client_id, &handshake.log, registration.number());
+    presence::connected(shared, &client_id, &handshake.log, registration.number()).await;
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
     write(&mut stream, ack, shared).await;
@@ -301,8 +301,9 @@ impl Handshake<'_> {
             return self.reject(stream, ConnectReasonCode::PacketTooLarge, details).await;
         }
         let principal_id = Arc::clone(session.principal_id());
-        let request = SessionRequest { principal_id, clean, expiry: session.expiry() };
-        match self.shared.broker.register(client_id, request, now) {
+        let (expiry, receive_maximum) = (session.expiry(), session.receive_maximum());
+        let request = SessionRequest { principal_id, clean, expiry, receive_maximum };
+        match self.shared.broker.register(client_id, request, now).await {
             Ok(registration) => Some((session, registration)),
             Err(error) => {
                 self.log.not_written(EventType::Connect, &error);

@@ -30,23 +30,23 @@ struct LifecycleEvent<'a> {
 }
 
 /// A client has connected.
-pub(super) fn connected(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64) {
-    publish(shared, client_id, log, version, None);
+pub(super) async fn connected(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64) {
+    publish(shared, client_id, log, version, None).await;
 }
 
 /// A client's connection has ended.
-pub(super) fn disconnected(
+pub(super) async fn disconnected(
     shared: &Shared,
     client_id: &str,
     log: &ConnectionLog,
     version: u64,
     reason: DisconnectReason,
 ) {
-    publish(shared, client_id, log, version, Some(reason));
+    publish(shared, client_id, log, version, Some(reason)).await;
 }
 
 /// A client id with MQTT's wildcards has no events, as with AWS, nor has one that is not valid in a topic.
-fn publish(
+async fn publish(
     shared: &Shared,
     client_id: &str,
     log: &ConnectionLog,
@@ -71,7 +71,8 @@ fn publish(
     let Ok(payload) = serde_json::to_vec(&event) else { return };
     // No client has an empty id, so no subscriber is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
     let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
-    if let Err(error) = shared.broker.publish("", &topic, &message, shared.clock.now()) {
+    let published = shared.broker.publish("".into(), topic, message, shared.clock.now());
+    if let Err(error) = published.await {
         tracing::error!(%error, "a lifecycle event is lost");
     }
 }

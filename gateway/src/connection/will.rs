@@ -9,52 +9,53 @@ use tokio::sync::oneshot;
 
 use crate::{broker::registration::Departure, clock::Moment, metrics::Direction, shared::Shared};
 
-/// A last will that the policies let through when its connection ended.
+/// A last will that the policies allowed when its connection ended.
 pub(super) struct Will {
     pub(super) topic: TopicName,
     pub(super) publish: Publish,
     pub(super) due: Moment,
 }
 
-/// A last will that is published unless its client is back before.
+/// A last will that is published unless its client is back by then.
 pub struct DelayedWill {
     will: Box<Will>,
     client_id: Arc<str>,
-    /// Tells that the client is back; it fails when the session ends, and the will is due then.
-    back: Option<oneshot::Receiver<()>>,
+    /// Gets a value when the client is back. It fails when the session ends, and the will is due then.
+    resumed: Option<oneshot::Receiver<()>>,
     shared: Arc<Shared>,
 }
 
-/// The will, unless another connection goes on with its session already.
+/// The will, unless another connection has resumed the session already.
 pub(super) fn delayed(
     will: Option<Box<Will>>,
-    left: Departure,
+    departure: Departure,
     client_id: Arc<str>,
     shared: Arc<Shared>,
 ) -> Option<DelayedWill> {
-    let back = match left {
-        Departure::Waiting(back) => Some(back),
+    let resumed = match departure {
+        Departure::Waiting(resumed) => Some(resumed),
         Departure::Ended => None,
         Departure::Resumed => return None,
     };
-    Some(DelayedWill { will: will?, client_id, back, shared })
+    Some(DelayedWill { will: will?, client_id, resumed, shared })
 }
 
 impl DelayedWill {
-    /// Publishes it when it is due. A gateway that stops lets it go with it.
+    /// Publishes the will when it is due. A gateway that stops before that does not publish it.
     pub async fn publish(self) {
-        let Self { will, client_id, back, shared } = self;
-        if let Some(back) = back {
+        let Self { will, client_id, resumed, shared } = self;
+        if let Some(resumed) = resumed {
             tokio::select! {
                 biased;
                 () = shared.stopping.cancelled() => return,
-                back = back => if back.is_ok() { return },
+                resumed = resumed => if resumed.is_ok() { return },
                 () = shared.clock.sleep_until(will.due) => {}
             }
         }
-        let Will { topic, publish, .. } = &*will;
+        let Will { topic, publish, .. } = *will;
         shared.log.metrics().message(Direction::In);
-        if let Err(error) = shared.broker.publish(&client_id, topic, publish, shared.clock.now()) {
+        let published = shared.broker.publish(Arc::clone(&client_id), topic, publish, shared.clock.now());
+        if let Err(error) = published.await {
             tracing::error!(%error, client_id = &*client_id, "a last will is lost");
         }
     }

@@ -13,10 +13,11 @@ use mqtt::{
 };
 
 use super::{
-    Effect, Session,
+    BrokerEffect, Effect, Session,
     disconnect_reason::DisconnectReason,
     enforcement::{NO_QOS_2, Rejection},
     quotas::check_user_properties,
+    send,
 };
 use crate::clock::Moment;
 
@@ -40,20 +41,10 @@ impl Session {
             return self.refuse_publish(publish.packet_id, effects);
         }
         let packet_id = publish.packet_id;
-        effects.push(Effect::Route(topic, without_alias(publish)));
+        effects.push(Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish))));
         if let Some(packet_id) = packet_id {
-            effects.push(Effect::Send(Packet::PubAck(PubAck::new(packet_id, PubAckCode::Success))));
+            effects.push(send(Packet::PubAck(PubAck::new(packet_id, PubAckCode::Success))));
         }
-    }
-
-    /// A QoS 1 message was too large for the client: all goes on as if it had been acknowledged (MQTT 5
-    /// section 3.1.2.11.4).
-    pub fn on_left_out(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
-        self.on_pub_ack(packet_id, now, effects);
-    }
-
-    pub(super) fn on_pub_ack(&mut self, packet_id: NonZeroU16, now: Moment, effects: &mut Vec<Effect>) {
-        self.flow.acknowledged(packet_id, now, effects);
     }
 
     /// The topic, from its name or from an alias that the client set before (MQTT 5 section 3.3.2.3.4).
@@ -94,7 +85,7 @@ impl Session {
         let Some(rate) = self.settings.quotas.bytes_per_second else { return };
         let wait = self.bytes.take(bytes, rate, now);
         if !wait.is_zero() {
-            self.held_until = Some(now + wait);
+            self.paused_until = Some(now + wait);
         }
     }
 
@@ -113,7 +104,7 @@ impl Session {
         match packet_id {
             Some(packet_id) if self.version == Version::V5 => {
                 let ack = PubAck::new(packet_id, PubAckCode::NotAuthorized);
-                effects.push(Effect::Send(Packet::PubAck(ack)));
+                effects.push(send(Packet::PubAck(ack)));
                 if self.settings.denied_publish_disconnects {
                     self.end(DisconnectReason::Forbidden, effects);
                 }
@@ -135,8 +126,10 @@ impl Session {
         };
         match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
             Some(rejection) => effects.push(Effect::Log(rejection)),
-            None if delay.is_zero() => effects.push(Effect::Route(will.topic, publish)),
-            None => effects.push(Effect::RouteLater(will.topic, publish, delay)),
+            None if delay.is_zero() => {
+                effects.push(Effect::Broker(BrokerEffect::Publish(will.topic, publish)));
+            }
+            None => effects.push(Effect::DelayWill(will.topic, publish, delay)),
         }
     }
 }

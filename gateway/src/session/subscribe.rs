@@ -6,7 +6,9 @@ use mqtt::{
     SubscribeFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
 };
 
-use super::{Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection};
+use super::{
+    BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection, send,
+};
 use crate::quotas::LimitError;
 
 impl Session {
@@ -23,25 +25,24 @@ impl Session {
             let error = LimitError::FiltersPerSubscribe(quota);
             return self.end(DisconnectReason::Limit(Code::QuotaExceeded, error), effects);
         }
-        // AWS answers no SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
+        // AWS does not answer a SUBSCRIBE that asks for QoS 2 (developer guide, `mqtt`).
         let qos_2 = subscribe.filters.iter().find(|filter| filter.qos == QoS::ExactlyOnce);
         if let Some(filter) = qos_2.filter(|_| self.version == Version::V311) {
             let rejection = Rejection::qos_2(Action::Subscribe, filter.filter.as_str());
             return effects.push(Effect::Log(rejection));
         }
-        let (mut codes, mut decided) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
+        let (mut codes, mut granted) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
-            codes.push(self.subscribe_one(filter, &mut decided));
+            codes.push(self.subscribe_one(filter, &mut granted, effects));
         }
         let denied = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
         if self.version == Version::V311 && codes.contains(&denied) {
-            // None of them is entered: the session may outlive this end.
-            effects.extend(decided.into_iter().filter(|effect| matches!(effect, Effect::Log(_))));
+            // None of the subscriptions is added, because the session may outlive the connection.
             return self.end(DisconnectReason::Forbidden, effects);
         }
-        effects.append(&mut decided);
+        effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
         let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
-        effects.push(Effect::Send(Packet::SubAck(ack)));
+        effects.push(send(Packet::SubAck(ack)));
     }
 
     pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe, effects: &mut Vec<Effect>) {
@@ -52,17 +53,23 @@ impl Session {
                 continue;
             };
             self.subscriptions.swap_remove(at);
-            effects.push(Effect::Unsubscribe(filter.clone()));
+            effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
             codes.push(UnsubAckCode::Success);
         }
         if self.version == Version::V311 {
             codes.clear();
         }
         let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string: None };
-        effects.push(Effect::Send(Packet::UnsubAck(ack)));
+        effects.push(send(Packet::UnsubAck(ack)));
     }
 
-    fn subscribe_one(&mut self, filter: SubscribeFilter, effects: &mut Vec<Effect>) -> SubAckCode {
+    /// Decides about one filter of a SUBSCRIBE.
+    fn subscribe_one(
+        &mut self,
+        filter: SubscribeFilter,
+        granted: &mut Vec<SubscribeFilter>,
+        effects: &mut Vec<Effect>,
+    ) -> SubAckCode {
         // Whether AWS counts `$share/` and the group is *(unverified)*.
         if !self.settings.quotas.fits(filter.filter.unshared()) {
             return SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
@@ -79,7 +86,7 @@ impl Session {
             self.subscriptions.push(filter.filter.clone());
         }
         let qos = filter.qos.min(QoS::AtLeastOnce);
-        effects.push(Effect::Subscribe(SubscribeFilter { qos, ..filter }));
+        granted.push(SubscribeFilter { qos, ..filter });
         SubAckCode::Granted(qos)
     }
 }

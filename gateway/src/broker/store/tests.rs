@@ -1,12 +1,11 @@
-use std::sync::Arc;
+use std::num::NonZeroU16;
 
 use mqtt::{Publish, QoS, SubscribeFilter, TopicName};
 
 use super::*;
 use crate::{
-    broker::{Broker, registration::SessionRequest},
+    broker::{Broker, outbox::Transmission, registration::SessionRequest},
     clock::{Clock, ManualClock},
-    session::flow::Unfinished,
 };
 
 struct Folder {
@@ -27,35 +26,42 @@ impl Folder {
         Broker::open(self.folder.path(), &self.clock).map(Arc::new)
     }
 
-    /// A file with a session in which a message waits, and with a retained message.
-    fn with_messages() -> Self {
+    /// A file with a session in which messages wait, and with retained messages.
+    async fn with_messages() -> Self {
         let folder = Self::new();
         let (broker, now) = (folder.open().unwrap(), folder.clock.now());
-        let registration = broker.register(&"away".into(), request(), now).unwrap();
+        let registration = broker.register(&"away".into(), request(), now).await.unwrap();
         let filter = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
-        registration.subscribe(&filter, now).unwrap();
-        registration.leave(Unfinished::default(), now + Duration::from_hours(1), now);
+        registration.subscribe(filter, now).await.unwrap();
+        registration.leave(now + Duration::from_hours(1), now).await;
         for n in 0..20 {
             let topic = format!("t/{n}").parse::<TopicName>().unwrap();
-            broker.publish("", &topic, &message(&topic, n), now).unwrap();
+            broker.publish("".into(), topic.clone(), message(&topic, n), now).await.unwrap();
         }
         folder
     }
 
-    /// What the file holds: the session's messages, and the retained ones.
+    /// What the file holds: the session's messages, and the number of retained ones.
     async fn content(&self) -> Result<(Vec<String>, usize), StoreError> {
         let (broker, now) = (self.open()?, self.clock.now());
-        let mut registration = broker.register(&"away".into(), request(), now).unwrap();
-        let unfinished = registration.earlier(&self.clock).await.unwrap_or_default();
-        let payload = |publish: &Publish| String::from_utf8(publish.payload.to_vec()).unwrap();
-        let waiting = unfinished.waiting.iter().map(|delivery| payload(delivery.publish())).collect();
-        let retained = broker.state(now).retained.matching(&"#".parse().unwrap(), now).count();
+        let registration = broker.register(&"away".into(), request(), now).await.unwrap();
+        let mut outbox = registration.outbox().unwrap();
+        let mut waiting = Vec::new();
+        while let Some(Transmission::Send { publish, .. }) = outbox.next_transmission(now) {
+            waiting.push(String::from_utf8(publish.payload.to_vec()).unwrap());
+        }
+        let retained = broker.operations.retained("#", now);
         Ok((waiting, retained))
     }
 }
 
 fn request() -> SessionRequest {
-    SessionRequest { principal_id: "p".into(), clean: false, expiry: Duration::from_hours(1) }
+    SessionRequest {
+        principal_id: "p".into(),
+        clean: false,
+        expiry: Duration::from_hours(1),
+        receive_maximum: NonZeroU16::MAX,
+    }
 }
 
 fn message(topic: &TopicName, n: usize) -> Publish {
@@ -69,7 +75,7 @@ fn error(folder: &Folder) -> String {
 
 #[tokio::test]
 async fn what_was_written_is_there_in_its_order_after_a_new_start() {
-    let (waiting, retained) = Folder::with_messages().content().await.unwrap();
+    let (waiting, retained) = Folder::with_messages().await.content().await.unwrap();
     let expected = (0..20).map(|n| format!("{n}-{}", "x".repeat(600))).collect::<Vec<_>>();
     assert_eq!((waiting, retained), (expected, 20));
 }
@@ -77,7 +83,7 @@ async fn what_was_written_is_there_in_its_order_after_a_new_start() {
 /// Every damage is either seen, or is in what holds nothing.
 #[tokio::test]
 async fn a_damaged_file_is_refused_or_holds_what_it_held_but_is_never_half_read() {
-    let folder = Folder::with_messages();
+    let folder = Folder::with_messages().await;
     let (waiting, retained) = folder.content().await.unwrap();
     let whole = fs::read(folder.file()).unwrap();
     let mut refused = 0;
@@ -97,9 +103,9 @@ async fn a_damaged_file_is_refused_or_holds_what_it_held_but_is_never_half_read(
     assert!(refused > 10, "{refused} of {} damages were seen", whole.len() / 61);
 }
 
-#[test]
-fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() {
-    let folder = Folder::with_messages();
+#[tokio::test]
+async fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() {
+    let folder = Folder::with_messages().await;
     let whole = fs::read(folder.file()).unwrap();
     for length in [whole.len() / 2, 5_000, 100] {
         fs::write(folder.file(), &whole[..length]).unwrap();
@@ -111,27 +117,27 @@ fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() {
         let path = folder.folder.path().join(format!("{FILE}{behind}"));
         fs::write(path, if behind.is_empty() { b"".as_slice() } else { b"what was written last" }).unwrap();
     }
-    assert!(error(&folder).contains("it is empty, and what belongs behind it is not"), "{}", error(&folder));
+    assert!(error(&folder).contains("it is empty, and its write-ahead log is not"), "{}", error(&folder));
     fs::remove_file(folder.folder.path().join(format!("{FILE}-wal"))).unwrap();
     fs::write(folder.file(), "no database, and long enough to have a header of a hundred bytes".repeat(9))
         .unwrap();
     assert!(error(&folder).contains("is damaged (file is not a database)"), "{}", error(&folder));
 }
 
-#[test]
-fn another_programs_file_is_left_alone() {
+#[tokio::test]
+async fn another_programs_file_is_left_alone() {
     let folder = Folder::new();
     let other = Connection::open(folder.file()).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
     let theirs = fs::read(folder.file()).unwrap();
-    assert!(error(&folder).contains("is no file of this gateway's"), "{}", error(&folder));
+    assert!(error(&folder).contains("is not a file of this gateway"), "{}", error(&folder));
     assert_eq!(fs::read(folder.file()).unwrap(), theirs, "nothing of it changes");
-    let later = Folder::with_messages();
+    let later = Folder::with_messages().await;
     let connection = Connection::open(later.file()).unwrap();
     connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
     drop(connection);
-    assert!(error(&later).contains("or of a later version"), "{}", error(&later));
+    assert!(error(&later).contains("or is a later version's"), "{}", error(&later));
 }
 
 #[test]
@@ -152,37 +158,34 @@ fn a_file_is_one_gateways_and_its_owners_alone() {
 /// A full disk, in the middle of what belongs together.
 #[tokio::test]
 async fn what_can_not_be_written_did_not_happen() {
-    let folder = Folder::with_messages();
+    let folder = Folder::with_messages().await;
     let (waiting, retained) = folder.content().await.unwrap();
     let (broker, now) = (folder.open().unwrap(), folder.clock.now());
-    let limit_pages = |pages: u32| {
-        let connection = &broker.store.inner().connection;
-        connection.pragma_update(None, "max_page_count", pages).unwrap();
-    };
+    let limit_pages = |pages: u32| broker.operations.limit_pages(pages);
     let filter = SubscribeFilter::new("t/new".parse().unwrap(), QoS::AtLeastOnce);
-    let mut here =
-        broker.register(&"here".into(), SessionRequest { expiry: Duration::ZERO, ..request() }, now).unwrap();
-    here.subscribe(&filter, now).unwrap();
-    let keeper = broker.register(&"keeper".into(), request(), now).unwrap();
+    let here = SessionRequest { expiry: Duration::ZERO, ..request() };
+    let here = broker.register(&"here".into(), here, now).await.unwrap();
+    here.subscribe(filter, now).await.unwrap();
+    let keeper = broker.register(&"keeper".into(), request(), now).await.unwrap();
     limit_pages(1);
     let topic = "t/new".parse::<TopicName>().unwrap();
     let large = Publish { payload: vec![b'x'; 100_000].into(), ..message(&topic, 1) };
-    let failed = broker.publish("", &topic, &large, now).unwrap_err().to_string();
+    let failed = broker.publish("".into(), topic, large, now).await.unwrap_err().to_string();
     assert!(failed.contains("can't write") && failed.contains(FILE), "{failed}");
-    assert!(here.mailbox.try_recv().is_err(), "nobody gets it");
-    let long = SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce);
-    let many = (0..200).try_for_each(|n| {
+    assert!(here.outbox().unwrap().next_delivered().is_none(), "nobody gets it");
+    let (long, mut subscribed) = (SubscribeFilter::new("t/#".parse().unwrap(), QoS::AtLeastOnce), 0);
+    for n in 0..200 {
         let filter = format!("{n}/{}", "f".repeat(200)).parse().unwrap();
-        keeper.subscribe(&SubscribeFilter { filter, ..long.clone() }, now).map(drop)
-    });
-    assert!(many.is_err());
-    let there = keeper.subscribed(now).len();
+        subscribed +=
+            usize::from(keeper.subscribe(SubscribeFilter { filter, ..long.clone() }, now).await.is_ok());
+    }
+    assert!(subscribed < 200);
     limit_pages(1_000_000);
-    assert_eq!(broker.state(now).retained.matching(&"t/new".parse().unwrap(), now).count(), 0);
-    keeper.leave(Unfinished::default(), now + Duration::from_hours(1), now);
+    assert_eq!(broker.operations.retained("t/new", now), 0);
+    keeper.leave(now + Duration::from_hours(1), now).await;
     drop((here, broker));
     assert_eq!(folder.content().await.unwrap(), (waiting, retained));
     let broker = folder.open().unwrap();
-    let keeper = broker.register(&"keeper".into(), request(), now).unwrap();
-    assert_eq!(keeper.subscribed(now).len(), there, "the file has what the memory had");
+    let keeper = broker.register(&"keeper".into(), request(), now).await.unwrap();
+    assert_eq!(keeper.resumed.as_ref().unwrap().len(), subscribed, "the file has what the memory had");
 }

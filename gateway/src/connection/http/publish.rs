@@ -74,7 +74,9 @@ pub(super) async fn publish(
     let PublishRequest { topic, qos, retain } = wanted;
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
     // No client has an empty id, so no subscriber is taken for the sender.
-    exchange.shared.broker.publish("", &topic, &publish, exchange.shared.clock.now()).map_err(|error| {
+    let published =
+        exchange.shared.broker.publish("".into(), topic.clone(), publish, exchange.shared.clock.now());
+    published.await.map_err(|error| {
         log.not_written(EventType::PublishIn, &error);
         RequestError::NotWritten
     })?;
