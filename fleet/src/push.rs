@@ -167,7 +167,7 @@ impl Pushed {
         json!({
             "devices": self.devices, "store": store_option::value(&self.store), "written": self.written.len(),
             "unchanged": self.unchanged, "different": self.different, "failed": failed.collect::<Vec<_>>(),
-            "stopped": self.stopped.as_ref().map(|error| format!("{error:#}")), "complete": self.is_complete(),
+            "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())), "complete": self.is_complete(),
         })
     }
 }
@@ -204,7 +204,7 @@ impl fmt::Display for Pushed {
             line("failed", format!("{name}: {why}"))?;
         }
         if let Some(error) = &self.stopped {
-            line("stopped", format!("{error:#}"))?;
+            line("stopped", cli::error_text(error.as_ref()))?;
         }
         if self.is_complete() {
             return Ok(());
