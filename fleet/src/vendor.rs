@@ -137,7 +137,7 @@ mod tests {
             ),
             (Vendor::Alibaba, "d&pk", Some("pk"), "the device name has something other"),
             (Vendor::Alibaba, &"d".repeat(33), Some("pk"), "33 bytes, at most 32"),
-            (Vendor::Alibaba, "d", Some(&"k".repeat(127)), "at most 128"),
+            (Vendor::Alibaba, "d", Some(&"k".repeat(127)), "up to 128"),
             (Vendor::Tencent, "d", None, "in one word: the product id has 1 bytes"),
             (Vendor::Tencent, "AB12CD34EF", None, "the device name is empty"),
             (Vendor::Tencent, "d", Some("AB12"), "the product id has 4 bytes, it must have 10"),

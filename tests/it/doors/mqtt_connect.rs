@@ -169,7 +169,7 @@ async fn a_refusal_is_in_both_logs_under_one_connection_id() {
         ("off", Some("off"), Some("wrong"), "wrong_password"),
         ("other", Some("dev"), Some(&*password), "client_id_not_allowed"),
         ("dev-1", Some("dev"), Some(&*password), "client_id_not_allowed"),
-        ("", Some("dev"), Some(&*password), "client_id_not_allowed"),
+        ("", Some("dev"), Some(&*password), "no_client_id"),
     ];
     let mut seen = Seen::default();
     for version in BOTH {

@@ -22,7 +22,7 @@ async fn the_simulator_goes_where_it_was_deployed_and_says_so() {
     fs::write(folder.path().join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
     let said = sim(folder.path(), &[]).await;
     let using = "using the stage `dev` of `cdk-outputs.json`: device.example.com:443, authorizer `latchkey-dev`, \
-                 account 123456789012, region us-east-1\nerror: there is no credentials file \
+                 account 123456789012, region us-east-1\nlatchkey sim: there is no credentials file \
                  `.latchkey/credentials-dev.csv`: `latchkey fleet provision --count 1` writes one, or";
     assert!(said.starts_with(using), "{said}");
     let said = sim(folder.path(), &["--endpoint", "localhost:10443"]).await;

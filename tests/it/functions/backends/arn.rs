@@ -37,7 +37,10 @@ async fn each_fault_is_an_error_that_names_its_cause_and_no_call_is_repeated() {
     let lambda = called(&function, Clock::system());
     assert_eq!(invoke(&lambda, &event).await.unwrap(), "\"answer\"");
     let cases = [
-        (Act::aws_error(404, "ResourceNotFoundException"), "`ResourceNotFoundException`; there is no such"),
+        (
+            Act::aws_error(404, "ResourceNotFoundException"),
+            "`ResourceNotFoundException`; the function, alias or version does not exist",
+        ),
         (Act::aws_error(403, "AccessDeniedException"), "`AccessDeniedException`; these credentials need"),
         (Act::aws_error(403, "UnrecognizedClientException"), "these credentials are not valid"),
         (Act::aws_error(429, "TooManyRequestsException"), "accepts no more calls at a time"),

@@ -283,7 +283,7 @@ async fn a_maximum_packet_size_below_the_connack_is_refused() {
         let (_, ack) = MqttClient::connect(&gateway, with_room(bytes)).await;
         assert_eq!(ack.map(|ack| u8::from(ack.code)), code, "{bytes} bytes");
     }
-    gateway.logged_with(&[("details", "the CONNACK is larger than the client takes")]).await;
+    gateway.logged_with(&[("details", "the CONNACK is larger than the client's Maximum Packet Size")]).await;
 }
 
 /// 5: 3.2.2-12, 3.2.2-13.
