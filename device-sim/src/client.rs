@@ -1,6 +1,6 @@
 //! One MQTT connection of one device.
 //!
-//! There is no task behind a [`Client`]: packets are read, and pings sent, while one of its methods is being
+//! A [`Client`] has no task of its own: packets are read, and pings sent, while one of its methods is being
 //! awaited. A caller that has nothing to do waits in [`Client::next_message`] or [`Client::closed`].
 
 mod connecting;

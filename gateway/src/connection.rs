@@ -213,7 +213,7 @@ impl Connection {
         }
     }
 
-    /// Carries out effects in their order. Packets behind an uncommitted change wait for [`Connection::flush`], so that the
+    /// Carries out effects in their order. Packets after an uncommitted change wait for [`Connection::flush`], so that the
     /// changes of a batch are committed together. Returns the reason if the connection is to end.
     async fn apply(&mut self, effects: &mut Vec<Effect>) -> Option<DisconnectReason> {
         while !effects.is_empty() {

@@ -32,7 +32,7 @@ export interface AlarmsProps {
 interface AlarmDefinition {
   readonly metric: IMetric;
   readonly threshold: number;
-  /** The alarm triggers if so many of the last periods breach the threshold. */
+  /** The alarm triggers if this number of the last periods breaches the threshold. */
   readonly periods: readonly [breaching: number, of: number];
   readonly description: string;
 }

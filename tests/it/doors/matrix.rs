@@ -32,11 +32,11 @@ enum Shows {
 /// Whom a door lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
-    /// Whoever has the password; nobody is asked for a certificate.
+    /// A client with the password; no certificate is requested.
     Password,
-    /// Whoever has the certificate.
+    /// A client with the certificate.
     Certificate,
-    /// Whoever has both.
+    /// A client with both.
     Both,
 }
 
@@ -58,8 +58,8 @@ const SERVER_NAMES: [&str; 9] = [
 /// How many try at a time.
 const AT_A_TIME: usize = 16;
 
-/// What is behind a door, as the developer guide's page `protocols` has it; nothing where there is no door.
-fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protocol], Takes)> {
+/// What a port serves, as in the developer guide's page `protocols`; `None` where it serves nothing.
+fn served(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protocol], Takes)> {
     const MQTT: &[Protocol] = &[Protocol::Mqtt];
     const WEBSOCKET: &[Protocol] = &[Protocol::WebSocket];
     const HTTPS: &[Protocol] = &[Protocol::Https];
@@ -87,7 +87,7 @@ fn behind(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protoc
 }
 
 fn comes_in(port: Port, alpn: &str, server_name: &str, protocol: Protocol, shows: Shows) -> bool {
-    let Some((spoken, takes)) = behind(port, alpn, server_name) else { return false };
+    let Some((spoken, takes)) = served(port, alpn, server_name) else { return false };
     let enough = match takes {
         Takes::Password => shows != Shows::Certificate,
         Takes::Certificate => shows != Shows::Password,

@@ -12,7 +12,7 @@ use mqtt::{Codec, Packet, QoS, Version};
 use serde_json::{Value, json};
 use tokio_util::codec::Encoder;
 
-/// The second byte of a masked frame whose length stands in the next eight.
+/// The second byte of a masked frame whose length is in the next eight.
 const LARGE_FRAME: u8 = 0xff;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];

@@ -32,7 +32,7 @@ enum Tokens {
     Signed,
 }
 
-/// What a client presents beside the name and the token.
+/// What a client presents in addition to the name and the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signature {
     Absent,

@@ -1,4 +1,4 @@
-//! Calls that wait for an instance: not for ever, and a refresh not behind connects.
+//! Calls that wait for an instance: the wait has an end, and a refresh does not wait for connects.
 
 use std::{sync::Arc, time::Duration};
 

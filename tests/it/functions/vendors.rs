@@ -1,4 +1,4 @@
-//! Every signing vector of both vendors, through the function and through the real Lambda binary behind the gateway.
+//! Every signing vector of both vendors, through the function and through the real Lambda binary, called by the gateway.
 
 use std::collections::BTreeMap;
 

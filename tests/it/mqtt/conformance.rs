@@ -26,7 +26,7 @@ async fn gateway() -> TestGateway {
     Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock().run().await
 }
 
-/// All that the gateway answers to these bytes from a connected client, and to the DISCONNECT behind them.
+/// Everything that the gateway answers to these bytes from a connected client, and to the DISCONNECT after them.
 async fn answers(gateway: &TestGateway, version: Version, bytes: &[u8]) -> Vec<u8> {
     let mut client = MqttClient::anybody(gateway, version, "answers").await;
     client.send_bytes(&[bytes, DISCONNECT].concat()).await;

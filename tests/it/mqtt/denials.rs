@@ -145,7 +145,7 @@ async fn at_once(way: Way, gateway: &TestGateway) {
     }
 }
 
-/// A client that has subscribed, and for which a message waits behind another, when the answer comes.
+/// A client that has subscribed, and for which a message waits after another, when the answer comes.
 async fn at_refresh(gateway: &TestGateway, script: &Script, answer: Value) {
     let mut wish = client();
     wish.properties.receive_maximum = 1.try_into().ok();
@@ -183,7 +183,7 @@ async fn the_first_hundred_denials_of_a_connection_are_logged_and_the_last_says_
     assert_eq!((denials.len(), says_so(denials[98]), says_so(denials[99])), (100, false, true));
 }
 
-/// What a CONNECT asks for beside the client id: a session that stays, a last will, its topic.
+/// What a CONNECT asks for in addition to the client id: a persistent session, a last will, its topic.
 #[tokio::test]
 async fn the_policy_decides_on_the_attributes_of_a_connect() {
     let will = |topic: &str| Some(LastWill::new(topic.parse().unwrap(), "gone".into()));

@@ -17,7 +17,7 @@ async fn gateway() -> TestGateway {
     Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock().run().await
 }
 
-async fn started_anew(gateway: TestGateway) -> TestGateway {
+async fn restarted(gateway: TestGateway) -> TestGateway {
     gateway.stop().await.run().await
 }
 
@@ -58,7 +58,7 @@ async fn a_session_continues_after_a_restart_with_its_packet_ids_and_order() {
         let unacknowledged = [client.message().await, client.message().await];
         client.ping().await;
         // It is still connected when the gateway stops.
-        let gateway = started_anew(gateway).await;
+        let gateway = restarted(gateway).await;
         publish(&gateway, &["d"]).await;
         let (mut client, present) = come(&gateway, persistent(version, "c")).await;
         assert!(present, "{version:?}");
@@ -70,7 +70,7 @@ async fn a_session_continues_after_a_restart_with_its_packet_ids_and_order() {
         assert!(unacknowledged.iter().all(|sent| sent.packet_id != Some(packet_id)));
         // What was acknowledged is gone.
         client.ping().await;
-        let gateway = started_anew(gateway).await;
+        let gateway = restarted(gateway).await;
         let (mut client, present) = come(&gateway, persistent(version, "c")).await;
         assert!(present);
         client.ping().await;
@@ -112,7 +112,7 @@ async fn sessions_expire_while_the_gateway_is_stopped() {
     start.clock().advance(Duration::from_mins(10));
     let gateway = start.run().await;
     let (_, present) = come(&gateway, persistent(Version::V5, "c")).await;
-    assert!(!present, "whoever was connected has left when the gateway stopped");
+    assert!(!present, "clients that were connected left when the gateway stopped");
 }
 
 /// A machine that slept tells the steady clock nothing of it.
@@ -126,7 +126,7 @@ async fn a_session_does_not_expire_because_the_machine_slept() {
     client.closed().await;
     gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c")]).await;
     publish(&gateway, &["a"]).await;
-    let gateway = started_anew(gateway).await;
+    let gateway = restarted(gateway).await;
     let (mut client, present) = come(&gateway, persistent(Version::V5, "c")).await;
     assert!(present);
     assert_eq!(take(&mut client).await.0, "a");
@@ -180,7 +180,7 @@ async fn an_ended_session_does_not_return() {
         come(&gateway, Connect { clean_start: false, ..connect(Version::V5, "over", "u", "p") }).await;
     assert!(present, "it goes on, but no longer than this connection");
     gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "given-up")]).await;
-    let gateway = started_anew(gateway).await;
+    let gateway = restarted(gateway).await;
     publish(&gateway, &["for nobody"]).await;
     for (id, there) in [("given-up", false), ("cleaned", true), ("over", false)] {
         let (mut client, present) = come(&gateway, persistent(Version::V5, id)).await;
@@ -196,7 +196,7 @@ async fn a_removed_subscription_does_not_return() {
     client.subscribe(&["t/#", "u"], QoS::AtLeastOnce).await.unwrap();
     client.subscribe(&["u"], QoS::AtMostOnce).await.unwrap();
     client.unsubscribe(&["t/#"]).await.unwrap();
-    let gateway = started_anew(gateway).await;
+    let gateway = restarted(gateway).await;
     let (mut client, present) = come(&gateway, persistent(Version::V5, "c")).await;
     assert!(present);
     publish(&gateway, &["not any more"]).await;
@@ -215,7 +215,7 @@ async fn retained_messages_survive_a_restart_and_cleared_ones_do_not() {
         sender.send(Packet::Publish(publish)).await;
     }
     sender.ping().await;
-    let gateway = started_anew(gateway).await;
+    let gateway = restarted(gateway).await;
     let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     client.subscribe(&["r/#"], QoS::AtLeastOnce).await.unwrap();
     let mut found = BTreeSet::new();

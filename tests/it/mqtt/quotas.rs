@@ -199,7 +199,7 @@ async fn a_client_id_connects_once_a_second_and_the_next_connect_is_refused() {
     }
 }
 
-/// Whoever is refused can't keep a device out by its client id.
+/// A refused client can't keep a device out by its client id.
 #[tokio::test]
 async fn a_refused_connect_does_not_count() {
     let answer = allow(&[("Allow", "iot:Connect", "client/c")]);

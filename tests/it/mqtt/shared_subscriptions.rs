@@ -91,9 +91,9 @@ async fn an_absent_member_gets_a_message_only_if_no_member_is_connected() {
     }
     drop(there);
     gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "there")]).await;
-    sender.publish("t/x", "for whoever comes", QoS::AtLeastOnce).await.unwrap();
+    sender.publish("t/x", "for the next member", QoS::AtLeastOnce).await.unwrap();
     let mut away = MqttClient::connected(&gateway, persistent()).await;
-    assert_eq!(take(&mut away).await, "for whoever comes");
+    assert_eq!(take(&mut away).await, "for the next member");
 }
 
 #[tokio::test]

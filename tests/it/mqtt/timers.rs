@@ -97,7 +97,7 @@ async fn the_function_is_called_again_with_the_same_event_after_its_refresh_time
     assert!(events.iter().all(|event| *event == events[0]), "the credentials are those of the CONNECT");
 }
 
-/// Brings a refresh after so many seconds, not before, and waits until its answer, `timers` and another policy,
+/// Brings a refresh after this number of seconds, not before, and waits until its answer, `timers` and another policy,
 /// holds.
 async fn refresh(gateway: &TestGateway, script: &Script, client: &mut MqttClient, after: u64, timers: Value) {
     let (calls, topic) = (script.calls(), format!("only/{}", script.calls()));

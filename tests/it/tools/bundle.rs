@@ -1,4 +1,4 @@
-//! The program as a deploy uploads it: built by cargo-lambda for Lambda's system, and run here behind the gateway's
+//! The program as a deploy uploads it: built by cargo-lambda for Lambda's system, and run here with the gateway's
 //! Lambda Runtime API.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 

@@ -113,9 +113,9 @@ async fn a_file_that_is_cut_off_or_something_else_is_refused_with_the_way_out() 
         assert!(text.contains("is damaged (") && text.contains("move it away"), "{length}: {text}");
         assert!(text.contains(&folder.file().display().to_string()), "{text}");
     }
-    for behind in ["-wal", ""] {
-        let path = folder.folder.path().join(format!("{FILE}{behind}"));
-        fs::write(path, if behind.is_empty() { b"".as_slice() } else { b"what was written last" }).unwrap();
+    for suffix in ["-wal", ""] {
+        let path = folder.folder.path().join(format!("{FILE}{suffix}"));
+        fs::write(path, if suffix.is_empty() { b"".as_slice() } else { b"what was written last" }).unwrap();
     }
     assert!(error(&folder).contains("it is empty, and its write-ahead log is not"), "{}", error(&folder));
     fs::remove_file(folder.folder.path().join(format!("{FILE}-wal"))).unwrap();

@@ -1,4 +1,4 @@
-//! An authorizer in another language, behind that language's own runtime client.
+//! An authorizer in another language, with that language's own runtime client.
 
 use std::path::Path;
 

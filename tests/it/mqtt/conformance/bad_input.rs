@@ -269,7 +269,7 @@ async fn an_announced_packet_takes_no_memory_before_it_arrives() {
     );
 }
 
-/// Noise, some of it behind the begin of a packet that would be right.
+/// Noise, some of it after the start of a valid packet.
 #[tokio::test]
 async fn random_bytes_end_their_own_connection_and_no_other() {
     let gateway = TestGateway::open_to_all().await;

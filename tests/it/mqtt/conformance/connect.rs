@@ -107,7 +107,7 @@ const CASES: &[Case] = &[
         b"\x06\x00\x3c\x00\x00\x01a\x00\x00\x00\x00\x00",
         0x90,
     ),
-    ("bytes behind the end", Some(b"\x02\x00\x3c\x00\x01a!"), b"\x02\x00\x3c\x00\x00\x01a!", MALFORMED),
+    ("bytes after the end", Some(b"\x02\x00\x3c\x00\x01a!"), b"\x02\x00\x3c\x00\x00\x01a!", MALFORMED),
 ];
 
 /// What only MQTT 5 has.

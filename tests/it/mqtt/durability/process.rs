@@ -23,7 +23,7 @@ use super::{persistent, take};
 
 /// How many messages of one publisher may be on their way.
 const WINDOW: usize = 16;
-/// When a gateway is killed: so many were acknowledged.
+/// How many messages are acknowledged before a gateway is killed.
 const ENOUGH: usize = 400;
 
 /// A gateway process whose function lets anybody in, without limits to how much is published.
@@ -131,7 +131,7 @@ async fn a_gateway_killed_under_load_loses_no_acknowledged_message() {
         assert!(away.contains(message), "{message} is lost to who was away");
         assert!(taken.contains(message), "{message} is lost to who was here");
     }
-    // A retained message is the last that was acknowledged, or one behind it.
+    // A retained message is the last that was acknowledged, or one after it.
     let (mut client, _) = MqttClient::connect(&gateway, connect(Version::V5, "new", "u", "p")).await;
     client.subscribe(&["t/+"], QoS::AtLeastOnce).await.unwrap();
     for _ in &acknowledged {
