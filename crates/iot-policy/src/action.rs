@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use crate::context::Context;
 use crate::error::ActionError;
-use crate::pattern::{Text, Wildcard};
+use crate::pattern::Wildcard;
 use crate::resource::ResourceKind;
+use crate::text::Text;
 
 /// An action that policies are evaluated for (AWS IoT Core developer guide, `iot-policy-actions`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

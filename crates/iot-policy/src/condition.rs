@@ -1,17 +1,17 @@
 //! Conditions: an operator, a context key and the values it is compared with.
 
 mod date;
-mod key;
+pub(crate) mod key;
 mod network;
 mod operator;
 mod value;
 
-pub(crate) use key::Key;
+use key::Key;
 
 use crate::context::Context;
+use crate::effect::Effect;
 use crate::error::{PolicyError, Problem};
 use crate::node::Node;
-use crate::statement::Effect;
 use crate::variable::Variable;
 use operator::{Comparison, Operator, Quantifier};
 use value::Value;

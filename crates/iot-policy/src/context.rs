@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::certificate::Certificate;
-use crate::condition::Key;
+use crate::condition::key::Key;
 use crate::resource::Scope;
 use crate::thing::{Thing, ThingVariable};
 use crate::variable::Variable;

@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::action::{Action, ActionPattern};
 use crate::condition::Condition;
+use crate::effect::Effect;
 use crate::pattern::ResourcePattern;
 use crate::resource::ResourceKind;
-use crate::statement::Effect;
 
 /// One finding about a valid policy document; it displays with the place and the cure.
 #[derive(Debug, Clone, PartialEq, Eq)]

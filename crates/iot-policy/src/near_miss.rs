@@ -4,10 +4,12 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::action::{Action, ActionPattern};
 use crate::document::PolicyDocument;
-use crate::evaluation::{Request, StatementRef, statements};
+use crate::effect::Effect;
+use crate::evaluation::{StatementRef, statements};
 use crate::pattern::{ResourcePattern, Wildcard};
+use crate::request::Request;
 use crate::resource::ResourceKind;
-use crate::statement::{Effect, Selection, Statement};
+use crate::statement::{Selection, Statement};
 
 /// An Allow statement that would allow the request but for one thing. It displays as one line for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ mod wildcard;
 
 use std::str::FromStr;
 
-pub(crate) use wildcard::{Text, Wildcard};
+pub(crate) use wildcard::Wildcard;
 
 use crate::context::Context;
 use crate::error::PatternError;

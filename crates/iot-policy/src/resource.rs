@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use thiserror::Error;
 
-use crate::pattern::Text;
+use crate::text::Text;
 
 /// The partition, region and account of resources: `arn:PARTITION:iot:REGION:ACCOUNT:`. Every resource's ARN is
 /// built here.

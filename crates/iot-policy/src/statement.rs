@@ -1,49 +1,15 @@
 //! One statement: an effect on actions and resources, under conditions.
 
-use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use crate::action::ActionPattern;
 use crate::condition::Condition;
+use crate::effect::Effect;
 use crate::error::{ConditionError, PolicyError, Problem};
-use crate::evaluation::Request;
 use crate::finding::Finding;
 use crate::node::Node;
 use crate::pattern::ResourcePattern;
-
-/// What a statement does with the requests that it applies to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Effect {
-    /// Allows them, unless another statement denies.
-    Allow,
-    /// Denies them, even if another statement allows them.
-    Deny,
-}
-
-impl Effect {
-    /// The name as AWS writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "Allow",
-            Self::Deny => "Deny",
-        }
-    }
-
-    fn read(node: &Node<'_>) -> Result<Self, PolicyError> {
-        match node.string()? {
-            "Allow" => Ok(Self::Allow),
-            "Deny" => Ok(Self::Deny),
-            other => Err(node.error(Problem::Effect(other.to_owned()))),
-        }
-    }
-}
-
-impl Display for Effect {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::request::Request;
 
 /// The patterns of `Action` or `Resource`, or of `NotAction` or `NotResource`; at least one (IAM user guide,
 /// `reference_policies_elements_notaction` and `reference_policies_elements_notresource`; *unverified* for AWS IoT).

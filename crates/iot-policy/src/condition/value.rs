@@ -5,7 +5,8 @@ use super::network::Network;
 use super::operator::{Comparison, Order};
 use crate::context::{Context, KeyValue};
 use crate::error::{ConditionError, Problem};
-use crate::pattern::{Text, Wildcard};
+use crate::pattern::Wildcard;
+use crate::text::Text;
 use crate::variable::Variable;
 
 /// A value in the policy, ready to be compared. Only texts and ARNs may hold variables, as in IAM; booleans are the
