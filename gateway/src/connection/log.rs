@@ -15,12 +15,12 @@ use crate::{
     custom_auth::AuthnError,
     door::{ConnectionInfo, handshake_error::HandshakeError},
     event_log::{EventLog, EventType, LogEntry, Status},
-    session::{disconnect_reason::DisconnectReason, enforcement::Rejection},
+    session::{
+        disconnect_reason::DisconnectReason,
+        enforcement::{LOGGED_FAILURES, Rejection},
+    },
     shared::Shared,
 };
-
-/// Failures of one connection that get a line each. A client can fail as fast as it can send.
-const LOGGED_FAILURES: u32 = 100;
 
 /// Writes the lines of one connection, with everything that each of them repeats.
 pub(super) struct ConnectionLog {

@@ -1,6 +1,12 @@
 //! The returned policies, held against what a client requests.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate, near_miss};
 use mqtt::TopicName;
@@ -14,6 +20,7 @@ pub struct Enforcement {
     client_id: Arc<str>,
     connect_context: Context,
     context: Context,
+    denials: AtomicU32,
 }
 
 /// A decision of the policies, with the request that it is about.
@@ -21,6 +28,8 @@ pub struct PolicyDecision<'a> {
     documents: &'a [PolicyDocument],
     request: Request<'a>,
     decision: Decision<'a>,
+    /// The connection's denials so far.
+    denials: &'a AtomicU32,
 }
 
 /// A request that was not carried out, as the log reports it.
@@ -36,6 +45,9 @@ pub struct Rejection {
     pub details: String,
 }
 
+/// Failures of one connection that get a line each in the log. A client can fail as fast as it can send.
+pub const LOGGED_FAILURES: u32 = 100;
+
 /// A client that waits for an acknowledgement reads this in the log.
 pub(super) const NO_QOS_2: &str = "QoS 2 is not supported: use 0 or 1";
 
@@ -50,7 +62,7 @@ impl Enforcement {
         connect_context: Context,
         context: Context,
     ) -> Self {
-        Self { authorization, scope, client_id, connect_context, context }
+        Self { authorization, scope, client_id, connect_context, context, denials: AtomicU32::new(0) }
     }
 
     /// The authorizer's last answer.
@@ -111,7 +123,7 @@ impl Enforcement {
     ) -> PolicyDecision<'a> {
         let documents = &self.authorization.documents;
         let request = Request::new(action, &self.scope, resource, context);
-        PolicyDecision { documents, request, decision: evaluate(documents, &request) }
+        PolicyDecision { documents, request, decision: evaluate(documents, &request), denials: &self.denials }
     }
 }
 
@@ -123,8 +135,10 @@ impl PolicyDecision<'_> {
         if self.decision.is_allowed() {
             return None;
         }
+        // A near miss costs more than the decision, so a denial that gets no line in the log goes without.
+        let is_logged = self.denials.fetch_add(1, Ordering::Relaxed) < LOGGED_FAILURES;
         let near = match self.decision {
-            Decision::NotAllowed => near_miss(self.documents, &self.request),
+            Decision::NotAllowed if is_logged => near_miss(self.documents, &self.request),
             _ => None,
         };
         Some(Rejection {
