@@ -87,12 +87,15 @@ fn environment(endpoint: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// The log's line about a client that was not let in.
-fn line(folder: &std::path::Path, client_id: &str) -> Value {
-    let log = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let about = |line: &Value| line["clientId"] == client_id && line["status"] == "Failure";
-    lines.into_iter().find(about).unwrap_or_else(|| panic!("nothing about {client_id}: {log}"))
+/// The log's line about a client that was refused. It may be written after the client has its answer.
+async fn line(folder: &std::path::Path, client_id: &str) -> Value {
+    eventually("the line of the refused client", || {
+        let log = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+        // The last line may be half written.
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["clientId"] == client_id && line["status"] == "Failure")
+    })
+    .await
 }
 
 #[tokio::test]
@@ -111,10 +114,10 @@ async fn a_gateway_with_an_arn_accepts_and_refuses() {
     assert_eq!(call.event["protocolData"]["mqtt"]["clientId"], "a");
     function.set(Act::Answer(json!({"isAuthenticated": false})));
     assert!(connect("b").await.is_err());
-    assert_eq!(line(folder.path(), "b")["reason"], "NOT_AUTHENTICATED");
+    assert_eq!(line(folder.path(), "b").await["reason"], "NOT_AUTHENTICATED");
     function.set(Act::aws_error(403, "AccessDeniedException"));
     assert!(connect("c").await.is_err());
-    let failed = line(folder.path(), "c");
+    let failed = line(folder.path(), "c").await;
     assert_eq!(failed["reason"], AT_FAULT);
     let details = "`AccessDeniedException`; these credentials need `lambda:InvokeFunction` on the function";
     assert_eq!(failed["details"], format!("`{ARN}` answered the call with {details}"));
@@ -130,7 +133,7 @@ async fn without_credentials_every_connect_is_refused_and_the_log_says_why() {
     let flags = ["--json", "--function-arn", ARN];
     let gateway = GatewayProcess::start_with(folder.path(), &flags, &variables).await;
     assert!(gateway.connect(device_sim::Version::V5, "c", "u", b"p").await.is_err());
-    let failed = line(folder.path(), "c");
+    let failed = line(folder.path(), "c").await;
     assert_eq!(failed["reason"], AT_FAULT);
     assert!(failed["details"].as_str().unwrap().contains("are there credentials"), "{failed}");
     assert_eq!(function.connections(), 0);
