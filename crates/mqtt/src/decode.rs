@@ -13,11 +13,11 @@ use crate::field::{Reader, topic_name};
 use crate::header::{self, Role};
 use crate::packet::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, QoS, RetainHandling, SubAck, Subscribe, SubscribeFilter,
+    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter,
     UnsubAck, Unsubscribe, UserProperty, Version,
 };
 use crate::property::{Owner, Properties, Property, VarInt};
-use crate::reason::{ConnectReasonCode, SubAckCode, SubscribeFailure, UnknownCode};
+use crate::reason::{ConnectReasonCode, QoS, SubAckCode, SubscribeFailure, UnknownCode};
 
 /// The protocol name and the protocol level of a CONNECT (sections 3.1.2.1 and 3.1.2.2).
 pub(crate) fn protocol(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {

@@ -7,10 +7,10 @@ use crate::field::{MAX_VAR_INT, insert_var_int, put_binary, put_text};
 use crate::header::Role;
 use crate::packet::{
     ConnAck, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet, PubAck, PubRel,
-    Publish, PublishProperties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe, Version,
+    Publish, PublishProperties, SubAck, Subscribe, UnsubAck, Unsubscribe, Version,
 };
 use crate::property::{self, Property, VarInt};
-use crate::reason::{ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, SubAckCode};
+use crate::reason::{ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode};
 
 /// Writes `packet`, or nothing where 3.1.1 has no packet for it. After an error a part of it may be in `bytes`.
 ///

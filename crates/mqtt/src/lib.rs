@@ -28,11 +28,11 @@ pub use crate::codec::Codec;
 pub use crate::error::{DecodeError, EncodeError};
 pub use crate::packet::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, QoS, RetainHandling, SubAck, Subscribe, SubscribeFilter,
+    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter,
     UnsubAck, Unsubscribe, UserProperty, Version,
 };
 pub use crate::reason::{
-    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, SubAckCode, SubscribeFailure,
+    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, SubscribeFailure,
     UnknownCode, UnsubAckCode,
 };
 pub use crate::topic::{TopicError, TopicFilter, TopicName};

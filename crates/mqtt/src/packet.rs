@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::reason::{
-    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, SubAckCode, UnknownCode, UnsubAckCode,
+    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, UnknownCode,
+    UnsubAckCode,
 };
 use crate::topic::{TopicFilter, TopicName};
 
@@ -85,37 +86,6 @@ impl Packet {
             Self::SubAck(answer) => answer.reason_string = None,
             Self::UnsubAck(answer) => answer.reason_string = None,
             _ => {}
-        }
-    }
-}
-
-/// The quality of service: how often a message arrives (section 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum QoS {
-    /// At most once: the message may be lost.
-    AtMostOnce = 0,
-    /// At least once: the message may be repeated.
-    AtLeastOnce = 1,
-    /// Exactly once.
-    ExactlyOnce = 2,
-}
-
-impl From<QoS> for u8 {
-    fn from(qos: QoS) -> u8 {
-        qos as u8
-    }
-}
-
-impl TryFrom<u8> for QoS {
-    type Error = UnknownCode;
-
-    fn try_from(value: u8) -> Result<Self, UnknownCode> {
-        match value {
-            0 => Ok(Self::AtMostOnce),
-            1 => Ok(Self::AtLeastOnce),
-            2 => Ok(Self::ExactlyOnce),
-            other => Err(UnknownCode(other)),
         }
     }
 }

@@ -1,11 +1,40 @@
-//! Reason codes (section 2.4), version-neutral.
-
-use crate::packet::QoS;
+//! Reason codes (section 2.4), version-neutral, and the quality of service, which some of them grant.
 
 /// A byte that is not a reason code of the packet in question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("0x{0:02x} is not a reason code of this packet")]
 pub struct UnknownCode(pub u8);
+
+/// The quality of service: how often a message arrives (section 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum QoS {
+    /// At most once: the message may be lost.
+    AtMostOnce = 0,
+    /// At least once: the message may be repeated.
+    AtLeastOnce = 1,
+    /// Exactly once.
+    ExactlyOnce = 2,
+}
+
+impl From<QoS> for u8 {
+    fn from(qos: QoS) -> u8 {
+        qos as u8
+    }
+}
+
+impl TryFrom<u8> for QoS {
+    type Error = UnknownCode;
+
+    fn try_from(value: u8) -> Result<Self, UnknownCode> {
+        match value {
+            0 => Ok(Self::AtMostOnce),
+            1 => Ok(Self::AtLeastOnce),
+            2 => Ok(Self::ExactlyOnce),
+            other => Err(UnknownCode(other)),
+        }
+    }
+}
 
 macro_rules! reason_codes {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $code:ident = $value:literal,)+ }) => {
