@@ -13,8 +13,8 @@ use crate::field::{Reader, topic_name};
 use crate::header::{self, Role};
 use crate::packet::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter,
-    UnsubAck, Unsubscribe, UserProperty, Version,
+    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter, UnsubAck,
+    Unsubscribe, UserProperty, Version,
 };
 use crate::property::{Owner, Properties, Property, VarInt};
 use crate::reason::{ConnectReasonCode, QoS, SubAckCode, SubscribeFailure, UnknownCode};

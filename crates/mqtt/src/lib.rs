@@ -28,8 +28,8 @@ pub use crate::codec::Codec;
 pub use crate::error::{DecodeError, EncodeError};
 pub use crate::packet::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter,
-    UnsubAck, Unsubscribe, UserProperty, Version,
+    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter, UnsubAck,
+    Unsubscribe, UserProperty, Version,
 };
 pub use crate::reason::{
     ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, SubscribeFailure,

@@ -10,6 +10,9 @@ use std::{
 
 use prometheus_client::metrics::counter::Counter;
 
+/// How long the thread gathers lines after the first one.
+const GATHER_TIME: Duration = Duration::from_millis(1);
+
 /// The queue's end at which lines enter. The thread writes what is queued, and ends, after this is dropped.
 pub(super) struct LineWriter(Arc<Queue>);
 
@@ -25,6 +28,8 @@ struct State {
     /// Lines that found the queue full since the thread emptied it last.
     dropped: u64,
     writing: bool,
+    /// Somebody waits for the lines to be written.
+    flushing: bool,
     closed: bool,
 }
 
@@ -59,21 +64,27 @@ impl LineWriter {
     /// Adds a line, without its line end. It is dropped if the queue is full.
     pub(super) fn write(&self, line: String) {
         let mut state = self.0.state();
+        // A thread that has work already looks at the queue again before it waits.
+        let thread_waits = !state.writing && !state.has_work();
         if state.lines.len() < self.0.capacity {
             state.lines.push_back(line);
         } else {
             state.dropped += 1;
         }
         drop(state);
-        self.0.changed.notify_all();
+        if thread_waits {
+            self.0.changed.notify_all();
+        }
     }
 
     /// Waits until every line is written, but no longer than `timeout`.
     pub(super) fn flush(&self, timeout: Duration) {
         let is_busy = |state: &mut State| state.writing || state.has_work();
-        let state = self.0.state();
+        let mut state = self.0.state();
+        state.flushing = true;
         // The lock is poisoned only if the thread has panicked, and then nothing more is written.
-        drop(self.0.changed.wait_timeout_while(state, timeout, is_busy));
+        let waited = self.0.changed.wait_timeout_while(state, timeout, is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0.flushing = false;
     }
 }
 
@@ -108,6 +119,12 @@ impl Queue {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             state.writing = true;
+            if !state.closed && !state.flushing {
+                // Lines come in groups. Waking up and writing once for a group costs much less than for each line.
+                drop(state);
+                thread::sleep(GATHER_TIME);
+                state = self.state();
+            }
             std::mem::swap(&mut lines, &mut state.lines);
             let dropped = std::mem::take(&mut state.dropped);
             drop(state);
