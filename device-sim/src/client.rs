@@ -129,8 +129,7 @@ impl Client {
     pub async fn subscribe(&mut self, filter: TopicFilter, qos: QoS) -> Result<QoS, RequestError> {
         let id = self.packet_id();
         let filters = vec![SubscribeFilter::new(filter, qos)];
-        let subscribe =
-            Subscribe { packet_id: id, filters, subscription_id: None, user_properties: Vec::new() };
+        let subscribe = Subscribe::new(id, filters);
         self.request(Packet::Subscribe(subscribe), |packet| match packet {
             Packet::SubAck(answer) if answer.packet_id == id => Some(subscribed(answer)),
             _ => None,

@@ -257,6 +257,12 @@ impl Connection {
                     self.outgoing.push_back(Outgoing::Commit(commit));
                 }
                 Effect::Log(rejection) => self.log.rejected(&rejection),
+                Effect::Unserved { topic, has_subscribers } => {
+                    if !has_subscribers {
+                        self.shared.log.metrics().message(Direction::In);
+                    }
+                    self.log.unserved(topic.as_str());
+                }
                 Effect::Refresh => self.refresh = self.refresh(),
                 Effect::DelayWill(topic, publish, delay) => {
                     let due = self.shared.clock.now() + delay;

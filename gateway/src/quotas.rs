@@ -29,7 +29,7 @@ pub struct Quotas {
     pub topic_slashes: usize,
     /// Bytes of a message's payload.
     pub payload_bytes: usize,
-    /// Filters in one SUBSCRIBE.
+    /// Filters in one SUBSCRIBE or UNSUBSCRIBE.
     pub filters_per_subscribe: usize,
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
@@ -140,15 +140,24 @@ pub enum LimitError {
     /// `topic_slashes`.
     #[error("the topic has more than {0} slashes")]
     TopicSlashes(usize),
-    /// The topic is reserved for AWS.
-    #[error("topics that begin with `$` are reserved")]
+    /// The topic is reserved for AWS, and clients can't publish to it.
+    #[error("topics that begin with `$` are reserved, and clients can't publish to this one")]
     ReservedTopic,
+    /// The topic is reserved for AWS, and the message is to be retained.
+    #[error("a message on a reserved topic, which begins with `$`, can't be retained")]
+    RetainedReservedTopic,
+    /// The topic filter is reserved for AWS, and clients can't subscribe to it.
+    #[error("topics that begin with `$` are reserved, and clients can't subscribe to this filter")]
+    ReservedFilter,
     /// `payload_bytes`.
     #[error("the payload is larger than {0} bytes")]
     PayloadBytes(usize),
     /// `filters_per_subscribe`.
     #[error("a SUBSCRIBE has more than {0} filters")]
     FiltersPerSubscribe(usize),
+    /// `filters_per_subscribe`, which holds for UNSUBSCRIBE too.
+    #[error("an UNSUBSCRIBE has more than {0} filters")]
+    FiltersPerUnsubscribe(usize),
     /// The largest message of the WebSocket transport, which is not a quota.
     #[error("a WebSocket message is larger than {0} bytes")]
     WebSocketMessageBytes(usize),

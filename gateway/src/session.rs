@@ -7,6 +7,7 @@ pub mod enforcement;
 mod publish;
 pub mod quotas;
 pub mod rate;
+pub mod reserved_topic;
 mod subscribe;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -63,6 +64,13 @@ pub enum Effect {
     Broker(BrokerEffect),
     /// Log a request that was not carried out.
     Log(Rejection),
+    /// A message on this reserved topic was accepted, and no service acts on it here.
+    Unserved {
+        /// The topic.
+        topic: TopicName,
+        /// Whether the message goes to the broker too.
+        has_subscribers: bool,
+    },
     /// Ask the authorizer again.
     Refresh,
     /// Publish the last will after this delay, or when the session ends if that is sooner, but not if the client is back by

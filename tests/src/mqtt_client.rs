@@ -211,7 +211,7 @@ impl MqttClient {
         let filters =
             filters.iter().map(|filter| SubscribeFilter::new(filter.parse().unwrap(), qos)).collect();
         let packet_id = std::num::NonZeroU16::MIN;
-        let subscribe = Subscribe { packet_id, filters, subscription_id: None, user_properties: Vec::new() };
+        let subscribe = Subscribe::new(packet_id, filters);
         self.send(Packet::Subscribe(subscribe)).await;
         match self.receive().await {
             Some(Packet::SubAck(ack)) => Some(ack),
@@ -224,7 +224,7 @@ impl MqttClient {
     pub async fn unsubscribe(&mut self, filters: &[&str]) -> Option<UnsubAck> {
         let filters = filters.iter().map(|filter| filter.parse().unwrap()).collect();
         let packet_id = std::num::NonZeroU16::MIN;
-        self.send(Packet::Unsubscribe(Unsubscribe { packet_id, filters, user_properties: Vec::new() })).await;
+        self.send(Packet::Unsubscribe(Unsubscribe::new(packet_id, filters))).await;
         match self.receive().await {
             Some(Packet::UnsubAck(ack)) => Some(ack),
             None | Some(Packet::Disconnect(_)) => None,

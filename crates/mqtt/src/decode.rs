@@ -12,12 +12,13 @@ use crate::error::DecodeError;
 use crate::field::{Reader, topic_name};
 use crate::header::{self, Role};
 use crate::packet::{
-    ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter, UnsubAck,
-    Unsubscribe, UserProperty, Version,
+    ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, InvalidFilter, LastWill,
+    LastWillProperties, Packet, PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck,
+    Subscribe, SubscribeFilter, UnsubAck, Unsubscribe, UserProperty, Version,
 };
 use crate::property::{Owner, Properties, Property, VarInt};
 use crate::reason::{ConnectReasonCode, QoS, SubAckCode, SubscribeFailure, UnknownCode};
+use crate::topic::TopicFilter;
 
 /// The protocol name and the protocol level of a CONNECT (sections 3.1.2.1 and 3.1.2.2).
 pub(crate) fn protocol(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
@@ -319,16 +320,41 @@ fn subscribe(mut reader: Reader<'_>, v5: bool) -> Result<Subscribe, DecodeError>
     if reader.is_empty() {
         return Err(DecodeError::NoTopicFilter);
     }
-    let mut filters = Vec::new();
+    let (mut filters, mut invalid) = (Vec::new(), Vec::new());
     while !reader.is_empty() {
-        filters.push(subscribe_filter(&mut reader, v5)?);
+        let filter = topic_filter(&mut reader, v5)?;
+        let wanted = subscribe_options(&mut reader, v5, filter)?;
+        sort(wanted, &mut filters, &mut invalid);
     }
-    Ok(Subscribe { packet_id, filters, subscription_id, user_properties })
+    Ok(Subscribe { packet_id, filters, invalid, subscription_id, user_properties })
+}
+
+/// A valid filter, or the text in its place, which only MQTT 5 has an answer to.
+type Filter<T> = Result<T, Arc<str>>;
+
+fn topic_filter(reader: &mut Reader<'_>, v5: bool) -> Result<Filter<TopicFilter>, DecodeError> {
+    let text = reader.text()?;
+    match TopicFilter::try_from(text) {
+        Ok(filter) => Ok(Ok(filter)),
+        Err(_) if v5 => Ok(Err(text.into())),
+        Err(_) => Err(DecodeError::TopicFilter),
+    }
+}
+
+/// Adds a filter to the valid or to the invalid ones of its packet.
+fn sort<T>(filter: Filter<T>, valid: &mut Vec<T>, invalid: &mut Vec<InvalidFilter>) {
+    match filter {
+        Ok(filter) => valid.push(filter),
+        Err(text) => invalid.push(InvalidFilter { position: valid.len() + invalid.len(), text }),
+    }
 }
 
 /// Section 3.8.3.1.
-fn subscribe_filter(reader: &mut Reader<'_>, v5: bool) -> Result<SubscribeFilter, DecodeError> {
-    let filter = reader.topic_filter()?;
+fn subscribe_options(
+    reader: &mut Reader<'_>,
+    v5: bool,
+    filter: Filter<TopicFilter>,
+) -> Result<Filter<SubscribeFilter>, DecodeError> {
     let options = reader.u8()?;
     let reserved = if v5 { 0b1100_0000 } else { 0b1111_1100 };
     if options & reserved != 0 {
@@ -338,11 +364,11 @@ fn subscribe_filter(reader: &mut Reader<'_>, v5: bool) -> Result<SubscribeFilter
     let retain_handling =
         RetainHandling::try_from((options & 0b0011_0000) >> 4).map_err(|_| DecodeError::RetainHandling)?;
     let no_local = options & 0b0000_0100 != 0;
-    if no_local && filter.shared().is_some() {
+    if no_local && filter.as_ref().is_ok_and(|filter| filter.shared().is_some()) {
         return Err(DecodeError::NoLocalOnShared);
     }
     let retain_as_published = options & 0b0000_1000 != 0;
-    Ok(SubscribeFilter { filter, qos, no_local, retain_as_published, retain_handling })
+    Ok(filter.map(|filter| SubscribeFilter { filter, qos, no_local, retain_as_published, retain_handling }))
 }
 
 /// Section 3.9. The codes are the rest of the packet.
@@ -372,11 +398,11 @@ fn unsubscribe(mut reader: Reader<'_>, v5: bool) -> Result<Unsubscribe, DecodeEr
     if reader.is_empty() {
         return Err(DecodeError::NoTopicFilter);
     }
-    let mut filters = Vec::new();
+    let (mut filters, mut invalid) = (Vec::new(), Vec::new());
     while !reader.is_empty() {
-        filters.push(reader.topic_filter()?);
+        sort(topic_filter(&mut reader, v5)?, &mut filters, &mut invalid);
     }
-    Ok(Unsubscribe { packet_id, filters, user_properties })
+    Ok(Unsubscribe { packet_id, filters, invalid, user_properties })
 }
 
 /// Section 3.11. The codes are the rest of the packet; 3.1.1 has none.

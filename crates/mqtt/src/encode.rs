@@ -6,11 +6,12 @@ use crate::error::EncodeError;
 use crate::field::{MAX_VAR_INT, insert_var_int, put_binary, put_text};
 use crate::header::Role;
 use crate::packet::{
-    ConnAck, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet, PubAck, PubRel,
-    Publish, PublishProperties, SubAck, Subscribe, UnsubAck, Unsubscribe, Version,
+    ConnAck, Connect, ConnectProperties, Disconnect, InvalidFilter, LastWill, LastWillProperties, Packet,
+    PubAck, PubRel, Publish, PublishProperties, SubAck, Subscribe, UnsubAck, Unsubscribe, Version,
 };
 use crate::property::{self, Property, VarInt};
 use crate::reason::{ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode};
+use crate::topic::TopicFilter;
 
 /// Writes `packet`, or nothing where 3.1.1 has no packet for it. After an error a part of it may be in `bytes`.
 ///
@@ -274,17 +275,17 @@ fn pubrel(answer: PubRel, v5: bool, bytes: &mut BytesMut) -> Result<(), EncodeEr
 }
 
 fn subscribe(request: &Subscribe, v5: bool, bytes: &mut BytesMut) -> Result<(), EncodeError> {
-    not_empty(request.filters.is_empty())?;
+    not_empty(request.filters.is_empty() && request.invalid.is_empty())?;
     bytes.put_u16(request.packet_id.get());
     if v5 {
         let id = request.subscription_id.map(|id| Property::SubscriptionIdentifier(VarInt(id)));
         property::write(bytes, id.into_iter().chain(property::user(&request.user_properties)))?;
     }
+    let mut filters = Vec::with_capacity(request.filters.len());
     for wanted in &request.filters {
         if wanted.no_local && wanted.filter.shared().is_some() {
             return Err(EncodeError::Invalid("[MQTT-3.8.3-4] no local is set on a shared subscription"));
         }
-        put_text(bytes, wanted.filter.as_str())?;
         let options = if v5 {
             u8::from(wanted.retain_handling) << 4
                 | u8::from(wanted.retain_as_published) << 3
@@ -292,7 +293,14 @@ fn subscribe(request: &Subscribe, v5: bool, bytes: &mut BytesMut) -> Result<(), 
         } else {
             0
         };
-        bytes.put_u8(options | u8::from(wanted.qos));
+        filters.push((wanted.filter.as_str(), options | u8::from(wanted.qos)));
+    }
+    for InvalidFilter { position, text } in &request.invalid {
+        filters.insert((*position).min(filters.len()), (text, 0));
+    }
+    for (text, options) in filters {
+        put_text(bytes, text)?;
+        bytes.put_u8(options);
     }
     Ok(())
 }
@@ -312,15 +320,16 @@ fn suback(answer: &SubAck, v5: bool, bytes: &mut BytesMut) -> Result<(), EncodeE
 }
 
 fn unsubscribe(request: &Unsubscribe, v5: bool, bytes: &mut BytesMut) -> Result<(), EncodeError> {
-    not_empty(request.filters.is_empty())?;
+    not_empty(request.filters.is_empty() && request.invalid.is_empty())?;
     bytes.put_u16(request.packet_id.get());
     if v5 {
         property::write(bytes, property::user(&request.user_properties))?;
     }
-    for filter in &request.filters {
-        put_text(bytes, filter.as_str())?;
+    let mut filters = request.filters.iter().map(TopicFilter::as_str).collect::<Vec<_>>();
+    for InvalidFilter { position, text } in &request.invalid {
+        filters.insert((*position).min(filters.len()), text);
     }
-    Ok(())
+    filters.into_iter().try_for_each(|filter| put_text(bytes, filter))
 }
 
 fn unsuback(answer: &UnsubAck, v5: bool, bytes: &mut BytesMut) -> Result<(), EncodeError> {

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use bytes::{BufMut, BytesMut};
 
 use crate::error::{DecodeError, EncodeError};
-use crate::topic::{TopicFilter, TopicName};
+use crate::topic::TopicName;
 
 /// The largest value of a variable byte integer (section 1.5.5).
 pub(crate) const MAX_VAR_INT: u32 = 268_435_455;
@@ -74,10 +74,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn topic_name(&mut self) -> Result<TopicName, DecodeError> {
         topic_name(self.text()?)
-    }
-
-    pub(crate) fn topic_filter(&mut self) -> Result<TopicFilter, DecodeError> {
-        TopicFilter::try_from(self.text()?).map_err(|_| DecodeError::TopicFilter)
     }
 
     /// A packet id, which is never 0 (section 2.2.1).

@@ -27,9 +27,9 @@ pub mod wire;
 pub use crate::codec::Codec;
 pub use crate::error::{DecodeError, EncodeError};
 pub use crate::packet::{
-    ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, LastWill, LastWillProperties, Packet,
-    PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck, Subscribe, SubscribeFilter, UnsubAck,
-    Unsubscribe, UserProperty, Version,
+    ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect, InvalidFilter, LastWill,
+    LastWillProperties, Packet, PubAck, PubRel, Publish, PublishProperties, RetainHandling, SubAck,
+    Subscribe, SubscribeFilter, UnsubAck, Unsubscribe, UserProperty, Version,
 };
 pub use crate::reason::{
     ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, SubscribeFailure,

@@ -466,12 +466,33 @@ pub struct PubRel {
 pub struct Subscribe {
     /// The packet id that the answer repeats.
     pub packet_id: NonZeroU16,
-    /// The filters to subscribe to: at least one.
+    /// The filters to subscribe to: at least one, with those that are invalid.
     pub filters: Vec<SubscribeFilter>,
+    /// What a client of MQTT 5 sent in the place of a filter, in the order of their positions. The answer has a failure for
+    /// each.
+    pub invalid: Vec<InvalidFilter>,
     /// The number that messages for these subscriptions carry, up to 268,435,455 (MQTT 5; section 3.8.2.1.2).
     pub subscription_id: Option<NonZeroU32>,
     /// Names and values; left out in 3.1.1.
     pub user_properties: Vec<UserProperty>,
+}
+
+impl Subscribe {
+    /// A request for these subscriptions, without properties.
+    #[must_use]
+    pub fn new(packet_id: NonZeroU16, filters: Vec<SubscribeFilter>) -> Self {
+        Self { packet_id, filters, invalid: Vec::new(), subscription_id: None, user_properties: Vec::new() }
+    }
+}
+
+/// A text in the place of a filter of a SUBSCRIBE or UNSUBSCRIBE that is not a topic filter (section 4.7). In 3.1.1 it is
+/// an error, because UNSUBACK has no failure there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidFilter {
+    /// The position among all filters of the packet, from 0.
+    pub position: usize,
+    /// The text.
+    pub text: Arc<str>,
 }
 
 /// One filter of a SUBSCRIBE with its options (section 3.8.3.1).
@@ -545,10 +566,20 @@ pub struct SubAck {
 pub struct Unsubscribe {
     /// The packet id that the answer repeats.
     pub packet_id: NonZeroU16,
-    /// The filters of the subscriptions: at least one.
+    /// The filters of the subscriptions: at least one, with those that are invalid.
     pub filters: Vec<TopicFilter>,
+    /// As in [`Subscribe::invalid`].
+    pub invalid: Vec<InvalidFilter>,
     /// Names and values; left out in 3.1.1.
     pub user_properties: Vec<UserProperty>,
+}
+
+impl Unsubscribe {
+    /// A request to end these subscriptions, without properties.
+    #[must_use]
+    pub fn new(packet_id: NonZeroU16, filters: Vec<TopicFilter>) -> Self {
+        Self { packet_id, filters, invalid: Vec::new(), user_properties: Vec::new() }
+    }
 }
 
 /// The answer to UNSUBSCRIBE (section 3.11). User properties are dropped.

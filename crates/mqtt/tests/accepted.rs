@@ -56,6 +56,8 @@ fn publish() -> Publish {
 #[test]
 fn packets_from_clients() {
     let cases: &[(Version, &[u8])] = &[
+        (V5, b"\x82\x0c\x00\x01\x00\x00\x02a#\x00\x00\x01a\x01"),
+        (V5, b"\xa2\x0a\x00\x01\x00\x00\x01b\x00\x02+a"),
         (V311, b"\x30\x07\x00\x03a/bhi"),
         (V311, b"\x3b\x09\x00\x03a/b\x00\x01hi"),
         (V311, b"\x34\x05\x00\x01a\x00\x01"),

@@ -203,8 +203,6 @@ fn from_clients_in_mqtt_5() {
             (b"\x82\x09\x00\x01\x02\x0b\x00\x00\x01a\x01", E::PropertyValue(0x0b)),
             (b"\x82\x0b\x00\x01\x04\x0b\x01\x0b\x02\x00\x01a\x01", E::DuplicateProperty(0x0b)),
             (b"\x82\x10\x00\x01\x00\x00\x0a$share/g/a\x04", E::NoLocalOnShared),
-            (b"\x82\x0e\x00\x01\x00\x00\x08$share/g\x00", E::TopicFilter),
-            (b"\x82\x0f\x00\x01\x00\x00\x09$share//a\x00", E::TopicFilter),
             (b"\xa2\x03\x00\x01\x00", E::NoTopicFilter),
             (b"\xe0\x01\x01", E::ReasonCode),
             (b"\xe0\x06\x00\x04\x1c\x00\x01s", E::PropertyNotAllowed(0x1c)),

@@ -35,7 +35,11 @@ use crate::{
     event_log::EventType,
     handshake_limit::HandshakePermit,
     quotas::Quotas,
-    session::{Effect, Session, enforcement::Enforcement, quotas::check_user_properties},
+    session::{
+        Effect, Session,
+        enforcement::Enforcement,
+        quotas::{check_reserved, check_user_properties},
+    },
     shared::Shared,
 };
 
@@ -368,8 +372,11 @@ fn check_will(will: &LastWill, version: Version, quotas: &Quotas) -> Result<(), 
     if will.qos == QoS::ExactlyOnce && version == Version::V5 {
         return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
     }
-    let within = quotas.check(&will.topic, &will.payload);
-    within.and_then(|()| check_user_properties(&will.properties.user_properties)).map_err(|reason| {
+    let within = quotas
+        .check(&will.topic, &will.payload)
+        .and_then(|()| check_user_properties(&will.properties.user_properties))
+        .and_then(|()| check_reserved(&will.topic, will.retain));
+    within.map_err(|reason| {
         let code = reason.disconnect_code().and_then(|code| ConnectReasonCode::try_from(u8::from(code)).ok());
         let details = format!("the last will: {}", reason.details().unwrap_or_default());
         (code.unwrap_or(ConnectReasonCode::UnspecifiedError), details)

@@ -35,7 +35,13 @@ pub(super) struct ConnectionLog {
     principal_id: Option<Arc<str>>,
     /// Shared by all requests of a connection.
     failures: Arc<AtomicU32>,
+    /// Whether a line says that no service acts on a message.
+    said_unserved: bool,
 }
+
+/// What the log says of a message for a service of AWS that the gateway does not play.
+const UNSERVED: &str =
+    "accepted, and nothing acts on it here: the gateway plays no rules, shadows, jobs and other services";
 
 /// The part of a line that differs from one line to the next.
 struct Line<'a> {
@@ -59,6 +65,7 @@ impl ConnectionLog {
             client_id: None,
             principal_id: None,
             failures: Arc::default(),
+            said_unserved: false,
         }
     }
 
@@ -117,10 +124,18 @@ impl ConnectionLog {
         );
     }
 
-    /// An HTTPS request has published a message.
-    pub(super) fn published(&self, topic: &str) {
-        let line = Line { status: Status::Success, topic_name: Some(topic), reason: None, details: None };
+    /// An HTTPS request has published a message. No service may act on it here.
+    pub(super) fn published(&self, topic: &str, is_unserved: bool) {
+        let details = is_unserved.then(|| UNSERVED.to_owned());
+        let line = Line { status: Status::Success, topic_name: Some(topic), reason: None, details };
         self.write(EventType::PublishIn, line);
+    }
+
+    /// A message was accepted, and no service acts on it here. The first one of a connection has a line.
+    pub(super) fn unserved(&mut self, topic: &str) {
+        if !std::mem::replace(&mut self.said_unserved, true) {
+            self.published(topic, true);
+        }
     }
 
     /// An HTTPS request to publish is wrong, so the authorizer was not asked.

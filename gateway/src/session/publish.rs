@@ -17,6 +17,7 @@ use super::{
     disconnect_reason::DisconnectReason,
     enforcement::{NO_QOS_2, Rejection},
     quotas::check_user_properties,
+    reserved_topic::{self, Recipient},
     send,
 };
 use crate::clock::Moment;
@@ -41,7 +42,11 @@ impl Session {
             return self.refuse_publish(publish.packet_id, effects);
         }
         let packet_id = publish.packet_id;
-        effects.push(Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish))));
+        match has_subscribers(&topic, publish.retain, effects) {
+            Ok(true) => effects.push(Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish)))),
+            Ok(false) => {}
+            Err(reason) => return self.end(reason, effects),
+        }
         if let Some(packet_id) = packet_id {
             effects.push(send(Packet::PubAck(PubAck::new(packet_id, PubAckCode::Success))));
         }
@@ -124,14 +129,37 @@ impl Session {
             properties: will_properties(will.properties),
             ..Publish::new(will.topic.clone(), will.payload)
         };
-        match self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
-            Some(rejection) => effects.push(Effect::Log(rejection)),
-            None if delay.is_zero() => {
-                effects.push(Effect::Broker(BrokerEffect::Publish(will.topic, publish)));
-            }
-            None => effects.push(Effect::DelayWill(will.topic, publish, delay)),
+        if let Some(rejection) = self.enforcement.decide_publish(&will.topic, publish.retain).denial() {
+            return effects.push(Effect::Log(rejection));
         }
+        // The CONNECT was refused if clients can't publish to the topic.
+        if !has_subscribers(&will.topic, publish.retain, effects).unwrap_or_default() {
+            return;
+        }
+        effects.push(if delay.is_zero() {
+            Effect::Broker(BrokerEffect::Publish(will.topic, publish))
+        } else {
+            Effect::DelayWill(will.topic, publish, delay)
+        });
     }
+}
+
+/// Whether a message that the policies allow goes to subscribers. On a reserved topic it may be for a service alone.
+///
+/// # Errors
+///
+/// When the topic is a reserved one that clients can't publish to.
+fn has_subscribers(
+    topic: &TopicName,
+    retain: bool,
+    effects: &mut Vec<Effect>,
+) -> Result<bool, DisconnectReason> {
+    if !reserved_topic::is_reserved(topic.as_str()) {
+        return Ok(true);
+    }
+    let has_subscribers = reserved_topic::recipient(topic, retain)? == Recipient::ServiceAndSubscribers;
+    effects.push(Effect::Unserved { topic: topic.clone(), has_subscribers });
+    Ok(has_subscribers)
 }
 
 /// An alias is valid only on the client's own connection.

@@ -1,8 +1,8 @@
 //! Checks a session's packets against the quotas.
 
-use mqtt::{DisconnectReasonCode as Code, TopicName, UserProperty};
+use mqtt::{DisconnectReasonCode as Code, TopicFilter, TopicName, UserProperty};
 
-use super::disconnect_reason::DisconnectReason;
+use super::{disconnect_reason::DisconnectReason, reserved_topic};
 use crate::quotas::{LimitError, Quotas};
 
 /// Bytes of all user properties, names and values together *(unverified)*.
@@ -18,10 +18,23 @@ impl Quotas {
         if asked_seconds == 0 { max } else { asked_seconds.max(min).min(max) }
     }
 
-    /// Whether a topic or topic filter is within the quotas of bytes and slashes.
-    #[must_use]
-    pub fn fits(&self, topic: &str) -> bool {
-        topic.len() <= self.topic_bytes && topic.matches('/').count() <= self.topic_slashes
+    /// Checks a topic filter. `$share/` and the group do not count (developer guide, `mqtt`).
+    ///
+    /// # Errors
+    ///
+    /// The quota that the filter breaks.
+    pub fn check_filter(&self, filter: &TopicFilter) -> Result<(), LimitError> {
+        self.check_topic(filter.unshared())
+    }
+
+    fn check_topic(&self, topic: &str) -> Result<(), LimitError> {
+        if reserved_topic::counted(topic).len() > self.topic_bytes {
+            return Err(LimitError::TopicBytes(self.topic_bytes));
+        }
+        if reserved_topic::counted_slashes(topic) > self.topic_slashes {
+            return Err(LimitError::TopicSlashes(self.topic_slashes));
+        }
+        Ok(())
     }
 
     /// Checks a message's topic and payload.
@@ -30,19 +43,11 @@ impl Quotas {
     ///
     /// The quota that the message breaks.
     pub fn check(&self, topic: &TopicName, payload: &[u8]) -> Result<(), DisconnectReason> {
-        let limit = |code, details| Err(DisconnectReason::Limit(code, details));
-        let topic = topic.as_str();
-        if topic.len() > self.topic_bytes {
-            return limit(Code::TopicNameInvalid, LimitError::TopicBytes(self.topic_bytes));
-        }
-        if !self.fits(topic) {
-            return limit(Code::TopicNameInvalid, LimitError::TopicSlashes(self.topic_slashes));
-        }
-        if topic.starts_with('$') {
-            return limit(Code::TopicNameInvalid, LimitError::ReservedTopic);
-        }
+        self.check_topic(topic.as_str())
+            .map_err(|error| DisconnectReason::Limit(Code::TopicNameInvalid, error))?;
         if payload.len() > self.payload_bytes {
-            return limit(Code::PacketTooLarge, LimitError::PayloadBytes(self.payload_bytes));
+            let error = LimitError::PayloadBytes(self.payload_bytes);
+            return Err(DisconnectReason::Limit(Code::PacketTooLarge, error));
         }
         Ok(())
     }
@@ -57,6 +62,18 @@ pub fn check_user_properties(user: &[UserProperty]) -> Result<(), DisconnectReas
     let bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     if user.len() > MAX_USER_PROPERTIES || bytes > MAX_USER_PROPERTY_BYTES {
         return Err(DisconnectReason::Limit(Code::QuotaExceeded, LimitError::UserProperties));
+    }
+    Ok(())
+}
+
+/// Checks that clients can publish to a topic, if it is a reserved one.
+///
+/// # Errors
+///
+/// When they can't.
+pub fn check_reserved(topic: &TopicName, retain: bool) -> Result<(), DisconnectReason> {
+    if reserved_topic::is_reserved(topic.as_str()) {
+        reserved_topic::recipient(topic, retain)?;
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use iot_policy::Action;
 use mqtt::{
-    DisconnectReasonCode as Code, Packet, QoS, SubAck, SubAckCode, Subscribe, SubscribeFailure,
-    SubscribeFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
+    DisconnectReasonCode as Code, InvalidFilter, Packet, QoS, SubAck, SubAckCode, Subscribe,
+    SubscribeFailure, SubscribeFilter, UnsubAck, UnsubAckCode, Unsubscribe, Version,
 };
 
 use super::{
-    BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection, send,
+    BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection,
+    reserved_topic, send,
 };
 use crate::quotas::LimitError;
 
@@ -21,7 +22,7 @@ impl Session {
             );
         }
         let quota = self.settings.quotas.filters_per_subscribe;
-        if subscribe.filters.len() > quota {
+        if subscribe.filters.len() + subscribe.invalid.len() > quota {
             let error = LimitError::FiltersPerSubscribe(quota);
             return self.end(DisconnectReason::Limit(Code::QuotaExceeded, error), effects);
         }
@@ -33,60 +34,82 @@ impl Session {
         }
         let (mut codes, mut granted) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
-            codes.push(self.subscribe_one(filter, &mut granted, effects));
-        }
-        let denied = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
-        if self.version == Version::V311 && codes.contains(&denied) {
-            // None of the subscriptions is added, because the session may outlive the connection.
-            return self.end(DisconnectReason::Forbidden, effects);
+            match self.subscribe_one(filter, &mut granted, effects) {
+                Ok(code) => codes.push(code),
+                // None of the subscriptions is added, because the session may outlive the connection.
+                Err(reason) => return self.end(reason, effects),
+            }
         }
         effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
+        let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
+        insert_at(&subscribe.invalid, invalid, &mut codes);
         let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
         effects.push(send(Packet::SubAck(ack)));
     }
 
+    /// AWS's codes for UNSUBACK don't include 0x11 (developer guide, `mqtt`): a subscription that does not exist ends as one
+    /// that does.
     pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe, effects: &mut Vec<Effect>) {
-        let mut codes = Vec::with_capacity(unsubscribe.filters.len());
-        for filter in &unsubscribe.filters {
-            let Some(at) = self.subscriptions.iter().position(|known| known == filter) else {
-                codes.push(UnsubAckCode::NoSubscriptionExisted);
-                continue;
-            };
-            self.subscriptions.swap_remove(at);
-            effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
-            codes.push(UnsubAckCode::Success);
+        let quota = self.settings.quotas.filters_per_subscribe;
+        if unsubscribe.filters.len() + unsubscribe.invalid.len() > quota {
+            let error = LimitError::FiltersPerUnsubscribe(quota);
+            return self.end(DisconnectReason::Limit(Code::QuotaExceeded, error), effects);
         }
-        if self.version == Version::V311 {
-            codes.clear();
+        for filter in &unsubscribe.filters {
+            if let Some(at) = self.subscriptions.iter().position(|known| known == filter) {
+                self.subscriptions.swap_remove(at);
+                effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
+            }
+        }
+        let mut codes = Vec::new();
+        if self.version == Version::V5 {
+            codes.resize(unsubscribe.filters.len(), UnsubAckCode::Success);
+            insert_at(&unsubscribe.invalid, UnsubAckCode::TopicFilterInvalid, &mut codes);
         }
         let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string: None };
         effects.push(send(Packet::UnsubAck(ack)));
     }
 
-    /// Decides about one filter of a SUBSCRIBE.
+    /// Decides about one filter of a SUBSCRIBE. The error ends the connection.
     fn subscribe_one(
         &mut self,
         filter: SubscribeFilter,
         granted: &mut Vec<SubscribeFilter>,
         effects: &mut Vec<Effect>,
-    ) -> SubAckCode {
-        // Whether AWS counts `$share/` and the group is *(unverified)*.
-        if !self.settings.quotas.fits(filter.filter.unshared()) {
-            return SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
+    ) -> Result<SubAckCode, DisconnectReason> {
+        if let Err(error) = self.settings.quotas.check_filter(&filter.filter) {
+            return match self.version {
+                Version::V311 => Err(DisconnectReason::Limit(Code::TopicFilterInvalid, error)),
+                Version::V5 => Ok(SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid)),
+            };
         }
         let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
         if let Some(rejection) = denial {
             effects.push(Effect::Log(rejection));
-            return SubAckCode::Failed(SubscribeFailure::NotAuthorized);
+            return match self.version {
+                Version::V311 => Err(DisconnectReason::Forbidden),
+                Version::V5 => Ok(SubAckCode::Failed(SubscribeFailure::NotAuthorized)),
+            };
+        }
+        let topics = filter.filter.unshared();
+        if reserved_topic::is_reserved(topics) && !reserved_topic::can_subscribe(topics) {
+            return Err(DisconnectReason::Limit(Code::TopicFilterInvalid, LimitError::ReservedFilter));
         }
         if !self.subscriptions.contains(&filter.filter) {
             if self.subscriptions.len() >= self.settings.quotas.subscriptions_per_connection {
-                return SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
+                return Ok(SubAckCode::Failed(SubscribeFailure::QuotaExceeded));
             }
             self.subscriptions.push(filter.filter.clone());
         }
         let qos = filter.qos.min(QoS::AtLeastOnce);
         granted.push(SubscribeFilter { qos, ..filter });
-        SubAckCode::Granted(qos)
+        Ok(SubAckCode::Granted(qos))
+    }
+}
+
+/// Completes the codes of the valid filters with those of the invalid ones.
+fn insert_at<C: Copy>(invalid: &[InvalidFilter], code: C, codes: &mut Vec<C>) {
+    for filter in invalid {
+        codes.insert(filter.position.min(codes.len()), code);
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn from_client(version: Version) -> impl Strategy<Value = Packet> {
         subscribe(version),
         (packet_id(), vec(filter(), 1..4), pairs(version)).prop_map(
             |(packet_id, filters, user_properties)| {
-                Packet::Unsubscribe(Unsubscribe { packet_id, filters, user_properties })
+                Packet::Unsubscribe(Unsubscribe { user_properties, ..Unsubscribe::new(packet_id, filters) })
             }
         ),
         Just(Packet::PingReq),
@@ -141,7 +141,11 @@ fn subscribe(version: Version) -> impl Strategy<Value = Packet> {
     (packet_id(), vec(wanted, 1..4), of(1..=268_435_455_u32), pairs(version)).prop_map(
         move |(packet_id, filters, id, user_properties)| {
             let subscription_id = id.filter(|_| v5).and_then(NonZeroU32::new);
-            Packet::Subscribe(Subscribe { packet_id, filters, subscription_id, user_properties })
+            Packet::Subscribe(Subscribe {
+                subscription_id,
+                user_properties,
+                ..Subscribe::new(packet_id, filters)
+            })
         },
     )
 }

@@ -29,7 +29,10 @@ use crate::{
     custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest},
     event_log::EventType,
     metrics::Direction,
-    session::enforcement::Enforcement,
+    session::{
+        enforcement::Enforcement,
+        reserved_topic::{self, Recipient},
+    },
 };
 
 /// How long a body may take.
@@ -41,6 +44,8 @@ struct PublishRequest {
     topic: TopicName,
     qos: QoS,
     retain: bool,
+    /// Who gets the message, if the topic is a reserved one.
+    recipient: Option<Recipient>,
 }
 
 /// The authorizer's last answer on a connection, for later requests that present exactly the same *(unverified)*. Clients
@@ -71,17 +76,19 @@ pub(super) async fn publish(
         log.rejected(&rejection);
         return Err(RequestError::Forbidden);
     }
-    let PublishRequest { topic, qos, retain } = wanted;
-    let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
-    // No client has an empty id, so no subscriber is taken for the sender.
-    let published =
-        exchange.shared.broker.publish("".into(), topic.clone(), publish, exchange.shared.clock.now());
-    published.await.map_err(|error| {
-        log.not_written(EventType::PublishIn, &error);
-        RequestError::NotWritten
-    })?;
+    let PublishRequest { topic, qos, retain, recipient } = wanted;
+    if recipient != Some(Recipient::Service) {
+        let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
+        // No client has an empty id, so no subscriber is taken for the sender.
+        let published =
+            exchange.shared.broker.publish("".into(), topic.clone(), publish, exchange.shared.clock.now());
+        published.await.map_err(|error| {
+            log.not_written(EventType::PublishIn, &error);
+            RequestError::NotWritten
+        })?;
+    }
     exchange.shared.log.metrics().message(Direction::In);
-    log.published(topic.as_str());
+    log.published(topic.as_str(), recipient.is_some());
     Ok(())
 }
 
@@ -181,7 +188,14 @@ impl PublishRequest {
         let query = parts.uri.query().unwrap_or_default();
         let qos = parameter(query, "qos", &[("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce)])?;
         let retain = parameter(query, "retain", &[("false", false), ("true", true)])?;
-        Ok(Self { topic, qos: qos.unwrap_or(QoS::AtMostOnce), retain: retain.unwrap_or(false) })
+        let (qos, retain) = (qos.unwrap_or(QoS::AtMostOnce), retain.unwrap_or(false));
+        let recipient = if reserved_topic::is_reserved(topic.as_str()) {
+            let recipient = reserved_topic::recipient_over_https(&topic, retain);
+            Some(recipient.map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?)
+        } else {
+            None
+        };
+        Ok(Self { topic, qos, retain, recipient })
     }
 }
 

@@ -1,10 +1,11 @@
 //! AWS's limits on topics, payloads and subscriptions.
 
-use mqtt::{SubAckCode, Subscribe, SubscribeFailure, SubscribeFilter};
+use mqtt::{SubAckCode, Subscribe, SubscribeFailure, SubscribeFilter, Unsubscribe};
 
 use super::*;
 
 const EXACTLY_256: usize = 256;
+const RESERVED: &str = "topics that begin with `$` are reserved, and clients can't publish to this one";
 
 #[tokio::test]
 async fn a_message_beyond_a_limit_ends_the_connection_and_reaches_nobody() {
@@ -16,9 +17,9 @@ async fn a_message_beyond_a_limit_ends_the_connection_and_reaches_nobody() {
         ("\u{e9}".repeat(EXACTLY_256 / 2 + 1), "x", 0x90, "the topic is longer than 256 bytes"),
         ("a/b/c/d/e/f/g/h/i".to_owned(), "x", 0x90, "the topic has more than 7 slashes"),
         ("/////////".to_owned(), "x", 0x90, "the topic has more than 7 slashes"),
-        ("$x".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
-        ("$aws/things/c/shadow/update".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
-        ("$SYS/broker".to_owned(), "x", 0x90, "topics that begin with `$` are reserved"),
+        ("$x".to_owned(), "x", 0x90, RESERVED),
+        ("$aws/things/c/shadow/update/accepted".to_owned(), "x", 0x90, RESERVED),
+        ("$SYS/broker".to_owned(), "x", 0x90, RESERVED),
         ("t".to_owned(), &large, 0x95, "the payload is larger than 131072 bytes"),
     ];
     for (n, (topic, payload, code, details)) in cases.into_iter().enumerate() {
@@ -84,21 +85,49 @@ async fn the_fifty_first_subscription_is_refused_and_an_existing_one_can_change(
 }
 
 #[tokio::test]
-async fn a_filter_beyond_a_limit_is_refused_and_the_connection_goes_on() {
+async fn a_filter_beyond_a_limit_ends_a_connection_of_3_1_1_and_is_refused_in_mqtt_5() {
     let gateway = TestGateway::open_to_all().await;
     let long = "t".repeat(EXACTLY_256 + 1);
-    let invalid = SubscribeFailure::TopicFilterInvalid;
     let shared = format!("$share/group/{long}");
-    for (filter, failure) in [(&*long, invalid), ("a/b/c/d/e/f/g/h/#", invalid), (&shared, invalid)] {
-        for (version, failure) in
-            [(Version::V311, SubscribeFailure::UnspecifiedError), (Version::V5, failure)]
-        {
+    for filter in [&*long, "a/b/c/d/e/f/g/h/#", &shared] {
+        let mut new = MqttClient::anybody(&gateway, Version::V5, "new").await;
+        let ack = new.subscribe(&[filter, "t"], QoS::AtMostOnce).await.unwrap();
+        let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
+        assert_eq!(ack.codes, [invalid, SubAckCode::Granted(QoS::AtMostOnce)], "{filter}");
+        new.ping().await;
+        let mut old = MqttClient::anybody(&gateway, Version::V311, "old").await;
+        assert_eq!(old.subscribe(&["t", filter], QoS::AtMostOnce).await, None, "{filter}");
+        old.closed().await;
+    }
+    let details = "the topic is longer than 256 bytes";
+    gateway.logged_with(&[("clientId", "old"), ("reason", "CLIENT_ERROR"), ("details", details)]).await;
+}
+
+#[tokio::test]
+async fn a_filter_of_256_bytes_and_7_slashes_after_its_group_is_accepted() {
+    let gateway = TestGateway::open_to_all().await;
+    for filter in ["t".repeat(EXACTLY_256), "a/b/c/d/e/f/g/#".to_owned()] {
+        for version in [Version::V311, Version::V5] {
             let mut client = MqttClient::anybody(&gateway, version, "c").await;
-            let ack = client.subscribe(&[filter], QoS::AtMostOnce).await.unwrap();
-            assert_eq!(ack.codes, [SubAckCode::Failed(failure)], "{filter}");
-            client.ping().await;
+            for filter in [&filter, &format!("$share/group/{filter}")] {
+                let ack = client.subscribe(&[filter], QoS::AtMostOnce).await.unwrap();
+                assert_eq!(ack.codes, [SubAckCode::Granted(QoS::AtMostOnce)], "{filter}");
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn an_unsubscribe_with_nine_filters_ends_the_connection() {
+    let gateway = TestGateway::open_to_all().await;
+    for (version, code) in [(Version::V311, None), (Version::V5, Some(0x97))] {
+        let mut client = MqttClient::anybody(&gateway, version, "c").await;
+        let filters = (0..9).map(|n| n.to_string().parse().unwrap()).collect::<Vec<_>>();
+        client.unsubscribe(&["0", "1", "2", "3", "4", "5", "6", "7"]).await.unwrap();
+        client.send(Packet::Unsubscribe(Unsubscribe::new(std::num::NonZeroU16::MIN, filters))).await;
+        assert_eq!(client.ended().await, code);
+    }
+    gateway.logged_with(&[("details", "an UNSUBSCRIBE has more than 8 filters")]).await;
 }
 
 #[tokio::test]
@@ -112,10 +141,5 @@ async fn a_subscription_identifier_ends_the_connection() {
 }
 
 fn request(filters: Vec<SubscribeFilter>) -> Packet {
-    Packet::Subscribe(Subscribe {
-        packet_id: std::num::NonZeroU16::MIN,
-        filters,
-        subscription_id: None,
-        user_properties: Vec::new(),
-    })
+    Packet::Subscribe(Subscribe::new(std::num::NonZeroU16::MIN, filters))
 }

@@ -9,12 +9,7 @@ use super::*;
 const ONE: std::num::NonZeroU16 = std::num::NonZeroU16::MIN;
 
 fn subscribe(filters: Vec<SubscribeFilter>) -> Packet {
-    Packet::Subscribe(Subscribe {
-        packet_id: ONE,
-        filters,
-        subscription_id: None,
-        user_properties: Vec::new(),
-    })
+    Packet::Subscribe(Subscribe::new(ONE, filters))
 }
 
 fn filter(filter: &str) -> SubscribeFilter {
@@ -77,16 +72,16 @@ async fn a_subscribe_with_qos_2_is_not_acknowledged_in_3_1_1_and_gets_qos_1_in_5
 }
 
 #[tokio::test]
-async fn unsubscribe_ends_delivery_and_reports_unknown_filters_to_mqtt_5() {
+async fn unsubscribe_ends_delivery_and_succeeds_for_unknown_filters() {
     let gateway = TestGateway::open_to_all().await;
     for version in BOTH {
         let mut client = MqttClient::anybody(&gateway, version, "c").await;
         client.subscribe(&["a", "b/#"], QoS::AtMostOnce).await.unwrap();
         let filters = vec!["b/#".parse().unwrap(), "b/+".parse().unwrap()];
-        let unsubscribe = Unsubscribe { packet_id: ONE, filters, user_properties: Vec::new() };
+        let unsubscribe = Unsubscribe::new(ONE, filters);
         client.send(Packet::Unsubscribe(unsubscribe)).await;
         let Some(Packet::UnsubAck(ack)) = client.receive().await else { panic!("no UNSUBACK") };
-        let codes = [UnsubAckCode::Success, UnsubAckCode::NoSubscriptionExisted];
+        let codes = [UnsubAckCode::Success; 2];
         assert_eq!(ack.codes, if version == Version::V5 { &codes[..] } else { &[] });
         client.publish("b/c", "lost", QoS::AtMostOnce).await;
         client.publish("a", "arrives", QoS::AtMostOnce).await;

@@ -87,10 +87,5 @@ async fn retain_handling_decides_when_mqtt_5_gets_retained_messages() {
 }
 
 fn request(filter: SubscribeFilter) -> Packet {
-    Packet::Subscribe(Subscribe {
-        packet_id: std::num::NonZeroU16::MIN,
-        filters: vec![filter],
-        subscription_id: None,
-        user_properties: Vec::new(),
-    })
+    Packet::Subscribe(Subscribe::new(std::num::NonZeroU16::MIN, vec![filter]))
 }

@@ -127,7 +127,10 @@ async fn a_connect_whose_will_could_never_be_published_is_refused() {
     };
     let cases = [
         (will("a/b/c/d/e/f/g/h/i", 1, QoS::AtMostOnce), "the last will: the topic has more than 7 slashes"),
-        (will("$aws/x", 1, QoS::AtMostOnce), "the last will: topics that begin with `$` are reserved"),
+        (
+            will("$aws/x", 1, QoS::AtMostOnce),
+            "the last will: topics that begin with `$` are reserved, and clients can't publish to this one",
+        ),
         (will(&"t".repeat(257), 1, QoS::AtMostOnce), "the last will: the topic is longer than 256 bytes"),
         (will("t", 1, QoS::ExactlyOnce), "the last will asks for QoS 2"),
     ];
