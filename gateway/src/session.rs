@@ -240,7 +240,7 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let Some(topic) = delivery.publish().topic.as_ref() else { return };
-        if let Some(rejection) = self.enforcement.decide(Action::Receive, topic.as_str()).denial() {
+        if let Some(rejection) = self.enforcement.receive_denial(topic, &self.subscriptions) {
             effects.push(Effect::Log(rejection));
             effects.extend(delivery.id().map(settled));
             return;
@@ -338,8 +338,9 @@ impl Session {
             effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
             false
         });
+        let subscriptions = &self.subscriptions;
         let removed = outbox.retain(|topic| {
-            let denial = enforcement.decide(Action::Receive, topic.as_str()).denial();
+            let denial = enforcement.receive_denial(topic, subscriptions);
             let is_allowed = denial.is_none();
             effects.extend(denial.map(Effect::Log));
             is_allowed

@@ -3,7 +3,10 @@
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda` (10 documents of 2,048 characters) and
 //! `pub-sub-policy` (which action goes with which resource).
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+};
 
 use iot_policy::{
     arn::FunctionArn,
@@ -128,7 +131,11 @@ fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Ve
         ("iot:Subscribe", "topicfilter", &definition.subscribe),
     ];
     for (action, kind, templates) in topic_actions {
-        let resources = resources(grant, kind, templates, values, arn)?;
+        let mut topics = topics(grant, templates, values)?;
+        if action == "iot:Receive" {
+            topics.extend(shared_names(&topics, &self::topics(grant, &definition.subscribe, values)?));
+        }
+        let resources = topics.iter().map(|topic| arn.iot_resource(kind, topic)).collect::<Vec<_>>();
         let alike =
             statements.iter_mut().find(|known| known.effect == "Allow" && known.resource == resources);
         match alike {
@@ -153,20 +160,29 @@ fn withheld_attributes(last_will: bool, persistent: bool, client: &str) -> Optio
     })
 }
 
-fn resources(
+fn topics(
     grant: &Grant,
-    kind: &str,
     templates: &[TopicTemplate],
     values: Values<'_>,
-    arn: &FunctionArn,
 ) -> Result<Vec<String>, DocumentError> {
-    let resources = templates.iter().map(|template| {
-        let topic = template.fill(|name| values.get(name)).map_err(|NoValue(placeholder)| {
-            DocumentError::Placeholder { grant: grant.name().to_owned(), placeholder }
-        })?;
-        Ok(arn.iot_resource(kind, &topic))
+    let topics = templates.iter().map(|template| {
+        template.fill(|name| values.get(name)).map_err(|NoValue(placeholder)| DocumentError::Placeholder {
+            grant: grant.name().to_owned(),
+            placeholder,
+        })
     });
-    resources.collect()
+    topics.collect()
+}
+
+/// The topics to receive from under the names that the shared subscriptions among `filters` give them: `$share/GROUP/TOPIC`.
+/// Whether AWS asks for that name, for the plain one or for either is *(unverified)*, so a policy has both, as in AWS's
+/// samples.
+fn shared_names(receive: &[String], filters: &[String]) -> Vec<String> {
+    let groups = filters.iter().filter_map(|filter| filter.strip_prefix("$share/")?.split_once('/'));
+    let groups = groups.map(|(group, _)| group).collect::<BTreeSet<_>>();
+    let plain = || receive.iter().filter(|topic| !topic.starts_with("$share/"));
+    let names = groups.iter().flat_map(|group| plain().map(move |topic| format!("$share/{group}/{topic}")));
+    names.filter(|name| !receive.contains(name)).collect()
 }
 
 /// Fills one document after another. `None` if the statements exceed AWS's limits.
@@ -341,6 +357,18 @@ mod tests {
         assert_eq!(pack_topics(5, 10).unwrap().len(), 1);
         assert!((2..=10).contains(&pack_topics(100, 40).unwrap().len()));
         assert!(matches!(pack_topics(150, 200), Err(DocumentError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn shared_subscription_receives_under_both_names() {
+        let names = |receive: &[&str], filters: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+            shared_names(&owned(receive), &owned(filters))
+        };
+        let filters = ["$share/g/c/jobs/#", "$share/h/c/#", "$share/g/c/other", "c/#"];
+        assert_eq!(names(&["c/jobs/*"], &filters), ["$share/g/c/jobs/*", "$share/h/c/jobs/*"]);
+        assert_eq!(names(&["c/jobs/*"], &["c/#"]), [""; 0], "nothing is shared");
+        assert_eq!(names(&["c/*", "$share/g/c/*"], &["$share/g/c/#"]), [""; 0], "it is written out already");
     }
 
     #[test]

@@ -22,14 +22,22 @@ pub enum Action {
     Receive,
     /// `iot:RetainPublish` on a topic, needed in addition to `iot:Publish` for a retained message.
     RetainPublish,
+    /// `iot:SendDirectMessage` on the client that is to receive the message (developer guide, `direct-messaging`).
+    SendDirectMessage,
     /// `iot:Subscribe` on a topic filter.
     Subscribe,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 5] =
-        [Self::Connect, Self::Publish, Self::Receive, Self::RetainPublish, Self::Subscribe];
+    pub const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::Publish,
+        Self::Receive,
+        Self::RetainPublish,
+        Self::SendDirectMessage,
+        Self::Subscribe,
+    ];
 
     /// The name as AWS writes it.
     #[must_use]
@@ -39,6 +47,7 @@ impl Action {
             Self::Publish => "iot:Publish",
             Self::Receive => "iot:Receive",
             Self::RetainPublish => "iot:RetainPublish",
+            Self::SendDirectMessage => "iot:SendDirectMessage",
             Self::Subscribe => "iot:Subscribe",
         }
     }
@@ -47,7 +56,7 @@ impl Action {
     #[must_use]
     pub fn resource_kind(self) -> ResourceKind {
         match self {
-            Self::Connect => ResourceKind::Client,
+            Self::Connect | Self::SendDirectMessage => ResourceKind::Client,
             Self::Publish | Self::Receive | Self::RetainPublish => ResourceKind::Topic,
             Self::Subscribe => ResourceKind::TopicFilter,
         }
@@ -76,7 +85,7 @@ impl FromStr for Action {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "`{}` is not an action, expected one of `iot:Connect`, `iot:Publish`, `iot:Receive`, `iot:RetainPublish`, \
-     `iot:Subscribe`",
+     `iot:SendDirectMessage`, `iot:Subscribe`",
     .0.escape_debug()
 )]
 pub struct UnknownAction(String);
@@ -148,8 +157,8 @@ mod tests {
 
     #[test]
     fn patterns_cover_what_they_name() {
-        use Action::{Connect, Publish, Receive, RetainPublish, Subscribe};
-        let table: [(&str, &[Action]); 12] = [
+        use Action::{Connect, Publish, Receive, RetainPublish, SendDirectMessage, Subscribe};
+        let table: [(&str, &[Action]); 13] = [
             ("*", &Action::ALL),
             ("iot:*", &Action::ALL),
             ("iot:Connect", &[Connect]),
@@ -158,6 +167,7 @@ mod tests {
             ("iot:*Publish", &[Publish, RetainPublish]),
             ("iot:Re*", &[Receive, RetainPublish]),
             ("iot:?ubscribe", &[Subscribe]),
+            ("iot:S*", &[SendDirectMessage, Subscribe]),
             ("iot:PublishRetain", &[]),
             ("iot:UpdateThingShadow", &[]),
             ("s3:*", &[]),

@@ -20,6 +20,7 @@ pub struct Context {
     domain_name: Option<String>,
     persistent_session: bool,
     last_will_topic: Option<String>,
+    direct_message_topic: Option<String>,
     time: Option<u64>,
     thing: Option<Thing>,
     thing_attached: Option<bool>,
@@ -36,6 +37,7 @@ impl Context {
             domain_name: None,
             persistent_session: false,
             last_will_topic: None,
+            direct_message_topic: None,
             time: None,
             thing: None,
             thing_attached: None,
@@ -72,6 +74,12 @@ impl Context {
     #[must_use]
     pub fn with_last_will(self, scope: &Scope, topic: &str) -> Self {
         Self { last_will_topic: Some(scope.topic(topic).to_string()), ..self }
+    }
+
+    /// Sets `iot:Topic`: the topic of a direct message; only for `iot:SendDirectMessage`.
+    #[must_use]
+    pub fn with_direct_message_topic(self, topic: impl Into<String>) -> Self {
+        Self { direct_message_topic: Some(topic.into()), ..self }
     }
 
     /// Sets `aws:CurrentTime` and `aws:EpochTime`, in seconds since 1970.
@@ -119,6 +127,7 @@ impl Context {
             Key::CurrentTime | Key::EpochTime => ([None, None], [].as_slice()),
             Key::Variable(variable) => ([self.value(variable), None], [].as_slice()),
             Key::LastWillTopic => ([self.last_will_topic.as_deref(), None], [].as_slice()),
+            Key::Topic => ([self.direct_message_topic.as_deref(), None], [].as_slice()),
             Key::ConnectAttributes => {
                 let persistent = self.persistent_session.then_some("PersistentConnect");
                 let last_will = self.last_will_topic.is_some().then_some("LastWill");

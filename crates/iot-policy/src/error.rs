@@ -135,8 +135,8 @@ pub enum ConditionError {
     /// A key that never has a value: a Deny on it would deny nothing.
     #[error(
         "unknown condition key, expected one of `iot:ClientId`, `aws:SourceIp`, `iot:DomainName`, \
-         `iot:ConnectAttributes`, `iot:LastWillTopic`, `iot:CertificateId`, `iot:Connection.Thing.…`, \
-         `iot:Certificate.…`, `aws:CurrentTime`, `aws:EpochTime`"
+         `iot:ConnectAttributes`, `iot:LastWillTopic`, `iot:Topic`, `iot:CertificateId`, \
+         `iot:Connection.Thing.…`, `iot:Certificate.…`, `aws:CurrentTime`, `aws:EpochTime`"
     )]
     UnknownKey,
     /// An operator that IAM doesn't have.

@@ -39,6 +39,7 @@ mod tests {
         #[serde(default)]
         persistent_session: bool,
         last_will_topic: Option<String>,
+        direct_message_topic: Option<String>,
         /// In seconds since 1970.
         time: Option<u64>,
         thing: Option<CaseThing>,
@@ -119,6 +120,9 @@ mod tests {
         }
         if let Some(topic) = &request.last_will_topic {
             context = context.with_last_will(&scope, topic);
+        }
+        if let Some(topic) = &request.direct_message_topic {
+            context = context.with_direct_message_topic(topic);
         }
         if let Some(time) = request.time {
             context = context.with_time(time);

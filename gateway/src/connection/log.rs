@@ -167,7 +167,7 @@ impl ConnectionLog {
     pub(super) fn rejected(&self, rejection: &Rejection) {
         let event_type = match rejection.action {
             Action::Connect => EventType::Connect,
-            Action::Publish | Action::RetainPublish => EventType::PublishIn,
+            Action::Publish | Action::RetainPublish | Action::SendDirectMessage => EventType::PublishIn,
             Action::Subscribe => EventType::Subscribe,
             Action::Receive => EventType::PublishOut,
         };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate, near_miss};
-use mqtt::TopicName;
+use mqtt::{TopicFilter, TopicName};
 
 use crate::custom_auth::answer::Authorization;
 
@@ -113,6 +113,32 @@ impl Enforcement {
             return self.decide(Action::RetainPublish, topic.as_str());
         }
         publish
+    }
+
+    /// The rejection of a message for the client, if its policies do not let it receive from the topic.
+    ///
+    /// A message of a shared subscription has two names: the topic, and `$share/GROUP/TOPIC`, under which a user of AWS got
+    /// its messages. One that is allowed suffices, and a Deny on either counts *(unverified)*. A client that also has a plain
+    /// subscription to the topic needs the plain name.
+    #[must_use]
+    pub fn receive_denial(&self, topic: &TopicName, subscriptions: &[TopicFilter]) -> Option<Rejection> {
+        let plain = self.decide(Action::Receive, topic.as_str());
+        let matching = || subscriptions.iter().filter(|filter| filter.matches(topic));
+        let is_shared = subscriptions.iter().any(|filter| filter.shared().is_some())
+            && matching().all(|filter| filter.shared().is_some());
+        if !is_shared || matches!(plain.decision, Decision::Denied(_)) {
+            return plain.denial();
+        }
+        let mut is_allowed = plain.decision.is_allowed();
+        for (group, _) in matching().filter_map(TopicFilter::shared) {
+            let name = format!("$share/{group}/{topic}");
+            let shared = self.decide(Action::Receive, &name);
+            if matches!(shared.decision, Decision::Denied(_)) {
+                return shared.denial();
+            }
+            is_allowed |= shared.decision.is_allowed();
+        }
+        if is_allowed { None } else { plain.denial() }
     }
 
     fn decide_in<'a>(

@@ -96,6 +96,57 @@ async fn an_absent_member_gets_a_message_only_if_no_member_is_connected() {
     assert_eq!(take(&mut away).await, "for the next member");
 }
 
+/// A policy with these resources of `iot:Receive`, for a member of `$share/own/t`, and a client that publishes to `t`.
+async fn member_that_receives(resources: &[(&str, &str)]) -> (TestGateway, MqttClient, MqttClient) {
+    let mut rules = vec![
+        ("Allow", "iot:Connect", "client/*"),
+        ("Allow", "iot:Publish", "topic/*"),
+        ("Allow", "iot:Subscribe", "topicfilter/*"),
+        ("Allow", "iot:Receive", "topic/end"),
+    ];
+    rules.extend(resources.iter().map(|(effect, resource)| (*effect, "iot:Receive", *resource)));
+    let gateway = Start::with_script(&Step::Answer(allow(&rules))).0.run().await;
+    let member = member(&gateway, Version::V5, "member", "$share/own/t").await;
+    let sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    (gateway, member, sender)
+}
+
+#[tokio::test]
+async fn a_member_receives_by_the_groups_name_or_by_the_topics() {
+    for resources in [&[("Allow", "topic/$share/own/t")][..], &[("Allow", "topic/t")]] {
+        let (_gateway, mut member, mut sender) = member_that_receives(resources).await;
+        sender.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(take(&mut member).await, "x", "{resources:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_groups_name_and_a_deny_on_either_name_withhold_the_message() {
+    let cases: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("Allow", "topic/$share/other/t")],
+        &[("Allow", "topic/t"), ("Deny", "topic/$share/own/t")],
+        &[("Allow", "topic/$share/own/t"), ("Deny", "topic/t")],
+    ];
+    for resources in cases {
+        let (gateway, mut member, mut sender) = member_that_receives(resources).await;
+        member.subscribe(&["end"], QoS::AtMostOnce).await.unwrap();
+        sender.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+        sender.publish("end", "end", QoS::AtMostOnce).await;
+        assert_eq!(member.message().await.payload, "end", "{resources:?}");
+        gateway.logged_with(&[("eventType", "Publish-Out"), ("reason", "AUTHORIZATION_FAILURE")]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_groups_name_is_not_enough_for_a_plain_subscription_to_the_topic() {
+    let (_gateway, mut member, mut sender) = member_that_receives(&[("Allow", "topic/$share/own/t")]).await;
+    member.subscribe(&["t", "end"], QoS::AtMostOnce).await.unwrap();
+    sender.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
+    sender.publish("end", "end", QoS::AtMostOnce).await;
+    assert_eq!(member.message().await.payload, "end");
+}
+
 #[tokio::test]
 async fn the_policy_names_the_group() {
     let answer = allow(&[

@@ -6,13 +6,15 @@ use crate::error::ConditionError;
 use crate::thing::ThingVariable;
 use crate::variable::Variable;
 
-/// A key of the request's context (AWS IoT Core developer guide, `iot-policy-variables` and `connect-policy`). Names
-/// ignore case, as IAM's do.
+/// A key of the request's context (AWS IoT Core developer guide, `iot-policy-variables`, `connect-policy` and
+/// `direct-messaging`). Names ignore case, as IAM's do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Variable(Variable),
     ConnectAttributes,
     LastWillTopic,
+    /// `iot:Topic`: the topic of a direct message, as a plain text (`direct-messaging-policy-examples`).
+    Topic,
     /// `aws:CurrentTime`, which IAM has in every request (IAM user guide, `reference_policies_condition-keys`);
     /// *unverified* for AWS IoT.
     CurrentTime,
@@ -27,6 +29,7 @@ impl Key {
         match name.to_ascii_lowercase().as_str() {
             "iot:connectattributes" => return Ok(Self::ConnectAttributes),
             "iot:lastwilltopic" => return Ok(Self::LastWillTopic),
+            "iot:topic" => return Ok(Self::Topic),
             "aws:currenttime" => return Ok(Self::CurrentTime),
             "aws:epochtime" => return Ok(Self::EpochTime),
             _ => {}
