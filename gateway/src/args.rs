@@ -196,7 +196,9 @@ mod tests {
         let [_, help] = help(400);
         let (ports, limits, account) = (Ports::default(), Limits::default(), Account::default());
         let numbers = ports.doors.values().chain(&ports.status).map(ToString::to_string);
-        let limits = [limits.connections.to_string(), limits.handshakes.to_string()];
+        let wills = limits.delayed_wills;
+        let limits =
+            [limits.connections, limits.handshakes, wills.number, wills.bytes].map(|n| n.to_string());
         let account = [account.partition, account.region, account.id];
         for default in numbers.chain(limits).chain(account).chain(["10".to_owned(), "3600".to_owned()]) {
             assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");

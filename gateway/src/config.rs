@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     custom_auth::authorizer::AuthorizerName,
+    delayed_will_limit::DelayedWills,
     lambda::program::Program,
     quotas::Quotas,
     settings::{AuthorizerSettings, Limits, Settings},
@@ -150,6 +151,14 @@ pub struct LimitOverrides {
     /// The time for a TLS handshake, and then for a CONNECT or the start of a request [default: 10]
     #[arg(long = "connect-timeout", value_name = "SECONDS", hide_short_help = true)]
     connect_timeout_seconds: Option<NonZeroU64>,
+
+    /// The most last wills that wait for their delay; one more goes out at once [default: 20000]
+    #[arg(long = "max-delayed-wills", value_name = "N", hide_short_help = true)]
+    delayed_wills: Option<usize>,
+
+    /// The most bytes of such wills together [default: 67108864]
+    #[arg(long = "max-delayed-will-bytes", value_name = "BYTES", hide_short_help = true)]
+    delayed_will_bytes: Option<usize>,
 }
 
 /// A host name or an address by which devices reach the gateway.
@@ -345,6 +354,8 @@ impl LimitOverrides {
             connections: self.connections.or(file.connections),
             handshakes: self.handshakes.or(file.handshakes),
             connect_timeout_seconds: self.connect_timeout_seconds.or(file.connect_timeout_seconds),
+            delayed_wills: self.delayed_wills.or(file.delayed_wills),
+            delayed_will_bytes: self.delayed_will_bytes.or(file.delayed_will_bytes),
         }
     }
 
@@ -367,6 +378,11 @@ impl LimitOverrides {
         if let Some(seconds) = self.connect_timeout_seconds {
             limits.connect_timeout = Duration::from_secs(seconds.get());
         }
+        let DelayedWills { number, bytes } = limits.delayed_wills;
+        limits.delayed_wills = DelayedWills {
+            number: self.delayed_wills.unwrap_or(number),
+            bytes: self.delayed_will_bytes.unwrap_or(bytes),
+        };
     }
 }
 

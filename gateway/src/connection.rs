@@ -35,7 +35,10 @@ use crate::{
     door::route::Port,
     lambda::Call,
     metrics::Direction,
-    session::{BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason},
+    session::{
+        BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason,
+        enforcement::Rejection,
+    },
     shared::Shared,
 };
 
@@ -178,7 +181,7 @@ impl Connection {
         match packet {
             Some(Ok(packet)) => Event::Packet(packet),
             // Most clients leave without TLS's `close_notify`, so the end is an error of the transport.
-            Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().violation() {
+            Some(Err(DecodeError::Io(_))) | None => match self.stream.get_ref().end() {
                 Some(reason) => Event::Outside(reason),
                 None => Event::Closed,
             },
@@ -265,8 +268,14 @@ impl Connection {
                 }
                 Effect::Refresh => self.refresh = self.refresh(),
                 Effect::DelayWill(topic, publish, delay) => {
-                    let due = self.shared.clock.now() + delay;
-                    self.will = Some(Box::new(Will { topic, publish, due }));
+                    if let Some(permit) = self.shared.delayed_wills.acquire(&topic, &publish) {
+                        let due = self.shared.clock.now() + delay;
+                        self.will = Some(Box::new(Will { topic, publish, due, permit }));
+                    } else {
+                        self.log.rejected(&Rejection::will_without_delay(&topic));
+                        let commit = self.submit(BrokerEffect::Publish(topic, publish));
+                        self.outgoing.push_back(Outgoing::Commit(commit));
+                    }
                 }
             }
         }

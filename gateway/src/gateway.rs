@@ -22,6 +22,7 @@ use crate::{
         admission::{Authorizer, Authorizers},
         authorizer::AuthorizerStatus,
     },
+    delayed_will_limit::DelayedWillLimit,
     door::{
         Doors,
         domain::{Domain, Domains},
@@ -127,6 +128,7 @@ impl Gateway {
             authorizers,
             doors: Doors::new(domains, Arc::clone(&registry)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
+            delayed_wills: DelayedWillLimit::new(settings.limits.delayed_wills),
             registry,
             waiting_room: Semaphore::new(WAITING_ROOM_KIB),
             account_id: settings.account.id.as_str().into(),

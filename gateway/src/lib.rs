@@ -11,7 +11,7 @@
 //! 5. [`broker`]: carries messages from one connection to the others.
 //!
 //! Two limits apply before a session begins: [`handshake_limit`], on connections that have not sent their CONNECT yet,
-//! and [`connect_rate`], on CONNECTs a second.
+//! and [`connect_rate`], on CONNECTs a second. One applies after its end: [`delayed_will_limit`].
 //!
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
@@ -26,6 +26,7 @@ pub mod config;
 pub mod connect_rate;
 pub mod connection;
 pub mod custom_auth;
+pub mod delayed_will_limit;
 pub mod door;
 pub mod event_log;
 pub mod gateway;

@@ -15,6 +15,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::delayed_will_limit::DelayedWills;
+
 /// The gateway's counters. Clones share them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Counters>);
@@ -29,6 +31,8 @@ struct Counters {
     dropped_log_lines: Counter,
     connections: Gauge,
     handshakes: Gauge,
+    delayed_wills: Gauge,
+    delayed_will_bytes: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +82,8 @@ impl Metrics {
             dropped_log_lines: Counter::default(),
             connections: Gauge::default(),
             handshakes: Gauge::default(),
+            delayed_wills: Gauge::default(),
+            delayed_will_bytes: Gauge::default(),
         };
         let Counters { registry, events, calls, dropped_log_lines, connections, handshakes, .. } =
             &mut counters;
@@ -100,6 +106,17 @@ impl Metrics {
             "Connections before their CONNECT or first request",
             handshakes.clone(),
         );
+        let wills = [
+            ("delayed_wills", "Last wills that wait for their delay", &counters.delayed_wills),
+            (
+                "delayed_will_bytes",
+                "Bytes of last wills that wait for their delay",
+                &counters.delayed_will_bytes,
+            ),
+        ];
+        for (name, help, gauge) in wills {
+            counters.registry.register(name, help, gauge.clone());
+        }
         Self(Arc::new(counters))
     }
 
@@ -142,13 +159,22 @@ impl Metrics {
         Counted(self.0.connections.clone())
     }
 
-    /// All metrics as text; `handshakes` connections are before their CONNECT or first request.
+    /// All metrics as text; `handshakes` connections are before their CONNECT or first request, and `wills` wait for their
+    /// delay.
     ///
     /// # Errors
     ///
     /// Never: text can always be written.
-    pub fn text(&self, handshakes: usize) -> Result<String, fmt::Error> {
-        self.0.handshakes.set(i64::try_from(handshakes).unwrap_or(i64::MAX));
+    pub fn text(&self, handshakes: usize, wills: DelayedWills) -> Result<String, fmt::Error> {
+        let counters = &*self.0;
+        let gauges = [
+            (&counters.handshakes, handshakes),
+            (&counters.delayed_wills, wills.number),
+            (&counters.delayed_will_bytes, wills.bytes),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)

@@ -14,6 +14,7 @@ use crate::{
         authorizer::{AuthorizerName, AuthorizerStatus},
         signing::Signing,
     },
+    delayed_will_limit::DelayedWills,
     door::route::{Access, Port},
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
@@ -92,6 +93,8 @@ pub struct Limits {
     pub handshakes: usize,
     /// The time for a TLS handshake, and then for a CONNECT or the start of a first request.
     pub connect_timeout: Duration,
+    /// Last wills that wait for their delay; the next one is published without its delay.
+    pub delayed_wills: DelayedWills,
 }
 
 /// A domain configuration, with the settings of AWS's `CreateDomainConfiguration`.
@@ -175,6 +178,8 @@ impl Default for Limits {
             // Far above what a fleet needs that reconnects all at once, far below what would harm the gateway.
             handshakes: 1_000,
             connect_timeout: Duration::from_secs(10),
+            // As many as there can be sessions that wait for their clients, with 3 KiB each.
+            delayed_wills: DelayedWills { number: 20_000, bytes: 64 * 1024 * 1024 },
         }
     }
 }

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::Broker, clock::Clock, connect_rate::ConnectRate, custom_auth::admission::Authorizers,
-    door::Doors, event_log::EventLog, handshake_limit::HandshakeLimit, registry::Registry,
-    settings::Settings,
+    delayed_will_limit::DelayedWillLimit, door::Doors, event_log::EventLog, handshake_limit::HandshakeLimit,
+    registry::Registry, settings::Settings,
 };
 
 /// What every connection shares.
@@ -28,6 +28,8 @@ pub struct Shared {
     pub doors: Doors,
     /// The limit on connections before their CONNECT or first request.
     pub handshakes: Arc<HandshakeLimit>,
+    /// The limit on last wills that wait for their delay.
+    pub delayed_wills: Arc<DelayedWillLimit>,
     /// The registered certificates and Things.
     pub registry: Arc<dyn Registry>,
     /// The memory that events may use while they wait for an authorizer, in KiB.

@@ -277,7 +277,9 @@ impl Handshake<'_> {
             ConnectReasonCode::NotAuthorized
         })?;
         let enforcement = self.enforcement(connect, client_id, info, authorization);
-        if let Some(rejection) = enforcement.connect().denial() {
+        let denial = enforcement.connect().denial();
+        let denial = denial.or_else(|| enforcement.will_denial(connect.last_will.as_ref()?));
+        if let Some(rejection) = denial {
             self.log.rejected(&rejection);
             return Err(ConnectReasonCode::NotAuthorized);
         }

@@ -30,6 +30,14 @@ impl Transport {
             Self::WebSocket(stream) => stream.violation(),
         }
     }
+
+    /// The reason for which nothing more can be read, if the transport knows one.
+    pub(super) fn end(&self) -> Option<DisconnectReason> {
+        match self {
+            Self::Tls(_) => None,
+            Self::WebSocket(stream) => stream.violation().or_else(|| stream.closed_by_client()),
+        }
+    }
 }
 
 impl AsyncRead for Transport {

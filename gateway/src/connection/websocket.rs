@@ -37,6 +37,8 @@ pub(super) struct WebSocket {
     /// The unread part of the last message.
     rest: Bytes,
     violation: Option<ProtocolViolation>,
+    /// The client sent a Close frame.
+    closed: bool,
     closing: bool,
 }
 
@@ -58,12 +60,18 @@ impl WebSocket {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let stream = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-        Self { stream, rest: Bytes::new(), violation: None, closing: false }
+        Self { stream, rest: Bytes::new(), violation: None, closed: false, closing: false }
     }
 
     /// The rule that the client broke, if nothing more can be read because of that.
     pub(super) fn violation(&self) -> Option<DisconnectReason> {
         self.violation.map(ProtocolViolation::disconnect_reason)
+    }
+
+    /// The client's disconnect, if it sent a Close frame: on AWS that is one, as DISCONNECT is (developer guide,
+    /// `life-cycle-events`).
+    pub(super) fn closed_by_client(&self) -> Option<DisconnectReason> {
+        self.closed.then_some(DisconnectReason::Client { with_will: false })
     }
 
     fn broken(&mut self, violation: ProtocolViolation) -> Poll<io::Result<()>> {
@@ -84,7 +92,8 @@ impl AsyncRead for WebSocket {
                 None => return Poll::Ready(Ok(())),
                 Some(Ok(Message::Binary(bytes))) => this.rest = bytes,
                 // The next read answers a ping or a close.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(_))) => this.closed = true,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Text(_)) | Err(Error::Utf8(_))) => {
                     return this.broken(ProtocolViolation::Text);
                 }

@@ -7,13 +7,19 @@ use std::sync::Arc;
 use mqtt::{Publish, TopicName};
 use tokio::sync::oneshot;
 
-use crate::{broker::registration::Departure, clock::Moment, metrics::Direction, shared::Shared};
+use crate::{
+    broker::registration::Departure, clock::Moment, delayed_will_limit::DelayedWillPermit,
+    metrics::Direction, shared::Shared,
+};
 
-/// A last will that the policies allowed when its connection ended.
+/// A last will that the policies allowed when its connection ended. They are not asked again when it is due, although the
+/// client may have lost its rights meanwhile: AWS documents a check at the CONNECT, and none later *(unverified)*.
 pub(super) struct Will {
     pub(super) topic: TopicName,
     pub(super) publish: Publish,
     pub(super) due: Moment,
+    /// Held until the will is published or dropped.
+    pub(super) permit: DelayedWillPermit,
 }
 
 /// A last will that is published unless its client is back by then.
@@ -52,7 +58,8 @@ impl DelayedWill {
                 () = shared.clock.sleep_until(will.due) => {}
             }
         }
-        let Will { topic, publish, .. } = *will;
+        let Will { topic, publish, permit, .. } = *will;
+        drop(permit);
         shared.log.metrics().message(Direction::In);
         let published = shared.broker.publish(Arc::clone(&client_id), topic, publish, shared.clock.now());
         if let Err(error) = published.await {

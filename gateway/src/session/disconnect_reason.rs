@@ -7,7 +7,7 @@ use crate::quotas::LimitError;
 /// The reason for which a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The client sent DISCONNECT.
+    /// The client sent DISCONNECT, or closed its WebSocket.
     Client {
         /// It wants its last will published (MQTT 5).
         with_will: bool,
@@ -87,10 +87,10 @@ impl DisconnectReason {
         })
     }
 
-    /// Whether the last will is published. It is not after a DISCONNECT that does not ask for it (MQTT 5 section 3.1.2.5),
-    /// nor after a refused refresh: a client that the authorizer no longer accepts publishes nothing more *(unverified)*.
+    /// Whether the last will is published: always, but after a disconnect by the client that does not ask for it (MQTT 5
+    /// section 3.1.2.5; developer guide, `life-cycle-events`).
     #[must_use]
     pub fn publishes_will(self) -> bool {
-        !matches!(self, Self::Client { with_will: false } | Self::RefreshRefused)
+        !matches!(self, Self::Client { with_will: false })
     }
 }

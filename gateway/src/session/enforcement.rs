@@ -9,7 +9,7 @@ use std::{
 };
 
 use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate, near_miss};
-use mqtt::{TopicFilter, TopicName};
+use mqtt::{LastWill, TopicFilter, TopicName};
 
 use crate::custom_auth::answer::Authorization;
 
@@ -141,6 +141,23 @@ impl Enforcement {
         if is_allowed { None } else { plain.denial() }
     }
 
+    /// The rejection of a CONNECT whose last will the client may not publish. AWS refuses such a CONNECT (developer guide,
+    /// `life-cycle-events`).
+    #[must_use]
+    pub fn will_denial(&self, will: &LastWill) -> Option<Rejection> {
+        let denial = self.decide_publish(&will.topic, will.retain).denial()?;
+        let Rejection { action, resource, reason, details } = denial;
+        Some(Rejection {
+            action: Action::Connect,
+            resource: self.client_id.to_string(),
+            reason,
+            details: format!(
+                "denied: its last will needs {action} on `{}`, {details}",
+                resource.escape_debug()
+            ),
+        })
+    }
+
     fn decide_in<'a>(
         &'a self,
         context: &'a Context,
@@ -181,6 +198,19 @@ impl Rejection {
     /// A request at QoS 2, which AWS does not answer.
     pub(super) fn qos_2(action: Action, resource: &str) -> Self {
         Self { action, resource: resource.to_owned(), reason: "CLIENT_ERROR", details: NO_QOS_2.to_owned() }
+    }
+
+    /// A last will whose delay is left out, because too many wait for theirs.
+    pub(crate) fn will_without_delay(topic: &TopicName) -> Self {
+        Self {
+            action: Action::Publish,
+            resource: topic.as_str().to_owned(),
+            reason: "THROTTLED",
+            details:
+                "without the delay of the last will: too many wait for theirs, `--max-delayed-wills` and \
+                      `--max-delayed-will-bytes` allow more"
+                    .to_owned(),
+        }
     }
 
     /// A message above the connection's rate, in messages a second.

@@ -118,7 +118,8 @@ impl Session {
         }
     }
 
-    /// Publishes the last will when the connection has ended. The policies decide about it as about any other PUBLISH.
+    /// Publishes the last will when the connection has ended. The policies that hold then decide about it as about any other
+    /// PUBLISH; those of the CONNECT have allowed it.
     pub(super) fn publish_will(&mut self, effects: &mut Vec<Effect>) {
         let Some(will) = self.last_will.take() else { return };
         let delay =

@@ -195,11 +195,34 @@ async fn a_close_frame_is_answered_and_the_disconnect_is_logged() {
     let close = client.frame().await.unwrap();
     assert_eq!((close.opcode, &close.payload[..]), (CLOSE, &1001_u16.to_be_bytes()[..]));
     assert_eq!(client.rest().await, b"");
-    let ends = [("polite", "CLIENT_INITIATED_DISCONNECT"), ("curt", "CONNECTION_LOST")];
-    for (client_id, reason) in ends {
-        let ended = [("eventType", "Disconnect"), ("clientId", client_id), ("reason", reason)];
-        gateway.logged_with(&ended).await;
+    for client_id in ["polite", "curt"] {
+        let reason = ("reason", "CLIENT_INITIATED_DISCONNECT");
+        gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", client_id), reason]).await;
     }
+}
+
+#[tokio::test]
+async fn a_close_frame_without_disconnect_publishes_no_last_will_and_a_lost_connection_does() {
+    let (gateway, _script) = scripted().await;
+    let mut watcher = MqttClient::anybody(&gateway, Version::V5, "watcher").await;
+    watcher.subscribe(&["will"], QoS::AtMostOnce).await.unwrap();
+    for (client_id, closes) in [("closes", true), ("lost", false)] {
+        let mut connect = connect(Version::V311, client_id, "u", "p");
+        connect.last_will =
+            Some(mqtt::LastWill::new("will".parse().unwrap(), client_id.as_bytes().to_vec().into()));
+        let mut bytes = BytesMut::new();
+        let packet = Packet::Connect(Box::new(connect));
+        Codec::client(Version::V311, 1 << 20).encode(packet, &mut bytes).unwrap();
+        let mut client = HttpClient::websocket(&gateway, "/mqtt", &[]).await;
+        client.send(&frame(true, BINARY, &bytes)).await;
+        assert_eq!(client.frame().await.unwrap().payload, b"\x20\x02\x00\x00");
+        if closes {
+            client.send(&frame(true, CLOSE, &1000_u16.to_be_bytes())).await;
+        }
+        drop(client);
+        gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", client_id)]).await;
+    }
+    assert_eq!(watcher.message().await.payload, "lost");
 }
 
 #[tokio::test]

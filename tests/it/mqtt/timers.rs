@@ -200,23 +200,47 @@ async fn a_subscription_ends_with_the_policy_that_allowed_it() {
 }
 
 #[tokio::test]
-async fn a_client_refused_at_a_refresh_publishes_no_last_will() {
+async fn the_last_will_of_a_client_refused_at_a_refresh_is_published() {
     let (gateway, script) = scripted(with_timers(86_400, 86_400)).await;
     let mut watcher = client(&gateway, Version::V5, "watcher", LONGEST).await;
-    watcher.subscribe(&["will", "after"], QoS::AtMostOnce).await.unwrap();
+    watcher.subscribe(&["will"], QoS::AtMostOnce).await.unwrap();
+    let no_connect = allow(&[("Allow", "iot:Publish", "topic/*")]);
+    for (id, answer) in [("refused", json!({"isAuthenticated": false})), ("no-connect", no_connect)] {
+        script.set(&Step::Answer(with_timers(300, 86_400)));
+        let mut revoked = MqttClient::connected(&gateway, with_will(id)).await;
+        script.set(&Step::Answer(answer));
+        gateway.advance(seconds(300));
+        revoked.closed().await;
+        assert_eq!(watcher.message().await.payload, id);
+        ended(&gateway, id, "AUTH_ERROR").await;
+    }
+}
+
+#[tokio::test]
+async fn a_last_will_is_held_to_the_policies_of_the_last_refresh() {
+    let (gateway, script) = scripted(with_timers(86_400, 86_400)).await;
+    let mut watcher = client(&gateway, Version::V5, "watcher", LONGEST).await;
+    watcher.subscribe(&["will", "open"], QoS::AtMostOnce).await.unwrap();
     script.set(&Step::Answer(with_timers(300, 86_400)));
-    let mut revoked = connect(Version::V5, "revoked", "u", "p");
-    revoked.keep_alive = LONGEST;
-    revoked.last_will = Some(mqtt::LastWill::new("will".parse().unwrap(), "revoked".into()));
-    let mut revoked = MqttClient::connected(&gateway, revoked).await;
-    script.set(&Step::Answer(json!({"isAuthenticated": false})));
+    let mut narrowed = MqttClient::connected(&gateway, with_will("narrowed")).await;
+    let only_open = allow(&[("Allow", "iot:Connect", "client/*"), ("Allow", "iot:Publish", "topic/open")]);
+    script.set(&Step::Answer(only_open));
     gateway.advance(seconds(300));
-    revoked.closed().await;
-    ended(&gateway, "revoked", "AUTH_ERROR").await;
-    script.set(&Step::Answer(with_timers(86_400, 86_400)));
+    until(&mut narrowed, "denied", PubAckCode::NotAuthorized).await;
+    drop(narrowed);
+    ended(&gateway, "narrowed", "CONNECTION_LOST").await;
+    gateway
+        .logged_with(&[("eventType", "Publish-In"), ("clientId", "narrowed"), ("topicName", "will")])
+        .await;
     let mut sender = client(&gateway, Version::V5, "sender", LONGEST).await;
-    sender.publish("after", "after", QoS::AtLeastOnce).await.unwrap();
-    assert_eq!(watcher.message().await.payload, "after");
+    sender.publish("open", "open", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(watcher.message().await.payload, "open");
+}
+
+/// A CONNECT whose last will has its id.
+fn with_will(id: &'static str) -> Connect {
+    let will = mqtt::LastWill::new("will".parse().unwrap(), id.into());
+    Connect { last_will: Some(will), keep_alive: LONGEST, ..connect(Version::V5, id, "u", "p") }
 }
 
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use gateway::delayed_will_limit::DelayedWills;
 use integration::{
     eventually::eventually,
+    http_client::plain_get,
     mqtt_client::{MqttClient, connect},
-    script::{Step, allow},
+    script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, QoS, Version};
+use serde_json::json;
 
 use super::{come, ends, gateway, sender};
 
@@ -34,6 +37,12 @@ async fn break_off(gateway: &TestGateway, client: MqttClient, id: &str) {
     let before = ends(gateway, id);
     drop(client);
     eventually("the end in the log", || (ends(gateway, id) > before).then_some(())).await;
+}
+
+async fn metric(gateway: &TestGateway, name: &str) -> usize {
+    let text = plain_get(gateway.addresses.status.unwrap(), "/metrics").await.1;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
 }
 
 /// Nothing came: what is published now is the next that the watcher gets.
@@ -108,22 +117,50 @@ async fn mqtt_3_1_2_8_the_end_of_the_session_ends_the_delay() {
 }
 
 #[tokio::test]
-async fn a_delayed_will_is_held_to_the_policy() {
-    let policy = allow(&[
-        ("Allow", "iot:Connect", "client/*"),
-        ("Allow", "iot:Subscribe", "topicfilter/*"),
-        ("Allow", "iot:Receive", "topic/*"),
-        ("Allow", "iot:Publish", "topic/other"),
-    ]);
-    let gateway = Start::with_script(&Step::Answer(policy)).0.on_manual_clock().run().await;
+async fn a_delayed_will_outlives_the_rights_of_its_client() {
+    let mut answer = allow_all();
+    answer["refreshAfterInSeconds"] = json!(86_400);
+    let (start, script) = Start::with_script(&Step::Answer(answer.clone()));
+    let gateway = start.on_manual_clock().run().await;
     let mut watcher = watcher(&gateway).await;
-    let (client, _) = come(&gateway, with_delayed_will("c", "denied")).await;
-    break_off(&gateway, client, "c").await;
-    let line = gateway.logged_with(&[("eventType", "Publish-In"), ("clientId", "c")]).await;
-    assert_eq!(
-        line["details"],
-        "iot:Publish denied: no statement allows: document 0 statement 2 allows `iot:Receive` on it, and not `iot:Publish`"
-    );
-    gateway.advance(Duration::from_mins(2));
+    let mut sender = sender(&gateway).await;
+    answer["refreshAfterInSeconds"] = json!(300);
+    script.set(&Step::Answer(answer));
+    let mut connect = with_delayed_will("c", "gone");
+    connect.last_will.as_mut().unwrap().properties.delay_interval = Some(20);
+    let (mut client, _) = come(&gateway, connect).await;
+    script.set(&Step::Answer(json!({"isAuthenticated": false})));
+    gateway.advance(Duration::from_mins(5));
+    client.closed().await;
+    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c"), ("reason", "AUTH_ERROR")]).await;
+    gateway.advance(Duration::from_millis(19_999));
+    sender.publish("other", "nothing", QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(watcher.message().await.payload, "nothing", "the delay is not over");
+    gateway.advance(Duration::from_millis(1));
+    assert_eq!(watcher.message().await.payload, "gone");
+}
+
+#[tokio::test]
+async fn a_will_above_the_limit_is_published_without_its_delay() {
+    let one = DelayedWills { number: 1, bytes: 1_000 };
+    let start = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock();
+    let gateway = start.with(|settings| settings.limits.delayed_wills = one).run().await;
+    let mut watcher = watcher(&gateway).await;
+    let (first, _) = come(&gateway, with_delayed_will("first", "waits")).await;
+    break_off(&gateway, first, "first").await;
+    let bytes = "will".len() + "waits".len();
+    for (name, value) in [("latchkey_delayed_wills", 1), ("latchkey_delayed_will_bytes", bytes)] {
+        assert_eq!(metric(&gateway, name).await, value, "{name}");
+    }
+    let (second, _) = come(&gateway, with_delayed_will("second", "at once")).await;
+    break_off(&gateway, second, "second").await;
+    assert_eq!(watcher.message().await.payload, "at once");
+    gateway
+        .logged_with(&[("eventType", "Publish-In"), ("clientId", "second"), ("reason", "THROTTLED")])
+        .await;
+    gateway.advance(Duration::from_mins(1));
+    assert_eq!(watcher.message().await.payload, "waits");
+    let (third, _) = come(&gateway, with_delayed_will("third", "waits too")).await;
+    break_off(&gateway, third, "third").await;
     nothing_came(&gateway, &mut watcher).await;
 }
