@@ -47,7 +47,8 @@ async fn ask(
     presented: &AuthorizerEvent,
 ) -> Result<Authorization, AuthnError> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
-    let authorization = Authorization::parse(&answer)?.ok_or(AuthnError::NotAuthenticated)?;
+    let authorization = Authorization::parse(&answer, presented.certificate_policies())?;
+    let authorization = authorization.ok_or(AuthnError::NotAuthenticated)?;
     match presented.principal_id() {
         Some(principal_id) if principal_id != &*authorization.principal_id => Err(AuthnError::OtherPrincipal),
         _ => Ok(authorization),

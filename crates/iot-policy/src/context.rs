@@ -111,6 +111,13 @@ impl Context {
         Self { certificate: Some(certificate), ..self }
     }
 
+    /// Whether the client has a registered certificate, so that [`FindingKind::NoValue`](crate::FindingKind::NoValue) does
+    /// not hold for it.
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
     /// The text that replaces a variable in a pattern.
     pub(crate) fn variable(&self, variable: &Variable) -> Option<&str> {
         self.value(variable).filter(|value| variable.accepts(value))

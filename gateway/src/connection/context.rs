@@ -5,18 +5,18 @@ use std::net::IpAddr;
 use iot_policy::{Context, Thing};
 
 use crate::{
-    door::{ConnectionInfo, Identification},
+    door::ConnectionInfo,
     registry::{self, Certificate, Registry},
 };
 
-/// The values of every request. The fields of a certificate have a value only for clients that authenticate with a
-/// certificate, not for those of an authorizer *(unverified)*.
+/// The values of every request. A client with a certificate has those of its fields, also if an authorizer is asked too
+/// (developer guide, `custom-auth-509cert`).
 pub(super) fn of_request(info: &ConnectionInfo, source_ip: IpAddr) -> Context {
     let mut context = Context::empty().with_source_ip(source_ip);
     if let Some(name) = &info.server_name {
         context = context.with_domain_name(name);
     }
-    if let Identification::X509(certificate) = &info.identification {
+    if let Some(certificate) = info.certificate() {
         context = context.with_certificate(certificate.fields().clone());
     }
     context
@@ -31,9 +31,9 @@ pub(super) fn of_client(
     registry: &dyn Registry,
 ) -> Context {
     let context = of_request(info, source_ip).with_client_id(client_id);
-    match &info.identification {
-        Identification::X509(certificate) => with_thing(context, certificate, client_id, registry),
-        Identification::Custom | Identification::CustomX509(_) => context,
+    match info.certificate() {
+        Some(certificate) => with_thing(context, certificate, client_id, registry),
+        None => context,
     }
 }
 

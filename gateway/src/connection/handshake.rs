@@ -280,7 +280,7 @@ impl Handshake<'_> {
         let denial = enforcement.connect().denial();
         let denial = denial.or_else(|| enforcement.will_denial(connect.last_will.as_ref()?));
         if let Some(rejection) = denial {
-            self.log.rejected(&rejection);
+            self.log.rejected(&enforcement.with_findings(rejection));
             return Err(ConnectReasonCode::NotAuthorized);
         }
         Ok((credentials, enforcement))

@@ -2,7 +2,7 @@
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda`.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use iot_policy::{
     PolicyDocument, PolicyError,
@@ -11,7 +11,10 @@ use iot_policy::{
         MIN_REFRESH_SECONDS, is_principal_id,
     },
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// What an authenticated client may do, and for how long.
@@ -34,20 +37,42 @@ pub struct Lifetime {
     pub disconnect_after: Duration,
 }
 
-/// Why an answer can't be used.
+/// Why an answer can't be used. A message names the key, what is there and what AWS wants. A value is left out where it may be
+/// a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// It is not the expected JSON. The parser's message is left out, because it may quote the answer.
-    #[error("it is not an authorizer's answer (line {line}, column {column})")]
+    /// It is not JSON. The parser's message is left out, because it may quote the answer.
+    #[error("it is not JSON (line {line}, column {column})")]
     Json {
         /// The line.
         line: usize,
         /// The column.
         column: usize,
     },
-    /// A required field is absent.
-    #[error("`{0}` is absent")]
-    Absent(&'static str),
+    /// It is JSON of another type.
+    #[error("it is {0}, and AWS wants an object with `isAuthenticated`")]
+    NotAnObject(JsonType),
+    /// A required key is absent.
+    #[error("`{key}` is absent{}", .instead.as_deref().unwrap_or_default())]
+    Absent {
+        /// The key.
+        key: &'static str,
+        /// What the answer has in its place, beginning with a separator.
+        instead: Option<String>,
+    },
+    /// A key has two values.
+    #[error("`{0}` is there more than once")]
+    Duplicate(&'static str),
+    /// A key has a value of another type.
+    #[error("`{key}` is {found}, and AWS wants {expected}")]
+    OtherType {
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        found: JsonType,
+        /// What AWS wants.
+        expected: &'static str,
+    },
     /// The principal id has an invalid form.
     #[error("`principalId` should be 1 to 128 letters and digits")]
     PrincipalId,
@@ -74,58 +99,191 @@ pub enum AnswerError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    is_authenticated: bool,
-    principal_id: Option<String>,
-    policy_documents: Option<Vec<Box<RawValue>>>,
-    disconnect_after_in_seconds: Option<u32>,
-    refresh_after_in_seconds: Option<u32>,
+/// A type of JSON value. It displays with what can be shown of the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonType {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// A number, as it is written.
+    Number(String),
+    /// A string, if it is a boolean or a number in quotation marks. Any other may be a secret.
+    String(Option<String>),
+    /// A list.
+    List,
+    /// An object.
+    Object,
 }
 
+/// The keys and values of an answer, in their order.
+struct Answer<'a>(Vec<(String, &'a RawValue)>);
+
+const IS_AUTHENTICATED: &str = "isAuthenticated";
+const PRINCIPAL_ID: &str = "principalId";
+const POLICY_DOCUMENTS: &str = "policyDocuments";
+const REFRESH_AFTER: &str = "refreshAfterInSeconds";
+const DISCONNECT_AFTER: &str = "disconnectAfterInSeconds";
+/// Keys of other authorizers' answers: those of API Gateway and AppSync.
+const OTHER_SERVICES: [&str; 3] = ["policyDocument", "isAuthorized", "context"];
+
 impl Authorization {
-    /// Reads an answer; `None` is a refusal, which needs no other field.
+    /// Reads an answer; `None` is a refusal, which needs no other field. The policies of the client's certificate hold too, if
+    /// it has one: then the answer may have no documents (developer guide, `custom-auth-509cert`).
     ///
     /// # Errors
     ///
     /// When it breaks one of AWS's rules. A timer may be absent: the refresh timer is 300 seconds then, and the disconnect
     /// timer 86,400.
-    pub fn parse(json: &[u8]) -> Result<Option<Self>, AnswerError> {
-        // Serde would also accept an array of the values in the right order.
-        if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(AnswerError::Json { line: 1, column: 1 });
-        }
-        let answer = serde_json::from_slice::<Answer>(json)
-            .map_err(|error| AnswerError::Json { line: error.line(), column: error.column() })?;
-        if !answer.is_authenticated {
+    pub fn parse(
+        json: &[u8],
+        of_certificate: Option<&[PolicyDocument]>,
+    ) -> Result<Option<Self>, AnswerError> {
+        let answer = Answer::read(json)?;
+        let is_authenticated = answer.get::<bool>(IS_AUTHENTICATED, "`true` or `false`")?;
+        if !is_authenticated.ok_or_else(|| answer.absent(IS_AUTHENTICATED))? {
             return Ok(None);
         }
-        let principal_id = answer.principal_id.ok_or(AnswerError::Absent("principalId"))?;
+        let principal_id = answer.get::<String>(PRINCIPAL_ID, "a string of 1 to 128 letters and digits")?;
+        let principal_id = principal_id.ok_or_else(|| answer.absent(PRINCIPAL_ID))?;
         if !is_principal_id(&principal_id) {
             return Err(AnswerError::PrincipalId);
         }
-        let documents = answer.policy_documents.ok_or(AnswerError::Absent("policyDocuments"))?;
+        let documents = answer.get::<Vec<&RawValue>>(POLICY_DOCUMENTS, "a list of policy documents")?;
+        let documents = match (documents, of_certificate) {
+            (None, None) => return Err(answer.absent(POLICY_DOCUMENTS)),
+            (documents, _) => parse_documents(&documents.unwrap_or_default())?,
+        };
+        let timer = |field, absent, range: RangeInclusive<u32>| {
+            let seconds = answer.get::<u32>(field, "a whole number of seconds")?.unwrap_or(absent);
+            if !range.contains(&seconds) {
+                return Err(AnswerError::Timer { field, seconds, range });
+            }
+            Ok(Duration::from_secs(seconds.into()))
+        };
+        let refresh = MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS;
+        let disconnect = MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS;
         Ok(Some(Self {
             principal_id: principal_id.into(),
-            documents: parse_documents(&documents)?,
+            documents: documents
+                .into_iter()
+                .chain(of_certificate.unwrap_or_default().iter().cloned())
+                .collect(),
             lifetime: Some(Lifetime {
-                refresh_after: timer(
-                    "refreshAfterInSeconds",
-                    answer.refresh_after_in_seconds.unwrap_or(MIN_REFRESH_SECONDS),
-                    MIN_REFRESH_SECONDS..=MAX_REFRESH_SECONDS,
-                )?,
-                disconnect_after: timer(
-                    "disconnectAfterInSeconds",
-                    answer.disconnect_after_in_seconds.unwrap_or(MAX_DISCONNECT_SECONDS),
-                    MIN_DISCONNECT_SECONDS..=MAX_DISCONNECT_SECONDS,
-                )?,
+                refresh_after: timer(REFRESH_AFTER, MIN_REFRESH_SECONDS, refresh)?,
+                disconnect_after: timer(DISCONNECT_AFTER, MAX_DISCONNECT_SECONDS, disconnect)?,
             }),
         }))
     }
 }
 
-fn parse_documents(documents: &[Box<RawValue>]) -> Result<Arc<[PolicyDocument]>, AnswerError> {
+impl<'a> Answer<'a> {
+    fn read(json: &'a [u8]) -> Result<Self, AnswerError> {
+        let syntax =
+            |error: serde_json::Error| AnswerError::Json { line: error.line(), column: error.column() };
+        let value = serde_json::from_slice::<&RawValue>(json).map_err(syntax)?;
+        match JsonType::of(value.get()) {
+            JsonType::Object => serde_json::from_str(value.get()).map_err(syntax),
+            other => Err(AnswerError::NotAnObject(other)),
+        }
+    }
+
+    /// The value of a key; `null` is none.
+    fn get<T: Deserialize<'a>>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, AnswerError> {
+        let mut values = self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| *value);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(AnswerError::Duplicate(key));
+        }
+        serde_json::from_str(value.get()).map_err(|_| AnswerError::OtherType {
+            key,
+            found: JsonType::of(value.get()),
+            expected,
+        })
+    }
+
+    /// A key that is absent, and what may be there in its place.
+    fn absent(&self, key: &'static str) -> AnswerError {
+        let names = || self.0.iter().map(|(name, _)| name.as_str());
+        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+        let instead = if let Some(alike) = names().find(|name| *name != key && plain(name) == plain(key)) {
+            Some(format!("; the answer has `{}`, and AWS wants `{key}`", alike.escape_debug()))
+        } else {
+            let other = OTHER_SERVICES.into_iter().find(|other| names().any(|name| name == *other));
+            other.map(|other| {
+                format!(
+                    "; the answer has `{other}`, as for API Gateway: AWS IoT wants `{IS_AUTHENTICATED}`, \
+                     `{PRINCIPAL_ID}`, and a list of documents in `{POLICY_DOCUMENTS}`"
+                )
+            })
+        };
+        AnswerError::Absent { key, instead }
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Answer<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Answer(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl JsonType {
+    /// The longest number that is shown, in bytes.
+    const SHOWN_BYTES: usize = 20;
+
+    /// The type of a value that is valid JSON.
+    fn of(json: &str) -> Self {
+        match json.trim_start().as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't' | b'f') => Self::Boolean,
+            Some(b'[') => Self::List,
+            Some(b'{') => Self::Object,
+            Some(b'"') => {
+                let text = json.trim().trim_matches('"');
+                let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_shown = text == "true" || text == "false" || is_number;
+                Self::String(Some(text.to_owned()).filter(|text| is_shown && text.len() <= Self::SHOWN_BYTES))
+            }
+            _ => Self::Number(json.trim().chars().take(Self::SHOWN_BYTES).collect()),
+        }
+    }
+}
+
+impl fmt::Display for JsonType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Boolean => f.write_str("a boolean"),
+            Self::Number(text) => write!(f, "the number {text}"),
+            Self::String(Some(text)) => write!(f, "the string `\"{text}\"`"),
+            Self::String(None) => f.write_str("a string"),
+            Self::List => f.write_str("a list"),
+            Self::Object => f.write_str("an object"),
+        }
+    }
+}
+
+fn parse_documents(documents: &[&RawValue]) -> Result<Vec<PolicyDocument>, AnswerError> {
     if documents.len() > MAX_POLICY_DOCUMENTS {
         return Err(AnswerError::TooManyDocuments(documents.len()));
     }
@@ -137,13 +295,6 @@ fn parse_document(index: usize, json: &str) -> Result<PolicyDocument, AnswerErro
     let inner = serde_json::from_str::<String>(json);
     let text = inner.as_deref().unwrap_or(json);
     PolicyDocument::parse(text).map_err(|error| AnswerError::Document { index, error })
-}
-
-fn timer(field: &'static str, seconds: u32, range: RangeInclusive<u32>) -> Result<Duration, AnswerError> {
-    if !range.contains(&seconds) {
-        return Err(AnswerError::Timer { field, seconds, range });
-    }
-    Ok(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]
@@ -165,7 +316,7 @@ mod tests {
         for (key, value) in changes {
             answer[key] = value.clone();
         }
-        Authorization::parse(answer.to_string().as_bytes()).map_err(|error| error.to_string())
+        Authorization::parse(answer.to_string().as_bytes(), None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -174,7 +325,7 @@ mod tests {
         assert_eq!((&*granted.principal_id, granted.documents.len()), ("p1", 1));
         let lifetime = granted.lifetime.unwrap();
         assert_eq!((lifetime.refresh_after.as_secs(), lifetime.disconnect_after.as_secs()), (300, 86_400));
-        assert!(Authorization::parse(br#"{"isAuthenticated":false}"#).unwrap().is_none());
+        assert!(Authorization::parse(br#"{"isAuthenticated":false}"#, None).unwrap().is_none());
         assert!(answer(&[("isAuthenticated", json!(false)), ("principalId", json!("-"))]).unwrap().is_none());
     }
 
@@ -209,19 +360,35 @@ mod tests {
     fn answer_that_breaks_a_rule_is_an_error() {
         let long = document(&"t".repeat(2_048));
         let cases = [
-            ("isAuthenticated", json!("true"), "not an authorizer's answer"),
-            ("isAuthenticated", json!(1), "not an authorizer's answer"),
-            ("isAuthenticated", Value::Null, "not an authorizer's answer"),
+            (
+                "isAuthenticated",
+                json!("true"),
+                r#"`isAuthenticated` is the string `"true"`, and AWS wants `true` or `false`"#,
+            ),
+            ("isAuthenticated", json!("s3cret"), "`isAuthenticated` is a string, and AWS wants"),
+            ("isAuthenticated", json!(1), "`isAuthenticated` is the number 1, and AWS wants"),
+            ("isAuthenticated", Value::Null, "`isAuthenticated` is absent"),
             ("principalId", Value::Null, "`principalId` is absent"),
+            ("principalId", json!(12), "`principalId` is the number 12, and AWS wants a string of 1 to 128"),
             ("principalId", json!(""), "1 to 128 letters and digits"),
             ("principalId", json!("a-b"), "1 to 128 letters and digits"),
             ("principalId", json!("x".repeat(129)), "1 to 128 letters and digits"),
             ("refreshAfterInSeconds", json!(299), "`refreshAfterInSeconds` is 299"),
             ("refreshAfterInSeconds", json!(86_401), "`refreshAfterInSeconds` is 86401"),
+            (
+                "refreshAfterInSeconds",
+                json!(300.5),
+                "`refreshAfterInSeconds` is the number 300.5, and AWS wants a whole number of seconds",
+            ),
+            ("refreshAfterInSeconds", json!(-1), "`refreshAfterInSeconds` is the number -1, and AWS wants"),
             ("disconnectAfterInSeconds", json!(0), "`disconnectAfterInSeconds` is 0"),
-            ("disconnectAfterInSeconds", json!("300"), "not an authorizer's answer"),
+            (
+                "disconnectAfterInSeconds",
+                json!("300"),
+                r#"`disconnectAfterInSeconds` is the string `"300"`, and AWS wants a whole number"#,
+            ),
             ("policyDocuments", Value::Null, "`policyDocuments` is absent"),
-            ("policyDocuments", json!({}), "not an authorizer's answer"),
+            ("policyDocuments", json!({}), "`policyDocuments` is an object, and AWS wants a list of"),
             ("policyDocuments", json!(vec![document("t"); 11]), "has 11 documents"),
             ("policyDocuments", json!([document("t"), long]), "`policyDocuments[1]`"),
             ("policyDocuments", json!([{"Version": "2012-10-17"}]), "`policyDocuments[0]`"),
@@ -229,10 +396,55 @@ mod tests {
         ];
         for (key, value, part) in cases {
             let error = answer(&[(key, value.clone())]).unwrap_err();
-            assert!(error.contains(part), "{key} {value}: {error}");
+            assert!(error.contains(part) && !error.contains("s3cret"), "{key} {value}: {error}");
         }
-        for garbage in [&b""[..], b"null", b"[]", b"{}", b"\xff", b"{\"isAuthenticated\":true", b"[false]"] {
-            assert!(Authorization::parse(garbage).is_err(), "{garbage:?}");
+    }
+
+    #[test]
+    fn answer_of_another_shape_is_named() {
+        let allowed = document("t").to_string();
+        let cases = [
+            ("", "it is not JSON (line 1, column 0)"),
+            ("{\"isAuthenticated\":true", "it is not JSON (line 1, column 23)"),
+            ("null", "it is null, and AWS wants an object with `isAuthenticated`"),
+            ("[false]", "it is a list, and AWS wants an object with `isAuthenticated`"),
+            ("\"{}\"", "it is a string, and AWS wants an object with `isAuthenticated`"),
+            ("{}", "`isAuthenticated` is absent"),
+            (
+                "{\"isAuthenticated\":false,\"isAuthenticated\":true}",
+                "`isAuthenticated` is there more than once",
+            ),
+            (
+                "{\"IsAuthenticated\":true}",
+                "`isAuthenticated` is absent; the answer has `IsAuthenticated`, and AWS wants `isAuthenticated`",
+            ),
+            (
+                &format!("{{\"principalId\":\"u\",\"policyDocument\":{allowed}}}"),
+                "`isAuthenticated` is absent; the answer has `policyDocument`, as for API Gateway: AWS IoT wants \
+                 `isAuthenticated`, `principalId`, and a list of documents in `policyDocuments`",
+            ),
+            (
+                &format!(
+                    "{{\"isAuthenticated\":true,\"principalId\":\"u\",\"policy_documents\":[{allowed}]}}"
+                ),
+                "`policyDocuments` is absent; the answer has `policy_documents`, and AWS wants `policyDocuments`",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = Authorization::parse(text.as_bytes(), None).unwrap_err().to_string();
+            assert_eq!(error, expected, "{text}");
         }
+        assert!(Authorization::parse(b"\xff", None).is_err());
+    }
+
+    #[test]
+    fn policies_of_the_certificate_are_added_and_the_answer_may_have_none() {
+        let own = [document("own").to_string().parse::<PolicyDocument>().unwrap()];
+        let count = |documents: Value| {
+            let answer = json!({"isAuthenticated": true, "principalId": "p", "policyDocuments": documents});
+            let parsed = Authorization::parse(answer.to_string().as_bytes(), Some(&own)).unwrap().unwrap();
+            parsed.documents.len()
+        };
+        assert_eq!((count(Value::Null), count(json!([])), count(json!([document("t")]))), (1, 1, 2));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use iot_policy::PolicyDocument;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -20,7 +21,13 @@ use crate::registry::Certificate;
 /// presents it again *(unverified)*. It has no `Debug` and is wiped when dropped.
 pub struct AuthorizerEvent {
     event: Zeroizing<Vec<u8>>,
-    principal_id: Option<Arc<str>>,
+    certificate: Option<ClientCertificate>,
+}
+
+/// What an answer about a client with a certificate is held against.
+struct ClientCertificate {
+    principal_id: Arc<str>,
+    policies: Arc<[PolicyDocument]>,
 }
 
 /// What a client sent, and on which connection.
@@ -144,15 +151,24 @@ impl AuthorizerEvent {
         // Strings and booleans can always be written as JSON; the function would refuse an empty event.
         let written = serde_json::to_writer(&mut *json, &event);
         let event = Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()));
-        let principal_id = sent.certificate.map(|certificate| Arc::clone(certificate.id().as_str()));
-        Self { event, principal_id }
+        let certificate = sent.certificate.map(|certificate| ClientCertificate {
+            principal_id: Arc::clone(certificate.id().as_str()),
+            policies: Arc::clone(&certificate.policies),
+        });
+        Self { event, certificate }
     }
 
     /// The principal that the answer has to name: the certificate's, if there is a certificate (developer guide,
     /// `custom-auth-509cert`).
     #[must_use]
     pub fn principal_id(&self) -> Option<&str> {
-        self.principal_id.as_deref()
+        self.certificate.as_ref().map(|certificate| &*certificate.principal_id)
+    }
+
+    /// The policies of the client's certificate, if it has one.
+    #[must_use]
+    pub fn certificate_policies(&self) -> Option<&[PolicyDocument]> {
+        self.certificate.as_ref().map(|certificate| &*certificate.policies)
     }
 
     /// The event as JSON, for one call.

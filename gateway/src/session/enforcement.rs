@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use iot_policy::{Action, Context, Decision, PolicyDocument, Request, Scope, evaluate, near_miss};
+use iot_policy::{
+    Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, evaluate, near_miss,
+};
 use mqtt::{LastWill, TopicFilter, TopicName};
 
 use crate::custom_auth::answer::Authorization;
@@ -71,14 +73,35 @@ impl Enforcement {
         &self.authorization
     }
 
-    /// Suspicious parts of the policies, for a person to read.
+    /// Suspicious parts of the policies, for a person to read. A finding that a document has at several places is one.
     #[must_use]
     pub fn findings(&self) -> Option<String> {
-        let documents = self.authorization.documents.iter().enumerate();
-        let findings = documents.flat_map(|(n, document)| {
-            document.findings().iter().map(move |finding| format!("policy document {n}: {finding}"))
-        });
-        Some(findings.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+        let mut texts = Vec::new();
+        for (n, document) in self.authorization.documents.iter().enumerate() {
+            let holds = |finding: &&Finding| {
+                !(self.context.has_certificate() && matches!(finding.kind(), FindingKind::NoValue(_)))
+            };
+            let mut findings = document.findings().iter().filter(holds).collect::<Vec<_>>();
+            while let Some(first) = findings.first().copied() {
+                let before = findings.len();
+                findings.retain(|finding| finding.kind() != first.kind());
+                let more = match before - findings.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" (and at {more} more places)"),
+                };
+                texts.push(format!("policy document {n}: {first}{more}"));
+            }
+        }
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// The rejection of a CONNECT, with the suspicious parts of the policies: one of them may be the cause.
+    #[must_use]
+    pub fn with_findings(&self, mut rejection: Rejection) -> Rejection {
+        if let Some(findings) = self.findings() {
+            rejection.details = format!("{}; {findings}", rejection.details);
+        }
+        rejection
     }
 
     /// Replaces the policies.

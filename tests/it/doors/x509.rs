@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::{
-    door::route::Port,
+    door::route::{ApplicationProtocol, AuthenticationType, Port},
     registry::{Certificate, CertificateStatus, Thing},
 };
 use integration::{
@@ -11,9 +11,10 @@ use integration::{
     eventually::eventually,
     http_client::HttpClient,
     mqtt_client::MqttClient,
-    script::{Step, allow_all},
+    script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
+use iot_policy::PolicyDocument;
 use mqtt::{Connect, ConnectReasonCode, Packet, PubAckCode, QoS, SubAckCode, Version};
 use rustls::version::{TLS12, TLS13};
 
@@ -232,6 +233,101 @@ async fn thing_policy_variables_have_the_values_of_the_thing_that_the_certificat
             assert_eq!(client.message().await.payload, "back");
         }
     }
+}
+
+/// A gateway with a domain of CUSTOM_AUTH_X509, and a function whose answers name the certificate's principal.
+async fn with_authorizer_besides(device: &DeviceCertificate, own: PolicyDocument) -> (TestGateway, Script) {
+    let mut registered = device.registered();
+    registered.policies = [own].into();
+    registered.things = ["sht20".to_owned()].into();
+    let (start, script) = Start::with_script(&answer_of(device, None));
+    let (both, mqtt) = (AuthenticationType::CustomAuthX509, ApplicationProtocol::SecureMqtt);
+    let start = start.registered(vec![registered], vec![thing("sht20")]).domain("both.test", both, mqtt);
+    (start.run().await, script)
+}
+
+/// An answer with these documents, or without the key.
+fn answer_of(device: &DeviceCertificate, documents: Option<serde_json::Value>) -> Step {
+    let mut answer = allow_all();
+    answer["principalId"] = device.registered().id().as_str().to_string().into();
+    match documents {
+        Some(documents) => answer["policyDocuments"] = documents,
+        None => _ = answer.as_object_mut().unwrap().remove("policyDocuments"),
+    }
+    Step::Answer(answer)
+}
+
+#[tokio::test]
+async fn with_custom_auth_x509_the_certificates_policies_and_the_functions_hold_together() {
+    let device = DeviceCertificate::new("device");
+    let own = allow(&["iot:Connect", "iot:Publish"], &[&format!("{CLIENT}sht20"), &format!("{TOPIC}own")]);
+    let (gateway, script) = with_authorizer_besides(&device, own).await;
+    let knock = Knock { port: Port::P443, server_name: "both.test", ..at_8883(&device) };
+    let mut client = connected(&gateway, knock, "sht20").await;
+    assert_eq!(client.publish("own", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::Success);
+    assert_eq!(client.publish("more", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::NotAuthorized);
+    let more = serde_json::json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Publish", "Resource": format!("{TOPIC}more")},
+        {"Effect": "Deny", "Action": "iot:Publish", "Resource": format!("{TOPIC}own")}]}]);
+    script.set(&answer_of(&device, Some(more)));
+    let mut client = connected(&gateway, knock, "sht20").await;
+    assert_eq!(client.publish("more", "x", QoS::AtLeastOnce).await.unwrap().code, PubAckCode::Success);
+    let denied = client.publish("own", "x", QoS::AtLeastOnce).await.unwrap().code;
+    assert_eq!(denied, PubAckCode::NotAuthorized, "a Deny of the function wins over the certificate's Allow");
+}
+
+#[tokio::test]
+async fn with_custom_auth_x509_thing_and_certificate_variables_have_values() {
+    let device = DeviceCertificate::new("device");
+    let own = allow(&["iot:Connect"], &[&format!("{CLIENT}sht20")]);
+    let (gateway, script) = with_authorizer_besides(&device, own).await;
+    let topics = ["${iot:Connection.Thing.ThingName}/t", "cn/${iot:Certificate.Subject.CommonName}"];
+    let documents = serde_json::json!([{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Action": "iot:Publish", "Resource": topics.map(|topic| format!("{TOPIC}{topic}"))}]}]);
+    script.set(&answer_of(&device, Some(documents)));
+    let knock = Knock { port: Port::P443, server_name: "both.test", ..at_8883(&device) };
+    let mut client = connected(&gateway, knock, "sht20").await;
+    for (topic, code) in [
+        ("sht20/t", PubAckCode::Success),
+        ("cn/device", PubAckCode::Success),
+        ("other/t", PubAckCode::NotAuthorized),
+    ] {
+        assert_eq!(client.publish(topic, "x", QoS::AtLeastOnce).await.unwrap().code, code, "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_a_certificate_gets_no_finding_that_its_variables_have_no_value() {
+    let device = DeviceCertificate::new("device");
+    let mut registered = device.registered();
+    registered.things = ["sht20".to_owned()].into();
+    let names = ["client", "topic", "topicfilter"];
+    let resources = names
+        .map(|kind| format!("arn:aws:iot:us-east-1:123456789012:{kind}/${{iot:Connection.Thing.ThingName}}"));
+    let resources = resources.iter().map(String::as_str).collect::<Vec<_>>();
+    registered.policies = [allow(&["iot:*"], &resources)].into();
+    let gateway = gateway(vec![registered], vec![thing("sht20")]).await;
+    connected(&gateway, at_8883(&device), "sht20").await;
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("status", "Success")]).await;
+    assert_eq!(line["details"], serde_json::Value::Null, "{line}");
+}
+
+#[tokio::test]
+async fn a_refused_connect_tells_the_findings_about_its_policies_once_each() {
+    let resources =
+        ["a", "b", "c"].map(|level| format!("{CLIENT}${{iot:Connection.Thing.ThingName}}{level}"));
+    let documents = serde_json::json!([{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": resources}]}]);
+    let mut answer = allow_all();
+    answer["policyDocuments"] = documents;
+    let gateway = Start::with_script(&Step::Answer(answer)).0.run().await;
+    let connect = integration::mqtt_client::connect(Version::V5, "c", "u", "p");
+    MqttClient::connect(&gateway, connect).await;
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("reason", "AUTHORIZATION_FAILURE")]).await;
+    let details = line["details"].as_str().unwrap();
+    let finding = "; policy document 0: `Statement[0].Resource[0]`: `iot:Connection.Thing.ThingName` has no value under \
+                   custom authentication, let the authorizer write out the value (and at 2 more places)";
+    assert!(details.starts_with("iot:Connect denied: ") && details.ends_with(finding), "{details}");
 }
 
 #[tokio::test]

@@ -60,11 +60,11 @@ async fn an_answer_that_breaks_a_rule_refuses_the_client() {
     let (gateway, script) = scripted(&Step::Error).await;
     let allowed = allow_all()["policyDocuments"][0].clone();
     let cases = [
-        (json!("garbage"), "it is not an authorizer's answer"),
-        (json!(null), "it is not an authorizer's answer"),
-        (json!([allow_all()]), "it is not an authorizer's answer"),
-        (json!({}), "it is not an authorizer's answer"),
-        (changed("isAuthenticated", json!("true")), "it is not an authorizer's answer"),
+        (json!("garbage"), "it is a string, and AWS wants an object"),
+        (json!(null), "it is null, and AWS wants an object"),
+        (json!([allow_all()]), "it is a list, and AWS wants an object"),
+        (json!({}), "`isAuthenticated` is absent"),
+        (changed("isAuthenticated", json!("true")), "`isAuthenticated` is the string"),
         (changed("principalId", json!("a-b")), "`principalId` should be 1 to 128 letters and digits"),
         (
             changed("principalId", json!("x".repeat(129))),

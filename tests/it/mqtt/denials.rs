@@ -35,8 +35,8 @@ const WAYS: [(Way, &str, &str, &str); 12] = [
     (Way::RetainPublish, "iot:RetainPublish", "Publish-In", "topic/t"),
     (Way::Subscribe, "iot:Subscribe", "Subscribe", "topicfilter/t"),
     (Way::Receive, "iot:Receive", "Publish-Out", "topic/t"),
-    (Way::Will, "iot:Publish", "Publish-In", "topic/t"),
-    (Way::RetainedWill, "iot:RetainPublish", "Publish-In", "topic/t"),
+    (Way::Will, "iot:Publish", "Connect", "topic/t"),
+    (Way::RetainedWill, "iot:RetainPublish", "Connect", "topic/t"),
     (Way::Refresh, "iot:Connect", "Connect", "client/c"),
     (Way::SubscriptionAtRefresh, "iot:Subscribe", "Subscribe", "topicfilter/t"),
     (Way::MessageAtRefresh, "iot:Receive", "Publish-Out", "topic/t"),
@@ -94,6 +94,12 @@ async fn a_denial_names_the_statement_that_decided_or_says_that_none_allows() {
     for (way, action, event_type, resource) in WAYS {
         for (answer, details) in [without(action), denying(action, resource)] {
             let (gateway, script) = start().await;
+            let details = match details.strip_prefix(action) {
+                Some(rest) if matches!(way, Way::Will | Way::RetainedWill) => {
+                    format!("iot:Connect denied: its last will needs {action} on `t`,{rest}")
+                }
+                _ => details,
+            };
             ask(way, &gateway, &script, answer).await;
             let wanted = [("eventType", event_type), ("status", "Failure"), ("details", &*details)];
             let line = gateway.logged_with(&wanted).await;
