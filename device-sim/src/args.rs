@@ -1,71 +1,33 @@
 //! The command line.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use mqtt::Version;
 
+use crate::connection_settings::ConnectionArgs;
 use crate::deployment::DeploymentArgs;
-use crate::endpoint::{Address, Alpn};
-use crate::login::Authorizer;
 
 /// Simulate a fleet of SHT20 devices over TLS and MQTT
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct SimArgs {
-    /// The server [default: the deployment's, or localhost:10443]
-    #[arg(long, value_name = "HOST:PORT", help_heading = SERVER)]
-    pub endpoint: Option<Address>,
-
-    /// The only CA to trust, as a PEM file
-    ///
-    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment.
-    #[arg(long, value_name = "FILE", help_heading = SERVER)]
-    pub ca: Option<PathBuf>,
+    /// The connection.
+    #[command(flatten, next_help_heading = CONNECTION)]
+    pub connection: ConnectionArgs,
 
     /// The deployment.
-    #[command(flatten, next_help_heading = SERVER)]
+    #[command(flatten, next_help_heading = CONNECTION)]
     pub deployment: DeploymentArgs,
 
-    /// The ALPN protocol to offer, or `none`
-    ///
-    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core accepts passwords only with `mqtt`.
-    #[arg(long, value_name = "PROTOCOL", default_value = "mqtt", help_heading = SERVER)]
-    pub alpn: Alpn,
-
-    /// The server name (SNI) [default: the endpoint's host]
-    ///
-    /// The server name to ask for (SNI), and to expect in the certificate. The default is the endpoint's host.
-    #[arg(long, value_name = "NAME", help_heading = SERVER)]
-    pub sni: Option<String>,
-
     /// The version of MQTT
-    #[arg(long, value_name = "VERSION", default_value = "5", help_heading = SERVER)]
+    #[arg(long, value_name = "VERSION", default_value = "5", help_heading = CONNECTION)]
     pub mqtt: Mqtt,
 
-    /// The authorizer to name [default: the deployment's, or latchkey]
-    ///
-    /// The custom authorizer to name, as a parameter in every user name. The default is the deployment's, or else
-    /// `latchkey`.
-    #[arg(long, value_name = "NAME", help_heading = DEVICES)]
-    pub authorizer: Option<Authorizer>,
-
-    /// Name no authorizer: the server's default one decides
-    #[arg(long, help_heading = DEVICES)]
-    pub no_authorizer: bool,
-
-    /// The CSV file of the devices' credentials
-    ///
-    /// The devices' credentials: CSV with the header `device,client_id,user_name,password`. The default is
-    /// .latchkey/credentials.csv, or .latchkey/credentials-STAGE.csv for a deployment.
-    #[arg(long, value_name = "FILE", help_heading = DEVICES)]
-    pub credentials: Option<PathBuf>,
-
     /// Run only the first N devices of the file [default: all]
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = DEVICES)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = RUN)]
     pub devices: Option<NonZeroU32>,
 
     /// How many devices to start each second
@@ -142,8 +104,7 @@ to AWS, and a line says so. With `--endpoint localhost:10443` it connects to
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line
 or a file is wrong.";
-const SERVER: &str = "Server";
-const DEVICES: &str = "Devices";
+const CONNECTION: &str = "Connection";
 const RUN: &str = "Run";
 const OUTPUT: &str = "Output";
 

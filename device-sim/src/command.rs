@@ -10,15 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::args::SimArgs;
 use crate::client::Options;
 use crate::connection_settings::ConnectionSettings;
-use crate::credentials_file::{CredentialsError, Row};
+use crate::credentials_file::CredentialsError;
 use crate::deployment::DeploymentError;
 use crate::device::{Behavior, Device, DeviceError};
-use crate::endpoint::{Endpoint, EndpointError, Target};
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::fleet::{self, Plan};
-use crate::login::{Authorizer, Login};
-
+pub use crate::progress::Streams;
 use crate::progress::{Lines, Progress};
-use crate::summary::{Summary, counted};
+use crate::summary::Summary;
 
 /// How the command ended. Each has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +43,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Where the command writes.
-pub struct Streams<'a> {
-    /// Readings and the summary.
-    pub out: &'a mut (dyn Write + Send),
-    /// Progress, warnings and errors.
-    pub err: &'a mut (dyn Write + Send),
-    /// Whether a progress bar may be drawn on standard error.
-    pub terminal: bool,
-}
-
 /// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or, with
 /// `--stop-with-stdin`, standard input closes.
 pub async fn run(args: &SimArgs) -> Exit {
@@ -77,12 +66,14 @@ pub async fn run(args: &SimArgs) -> Exit {
 
 /// Runs the command on any streams, until it is over or `shutdown` completes.
 pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl Future<Output = ()>) -> Exit {
-    let settings = ConnectionSettings::of(args, Path::new("."));
+    let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."));
     let planned = settings.map_err(PlanError::from).and_then(|settings| {
         if let (Some(used), false) = (&settings.deployment, args.quiet) {
-            writeln!(streams.err, "using {used}").unwrap_or_default();
+            let line = format!("using {used}");
+            let line = if streams.terminal { console::wrapped(0, &line) } else { line };
+            writeln!(streams.err, "{line}").unwrap_or_default();
         }
-        plan(args, settings)
+        plan(args, &settings)
     });
     let plan = match planned {
         Ok(plan) => plan,
@@ -117,24 +108,25 @@ enum PlanError {
     Device(#[from] DeviceError),
     #[error(
         "the credentials file `{file}` has {}, and `--devices` is {wanted}",
-        counted(u64::try_from(*found).unwrap_or(u64::MAX), "device")
+        console::counted(*found, "device")
     )]
     TooFew { file: String, found: usize, wanted: usize },
 }
 
-fn plan(args: &SimArgs, settings: ConnectionSettings) -> Result<Plan, PlanError> {
+fn plan(args: &SimArgs, settings: &ConnectionSettings) -> Result<Plan, PlanError> {
     let wanted = args.devices.and_then(|devices| usize::try_from(devices.get()).ok());
     let rows = settings.rows(wanted)?;
     if let Some(wanted) = wanted.filter(|wanted| rows.len() < *wanted) {
         let file = settings.credentials.display().to_string();
         return Err(PlanError::TooFew { file, found: rows.len(), wanted });
     }
-    let ConnectionSettings { address, ca, authorizer, .. } = settings;
-    let target = Target { address, sni: args.sni.clone(), alpn: args.alpn.clone(), ca };
-    let device = |(index, row)| device(index, row, authorizer.as_ref());
+    let devices = rows.into_iter().enumerate().map(|(index, row)| {
+        let name = row.device.clone();
+        Device::new(index, &name, settings.login(row))
+    });
     Ok(Plan {
-        endpoint: Endpoint::new(target)?,
-        devices: rows.into_iter().enumerate().map(device).collect::<Result<_, _>>()?,
+        endpoint: Endpoint::new(settings.target.clone())?,
+        devices: devices.collect::<Result<_, _>>()?,
         behavior: Behavior {
             interval: args.interval,
             retries: args.retries,
@@ -143,14 +135,6 @@ fn plan(args: &SimArgs, settings: ConnectionSettings) -> Result<Plan, PlanError>
         ramp: args.ramp,
         duration: args.duration,
     })
-}
-
-fn device(index: usize, row: Row, authorizer: Option<&Authorizer>) -> Result<Device, DeviceError> {
-    let user_name = match authorizer {
-        Some(authorizer) => authorizer.name_in(&row.user_name),
-        None => row.user_name,
-    };
-    Device::new(index, &row.device, Login { client_id: row.client_id, user_name, password: row.password })
 }
 
 fn print(summary: &Summary, json: bool, out: &mut dyn Write) -> io::Result<()> {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::args::SimArgs;
+use clap::Args;
+
 use crate::credentials_file::{self, CredentialsError, Row};
 use crate::deployment::{Deployment, DeploymentArgs, DeploymentError};
-use crate::endpoint::Address;
-use crate::login::Authorizer;
+use crate::endpoint::{Address, Alpn, Target};
+use crate::login::{Authorizer, Login};
 
 const LOCAL_AUTHORIZER: &str = "latchkey";
 const LOCAL_CA: &str = ".latchkey/ca.pem";
@@ -15,10 +16,8 @@ const LOCAL_CREDENTIALS: &str = ".latchkey/credentials.csv";
 /// The settings of a fleet's connections.
 #[derive(Debug)]
 pub struct ConnectionSettings {
-    /// The server's TLS port.
-    pub address: Address,
-    /// The only CA to trust. Without one, Amazon's roots are trusted.
-    pub ca: Option<PathBuf>,
+    /// The server, and how its TLS is opened.
+    pub target: Target,
     /// The authorizer to name, if any.
     pub authorizer: Option<Authorizer>,
     /// The file of the devices' credentials.
@@ -27,74 +26,101 @@ pub struct ConnectionSettings {
     pub deployment: Option<Deployment>,
 }
 
-/// The settings of the command line.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides<'a> {
-    /// `--endpoint`.
-    pub endpoint: Option<&'a Address>,
-    /// `--ca`.
-    pub ca: Option<&'a PathBuf>,
-    /// `--authorizer`.
-    pub authorizer: Option<&'a Authorizer>,
-    /// `--no-authorizer`.
+/// The options of every command that connects as a device.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConnectionArgs {
+    /// The server [default: the deployment's, or localhost:10443]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub endpoint: Option<Address>,
+
+    /// The only CA to trust, as a PEM file
+    ///
+    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// The ALPN protocol to offer, or `none`
+    ///
+    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core accepts passwords only with `mqtt`.
+    #[arg(long, value_name = "PROTOCOL", default_value = "mqtt")]
+    pub alpn: Alpn,
+
+    /// The server name (SNI) [default: the endpoint's host]
+    ///
+    /// The server name to ask for (SNI), and to expect in the certificate. The default is the endpoint's host.
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+
+    /// The authorizer to name [default: the deployment's, or latchkey]
+    ///
+    /// The custom authorizer to name, as a parameter in every user name. The default is the deployment's, or else
+    /// `latchkey`.
+    #[arg(long, value_name = "NAME")]
+    pub authorizer: Option<Authorizer>,
+
+    /// Name no authorizer: the server's default one decides
+    #[arg(long)]
     pub no_authorizer: bool,
-    /// `--credentials`.
-    pub credentials: Option<&'a PathBuf>,
+
+    /// The CSV file of the devices' credentials
+    ///
+    /// The devices' credentials: CSV with the header `device,client_id,user_name,password`. The default is
+    /// .latchkey/credentials.csv, or .latchkey/credentials-STAGE.csv for a deployment.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
 }
 
 impl ConnectionSettings {
-    /// The settings of the simulator. Relative paths begin in `folder`.
-    ///
-    /// # Errors
-    ///
-    /// As [`ConnectionSettings::find`].
-    pub fn of(args: &SimArgs, folder: &Path) -> Result<Self, DeploymentError> {
-        let overrides = Overrides {
-            endpoint: args.endpoint.as_ref(),
-            ca: args.ca.as_ref(),
-            authorizer: args.authorizer.as_ref(),
-            no_authorizer: args.no_authorizer,
-            credentials: args.credentials.as_ref(),
-        };
-        Self::find(&overrides, &args.deployment, folder)
-    }
-
     /// The command line's settings, then the deployment's, then those of `latchkey local`.
     ///
     /// With an endpoint on the command line, the file of a deployment is read only if the command line names it too.
+    /// Relative paths begin in `folder`.
     ///
     /// # Errors
     ///
     /// As [`DeploymentArgs::find`].
     pub fn find(
-        overrides: &Overrides<'_>,
-        args: &DeploymentArgs,
+        args: &ConnectionArgs,
+        deployment: &DeploymentArgs,
         folder: &Path,
     ) -> Result<Self, DeploymentError> {
-        let is_deployed = overrides.endpoint.is_none() || args.is_given();
-        let deployment = if is_deployed { args.find(folder)? } else { None };
+        let is_deployed = args.endpoint.is_none() || deployment.is_given();
+        let deployment = if is_deployed { deployment.find(folder)? } else { None };
         let deployed = deployment.as_ref();
         // Another server than the deployment's has its own certificate.
-        let ca =
-            if deployed.is_some() && overrides.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
+        let ca = if deployed.is_some() && args.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
         let authorizer = match deployed {
-            _ if overrides.no_authorizer => None,
+            _ if args.no_authorizer => None,
             Some(deployed) => Some(deployed.authorizer.clone()),
             None => LOCAL_AUTHORIZER.parse().ok(),
         };
         Ok(Self {
-            address: match (overrides.endpoint, deployed) {
-                (Some(address), _) => address.clone(),
-                (None, Some(deployed)) => deployed.endpoint.clone(),
-                (None, None) => Address::local(),
+            target: Target {
+                address: match (&args.endpoint, deployed) {
+                    (Some(address), _) => address.clone(),
+                    (None, Some(deployed)) => deployed.endpoint.clone(),
+                    (None, None) => Address::local(),
+                },
+                sni: args.sni.clone(),
+                alpn: args.alpn.clone(),
+                ca: args.ca.clone().or(ca),
             },
-            ca: overrides.ca.cloned().or(ca),
-            authorizer: overrides.authorizer.cloned().filter(|_| !overrides.no_authorizer).or(authorizer),
-            credentials: overrides.credentials.cloned().unwrap_or_else(|| {
+            authorizer: args.authorizer.clone().filter(|_| !args.no_authorizer).or(authorizer),
+            credentials: args.credentials.clone().unwrap_or_else(|| {
                 deployed.map_or_else(|| LOCAL_CREDENTIALS.into(), Deployment::credentials_file)
             }),
             deployment,
         })
+    }
+
+    /// What a device presents at a connect.
+    #[must_use]
+    pub fn login(&self, row: Row) -> Login {
+        let user_name = match &self.authorizer {
+            Some(authorizer) => authorizer.name_in(&row.user_name),
+            None => row.user_name,
+        };
+        Login { client_id: row.client_id, user_name, password: row.password }
     }
 
     /// Reads the first `limit` of the devices' credentials, or all.
@@ -128,12 +154,12 @@ mod tests {
     }
 
     /// Address, CA, authorizer, credentials, and whether a deployment was used.
-    fn found(overrides: &Overrides<'_>, args: &DeploymentArgs, folder: &Path) -> [String; 5] {
-        let ConnectionSettings { address, ca, authorizer, credentials, deployment } =
-            ConnectionSettings::find(overrides, args, folder).unwrap();
+    fn found(args: &ConnectionArgs, deployment: &DeploymentArgs, folder: &Path) -> [String; 5] {
+        let ConnectionSettings { target, authorizer, credentials, deployment } =
+            ConnectionSettings::find(args, deployment, folder).unwrap();
         [
-            address.to_string(),
-            ca.map_or("Amazon".to_owned(), |ca| ca.display().to_string()),
+            target.address.to_string(),
+            target.ca.map_or("Amazon".to_owned(), |ca| ca.display().to_string()),
             authorizer.map_or("none".to_owned(), |it| it.to_string()),
             credentials.display().to_string(),
             deployment.is_some().to_string(),
@@ -143,17 +169,15 @@ mod tests {
     #[test]
     fn the_command_line_wins_then_the_deployment_then_this_machine() {
         let (deployed, empty) = (folder(), tempfile::tempdir().unwrap());
-        let local = "localhost:10443".parse().unwrap();
-        let (name, file) = ("other".parse().unwrap(), PathBuf::from("x"));
-        let nothing = Overrides::default();
-        let endpoint = Overrides { endpoint: Some(&local), ..nothing.clone() };
-        let rest = Overrides {
-            ca: Some(&file),
-            authorizer: Some(&name),
-            credentials: Some(&file),
+        let nothing = ConnectionArgs::default();
+        let endpoint = ConnectionArgs { endpoint: "localhost:10443".parse().ok(), ..nothing.clone() };
+        let rest = ConnectionArgs {
+            ca: Some("x".into()),
+            authorizer: "other".parse().ok(),
+            credentials: Some("x".into()),
             ..nothing.clone()
         };
-        let none = Overrides { no_authorizer: true, ..nothing.clone() };
+        let none = ConnectionArgs { no_authorizer: true, ..nothing.clone() };
         let (unasked, asked) =
             (DeploymentArgs::default(), DeploymentArgs { stage: Some("dev".into()), outputs: None });
         let here = ["localhost:10443", ".latchkey/ca.pem", "latchkey", ".latchkey/credentials.csv", "false"];

@@ -3,15 +3,24 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use cli::console::{counted, wrapped};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqtt::PubAckCode;
 
 use crate::client::{Closed, RequestError};
-use crate::command::Streams;
 use crate::device::{Event, EventKind};
 use crate::fleet::Observer;
-use crate::summary::counted;
 use crate::tally::Tally;
+
+/// Where the command writes.
+pub struct Streams<'a> {
+    /// Readings and the summary.
+    pub out: &'a mut (dyn Write + Send),
+    /// Progress, warnings and errors.
+    pub err: &'a mut (dyn Write + Send),
+    /// Whether a progress bar may be drawn on standard error.
+    pub terminal: bool,
+}
 
 /// Which lines are printed, and where.
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +74,9 @@ impl Observer for Progress<'_, '_> {
         if self.lines.progress && self.bar.is_none() {
             let (devices, messages) = (tally.devices(), tally.messages());
             self.status(&format!(
-                "{} of {} devices connected, {} refused, {} unreachable; {} acknowledged, {} failed",
+                "{} of {} connected, {} refused, {} unreachable; {} acknowledged, {} failed",
                 devices.online,
-                devices.expected,
+                counted(devices.expected, "device"),
                 devices.refused,
                 devices.unreachable,
                 counted(messages.acknowledged, "reading"),
@@ -99,8 +108,9 @@ impl Progress<'_, '_> {
         self.broken |= written.is_err();
     }
 
-    /// Prints a line to standard error. A failed write has no other place to go.
+    /// Prints a line to standard error, wrapped on a terminal only. A failed write has no other place to go.
     fn status(&mut self, line: &str) {
+        let line = if self.streams.terminal { wrapped(0, line) } else { line.to_owned() };
         let err = &mut self.streams.err;
         let mut write = || writeln!(err, "{line}");
         let written: io::Result<()> = match &self.bar {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cli::console::counted;
 use serde::Serialize;
 
 /// The result of a run. The names of its JSON are stable. Its `Display` is for people, within 72 columns.
@@ -83,7 +84,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (devices, messages) = (self.devices, self.messages);
         let seconds = tenths(self.wall_time_ms);
-        writeln!(f, "{} of {} devices got through in {seconds} s", devices.got_through, devices.expected)?;
+        let expected = counted(devices.expected, "device");
+        writeln!(f, "{} of {expected} got through in {seconds} s", devices.got_through)?;
         writeln!(f)?;
         writeln!(
             f,
@@ -104,11 +106,6 @@ impl fmt::Display for Summary {
         reasons(f, "lost", &self.lost)?;
         reasons(f, "failed", &self.failed)
     }
-}
-
-/// `1 reading`, `2 readings`.
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn latencies(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
@@ -170,14 +167,6 @@ mod tests {
         let text = summary.to_string();
         assert_eq!(text, LARGE);
         assert!(text.lines().all(|line| line.len() <= 72));
-    }
-
-    #[test]
-    fn counted_uses_the_plural_unless_there_is_one() {
-        assert_eq!(
-            [0, 1, 2].map(|count| counted(count, "reading")),
-            ["0 readings", "1 reading", "2 readings"]
-        );
     }
 
     const LARGE: &str = "\

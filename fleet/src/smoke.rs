@@ -5,35 +5,26 @@
 mod authorizer;
 mod check;
 mod connection;
+mod device;
 mod log;
+mod settling;
 
 use std::{
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
 use cli::console::{Console, status};
-use device_sim::{
-    Deployment, Endpoint, Login, Target,
-    connection_settings::{ConnectionSettings, Overrides},
-    credentials_file::Row,
-};
+use device_sim::{Deployment, Endpoint, connection_settings::ConnectionSettings};
 
 use self::{
     authorizer::AuthorizerChecks,
     check::Check,
     connection::ConnectionChecks,
+    device::Device,
     log::{Decisions, Log},
 };
-use crate::{args::SmokeArgs, aws, secret::Secret};
-
-/// The device with which the deployment is checked.
-struct Device {
-    row: Row,
-    /// A password that no device has.
-    wrong: Secret,
-}
+use crate::{args::SmokeArgs, aws};
 
 /// Makes all checks and prints them as a table. Returns whether some could be made, and all of those have passed.
 ///
@@ -41,15 +32,8 @@ struct Device {
 ///
 /// Why it could not begin.
 pub async fn run(args: &SmokeArgs, console: &mut Console<'_>) -> anyhow::Result<bool> {
-    let overrides = Overrides {
-        endpoint: args.endpoint.as_ref(),
-        ca: args.ca.as_ref(),
-        authorizer: args.authorizer.as_ref(),
-        no_authorizer: args.no_authorizer,
-        credentials: args.credentials.as_ref(),
-    };
-    let settings = ConnectionSettings::find(&overrides, &args.deployment, Path::new("."))?;
-    let device = device(args.device.as_deref(), &settings)?;
+    let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."))?;
+    let device = Device::find(args.device.as_deref(), &settings)?;
     if let Some(deployment) = &settings.deployment {
         status(&format!("using {deployment}"));
     }
@@ -57,15 +41,15 @@ pub async fn run(args: &SmokeArgs, console: &mut Console<'_>) -> anyhow::Result<
         "connecting as the device `{}`: a client that is connected with its client id is disconnected",
         device.row.device
     ));
-    let connection = connection_checks(args, &settings, &device)?;
+    let connection = connection_checks(args.wait, &settings, &device)?;
     let checks = if let Some(deployment) = &settings.deployment {
         all_checks(args, deployment, &device, &connection).await?
     } else {
         let not_run =
             |name| Check::not_run(name, "there is no deployment to check: name one with `--outputs FILE`");
-        let before = authorizer::NAMES.map(not_run);
+        let before = authorizer::NAMES.into_iter().chain([connection::SETTLED]).map(not_run);
         let after = log::NAMES.map(not_run);
-        before.into_iter().chain(connection.run().await).chain(after).collect()
+        before.chain(connection.run().await).chain(after).collect()
     };
     check::print(&checks, console)?;
     Ok(check::have_passed(&checks))
@@ -81,10 +65,12 @@ async fn all_checks(
     let aws = aws::configuration(Some(region), aws::BRIEF).await?;
     let authorizer = AuthorizerChecks::new(&aws, deployment, device);
     if authorizer.needs_tokens().await? {
-        let names = authorizer::NAMES.into_iter().chain(connection::NAMES).chain(log::NAMES);
+        let names = authorizer::NAMES.into_iter().chain([connection::SETTLED]).chain(connection::NAMES);
+        let names = names.chain(log::NAMES);
         let why = "this stage needs signed tokens (`authorizer.signing`), and smoke has none";
         return Ok(names.map(|name| Check::not_run(name, why)).collect());
     }
+    let settled = settled(args.settle, connection).await;
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let connected = connection.run().await;
     let log = Log::new(&aws, deployment, &device.row.client_id, start);
@@ -93,41 +79,33 @@ async fn all_checks(
     let logged = log.checks(args.wait, decisions).await;
     // Last: the log also has the decisions that are made without a connection.
     let answers = authorizer.run().await;
-    Ok(answers.into_iter().chain(connected).chain(logged).collect())
+    Ok(answers.into_iter().chain([settled]).chain(connected).chain(logged).collect())
+}
+
+/// Waits for an authorizer that has just been deployed. The lines of progress go to standard error.
+async fn settled(limit: Duration, connection: &ConnectionChecks<'_>) -> Check {
+    if limit.is_zero() {
+        return Check::not_run(connection::SETTLED, "it was switched off with `--settle 0s`");
+    }
+    status(&format!(
+        "a new authorizer refuses valid connects now and then: connecting until three in a row succeed, for up to \
+         {limit:?}"
+    ));
+    connection.settle(limit, status).await
 }
 
 fn connection_checks<'a>(
-    args: &SmokeArgs,
+    wait: Duration,
     settings: &ConnectionSettings,
     device: &'a Device,
 ) -> anyhow::Result<ConnectionChecks<'a>> {
-    let ConnectionSettings { address, ca, authorizer, .. } = settings;
-    let (address, ca) = (address.clone(), ca.clone());
-    let target = Target { address, sni: args.sni.clone(), alpn: args.alpn.clone(), ca };
-    let user_name = &device.row.user_name;
-    let user_name = authorizer.as_ref().map_or_else(|| user_name.clone(), |it| it.name_in(user_name));
-    let client_id = device.row.client_id.clone();
-    let login = Login { client_id, user_name, password: device.row.password.clone() };
     Ok(ConnectionChecks {
-        endpoint: Endpoint::new(target)?,
-        login,
+        endpoint: Endpoint::new(settings.target.clone())?,
+        login: settings.login(device.row.clone()),
         wrong: &device.wrong,
-        wait: args.wait.min(MESSAGE_LIMIT),
+        wait: wait.min(MESSAGE_LIMIT),
     })
 }
 
 /// How long an acknowledged message may take.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
-
-fn device(wanted: Option<&str>, settings: &ConnectionSettings) -> anyhow::Result<Device> {
-    let path = &settings.credentials;
-    let rows = settings.rows(None).context("a device and its password are needed")?;
-    let mut rows = rows.into_iter();
-    let row = match wanted {
-        Some(name) => rows
-            .find(|row| row.device == name)
-            .with_context(|| format!("`{}` has no device `{name}`", path.display()))?,
-        None => rows.next().with_context(|| format!("`{}` has no device", path.display()))?,
-    };
-    Ok(Device { row, wrong: Secret::generate()? })
-}

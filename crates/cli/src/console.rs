@@ -111,6 +111,14 @@ pub fn wrapped(indent: usize, text: &str) -> String {
     textwrap::fill(text, options)
 }
 
+/// `1 reading`, `2 readings`. The count is a number, or a number with separators.
+#[must_use]
+pub fn counted(count: impl Display, noun: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +146,14 @@ mod tests {
             console.print(&serde_json::json!({"n": 1}), "n  1\n").unwrap();
             assert_eq!(String::from_utf8(output).unwrap(), printed);
         }
+    }
+
+    #[test]
+    fn a_count_has_the_plural_unless_it_is_one() {
+        let counts = ["0", "1", "2", "11", "1,001"];
+        let texts = ["0 rows", "1 row", "2 rows", "11 rows", "1,001 rows"];
+        assert_eq!(counts.map(|count| counted(count, "row")), texts);
+        assert_eq!(counted(1_u64, "bad row"), "1 bad row");
     }
 
     #[test]

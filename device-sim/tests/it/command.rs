@@ -174,7 +174,7 @@ async fn the_run_ends_when_its_time_is_over() {
     let server = Server::kind().await;
     let args = args(&server, &["a"], &["--duration", "10ms", "--interval", "10ms"]);
     let ran = run(&args, std::future::pending()).await;
-    assert!(ran.out.contains("of 1 devices got through"), "{}", ran.out);
+    assert!(ran.out.contains("of 1 device got through"), "{}", ran.out);
 }
 
 #[tokio::test]
@@ -201,11 +201,11 @@ async fn what_is_configured_wrongly_is_said_and_ends_with_64() {
         let mut args = args(&server, &[], &[]);
         let credentials = server.folder.path().join(format!("{}.csv", more[0]));
         credentials_file::append(&credentials, &[row("a")]).unwrap();
-        args.credentials = Some(credentials);
+        args.connection.credentials = Some(credentials);
         match more {
-            ["--ca", ca] => args.ca = Some(ca.into()),
-            ["--credentials", file] => args.credentials = Some(file.into()),
-            [_, sni] => args.sni = Some((*sni).to_owned()),
+            ["--ca", ca] => args.connection.ca = Some(ca.into()),
+            ["--credentials", file] => args.connection.credentials = Some(file.into()),
+            [_, sni] => args.connection.sni = Some((*sni).to_owned()),
         }
         let ran = run(&args, std::future::pending()).await;
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));

@@ -74,7 +74,7 @@ async fn refused_messages_do_not_end_the_connection() {
 async fn a_ca_that_is_not_the_servers_ends_every_device() {
     let (server, other) = (Server::kind().await, Server::kind().await);
     let mut args = args(&server, &["a", "b"], &["--json"]);
-    args.ca = Some(other.ca.clone());
+    args.connection.ca = Some(other.ca.clone());
     let ran = run(&args, std::future::pending()).await;
     assert_eq!(ran.exit, Exit::NotThrough);
     assert_eq!(ran.json()["unreachable"], json!({"tls_unknown_ca": 2}));

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
-use device_sim::{Address, Alpn, Authorizer, DeploymentArgs};
+use device_sim::{DeploymentArgs, connection_settings::ConnectionArgs};
 
 use super::{OUTPUT, examples};
 use crate::name_pattern::NamePattern;
@@ -89,42 +89,19 @@ pub struct SmokeArgs {
     #[arg(long, value_name = "NAME", help_heading = CONNECTION)]
     pub device: Option<String>,
 
-    /// The CSV file with its password
+    /// The connection.
+    #[command(flatten, next_help_heading = CONNECTION)]
+    pub connection: ConnectionArgs,
+
+    /// How long a new authorizer may refuse the right password [0s: don't wait]
     ///
-    /// The CSV file with its password. The default is .latchkey/credentials-STAGE.csv, or without a deployment
-    /// .latchkey/credentials.csv.
-    #[arg(long, value_name = "FILE", help_heading = CONNECTION)]
-    pub credentials: Option<PathBuf>,
-
-    /// The server [default: the deployment's, or localhost:10443]
-    #[arg(long, value_name = "HOST:PORT", help_heading = CONNECTION)]
-    pub endpoint: Option<Address>,
-
-    /// The only CA to trust, as a PEM file
-    ///
-    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment.
-    #[arg(long, value_name = "FILE", help_heading = CONNECTION)]
-    pub ca: Option<PathBuf>,
-
-    /// The ALPN protocol to offer, or `none`
-    #[arg(long, value_name = "PROTOCOL", default_value = "mqtt", help_heading = CONNECTION)]
-    pub alpn: Alpn,
-
-    /// The server name (SNI) [default: the endpoint's host]
-    ///
-    /// The server name to ask for (SNI), and to expect in the certificate. The default is the endpoint's host.
-    #[arg(long, value_name = "NAME", help_heading = CONNECTION)]
-    pub sni: Option<String>,
-
-    /// The authorizer to name [default: the deployment's, or latchkey]
-    ///
-    /// The authorizer to name in the user name. The default is the deployment's, or else `latchkey`.
-    #[arg(long, value_name = "NAME", help_heading = CONNECTION)]
-    pub authorizer: Option<Authorizer>,
-
-    /// Name no authorizer: the server's default one decides
-    #[arg(long, help_heading = CONNECTION)]
-    pub no_authorizer: bool,
+    /// How long a new authorizer may refuse the right password. AWS IoT refuses valid connects now and then for up to 90
+    /// seconds after a deploy, so three in a row have to succeed before the checks. `0s` does not wait.
+    #[arg(
+        long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration,
+        help_heading = DEPLOYMENT
+    )]
+    pub settle: Duration,
 
     /// How long to wait for the log to show a decision
     #[arg(

@@ -125,10 +125,12 @@ Exit codes: 0 no check failed, 1 one did, 64 nothing was begun.
 --help explains more.";
 
 pub(super) const SMOKE_LONG: &str = "\
-There are seven checks, each reported with what was seen, or with its cause
+There are eight checks, each reported with what was seen, or with its cause
 and its cure. The authorizer accepts the device's password and refuses another
-(TestInvokeAuthorizer). A wrong password is refused, the device connects, and
-a reading comes back to it. Both decisions are in the authorizer's log.
+(TestInvokeAuthorizer). Three connects in a row succeed: a new authorizer may
+need up to 90 seconds until they do. A wrong password is refused, the device
+connects, and a reading comes back to it. Both decisions are in the
+authorizer's log.
 
 Examples:
   latchkey fleet smoke

@@ -11,8 +11,8 @@ use aws_sdk_iot::{
 use device_sim::{Authorizer, Deployment};
 
 use super::{
-    Device,
     check::{Check, Result},
+    device::Device,
 };
 use crate::aws::{call_error, check_location, has_code};
 

@@ -9,16 +9,17 @@ use device_sim::{
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use super::check::{Check, Result};
+use super::{
+    check::{Check, Result},
+    settling::{BETWEEN_CONNECTS, Settled, settle},
+};
 use crate::secret::Secret;
 
+/// The name of the check that a deployment needs first.
+pub(super) const SETTLED: &str = "three connects in a row succeed";
 /// The names of the checks.
 pub(super) const NAMES: [&str; 3] =
     ["a wrong password is refused", "the device connects", "a reading arrives"];
-
-/// AWS accepts one CONNECT a second for one client id (AWS General Reference, "AWS IoT Core quotas"). A refusal for that
-/// reason would say nothing about the password.
-const BETWEEN_CONNECTS: Duration = Duration::from_millis(1_500);
 
 /// The checks of a connection.
 pub(super) struct ConnectionChecks<'a> {
@@ -43,6 +44,20 @@ enum ReadingError {
 }
 
 impl ConnectionChecks<'_> {
+    /// Connects until the authorizer accepts the device steadily, for up to `limit`, and tells `progress` of each
+    /// attempt.
+    pub(super) async fn settle(&self, limit: Duration, progress: impl FnMut(&str)) -> Check {
+        let connect = async || {
+            let client = self.connect(self.login.password.clone()).await?;
+            client.disconnect().await;
+            Ok(())
+        };
+        let settled = settle(limit, connect, progress).await;
+        // The next CONNECT comes from another check.
+        sleep(BETWEEN_CONNECTS).await;
+        Check { name: SETTLED, result: settling_result(settled, limit) }
+    }
+
     pub(super) async fn run(&self) -> [Check; 3] {
         let [wrong_password, connects, arrives] = NAMES;
         let refused = Check { name: wrong_password, result: self.wrong_password().await };
@@ -102,15 +117,29 @@ impl ConnectionChecks<'_> {
     }
 }
 
+const REFUSED: &str = "the authorizer's log says why: docs/operations.md#refusals, or on this machine the log of `latchkey local`";
 const UNREACHED: &str = "check the endpoint, this network's access to port 443, and `--ca`";
 
 fn not_connected(error: &ConnectError) -> Result {
-    let cure = if error.is_refusal() {
-        "the authorizer's log says why: docs/operations.md#refusals, or on this machine the log of `latchkey local`"
-    } else {
-        UNREACHED
-    };
+    let cure = if error.is_refusal() { REFUSED } else { UNREACHED };
     Result::failed(error.to_string(), cure)
+}
+
+fn settling_result(settled: Settled, limit: Duration) -> Result {
+    match settled {
+        Settled::Steady { refused: 0, .. } => Result::Passed("none was refused".to_owned()),
+        Settled::Steady { refused, after } => {
+            Result::Passed(format!("after {} s; refused before: {refused}", after.as_secs()))
+        }
+        Settled::Unsteady { accepted: 0, last } => {
+            Result::failed(format!("every one was refused within {limit:?}: {last}"), REFUSED)
+        }
+        Settled::Unsteady { accepted, last } => Result::failed(
+            format!("not within {limit:?}; accepted: {accepted}, the last refusal: {last}"),
+            "some connects are refused: compare the authorizer's log with AWS IoT's own (`iotLogging` in docs/deploy.md)",
+        ),
+        Settled::Unreached => Result::NotRun("the server was not reached".to_owned()),
+    }
 }
 
 /// Publishes a reading and waits until it arrives.

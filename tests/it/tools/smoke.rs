@@ -5,9 +5,11 @@ use std::{fs, path::Path};
 use device_sim::credentials_file::{self, Row};
 use integration::{
     cloud::outputs,
+    eventually::eventually,
     fake_aws::{Act, FakeAws},
     programs::program,
     running::{Finished, Running},
+    script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use serde_json::{Value, json};
@@ -37,6 +39,9 @@ async fn smoke(gateway: &TestGateway, fake: Option<&FakeAws>, more: &[&str]) -> 
     command.args(["fleet", "--json", "smoke", "--credentials", "credentials.csv", "--endpoint"]);
     command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
     if let Some(fake) = fake {
+        if !more.contains(&"--settle") {
+            command.args(["--settle", "0s"]);
+        }
         fs::write(folder.join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
         command.args(["--authorizer", "latchkey", "--outputs", "cdk-outputs.json"]);
         command.env("AWS_ENDPOINT_URL", fake.endpoint()).env("AWS_ACCESS_KEY_ID", "AKIDTEST");
@@ -48,11 +53,11 @@ async fn smoke(gateway: &TestGateway, fake: Option<&FakeAws>, more: &[&str]) -> 
     });
     let finished = finished.finish().await;
     let report = serde_json::from_slice::<Value>(&finished.out).unwrap_or_default();
-    let told = |check: &Value| {
+    let reported = |check: &Value| {
         let parts = ["seen", "why", "cause", "cure"].map(|part| check[part].as_str().unwrap_or_default());
         (check["result"].as_str().unwrap().to_owned(), parts.concat())
     };
-    let checks = report["checks"].as_array().map(|checks| checks.iter().map(told).collect());
+    let checks = report["checks"].as_array().map(|checks| checks.iter().map(reported).collect());
     (checks.unwrap_or_default(), finished)
 }
 
@@ -113,10 +118,13 @@ async fn the_gateway_passes_the_checks_that_need_only_a_server() {
     credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
     let (checks, finished) = smoke(&gateway, None, &[]).await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
-    assert_eq!(results(&checks), ["not_run", "not_run", "pass", "pass", "pass", "not_run", "not_run"]);
+    assert_eq!(
+        results(&checks),
+        ["not_run", "not_run", "not_run", "pass", "pass", "pass", "not_run", "not_run"]
+    );
     assert!(checks[0].1.contains("there is no deployment to check: name one with `--outputs FILE`"));
-    assert!(checks[2].1.contains("the server refused the connection: not authorized (0x87)"), "{checks:?}");
-    assert!(checks[4].1.starts_with("sensor/hall-1/temperature  {"), "{checks:?}");
+    assert!(checks[3].1.contains("the server refused the connection: not authorized (0x87)"), "{checks:?}");
+    assert!(checks[5].1.starts_with("sensor/hall-1/temperature  {"), "{checks:?}");
     assert!(
         finished.err().contains("as the device `hall-1`: a client that is connected"),
         "{}",
@@ -131,20 +139,20 @@ async fn a_refused_device_fails_with_a_cure() {
     credentials(gateway.folder.path(), &password);
     let (checks, finished) = smoke(&gateway, None, &["--device", "hall-2"]).await;
     assert_eq!(finished.code, Some(1), "{}", finished.err());
-    assert_eq!(results(&checks), ["not_run", "not_run", "pass", "fail", "not_run", "not_run", "not_run"]);
-    assert!(checks[3].1.contains("not authorized (0x87)the authorizer's log says why"), "{checks:?}");
+    assert_eq!(results(&checks)[2..], ["not_run", "pass", "fail", "not_run", "not_run", "not_run"]);
+    assert!(checks[4].1.contains("not authorized (0x87)the authorizer's log says why"), "{checks:?}");
     // It may connect, but its grant has other topics.
     let (checks, _) = smoke(&gateway, None, &[]).await;
-    assert_eq!(results(&checks)[2..5], ["pass", "pass", "fail"]);
-    assert!(checks[4].1.contains("can't subscribe to `sensor/hall-1/temperature`"), "{checks:?}");
+    assert_eq!(results(&checks)[3..6], ["pass", "pass", "fail"]);
+    assert!(checks[5].1.contains("can't subscribe to `sensor/hall-1/temperature`"), "{checks:?}");
     assert!(
-        checks[4].1.ends_with("the device's grant must allow the topic: `sht20`, or a similar one"),
+        checks[5].1.ends_with("the device's grant must allow the topic: `sht20`, or a similar one"),
         "{checks:?}"
     );
     // No server accepts this protocol.
     let (checks, finished) = smoke(&gateway, None, &["--alpn", "x-amzn-mqtt-ca"]).await;
-    assert_eq!((finished.code, &results(&checks)[2..5]), (Some(1), &["fail", "fail", "not_run"][..]));
-    assert!(checks[2].1.contains("the server was not reached: "), "{checks:?}");
+    assert_eq!((finished.code, &results(&checks)[3..6]), (Some(1), &["fail", "fail", "not_run"][..]));
+    assert!(checks[3].1.contains("the server was not reached: "), "{checks:?}");
     for written in [finished.out(), finished.err()] {
         assert!(!written.contains(&password) && !written.contains("nobody's"));
     }
@@ -155,14 +163,13 @@ async fn a_refused_device_fails_with_a_cure() {
 
 #[tokio::test]
 async fn a_server_that_accepts_every_password_fails() {
-    let (start, _script) =
-        Start::with_script(&integration::script::Step::Answer(integration::script::allow_all()));
+    let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
     let gateway = start.run().await;
     credentials(gateway.folder.path(), "x");
     let (checks, finished) = smoke(&gateway, None, &[]).await;
     assert_eq!(finished.code, Some(1));
-    assert_eq!(results(&checks)[2], "fail");
-    assert!(checks[2].1.starts_with("it was accepted"), "{checks:?}");
+    assert_eq!(results(&checks)[3], "fail");
+    assert!(checks[3].1.starts_with("it was accepted"), "{checks:?}");
 }
 
 #[tokio::test]
@@ -179,11 +186,13 @@ async fn a_deployment_passes_every_check() {
     let all = [others.to_vec(), decisions().to_vec()].concat();
     let acts = [described(), logged(&others), logged(&all), invoked(true, "hall-1"), invoked(false, "")];
     let fake = FakeAws::start(acts).await;
-    let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "20s"]).await;
+    let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "20s", "--settle", "20s"]).await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
-    assert_eq!(results(&checks), ["pass"; 7]);
-    assert_eq!(checks[5].1, "allow, connection c2");
-    assert_eq!(checks[6].1, "deny, wrong_password, connection c1");
+    assert_eq!(results(&checks), ["pass"; 8]);
+    assert_eq!(checks[2].1, "none was refused");
+    assert!(finished.err().contains("s  accepted, 3 of 3 in a row\n"), "{}", finished.err());
+    assert_eq!(checks[6].1, "allow, connection c2");
+    assert_eq!(checks[7].1, "deny, wrong_password, connection c1");
     let calls = fake.calls();
     let presented = |call: &Value| call["mqttContext"]["password"].as_str().unwrap().to_owned();
     assert_ne!(presented(&calls[3]), presented(&calls[4]));
@@ -216,12 +225,12 @@ async fn each_fault_of_a_deployment_fails_with_its_cure() {
         (vec![bare_refusal()], 0, "it refuses `hall-1` with the password of the file"),
         (
             vec![logged(&[denied]), invoked(true, "hall-1"), invoked(false, "")],
-            5,
+            6,
             "no such line in `/aws/lambda/",
         ),
         (
             vec![Act::error(400, "ResourceNotFoundException"), invoked(true, "hall-1"), invoked(false, "")],
-            6,
+            7,
             "there is no log group `/aws/lambda/latchkey-dev`",
         ),
     ];
@@ -229,8 +238,8 @@ async fn each_fault_of_a_deployment_fails_with_its_cure() {
         let fake = FakeAws::start([vec![described()], acts].concat()).await;
         let (checks, finished) = smoke(&gateway, Some(&fake), &["--wait", "1s"]).await;
         assert_eq!(finished.code, Some(1), "{part}: {}{}", finished.out(), finished.err());
-        let (result, told) = &checks[check];
-        assert!(result == "fail" && told.contains(part), "{part}: {checks:?}");
+        let (result, text) = &checks[check];
+        assert!(result == "fail" && text.contains(part), "{part}: {checks:?}");
     }
 }
 
@@ -241,9 +250,9 @@ async fn an_authorizer_of_another_account_is_refused() {
     let fake = FakeAws::start([description("999999999999", true)]).await;
     let (checks, finished) = smoke(&gateway, Some(&fake), &[]).await;
     assert_eq!((finished.code, checks.len()), (Some(64), 0), "{}", finished.out());
-    let told = "is in the account 123456789012 and the region us-east-1, and these credentials lead to the account \
+    let place = "is in the account 123456789012 and the region us-east-1, and these credentials lead to the account \
                 999999999999 and";
-    assert!(finished.err().contains(told), "{}", finished.err());
+    assert!(finished.err().contains(place), "{}", finished.err());
 }
 
 #[tokio::test]
@@ -252,9 +261,28 @@ async fn a_stage_with_signed_tokens_is_not_checked_and_does_not_pass() {
     credentials(gateway.folder.path(), &gateway.add("hall-1", "sht20"));
     let fake = FakeAws::start([description("123456789012", false)]).await;
     let (checks, finished) = smoke(&gateway, Some(&fake), &[]).await;
-    assert_eq!((finished.code, results(&checks)), (Some(1), vec!["not_run"; 7]), "{}", finished.err());
+    assert_eq!((finished.code, results(&checks)), (Some(1), vec!["not_run"; 8]), "{}", finished.err());
     assert!(checks[0].1.starts_with("this stage needs signed tokens"), "{checks:?}");
     assert_eq!(fake.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn the_refusals_of_a_new_authorizer_are_waited_for() {
+    let (start, script) = Start::with_script(&Step::Answer(json!({"isAuthenticated": false})));
+    let gateway = start.run().await;
+    credentials(gateway.folder.path(), "x");
+    let acts = [described(), logged(&decisions()), invoked(true, "hall-1"), invoked(false, "")];
+    let fake = FakeAws::start(acts).await;
+    let becomes_steady = async {
+        eventually("a call", || (script.calls() > 0).then_some(())).await;
+        script.set(&Step::Answer(allow_all()));
+    };
+    let more = ["--wait", "1s", "--settle", "20s"];
+    let ((checks, finished), ()) = tokio::join!(smoke(&gateway, Some(&fake), &more), becomes_steady);
+    let (result, text) = &checks[2];
+    assert!(result == "pass" && text.ends_with("s; refused before: 1"), "{checks:?}");
+    let refused = "s  the server refused the connection: not authorized (0x87)\n";
+    assert!(finished.err().contains(refused), "{}", finished.err());
 }
 
 /// The log has both decisions, but those of another client: a decision that was not made is not searched for.
@@ -266,7 +294,8 @@ async fn the_log_is_not_searched_for_a_decision_that_was_not_made() {
     let acts = [described(), logged(&decisions()), invoked(true, "hall-1"), invoked(false, "")];
     let fake = FakeAws::start(acts).await;
     let (checks, _) = smoke(&gateway, Some(&fake), &["--wait", "1s"]).await;
-    assert_eq!(results(&checks), ["pass", "pass", "pass", "fail", "not_run", "not_run", "pass"]);
+    let [settled, others @ ..] = &results(&checks)[2..] else { panic!("{checks:?}") };
+    assert_eq!((*settled, others), ("not_run", &["pass", "fail", "not_run", "not_run", "pass"][..]));
 }
 
 #[tokio::test]
@@ -282,5 +311,5 @@ async fn the_checks_are_a_table_for_people() {
     let out = finished.out();
     assert!(out.contains("pass     the device connects\n         localhost:"), "{out}");
     assert!(out.contains("not run  its decision is in the log\n         there is no deployment"), "{out}");
-    assert!(out.ends_with("3 passed, 0 failed, 4 not run\n"), "{out}");
+    assert!(out.ends_with("3 passed, 0 failed, 5 not run\n"), "{out}");
 }
