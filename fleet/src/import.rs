@@ -8,55 +8,12 @@ pub(crate) mod table;
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, verifier::Verifier};
 use zeroize::Zeroizing;
 
-pub use self::faults::Faults;
-use crate::vendor::Vendor;
-
-/// The form of a file.
-#[derive(Clone, Copy, Debug)]
-pub enum Format<'a> {
-    /// CSV with a vendor's columns. The product is that of all devices, if the file has no column for it.
-    Vendor(Vendor, Option<&'a str>),
-    /// CSV with user names, and passwords or verifiers.
-    Passwords,
-    /// Lines of `name:hash`, as `mosquitto_passwd` and `htpasswd` write them. Lines that begin with `#` are comments.
-    PasswordFile,
-}
-
-/// A device of the file.
-pub struct Row {
-    /// The line in which it begins, counted from 1.
-    pub line: usize,
-    /// Its record's name.
-    pub name: DeviceName,
-    /// Its client ids, if the file has them.
-    pub client_ids: Option<Vec<ClientIdRule>>,
-    /// How it proves itself.
-    pub credential: Credential,
-}
-
-/// How a device of the file proves itself. It has no `Debug`.
-pub enum Credential {
-    /// A secret from its vendor.
-    Secret(Zeroizing<String>),
-    /// A password that a person chose.
-    Password(Zeroizing<String>),
-    /// The hash of a password.
-    Verifier(Verifier),
-}
-
-impl Format<'_> {
-    /// The scheme of the devices.
-    #[must_use]
-    pub fn scheme(self) -> Scheme {
-        match self {
-            Self::Vendor(vendor, _) => vendor.scheme(),
-            Self::Passwords | Self::PasswordFile => Scheme::Password,
-        }
-    }
-}
+pub use self::{
+    faults::Faults,
+    rows::{Credential, Format, Row},
+};
 
 /// Reads a file, with all that is wrong with its rows.
 ///

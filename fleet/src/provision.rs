@@ -4,6 +4,7 @@
 //! record always has its password in the file, whatever stops a run. The next run makes a record for a password that is
 //! in the file, and changes nothing that exists.
 
+mod device;
 mod device_file;
 mod passwords;
 pub(crate) mod records;
@@ -12,7 +13,6 @@ mod report;
 
 use std::{
     collections::BTreeMap,
-    error::Error,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     pin::pin,
@@ -20,16 +20,18 @@ use std::{
 };
 
 use anyhow::Context as _;
-use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
-use cli::console::{Console, status};
-use device_auth::{device_name::DeviceName, location::StoreLocation};
+use cli::console::{Console, counted, status};
+use device_auth::location::StoreLocation;
 use device_sim::Deployment;
 use futures_util::{Stream, StreamExt as _, stream};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::device::ProvisionError;
+pub use self::report::Ended;
 use self::{
+    device::Device,
     passwords::Passwords,
     records::Records,
     registry::Registry,
@@ -37,7 +39,7 @@ use self::{
 };
 use crate::{
     args::ProvisionArgs,
-    aws::{self, call_error},
+    aws,
     secret::Secret,
     store_option::{self, ConfiguredStore, Source},
 };
@@ -46,47 +48,6 @@ use crate::{
 const CONCURRENT_DEVICES: usize = 32;
 /// Without a terminal, one line is printed for this many devices.
 const DEVICES_PER_LINE: u64 = 100;
-
-/// AWS's codes for a refusal that may concern one device only.
-const DEVICE_CODES: [&str; 6] = [
-    "ConflictException",
-    "InvalidRequestException",
-    "ResourceAlreadyExistsException",
-    "ResourceNotFoundException",
-    "ValidationException",
-    "VersionConflictException",
-];
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every device has its Thing and its record, and its password is known.
-    Complete,
-    /// Not every device has. The report says why.
-    Incomplete,
-    /// Ctrl-C was pressed.
-    Interrupted,
-}
-
-/// A device that is to be provisioned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Device {
-    /// Its name, which is also its client id, its user name and its Thing's name.
-    name: DeviceName,
-    /// The grant's name.
-    grant: String,
-    /// The Thing's own attributes, besides those that every Thing gets.
-    attributes: BTreeMap<String, String>,
-}
-
-/// Why a device was not provisioned.
-#[derive(Debug)]
-pub(crate) enum ProvisionError {
-    /// It concerns one device. The run goes on.
-    Device(String),
-    /// It concerns every device. No other device is begun.
-    Run(anyhow::Error),
-}
 
 /// Provisions devices until all are done or `shutdown` completes. Devices that are being made then are finished first.
 ///
@@ -126,44 +87,6 @@ pub async fn run(
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
     report.print(console)?;
     Ok(report.ended())
-}
-
-impl Device {
-    /// All attributes of its Thing: those that the deployment's thing type makes searchable, and its own.
-    fn thing_attributes(&self) -> BTreeMap<String, String> {
-        let common = [("grant", self.grant.as_str()), ("scheme", "password")];
-        let common = common.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        self.attributes.clone().into_iter().chain(common).collect()
-    }
-}
-
-impl ProvisionError {
-    /// What AWS refused for a device. `permission` is what the call needs.
-    fn of<E, R>(error: &SdkError<E, R>, permission: &str) -> Self
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-        R: std::fmt::Debug + 'static,
-    {
-        let cause = call_error(error, permission);
-        let is_of_device = error.code().is_some_and(|code| DEVICE_CODES.contains(&code));
-        if is_of_device { Self::Device(format!("{cause}: run this again")) } else { Self::Run(cause) }
-    }
-}
-
-impl ProvisionError {
-    /// The cause, for a command that stops at the first error.
-    pub(crate) fn into_cause(self) -> anyhow::Error {
-        match self {
-            Self::Device(why) => anyhow::anyhow!(why),
-            Self::Run(error) => error,
-        }
-    }
-}
-
-impl From<anyhow::Error> for ProvisionError {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Run(error)
-    }
 }
 
 struct Run {
@@ -325,8 +248,9 @@ struct Progress {
 
 impl Progress {
     fn new(wanted: u64) -> Self {
-        let template = "{bar:30}  {human_pos} of {human_len} devices tried, {eta} left";
-        let style = ProgressStyle::with_template(template).ok().filter(|_| io::stderr().is_terminal());
+        let wanted_devices = counted(HumanCount(wanted), "device");
+        let template = format!("{{bar:30}}  {{human_pos}} of {wanted_devices} tried, {{eta}} left");
+        let style = ProgressStyle::with_template(&template).ok().filter(|_| io::stderr().is_terminal());
         Self { bar: style.map(|style| ProgressBar::new(wanted).with_style(style)), done: 0, wanted }
     }
 
@@ -335,7 +259,11 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.done.is_multiple_of(DEVICES_PER_LINE) || self.done == self.wanted => {
-                status(&format!("{} of {} devices tried", HumanCount(self.done), HumanCount(self.wanted)));
+                status(&format!(
+                    "{} of {} tried",
+                    HumanCount(self.done),
+                    counted(HumanCount(self.wanted), "device")
+                ));
             }
             None => {}
         }

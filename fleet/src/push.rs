@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, pin::pin};
 
-use cli::console::{Console, status, wrapped};
+use cli::console::{Console, counted, status, wrapped};
 use device_auth::{
     device_name::DeviceName,
     grant::Grants,
@@ -194,8 +194,9 @@ impl fmt::Display for Pushed {
             line(
                 "note",
                 format!(
-                    "{} records of the store are different, and unchanged: {}{more}",
-                    count(self.different.len()),
+                    "{} of the store {} different, and unchanged: {}{more}",
+                    counted(count(self.different.len()), "record"),
+                    if self.different.len() == 1 { "is" } else { "are" },
                     shown.join(", ")
                 ),
             )?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cli::console::{Console, wrapped};
+use cli::console::{Console, counted, wrapped};
 #[cfg(feature = "aws")]
 use device_auth::location::StoreLocation;
 use device_auth::{
@@ -144,9 +144,11 @@ impl Imported {
     }
 
     fn text(&self, args: &ImportArgs, devices: u64) -> String {
-        let word = if devices == 1 { "device" } else { "devices" };
-        let mut text =
-            format!("imported {} {word}, skipped {}\n", HumanCount(devices), HumanCount(self.skipped));
+        let mut text = format!(
+            "imported {}, skipped {}\n",
+            counted(HumanCount(devices), "device"),
+            HumanCount(self.skipped)
+        );
         if let Some(sealing) = &self.sealing {
             text += &wrapped(11, &format!("secrets    {}", sealing.description()));
             text.push('\n');

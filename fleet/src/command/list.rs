@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use cli::console::Console;
+use cli::console::{COLUMNS, Console, wrapped};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, SealedSecret},
@@ -15,8 +15,11 @@ use serde_json::json;
 
 use super::added::joined;
 
-const COLUMNS: usize = 6;
-const TITLES: [&str; COLUMNS] = ["device", "scheme", "grant", "state", "keys", "client ids"];
+const TITLES: [&str; 6] = ["device", "scheme", "grant", "state", "keys", "client ids"];
+/// Between two columns.
+const GAP: &str = "  ";
+/// Where the values of a paragraph begin.
+const INDENT: usize = 14;
 /// No key has such an id.
 const IN_PLAIN_TEXT: &str = "(plain text)";
 
@@ -36,23 +39,47 @@ pub(super) fn run(store: &StoreDocument, console: &mut Console<'_>) -> anyhow::R
     } else if devices.is_empty() {
         writeln!(console.output, "no devices yet; `latchkey fleet add NAME` adds one")?;
     } else {
-        let titles = TITLES.map(str::to_owned);
         let rows = devices.iter().map(|(name, record)| row(name, record)).collect::<Vec<_>>();
-        let mut widths = [0; COLUMNS];
-        for row in rows.iter().chain([&titles]) {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
-        for row in iter::once(&titles).chain(&rows) {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            writeln!(console.output, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-        }
+        write!(console.output, "{}", table(&rows).unwrap_or_else(|| paragraphs(&rows)))?;
     }
     Ok(())
 }
 
-fn row(name: &DeviceName, record: &RecordDocument) -> [String; COLUMNS] {
+type Row = [String; TITLES.len()];
+
+/// The rows as columns. The last column is wrapped; `None` if there is no room for it.
+fn table(rows: &[Row]) -> Option<String> {
+    let titles = TITLES.map(str::to_owned);
+    let mut widths = [0; TITLES.len()];
+    for row in rows.iter().chain([&titles]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let [others @ .., last] = widths;
+    let indent = others.iter().map(|width| width + GAP.len()).sum::<usize>();
+    let longest_id = rows.iter().flat_map(|[.., ids]| ids.split(' ')).map(str::len).max().unwrap_or(0);
+    if indent + last.min(longest_id) > COLUMNS {
+        return None;
+    }
+    let lines = iter::once(&titles).chain(rows).map(|row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", wrapped(indent, cells.collect::<Vec<_>>().join(GAP).trim_end()))
+    });
+    Some(lines.collect())
+}
+
+/// Each row as a paragraph: the device's name, and the other columns below it.
+fn paragraphs(rows: &[Row]) -> String {
+    let lines = rows.iter().flat_map(|[name, others @ ..]| {
+        let cells = TITLES.iter().skip(1).zip(others);
+        let cells = cells.map(|(title, cell)| wrapped(INDENT, &format!("  {title:<10}  {cell}")));
+        iter::once(name.clone()).chain(cells)
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+fn row(name: &DeviceName, record: &RecordDocument) -> Row {
     let state = if record.enabled { "enabled" } else { "disabled" };
     let mut keys =
         secrets(record).map(|secret| secret.key().map_or(IN_PLAIN_TEXT, KeyId::as_str)).collect::<Vec<_>>();
@@ -69,4 +96,54 @@ fn row(name: &DeviceName, record: &RecordDocument) -> [String; COLUMNS] {
 
 fn secrets(record: &RecordDocument) -> impl Iterator<Item = &SealedSecret> {
     record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, ids: &[&str]) -> Row {
+        [name, "password", "own-topics", "enabled", "-", &ids.join(", ")].map(str::to_owned)
+    }
+
+    #[test]
+    fn many_client_ids_are_wrapped_below_each_other() {
+        let ids = ["hall-1", "hall-2-with-a-longer-id", "hall-3"];
+        let text = table(&[row("hall-1", &ids), row("hall-20", &["hall-20"])]).unwrap();
+        assert_eq!(
+            text,
+            "\
+device   scheme    grant       state    keys  client ids
+hall-1   password  own-topics  enabled  -     hall-1, hall-2-with-a-longer-id,
+                                              hall-3
+hall-20  password  own-topics  enabled  -     hall-20
+"
+        );
+        assert!(text.lines().all(|line| line.len() <= COLUMNS));
+    }
+
+    #[test]
+    fn a_name_that_leaves_no_room_for_the_ids_makes_paragraphs() {
+        let (name, id) = ("n".repeat(60), "i".repeat(70));
+        let rows = [row(&name, &[&id, "other"]), row("short", &["short"])];
+        assert_eq!(table(&rows), None);
+        let text = paragraphs(&rows);
+        let begin = format!("{name}\n  scheme      password\n  grant       own-topics\n");
+        assert!(text.starts_with(&begin), "{text}");
+        let end = "short\n  scheme      password\n  grant       own-topics\n  state       enabled\n  keys        -\n  \
+                   client ids  short\n";
+        assert!(text.ends_with(end), "{text}");
+        // Only an id that is longer than a line's room is longer than a line: it is to be copied in one piece.
+        assert!(text.lines().filter(|line| line.len() > COLUMNS).all(|line| line.contains(&id)), "{text}");
+    }
+
+    #[test]
+    fn the_longest_id_that_fits_beside_the_other_columns_keeps_the_table() {
+        let room = COLUMNS - "device  password  own-topics  enabled  keys  ".len();
+        let fits = row("hall-1", &[&"i".repeat(room)]);
+        assert!(
+            table(std::slice::from_ref(&fits)).is_some_and(|text| text.lines().all(|it| it.len() <= COLUMNS))
+        );
+        assert_eq!(table(&[row("hall-1", &[&"i".repeat(room + 1)])]), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, ensure};
-use cli::console::{Console, wrapped};
+use cli::console::{Console, counted, wrapped};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, Keyring, SealedSecret},
@@ -40,7 +40,7 @@ pub(super) fn run(store: &Path, args: &ResealArgs, console: &mut Console<'_>) ->
     };
     let text = format!(
         "resealed   {} under the key `{current}`; {} had it already\nin use     {in_use}\n{unused}",
-        secrets(count),
+        counted(HumanCount(count), "secret"),
         HumanCount(unchanged)
     );
     Ok(console.print(&json, text)?)
@@ -79,7 +79,7 @@ fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyho
     ensure!(
         faults.is_empty(),
         "{} can't be opened, so nothing was changed:{}",
-        secrets(u64::try_from(faults.len())?),
+        counted(faults.len(), "secret"),
         faults.concat()
     );
     Ok(Resealed { count, unchanged, unused })
@@ -92,8 +92,4 @@ fn sealed_again(
 ) -> anyhow::Result<SealedSecret> {
     let opened = keyring.open(secret, device)?;
     Ok(SealedSecret::try_from(keyring.seal(&opened, device)?)?)
-}
-
-fn secrets(count: u64) -> String {
-    format!("{} {}", HumanCount(count), if count == 1 { "secret" } else { "secrets" })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 
-use super::{rows::RowError, table::Record};
+use super::{faults::RowError, table::Record};
 
 /// The columns of a header.
 pub(super) struct Columns {

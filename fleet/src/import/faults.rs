@@ -2,7 +2,38 @@
 
 use std::{collections::HashMap, fmt};
 
+use cli::console::counted;
+use device_auth::{device_name::DeviceNameError, verifier::VerifierError};
+
 use indicatif::HumanCount;
+
+use super::table::CsvError;
+use crate::secret::SecretError;
+
+/// What is wrong with a row. No message repeats a field: it may be a password in the wrong column.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RowError {
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    #[error("it has {}, the header has {wanted}", counted(found, "field"))]
+    Fields { found: usize, wanted: usize },
+    #[error("it is not `name:hash`")]
+    NotNameHash,
+    #[error("`{0}` is empty")]
+    Empty(String),
+    #[error("`{0}` goes over several lines; a quote may be missing")]
+    SeveralLines(String),
+    #[error(transparent)]
+    Name(#[from] DeviceNameError),
+    #[error(transparent)]
+    Password(#[from] SecretError),
+    #[error(transparent)]
+    Verifier(#[from] VerifierError),
+    #[error("`client_ids` has something that is not a client id, nor a prefix of one followed by `*`")]
+    ClientIds,
+    #[error("{}", cli::error_text(.0.as_ref()))]
+    Vendor(anyhow::Error),
+}
 
 /// Errors by line. Lines with the same error are reported together. No error carries a secret.
 #[derive(Debug, Default)]
@@ -33,8 +64,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = if self.count == 1 { "row" } else { "rows" };
-        write!(f, "{} bad {rows}", HumanCount(self.count))?;
+        f.write_str(&counted(HumanCount(self.count), "bad row"))?;
         let mut groups = self.groups.iter().collect::<Vec<_>>();
         groups.sort_by_key(|(_, lines)| lines.first());
         groups.into_iter().try_for_each(|(error, lines)| {

@@ -1,46 +1,58 @@
 //! The rows of a file of devices.
 
 use anyhow::bail;
-use device_auth::{
-    device_name::{DeviceName, DeviceNameError},
-    record::ClientIdRule,
-    verifier::{Verifier, VerifierError},
-};
+use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, verifier::Verifier};
 use zeroize::Zeroizing;
 
 use super::{
-    Credential, Format, Row,
     columns::{Column, Columns},
-    table::{CsvError, Record, Table},
+    faults::RowError,
+    table::{Record, Table},
 };
-use crate::{
-    secret::{SecretError, check_chosen},
-    vendor::Vendor,
-};
+use crate::{secret::check_chosen, vendor::Vendor};
 
-/// What is wrong with a row. No message repeats a field: it may be a password in the wrong column.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RowError {
-    #[error(transparent)]
-    Csv(#[from] CsvError),
-    #[error("it has {found} fields, the header has {wanted}")]
-    Fields { found: usize, wanted: usize },
-    #[error("it is not `name:hash`")]
-    NotNameHash,
-    #[error("`{0}` is empty")]
-    Empty(String),
-    #[error("`{0}` goes over several lines; a quote may be missing")]
-    SeveralLines(String),
-    #[error(transparent)]
-    Name(#[from] DeviceNameError),
-    #[error(transparent)]
-    Password(#[from] SecretError),
-    #[error(transparent)]
-    Verifier(#[from] VerifierError),
-    #[error("`client_ids` has something that is not a client id, nor a prefix of one followed by `*`")]
-    ClientIds,
-    #[error("{}", cli::error_text(.0.as_ref()))]
-    Vendor(anyhow::Error),
+/// The form of a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Format<'a> {
+    /// CSV with a vendor's columns. The product is that of all devices, if the file has no column for it.
+    Vendor(Vendor, Option<&'a str>),
+    /// CSV with user names, and passwords or verifiers.
+    Passwords,
+    /// Lines of `name:hash`, as `mosquitto_passwd` and `htpasswd` write them. Lines that begin with `#` are comments.
+    PasswordFile,
+}
+
+/// A device of the file.
+pub struct Row {
+    /// The line in which it begins, counted from 1.
+    pub line: usize,
+    /// Its record's name.
+    pub name: DeviceName,
+    /// Its client ids, if the file has them.
+    pub client_ids: Option<Vec<ClientIdRule>>,
+    /// How it proves itself.
+    pub credential: Credential,
+}
+
+/// How a device of the file proves itself. It has no `Debug`.
+pub enum Credential {
+    /// A secret from its vendor.
+    Secret(Zeroizing<String>),
+    /// A password that a person chose.
+    Password(Zeroizing<String>),
+    /// The hash of a password.
+    Verifier(Verifier),
+}
+
+impl Format<'_> {
+    /// The scheme of the devices.
+    #[must_use]
+    pub fn scheme(self) -> Scheme {
+        match self {
+            Self::Vendor(vendor, _) => vendor.scheme(),
+            Self::Passwords | Self::PasswordFile => Scheme::Password,
+        }
+    }
 }
 
 /// Lines, each with its row or what is wrong with it.

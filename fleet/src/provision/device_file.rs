@@ -6,10 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use cli::console::counted;
 use device_auth::device_name::{DeviceName, DeviceNameError};
 use iot_policy::limits::MAX_THING_NAME_LENGTH;
 
-use super::Device;
+use super::device::Device;
 use crate::{
     import::{
         self, Faults,
@@ -38,7 +39,7 @@ enum Column {
 enum RowError {
     #[error(transparent)]
     Csv(#[from] CsvError),
-    #[error("it has {found} fields, the header has {wanted}")]
+    #[error("it has {}, the header has {wanted}", counted(found, "field"))]
     Fields { found: usize, wanted: usize },
     #[error("`device` is empty")]
     NoDevice,
@@ -197,7 +198,7 @@ mod tests {
             "line 5: a duplicate of line 2",
             "line 6: `xxx",
             "line 7: the attribute `a` has something other than letters",
-            "line 8: it has 1 fields, the header has 2",
+            "line 8: it has 1 field, the header has 2",
             "line 9: a quote opens here that nothing closes",
         ] {
             assert!(told.contains(part), "{part}: {told}");

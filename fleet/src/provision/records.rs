@@ -19,7 +19,8 @@ use device_auth::{
 use device_sim::Password;
 
 use self::{table::Table, whole::Whole};
-use super::{Device, ProvisionError};
+pub(crate) use super::device::Stored;
+use super::device::{Device, ProvisionError};
 use crate::store_file::{StoreFile, any_function};
 
 /// The store of the records.
@@ -28,17 +29,6 @@ pub(crate) enum Records {
     Table(Table),
     /// A file or a secret, which is written as a whole at the end.
     Whole(Whole),
-}
-
-/// A device's record in the store, compared with the one that is to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// The device has no record.
-    Absent,
-    /// The records are equal.
-    Equal,
-    /// The records differ.
-    Different,
 }
 
 /// The verifiers of a record that exists.

@@ -8,7 +8,7 @@ use aws_sdk_iot::{
 };
 use device_sim::Deployment;
 
-use super::{Device, ProvisionError};
+use super::device::{Device, ProvisionError};
 use crate::aws::{call_error, check_location, has_code, patient};
 
 /// How many attributes a Thing without a type can have (AWS IoT Core quotas, "Thing resource limits").

@@ -2,18 +2,29 @@
 
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
-use cli::console::{Console, wrapped};
+use cli::console::{Console, counted, wrapped};
 use device_auth::{device_name::DeviceName, location::StoreLocation};
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
-use super::{Ended, registry::ThingChange};
+use super::registry::ThingChange;
 use crate::store_option;
 
 /// How many names of each kind a person is shown.
 const SHOWN: usize = 10;
 /// Where the second column begins.
 const INDENT: usize = 11;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every device has its Thing and its record, and its password is known.
+    Complete,
+    /// Not every device has. The report says why.
+    Incomplete,
+    /// Ctrl-C was pressed.
+    Interrupted,
+}
 
 /// What was done for a device.
 pub(super) struct Done {
@@ -191,13 +202,16 @@ impl fmt::Display for Report {
         )?;
         line("passwords", format!("{file}, in clear text: protect this file as you protect the devices"))?;
         for (why, names) in [
-            ("records with another password than the file of passwords", &self.other_password),
-            ("records with a password that the file of passwords does not have", &self.no_password),
+            ("with another password than the file of passwords", &self.other_password),
+            ("with a password that the file of passwords does not have", &self.no_password),
         ] {
             if !names.is_empty() {
                 let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>();
                 let more = if names.len() > SHOWN { ", and more" } else { "" };
-                line("note", format!("{} {why}: {}{more}", count(names.len()), shown.join(", ")))?;
+                line(
+                    "note",
+                    format!("{} {why}: {}{more}", counted(count(names.len()), "record"), shown.join(", ")),
+                )?;
             }
         }
         if self.unknown_passwords() > 0 {
@@ -212,7 +226,7 @@ impl fmt::Display for Report {
             line("failed", format!("{name}: {why}"))?;
         }
         if self.failed.len() > SHOWN {
-            line("failed", format!("{} devices in all", count(self.failed.len())))?;
+            line("failed", format!("{} in all", counted(count(self.failed.len()), "device")))?;
         }
         if let Some(error) = &self.stopped {
             line("stopped", cli::error_text(error.as_ref()))?;

@@ -14,7 +14,7 @@ use device_auth::{
     verifier::Verifier,
 };
 
-use super::{super::ProvisionError, Stored};
+use super::super::device::{ProvisionError, Stored};
 use crate::aws::{call_error, has_code, patient};
 
 /// A name that no device has. DynamoDB looks for the table before it looks for the item.

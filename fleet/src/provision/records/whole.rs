@@ -17,7 +17,7 @@ use device_auth::{
     verifier::Verifier,
 };
 
-use super::Stored;
+use super::super::device::Stored;
 use crate::{
     aws::{call_error, has_code, patient},
     store_file::{StoreFile, any_function},
