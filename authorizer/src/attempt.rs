@@ -1,14 +1,11 @@
 //! A connect attempt, as the log and the metrics report it.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
-use device_auth::{
-    claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, scheme::Scheme,
-    store::error::InvalidRecord,
-};
+use device_auth::{claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, scheme::Scheme};
 use lambda_runtime::Context;
 
-use crate::{event::Event, store::Source};
+use crate::{event::Event, name_digest::NameDigest, store::Source};
 
 /// What is known about an attempt besides its decision.
 pub struct Attempt<'a> {
@@ -26,8 +23,8 @@ pub struct Attempt<'a> {
     pub total_time: Duration,
     /// The source of the store's answer. `None` if there was no look-up.
     pub source: Option<Source>,
-    /// What is wrong with the device's record, if it can't be used.
-    pub record_error: Option<Arc<InvalidRecord>>,
+    /// What is wrong with the device's record, or with the grant that its token names.
+    pub record_error: Option<Arc<dyn Error + Send + Sync>>,
     /// Whether this is the first event of the process.
     pub cold_start: bool,
 }
@@ -36,6 +33,8 @@ pub struct Attempt<'a> {
 pub struct ClaimedIdentity {
     /// The device's name.
     pub device: DeviceName,
+    /// The name's digest, for the log. `None` without a key.
+    pub digest: Option<String>,
     /// The client id. An HTTPS publish has none.
     pub client_id: Option<ClientId>,
     /// The scheme of the evidence.
@@ -61,10 +60,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Notes the names that the device claims.
-    pub fn identify(&mut self, request: &IdentifiedRequest<'_>) {
+    /// Notes the names that the device claims. The digest is made for every name, so that the time of the answer does not
+    /// show an unknown one.
+    pub fn identify(&mut self, request: &IdentifiedRequest<'_>, digest: Option<&NameDigest>) {
         self.identity = Some(ClaimedIdentity {
             device: request.claim.device.clone(),
+            digest: digest.map(|digest| digest.of(&request.claim.device)),
             client_id: request.client_id.clone(),
             scheme: request.claim.evidence.scheme(),
         });

@@ -26,6 +26,7 @@ use self::{
     reader::{Reader, SettingError, number, switch},
     store::StoreSettings,
 };
+use crate::name_digest::NameDigest;
 
 /// Where the records are: `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts at the
 /// function's own folder. [`store`] has the settings of the latter two.
@@ -44,6 +45,8 @@ pub const ALIBABA_FRESHNESS: &str = "LATCHKEY_ALIBABA_FRESHNESS_SECONDS";
 pub const TENCENT_EXPIRY: &str = "LATCHKEY_TENCENT_EXPIRY";
 /// The namespace of the metrics that go to CloudWatch with the log; `off` writes none.
 pub const METRICS: &str = "LATCHKEY_METRICS";
+/// The key of the digests of unknown names in the log. By default each process makes its own.
+pub const DIGEST_KEY: &str = "LATCHKEY_DIGEST_KEY";
 /// The function's memory in MB, which Lambda sets (developer guide, `configuration-envvars`). By default the function has a
 /// whole CPU.
 pub const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -85,6 +88,8 @@ pub struct Config {
     pub keyring: KeyringLocation,
     /// Whether records may have vendors' secrets in plain text.
     pub plain_secrets: bool,
+    /// Makes the digests of unknown names, if their key is set.
+    pub digest_key: Option<NameDigest>,
     /// The namespace of the metrics. With `None` none are written.
     pub metrics: Option<String>,
     /// The function's own folder.
@@ -130,6 +135,7 @@ impl Config {
             .parsed_or(DATA_KEYS, KeyringLocation::None, |text| Ok(KeyringLocation::parse(text, &root)?));
         let plain_secrets = reader.parsed_or(ALLOW_PLAIN_SECRETS, false, switch);
         let metrics = reader.parsed_or(METRICS, Some(DEFAULT_METRICS.to_owned()), namespace);
+        let digest_key = reader.parsed(DIGEST_KEY, |text| Ok(text.map(NameDigest::try_from).transpose()?));
         let level = reader.text(LOG).map_or(Level::INFO, |text| level(&text));
         let config = || {
             Some(Self {
@@ -146,6 +152,7 @@ impl Config {
                 jwt,
                 keyring: keyring?,
                 plain_secrets: plain_secrets?,
+                digest_key: digest_key?,
                 metrics: metrics?,
                 root: function_folder,
                 level,
@@ -254,7 +261,7 @@ mod tests {
             error.lines().collect::<Vec<_>>(),
             [
                 "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`",
-                "LATCHKEY_REFRESH_AFTER_SECONDS: 299 seconds: AWS accepts 300 to 86400 for a timer",
+                "LATCHKEY_REFRESH_AFTER_SECONDS: a timer of 299 s: AWS accepts 300 to 86400",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",
                 "LATCHKEY_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`",
@@ -273,6 +280,31 @@ mod tests {
         assert!(config(&variables("file:devices.json")).is_ok());
         let error = config(&variables("dynamodb:devices")).unwrap_err();
         assert!(error.starts_with("LATCHKEY_JWT_GRANT_CLAIM: can't be used with DynamoDB"), "{error}");
+    }
+
+    #[test]
+    fn no_grant_is_for_tokens_unless_it_is_listed() {
+        let grants = |list: &[(&str, &str)]| {
+            let common = [(jwt::JWT_KEYS, "jwks:keys.json"), (jwt::JWT_GRANT_CLAIM, "grant")];
+            config(&[&common, list].concat()).map(|config| config.jwt.unwrap().rules.grants)
+        };
+        assert_eq!(grants(&[]).unwrap().len(), 0);
+        let listed = grants(&[(jwt::JWT_GRANTS, "sht20, own-topics")]).unwrap();
+        assert_eq!(Vec::from_iter(listed), ["own-topics", "sht20"]);
+        for list in ["", "sht20,", ",", "a,,b"] {
+            let error = grants(&[(jwt::JWT_GRANTS, list)]).unwrap_err();
+            assert!(error.starts_with("LATCHKEY_JWT_GRANTS: is not a list of grants"), "{error}");
+        }
+        let error = config(&[(jwt::JWT_KEYS, "jwks:keys.json"), (jwt::JWT_GRANTS, "sht20")]).unwrap_err();
+        assert_eq!(error, "LATCHKEY_JWT_GRANTS: has no effect without LATCHKEY_JWT_GRANT_CLAIM");
+    }
+
+    #[test]
+    fn a_short_key_of_digests_is_refused_without_its_text() {
+        let error = config(&[(DIGEST_KEY, "hunter2")]).unwrap_err();
+        assert_eq!(error, "LATCHKEY_DIGEST_KEY: a key has at least 32 characters, and this one has 7");
+        assert!(config(&[(DIGEST_KEY, &"k".repeat(32))]).unwrap().digest_key.is_some());
+        assert!(config(&[]).unwrap().digest_key.is_none());
     }
 
     #[cfg(unix)]

@@ -30,6 +30,7 @@ use crate::{
     jwt::JwtVerification,
     log,
     metrics::Metrics,
+    name_digest::NameDigest,
     request::{ConnectRequest, EventRequirements, Identification},
     store::Store,
 };
@@ -44,6 +45,8 @@ pub struct Function<S> {
     pub freshness: FreshnessRules,
     /// How JSON Web Tokens are checked. With `None` no token is accepted.
     pub jwt: Option<JwtVerification>,
+    /// Makes the digests of names without a record, for the log. With `None` the log has none.
+    pub name_digest: Option<NameDigest>,
     /// Where metrics go. With `None` none are written.
     pub metrics: Option<Metrics>,
     /// Whether this process has handled an event before.
@@ -73,13 +76,14 @@ pub struct Answer {
 const REFUSED: &str = "refused";
 
 impl<S: Store> Function<S> {
-    /// A function with default settings: no JSON Web Tokens, no metrics, and no signature required.
+    /// A function with default settings: no JSON Web Tokens, no digests, no metrics, and no signature required.
     pub fn new(store: S) -> Self {
         Self {
             store,
             require_signature: false,
             freshness: FreshnessRules::default(),
             jwt: None,
+            name_digest: None,
             metrics: None,
             warm: AtomicBool::new(false),
         }
@@ -119,7 +123,7 @@ impl<S: Store> Function<S> {
         let requirements = EventRequirements { signature: self.require_signature, jwt: self.jwt.is_some() };
         let request = ConnectRequest::read(event.ok_or(DenyReason::NotAnEvent)?, requirements)?;
         let request = self.identify(request, now).await?;
-        attempt.identify(&request);
+        attempt.identify(&request, self.name_digest.as_ref());
         let arn = context.invoked_function_arn.parse::<FunctionArn>().map_err(FunctionFault::from)?;
         let lookup = self.look_up(&request.claim, attempt).await?;
         let context = DecisionContext { arn: &arn, freshness: self.freshness, now };
@@ -152,7 +156,7 @@ impl<S: Store> Function<S> {
         attempt.store_time = started.elapsed();
         let answer = answer.map_err(FunctionFault::from)?;
         attempt.source = Some(answer.source);
-        if let Lookup::Unusable { error, .. } = &answer.lookup {
+        if let Lookup::Unusable { error, .. } | Lookup::UnusableGrant { error, .. } = &answer.lookup {
             attempt.record_error = Some(Arc::clone(error));
         }
         Ok(answer.lookup)

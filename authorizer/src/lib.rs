@@ -23,6 +23,7 @@ pub mod keyring_source;
 pub mod log;
 pub mod metrics;
 mod moment;
+pub mod name_digest;
 pub mod request;
 pub mod setup;
 pub mod store;

@@ -47,8 +47,7 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
     let device = identity.map(|identity| &identity.device);
     // An unknown name may be a password that was typed in the wrong field.
     let known = device.filter(|_| reason != Some(DenyReason::UnknownDevice));
-    // Computed for every refusal, so that the time of the answer does not show an unknown name.
-    let digest = device.filter(|_| reason.is_some()).map(short_digest);
+    let digest = identity.and_then(|identity| identity.digest.as_deref());
     let documents = allowed.map(|allowed| allowed.documents.as_slice());
     tracing::info!(
         target: "authorizer::decision",
@@ -89,11 +88,4 @@ fn fault(attempt: &Attempt<'_>, fault: &FunctionFault) {
         request_id = attempt.request_id,
         xray_trace_id = attempt.xray_trace_id,
     );
-}
-
-/// The first 16 hex digits of the principal, by which a name that comes again can be recognised.
-fn short_digest(name: &DeviceName) -> String {
-    let mut digest = name.principal_id();
-    digest.truncate(16);
-    digest
 }

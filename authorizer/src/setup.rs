@@ -20,6 +20,7 @@ use crate::{
     jwt::JwtVerification,
     keyring_source::KeyringSource,
     metrics::Metrics,
+    name_digest::NameDigest,
     store::any::AnyStore,
 };
 
@@ -42,6 +43,10 @@ pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
         require_signature: config.require_signature,
         freshness: config.freshness,
         jwt: config.jwt.map(JwtVerification::new).transpose()?,
+        name_digest: Some(match config.digest_key {
+            Some(digest) => digest,
+            None => NameDigest::random().context("this system has no random numbers")?,
+        }),
         metrics: config.metrics.map(|namespace| Metrics::new(namespace, std::io::stdout())),
         warm: AtomicBool::new(false),
     })

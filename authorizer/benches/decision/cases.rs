@@ -1,6 +1,7 @@
 //! The cases of the benchmark: a function with a store in a file, and one event for each way to be accepted or refused.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
@@ -12,6 +13,7 @@ use authorizer::{
     jwt::{JwtVerification, KeySource},
     log,
     metrics::Metrics,
+    name_digest::NameDigest,
     store::file::FileStore,
 };
 use aws_lc_rs::{
@@ -100,12 +102,14 @@ impl Decider {
             leeway: Leeway::DEFAULT,
             device_claim: DEFAULT_DEVICE_CLAIM.to_owned(),
             grant_claim: None,
+            grants: BTreeSet::new(),
         };
         let function = Function {
             store: FileStore::open(&path, settings)?,
             require_signature: false,
             freshness: FreshnessRules::default(),
             jwt: Some(JwtVerification { keys: KeySource::Fixed(Arc::new(keys)), rules }),
+            name_digest: Some(NameDigest::random()?),
             metrics: Some(Metrics::new("Latchkey".to_owned(), std::io::sink())),
             warm: AtomicBool::new(true),
         };

@@ -1,6 +1,9 @@
 //! Settings for JSON Web Tokens.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 #[cfg(feature = "jwks-url")]
 use std::time::Duration;
@@ -22,8 +25,10 @@ pub const JWT_AUDIENCE: &str = "LATCHKEY_JWT_AUDIENCE";
 pub const JWT_LEEWAY: &str = "LATCHKEY_JWT_LEEWAY_SECONDS";
 /// The name of the claim with the device's name.
 pub const JWT_DEVICE_CLAIM: &str = "LATCHKEY_JWT_DEVICE_CLAIM";
-/// The name of the claim with the grant's name. With it, a token can replace a record; without it, a device needs a record.
+/// The name of the claim with the grant's name, which every token must then have.
 pub const JWT_GRANT_CLAIM: &str = "LATCHKEY_JWT_GRANT_CLAIM";
+/// The grants with which a token can stand in for a missing record, with commas between them. By default there is none.
+pub const JWT_GRANTS: &str = "LATCHKEY_JWT_GRANTS";
 /// For how long fetched keys are used, in seconds: 1 to 86,400.
 pub const JWKS_MAX_AGE: &str = "LATCHKEY_JWKS_MAX_AGE_SECONDS";
 /// The time limit of a fetch, in milliseconds: 1 to 3,000.
@@ -55,7 +60,7 @@ pub enum JwtKeys {
 /// Reads the settings. `None` if no tokens are accepted, and after a mistake, which the reader collects.
 pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
     let Some(keys) = reader.text(JWT_KEYS) else {
-        let names = [JWT_ISSUER, JWT_AUDIENCE, JWT_LEEWAY, JWT_DEVICE_CLAIM, JWT_GRANT_CLAIM];
+        let names = [JWT_ISSUER, JWT_AUDIENCE, JWT_LEEWAY, JWT_DEVICE_CLAIM, JWT_GRANT_CLAIM, JWT_GRANTS];
         refuse(reader, &names, &format!("has no effect without {JWT_KEYS}"));
         refuse(reader, &JWKS_NAMES, &format!("has no effect without {JWT_KEYS}"));
         return None;
@@ -74,6 +79,10 @@ pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
     });
     let device_claim = reader.parsed(JWT_DEVICE_CLAIM, text);
     let grant_claim = reader.parsed(JWT_GRANT_CLAIM, text);
+    if grant_claim == Some(None) {
+        refuse(reader, &[JWT_GRANTS], &format!("has no effect without {JWT_GRANT_CLAIM}"));
+    }
+    let grants = reader.parsed_or(JWT_GRANTS, BTreeSet::new(), grants);
     let keys = keys_at(&keys, reader, root);
     let rules = Rules {
         issuer: issuer?,
@@ -81,11 +90,21 @@ pub(super) fn read(reader: &mut Reader, root: &Path) -> Option<JwtSettings> {
         leeway: leeway?,
         device_claim: device_claim?.unwrap_or_else(|| DEFAULT_DEVICE_CLAIM.to_owned()),
         grant_claim: grant_claim?,
+        grants: grants?,
     };
     Some(JwtSettings { keys: keys?, rules })
 }
 
 const JWKS_NAMES: [&str; 3] = [JWKS_MAX_AGE, JWKS_TIMEOUT, JWKS_REFETCH];
+
+/// Names of grants with commas between them. That they exist is checked when a token names one.
+fn grants(text: &str) -> Result<BTreeSet<String>, SettingError> {
+    let names = text.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
+    if names.contains("") {
+        return Err(SettingError::new("is not a list of grants with commas between them: a name is empty"));
+    }
+    Ok(names)
+}
 
 /// Collects a mistake for each of these variables that is set.
 fn refuse(reader: &mut Reader, names: &[&str], mistake: &str) {

@@ -68,7 +68,7 @@ impl<S: Store> Cached<S> {
                 self.known.remove(name);
                 self.unknown.insert(name.clone(), CachedValue { value: Arc::clone(decoy), since });
             }
-            Ok(Lookup::Unusable { .. }) => _ = self.known.remove(name),
+            Ok(Lookup::Unusable { .. } | Lookup::UnusableGrant { .. }) => _ = self.known.remove(name),
             Err(fault) if fault.kind().is_outage() => return answer,
             Err(_) => {}
         }

@@ -1,5 +1,7 @@
 //! Signatures and tokens that expire while their device is connected.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use credentials::{Secret, alibaba};
@@ -110,6 +112,7 @@ fn expiry_of_a_token_limits_refresh_and_connection() {
         leeway: Leeway::DEFAULT,
         device_claim: DEFAULT_DEVICE_CLAIM.to_owned(),
         grant_claim: None,
+        grants: BTreeSet::new(),
     };
     let attempts = Attempts {
         jwt: Some((Keys::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap(), rules)),

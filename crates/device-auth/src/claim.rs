@@ -31,10 +31,10 @@ pub struct Claim<'e> {
 }
 
 impl Claim<'_> {
-    /// The grant that the device's JSON Web Token names. The token can then stand in for a missing record.
+    /// The grant that the device's JSON Web Token names, if the token can stand in for a missing record with it.
     #[must_use]
     pub fn token_grant(&self) -> Option<&str> {
-        if let Evidence::Jwt(token) = &self.evidence { token.grant() } else { None }
+        if let Evidence::Jwt(token) = &self.evidence { token.grant_without_record() } else { None }
     }
 }
 

@@ -111,12 +111,17 @@ pub fn verify(
                 matching::matching(&evidence, &Candidates { verifiers: &decoy, secrets: &[] }, now);
             return Err(DenyReason::RecordUnusable);
         }
+        Lookup::UnusableGrant { decoy, .. } => {
+            let _same_work =
+                matching::matching(&evidence, &Candidates { verifiers: &decoy, secrets: &[] }, now);
+            return Err(DenyReason::JwtUnusableGrant);
+        }
         Lookup::Unknown { decoy } => {
             // An unknown name is refused as unknown, whatever is wrong with the evidence too.
             let _same_work =
                 matching::matching(&evidence, &Candidates { verifiers: &decoy, secrets: &[] }, now);
             return Err(match evidence {
-                Evidence::Jwt(token) if token.grant().is_some() => DenyReason::JwtUnusableGrant,
+                Evidence::Jwt(token) if token.grant().is_some() => DenyReason::JwtGrantNotAllowed,
                 _ => DenyReason::UnknownDevice,
             });
         }

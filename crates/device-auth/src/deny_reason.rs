@@ -84,6 +84,9 @@ deny_reasons! {
     JwtOtherDevice => "jwt_other_device",
     /// A JSON Web Token that names another grant than the device's record.
     JwtOtherGrant => "jwt_other_grant",
+    /// A JSON Web Token of a device without a record, with a grant that the settings let no token name, or in a store
+    /// where a token can't stand in for a record.
+    JwtGrantNotAllowed => "jwt_grant_not_allowed",
     /// A JSON Web Token of a device without a record, with a grant that does not exist or that the device can't have.
     JwtUnusableGrant => "jwt_unusable_grant",
     /// Alibaba: no `|` in the client id.

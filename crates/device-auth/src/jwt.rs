@@ -29,6 +29,7 @@ use crate::{device_name::DeviceName, time::UnixTime};
 pub struct VerifiedToken {
     device: DeviceName,
     grant: Option<String>,
+    is_grant_allowed: bool,
     expires_at: UnixTime,
 }
 
@@ -43,6 +44,12 @@ impl VerifiedToken {
     #[must_use]
     pub fn grant(&self) -> Option<&str> {
         self.grant.as_deref()
+    }
+
+    /// The grant with which the token can stand in for a missing record: one of [`Rules::grants`].
+    #[must_use]
+    pub fn grant_without_record(&self) -> Option<&str> {
+        self.grant().filter(|_| self.is_grant_allowed)
     }
 
     /// When the token ends: at least [`iot_policy::limits::MIN_DISCONNECT_SECONDS`] after the time at which it was verified,
@@ -69,7 +76,8 @@ pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: UnixTime) -> Result<
     let expires_at = claims.check_times(rules.leeway, now)?;
     let device = claims.device(&rules.device_claim)?;
     let grant = rules.grant_claim.as_deref().map(|name| claims.grant(name)).transpose()?;
-    Ok(VerifiedToken { device, grant, expires_at })
+    let is_grant_allowed = grant.as_ref().is_some_and(|grant| rules.grants.contains(grant));
+    Ok(VerifiedToken { device, grant, is_grant_allowed, expires_at })
 }
 
 /// Whether a text has the shape of a JSON Web Token: `eyJ` is `{"` in base64.

@@ -11,9 +11,8 @@ pub mod item;
 pub mod loader;
 pub mod snapshot;
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
-use self::error::InvalidRecord;
 use crate::{record::Record, verifier::LiveVerifier};
 
 /// What a store knows of one device name.
@@ -25,7 +24,14 @@ pub enum Lookup {
     /// against the decoy, as for an unknown name.
     Unusable {
         /// What is wrong with the record.
-        error: Arc<InvalidRecord>,
+        error: Arc<dyn Error + Send + Sync>,
+        /// Another record's verifiers.
+        decoy: Arc<[LiveVerifier]>,
+    },
+    /// No device has the name, and the grant that its JSON Web Token names can't stand in for a record.
+    UnusableGrant {
+        /// Why.
+        error: Arc<dyn Error + Send + Sync>,
         /// Another record's verifiers.
         decoy: Arc<[LiveVerifier]>,
     },

@@ -41,7 +41,7 @@ pub struct TimerSeconds(NonZeroU32);
 
 /// A number of seconds that AWS does not accept for a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} seconds: AWS accepts {min} to {max} for a timer", min = RANGE.start(), max = RANGE.end())]
+#[error("a timer of {0} s: AWS accepts {min} to {max}", min = RANGE.start(), max = RANGE.end())]
 pub struct TimerSecondsError(u32);
 
 impl Timers {

@@ -43,6 +43,7 @@ fn rules() -> Rules {
         leeway: Leeway::DEFAULT,
         device_claim: "sub".to_owned(),
         grant_claim: Some("grant".to_owned()),
+        grants: BTreeSet::new(),
     }
 }
 
@@ -275,6 +276,7 @@ fn rules_that_are_not_set_accept_anything() {
         leeway: Leeway::try_from(0).unwrap(),
         device_claim: "https://example.com/device".to_owned(),
         grant_claim: None,
+        grants: BTreeSet::new(),
     };
     let exp = NOW + 300;
     let token =

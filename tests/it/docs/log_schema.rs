@@ -49,6 +49,9 @@ fn check(line: &Value, seen: &mut BTreeSet<String>) {
         assert_eq!(row.type_name, type_name(value), "`{field}` in {line}");
         seen.insert(field.clone());
     }
+    if ["record_unusable", "jwt_unusable_grant"].map(Value::from).contains(&line["reason"]) {
+        assert!(fields.contains_key("error"), "`error` is missing in {line}");
+    }
     for (field, row) in &rows {
         let is_expected = match row.when.as_str() {
             "always" => true,

@@ -1,6 +1,6 @@
 //! The claims of a token with a valid signature.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use iot_policy::limits::MIN_DISCONNECT_SECONDS;
 use serde_json::{Number, Value};
@@ -103,6 +103,9 @@ pub struct Rules {
     pub device_claim: String,
     /// The claim that names the grant. With `Some`, a token without that claim is refused.
     pub grant_claim: Option<String>,
+    /// The grants with which a token can stand in for a missing record. The issuer decides which device gets which of
+    /// them, so a grant that is not for every device of the issuer must not be here.
+    pub grants: BTreeSet<String>,
 }
 
 /// The claim that names the device unless the settings name another.

@@ -498,8 +498,8 @@ mod tests {
                 device(&[("grant", json!("none"))]),
                 "grant `none` does not exist; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",
             ),
-            (device(&[("refresh_after_seconds", json!(299))]), "299 seconds: AWS accepts 300 to 86400"),
-            (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 seconds"),
+            (device(&[("refresh_after_seconds", json!(299))]), "a timer of 299 s: AWS accepts 300 to 86400"),
+            (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 s: AWS accepts"),
             (
                 device(&[("client_ids", json!(["sensor"])), ("grant", json!("own-topics"))]),
                 "`sensor` as `{client_id}` of grant `own-topics` would own",

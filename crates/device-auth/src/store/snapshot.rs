@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Lookup, decoys::Decoys, loader::Records};
+use super::{Lookup, decoys::Decoys, error::InvalidRecord, loader::Records};
 use crate::device_name::DeviceName;
 
 /// The records of a store that is read as a whole, and the decoys for names without a record.
@@ -29,11 +29,12 @@ impl Snapshot {
             return Lookup::Found(Arc::clone(record));
         }
         if let Some(record) = self.records.unusable.get(name) {
-            return Lookup::Unusable { error: Arc::clone(&record.error), decoy };
+            return Lookup::Unusable { error: Arc::<InvalidRecord>::clone(&record.error), decoy };
         }
         match token_grant.map(|grant| self.records.record_from_token(name, grant)) {
             Some(Ok(record)) => Lookup::Found(Arc::new(record)),
-            Some(Err(_)) | None => Lookup::Unknown { decoy },
+            Some(Err(error)) => Lookup::UnusableGrant { error: Arc::new(error), decoy },
+            None => Lookup::Unknown { decoy },
         }
     }
 }

@@ -1,10 +1,11 @@
 //! How a case sets up the function.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use authorizer::{
     handler::Function,
     jwt::{JwtVerification, KeySource},
+    name_digest::NameDigest,
     store::file::FileStore,
 };
 use device_auth::{
@@ -37,6 +38,8 @@ struct JwtCase {
     audience: Option<String>,
     device_claim: Option<String>,
     grant_claim: Option<String>,
+    #[serde(default)]
+    grants: BTreeSet<String>,
 }
 
 impl FunctionCase {
@@ -50,6 +53,7 @@ impl FunctionCase {
                 tencent_expiry: self.tencent_expiry.unwrap_or(default.tencent_expiry),
             },
             jwt: self.jwt.as_ref().map(JwtCase::read),
+            name_digest: NameDigest::random().ok(),
             ..Function::new(store())
         }
     }
@@ -65,6 +69,7 @@ impl JwtCase {
             audience: self.audience.clone(),
             device_claim: self.device_claim.as_deref().unwrap_or(DEFAULT_DEVICE_CLAIM).to_owned(),
             grant_claim: self.grant_claim.clone(),
+            grants: self.grants.clone(),
             ..rules()
         };
         JwtVerification { keys: KeySource::Fixed(Arc::new(keys.unwrap())), rules }
@@ -79,6 +84,7 @@ pub(crate) fn rules() -> Rules {
         leeway: Leeway::DEFAULT,
         device_claim: DEFAULT_DEVICE_CLAIM.to_owned(),
         grant_claim: None,
+        grants: BTreeSet::new(),
     }
 }
 
