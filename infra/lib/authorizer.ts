@@ -1,9 +1,10 @@
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnAuthorizer } from 'aws-cdk-lib/aws-iot';
 import { IKey } from 'aws-cdk-lib/aws-kms';
 import { Architecture, Function, LayerVersion } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 
 import { AuthorizerCode, createFunction, filesLayer, LAYER_FOLDER } from './code';
@@ -118,9 +119,27 @@ export class UsernamePasswordAuthorizer extends Construct {
       ...props.environment,
       LATCHKEY_STORE: props.store.location,
       LATCHKEY_METRICS: this.metricsNamespace,
+      // The template has a reference, which CloudFormation resolves when it deploys the function.
+      LATCHKEY_DIGEST_KEY: this.createDigestKey().secretValue.unsafeUnwrap(),
       ...(props.grants !== undefined && { LATCHKEY_GRANTS: `file:${LAYER_FOLDER}/grants.json` }),
       ...(props.keyring !== undefined && { LATCHKEY_DATA_KEYS: `kms:${LAYER_FOLDER}/keyring.json` }),
     };
+  }
+
+  /** The key of the digests under which the log shows unknown names. It is generated once for the deployment. */
+  private createDigestKey(): Secret {
+    const secret = new Secret(this, 'DigestKey', {
+      secretName: `${this.authorizerName}/digest-key`,
+      description: "the key of unknown names' digests in the authorizer's log",
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'it opens nothing: with another key the digests of one name before and after could not be compared',
+    });
+    return secret;
   }
 
   private createAuthorizer({ signing, cacheHttp }: UsernamePasswordAuthorizerProps): CfnAuthorizer {

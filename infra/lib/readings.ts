@@ -11,15 +11,35 @@ import { QUANTITIES } from './things';
 
 /** The version of the rules' language (dg/iot-rule-sql-version). */
 const SQL_VERSION = '2016-03-23';
-/** CloudWatch's units; it has none for degrees. */
-const UNITS = { temperature: 'None', humidity: 'Percent' } as const;
+/**
+ * What a reading has to be. A device sends `unit`; CloudWatch has units of its own, and none for degrees. The ranges are
+ * those of an SHT20 (`crates/device-core/src/sht20/conversion.rs`).
+ */
+const ACCEPTED = {
+  temperature: { unit: 'Cel', from: -40, to: 125, metricUnit: 'None' },
+  humidity: { unit: '%RH', from: 0, to: 100, metricUnit: 'Percent' },
+} as const;
+/** The largest number of seconds that a device may send as its time: 32 bits, in the year 2106. */
+const LAST_SECOND = 4_294_967_295;
+/** The decimals that a device sends. More would be cut off: DynamoDB refuses a number of more than 38 digits. */
+const VALUE = 'trunc(value, 2)';
+/** The attribute with an item's end, in seconds since 1970. */
+const TTL = 'expires_at';
+
+type Quantity = (typeof QUANTITIES)[number];
 
 export interface ReadingsProps {
   /** The prefix of the rules' names: letters, digits and `_`. */
   readonly name: string;
   readonly logRetention: RetentionDays;
   /** Stores the readings in this table too. */
-  readonly table?: { readonly tableName: string; readonly key: IKey; readonly keepData: boolean };
+  readonly table?: {
+    readonly tableName: string;
+    readonly key: IKey;
+    readonly keepData: boolean;
+    /** How many days an item stays. */
+    readonly days: number;
+  };
 }
 
 /** The topic rules for readings: CloudWatch metrics of the whole fleet and, optionally, items in a table. */
@@ -37,7 +57,8 @@ export class Readings extends Construct {
     this.role = this.createRole(props.name);
     this.errors = this.createErrorLog(props);
     this.table = props.table && this.createTable(props.table);
-    QUANTITIES.forEach((quantity) => this.addRule(props.name, quantity));
+    const days = props.table?.days ?? 0;
+    QUANTITIES.forEach((quantity) => this.addRule(props.name, quantity, days));
   }
 
   private createRole(name: string): Role {
@@ -76,11 +97,12 @@ export class Readings extends Construct {
     const table = new Table(this, 'Table', {
       tableName,
       partitionKey: { name: 'series', type: AttributeType.STRING },
-      sortKey: { name: 'ts', type: AttributeType.NUMBER },
+      sortKey: { name: 'received_at', type: AttributeType.NUMBER },
       billingMode: BillingMode.PAY_PER_REQUEST,
       encryption: TableEncryption.CUSTOMER_MANAGED,
       encryptionKey: key,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      timeToLiveAttribute: TTL,
       deletionProtection: keepData,
       removalPolicy: keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
@@ -94,14 +116,15 @@ export class Readings extends Construct {
     return table;
   }
 
-  private addRule(name: string, quantity: (typeof QUANTITIES)[number]): void {
+  private addRule(name: string, quantity: Quantity, days: number): void {
     const roleArn = this.role.roleArn;
     const cloudwatchMetric = {
       roleArn,
       metricNamespace: this.namespace,
       metricName: quantity,
-      metricUnit: UNITS[quantity],
-      metricValue: '${value}',
+      metricUnit: ACCEPTED[quantity].metricUnit,
+      // It is evaluated on the message, not on what the rule selects (dg/iot-substitution-templates).
+      metricValue: `\${${VALUE}}`,
     };
     const item = this.table && { dynamoDBv2: { roleArn, putItem: { tableName: this.table.tableName } } };
     const rule = new CfnTopicRule(this, quantity, {
@@ -109,8 +132,7 @@ export class Readings extends Construct {
       topicRulePayload: {
         description: `the readings of ${quantity}, for CloudWatch${item ? ' and DynamoDB' : ''}`,
         awsIotSqlVersion: SQL_VERSION,
-        // `series` is the table's key: one device's readings of one quantity, sorted by time.
-        sql: `SELECT value, unit, ts, concat(topic(2), '/', topic(3)) AS series FROM 'sensor/+/${quantity}'`,
+        sql: sql(quantity, days),
         actions: [{ cloudwatchMetric }, ...(item ? [item] : [])],
         errorAction: { cloudwatchLogs: { roleArn, logGroupName: this.errors.logGroupName } },
       },
@@ -118,4 +140,30 @@ export class Readings extends Construct {
     // AWS IoT may check at once whether the role allows the actions.
     rule.node.addDependency(this.role);
   }
+}
+
+/**
+ * The rule's query. It selects a message by the types and the ranges of its fields, and copies no text of a device: an
+ * item has numbers, a fixed unit, and the two topic levels that the device's policy names.
+ *
+ * `series` and `received_at` are the table's key: one device's readings of one quantity, by the time at which AWS IoT
+ * received them. The device's own time, `ts`, is an attribute.
+ */
+function sql(quantity: Quantity, days: number): string {
+  const { unit, from, to } = ACCEPTED[quantity];
+  const item = [
+    `${VALUE} AS value`,
+    `'${unit}' AS unit`,
+    'ts',
+    "concat(topic(2), '/', topic(3)) AS series",
+    'timestamp() AS received_at',
+    `timestamp() / 1000 + ${days * 86_400} AS ${TTL}`,
+  ];
+  // A comparison converts a text to a number; `=` with a cast value does not (dg/iot-sql-operators).
+  const accepted = [
+    `value = cast(value AS Decimal) AND value >= ${from} AND value <= ${to}`,
+    `ts = cast(ts AS Int) AND ts >= 0 AND ts <= ${LAST_SECOND}`,
+    `unit = '${unit}'`,
+  ];
+  return `SELECT ${item.join(', ')} FROM 'sensor/+/${quantity}' WHERE ${accepted.join(' AND ')}`;
 }

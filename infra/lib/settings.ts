@@ -31,6 +31,7 @@ export const VARIABLES: readonly string[] = [
   'LATCHKEY_JWKS_TIMEOUT_MS',
   'LATCHKEY_JWT_AUDIENCE',
   'LATCHKEY_JWT_DEVICE_CLAIM',
+  'LATCHKEY_JWT_GRANTS',
   'LATCHKEY_JWT_GRANT_CLAIM',
   'LATCHKEY_JWT_ISSUER',
   'LATCHKEY_JWT_KEYS',
@@ -46,11 +47,16 @@ export const VARIABLES: readonly string[] = [
 /** The variables that the stack sets, each with the setting that it follows. */
 export const STACK_VARIABLES: Readonly<Record<string, string>> = {
   LATCHKEY_DATA_KEYS: '`vendorSecrets.keyring`',
+  LATCHKEY_DIGEST_KEY: 'a secret that the stack generates',
   LATCHKEY_GRANTS: '`function.grants`',
   LATCHKEY_METRICS: 'the stage, because its dashboard uses this namespace',
   LATCHKEY_STORE: '`records`',
 };
 
+/** The policy of `infra/permissions-boundary.json`, by the name that docs/deploy.md gives it. */
+const BOUNDARY = 'latchkey-boundary';
+/** IAM API reference, CreatePolicy. */
+const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
 const ARCHITECTURES = ['arm64', 'x86_64'] as const;
 const LOG_LEVELS = ['ERROR', 'WARN', 'INFO', 'DEBUG'] as const;
 /** What CloudWatch Logs accepts (API reference, PutRetentionPolicy), up to two years. */
@@ -128,6 +134,7 @@ export function stageSchema(stage: string, folder: string) {
     region: text(REGION, 'a region such as `eu-central-1`'),
     account: text(ACCOUNT, 'an account, which has 12 digits').optional(),
     keepData: flag.default(false),
+    permissionsBoundary: policyName.default(BOUNDARY),
     records: oneOf(['table', 'secret']).default('table'),
     function: functionSchema(folder).prefault({}),
     authorizer: section({
@@ -164,7 +171,7 @@ export function stageSchema(stage: string, folder: string) {
         }
       })
       .prefault({}),
-    readings: section({ table: flag.default(false) }).prefault({}),
+    readings: section({ table: flag.default(false), days: wholeNumber(1, 3650).default(365) }).prefault({}),
     alarms: section({
       email: text(EMAIL, 'an address for mail').optional(),
       refusals: wholeNumber(1, 1_000_000).default(100),
@@ -176,10 +183,11 @@ export function stageSchema(stage: string, folder: string) {
       if (settings.records === 'secret' && settings.function?.grants !== undefined) {
         refuse(context, ['function', 'grants'], 'it is for a table; a secret contains its grants');
       }
-      const claim = 'LATCHKEY_JWT_GRANT_CLAIM';
-      if (settings.records === 'table' && settings.function?.variables?.[claim] !== undefined) {
-        const why = "it can't be used with a table: the function would not start";
-        refuse(context, ['function', 'variables', claim], why);
+      for (const name of ['LATCHKEY_JWT_GRANT_CLAIM', 'LATCHKEY_JWT_GRANTS']) {
+        if (settings.records === 'table' && settings.function?.variables?.[name] !== undefined) {
+          const why = "it can't be used with a table: the function would not start";
+          refuse(context, ['function', 'variables', name], why);
+        }
       }
       for (const [service, key] of [
         ['acm', 'domain'],
@@ -231,6 +239,12 @@ function section<T extends z.ZodRawShape>(shape: T) {
 }
 
 const flag = z.boolean({ error: ({ input }) => `${shown(input)} is neither \`true\` nor \`false\`` });
+
+const policyName = z
+  .union([z.string(), z.literal(false)])
+  .refine((name) => name === false || POLICY_NAME.test(name), {
+    error: ({ input }) => `${shown(input)} is neither a policy's name nor \`false\``,
+  });
 
 function text(shape: RegExp, hint: string) {
   const error = ({ input }: { input?: unknown }): string =>

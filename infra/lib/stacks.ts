@@ -1,4 +1,5 @@
 import { App, CfnOutput, Stack, StackProps, Tags } from 'aws-cdk-lib';
+import { ManagedPolicy, PermissionsBoundary } from 'aws-cdk-lib/aws-iam';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { Architecture } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
@@ -92,6 +93,7 @@ export class AuthorizerStack extends Stack {
     this.settings = props.settings;
     this.fleet = props.fleet;
     this.name = `latchkey-${props.settings.stage}`;
+    this.boundRoles();
     const authorizer = this.createAuthorizer(props.workspace);
     if (props.settings.authorizer.default) {
       new DefaultAuthorizer(this, 'DefaultAuthorizer', authorizer.authorizer);
@@ -100,6 +102,15 @@ export class AuthorizerStack extends Stack {
     const readings = this.createReadings();
     this.addOperations(authorizer, readings);
     this.addOutputs(authorizer, new Endpoint(this, 'Endpoint', domain?.configuration), readings);
+  }
+
+  /** No role may do more than the boundary, whatever a later version of this stack gives it. */
+  private boundRoles(): void {
+    const { permissionsBoundary } = this.settings;
+    if (permissionsBoundary !== false) {
+      const boundary = ManagedPolicy.fromManagedPolicyName(this, 'Boundary', permissionsBoundary);
+      PermissionsBoundary.of(this).apply(boundary);
+    }
   }
 
   private createAuthorizer(workspace: string): UsernamePasswordAuthorizer {
@@ -136,7 +147,8 @@ export class AuthorizerStack extends Stack {
 
   private createReadings(): Readings {
     const { stage, keepData, readings, function: settings } = this.settings;
-    const table = { tableName: `${this.name}-readings`, key: this.fleet.storageKey, keepData };
+    const { days } = readings;
+    const table = { tableName: `${this.name}-readings`, key: this.fleet.storageKey, keepData, days };
     const name = `latchkey_${stage}`;
     return new Readings(this, 'Readings', {
       name,

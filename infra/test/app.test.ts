@@ -61,26 +61,6 @@ test('the settings are those of the documentation', () => {
   assert.deepEqual(rows('The settings of a stage').sort(), settingNames(stageSchema('test', INFRA)).sort());
 });
 
-test('the execution policy has every service of the stacks, and fits its size limit', () => {
-  const text = readFileSync(join(INFRA, 'execution-policy.json'), 'utf8');
-  const { Statement } = JSON.parse(text) as { Statement: { Action: string[] }[] };
-  const allowed = new Set(Statement.flatMap(({ Action }) => Action.map((action) => action.split(':')[0])));
-  const types = Object.values(STAGES).flatMap((changes) => {
-    const { template, fleetTemplate } = synthesized(changes);
-    const resources = [template, fleetTemplate].flatMap((it) =>
-      Object.values(it.toJSON()['Resources'] as object),
-    );
-    return resources.map((resource) => (resource as { Type: string }).Type);
-  });
-  for (const service of new Set(
-    types.filter((type) => type.startsWith('AWS::')).map((type) => type.split('::')[1]),
-  )) {
-    assert.ok(allowed.has(service?.toLowerCase()), service);
-  }
-  // IAM's limit for a managed policy, without white space.
-  assert.ok(text.replaceAll(/\s/g, '').length <= 6144);
-});
-
 test('the endpoint is that of the account or the domain, and its role may describe nothing else', () => {
   const ask = (changes: Record<string, unknown>): string => {
     const { template } = synthesized(changes);

@@ -76,7 +76,13 @@ test('the function has five seconds, a log with a retention, and the architectur
     MemorySize: 512,
     ReservedConcurrentExecutions: Match.absent(),
     LoggingConfig: { LogGroup: { Ref: Match.stringLikeRegexp('^AuthorizerLog') } },
-    Environment: { Variables: { LATCHKEY_METRICS: 'latchkey/test', LATCHKEY_STORE: Match.anyValue() } },
+    Environment: {
+      Variables: {
+        LATCHKEY_METRICS: 'latchkey/test',
+        LATCHKEY_STORE: Match.anyValue(),
+        LATCHKEY_DIGEST_KEY: Match.anyValue(),
+      },
+    },
   });
   const changes = {
     bundle: bundle('x86_64'),
@@ -91,6 +97,22 @@ test('the function has five seconds, a log with a retention, and the architectur
       MemorySize: 1024,
       ReservedConcurrentExecutions: 20,
     },
+  );
+});
+
+test('the key of the digests is generated, and is nowhere in the template', () => {
+  template.hasResourceProperties('AWS::SecretsManager::Secret', {
+    Name: 'latchkey-test/digest-key',
+    GenerateSecretString: { PasswordLength: 64, ExcludePunctuation: true },
+    SecretString: Match.absent(),
+  });
+  const [authorizer] = Object.values(
+    template.findResources('AWS::Lambda::Function', { Properties: { FunctionName: 'latchkey-test' } }),
+  );
+  const { Environment } = authorizer?.['Properties'] as { Environment: { Variables: object } };
+  assert.match(
+    JSON.stringify(Environment.Variables),
+    /"LATCHKEY_DIGEST_KEY":\{"Fn::Join":\["",\["\{\{resolve:secretsmanager:",\{"Ref":"AuthorizerDigestKey\w+"\},":SecretString:::\}\}"\]\]\}/,
   );
 });
 

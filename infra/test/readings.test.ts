@@ -11,16 +11,27 @@ import { actions, statements } from './support/statements';
 const { template } = synthesized();
 const stored = synthesized({ readings: { table: true } }).template;
 
+const RULES = [
+  {
+    quantity: 'temperature',
+    metricUnit: 'None',
+    unit: 'Cel',
+    range: 'value >= -40 AND value <= 125',
+  },
+  {
+    quantity: 'humidity',
+    metricUnit: 'Percent',
+    unit: '%RH',
+    range: 'value >= 0 AND value <= 100',
+  },
+];
+
 test('each quantity has a rule with a metric, and failures have a log', () => {
   template.resourceCountIs('AWS::IoT::TopicRule', 2);
-  for (const [quantity, metricUnit] of [
-    ['temperature', 'None'],
-    ['humidity', 'Percent'],
-  ]) {
+  for (const { quantity, metricUnit } of RULES) {
     template.hasResourceProperties('AWS::IoT::TopicRule', {
       RuleName: `latchkey_test_${quantity}`,
       TopicRulePayload: {
-        Sql: `SELECT value, unit, ts, concat(topic(2), '/', topic(3)) AS series FROM 'sensor/+/${quantity}'`,
         AwsIotSqlVersion: '2016-03-23',
         Actions: [
           {
@@ -28,7 +39,7 @@ test('each quantity has a rule with a metric, and failures have a log', () => {
               MetricNamespace: 'latchkey/test/readings',
               MetricName: quantity,
               MetricUnit: metricUnit,
-              MetricValue: '${value}',
+              MetricValue: '${trunc(value, 2)}',
               RoleArn: Match.anyValue(),
             },
           },
@@ -39,20 +50,45 @@ test('each quantity has a rule with a metric, and failures have a log', () => {
   }
 });
 
-test('the rules select what a device sends', () => {
-  const source = readFileSync(join(REPOSITORY, 'crates/device-core/src/payload.rs'), 'utf8');
-  assert.match(source, /"\{\{"value":\{\},"unit":"\{unit\}","ts":\{\}\}\}"/);
+test('a rule selects by type, range and unit, and AWS IoT sets key and end of an item', () => {
+  const stage = synthesized({ readings: { table: true, days: 2 } }).template;
+  for (const { quantity, unit, range } of RULES) {
+    const select = [
+      `SELECT trunc(value, 2) AS value, '${unit}' AS unit, ts, concat(topic(2), '/', topic(3)) AS series,`,
+      'timestamp() AS received_at, timestamp() / 1000 + 172800 AS expires_at',
+    ];
+    const where = [
+      `FROM 'sensor/+/${quantity}' WHERE value = cast(value AS Decimal) AND ${range}`,
+      `AND ts = cast(ts AS Int) AND ts >= 0 AND ts <= 4294967295 AND unit = '${unit}'`,
+    ];
+    stage.hasResourceProperties('AWS::IoT::TopicRule', {
+      TopicRulePayload: { Sql: [...select, ...where].join(' ') },
+    });
+  }
 });
 
-test('the table of readings is encrypted and sorted by time', () => {
+test('the rules select what a device sends', () => {
+  const source = (name: string): string =>
+    readFileSync(join(REPOSITORY, 'crates/device-core/src', name), 'utf8');
+  assert.match(source('payload.rs'), /"\{\{"value":\{\},"unit":"\{unit\}","ts":\{\}\}\}"/);
+  // The sensor's range, the bounds of a humidity, the units and the decimals.
+  assert.match(source('sht20/conversion.rs'), /\(-40_000\.\.=125_000\)\.contains\(&milli\)/);
+  assert.match(source('reading.rs'), /clamp\(0, 100_000\)/);
+  for (const { unit } of RULES) {
+    assert.ok(source('reading.rs').includes(`=> "${unit}"`), unit);
+  }
+});
+
+test('the table of readings is encrypted, sorted by the time of AWS IoT, and forgets', () => {
   stored.hasResourceProperties('AWS::DynamoDB::Table', {
     TableName: 'latchkey-test-readings',
     KeySchema: [
       { AttributeName: 'series', KeyType: 'HASH' },
-      { AttributeName: 'ts', KeyType: 'RANGE' },
+      { AttributeName: 'received_at', KeyType: 'RANGE' },
     ],
     SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: Match.anyValue() },
     PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    TimeToLiveSpecification: { AttributeName: 'expires_at', Enabled: true },
   });
   stored.allResourcesProperties('AWS::IoT::TopicRule', {
     TopicRulePayload: {

@@ -61,12 +61,14 @@ test('all errors are reported together', () => {
     },
     authorizer: { name: 'a b', cacheHttp: 'no' },
     records: 'file',
+    permissionsBoundary: 'arn:aws:iam::1:policy/x',
     readings: [],
     alarms: { email: 'me', refusals: 1.5 },
     iotLogging: 'ALL',
   };
   assert.deepEqual(errors(object), [
     '`region`: `Frankfurt` is not a region such as `eu-central-1`',
+    "`permissionsBoundary`: `arn:aws:iam::1:policy/x` is neither a policy's name nor `false`",
     '`records`: `file` is not one of `table`, `secret`',
     '`function.architecture`: `mips` is not one of `arm64`, `x86_64`',
     '`function.memoryMb`: `64` is not a whole number from 128 to 10240',
