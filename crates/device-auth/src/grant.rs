@@ -41,6 +41,10 @@ pub struct GrantDefinition {
     /// Topics on which the device may publish retained messages. `publish` must cover them too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retain: Vec<TopicTemplate>,
+    /// Whether devices of this grant may share topics with each other, and with those of other grants that say so too. If
+    /// not, a store in which the values of placeholders make two devices share a topic is refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// Whether the CONNECT may have a last will.
     pub last_will: bool,
     /// Whether the CONNECT may ask for a persistent session.
@@ -124,6 +128,11 @@ impl Grants {
             (name.clone(), Arc::new(Grant { name, definition, reserved }))
         });
         Ok(Self(grants.collect()))
+    }
+
+    /// Every grant.
+    pub fn all(&self) -> impl Iterator<Item = &Grant> {
+        self.0.values().map(|grant| &**grant)
     }
 
     /// The grant called `name`.
@@ -221,9 +230,9 @@ fn both_ways(topics: &[&str]) -> GrantDefinition {
         publish: templates.clone(),
         subscribe: templates.clone(),
         receive: templates,
-        retain: Vec::new(),
         last_will: true,
         persistent_session: true,
+        ..GrantDefinition::default()
     }
 }
 

@@ -55,7 +55,7 @@ pub enum LevelError {
 pub struct NoValue(pub String);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Literal(String),
     Placeholder(String),
 }
@@ -81,7 +81,7 @@ impl TopicTemplate {
     }
 
     /// The levels.
-    pub(super) fn levels(&self) -> &[Level] {
+    pub(crate) fn levels(&self) -> &[Level] {
         &self.0
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use credentials::{SecretError, alibaba, tencent};
 
+use super::topic_overlap::TopicOverlap;
 use crate::{
     client_id::ClientIdError,
     device_name::{DeviceName, DeviceNameError},
@@ -46,6 +47,9 @@ pub enum RecordsError {
     /// Two records contradict each other.
     #[error(transparent)]
     IdRange(#[from] IdRangeError),
+    /// Two devices share a topic.
+    #[error(transparent)]
+    TopicOverlap(#[from] Box<TopicOverlap>),
 }
 
 impl From<InvalidRecord> for RecordsError {

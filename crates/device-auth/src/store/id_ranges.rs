@@ -1,9 +1,11 @@
 //! Checks that no two records allow the same client id.
 
+use std::collections::HashMap;
+
 use super::error::IdRangeError;
 use crate::{
     device_name::DeviceName,
-    record::{self, ClientIdRule, Parameters, Record},
+    record::{ClientIdRule, Parameters, Record},
     scheme::Scheme,
 };
 
@@ -20,6 +22,8 @@ pub struct Reservation<'a> {
     pub parameters: &'a Parameters,
     /// The device's product, in a vendor's scheme.
     pub product: Option<&'a DeviceName>,
+    /// The value of `{device}`, if it is not the device's own name.
+    pub topic_name: Option<&'a DeviceName>,
 }
 
 impl<'a> Reservation<'a> {
@@ -32,6 +36,54 @@ impl<'a> Reservation<'a> {
             client_ids: &record.client_ids,
             parameters: &record.parameters,
             product: record.product.as_ref(),
+            topic_name: record.product.is_some().then_some(&record.device),
+        }
+    }
+}
+
+/// The client ids of all devices, sorted. No id belongs to two of them.
+pub struct IdRanges(Vec<IdRange>);
+
+/// What a device without a record can't have as its name.
+pub struct TakenNames {
+    ids: IdRanges,
+    /// Parameters, products and the names that vendors gave, each with its device: grants write them into topics.
+    values: HashMap<DeviceName, DeviceName>,
+}
+
+impl IdRanges {
+    /// The device other than `not` to which `text` belongs as a client id.
+    #[must_use]
+    pub fn owner(&self, text: &str, not: Option<&DeviceName>) -> Option<&DeviceName> {
+        covering(&self.0, text).map(|range| &range.device).find(|device| Some(*device) != not)
+    }
+}
+
+impl TakenNames {
+    /// The names that these reservations take.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`].
+    pub fn new(reservations: &[Reservation<'_>]) -> Result<Self, IdRangeError> {
+        let values = reservations.iter().flat_map(|reservation| {
+            let Reservation { device, parameters, product, topic_name, .. } = *reservation;
+            let values = parameters.values().chain(product).chain(topic_name);
+            values.map(move |value| (value.clone(), device.clone()))
+        });
+        Ok(Self { values: values.collect(), ids: check(reservations)? })
+    }
+
+    /// Checks that the name of a device without a record is not a client id of a record, nor a value that a grant writes
+    /// into topics.
+    ///
+    /// # Errors
+    ///
+    /// The device whose record has it.
+    pub fn check_newcomer(&self, name: &DeviceName) -> Result<(), IdRangeError> {
+        match self.values.get(name).or_else(|| self.ids.owner(name.as_str(), None)) {
+            Some(owner) => Err(IdRangeError::Taken { name: name.clone(), owner: owner.clone() }),
+            None => Ok(()),
         }
     }
 }
@@ -42,7 +94,7 @@ impl<'a> Reservation<'a> {
 /// # Errors
 ///
 /// The two devices, and the rules that overlap.
-pub fn check(reservations: &[Reservation<'_>]) -> Result<(), IdRangeError> {
+pub fn check(reservations: &[Reservation<'_>]) -> Result<IdRanges, IdRangeError> {
     let ranges = reservations.iter().flat_map(|reservation| {
         let Reservation { device, scheme, client_ids, .. } = *reservation;
         let own = IdRange::new(&ClientIdRule::Exact(device.client_id().clone()), device);
@@ -56,8 +108,8 @@ pub fn check(reservations: &[Reservation<'_>]) -> Result<(), IdRangeError> {
     ranges.sort_unstable();
     check_parameters(reservations, &ranges)?;
     // Sorted by text, the ids that a prefix covers follow it, so one open prefix is enough.
-    let mut open: Option<&IdRange<'_>> = None;
-    let mut last: Option<&IdRange<'_>> = None;
+    let mut open: Option<&IdRange> = None;
+    let mut last: Option<&IdRange> = None;
     for range in &ranges {
         let covering = [
             open.filter(|open| range.text.starts_with(&open.text)),
@@ -76,40 +128,18 @@ pub fn check(reservations: &[Reservation<'_>]) -> Result<(), IdRangeError> {
         }
         last = Some(range);
     }
-    Ok(())
-}
-
-/// Checks that the name of a device without a record is not a client id, a parameter or a product of a record.
-///
-/// # Errors
-///
-/// The device whose record has it.
-pub fn check_newcomer<'a>(
-    name: &DeviceName,
-    mut reservations: impl Iterator<Item = Reservation<'a>>,
-) -> Result<(), IdRangeError> {
-    let taken = reservations.find(|reservation| {
-        let is_in_topics =
-            reservation.parameters.values().chain(reservation.product).any(|value| value == name);
-        is_in_topics || record::allows(reservation.client_ids, reservation.scheme, name.client_id())
-    });
-    match taken {
-        Some(Reservation { device: owner, .. }) => {
-            Err(IdRangeError::Taken { name: name.clone(), owner: owner.clone() })
-        }
-        None => Ok(()),
-    }
+    Ok(IdRanges(ranges))
 }
 
 /// Checks that no device may use another device's parameter or product as its client id: grants write those into topics
 /// too.
-fn check_parameters(reservations: &[Reservation<'_>], ranges: &[IdRange<'_>]) -> Result<(), IdRangeError> {
+fn check_parameters(reservations: &[Reservation<'_>], ranges: &[IdRange]) -> Result<(), IdRangeError> {
     for Reservation { device, parameters, product, .. } in reservations {
         let product = product.map(|product| ("product", product));
         let parameters = parameters.iter().map(|(name, value)| (name.as_str(), value));
         for (parameter, value) in parameters.chain(product) {
             let mut covering = covering(ranges, value.as_str());
-            if let Some(other) = covering.find(|range| range.device != *device) {
+            if let Some(other) = covering.find(|range| range.device != **device) {
                 return Err(IdRangeError::Parameter {
                     device: (*device).clone(),
                     parameter: parameter.to_owned(),
@@ -123,7 +153,7 @@ fn check_parameters(reservations: &[Reservation<'_>], ranges: &[IdRange<'_>]) ->
 }
 
 /// The ranges that cover `text`. Each prefix of it is found in the sorted ranges by a binary search.
-fn covering<'c>(ranges: &'c [IdRange<'c>], text: &'c str) -> impl Iterator<Item = &'c IdRange<'c>> {
+fn covering<'r>(ranges: &'r [IdRange], text: &str) -> impl Iterator<Item = &'r IdRange> {
     let beginnings = (1..=text.len()).filter_map(|end| text.get(..end));
     beginnings.flat_map(move |beginning| {
         let first = ranges.partition_point(|range| range.text.as_str() < beginning);
@@ -133,26 +163,28 @@ fn covering<'c>(ranges: &'c [IdRange<'c>], text: &'c str) -> impl Iterator<Item 
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct IdRange<'a> {
+struct IdRange {
     text: String,
     /// Exact ids sort after the prefix of the same text.
     is_exact: bool,
-    device: &'a DeviceName,
+    device: DeviceName,
 }
 
-impl<'a> IdRange<'a> {
-    fn new(rule: &ClientIdRule, device: &'a DeviceName) -> Self {
+impl IdRange {
+    fn new(rule: &ClientIdRule, device: &DeviceName) -> Self {
         let (text, is_exact) = match rule {
             ClientIdRule::Exact(id) => (id.as_str().to_owned(), true),
             ClientIdRule::Prefix(id) => (id.as_str().to_owned(), false),
         };
-        Self { text, is_exact, device }
+        Self { text, is_exact, device: device.clone() }
     }
 
     /// In Alibaba's scheme, `|` and any parameters follow the id.
-    fn with_parameters(rule: &ClientIdRule, device: &'a DeviceName) -> Self {
+    fn with_parameters(rule: &ClientIdRule, device: &DeviceName) -> Self {
         match rule {
-            ClientIdRule::Exact(id) => Self { text: format!("{id}|"), is_exact: false, device },
+            ClientIdRule::Exact(id) => {
+                Self { text: format!("{id}|"), is_exact: false, device: device.clone() }
+            }
             ClientIdRule::Prefix(_) => Self::new(rule, device),
         }
     }

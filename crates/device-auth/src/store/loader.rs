@@ -1,13 +1,17 @@
 //! From a store's documents to checked records, for every kind of store.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use credentials::{Secret, SecretError, alibaba, tencent};
 
 use super::{
     document::{RecordDocument, SecretDocument, StoreDocument, VERSION},
     error::{InvalidRecord, RecordError, RecordsError},
-    id_ranges::{self, Reservation},
+    id_ranges::{self, Reservation, TakenNames},
+    topic_overlap,
 };
 use crate::{
     client_id::ClientId,
@@ -32,6 +36,8 @@ pub struct Records {
     pub by_name: BTreeMap<DeviceName, Arc<Record>>,
     /// The records that can't be used, by device name. Each refuses its own device alone.
     pub unusable: BTreeMap<DeviceName, UnusableRecord>,
+    /// Made for the first device without a record.
+    taken_names: OnceLock<TakenNames>,
 }
 
 /// A record that can't be used. What it reserves for its device stays reserved.
@@ -42,6 +48,7 @@ pub struct UnusableRecord {
     client_ids: Vec<ClientIdRule>,
     parameters: Parameters,
     product: Option<DeviceName>,
+    topic_name: Option<DeviceName>,
 }
 
 impl StoreDocument {
@@ -75,7 +82,12 @@ impl StoreDocument {
             return Err(RecordsError::Version { found: self.version, known: VERSION });
         }
         let loader = RecordLoader::new(Grants::new(self.grants)?, function);
-        let mut records = Records { loader, by_name: BTreeMap::new(), unusable: BTreeMap::new() };
+        let mut records = Records {
+            loader,
+            by_name: BTreeMap::new(),
+            unusable: BTreeMap::new(),
+            taken_names: OnceLock::new(),
+        };
         for (name, document) in self.devices {
             match records.loader.load(&name, document.clone()) {
                 Ok(record) => _ = records.by_name.insert(name, Arc::new(record)),
@@ -97,13 +109,31 @@ impl Records {
     /// Why the device can't have that grant, or that its name is another device's client id.
     pub fn record_from_token(&self, name: &DeviceName, grant: &str) -> Result<Record, RecordsError> {
         let record = self.loader.record_from_token(name, grant)?;
-        id_ranges::check_newcomer(name, self.reservations())?;
-        Ok(record)
+        self.taken_names()?.check_newcomer(name)?;
+        match topic_overlap::grant_reached_by_newcomer(&record, self.loader.grants.all()) {
+            None => Ok(record),
+            Some(grant) => {
+                let (value, placeholder) = (name.as_str().to_owned(), "device".to_owned());
+                let error = RecordError::Reserved { value, placeholder, grant: grant.name().to_owned() };
+                Err(InvalidRecord { device: name.clone(), error }.into())
+            }
+        }
+    }
+
+    fn taken_names(&self) -> Result<&TakenNames, RecordsError> {
+        if let Some(names) = self.taken_names.get() {
+            return Ok(names);
+        }
+        let names = TakenNames::new(&self.reservations().collect::<Vec<_>>())?;
+        Ok(self.taken_names.get_or_init(|| names))
     }
 
     /// Checks that no two records contradict each other, unusable ones included.
     fn check(&self) -> Result<(), RecordsError> {
-        Ok(id_ranges::check(&self.reservations().collect::<Vec<_>>())?)
+        let reservations = self.reservations().collect::<Vec<_>>();
+        let ids = id_ranges::check(&reservations)?;
+        let records = self.by_name.iter().map(|(name, record)| (name, &**record));
+        Ok(topic_overlap::check(records, &ids)?)
     }
 
     fn reservations(&self) -> impl Iterator<Item = Reservation<'_>> {
@@ -114,6 +144,7 @@ impl Records {
             client_ids: &record.client_ids,
             parameters: &record.parameters,
             product: record.product.as_ref(),
+            topic_name: record.topic_name.as_ref(),
         });
         usable.chain(unusable)
     }
@@ -124,12 +155,14 @@ impl UnusableRecord {
         let mut client_ids = client_ids(name, &document);
         // Such a rule is never valid, and would reserve ids of an Alibaba device.
         client_ids.retain(|rule| !String::from(rule.clone()).contains('|'));
-        let product = NameParts::of(name, document.scheme, false).ok().and_then(|parts| parts.product);
+        let parts = NameParts::of(name, document.scheme, false).ok();
+        let (product, topic_name) = parts.map_or((None, None), |parts| (parts.product, Some(parts.device)));
         Self {
             error: Arc::new(error),
             scheme: document.scheme,
             client_ids,
             parameters: document.parameters,
+            topic_name: topic_name.filter(|device| device != name),
             product,
         }
     }
