@@ -8,6 +8,9 @@
 //! 3. [`handler`]: identifies the device, looks it up, and lets [`device_auth::decision::decide`] decide.
 //! 4. [`store`]: looks records up in a file, a DynamoDB table or a secret.
 //!
+//! [`jwt`] has the keys of JSON Web Tokens, and [`keyring_source`] those of sealed secrets. [`fault`] has what prevents a
+//! decision.
+//!
 //! [`log`] and [`metrics`] write one line each about each [`attempt`]. [`config`] reads the environment, [`setup`] makes a
 //! [`handler::Function`] of it, and [`run`] is the whole program.
 

@@ -6,6 +6,8 @@
 //! [`store_file`] is the file of records that the authorizer reads, [`store_option`] the option that names a store,
 //! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
 //! passwords. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
+//!
+//! To add a column to an import, begin at `import::rows`; a command, at [`args`] and then [`command`] or `run`.
 
 pub mod args;
 #[cfg(feature = "aws")]

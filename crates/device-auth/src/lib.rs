@@ -11,8 +11,12 @@
 //! 4. [`binding`]: checks the client id against the record. Only this makes a [`binding::BoundDevice`].
 //! 5. [`grant`] and [`policy`]: what a bound device may do, as policy documents within AWS's limits.
 //!
-//! [`decision::decide`] makes steps 3 to 5. [`jwt`] verifies JSON Web Tokens, and [`seal`] encrypts the HMAC keys of vendors'
-//! devices.
+//! [`decision::decide`] makes steps 3 to 5. [`jwt`] verifies JSON Web Tokens, [`verifier`] has the forms of password hashes,
+//! and [`seal`] encrypts the HMAC keys of vendors' devices.
+//!
+//! [`record`] is a device's record after all checks; its JSON form is in [`store::document`], and [`store::loader`] makes
+//! the one of the other. [`scheme`] has the credential schemes, [`deny_reason`] every reason for a refusal, and
+//! [`location`] the texts that name a store or a keyring.
 
 pub mod binding;
 pub mod certificate;

@@ -1,3 +1,5 @@
+//! Outputs as `make deploy` writes them, and those that can't be used.
+
 use std::fs;
 
 use serde_json::{Value, json};
