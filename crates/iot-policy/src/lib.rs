@@ -51,6 +51,7 @@
 //! and is the one that allows less.
 
 mod action;
+mod allowed_resources;
 pub mod arn;
 mod certificate;
 mod condition;
@@ -73,6 +74,7 @@ mod thing;
 mod variable;
 
 pub use action::{Action, ActionPattern, UnknownAction};
+pub use allowed_resources::{AllowedResources, allowed_resources};
 pub use certificate::{AlternativeName, Certificate, CertificateField, NameAttribute, Party};
 pub use context::Context;
 pub use document::PolicyDocument;

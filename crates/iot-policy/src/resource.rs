@@ -131,6 +131,11 @@ impl<'a> Resource<'a> {
         format!("{}{}", self.prefix, escape_literal(self.name))
     }
 
+    /// The ARN up to the kind: `arn:PARTITION:iot:REGION:ACCOUNT:`.
+    pub(crate) fn scope_prefix(&self) -> &'a str {
+        self.prefix.trim_end_matches(|c| c != ':')
+    }
+
     /// The partition, the region and the account.
     pub(crate) fn scope_parts(&self) -> impl Iterator<Item = &'a str> {
         self.prefix

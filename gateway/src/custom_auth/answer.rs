@@ -124,7 +124,7 @@ const PRINCIPAL_ID: &str = "principalId";
 const POLICY_DOCUMENTS: &str = "policyDocuments";
 const REFRESH_AFTER: &str = "refreshAfterInSeconds";
 const DISCONNECT_AFTER: &str = "disconnectAfterInSeconds";
-/// Keys of other authorizers' answers: those of API Gateway and AppSync.
+/// Keys of other authorizers' answers: those of API Gateway and `AppSync`.
 const OTHER_SERVICES: [&str; 3] = ["policyDocument", "isAuthorized", "context"];
 
 impl Authorization {

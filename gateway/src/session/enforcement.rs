@@ -9,7 +9,8 @@ use std::{
 };
 
 use iot_policy::{
-    Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, evaluate, near_miss,
+    Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, allowed_resources,
+    evaluate, near_miss,
 };
 use mqtt::{LastWill, TopicFilter, TopicName};
 
@@ -195,25 +196,32 @@ impl Enforcement {
 
 impl PolicyDecision<'_> {
     /// The rejection, if the request was denied. Where no statement allows it, the details name the one that comes
-    /// nearest and what it lacks.
+    /// nearest and what it lacks, or else the resources that the policies allow the action on.
     #[must_use]
     pub fn denial(&self) -> Option<Rejection> {
         if self.decision.is_allowed() {
             return None;
         }
-        // A near miss costs more than the decision, so a denial that gets no line in the log goes without.
+        // A hint costs more than the decision, so a denial that gets no line in the log goes without.
         let is_logged = self.denials.fetch_add(1, Ordering::Relaxed) < LOGGED_FAILURES;
-        let near = match self.decision {
-            Decision::NotAllowed if is_logged => near_miss(self.documents, &self.request),
-            _ => None,
+        let hint = match self.decision {
+            Decision::NotAllowed if is_logged => format!(": {}", self.hint()),
+            _ => String::new(),
         };
         Some(Rejection {
             action: self.request.action(),
             resource: self.request.resource().name().to_owned(),
             reason: "AUTHORIZATION_FAILURE",
-            details: near
-                .map_or_else(|| self.decision.to_string(), |near| format!("{}: {near}", self.decision)),
+            details: format!("{}{hint}", self.decision),
         })
+    }
+
+    /// The statement that comes nearest to allowing the request and what it lacks, or what the policies do allow.
+    fn hint(&self) -> String {
+        near_miss(self.documents, &self.request).map_or_else(
+            || allowed_resources(self.documents, &self.request).to_string(),
+            |near| near.to_string(),
+        )
     }
 }
 

@@ -52,6 +52,7 @@ const BASIC_INGEST: &str = "$aws/rules/";
 const COMMANDS: &str = "$aws/commands/";
 
 /// Whether a topic or topic filter is reserved for AWS.
+#[must_use]
 pub fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$')
 }
@@ -92,12 +93,14 @@ pub fn recipient_over_https(topic: &TopicName, retain: bool) -> Result<Recipient
 
 /// Whether clients may subscribe to a filter that begins with `$`, as far as the first levels tell: to AWS's topics, and
 /// not to those of Basic Ingest.
+#[must_use]
 pub fn can_subscribe(filter: &str) -> bool {
     filter.starts_with("$aws/") && !filter.starts_with(BASIC_INGEST)
 }
 
 /// The part of a topic or topic filter whose bytes and slashes count for the quotas: of Basic Ingest's topics, what follows
 /// the rule's name.
+#[must_use]
 pub fn counted(topic: &str) -> &str {
     let Some(rest) = topic.strip_prefix(BASIC_INGEST) else { return topic };
     rest.split_once('/').map_or("", |(_, topic)| topic)
@@ -105,6 +108,7 @@ pub fn counted(topic: &str) -> &str {
 
 /// The slashes of a topic or topic filter that count for the quota. The page's longest topics, those with the answers to a
 /// device's command, have one more than the quota allows; that one does not count *(unverified)*.
+#[must_use]
 pub fn counted_slashes(topic: &str) -> usize {
     let slashes = counted(topic).matches('/').count();
     if topic.starts_with(COMMANDS) { slashes - 1 } else { slashes }

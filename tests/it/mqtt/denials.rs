@@ -65,7 +65,7 @@ fn without(action: &str) -> (Value, String) {
             ": document 0 statement 0 allows `iot:Publish` on it, and not `iot:RetainPublish`"
         }
         "iot:Receive" => ": document 0 statement 0 allows `iot:Publish` on it, and not `iot:Receive`",
-        _ => "",
+        _ => ": none allows it on anything",
     };
     (answer(vec![statement("Allow", &others, "*")]), format!("{action} denied: no statement allows{near}"))
 }

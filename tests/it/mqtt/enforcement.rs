@@ -32,7 +32,10 @@ async fn connect_needs_iot_connect_on_the_client_id() {
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "other")]).await;
     assert_eq!(
         (&line["status"], &line["details"]),
-        (&"Failure".into(), &"iot:Connect denied: no statement allows".into())
+        (
+            &"Failure".into(),
+            &"iot:Connect denied: no statement allows: it is allowed on `client/mine`".into()
+        )
     );
 }
 
@@ -54,7 +57,8 @@ async fn publish_needs_iot_publish_on_the_topic() {
     client.ping().await;
     client.publish("other", "x", QoS::AtMostOnce).await;
     assert!(matches!(client.receive().await, Some(Packet::Disconnect(end)) if u8::from(end.code) == 0x87));
-    assert_eq!(denied(&gateway, "Publish-In", "other").await, "iot:Publish denied: no statement allows");
+    let details = "iot:Publish denied: no statement allows: it is allowed on `topic/mine`";
+    assert_eq!(denied(&gateway, "Publish-In", "other").await, details);
 }
 
 #[tokio::test]
@@ -130,7 +134,8 @@ async fn subscribe_needs_iot_subscribe_on_the_filter() {
     let refused = SubAckCode::Failed(SubscribeFailure::NotAuthorized);
     assert_eq!(ack.codes, [refused, SubAckCode::Granted(QoS::AtLeastOnce), refused]);
     new.ping().await;
-    assert_eq!(denied(&gateway, "Subscribe", "mine/#").await, "iot:Subscribe denied: no statement allows");
+    let details = "iot:Subscribe denied: no statement allows: it is allowed on `topicfilter/mine/+`";
+    assert_eq!(denied(&gateway, "Subscribe", "mine/#").await, details);
 }
 
 #[tokio::test]
