@@ -1,13 +1,19 @@
 //! The message broker: sessions, subscriptions, and the messages between connections.
 
 mod client;
+mod group;
+mod inflight;
 mod operations;
 pub mod outbox;
+mod pace;
 pub mod queue;
 pub mod registration;
 mod retained;
+mod steps;
 pub mod store;
-pub mod subscriptions;
+mod subscriber;
+mod subscriptions;
+mod waiting;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,22 +22,23 @@ use std::{
     sync::Arc,
 };
 
-use mqtt::{Publish, TopicName};
+use mqtt::{Publish, QoS, TopicFilter, TopicName};
 
 pub use self::operations::{Broker, Completion, Pending};
 use self::{
     client::{Client, ClientState, SharedOutbox},
+    group::Random,
     operations::Grouping,
     outbox::Outbox,
     queue::{Delivery, Queue, QueuedBytes},
     retained::{Retained, RetainedChange},
+    steps::step,
     store::{Changes, MessageId, Store, StoreError, Stored, StoredSession},
-    subscriptions::{Matching, Subscriptions},
+    subscriptions::{Matching, SharedMatch, Subscriptions},
 };
 use crate::clock::{Clock, Moment};
 
 /// The broker's memory.
-#[derive(Default)]
 struct State {
     clients: HashMap<Arc<str>, Client>,
     subscriptions: Subscriptions,
@@ -39,8 +46,22 @@ struct State {
     /// The bytes that wait for all clients together.
     waiting: QueuedBytes,
     connections: u64,
+    /// Chooses members of shared subscriptions.
+    random: Random,
     /// When the sessions of clients that are away end, with the number of each one's last connection.
     endings: BTreeSet<(Moment, u64, Arc<str>)>,
+}
+
+/// A message that was accepted for somebody.
+struct Accepted {
+    delivery: Delivery,
+    receiver: Receiver,
+}
+
+enum Receiver {
+    Client(Arc<str>),
+    /// The members of a shared subscription, none of whom is connected.
+    Group(TopicFilter),
 }
 
 /// The broker knows no policy: sessions request nothing that their policies do not allow.
@@ -52,13 +73,14 @@ impl Broker {
     /// When not everything in the file can be read.
     pub fn open(folder: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let (store, stored) = Store::open(&folder.join(store::FILE), clock)?;
-        Ok(Self::start(State::restored(stored, clock.now()), store))
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        Ok(Self::start(State::restored(stored, Random::seeded(seed), clock.now()), store))
     }
 
     /// A broker whose file ends with the process.
     #[cfg(test)]
     fn in_memory(clock: &Clock) -> Arc<Self> {
-        Arc::new(Self::start(State::default(), Store::in_memory(clock)))
+        Arc::new(Self::start(State::new(Random::default()), Store::in_memory(clock)))
     }
 
     /// Delivers a message to each subscriber of its topic, and retains it if it says so.
@@ -85,7 +107,9 @@ impl Broker {
         let apply = |state: &mut State, (topic, retained, deliveries), written: Result<(), StoreError>| {
             written?;
             state.retained.apply(&topic, retained);
-            state.deliver(deliveries);
+            for accepted in deliveries {
+                state.deliver(accepted);
+            }
             Ok(())
         };
         self.operations.submit(Grouping::WithOthers, now, prepare, apply)
@@ -118,14 +142,27 @@ impl Broker {
 }
 
 impl State {
+    fn new(random: Random) -> Self {
+        let waiting = QueuedBytes::default();
+        Self {
+            clients: HashMap::new(),
+            subscriptions: Subscriptions::new(&waiting),
+            retained: Retained::default(),
+            waiting,
+            connections: 0,
+            random,
+            endings: BTreeSet::new(),
+        }
+    }
+
     /// The sessions and retained messages of the file. Every client is away.
-    fn restored(stored: Stored, now: Moment) -> Self {
-        let mut state = Self::default();
+    fn restored(stored: Stored, random: Random, now: Moment) -> Self {
+        let mut state = Self::new(random);
         for (publish, expires_at) in stored.retained {
             state.retained.restore(publish, expires_at, now);
         }
         for (client_id, session) in stored.sessions {
-            let StoredSession { principal_id, ends_at, subscriptions, messages } = session;
+            let StoredSession { principal_id, version, ends_at, subscriptions, messages } = session;
             for (filter, subscriber) in &subscriptions {
                 state.subscriptions.insert(filter, &client_id, *subscriber);
             }
@@ -134,7 +171,13 @@ impl State {
             let outbox = SharedOutbox::new(Outbox::restored(messages, &queue));
             let away = ClientState::Away { ends_at, resumed: None };
             state.endings.insert((ends_at, connection, Arc::clone(&client_id)));
-            state.clients.insert(client_id, Client { connection, queue, principal_id, outbox, state: away });
+            let client = Client { connection, queue, principal_id, version, outbox, state: away };
+            state.clients.insert(client_id, client);
+        }
+        for (filter, message) in stored.shared {
+            if let Some(group) = state.subscriptions.group_mut(&filter) {
+                group.restore(message);
+            }
         }
         state
     }
@@ -147,43 +190,129 @@ impl State {
         publish: &Publish,
         now: Moment,
         changes: &mut Changes,
-    ) -> Vec<(Arc<str>, Delivery)> {
-        let Self { clients, subscriptions, .. } = self;
-        let Matching { own, shared } = subscriptions
-            .matching(topic, |client_id| clients.get(client_id).is_some_and(Client::is_connected));
-        let mut deliveries = Vec::with_capacity(own.len() + shared.len());
-        if own.is_empty() && shared.is_empty() || queue::is_over(publish) {
-            return deliveries;
+    ) -> Vec<Accepted> {
+        let Self { clients, subscriptions, random, .. } = self;
+        let Matching { own, shared } = subscriptions.matching(topic, random);
+        let mut all = Vec::with_capacity(own.len() + shared.len());
+        if own.is_empty() && shared.is_empty() {
+            return all;
         }
         // The payload is part of the sender's read buffer, which must not stay in memory as long as the message waits.
         let publish = retained::with_own_buffers(publish);
-        for (client_id, subscriber) in own.into_iter().chain(shared) {
+        for (client_id, subscriber) in own {
+            step();
             if subscriber.no_local && *client_id == *from {
                 continue;
             }
             let message =
                 subscriber.message(&publish, topic, publish.retain && subscriber.retain_as_published);
-            if let Some(client) = clients.get_mut(&client_id)
-                && let Some(delivery) = client.accept(&client_id, message, now, changes)
-            {
-                deliveries.push((client_id, delivery));
+            let client = clients.get_mut(&client_id);
+            if let Some(delivery) = client.and_then(|it| it.accept(&client_id, message, now, changes)) {
+                all.push(Accepted { delivery, receiver: Receiver::Client(client_id) });
             }
         }
-        deliveries
+        for SharedMatch { filter, persistent, member } in shared {
+            step();
+            let Some((client_id, subscriber)) = member else {
+                let group = subscriptions.group_mut(&filter).filter(|_| publish.qos > QoS::AtMostOnce);
+                let message = Publish { topic: Some(topic.clone()), ..publish.clone() };
+                if let Some(delivery) = group.and_then(|it| it.accept(message, now, changes)) {
+                    all.push(Accepted { delivery, receiver: Receiver::Group(filter) });
+                }
+                continue;
+            };
+            let message =
+                subscriber.message(&publish, topic, publish.retain && subscriber.retain_as_published);
+            let client = clients.get_mut(&client_id);
+            let accepted = client.and_then(|it| it.accept_shared(&filter, persistent, message, now, changes));
+            if let Some(delivery) = accepted {
+                all.push(Accepted { delivery, receiver: Receiver::Client(client_id) });
+            }
+        }
+        all
     }
 
-    fn deliver(&mut self, deliveries: Vec<(Arc<str>, Delivery)>) {
-        for (client_id, delivery) in deliveries {
-            if let Some(client) = self.clients.get_mut(&client_id) {
-                client.deliver(delivery);
+    fn deliver(&mut self, Accepted { delivery, receiver }: Accepted) {
+        match receiver {
+            Receiver::Client(client_id) => {
+                if let Some(client) = self.clients.get_mut(&client_id) {
+                    client.deliver(delivery);
+                }
+            }
+            Receiver::Group(filter) => {
+                if let Some(group) = self.subscriptions.group_mut(&filter) {
+                    group.add_waiting(delivery);
+                }
+            }
+        }
+    }
+
+    /// Delivers messages that wait in a client's shared subscriptions, as many as its rate allows now (developer guide,
+    /// `mqtt`). They have QoS 1, so a subscription with QoS 0 gets none *(unverified)*.
+    fn deliver_shared(&mut self, client_id: &str, now: Moment) {
+        let Some(client) = self.clients.get_mut(client_id).filter(|client| client.is_connected()) else {
+            return;
+        };
+        let room = client.outbox.lock().room_for_shared(now);
+        let (mut delivered, mut more) = (0, false);
+        for filter in self.subscriptions.shared_by(client_id) {
+            step();
+            let Some(group) = self.subscriptions.group_mut(&filter) else { continue };
+            let Some(subscriber) = group.subscriber(client_id).filter(|it| it.qos > QoS::AtMostOnce) else {
+                continue;
+            };
+            while delivered < room
+                && let Some(message) = group.next_waiting()
+            {
+                client.deliver(client.shaped(&message, subscriber));
+                delivered += usize::from(!message.is_over(now));
+            }
+            more |= group.has_waiting();
+        }
+        client.outbox.lock().delivered_shared(delivered, more, now);
+    }
+
+    /// Messages of shared subscriptions that a client does not acknowledge any more go to other members: to those that are
+    /// connected, or to the next one (developer guide, `mqtt`).
+    fn return_shared(&mut self, messages: Vec<Delivery>) {
+        let mut unclaimed = Vec::new();
+        for message in messages {
+            step();
+            let Some(filter) = message.shared().cloned() else { continue };
+            let Some(group) = self.subscriptions.group_mut(&filter) else { continue };
+            let member = group.pick(&mut self.random).filter(|(_, it)| it.qos > QoS::AtMostOnce);
+            match member {
+                None => unclaimed.push((filter, message)),
+                Some((client_id, subscriber)) => {
+                    if let Some(client) = self.clients.get_mut(&client_id) {
+                        client.deliver(client.shaped(&message, subscriber));
+                    }
+                }
+            }
+        }
+        // The last one first, because each comes before those that wait.
+        for (filter, message) in unclaimed.into_iter().rev() {
+            if let Some(group) = self.subscriptions.group_mut(&filter) {
+                group.return_waiting(&message);
             }
         }
     }
 
     /// Removes a client, with its subscriptions.
     fn remove(&mut self, client_id: &str) {
-        self.clients.remove(client_id);
         self.subscriptions.remove_client(client_id);
+        if let Some(client) = self.clients.remove(client_id) {
+            let shared = client.outbox.lock().take_shared();
+            self.return_shared(shared);
+        }
+    }
+
+    /// A session ends in the file, and so do the messages of shared subscriptions that have no other member.
+    fn end_in_file(&mut self, client_id: &Arc<str>, changes: &mut Changes) {
+        changes.session_ended(client_id);
+        for filter in self.subscriptions.shared_by_no_other(client_id) {
+            changes.shared_ended(&filter);
+        }
     }
 
     /// Whether the time of a session is over whose client is away.
@@ -200,10 +329,11 @@ impl State {
 
     /// Ends the session with the least time left, of those whose clients are away.
     fn end_first_session(&mut self, changes: &mut Changes) {
+        step();
         let Some((_, connection, client_id)) = self.endings.pop_first() else { return };
         if self.clients.get(&client_id).is_some_and(|client| client.is_away_since(connection)) {
+            self.end_in_file(&client_id, changes);
             self.remove(&client_id);
-            changes.session_ended(&client_id);
         }
     }
 }

@@ -164,13 +164,14 @@ impl Connection {
     }
 
     async fn wait(&mut self) -> Event {
+        let deadline = self.session.deadline(self.registration.outbox().as_deref());
         let signals = &self.registration.signals;
         tokio::select! {
             biased;
             () = self.shared.stopping.cancelled() => Event::Outside(DisconnectReason::Shutdown),
             () = signals.taken_over.cancelled() => Event::Outside(DisconnectReason::TakenOver),
             () = signals.overflowed.cancelled() => Event::Outside(DisconnectReason::SlowReader),
-            () = self.shared.clock.sleep_until(self.session.deadline()) => Event::Time,
+            () = self.shared.clock.sleep_until(deadline) => Event::Time,
             answer = refreshed(&mut self.refresh) => Event::Refreshed(answer),
             packet = self.stream.next(), if !self.session.is_paused() => self.read(packet),
             delivery = delivered(&self.registration) => Event::Message(delivery),
@@ -197,7 +198,7 @@ impl Connection {
         match event {
             Event::Packet(packet) => self.session.on_packet(packet, &mut outbox, now, effects),
             Event::Message(delivery) => self.session.on_message(*delivery, &mut outbox, now, effects),
-            Event::Time => self.session.on_time(now, effects),
+            Event::Time => self.session.on_time(&mut outbox, now, effects),
             Event::Outside(reason) => self.session.end(reason, effects),
             Event::Closed => self.session.end(DisconnectReason::Lost, effects),
             Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
@@ -292,6 +293,7 @@ impl Connection {
             BrokerEffect::Unsubscribe(filter) => self.registration.unsubscribe(filter, now),
             BrokerEffect::Sent(message, packet_id) => broker.sent(message, packet_id, now),
             BrokerEffect::Settled(message) => broker.settled(message, now),
+            BrokerEffect::DeliverShared => self.registration.deliver_shared(now),
         }
     }
 

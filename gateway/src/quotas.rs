@@ -41,6 +41,19 @@ pub struct Quotas {
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
     pub unacknowledged_messages: NonZeroU16,
+    /// Seconds that a client has to acknowledge a message before it is sent again *(unverified: AWS sends it again within a
+    /// minute)*.
+    pub resend_after_seconds: NonZeroU16,
+    /// Seconds for which a message is sent again to an MQTT 3.1.1 client. After that it is dropped.
+    pub resend_for_seconds_mqtt_3: u32,
+    /// The same for an MQTT 5 client.
+    pub resend_for_seconds_mqtt_5: u32,
+    /// Stored messages a second that a client gets when it resumes its session.
+    #[serde(deserialize_with = "rate")]
+    pub stored_messages_per_second: Option<NonZeroU32>,
+    /// Messages a second that waited in shared subscriptions and that one member gets.
+    #[serde(deserialize_with = "rate")]
+    pub shared_messages_per_second: Option<NonZeroU32>,
     /// Seconds of keep-alive, at least.
     pub min_keep_alive_seconds: NonZeroU16,
     /// Seconds of keep-alive, at most; 0 becomes this value.
@@ -71,6 +84,11 @@ impl Quotas {
         publishes_per_second: NonZeroU32::new(limits::MAX_PUBLISHES_PER_SECOND_PER_CONNECTION),
         bytes_per_second: NonZeroU32::new(limits::MAX_BYTES_PER_SECOND_PER_CONNECTION),
         unacknowledged_messages: limits::MAX_UNACKNOWLEDGED_MESSAGES,
+        resend_after_seconds: NonZeroU16::new(30).unwrap(),
+        resend_for_seconds_mqtt_3: limits::MAX_RESEND_SECONDS_MQTT_3,
+        resend_for_seconds_mqtt_5: limits::MAX_RESEND_SECONDS_MQTT_5,
+        stored_messages_per_second: NonZeroU32::new(limits::MAX_STORED_MESSAGES_PER_SECOND),
+        shared_messages_per_second: NonZeroU32::new(limits::MAX_SHARED_QUEUED_MESSAGES_PER_SECOND),
         min_keep_alive_seconds: limits::MIN_KEEP_ALIVE_SECONDS,
         max_keep_alive_seconds: limits::MAX_KEEP_ALIVE_SECONDS,
         packet_bytes: limits::MQTT5_MAXIMUM_PACKET_SIZE,
@@ -87,6 +105,8 @@ impl Quotas {
             connects_per_second_per_client_id: None,
             publishes_per_second: None,
             bytes_per_second: None,
+            stored_messages_per_second: None,
+            shared_messages_per_second: None,
             ..self
         }
     }
@@ -188,7 +208,8 @@ mod tests {
     fn absent_quota_is_awss_and_a_rate_of_0_has_no_limit() {
         assert_eq!(read(""), Ok(Quotas::AWS));
         let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
-                     bytes_per_second = 0";
+                     bytes_per_second = 0\nstored_messages_per_second = 0\n\
+                     shared_messages_per_second = 0";
         assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
         let quotas =
             read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     broker::{
-        outbox::{Outbox, OutboxFull, Transmission},
+        outbox::{DeliveryLimits, Outbox, OutboxFull, Transmission},
         queue::Delivery,
         store::MessageId,
     },
@@ -100,6 +100,8 @@ pub enum BrokerEffect {
     Sent(MessageId, NonZeroU16),
     /// A message leaves the file.
     Settled(MessageId),
+    /// Deliver more of what waits in the client's shared subscriptions.
+    DeliverShared,
 }
 
 struct Timers {
@@ -192,10 +194,20 @@ impl Session {
         self.expiry
     }
 
-    /// Messages that the client accepts without acknowledging one.
+    /// How the client gets its messages.
     #[must_use]
-    pub fn receive_maximum(&self) -> NonZeroU16 {
-        self.receive_maximum
+    pub fn delivery_limits(&self) -> DeliveryLimits {
+        let quotas = &self.settings.quotas;
+        DeliveryLimits {
+            receive_maximum: self.receive_maximum,
+            resend_after: Duration::from_secs(quotas.resend_after_seconds.get().into()),
+            resend_for: Duration::from_secs(match self.version {
+                Version::V311 => quotas.resend_for_seconds_mqtt_3.into(),
+                Version::V5 => quotas.resend_for_seconds_mqtt_5.into(),
+            }),
+            stored_per_second: quotas.stored_messages_per_second,
+            shared_per_second: quotas.shared_messages_per_second,
+        }
     }
 
     /// Suspicious parts of the policies, for a person to read.
@@ -280,15 +292,16 @@ impl Session {
         self.paused_until.is_some()
     }
 
-    /// When [`Session::on_time`] has something to do next.
+    /// When [`Session::on_time`] has something to do next. The outbox is absent if another connection has it.
     #[must_use]
-    pub fn deadline(&self) -> Moment {
-        let others = [self.timers.refresh_at, self.timers.disconnect_at, self.paused_until];
+    pub fn deadline(&self, outbox: Option<&Outbox>) -> Moment {
+        let Timers { refresh_at, disconnect_at, .. } = self.timers;
+        let others = [refresh_at, disconnect_at, self.paused_until, outbox.and_then(Outbox::deadline)];
         others.into_iter().flatten().fold(self.timers.silence_ends(), Moment::min)
     }
 
     /// Time has passed.
-    pub fn on_time(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub fn on_time(&mut self, outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
         if self.timers.disconnect_at.is_some_and(|at| now >= at) {
             return self.end(DisconnectReason::TimeToLive, effects);
         }
@@ -303,6 +316,9 @@ impl Session {
         if self.timers.refresh_at.is_some_and(|at| now >= at) {
             self.timers.refresh_at = None;
             effects.push(Effect::Refresh);
+        }
+        if outbox.deadline().is_some_and(|at| now >= at) {
+            send_ready(outbox, now, effects);
         }
     }
 
@@ -339,13 +355,19 @@ impl Session {
             false
         });
         let subscriptions = &self.subscriptions;
-        let removed = outbox.retain(|topic| {
-            let denial = enforcement.receive_denial(topic, subscriptions);
+        let denial_of = |message: &Delivery| {
+            let topic = message.publish().topic.as_ref()?;
+            enforcement.receive_denial(topic, subscriptions)
+        };
+        let removed = outbox.retain(|message| {
+            let denial = denial_of(message);
             let is_allowed = denial.is_none();
             effects.extend(denial.map(Effect::Log));
             is_allowed
         });
-        effects.extend(removed.into_iter().map(settled));
+        // These were sent while it was allowed, so there is nothing to log.
+        let unsent = outbox.retain_inflight(|message| denial_of(message).is_none());
+        effects.extend(removed.into_iter().chain(unsent).map(settled));
     }
 
     /// The connection ends, for a reason from outside the session or from inside.
@@ -410,11 +432,11 @@ fn acknowledge(packet_id: NonZeroU16, outbox: &mut Outbox, now: Moment, effects:
     send_ready(outbox, now, effects);
 }
 
-/// Sends as many QoS 1 messages as the client accepts.
+/// Sends as many QoS 1 messages as the client accepts, and those again that it does not acknowledge.
 fn send_ready(outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
     while let Some(transmission) = outbox.next_transmission(now) {
         match transmission {
-            Transmission::Expired(message) => effects.push(settled(message)),
+            Transmission::Dropped(message) => effects.push(settled(message)),
             Transmission::Send { first_sent, publish } => {
                 if let (Some(message), Some(packet_id)) = (first_sent, publish.packet_id) {
                     effects.push(Effect::Broker(BrokerEffect::Sent(message, packet_id)));
@@ -422,6 +444,9 @@ fn send_ready(outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
                 effects.push(send(Packet::Publish(publish)));
             }
         }
+    }
+    if outbox.is_time_to_draw(now) {
+        effects.push(Effect::Broker(BrokerEffect::DeliverShared));
     }
 }
 

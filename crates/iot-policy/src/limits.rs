@@ -68,6 +68,15 @@ pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
 /// Messages that a client was sent and has not acknowledged, at most (gr).
 pub const MAX_UNACKNOWLEDGED_MESSAGES: NonZeroU16 = NonZeroU16::new(100).unwrap();
 
+/// Stored messages that a resumed session gets in a second (dg/mqtt).
+pub const MAX_STORED_MESSAGES_PER_SECOND: u32 = 10;
+/// Queued messages that a member of a shared subscription gets in a second (dg/mqtt).
+pub const MAX_SHARED_QUEUED_MESSAGES_PER_SECOND: u32 = 20;
+/// Seconds for which a message that an MQTT 3.1.1 client does not acknowledge is sent again (gr).
+pub const MAX_RESEND_SECONDS_MQTT_3: u32 = 3_600;
+/// Seconds for which a message that an MQTT 5 client does not acknowledge is sent again (gr).
+pub const MAX_RESEND_SECONDS_MQTT_5: u32 = 960;
+
 /// Seconds of keep-alive, at least; less is raised to this (gr).
 pub const MIN_KEEP_ALIVE_SECONDS: NonZeroU16 = NonZeroU16::new(30).unwrap();
 /// Seconds of keep-alive, at most; more, and 0, become this (gr).
@@ -81,6 +90,10 @@ pub const MQTT5_TOPIC_ALIAS_MAXIMUM: u16 = 8;
 pub const MQTT5_RECEIVE_MAXIMUM: NonZeroU16 = NonZeroU16::new(100).unwrap();
 /// The MQTT 5 CONNACK's Maximum QoS (dg/mqtt).
 pub const MAXIMUM_QOS: u8 = 1;
+/// Seconds of a message expiry interval, at least; 0 becomes this (dg/mqtt).
+pub const MIN_MESSAGE_EXPIRY_SECONDS: u32 = 1;
+/// Seconds of a message expiry interval, at most: 7 days; more become this (gr, dg/mqtt).
+pub const MAX_MESSAGE_EXPIRY_SECONDS: u32 = 604_800;
 /// Seconds for which a persistent session is kept unless the account asks for more (gr).
 pub const DEFAULT_SESSION_EXPIRY_SECONDS: u32 = 3600;
 /// Seconds for which a persistent session is kept, at most: 7 days (gr).

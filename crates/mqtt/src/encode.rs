@@ -150,7 +150,7 @@ fn last_will_properties(properties: &LastWillProperties, bytes: &mut BytesMut) -
     let list = [
         properties.delay_interval.map(Property::WillDelayInterval),
         properties.payload_is_utf8.map(Property::PayloadFormatIndicator),
-        message_expiry(properties.message_expiry_interval)?,
+        properties.message_expiry_interval.map(Property::MessageExpiryInterval),
         properties.content_type.as_deref().map(Property::ContentType),
         properties.response_topic.as_ref().map(|topic| Property::ResponseTopic(topic.as_str())),
         properties.correlation_data.as_deref().map(Property::CorrelationData),
@@ -238,7 +238,7 @@ fn publish_properties(properties: &PublishProperties, bytes: &mut BytesMut) -> R
     let list = [
         properties.topic_alias.map(Property::TopicAlias),
         properties.correlation_data.as_deref().map(Property::CorrelationData),
-        message_expiry(properties.message_expiry_interval)?,
+        properties.message_expiry_interval.map(Property::MessageExpiryInterval),
         properties.content_type.as_deref().map(Property::ContentType),
         properties.payload_is_utf8.then_some(Property::PayloadFormatIndicator(true)),
         properties.response_topic.as_ref().map(|topic| Property::ResponseTopic(topic.as_str())),
@@ -359,14 +359,6 @@ fn disconnect(reason: &Disconnect, v5: bool, role: Role, bytes: &mut BytesMut) -
         reason.reason_string.as_deref().map(Property::ReasonString),
     ];
     property::write(bytes, list.into_iter().flatten())
-}
-
-/// An expired message can be received, and is not sent (section 3.3.2.3.3).
-fn message_expiry(seconds: Option<u32>) -> Result<Option<Property<'static>>, EncodeError> {
-    if seconds == Some(0) {
-        return Err(EncodeError::Invalid("section 3.3.2.3.3: the message has expired"));
-    }
-    Ok(seconds.map(Property::MessageExpiryInterval))
 }
 
 /// 3.1.1 has no negative answers, and a positive answer would say that the request succeeded.

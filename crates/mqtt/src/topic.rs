@@ -97,8 +97,9 @@ impl TopicFilter {
 
     /// Whether the filter covers `name` (section 4.7.1). A shared filter covers what its inner filter does.
     ///
-    /// `#` also covers the level above it, and a wildcard on the first level never covers a name that begins
-    /// with `$` (`[MQTT-4.7.2-1]`).
+    /// `#` covers one level or more: as on AWS, and against section 4.7.1.2, it does not cover the level above it
+    /// (developer guide, `mqtt`). A wildcard on the first level never covers a name that begins with `$`
+    /// (`[MQTT-4.7.2-1]`).
     #[must_use]
     pub fn matches(&self, name: &TopicName) -> bool {
         let filter = self.unshared();
@@ -107,9 +108,8 @@ impl TopicFilter {
         }
         let mut levels = name.levels();
         for wanted in filter.split('/') {
-            // Also where the name has no level left: `a/#` covers `a`.
             if wanted == "#" {
-                return true;
+                return levels.next().is_some();
             }
             match levels.next() {
                 Some(level) if wanted == "+" || wanted == level => {}

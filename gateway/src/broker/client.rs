@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mqtt::{Publish, QoS};
+use mqtt::{Publish, QoS, TopicFilter, Version};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +10,7 @@ use super::{
     outbox::Outbox,
     queue::{Delivery, Queue},
     store::Changes,
+    subscriber::Subscriber,
 };
 use crate::clock::Moment;
 
@@ -21,6 +22,8 @@ pub(super) struct Client {
     pub(super) queue: Queue,
     /// The session's owner. No other principal resumes the session.
     pub(super) principal_id: Arc<str>,
+    /// The session's protocol version. No client of the other version resumes the session. `None` if the file does not say it.
+    pub(super) version: Option<Version>,
     /// Lent to the connection while the client is connected.
     pub(super) outbox: SharedOutbox,
     pub(super) state: ClientState,
@@ -76,6 +79,12 @@ impl Client {
         matches!(self.state, ClientState::Connected { .. })
     }
 
+    /// Whether a client of this principal and protocol version may resume the session. AWS binds a session to its version
+    /// (developer guide, `mqtt`).
+    pub(super) fn may_be_resumed_by(&self, principal_id: &str, version: Version) -> bool {
+        *self.principal_id == *principal_id && self.version.is_none_or(|own| own == version)
+    }
+
     /// Whether the client is away since the end of this connection.
     pub(super) fn is_away_since(&self, connection: u64) -> bool {
         self.connection == connection && matches!(self.state, ClientState::Away { .. })
@@ -87,6 +96,31 @@ impl Client {
             ClientState::Connected { persistent, .. } => persistent,
             ClientState::Away { .. } => true,
         }
+    }
+
+    /// Accepts a message of a shared subscription for this client, which is connected, if there is room. If the subscription's
+    /// messages are kept, it is written into the file for all members.
+    pub(super) fn accept_shared(
+        &mut self,
+        filter: &TopicFilter,
+        is_kept: bool,
+        publish: Publish,
+        now: Moment,
+        changes: &mut Changes,
+    ) -> Option<Delivery> {
+        let at_least_once = publish.qos > QoS::AtMostOnce;
+        let accepted = self.queue.accept(publish, now);
+        if let ClientState::Connected { signals, .. } = &self.state
+            && accepted.is_none()
+            && at_least_once
+        {
+            signals.overflowed.cancel();
+        }
+        let mut delivery = accepted?.shared_by(filter);
+        if at_least_once && is_kept {
+            delivery.keep_shared(changes);
+        }
+        Some(delivery)
     }
 
     /// Accepts a message for this client, if there is room, and writes it into the file if the session outlives its
@@ -122,6 +156,14 @@ impl Client {
         Some(delivery)
     }
 
+    /// A message of a shared subscription, as this client gets it.
+    pub(super) fn shaped(&self, message: &Delivery, subscriber: Subscriber) -> Delivery {
+        let publish = message.publish();
+        let retain = publish.retain && subscriber.retain_as_published;
+        let publish = Publish { retain, ..publish.clone() };
+        message.moved_to(&self.queue, publish)
+    }
+
     /// Puts a message into the outbox. If there is no room for a QoS 1 message, the connection ends, so that the loss is not
     /// silent.
     pub(super) fn deliver(&mut self, delivery: Delivery) {
@@ -132,16 +174,6 @@ impl Client {
                 Err(_) => signals.overflowed.cancel(),
             },
             ClientState::Away { .. } => outbox.add_waiting(delivery),
-        }
-    }
-
-    /// Delivers retained messages to the connection.
-    pub(super) fn deliver_retained(&mut self, retained: Vec<Delivery>) {
-        if let ClientState::Connected { signals, .. } = &self.state
-            && !retained.is_empty()
-        {
-            self.outbox.lock().deliver_retained(retained);
-            signals.delivered.notify_one();
         }
     }
 }

@@ -164,8 +164,16 @@ impl Operations {
     }
 
     #[cfg(test)]
-    pub(super) fn retained(&self, filter: &str, now: Moment) -> usize {
-        self.memory().state.retained.matching(&filter.parse().unwrap(), now).count()
+    pub(super) fn retained(&self) -> usize {
+        self.memory().state.retained.len()
+    }
+
+    /// Waits until no operation has to wait for others.
+    #[cfg(test)]
+    pub(super) fn idle(&self) {
+        while self.memory().is_busy() {
+            thread::yield_now();
+        }
     }
 
     #[cfg(test)]

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use mqtt::{Publish, PublishProperties};
+use iot_policy::limits::{MAX_MESSAGE_EXPIRY_SECONDS, MIN_MESSAGE_EXPIRY_SECONDS};
+use mqtt::{Publish, PublishProperties, TopicFilter};
 
 use super::store::{Changes, MessageId};
 use crate::clock::Moment;
@@ -38,6 +39,8 @@ pub struct Delivery {
     publish: Publish,
     /// The message's id in the file, if it is there.
     id: Option<MessageId>,
+    /// The shared subscription that it came by.
+    shared: Option<TopicFilter>,
     queue: Queue,
     /// The bytes that it counts for its client, and for all clients.
     own_bytes: usize,
@@ -54,8 +57,14 @@ impl Queue {
     /// Accepts a message. `None` if too much waits already.
     #[must_use]
     pub fn accept(&self, publish: Publish, now: Moment) -> Option<Delivery> {
-        let fits = self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES;
         let expires_at = expires_at(&publish, now);
+        self.accept_until(publish, expires_at)
+    }
+
+    /// Accepts a message whose time is over at a certain moment, if ever. `None` if too much waits already.
+    #[must_use]
+    pub fn accept_until(&self, publish: Publish, expires_at: Option<Moment>) -> Option<Delivery> {
+        let fits = self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES;
         fits.then(|| self.delivery(publish, None, expires_at))
     }
 
@@ -74,7 +83,7 @@ impl Queue {
         let bytes = weight(&publish);
         self.own.fetch_add(bytes, Ordering::Relaxed);
         self.all.fetch_add(bytes, Ordering::Relaxed);
-        Delivery { publish, id, queue: self.clone(), own_bytes: bytes, bytes, expires_at }
+        Delivery { publish, id, shared: None, queue: self.clone(), own_bytes: bytes, bytes, expires_at }
     }
 }
 
@@ -82,6 +91,27 @@ impl Delivery {
     /// Adds the message to the file, where it stays until it is settled.
     pub(super) fn keep(&mut self, client_id: &Arc<str>, changes: &mut Changes) {
         self.id = Some(changes.queued(client_id, &self.publish, self.expires_at));
+    }
+
+    /// The message came by a shared subscription.
+    #[must_use]
+    pub(super) fn shared_by(mut self, filter: &TopicFilter) -> Self {
+        self.shared = Some(filter.clone());
+        self
+    }
+
+    /// Adds the message to the file for the members of its shared subscription, where it stays until it is settled.
+    pub(super) fn keep_shared(&mut self, changes: &mut Changes) {
+        if let Some(filter) = &self.shared {
+            self.id = Some(changes.queued_shared(filter, &self.publish, self.expires_at));
+        }
+    }
+
+    /// The message, in this form, for another client or group.
+    pub(super) fn moved_to(&self, queue: &Queue, publish: Publish) -> Self {
+        let mut moved = queue.delivery(publish, self.id, self.expires_at);
+        moved.shared.clone_from(&self.shared);
+        moved
     }
 
     /// The message is sent, and kept until it is acknowledged: it does not count as waiting for its client any more.
@@ -94,6 +124,12 @@ impl Delivery {
     #[must_use]
     pub fn id(&self) -> Option<MessageId> {
         self.id
+    }
+
+    /// The shared subscription that the message came by, as in SUBSCRIBE.
+    #[must_use]
+    pub fn shared(&self) -> Option<&TopicFilter> {
+        self.shared.as_ref()
     }
 
     /// The message, with the QoS and the retain flag with which it is to be sent.
@@ -121,26 +157,23 @@ impl Delivery {
     }
 }
 
-/// Whether a message's time was over before it came.
-pub(super) fn is_over(publish: &Publish) -> bool {
-    publish.properties.as_deref().and_then(|properties| properties.message_expiry_interval) == Some(0)
-}
-
-/// When a message's time is over, if it came now (MQTT 5 section 3.3.2.3.3).
+/// When a message's time is over, if it came now (MQTT 5 section 3.3.2.3.3). AWS raises an interval of 0, and lowers one of
+/// more than seven days (developer guide, `mqtt`).
 pub(super) fn expires_at(publish: &Publish, now: Moment) -> Option<Moment> {
     let seconds = publish.properties.as_deref()?.message_expiry_interval?;
+    let seconds = seconds.clamp(MIN_MESSAGE_EXPIRY_SECONDS, MAX_MESSAGE_EXPIRY_SECONDS);
     Some(now + Duration::from_secs(seconds.into()))
 }
 
-/// The message with the seconds that are left to it, rounded up. `None` if there are none
-/// (`[MQTT-3.3.2-5]`, `[MQTT-3.3.2-6]`).
+/// The message with the seconds that are left to it, rounded down: less than one second is 0, as on AWS (developer guide,
+/// `mqtt`). `None` if its time is over (`[MQTT-3.3.2-5]`, `[MQTT-3.3.2-6]`).
 pub(super) fn sent_at(publish: &Publish, expires_at: Option<Moment>, now: Moment) -> Option<Publish> {
     let Some(expires_at) = expires_at else { return Some(publish.clone()) };
     let left = expires_at - now;
     if left.is_zero() {
         return None;
     }
-    let seconds = u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     let mut sent = publish.clone();
     if let Some(properties) = &mut sent.properties
         && properties.message_expiry_interval != Some(seconds)
@@ -184,19 +217,32 @@ mod tests {
 
     #[test]
     fn message_is_sent_with_the_time_that_is_left_to_it_and_not_after() {
-        let properties =
-            PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
-        let message =
-            Publish { properties: Some(properties.into()), ..Publish::new("t".parse().unwrap(), "x") };
         let now = now();
-        let delivery = Queue::default().accept(message, now).unwrap();
-        let at = |millis| {
+        let left = |interval, millis| {
+            let properties =
+                PublishProperties { message_expiry_interval: Some(interval), ..PublishProperties::default() };
+            let message =
+                Publish { properties: Some(properties.into()), ..Publish::new("t".parse().unwrap(), "x") };
+            let delivery = Queue::default().accept(message, now).unwrap();
             let sent = delivery.at(now + Duration::from_millis(millis))?;
             sent.properties.unwrap().message_expiry_interval
         };
-        let expected = [(0, Some(10)), (999, Some(10)), (1_000, Some(9)), (9_999, Some(1)), (10_000, None)];
-        for (millis, left) in expected {
-            assert_eq!(at(millis), left, "{millis}");
+        for (interval, millis, expected) in [
+            (10, 0, Some(10)),
+            (10, 1_000, Some(9)),
+            (10, 1_001, Some(8)),
+            (10, 9_000, Some(1)),
+            (10, 9_001, Some(0)),
+            (10, 9_999, Some(0)),
+            (10, 10_000, None),
+            (0, 0, Some(1)),
+            (0, 999, Some(0)),
+            (0, 1_000, None),
+            (604_801, 0, Some(604_800)),
+            (u32::MAX, 604_799_999, Some(0)),
+            (u32::MAX, 604_800_000, None),
+        ] {
+            assert_eq!(left(interval, millis), expected, "{interval} s after {millis} ms");
         }
         let forever = Queue::default().accept(Publish::new("t".parse().unwrap(), "x"), now).unwrap();
         assert!(forever.at(now + Duration::from_hours(1_000)).is_some());

@@ -1,12 +1,11 @@
 //! A connection's registration with the broker, under its client id.
 
 use std::{
-    num::NonZeroU16,
     sync::{Arc, MutexGuard},
     time::Duration,
 };
 
-use mqtt::{QoS, RetainHandling, SubscribeFilter, TopicFilter};
+use mqtt::{QoS, RetainHandling, SubscribeFilter, TopicFilter, TopicName, Version};
 use tokio::sync::oneshot;
 
 pub use super::client::Signals;
@@ -14,10 +13,10 @@ use super::{
     Broker, State,
     client::{Client, ClientState, SharedOutbox},
     operations::{Completion, Grouping, Operations, Pending},
-    outbox::Outbox,
+    outbox::{DeliveryLimits, Outbox},
     queue::{Delivery, Queue},
     store::{Changes, StoreError},
-    subscriptions::Subscriber,
+    subscriber::Subscriber,
 };
 use crate::clock::Moment;
 
@@ -44,12 +43,14 @@ pub struct Registration {
 pub struct SessionRequest {
     /// The session's owner. A principal can't resume another one's session *(unverified)*.
     pub principal_id: Arc<str>,
+    /// The protocol version. A client of the other version can't resume the session.
+    pub version: Version,
     /// Start a new session: `CleanSession` or Clean Start.
     pub clean: bool,
     /// For how long the session outlives this connection.
     pub expiry: Duration,
-    /// Messages that the client accepts without acknowledging one.
-    pub receive_maximum: NonZeroU16,
+    /// How the connection gets its messages.
+    pub limits: DeliveryLimits,
 }
 
 /// The state of a session after its connection has ended.
@@ -86,17 +87,17 @@ impl Broker {
         let prepare = {
             let (client_id, request) = (Arc::clone(&client_id), request.clone());
             move |state: &mut State, changes: &mut Changes| {
-                let clean = request.clean || !state.may_resume(&client_id, &request.principal_id);
+                let clean = request.clean || !state.may_resume(&client_id, &request);
                 let was_persistent = state.clients.get(&client_id).is_some_and(Client::is_persistent);
-                let SessionRequest { principal_id, expiry, .. } = request;
+                let SessionRequest { principal_id, version, expiry, .. } = request;
                 if !expiry.is_zero() && was_persistent && !clean {
-                    changes.session(&client_id, &principal_id, expiry, None);
+                    changes.session(&client_id, &principal_id, Some(version), expiry, None);
                 } else {
                     if was_persistent || !expiry.is_zero() {
-                        changes.session_ended(&client_id);
+                        state.end_in_file(&client_id, changes);
                     }
                     if !expiry.is_zero() {
-                        changes.session(&client_id, &principal_id, expiry, None);
+                        changes.session(&client_id, &principal_id, Some(version), expiry, None);
                     }
                 }
                 clean
@@ -104,16 +105,17 @@ impl Broker {
         };
         let apply = move |state: &mut State, clean: bool, written: Result<(), StoreError>| {
             written?;
-            Ok(state.enter(operations, client_id, request, clean))
+            Ok(state.enter(operations, client_id, request, clean, now))
         };
         self.operations.submit(Grouping::Alone, now, prepare, apply)
     }
 }
 
 impl State {
-    /// Whether the client id is free, or its session is this principal's.
-    fn may_resume(&self, client_id: &str, principal_id: &str) -> bool {
-        self.clients.get(client_id).is_none_or(|client| *client.principal_id == *principal_id)
+    /// Whether the client id is free, or its session is this client's.
+    fn may_resume(&self, client_id: &str, request: &SessionRequest) -> bool {
+        let client = self.clients.get(client_id);
+        client.is_none_or(|client| client.may_be_resumed_by(&request.principal_id, request.version))
     }
 
     /// Puts a connection in the place of the one that had the client id.
@@ -123,22 +125,31 @@ impl State {
         client_id: Arc<str>,
         request: SessionRequest,
         clean: bool,
+        now: Moment,
     ) -> Registration {
-        let SessionRequest { principal_id, expiry, receive_maximum, .. } = request;
+        let SessionRequest { principal_id, version, expiry, limits, .. } = request;
         let persistent = !expiry.is_zero();
         let resumed = self.take_over(&client_id, clean);
-        let (queue, outbox) = resumed.clone().unwrap_or_else(|| {
-            self.subscriptions.remove_client(&client_id);
-            (Queue::new(&self.waiting), SharedOutbox::new(Outbox::new()))
-        });
+        let (queue, outbox) =
+            resumed.clone().unwrap_or_else(|| (Queue::new(&self.waiting), SharedOutbox::new(Outbox::new())));
         self.connections += 1;
         let connection = self.connections;
-        outbox.lock().lend(connection, persistent, receive_maximum);
+        outbox.lock().lend(connection, persistent, limits);
         let signals = Signals::default();
         let state = ClientState::Connected { signals: signals.clone(), persistent };
-        let client = Client { connection, queue, principal_id, outbox: outbox.clone(), state };
+        let outbox_of_client = outbox.clone();
+        let client = Client {
+            connection,
+            queue,
+            principal_id,
+            version: Some(version),
+            outbox: outbox_of_client,
+            state,
+        };
         self.clients.insert(Arc::clone(&client_id), client);
         let resumed = resumed.map(|_| self.subscriptions.of_client(&client_id));
+        self.subscriptions.join(&client_id, persistent);
+        self.deliver_shared(&client_id, now);
         Registration { operations, client_id, connection, expiry, outbox, ended: false, resumed, signals }
     }
 
@@ -160,7 +171,13 @@ impl State {
                 persistent && !clean
             }
         };
-        is_resumed.then_some((queue, outbox))
+        if is_resumed {
+            return Some((queue, outbox));
+        }
+        let shared = outbox.lock().take_shared();
+        self.subscriptions.remove_client(client_id);
+        self.return_shared(shared);
+        None
     }
 
     /// The client, if this connection has its client id.
@@ -182,8 +199,8 @@ impl Registration {
         Some(self.outbox.lock()).filter(|outbox| outbox.is_lent_to(self.connection))
     }
 
-    /// Adds a subscription, or replaces the one with the same filter, and delivers the retained messages that MQTT wants
-    /// delivered then, as many as have room together.
+    /// Adds a subscription, or replaces the one with the same filter, and delivers the topic's retained message if the filter is
+    /// a topic: AWS sends none for a filter with a wildcard (developer guide, `mqtt`).
     ///
     /// # Errors
     ///
@@ -196,11 +213,18 @@ impl Registration {
                 state.prepare_subscription(&client_id, connection, &filter, now, changes)
             }
         };
-        let apply = move |state: &mut State, retained: Vec<Delivery>, written: Result<(), StoreError>| {
+        let apply = move |state: &mut State, retained: Option<Delivery>, written: Result<(), StoreError>| {
             written?;
             let Some(client) = state.current(&client_id, connection) else { return Ok(()) };
-            client.deliver_retained(retained);
+            if let Some(retained) = retained {
+                client.deliver(retained);
+            }
+            let persistent = client.is_persistent();
             state.subscriptions.insert(&filter.filter, &client_id, Subscriber::from(&filter));
+            if filter.filter.shared().is_some() {
+                state.subscriptions.join(&client_id, persistent);
+                state.deliver_shared(&client_id, now);
+            }
             Ok(())
         };
         self.operations.submit(Grouping::Alone, now, prepare, apply)
@@ -217,8 +241,14 @@ impl Registration {
             let (client_id, filter, persistent) =
                 (Arc::clone(&client_id), filter.clone(), !self.expiry.is_zero());
             move |state: &mut State, changes: &mut Changes| {
-                if persistent && state.current(&client_id, connection).is_some() {
+                if state.current(&client_id, connection).is_none() {
+                    return;
+                }
+                if persistent {
                     changes.unsubscribed(&client_id, &filter);
+                }
+                if state.subscriptions.shared_by_no_other(&client_id).contains(&filter) {
+                    changes.shared_ended(&filter);
                 }
             }
         };
@@ -232,6 +262,18 @@ impl Registration {
         self.operations.submit(Grouping::Alone, now, prepare, apply)
     }
 
+    /// Delivers messages that wait in the client's shared subscriptions, as many as its rate allows now.
+    pub fn deliver_shared(&self, now: Moment) -> Pending<Result<(), StoreError>> {
+        let (client_id, connection) = (Arc::clone(&self.client_id), self.connection);
+        let apply = move |state: &mut State, (): (), written| {
+            if state.current(&client_id, connection).is_some() {
+                state.deliver_shared(&client_id, now);
+            }
+            written
+        };
+        self.operations.submit(Grouping::WithOthers, now, |_: &mut State, _: &mut Changes| (), apply)
+    }
+
     /// Ends the connection, and its session with it.
     pub fn end(mut self, now: Moment) -> Pending<()> {
         self.ended = true;
@@ -239,7 +281,7 @@ impl Registration {
         let prepare = move |state: &mut State, changes: &mut Changes| {
             if state.current(&client_id, connection).is_some() {
                 if !expiry.is_zero() {
-                    changes.session_ended(&client_id);
+                    state.end_in_file(&client_id, changes);
                 }
                 state.remove(&client_id);
             }
@@ -256,9 +298,11 @@ impl Registration {
         {
             Some(client) if client.connection == connection => {
                 let (resumed, receiver) = oneshot::channel();
-                client.outbox.lock().take_back();
+                let shared = client.outbox.lock().take_shared();
                 client.state = ClientState::Away { ends_at, resumed: Some(resumed) };
-                changes.session(&client_id, &client.principal_id, expiry, Some(ends_at));
+                changes.session(&client_id, &client.principal_id, client.version, expiry, Some(ends_at));
+                state.subscriptions.leave(&client_id);
+                state.return_shared(shared);
                 state.endings.insert((ends_at, connection, client_id));
                 if state.endings.len() > MAX_AWAY {
                     state.end_first_session(changes);
@@ -277,7 +321,7 @@ impl Registration {
 }
 
 impl State {
-    /// The retained messages that a new subscription delivers, if this connection has the client id.
+    /// The retained message that a new subscription delivers, if this connection has the client id.
     fn prepare_subscription(
         &mut self,
         client_id: &Arc<str>,
@@ -285,9 +329,9 @@ impl State {
         filter: &SubscribeFilter,
         now: Moment,
         changes: &mut Changes,
-    ) -> Vec<Delivery> {
+    ) -> Option<Delivery> {
         let subscriber = Subscriber::from(filter);
-        let Some(client) = self.current(client_id, connection) else { return Vec::new() };
+        let client = self.current(client_id, connection)?;
         let (queue, persistent) = (client.queue.clone(), client.is_persistent());
         if persistent {
             changes.subscribed(client_id, &filter.filter, subscriber);
@@ -299,16 +343,14 @@ impl State {
             RetainHandling::SendIfNew => !self.subscriptions.has(&filter.filter, client_id),
             RetainHandling::DoNotSend => false,
         };
-        let mut deliveries = Vec::new();
-        if send {
-            let retained = self.retained.matching(&filter.filter, now);
-            let messages = retained.map(|(topic, publish)| subscriber.message(&publish, topic, true));
-            deliveries.extend(messages.map_while(|message| queue.accept(message, now)));
-        }
-        for delivery in deliveries.iter_mut().filter(|d| persistent && d.publish().qos > QoS::AtMostOnce) {
+        // A filter with a wildcard is not a topic name.
+        let topic = TopicName::try_from(filter.filter.as_str()).ok().filter(|_| send)?;
+        let (publish, expires_at) = self.retained.of_topic(&topic, now)?;
+        let mut delivery = queue.accept_until(subscriber.message(publish, &topic, true), expires_at)?;
+        if persistent && delivery.publish().qos > QoS::AtMostOnce {
             delivery.keep(client_id, changes);
         }
-        deliveries
+        Some(delivery)
     }
 }
 
@@ -338,9 +380,10 @@ mod tests {
     fn clean_start() -> SessionRequest {
         SessionRequest {
             principal_id: "p".into(),
+            version: Version::V5,
             clean: true,
             expiry: Duration::ZERO,
-            receive_maximum: NonZeroU16::MAX,
+            limits: DeliveryLimits::of_tests(),
         }
     }
 

@@ -1,12 +1,16 @@
 //! The retained messages, one for each topic. Their number and their bytes are bounded.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use mqtt::{Publish, TopicFilter, TopicName};
+use mqtt::{Publish, TopicName};
 
 use super::{
-    queue::{expires_at, is_over, sent_at, weight},
+    queue::{expires_at, weight},
+    steps::step,
     store::Changes,
 };
 use crate::clock::Moment;
@@ -18,6 +22,8 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Retained {
     messages: HashMap<TopicName, RetainedMessage>,
+    /// The messages whose time ends, by that time: so that those that are over are found without a look at the others.
+    expiring: BTreeSet<(Moment, TopicName)>,
     bytes: usize,
 }
 
@@ -35,7 +41,7 @@ pub(super) enum RetainedChange {
 
 impl Retained {
     /// The change that a message makes, which is to be applied once the file has it. The message replaces its topic's earlier
-    /// one. An empty payload, or a time that is over already, only removes that (MQTT 5 section 3.3.1.3).
+    /// one. An empty payload only removes that (MQTT 5 section 3.3.1.3).
     pub(super) fn prepare(
         &mut self,
         topic: &TopicName,
@@ -43,7 +49,7 @@ impl Retained {
         now: Moment,
         changes: &mut Changes,
     ) -> RetainedChange {
-        if publish.payload.is_empty() || is_over(publish) {
+        if publish.payload.is_empty() {
             changes.unretained(topic);
             return RetainedChange::Remove;
         }
@@ -80,6 +86,9 @@ impl Retained {
     fn insert(&mut self, topic: TopicName, message: RetainedMessage) {
         self.remove(&topic);
         self.bytes += weight(&message.publish);
+        if let Some(at) = message.expires_at {
+            self.expiring.insert((at, topic.clone()));
+        }
         self.messages.insert(topic, message);
     }
 
@@ -94,28 +103,30 @@ impl Retained {
     fn remove(&mut self, topic: &TopicName) {
         if let Some(earlier) = self.messages.remove(topic) {
             self.bytes -= weight(&earlier.publish);
+            if let Some(at) = earlier.expires_at {
+                self.expiring.remove(&(at, topic.clone()));
+            }
         }
     }
 
     fn remove_expired(&mut self, now: Moment, changes: &mut Changes) {
-        let expired =
-            self.messages.iter().filter(|(_, message)| message.expires_at.is_some_and(|at| at <= now));
-        for topic in expired.map(|(topic, _)| topic.clone()).collect::<Vec<_>>() {
+        while let Some((_, topic)) = self.expiring.first().filter(|(at, _)| *at <= now).cloned() {
+            step();
             self.remove(&topic);
             changes.unretained(&topic);
         }
     }
 
-    /// The messages whose topics a filter matches and whose time is not over.
-    pub(super) fn matching<'a>(
-        &'a self,
-        filter: &'a TopicFilter,
-        now: Moment,
-    ) -> impl Iterator<Item = (&'a TopicName, Publish)> {
-        let matching = self.messages.iter().filter(|(topic, _)| filter.matches(topic));
-        matching.filter_map(move |(topic, message)| {
-            Some((topic, sent_at(&message.publish, message.expires_at, now)?))
-        })
+    /// The message of a topic, if its time is not over, and when it is.
+    pub(super) fn of_topic(&self, topic: &TopicName, now: Moment) -> Option<(&Publish, Option<Moment>)> {
+        let RetainedMessage { publish, expires_at } = self.messages.get(topic)?;
+        expires_at.is_none_or(|at| at > now).then_some((publish, *expires_at))
+    }
+
+    /// How many messages there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
     }
 }
 
@@ -134,7 +145,12 @@ pub(super) fn with_own_buffers(publish: &Publish) -> Publish {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use mqtt::PublishProperties;
+
     use super::*;
+    use crate::broker::steps::counted;
     use crate::clock::{Clock, ManualClock};
 
     /// Retains a message, or clears its topic. Whether there was room.
@@ -171,7 +187,27 @@ mod tests {
         );
         assert!(retain(&mut retained, &topic(0), &message(0, ""), now, &mut changes));
         assert!(retain(&mut retained, &topic(MAX_MESSAGES), &message(MAX_MESSAGES, "x"), now, &mut changes));
-        assert_eq!(retained.matching(&"#".parse().unwrap(), now).count(), MAX_MESSAGES);
+        assert_eq!(retained.len(), MAX_MESSAGES);
+    }
+
+    #[test]
+    fn expired_messages_make_room() {
+        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
+        let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
+        for n in 0..MAX_MESSAGES {
+            let seconds = if n % 2 == 0 { 10 } else { 20 };
+            let properties =
+                PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() };
+            let message = Publish { properties: Some(properties.into()), ..Publish::new(topic(n), "x") };
+            assert!(retain(&mut retained, &topic(n), &message, now, &mut changes));
+        }
+        let (soon, late) = (now + Duration::from_secs(9), now + Duration::from_secs(10));
+        let message = Publish::new(topic(MAX_MESSAGES), "x");
+        let refused = || retain(&mut retained, &topic(MAX_MESSAGES), &message, soon, &mut changes);
+        assert_eq!(counted(refused), (0, false), "without a look at the others");
+        assert!(retain(&mut retained, &topic(MAX_MESSAGES), &message, late, &mut changes));
+        assert_eq!(retained.len(), MAX_MESSAGES / 2 + 1);
+        assert!(retained.of_topic(&topic(0), late).is_none() && retained.of_topic(&topic(1), late).is_some());
     }
 
     #[test]

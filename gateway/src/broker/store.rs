@@ -29,7 +29,11 @@ pub const FILE: &str = "broker.sqlite3";
 /// Marks the file as this gateway's in SQLite's header: `LtKy`.
 const APPLICATION_ID: i32 = 0x4c74_4b79;
 /// The version of the tables.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
+/// The tables.
+const SCHEMA: &str = include_str!("store/schema.sql");
+/// What turns the tables of version 1 into those of version 2.
+const MIGRATION: &str = include_str!("store/migration.sql");
 /// How long an earlier gateway may take to release the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -43,7 +47,18 @@ pub(super) struct Store {
 
 /// The id of a message in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageId(i64);
+pub struct MessageId {
+    number: i64,
+    /// Whether it belongs to a shared subscription, and not to a session.
+    shared: bool,
+}
+
+impl MessageId {
+    /// Whether the message belongs to a shared subscription, and not to a session.
+    pub(super) fn is_shared(self) -> bool {
+        self.shared
+    }
+}
 
 /// An error of the sessions' file.
 #[derive(Debug, thiserror::Error)]
@@ -152,9 +167,11 @@ impl Store {
         let (epoch, now) = (clock.epoch(), clock.now());
         let damaged = |error| StoreError::Damaged { path: path.clone(), details: format!("{error}") };
         let stored = Stored::read(&connection, epoch, now).map_err(damaged)?;
-        let ids = stored.sessions.values().flat_map(|session| session.messages.iter().map(|m| m.id.0));
-        let last_message = Arc::new(AtomicI64::new(ids.max().unwrap_or_default()));
+        let last_message = Arc::new(AtomicI64::new(stored.last_id()));
         let store = Self { connection, last_message, clock: clock.clone(), path };
+        // Those of members that had no session are not in the file.
+        let unshared = "DELETE FROM queued_shared WHERE filter NOT IN (SELECT filter FROM subscription)";
+        store.connection.execute(unshared, []).map_err(|error| store.write_error(error))?;
         let expired = "DELETE FROM retained WHERE expires_at <= ?";
         let deleted = store.connection.execute(expired, params![epoch.unix_millis(now)]);
         deleted.map_err(|error| store.write_error(error))?;
@@ -198,17 +215,21 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         number("user_version").map_err(read)?,
     );
     let is_new = (tables, application, version) == (0, 0, 0);
-    if !is_new && (application, version) != (APPLICATION_ID, SCHEMA_VERSION) {
+    if !is_new && (application != APPLICATION_ID || !(1..=SCHEMA_VERSION).contains(&version)) {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
     connection.execute_batch(pragmas).map_err(read)?;
-    if is_new { create(connection).map_err(read) } else { check(connection, path) }
+    if is_new {
+        return set_up(connection, SCHEMA).map_err(read);
+    }
+    check(connection, path)?;
+    if version < SCHEMA_VERSION { set_up(connection, MIGRATION).map_err(read) } else { Ok(()) }
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    let schema = include_str!("store/schema.sql");
+/// Creates or changes the tables, and marks the file as one of this version.
+fn set_up(connection: &Connection, statements: &str) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN; {schema} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        "BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))
 }
 

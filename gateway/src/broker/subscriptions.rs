@@ -2,34 +2,43 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use mqtt::{Publish, QoS, SubscribeFilter, TopicFilter, TopicName};
+use mqtt::{TopicFilter, TopicName};
 
-/// The options of one client's subscription to one filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscriber {
-    /// The highest QoS with which messages are sent.
-    pub qos: QoS,
-    /// The client's own messages are not sent to it.
-    pub no_local: bool,
-    /// Messages keep the retain flag with which they were published.
-    pub retain_as_published: bool,
-}
+use super::{
+    group::{Group, Random},
+    queue::QueuedBytes,
+    steps::step,
+    subscriber::Subscriber,
+};
 
 /// The subscriptions of all clients.
 #[derive(Default, Debug)]
-pub struct Subscriptions {
+pub(super) struct Subscriptions {
     root: Node,
     by_client: HashMap<Arc<str>, Vec<TopicFilter>>,
+    groups: usize,
+    /// The bytes that wait for all clients and groups together.
+    bytes: QueuedBytes,
 }
 
 /// The clients that get one message.
 #[derive(Default, Debug)]
-pub struct Matching {
+pub(super) struct Matching {
     /// Each client with a matching subscription of its own. Where several of its filters match, the highest QoS counts (MQTT 5
     /// section 3.3.4), and its own messages are left out only if each filter says so.
-    pub own: HashMap<Arc<str>, Subscriber>,
-    /// One member of each group with a matching shared subscription: the one whose turn it is (MQTT 5 section 4.8.2).
-    pub shared: Vec<(Arc<str>, Subscriber)>,
+    pub(super) own: HashMap<Arc<str>, Subscriber>,
+    /// Each group with a matching shared subscription.
+    pub(super) shared: Vec<SharedMatch>,
+}
+
+/// A group that gets a message.
+#[derive(Debug)]
+pub(super) struct SharedMatch {
+    pub(super) filter: TopicFilter,
+    /// Whether the message is kept in the file until a member acknowledges it.
+    pub(super) persistent: bool,
+    /// The member that gets it. If no member is connected, it waits.
+    pub(super) member: Option<(Arc<str>, Subscriber)>,
 }
 
 #[derive(Default, Debug)]
@@ -39,56 +48,42 @@ struct Node {
     groups: HashMap<Box<str>, Group>,
 }
 
-/// The members of a shared subscription. Each message goes to one of them.
-#[derive(Default, Debug)]
-struct Group {
-    members: Vec<(Arc<str>, Subscriber)>,
-    /// The index of the member whose turn it is.
-    next: usize,
-}
-
-impl From<&SubscribeFilter> for Subscriber {
-    fn from(filter: &SubscribeFilter) -> Self {
-        Self { qos: filter.qos, no_local: filter.no_local, retain_as_published: filter.retain_as_published }
-    }
-}
-
-impl Subscriber {
-    /// The message, as this subscriber gets it.
-    #[must_use]
-    pub fn message(self, publish: &Publish, topic: &TopicName, retain: bool) -> Publish {
-        Publish {
-            topic: Some(topic.clone()),
-            qos: publish.qos.min(self.qos),
-            retain,
-            dup: false,
-            packet_id: None,
-            ..publish.clone()
-        }
-    }
-}
-
 impl Subscriptions {
+    /// No subscriptions. The bytes that wait in groups count with those that wait for clients.
+    pub(super) fn new(bytes: &QueuedBytes) -> Self {
+        Self { bytes: Arc::clone(bytes), ..Self::default() }
+    }
+
     /// The filters of one client.
-    #[must_use]
-    pub fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
+    pub(super) fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
         self.by_client.get(client_id).cloned().unwrap_or_default()
     }
 
     /// Whether a client has a subscription with this filter.
-    #[must_use]
-    pub fn has(&self, filter: &TopicFilter, client_id: &str) -> bool {
+    pub(super) fn has(&self, filter: &TopicFilter, client_id: &str) -> bool {
         self.by_client.get(client_id).is_some_and(|filters| filters.contains(filter))
     }
 
-    /// Adds a subscription, or replaces the one with the same filter. Returns whether it is new.
-    pub fn insert(&mut self, filter: &TopicFilter, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
+    /// Adds a subscription, or replaces the one with the same filter. Returns whether it is new. A new member of a group is
+    /// away until it [joins](Self::join).
+    pub(super) fn insert(
+        &mut self,
+        filter: &TopicFilter,
+        client_id: &Arc<str>,
+        subscriber: Subscriber,
+    ) -> bool {
         let mut node = &mut self.root;
         for level in filter.levels() {
             node = node.children.entry(level.into()).or_default();
         }
         let new = match filter.shared() {
-            Some((group, _)) => node.groups.entry(group.into()).or_default().insert(client_id, subscriber),
+            Some((name, _)) => {
+                let group = node.groups.entry(name.into()).or_insert_with(|| {
+                    self.groups += 1;
+                    Group::new(filter.clone(), &self.bytes)
+                });
+                group.insert(client_id, subscriber)
+            }
             None => node.subscribers.insert(Arc::clone(client_id), subscriber).is_none(),
         };
         if new {
@@ -98,110 +93,139 @@ impl Subscriptions {
     }
 
     /// Removes a subscription. Returns whether there was one.
-    pub fn remove(&mut self, filter: &TopicFilter, client_id: &str) -> bool {
+    pub(super) fn remove(&mut self, filter: &TopicFilter, client_id: &str) -> bool {
         let Some(filters) = self.by_client.get_mut(client_id) else { return false };
         let Some(at) = filters.iter().position(|known| known == filter) else { return false };
         filters.swap_remove(at);
         if filters.is_empty() {
             self.by_client.remove(client_id);
         }
-        self.root.remove(filter.levels(), group_of(filter), client_id);
+        self.remove_from_tree(filter, client_id);
         true
     }
 
     /// Removes all of a client's subscriptions.
-    pub fn remove_client(&mut self, client_id: &str) {
+    pub(super) fn remove_client(&mut self, client_id: &str) {
         for filter in self.by_client.remove(client_id).unwrap_or_default() {
-            self.root.remove(filter.levels(), group_of(&filter), client_id);
+            self.remove_from_tree(&filter, client_id);
         }
     }
 
-    /// The clients that get a message on the topic. Of a group it is a member that `is_there` accepts, or else any member.
-    pub fn matching(&mut self, topic: &TopicName, is_there: impl Fn(&str) -> bool) -> Matching {
+    /// A client is connected: its groups may choose it.
+    pub(super) fn join(&mut self, client_id: &Arc<str>, persistent: bool) {
+        for filter in self.shared_by(client_id) {
+            if let Some(group) = self.group_mut(&filter) {
+                group.join(client_id, persistent);
+            }
+        }
+    }
+
+    /// A client is away.
+    pub(super) fn leave(&mut self, client_id: &str) {
+        for filter in self.shared_by(client_id) {
+            if let Some(group) = self.group_mut(&filter) {
+                group.leave(client_id);
+            }
+        }
+    }
+
+    /// The shared filters of a client.
+    pub(super) fn shared_by(&self, client_id: &str) -> Vec<TopicFilter> {
+        let filters = self.by_client.get(client_id).into_iter().flatten();
+        filters.filter(|filter| filter.shared().is_some()).cloned().collect()
+    }
+
+    /// The shared filters that no other client has.
+    pub(super) fn shared_by_no_other(&mut self, client_id: &str) -> Vec<TopicFilter> {
+        let mut filters = self.shared_by(client_id);
+        filters.retain(|filter| self.group_mut(filter).is_some_and(|group| group.members() == 1));
+        filters
+    }
+
+    /// The group of a shared filter.
+    pub(super) fn group_mut(&mut self, filter: &TopicFilter) -> Option<&mut Group> {
+        let (name, _) = filter.shared()?;
+        let mut node = &mut self.root;
+        for level in filter.levels() {
+            step();
+            node = node.children.get_mut(level)?;
+        }
+        node.groups.get_mut(name)
+    }
+
+    /// The clients that get a message on the topic.
+    pub(super) fn matching(&self, topic: &TopicName, random: &mut Random) -> Matching {
         let mut found = Matching::default();
         let levels = topic.levels().collect::<Vec<_>>();
         // A wildcard at the first level doesn't match a topic that begins with `$`.
         let reserved = topic.as_str().starts_with('$');
         self.root.visit(&levels, reserved, &mut |node| {
             node.add_to(&mut found.own);
-            found.shared.extend(node.groups.values_mut().filter_map(|group| group.take_turn(&is_there)));
+            found.shared.extend(node.groups.values().map(|group| {
+                step();
+                let (filter, persistent) = (group.filter().clone(), group.is_persistent());
+                SharedMatch { filter, persistent, member: group.pick(random) }
+            }));
         });
         found
     }
-}
 
-fn group_of(filter: &TopicFilter) -> Option<&str> {
-    filter.shared().map(|(group, _)| group)
-}
-
-impl Group {
-    /// Adds a member, or replaces its options. Returns whether it is new.
-    fn insert(&mut self, client_id: &Arc<str>, subscriber: Subscriber) -> bool {
-        if let Some((_, known)) = self.members.iter_mut().find(|(member, _)| member == client_id) {
-            *known = subscriber;
-            return false;
+    fn remove_from_tree(&mut self, filter: &TopicFilter, client_id: &str) {
+        let group = filter.shared().map(|(group, _)| group);
+        if self.root.remove(filter.levels(), group, client_id) {
+            self.groups -= 1;
         }
-        self.members.push((Arc::clone(client_id), subscriber));
-        true
-    }
-
-    fn take_turn(&mut self, is_there: impl Fn(&str) -> bool) -> Option<(Arc<str>, Subscriber)> {
-        let turns = (0..self.members.len()).map(|n| (self.next + n) % self.members.len());
-        let there =
-            turns.clone().find(|at| self.members.get(*at).is_some_and(|(member, _)| is_there(member)));
-        let at = there.or_else(|| turns.clone().next())?;
-        self.next = at + 1;
-        self.members.get(at).cloned()
     }
 }
 
 impl Node {
+    /// Removes a subscription. Returns whether its group has ended with it.
     fn remove<'l>(
         &mut self,
         mut levels: impl Iterator<Item = &'l str>,
         group: Option<&str>,
         client_id: &str,
-    ) {
+    ) -> bool {
+        step();
         let Some(level) = levels.next() else { return self.remove_here(group, client_id) };
-        if let Some(child) = self.children.get_mut(level) {
-            child.remove(levels, group, client_id);
-            if child.children.is_empty() && child.subscribers.is_empty() && child.groups.is_empty() {
-                self.children.remove(level);
-            }
+        let Some(child) = self.children.get_mut(level) else { return false };
+        let ended = child.remove(levels, group, client_id);
+        if child.children.is_empty() && child.subscribers.is_empty() && child.groups.is_empty() {
+            self.children.remove(level);
         }
+        ended
     }
 
-    fn remove_here(&mut self, group: Option<&str>, client_id: &str) {
+    fn remove_here(&mut self, group: Option<&str>, client_id: &str) -> bool {
         let Some(name) = group else {
             self.subscribers.remove(client_id);
-            return;
+            return false;
         };
-        if let Some(group) = self.groups.get_mut(name) {
-            group.members.retain(|(member, _)| **member != *client_id);
-            if group.members.is_empty() {
-                self.groups.remove(name);
-            }
-        }
+        let Some(group) = self.groups.get_mut(name) else { return false };
+        group.remove(client_id);
+        group.is_empty() && self.groups.remove(name).is_some()
     }
 
     /// Calls `each` with every node whose filter matches. If `reserved`, the topic begins with `$`, and a wildcard at this level
     /// does not match it.
-    fn visit(&mut self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&mut Self)) {
-        // `#` also matches the level above it (MQTT 5 section 4.7.1.2).
-        if let Some(all) = self.children.get_mut("#").filter(|_| !reserved) {
+    fn visit(&self, levels: &[&str], reserved: bool, each: &mut impl FnMut(&Self)) {
+        step();
+        let Some((first, rest)) = levels.split_first() else { return each(self) };
+        // `#` does not match the level above it (developer guide, `mqtt`).
+        if let Some(all) = self.children.get("#").filter(|_| !reserved) {
             each(all);
         }
-        let Some((first, rest)) = levels.split_first() else { return each(self) };
-        if let Some(any) = self.children.get_mut("+").filter(|_| !reserved) {
+        if let Some(any) = self.children.get("+").filter(|_| !reserved) {
             any.visit(rest, false, each);
         }
-        if let Some(child) = self.children.get_mut(*first) {
+        if let Some(child) = self.children.get(*first) {
             child.visit(rest, false, each);
         }
     }
 
     fn add_to(&self, found: &mut HashMap<Arc<str>, Subscriber>) {
         for (client_id, subscriber) in &self.subscribers {
+            step();
             let merge = |known: &mut Subscriber| {
                 known.qos = known.qos.max(subscriber.qos);
                 known.no_local &= subscriber.no_local;
@@ -214,6 +238,7 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use mqtt::QoS;
     use proptest::prelude::*;
 
     use super::*;
@@ -267,7 +292,7 @@ mod tests {
             }
             let expected = naive.iter().filter(|(_, f)| f.matches(&topic)).map(|(c, _)| Arc::clone(c));
             let expected = expected.collect::<std::collections::BTreeSet<_>>();
-            let found = tree.matching(&topic, |_| true).own.into_keys().collect::<std::collections::BTreeSet<_>>();
+            let found = tree.matching(&topic, &mut Random::default()).own.into_keys().collect::<std::collections::BTreeSet<_>>();
             prop_assert_eq!(found, expected);
             for client in ["c0", "c1", "c2", "c3"] {
                 tree.remove_client(client);
@@ -277,27 +302,41 @@ mod tests {
     }
 
     #[test]
-    fn shared_message_goes_to_each_member_in_turn_and_first_to_those_that_are_connected() {
+    fn shared_message_goes_to_one_connected_member_of_each_group() {
         let mut tree = Subscriptions::default();
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        for (filter, client) in [("$share/g/t/#", &a), ("$share/g/t/#", &b), ("$share/other/t/+", &a)] {
-            assert!(tree.insert(&filter.parse().unwrap(), client, subscriber(QoS::AtLeastOnce)));
+        let (shared, other) = ("$share/g/t/#".parse().unwrap(), "$share/other/t/+".parse().unwrap());
+        for (filter, client) in [(&shared, &a), (&shared, &b), (&other, &a)] {
+            assert!(tree.insert(filter, client, subscriber(QoS::AtLeastOnce)));
         }
-        assert!(!tree.insert(&"$share/g/t/#".parse().unwrap(), &a, subscriber(QoS::AtLeastOnce)));
+        assert!(!tree.insert(&shared, &a, subscriber(QoS::AtLeastOnce)));
+        assert_eq!(tree.groups, 2);
         let topic = "t/x".parse().unwrap();
-        let mut turns = |there: &str| {
-            let found = tree.matching(&topic, |client| there.contains(client)).shared;
-            let mut found = found.into_iter().map(|(client, _)| client.to_string()).collect::<Vec<_>>();
-            found.sort();
-            found
+        let chosen = |tree: &Subscriptions| {
+            let found = tree.matching(&topic, &mut Random::default());
+            assert!(found.own.is_empty(), "nobody has it for himself");
+            let chosen = found.shared.into_iter().map(|SharedMatch { filter, persistent, member }| {
+                let member = member.map(|(client_id, _)| client_id.to_string()).unwrap_or_default();
+                (filter.as_str().to_owned(), persistent, member)
+            });
+            let mut chosen = chosen.collect::<Vec<_>>();
+            chosen.sort();
+            chosen
         };
-        assert_eq!([turns("ab"), turns("ab"), turns("ab")], [["a", "a"], ["a", "b"], ["a", "a"]]);
-        assert_eq!([turns("b"), turns("b")], [["a", "b"], ["a", "b"]]);
-        assert_eq!(turns("").len(), 2, "somebody's session keeps it");
-        assert!(tree.matching(&topic, |_| true).own.is_empty(), "nobody has it for himself");
-        assert!(tree.remove(&"$share/g/t/#".parse().unwrap(), &b));
+        let row = |filter: &TopicFilter, persistent: bool, member: &str| {
+            (filter.as_str().to_owned(), persistent, member.to_owned())
+        };
+        assert_eq!(chosen(&tree), [row(&shared, true, ""), row(&other, true, "")]);
+        tree.join(&b, false);
+        assert_eq!(chosen(&tree), [row(&shared, true, "b"), row(&other, true, "")]);
+        tree.join(&a, false);
+        tree.leave("b");
+        assert_eq!(chosen(&tree), [row(&shared, false, "a"), row(&other, false, "a")]);
+        assert_eq!(tree.shared_by_no_other("a"), [other.clone()]);
+        assert!(tree.remove(&shared, &b));
+        assert_eq!(tree.shared_by_no_other("a").len(), 2);
         tree.remove_client("a");
-        assert!(tree.root.children.is_empty() && tree.by_client.is_empty());
+        assert!(tree.root.children.is_empty() && tree.by_client.is_empty() && tree.groups == 0);
     }
 
     #[test]
@@ -306,7 +345,7 @@ mod tests {
         let client: Arc<str> = "c".into();
         tree.insert(&"a/+".parse().unwrap(), &client, subscriber(QoS::AtMostOnce));
         tree.insert(&"a/#".parse().unwrap(), &client, subscriber(QoS::AtLeastOnce));
-        let found = tree.matching(&"a/b".parse().unwrap(), |_| true);
+        let found = tree.matching(&"a/b".parse().unwrap(), &mut Random::default());
         assert_eq!(found.own.into_values().collect::<Vec<_>>(), [subscriber(QoS::AtLeastOnce)]);
     }
 }

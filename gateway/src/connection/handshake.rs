@@ -307,8 +307,8 @@ impl Handshake<'_> {
             return self.reject(stream, ConnectReasonCode::PacketTooLarge, details).await;
         }
         let principal_id = Arc::clone(session.principal_id());
-        let (expiry, receive_maximum) = (session.expiry(), session.receive_maximum());
-        let request = SessionRequest { principal_id, clean, expiry, receive_maximum };
+        let (version, expiry, limits) = (connect.version, session.expiry(), session.delivery_limits());
+        let request = SessionRequest { principal_id, version, clean, expiry, limits };
         match self.shared.broker.register(client_id, request, now).await {
             Ok(registration) => Some((session, registration)),
             Err(error) => {

@@ -126,7 +126,7 @@ async fn an_unacknowledged_message_is_sent_again_with_its_packet_id() {
             let again = client.message().await;
             assert_eq!(
                 (again.packet_id, &again.payload, again.dup),
-                (earlier.packet_id, &earlier.payload, true)
+                (earlier.packet_id, &earlier.payload, false)
             );
             client.acknowledge(&again).await;
         }
@@ -291,9 +291,39 @@ async fn a_second_connection_resumes_the_session_of_the_first() {
         first.closed().await;
         sender.publish("t", "new", QoS::AtLeastOnce).await.unwrap();
         let again = second.message().await;
-        assert_eq!((again.packet_id, again.dup, &again.payload), (sent.packet_id, true, &sent.payload));
+        assert_eq!((again.packet_id, again.dup, &again.payload), (sent.packet_id, false, &sent.payload));
         second.acknowledge(&again).await;
         assert_eq!(take(&mut second).await, ("new".to_owned(), false));
+    }
+}
+
+/// The old session ends then, also if its client is still connected.
+#[tokio::test]
+async fn a_client_of_the_other_version_does_not_resume_a_session() {
+    let gateway = gateway().await;
+    let mut sender = sender(&gateway).await;
+    for [old, new] in [BOTH, [Version::V5, Version::V311]] {
+        for is_connected in [false, true] {
+            let id = format!("{old:?}-{is_connected}");
+            let (mut client, _) = come(&gateway, persistent(old, &id)).await;
+            client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
+            let earlier = if is_connected {
+                Some(client)
+            } else {
+                go(&gateway, client, &id).await;
+                None
+            };
+            sender.publish("t", "lost", QoS::AtLeastOnce).await.unwrap();
+            let (mut client, present) = come(&gateway, persistent(new, &id)).await;
+            assert!(!present, "{id}");
+            client.subscribe(&["u"], QoS::AtLeastOnce).await.unwrap();
+            for topic in ["t", "u"] {
+                sender.publish(topic, topic, QoS::AtLeastOnce).await.unwrap();
+            }
+            assert_eq!(take(&mut client).await.0, "u");
+            drop((client, earlier));
+            assert!(!come(&gateway, persistent(old, &id)).await.1, "{id}: it does not come back");
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Subscriptions that clients share: each message goes to one of them, if its policy lets it have it.
 
+use std::{num::NonZeroU32, time::Duration};
+
 use integration::{
-    mqtt_client::{MqttClient, connect},
-    script::{Step, allow},
+    eventually::eventually,
+    mqtt_client::{self, MqttClient},
+    script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
-use mqtt::{Packet, QoS, SubAckCode, SubscribeFailure, Version};
+use mqtt::{Connect, Packet, QoS, SubAckCode, SubscribeFailure, Version};
 
 const SHARED: &str = "$share/group/t/#";
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
@@ -21,6 +24,49 @@ async fn take(client: &mut MqttClient) -> String {
     let message = client.message().await;
     client.acknowledge(&message).await;
     String::from_utf8(message.payload.to_vec()).unwrap()
+}
+
+/// The next message that one of them gets, acknowledged.
+async fn take_one(members: &mut [MqttClient]) -> String {
+    let messages = members.iter_mut().map(|member| Box::pin(member.message()));
+    let (message, at, others) = futures_util::future::select_all(messages).await;
+    drop(others);
+    members[at].acknowledge(&message).await;
+    String::from_utf8(message.payload.to_vec()).unwrap()
+}
+
+async fn gateway(shared_per_second: Option<u32>) -> TestGateway {
+    let start = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock();
+    let rate = shared_per_second.and_then(NonZeroU32::new);
+    start.with(|settings| settings.quotas.shared_messages_per_second = rate).run().await
+}
+
+fn persistent(version: Version, id: &str) -> Connect {
+    mqtt_client::persistent(version, id, 600)
+}
+
+/// A member whose session outlives its connection, which has ended.
+async fn absent_member(gateway: &TestGateway, version: Version, id: &str) {
+    let mut client = MqttClient::connected(gateway, persistent(version, id)).await;
+    client.subscribe(&[SHARED], QoS::AtLeastOnce).await.unwrap();
+    leave(gateway, client, id).await;
+}
+
+async fn leave(gateway: &TestGateway, client: MqttClient, id: &str) {
+    let ends = || {
+        let lines = gateway.log.lines();
+        lines.iter().filter(|line| line["eventType"] == "Disconnect" && line["clientId"] == id).count()
+    };
+    let before = ends();
+    drop(client);
+    eventually("the end in the log", || (ends() > before).then_some(())).await;
+}
+
+async fn publish(gateway: &TestGateway, payloads: impl IntoIterator<Item = impl ToString>) {
+    let mut sender = MqttClient::anybody(gateway, Version::V5, "sender").await;
+    for payload in payloads {
+        sender.publish("t/x", &payload.to_string(), QoS::AtLeastOnce).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -42,12 +88,14 @@ async fn each_message_goes_to_one_member_and_to_every_plain_subscriber() {
             assert_eq!(take(&mut alone).await, n.to_string());
         }
         let mut came = Vec::new();
-        for client in &mut members {
-            came.extend([take(client).await, take(client).await]);
-            client.ping().await;
+        while came.len() < 6 {
+            came.push(take_one(&mut members).await);
         }
         came.sort();
         assert_eq!(came, ["0", "1", "2", "3", "4", "5"]);
+        for client in &mut members {
+            client.ping().await;
+        }
     }
 }
 
@@ -74,25 +122,15 @@ async fn a_member_that_leaves_gets_no_more_and_members_get_no_retained_messages(
 async fn an_absent_member_gets_a_message_only_if_no_member_is_connected() {
     let gateway = TestGateway::open_to_all().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
-    let persistent = || {
-        let mut connect = connect(Version::V5, "away", "u", "p");
-        connect.clean_start = false;
-        connect.properties.session_expiry_interval = 600;
-        connect
-    };
-    let mut away = MqttClient::connected(&gateway, persistent()).await;
-    away.subscribe(&[SHARED], QoS::AtLeastOnce).await.unwrap();
-    drop(away);
-    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "away")]).await;
+    absent_member(&gateway, Version::V5, "away").await;
     let mut there = member(&gateway, Version::V5, "there", SHARED).await;
     for n in 0..3 {
         sender.publish("t/x", &n.to_string(), QoS::AtLeastOnce).await.unwrap();
         assert_eq!(take(&mut there).await, n.to_string());
     }
-    drop(there);
-    gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "there")]).await;
+    leave(&gateway, there, "there").await;
     sender.publish("t/x", "for the next member", QoS::AtLeastOnce).await.unwrap();
-    let mut away = MqttClient::connected(&gateway, persistent()).await;
+    let mut away = MqttClient::connected(&gateway, persistent(Version::V5, "away")).await;
     assert_eq!(take(&mut away).await, "for the next member");
 }
 
@@ -145,6 +183,107 @@ async fn the_groups_name_is_not_enough_for_a_plain_subscription_to_the_topic() {
     sender.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
     sender.publish("end", "end", QoS::AtMostOnce).await;
     assert_eq!(member.message().await.payload, "end");
+}
+
+#[tokio::test]
+async fn messages_that_wait_in_a_group_go_to_a_member_that_joins() {
+    let gateway = gateway(None).await;
+    for version in BOTH {
+        let id = format!("{version:?}");
+        absent_member(&gateway, version, &id).await;
+        publish(&gateway, 0..3).await;
+        let mut lossy = MqttClient::anybody(&gateway, version, "lossy").await;
+        lossy.subscribe(&[SHARED], QoS::AtMostOnce).await.unwrap();
+        lossy.ping().await;
+        leave(&gateway, lossy, "lossy").await;
+        let mut joins = member(&gateway, Version::V5, "joins", SHARED).await;
+        for n in 0..3 {
+            assert_eq!(take(&mut joins).await, n.to_string());
+        }
+        joins.ping().await;
+        leave(&gateway, joins, "joins").await;
+        let mut resumes = MqttClient::connected(&gateway, persistent(version, &id)).await;
+        resumes.ping().await;
+        publish(&gateway, ["live"]).await;
+        assert_eq!(take(&mut resumes).await, "live");
+        assert!(resumes.unsubscribe(&[SHARED]).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn messages_that_wait_in_a_group_come_at_twenty_a_second_to_each_member() {
+    let gateway = gateway(Some(20)).await;
+    absent_member(&gateway, Version::V5, "away").await;
+    publish(&gateway, 0..50).await;
+    let mut joins = member(&gateway, Version::V311, "joins", SHARED).await;
+    for n in 0..20 {
+        assert_eq!(take(&mut joins).await, n.to_string());
+    }
+    joins.ping().await;
+    let mut resumes = MqttClient::connected(&gateway, persistent(Version::V5, "away")).await;
+    for n in 20..40 {
+        assert_eq!(take(&mut resumes).await, n.to_string());
+    }
+    gateway.advance(Duration::from_millis(999));
+    resumes.ping().await;
+    joins.ping().await;
+    leave(&gateway, resumes, "away").await;
+    gateway.advance(Duration::from_millis(1));
+    for n in 40..50 {
+        assert_eq!(take(&mut joins).await, n.to_string());
+    }
+    gateway.advance(Duration::from_secs(1));
+    joins.ping().await;
+}
+
+#[tokio::test]
+async fn messages_that_a_member_leaves_unacknowledged_go_to_another_member() {
+    let gateway = gateway(None).await;
+    for (version, leaver_is_persistent) in [(Version::V311, true), (Version::V5, true), (Version::V5, false)]
+    {
+        absent_member(&gateway, version, "away").await;
+        let clean = mqtt_client::connect(version, "leaves", "u", "p");
+        let connect = if leaver_is_persistent { persistent(version, "leaves") } else { clean };
+        let mut leaves = MqttClient::connected(&gateway, connect).await;
+        leaves.subscribe(&[SHARED], QoS::AtLeastOnce).await.unwrap();
+        publish(&gateway, 0..3).await;
+        for _ in 0..3 {
+            leaves.message().await;
+        }
+        leave(&gateway, leaves, "leaves").await;
+        let mut resumes = MqttClient::connected(&gateway, persistent(version, "away")).await;
+        let mut joins = member(&gateway, version, "joins", SHARED).await;
+        for n in 0..3 {
+            let message = resumes.message().await;
+            assert_eq!(message.payload, n.to_string());
+        }
+        // Now another member is connected.
+        leave(&gateway, resumes, "away").await;
+        for n in 0..3 {
+            assert_eq!(take(&mut joins).await, n.to_string());
+        }
+        joins.ping().await;
+    }
+}
+
+#[tokio::test]
+async fn messages_that_wait_in_a_group_end_with_its_last_member() {
+    let gateway = gateway(None).await;
+    for ends_by_unsubscribing in [true, false] {
+        absent_member(&gateway, Version::V311, "away").await;
+        publish(&gateway, ["waits"]).await;
+        if ends_by_unsubscribing {
+            let mut away = MqttClient::connected(&gateway, persistent(Version::V311, "away")).await;
+            assert_eq!(away.message().await.payload, "waits");
+            assert!(away.unsubscribe(&[SHARED]).await.is_some());
+            leave(&gateway, away, "away").await;
+        } else {
+            gateway.advance(Duration::from_hours(1));
+        }
+        let mut joins = member(&gateway, Version::V5, "joins", SHARED).await;
+        joins.ping().await;
+        leave(&gateway, joins, "joins").await;
+    }
 }
 
 #[tokio::test]

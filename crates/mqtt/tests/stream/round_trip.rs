@@ -89,15 +89,7 @@ fn read(end: End, bytes: &[u8], size: usize) -> Read {
     (packets, None)
 }
 
-/// AUTH, and messages that have expired, are read and never written.
+/// AUTH is read and never written.
 fn is_only_received(packet: &Packet) -> bool {
-    let expiry = match packet {
-        Packet::Auth => return true,
-        Packet::Publish(message) => message.properties.as_ref().and_then(|it| it.message_expiry_interval),
-        Packet::Connect(connect) => {
-            connect.last_will.as_ref().and_then(|will| will.properties.message_expiry_interval)
-        }
-        _ => None,
-    };
-    expiry == Some(0)
+    matches!(packet, Packet::Auth)
 }

@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use mqtt::{Publish, TopicFilter, TopicName};
+use mqtt::{Publish, TopicFilter, TopicName, Version};
 use rusqlite::{Connection, Params, params};
 
-use super::{MessageId, checksum, message};
+use super::{MessageId, checksum, message, stored::protocol_level};
 use crate::{
-    broker::subscriptions::Subscriber,
+    broker::subscriber::Subscriber,
     clock::{Epoch, Moment},
 };
 
@@ -28,15 +28,55 @@ pub(in crate::broker) struct Changes {
 
 #[derive(Debug)]
 enum Change {
-    Session { client_id: Arc<str>, principal_id: Arc<str>, expiry: Duration, ends_at: Option<Moment> },
-    SessionEnded { client_id: Arc<str> },
-    Subscribed { client_id: Arc<str>, filter: TopicFilter, subscriber: Subscriber },
-    Unsubscribed { client_id: Arc<str>, filter: TopicFilter },
-    Queued { id: MessageId, client_id: Arc<str>, publish: Publish, expires_at: Option<Moment> },
-    Sent { id: MessageId, packet_id: NonZeroU16 },
-    Settled { id: MessageId },
-    Retained { topic: TopicName, publish: Publish, expires_at: Option<Moment> },
-    Unretained { topic: TopicName },
+    Session {
+        client_id: Arc<str>,
+        principal_id: Arc<str>,
+        version: Option<Version>,
+        expiry: Duration,
+        ends_at: Option<Moment>,
+    },
+    SessionEnded {
+        client_id: Arc<str>,
+    },
+    Subscribed {
+        client_id: Arc<str>,
+        filter: TopicFilter,
+        subscriber: Subscriber,
+    },
+    Unsubscribed {
+        client_id: Arc<str>,
+        filter: TopicFilter,
+    },
+    Queued {
+        id: MessageId,
+        client_id: Arc<str>,
+        publish: Publish,
+        expires_at: Option<Moment>,
+    },
+    QueuedShared {
+        id: MessageId,
+        filter: TopicFilter,
+        publish: Publish,
+        expires_at: Option<Moment>,
+    },
+    SharedEnded {
+        filter: TopicFilter,
+    },
+    Sent {
+        id: MessageId,
+        packet_id: NonZeroU16,
+    },
+    Settled {
+        id: MessageId,
+    },
+    Retained {
+        topic: TopicName,
+        publish: Publish,
+        expires_at: Option<Moment>,
+    },
+    Unretained {
+        topic: TopicName,
+    },
 }
 
 impl Changes {
@@ -54,11 +94,12 @@ impl Changes {
         &mut self,
         client_id: &Arc<str>,
         principal_id: &Arc<str>,
+        version: Option<Version>,
         expiry: Duration,
         ends_at: Option<Moment>,
     ) {
         let (client_id, principal_id) = (Arc::clone(client_id), Arc::clone(principal_id));
-        self.list.push(Change::Session { client_id, principal_id, expiry, ends_at });
+        self.list.push(Change::Session { client_id, principal_id, version, expiry, ends_at });
     }
 
     /// A session ends, with its subscriptions and messages.
@@ -90,10 +131,32 @@ impl Changes {
         publish: &Publish,
         expires_at: Option<Moment>,
     ) -> MessageId {
-        let id = MessageId(self.last_message.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.next_id(false);
         let (client_id, publish) = (Arc::clone(client_id), publish.clone());
         self.list.push(Change::Queued { id, client_id, publish, expires_at });
         id
+    }
+
+    /// A message waits for the members of a shared subscription. Returns its id in the file.
+    pub(in crate::broker) fn queued_shared(
+        &mut self,
+        filter: &TopicFilter,
+        publish: &Publish,
+        expires_at: Option<Moment>,
+    ) -> MessageId {
+        let id = self.next_id(true);
+        let (filter, publish) = (filter.clone(), publish.clone());
+        self.list.push(Change::QueuedShared { id, filter, publish, expires_at });
+        id
+    }
+
+    /// A shared subscription has no members any more: its messages end.
+    pub(in crate::broker) fn shared_ended(&mut self, filter: &TopicFilter) {
+        self.list.push(Change::SharedEnded { filter: filter.clone() });
+    }
+
+    fn next_id(&self, shared: bool) -> MessageId {
+        MessageId { number: self.last_message.fetch_add(1, Ordering::Relaxed) + 1, shared }
     }
 
     /// A message is about to be sent under this packet id.
@@ -132,15 +195,17 @@ impl Change {
     fn make(&self, connection: &Connection, epoch: Epoch) -> rusqlite::Result<()> {
         let unix_millis = |at: &Option<Moment>| at.map(|at| epoch.unix_millis(at));
         match self {
-            Self::Session { client_id, principal_id, expiry, ends_at } => {
+            Self::Session { client_id, principal_id, version, expiry, ends_at } => {
                 let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
-                let ends_at = unix_millis(ends_at);
-                let crc = checksum::of_session(client_id, principal_id, expiry, ends_at);
+                let (level, ends_at) = (version.map(protocol_level), unix_millis(ends_at));
+                let crc = checksum::of_session(client_id, principal_id, level, expiry, ends_at);
                 // Not REPLACE, which would delete the session's subscriptions and messages.
-                let sql = "INSERT INTO session (client_id, principal_id, expiry, ends_at, crc) VALUES (?, ?, ?, ?, ?) \
+                let sql = "INSERT INTO session (client_id, principal_id, protocol_level, expiry, ends_at, crc) \
+                           VALUES (?, ?, ?, ?, ?, ?) \
                            ON CONFLICT DO UPDATE SET principal_id = excluded.principal_id, \
-                           expiry = excluded.expiry, ends_at = excluded.ends_at, crc = excluded.crc";
-                execute(connection, sql, params![&**client_id, &**principal_id, expiry, ends_at, crc])
+                           protocol_level = excluded.protocol_level, expiry = excluded.expiry, \
+                           ends_at = excluded.ends_at, crc = excluded.crc";
+                execute(connection, sql, params![&**client_id, &**principal_id, level, expiry, ends_at, crc])
             }
             Self::SessionEnded { client_id } => {
                 execute(connection, "DELETE FROM session WHERE client_id = ?", [&**client_id])
@@ -163,13 +228,30 @@ impl Change {
                 let crc = checksum::of_message(client_id, &packet, expires_at);
                 let sql =
                     "INSERT INTO queued (id, client_id, publish, expires_at, crc) VALUES (?, ?, ?, ?, ?)";
-                execute(connection, sql, params![id.0, &**client_id, packet, expires_at, crc])
+                execute(connection, sql, params![id.number, &**client_id, packet, expires_at, crc])
+            }
+            Self::QueuedShared { id, filter, publish, expires_at } => {
+                let (packet, expires_at) = (to_bytes(publish)?, unix_millis(expires_at));
+                let crc = checksum::of_message(filter.as_str(), &packet, expires_at);
+                let sql =
+                    "INSERT INTO queued_shared (id, filter, publish, expires_at, crc) VALUES (?, ?, ?, ?, ?)";
+                execute(connection, sql, params![id.number, filter.as_str(), packet, expires_at, crc])
+            }
+            Self::SharedEnded { filter } => {
+                execute(connection, "DELETE FROM queued_shared WHERE filter = ?", [filter.as_str()])
             }
             Self::Sent { id, packet_id } => {
                 let sql = "UPDATE queued SET packet_id = ? WHERE id = ?";
-                execute(connection, sql, params![packet_id.get(), id.0])
+                execute(connection, sql, params![packet_id.get(), id.number])
             }
-            Self::Settled { id } => execute(connection, "DELETE FROM queued WHERE id = ?", [id.0]),
+            Self::Settled { id } => {
+                let sql = if id.shared {
+                    "DELETE FROM queued_shared WHERE id = ?"
+                } else {
+                    "DELETE FROM queued WHERE id = ?"
+                };
+                execute(connection, sql, [id.number])
+            }
             Self::Retained { topic, publish, expires_at } => {
                 let (packet, expires_at) = (to_bytes(publish)?, unix_millis(expires_at));
                 let crc = checksum::of_message(topic.as_str(), &packet, expires_at);

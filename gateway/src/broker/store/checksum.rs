@@ -2,7 +2,7 @@
 
 use mqtt::TopicFilter;
 
-use crate::broker::subscriptions::Subscriber;
+use crate::broker::subscriber::Subscriber;
 
 /// A row is not as it was written.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +14,20 @@ pub(super) fn check(written: u32, read: u32) -> Result<(), Wrong> {
     if written == read { Ok(()) } else { Err(Wrong) }
 }
 
-/// The checksum of a session.
-pub(super) fn of_session(client_id: &str, principal_id: &str, expiry: i64, ends_at: Option<i64>) -> u32 {
-    of(&[client_id.as_bytes(), principal_id.as_bytes(), &expiry.to_be_bytes(), &time(ends_at)])
+/// The checksum of a session. Without a protocol level it is that of a file of version 1.
+pub(super) fn of_session(
+    client_id: &str,
+    principal_id: &str,
+    protocol_level: Option<u8>,
+    expiry: i64,
+    ends_at: Option<i64>,
+) -> u32 {
+    let (expiry, ends_at) = (expiry.to_be_bytes(), time(ends_at));
+    let fields = [client_id.as_bytes(), principal_id.as_bytes(), &expiry[..], &ends_at[..]];
+    match protocol_level {
+        None => of(&fields),
+        Some(level) => of(&[&fields[..], &[&[level]]].concat()),
+    }
 }
 
 /// The checksum of a subscription.
@@ -26,7 +37,8 @@ pub(super) fn of_subscription(client_id: &str, filter: &TopicFilter, subscriber:
     of(&[client_id.as_bytes(), filter.as_str().as_bytes(), &flags])
 }
 
-/// The checksum of a message. The owner is a client id, or the topic of a retained message.
+/// The checksum of a message. The owner is a client id, a shared filter, or the topic of
+/// a retained message.
 pub(super) fn of_message(owner: &str, publish: &[u8], expires_at: Option<i64>) -> u32 {
     of(&[owner.as_bytes(), publish, &time(expires_at)])
 }

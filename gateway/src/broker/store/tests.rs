@@ -1,10 +1,12 @@
-use std::num::NonZeroU16;
-
-use mqtt::{Publish, QoS, SubscribeFilter, TopicName};
+use mqtt::{Publish, QoS, SubscribeFilter, TopicName, Version};
 
 use super::*;
 use crate::{
-    broker::{Broker, outbox::Transmission, registration::SessionRequest},
+    broker::{
+        Broker,
+        outbox::{DeliveryLimits, Transmission},
+        registration::SessionRequest,
+    },
     clock::{Clock, ManualClock},
 };
 
@@ -50,7 +52,7 @@ impl Folder {
         while let Some(Transmission::Send { publish, .. }) = outbox.next_transmission(now) {
             waiting.push(String::from_utf8(publish.payload.to_vec()).unwrap());
         }
-        let retained = broker.operations.retained("#", now);
+        let retained = broker.operations.retained();
         Ok((waiting, retained))
     }
 }
@@ -58,9 +60,10 @@ impl Folder {
 fn request() -> SessionRequest {
     SessionRequest {
         principal_id: "p".into(),
+        version: Version::V5,
         clean: false,
         expiry: Duration::from_hours(1),
-        receive_maximum: NonZeroU16::MAX,
+        limits: DeliveryLimits::of_tests(),
     }
 }
 
@@ -140,6 +143,62 @@ async fn another_programs_file_is_left_alone() {
     assert!(error(&later).contains("or is a later version's"), "{}", error(&later));
 }
 
+/// A file as the first version of the tables had it: a session with a subscription and two messages, and a retained message.
+const VERSION_1: &str = "
+    CREATE TABLE session (
+        client_id TEXT PRIMARY KEY, principal_id TEXT NOT NULL, expiry INTEGER NOT NULL, ends_at INTEGER,
+        crc INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE subscription (
+        client_id TEXT NOT NULL REFERENCES session ON DELETE CASCADE, filter TEXT NOT NULL,
+        qos INTEGER NOT NULL CHECK (qos IN (0, 1)), no_local INTEGER NOT NULL CHECK (no_local IN (0, 1)),
+        retain_as_published INTEGER NOT NULL CHECK (retain_as_published IN (0, 1)), crc INTEGER NOT NULL,
+        PRIMARY KEY (client_id, filter)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE queued (
+        id INTEGER PRIMARY KEY, client_id TEXT NOT NULL REFERENCES session ON DELETE CASCADE,
+        packet_id INTEGER CHECK (packet_id BETWEEN 1 AND 65535), publish BLOB NOT NULL, expires_at INTEGER,
+        crc INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX queued_of_client ON queued (client_id, id);
+    CREATE TABLE retained (
+        topic TEXT PRIMARY KEY, publish BLOB NOT NULL, expires_at INTEGER, crc INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO session VALUES ('away', 'p', 3600000, NULL, 2834177105);
+    INSERT INTO subscription VALUES ('away', 't/#', 1, 0, 0, 3753256769);
+    INSERT INTO queued VALUES (7, 'away', NULL, x'320d0003742f310001006669727374', NULL, 3249253896);
+    INSERT INTO queued VALUES (9, 'away', NULL, x'320e0003742f320001007365636f6e64', NULL, 517250413);
+    INSERT INTO retained VALUES ('t/2', x'310a0003742f32006b657074', NULL, 3383406152);
+    PRAGMA application_id = 0x4c744b79;
+    PRAGMA user_version = 1;
+";
+
+#[tokio::test]
+async fn a_file_of_the_first_version_keeps_everything_and_its_sessions_get_a_version_when_they_resume() {
+    let [first, other] = [Version::V311, Version::V5];
+    for [version, other] in [[first, other], [other, first]] {
+        let folder = Folder::new();
+        Connection::open(folder.file()).unwrap().execute_batch(VERSION_1).unwrap();
+        let now = folder.clock.now();
+        for (version, is_resumed) in [(version, true), (version, true), (other, false)] {
+            let broker = folder.open().unwrap();
+            let request = SessionRequest { version, ..request() };
+            let registration = broker.register(&"away".into(), request, now).await.unwrap();
+            assert_eq!(registration.resumed.as_ref().map(Vec::len), is_resumed.then_some(1), "{version:?}");
+            let mut outbox = registration.outbox().unwrap();
+            for payload in ["first", "second"].into_iter().filter(|_| is_resumed) {
+                let sent = outbox.next_transmission(now);
+                assert!(
+                    matches!(&sent, Some(Transmission::Send { publish, .. }) if publish.payload == payload),
+                    "{sent:?}"
+                );
+            }
+            assert!(outbox.next_transmission(now).is_none());
+            assert_eq!(broker.operations.retained(), 1);
+        }
+    }
+}
+
 #[test]
 fn a_file_is_one_gateways_and_its_owners_alone() {
     let folder = Folder::new();
@@ -181,7 +240,7 @@ async fn what_can_not_be_written_did_not_happen() {
     }
     assert!(subscribed < 200);
     limit_pages(1_000_000);
-    assert_eq!(broker.operations.retained("t/new", now), 0);
+    assert_eq!(broker.operations.retained(), retained, "the new one is not retained");
     keeper.leave(now + Duration::from_hours(1), now).await;
     drop((here, broker));
     assert_eq!(folder.content().await.unwrap(), (waiting, retained));

@@ -231,6 +231,6 @@ async fn deliveries_in_flight_complete_after_the_unsubscribe() {
         ended(&gateway, &id).await;
         let mut client = MqttClient::connected(&gateway, persistent(version, &id)).await;
         let again = client.message().await;
-        assert_eq!((again.packet_id, again.dup, again.payload), (begun.packet_id, true, begun.payload));
+        assert_eq!((again.packet_id, again.dup, again.payload), (begun.packet_id, false, begun.payload));
     }
 }

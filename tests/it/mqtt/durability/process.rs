@@ -93,8 +93,8 @@ async fn rest(client: &mut MqttClient, into: &mut BTreeSet<String>) {
 async fn a_gateway_killed_under_load_loses_no_acknowledged_message() {
     let folder = tempdir().unwrap();
     let gateway = process(folder.path()).await;
-    for id in ["away", "here"] {
-        let (mut client, ack) = MqttClient::connect(&gateway, persistent(Version::V5, id)).await;
+    for (id, version) in [("away", Version::V5), ("here", Version::V311)] {
+        let (mut client, ack) = MqttClient::connect(&gateway, persistent(version, id)).await;
         assert!(!ack.unwrap().session_present);
         client.subscribe(&["t/#"], QoS::AtLeastOnce).await.unwrap();
         client.send(Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))).await;
@@ -122,8 +122,8 @@ async fn a_gateway_killed_under_load_loses_no_acknowledged_message() {
     let (mut sender, _) = MqttClient::connect(&gateway, connect(Version::V5, "sender", "u", "p")).await;
     sender.publish("t/end", "the end", QoS::AtLeastOnce).await.unwrap();
     let mut away = BTreeSet::new();
-    for (id, found) in [("away", &mut away), ("here", &mut taken)] {
-        let (mut client, ack) = MqttClient::connect(&gateway, persistent(Version::V5, id)).await;
+    for (id, version, found) in [("away", Version::V5, &mut away), ("here", Version::V311, &mut taken)] {
+        let (mut client, ack) = MqttClient::connect(&gateway, persistent(version, id)).await;
         assert!(ack.unwrap().session_present, "{id}");
         rest(&mut client, found).await;
     }
@@ -133,7 +133,7 @@ async fn a_gateway_killed_under_load_loses_no_acknowledged_message() {
     }
     // A retained message is the last that was acknowledged, or one after it.
     let (mut client, _) = MqttClient::connect(&gateway, connect(Version::V5, "new", "u", "p")).await;
-    client.subscribe(&["t/+"], QoS::AtLeastOnce).await.unwrap();
+    client.subscribe(&["t/one", "t/two", "t/three"], QoS::AtLeastOnce).await.unwrap();
     for _ in &acknowledged {
         let (payload, ..) = take(&mut client).await;
         let name = payload.split('-').next().unwrap();

@@ -180,7 +180,7 @@ async fn a_topic_alias_means_the_topic_it_was_last_set_to() {
 
 #[tokio::test]
 async fn mqtt_5_properties_reach_mqtt_5_and_the_message_reaches_3_1_1() {
-    let gateway = TestGateway::open_to_all().await;
+    let gateway = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock().run().await;
     let mut new = subscriber(&gateway, Version::V5, "new", "t").await;
     let mut old = subscriber(&gateway, Version::V311, "old", "t").await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;

@@ -17,10 +17,25 @@ async fn a_new_subscriber_gets_the_last_retained_message_with_the_retain_flag() 
     keep(&gateway, "t/1", "new").await;
     keep(&gateway, "other", "lost").await;
     for version in BOTH {
-        let mut reader = subscriber(&gateway, version, "reader", "t/+").await;
+        let mut reader = subscriber(&gateway, version, "reader", "t/1").await;
         let message = reader.message().await;
         assert_eq!((&message.payload[..], message.retain, message.qos), (&b"new"[..], true, QoS::AtMostOnce));
         reader.ping().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_with_a_wildcard_gets_no_retained_message_and_every_later_one() {
+    let gateway = TestGateway::open_to_all().await;
+    keep(&gateway, "t/1", "kept").await;
+    for version in BOTH {
+        for filter in ["t/+", "+/1", "t/#", "#"] {
+            let mut reader = subscriber(&gateway, version, "reader", filter).await;
+            reader.ping().await;
+            keep(&gateway, "t/1", filter).await;
+            let message = reader.message().await;
+            assert_eq!((&message.payload[..], message.retain), (filter.as_bytes(), false));
+        }
     }
 }
 
