@@ -278,10 +278,13 @@ function file(folder: string, contentError: (path: string) => string | undefined
 
 /** A records file without devices, for the grants of a table. */
 function grantsError(path: string): string | undefined {
-  const grants = z.looseObject({ grants: z.looseObject({}), devices: z.undefined().optional() });
+  const grants = z.strictObject({
+    version: z.literal(1),
+    grants: z.looseObject({}),
+  });
   return grants.safeParse(parseJson(readFileSync(path, 'utf8'))).success
     ? undefined
-    : `\`${path}\` is not a records file with \`grants\` and without \`devices\``;
+    : `\`${path}\` is not a file of grants: it has \`version\` 1 and \`grants\`, and no \`devices\``;
 }
 
 /** A keyring that KMS has encrypted: a keyring in clear must not get into a function's package. */

@@ -128,7 +128,7 @@ test('a setting without another that it needs is refused', () => {
       /`things.certificateArn`: it is for the demo Thing/,
     ],
     [
-      { records: 'secret', function: { grants: file('g.json', '{"grants":{}}') } },
+      { records: 'secret', function: { grants: file('g.json', '{"version":1,"grants":{}}') } },
       /a secret contains its grants/,
     ],
   ];

@@ -29,8 +29,8 @@ pub struct StoreDocument {
     /// Grants besides the built-in ones, by name.
     #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
     pub grants: BTreeMap<String, GrantDefinition>,
-    /// Records by device name.
-    #[serde(deserialize_with = "unique_keys")]
+    /// Records by device name. A file of grants for a table has none.
+    #[serde(default, deserialize_with = "unique_keys")]
     pub devices: BTreeMap<DeviceName, RecordDocument>,
 }
 
