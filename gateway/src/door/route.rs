@@ -116,13 +116,15 @@ const PUBLISH: Protocol = Protocol::Http(Http { websocket: false, publish: true 
 const WEBSOCKET_OR_PUBLISH: Protocol = Protocol::Http(Http { websocket: true, publish: true });
 
 /// AWS's table. Of several protocols that a client offers, the first in this table counts *(unverified)*.
-const TABLE: [(Port, Option<&str>, Protocol, Authentication); 8] = [
+const TABLE: [(Port, Option<&str>, Protocol, Authentication); 9] = [
     (Port::P443, Some(MQTT), Protocol::Mqtt, Authentication::Custom),
     (Port::P443, Some(MQTT_CA), Protocol::Mqtt, Authentication::X509),
     (Port::P443, Some(HTTP), WEBSOCKET_OR_PUBLISH, Authentication::Custom),
     (Port::P443, None, WEBSOCKET_OR_PUBLISH, Authentication::Custom),
     (Port::P443, Some(HTTP_CA), PUBLISH, Authentication::X509),
     (Port::P8883, None, Protocol::Mqtt, Authentication::X509),
+    // Not in AWS's table, but its SDKs offer it by default, and connect.
+    (Port::P8883, Some(MQTT_CA), Protocol::Mqtt, Authentication::X509),
     (Port::P8443, None, PUBLISH, Authentication::X509),
     // Not in AWS's table, but most HTTP clients offer it *(unverified)*.
     (Port::P8443, Some(HTTP), PUBLISH, Authentication::X509),
@@ -286,6 +288,7 @@ mod tests {
             (Port::P443, "", WEBSOCKET_OR_PUBLISH, Custom),
             (Port::P443, "x-amzn-http-ca", PUBLISH, X509),
             (Port::P8883, "", Protocol::Mqtt, X509),
+            (Port::P8883, "x-amzn-mqtt-ca", Protocol::Mqtt, X509),
             (Port::P8443, "", PUBLISH, X509),
             (Port::P8443, "http/1.1", PUBLISH, X509),
         ];

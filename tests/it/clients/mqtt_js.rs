@@ -178,7 +178,9 @@ async fn it_does_not_get_in_by_another_door() {
             "attempt {number}: {events:?}"
         );
     }
-    for details in ["speaks MQTT, and this door accepts HTTP", "AWS's port 8883 accepts none"] {
+    for details in
+        ["speaks MQTT, and this door accepts HTTP", "AWS's port 8883 accepts none or `x-amzn-mqtt-ca`"]
+    {
         logged(gateway, details).await;
     }
 }

@@ -66,7 +66,7 @@ fn served(port: Port, alpn: &str, server_name: &str) -> Option<(&'static [Protoc
     const HTTP: &[Protocol] = &[Protocol::WebSocket, Protocol::Https];
     let by_table = match (port.number(), alpn) {
         (443, "mqtt") => Some((MQTT, Takes::Password)),
-        (443, "x-amzn-mqtt-ca") | (8883, "") => Some((MQTT, Takes::Certificate)),
+        (443, "x-amzn-mqtt-ca") | (8883, "" | "x-amzn-mqtt-ca") => Some((MQTT, Takes::Certificate)),
         (443, "" | "http/1.1") => Some((HTTP, Takes::Password)),
         (443, "x-amzn-http-ca") | (8443, "" | "http/1.1") => Some((HTTPS, Takes::Certificate)),
         _ => None,
