@@ -9,7 +9,7 @@ use aws_lc_rs::{
     signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use iot_policy::limits::MIN_TOKEN_KEY_BITS;
+use iot_policy::limits::{MAX_TOKEN_KEYS, MIN_TOKEN_KEY_BITS};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ pub enum Signing {
     Enabled(TokenKeyName, SigningKeys),
 }
 
-/// At least one public key, by name. With several, devices can change from one key to the next.
+/// One or two public keys, by name. With two, devices can change from one key to the next.
 #[derive(Clone, Debug)]
 pub struct SigningKeys(BTreeMap<String, SigningKey>);
 
@@ -49,6 +49,9 @@ pub enum KeyError {
     /// Signing is enabled without a key.
     #[error("signing needs at least one public key")]
     None,
+    /// There are more keys than AWS accepts.
+    #[error("an authorizer has at most {MAX_TOKEN_KEYS} public keys on AWS, and this one has {0}")]
+    TooMany(usize),
 }
 
 /// A client's token. It has no `Debug` and is wiped when dropped.
@@ -102,9 +105,13 @@ impl SigningKeys {
     ///
     /// # Errors
     ///
-    /// Without a key.
+    /// Without a key, or with more than AWS accepts.
     pub fn new(keys: BTreeMap<String, SigningKey>) -> Result<Self, KeyError> {
-        if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
+        match keys.len() {
+            0 => Err(KeyError::None),
+            1..=MAX_TOKEN_KEYS => Ok(Self(keys)),
+            more => Err(KeyError::TooMany(more)),
+        }
     }
 }
 
@@ -176,6 +183,18 @@ mod tests {
         for (pem, error) in cases {
             assert_eq!(SigningKey::from_pem(&pem).err(), Some(error), "{pem}");
         }
-        assert_eq!(SigningKeys::new(BTreeMap::new()).err(), Some(KeyError::None));
+    }
+
+    #[test]
+    fn authorizer_has_one_or_two_keys() {
+        let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let public: PublicKeyX509Der = rsa.public_key().as_der().unwrap();
+        let key = SigningKey::from_pem(&pem("PUBLIC KEY", public.as_ref())).unwrap();
+        for (count, error) in
+            [(0, Some(KeyError::None)), (1, None), (2, None), (3, Some(KeyError::TooMany(3)))]
+        {
+            let keys = (0..count).map(|n: usize| (n.to_string(), key.clone())).collect();
+            assert_eq!(SigningKeys::new(keys).err(), error, "{count}");
+        }
     }
 }
