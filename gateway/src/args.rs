@@ -192,6 +192,13 @@ mod tests {
     }
 
     #[test]
+    fn removed_flags_are_not_in_the_help() {
+        for help in help(80) {
+            assert!(!help.contains("--close-refused") && !help.contains("--denied-publish"), "{help}");
+        }
+    }
+
+    #[test]
     fn help_names_the_defaults() {
         let [_, help] = help(400);
         let (ports, limits, account) = (Ports::default(), Limits::default(), Account::default());

@@ -6,6 +6,7 @@ pub mod authorizer;
 pub mod domain;
 pub mod ports;
 pub mod registry;
+pub mod removed;
 
 use std::{
     io,
@@ -29,6 +30,7 @@ use self::{
     domain::DomainTable,
     ports::PortOverrides,
     registry::{CertificateTable, PolicyTable, ThingTable},
+    removed::RemovedFlags,
 };
 use crate::{
     custom_auth::authorizer::AuthorizerName,
@@ -109,17 +111,10 @@ pub struct Overrides {
     #[arg(long, help_heading = "AWS", hide_short_help = true, value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     partition: Option<String>,
 
-    /// Close the connection of a refused CONNECT without a CONNACK
-    ///
-    /// Whether AWS does that is unverified.
-    #[arg(long, help_heading = "AWS", hide_short_help = true)]
-    close_refused: bool,
-
-    /// End an MQTT 5 connection after a denied QoS 1 PUBLISH
-    ///
-    /// It gets PUBACK 0x87 either way. Whether AWS ends the connection too is unverified.
-    #[arg(long, help_heading = "AWS", hide_short_help = true)]
-    denied_publish_disconnects: bool,
+    /// Flags that no longer exist.
+    #[command(flatten)]
+    #[serde(skip)]
+    removed: RemovedFlags,
 
     #[arg(skip)]
     authorizer: Vec<Spanned<AuthorizerTable>>,
@@ -212,7 +207,7 @@ fn parse(text: &str) -> (Overrides, Vec<Mistake>) {
     // The error's own text would repeat the line, and there may be a secret in it.
     let mistake = |error: toml::de::Error| Mistake {
         offset: error.span().map(|span| span.start),
-        message: error.message().to_owned(),
+        message: removed::explain(error.message()).unwrap_or_else(|| error.message().to_owned()),
     };
     let mut mistakes = errors.into_iter().map(mistake).collect::<Vec<_>>();
     if !mistakes.is_empty() {
@@ -278,8 +273,7 @@ impl Overrides {
             region: self.region.or(file.region),
             account: self.account.or(file.account),
             partition: self.partition.or(file.partition),
-            close_refused: self.close_refused || file.close_refused,
-            denied_publish_disconnects: self.denied_publish_disconnects || file.denied_publish_disconnects,
+            removed: self.removed,
             ..file
         }
     }
@@ -315,8 +309,7 @@ impl Overrides {
             }
         }
         mistakes.note(None, account.scope().context("`region`, `account` and `partition` don't make an ARN"));
-        settings.close_refused = self.close_refused;
-        settings.denied_publish_disconnects = self.denied_publish_disconnects;
+        self.removed.check(mistakes);
         if self.authorizer.is_empty() {
             let name = self.default_authorizer.unwrap_or_else(AuthorizerName::latchkey);
             settings.authorizers = vec![AuthorizerSettings::new(name.clone(), own.clone())];
@@ -535,13 +528,12 @@ mod tests {
             names: vec!["b".parse().unwrap()],
             ..Overrides::default()
         };
-        let text = "region = 'eu-central-1'\naccount = '000000000000'\nclose_refused = true\nnames = ['a']\n\
+        let text = "region = 'eu-central-1'\naccount = '000000000000'\nnames = ['a']\n\
             [quotas]\nsession_expiry_seconds = 10\ntopic_slashes = 3";
         let (settings, result) = settings(typed, text, "");
         result.unwrap();
         assert_eq!(settings.account.function_arn("f"), "arn:aws:lambda:eu-west-1:000000000000:function:f");
         assert_eq!(settings.names, ["127.0.0.1", "::1", "a", "b", "localhost"]);
-        assert!(settings.close_refused && !settings.denied_publish_disconnects);
         assert_eq!(settings.quotas.session_expiry, Duration::from_secs(20));
         assert_eq!(settings.quotas.topic_slashes, 3);
     }
@@ -596,6 +588,8 @@ mod tests {
         for (text, part) in [
             ("x = 1".to_owned(), "f.toml`: line 1: unknown field"),
             ("x =\ny = 1".to_owned(), "line 1"),
+            ("\nclose_refused = false".to_owned(), "line 2: `close_refused` was removed: AWS was measured"),
+            ("denied_publish_disconnects = 1".to_owned(), "`denied_publish_disconnects` was removed: AWS"),
             ("names = ['a b']".to_owned(), "line 1: a name is a host name"),
             ("default_authorizer = 'a b'".to_owned(), "line 1: an authorizer's name has"),
             ("region = ''".to_owned(), "don't make an ARN"),

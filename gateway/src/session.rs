@@ -7,6 +7,7 @@ pub mod enforcement;
 mod publish;
 pub mod quotas;
 pub mod rate;
+pub mod reason_string;
 pub mod reserved_topic;
 mod subscribe;
 
@@ -17,11 +18,13 @@ use mqtt::{
     ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubscribeFilter,
     TopicFilter, TopicName, Version,
 };
+use uuid::Uuid;
 
 use self::{
     disconnect_reason::DisconnectReason,
     enforcement::{Enforcement, Rejection},
     rate::Rate,
+    reason_string::reason_string,
 };
 use crate::{
     broker::{
@@ -39,6 +42,7 @@ use crate::{
 pub struct Session {
     version: Version,
     client_id: Arc<str>,
+    connection_id: Uuid,
     enforcement: Enforcement,
     timers: Timers,
     last_will: Option<LastWill>,
@@ -117,6 +121,7 @@ impl Session {
     pub fn new(
         connect: &Connect,
         client_id: Arc<str>,
+        connection_id: Uuid,
         enforcement: Enforcement,
         settings: Arc<Settings>,
         now: Moment,
@@ -134,6 +139,7 @@ impl Session {
         Self {
             version: connect.version,
             client_id,
+            connection_id,
             timers,
             last_will: connect.last_will.clone(),
             aliases: vec![None; quotas.topic_aliases.into()],
@@ -162,7 +168,8 @@ impl Session {
         send_ready(outbox, now, effects);
     }
 
-    /// The CONNACK that accepts the client, with AWS's limits (developer guide, `mqtt`).
+    /// The CONNACK that accepts the client, with AWS's limits (developer guide, `mqtt`). AWS states each of them and the
+    /// keep-alive always *(unverified: worked out from the length of a CONNACK)*, and the expiry if the client asked for one.
     #[must_use]
     pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
         let quotas = &self.settings.quotas;
@@ -171,13 +178,13 @@ impl Session {
         let properties = &mut ack.properties;
         let expiry = u32::try_from(self.expiry.as_secs()).unwrap_or(u32::MAX);
         let asked = connect.properties.session_expiry_interval;
-        properties.session_expiry_interval = (expiry != asked).then_some(expiry);
+        properties.session_expiry_interval = (asked > 0).then_some(expiry);
         properties.receive_maximum = quotas.receive_maximum;
         properties.maximum_qos = QoS::AtLeastOnce;
         properties.maximum_packet_size = Some(quotas.packet_bytes);
         properties.topic_alias_maximum = quotas.topic_aliases;
         properties.subscription_identifiers_available = false;
-        properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
+        properties.server_keep_alive = Some(keep_alive);
         properties.assigned_client_id = connect.client_id.is_empty().then(|| Arc::clone(&self.client_id));
         ack
     }
@@ -377,12 +384,19 @@ impl Session {
         }
         self.ended = true;
         if let Some(code) = reason.disconnect_code() {
-            effects.push(send(Packet::Disconnect(Disconnect::new(code))));
+            let mut disconnect = Disconnect::new(code);
+            disconnect.reason_string = self.reason_string("DISCONNECT", &reason.text());
+            effects.push(send(Packet::Disconnect(disconnect)));
         }
         if reason.publishes_will() {
             self.publish_will(effects);
         }
         effects.push(Effect::Wire(WireEffect::Close(reason)));
+    }
+
+    /// The reason string of a packet with this name. Only MQTT 5 has reason strings.
+    fn reason_string(&self, packet: &str, text: &str) -> Option<Arc<str>> {
+        (self.version == Version::V5).then(|| reason_string(packet, text, self.connection_id))
     }
 
     fn on_disconnect(&mut self, disconnect: &Disconnect, effects: &mut Vec<Effect>) {

@@ -52,10 +52,6 @@ pub struct Settings {
     pub registry: FixedRegistry,
     /// The gateway's own limits.
     pub limits: Limits,
-    /// Whether a refused CONNECT closes the connection without a CONNACK *(unverified: which of the two AWS does)*.
-    pub close_refused: bool,
-    /// Whether a denied QoS 1 PUBLISH of MQTT 5 ends the connection, besides PUBACK 0x87 *(unverified)*.
-    pub denied_publish_disconnects: bool,
     /// AWS's quotas on connections and messages.
     pub quotas: Quotas,
 }
@@ -142,8 +138,6 @@ impl Settings {
             domains: Vec::new(),
             registry: FixedRegistry::default(),
             limits: Limits::default(),
-            close_refused: false,
-            denied_publish_disconnects: false,
             quotas: Quotas::AWS,
         }
     }

@@ -3,6 +3,7 @@
 mod aws_iot_sdk;
 mod curl;
 mod mosquitto;
+mod mosquitto_bridge;
 mod mqtt_js;
 mod paho;
 mod python_https;

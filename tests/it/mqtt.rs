@@ -7,6 +7,7 @@ mod enforcement;
 mod packets;
 mod presence;
 mod quotas;
+mod reason_strings;
 mod reserved_topics;
 mod sessions;
 mod shared_subscriptions;

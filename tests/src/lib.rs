@@ -18,6 +18,7 @@ pub mod gateway_process;
 pub mod http_client;
 pub mod mqtt_client;
 pub mod programs;
+pub mod refusal;
 pub mod refusing;
 pub mod running;
 pub mod script;

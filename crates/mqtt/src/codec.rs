@@ -9,6 +9,9 @@ use crate::header::{self, Gate, Header, Role};
 use crate::packet::{Connect, Packet, Version};
 use crate::{decode, encode};
 
+/// The bit of the protocol level that tells a bridge from a client. It is not in the specification.
+const BRIDGE: u8 = 0x80;
+
 /// One end of a connection.
 ///
 /// A [`DecodeError`] is final: the stream has no meaning after it, and every later call returns it again.
@@ -40,7 +43,8 @@ impl Codec {
     /// The version of the connection. A server does not know it before CONNECT.
     ///
     /// After a CONNECT that is refused it is known too, if the CONNECT says it: a CONNACK can still say why. After
-    /// [`DecodeError::UnsupportedProtocolVersion`] it is the supported version that is nearest (section 3.1.2.2).
+    /// [`DecodeError::UnsupportedProtocolVersion`] it is the supported version that is nearest (section 3.1.2.2), without
+    /// regard to the highest bit: brokers that bridge set it (0x83 and 0x84), and use the level without it after a refusal.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.gate.version
@@ -85,7 +89,7 @@ impl Codec {
         let protocol = decode::protocol(&mut reader);
         self.gate.version = match protocol {
             Ok(version) => Some(version),
-            Err(DecodeError::UnsupportedProtocolVersion(level)) if level > 5 => Some(Version::V5),
+            Err(DecodeError::UnsupportedProtocolVersion(level)) if level & !BRIDGE > 4 => Some(Version::V5),
             Err(DecodeError::UnsupportedProtocolVersion(_)) => Some(Version::V311),
             Err(_) => None,
         };
@@ -98,6 +102,8 @@ impl Codec {
         Ok(connect)
     }
 
+    /// A packet goes out without its reason string if the client does not want one (`[MQTT-3.1.2-29]`), or if only the
+    /// reason string makes it larger than the peer accepts (`[MQTT-3.2.2-19]`, `[MQTT-3.4.2-2]`, `[MQTT-3.14.2-3]`).
     fn write(&self, mut packet: Packet, bytes: &mut BytesMut) -> Result<(), EncodeError> {
         let kind = packet.packet_type();
         if !self.gate.role.sends(kind) {
@@ -107,10 +113,17 @@ impl Codec {
         if matches!(&packet, Packet::Connect(connect) if connect.version != version) {
             return Err(EncodeError::VersionMismatch);
         }
-        if !self.problem_information {
-            packet.drop_reason_string();
+        if !self.problem_information && packet.is_acknowledgement() {
+            packet.take_reason_string();
         }
-        encode::packet(&packet, version, self.gate.role, self.peer_maximum, bytes)
+        let start = bytes.len();
+        match encode::packet(&packet, version, self.gate.role, self.peer_maximum, bytes) {
+            Err(EncodeError::PacketTooLarge { .. }) if packet.take_reason_string().is_some() => {
+                bytes.truncate(start);
+                encode::packet(&packet, version, self.gate.role, self.peer_maximum, bytes)
+            }
+            written => written,
+        }
     }
 }
 

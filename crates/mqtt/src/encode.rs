@@ -169,26 +169,28 @@ fn connack(answer: &ConnAck, v5: bool, bytes: &mut BytesMut) -> Result<(), Encod
     }
     bytes.put_u8(answer.code.into());
     let properties = &answer.properties;
-    let unavailable = |available: bool, property: Property<'static>| (!available).then_some(property);
+    let accepted = answer.code == ConnectReasonCode::Success;
+    let flag = |available: bool, property: fn(bool) -> Property<'static>| {
+        (accepted || !available).then(|| property(available))
+    };
     let list = [
         properties.session_expiry_interval.map(Property::SessionExpiryInterval),
-        Some(properties.receive_maximum).filter(|max| max.get() != u16::MAX).map(Property::ReceiveMaximum),
+        Some(properties.receive_maximum)
+            .filter(|max| accepted || max.get() != u16::MAX)
+            .map(Property::ReceiveMaximum),
+        // The default can't be stated (section 3.2.2.3.4).
         Some(properties.maximum_qos)
             .filter(|&qos| qos != QoS::ExactlyOnce)
             .map(|qos| Property::MaximumQos(qos == QoS::AtLeastOnce)),
-        unavailable(properties.retain_available, Property::RetainAvailable(false)),
+        flag(properties.retain_available, Property::RetainAvailable),
         properties.maximum_packet_size.map(Property::MaximumPacketSize),
         properties.assigned_client_id.as_deref().map(Property::AssignedClientIdentifier),
-        Some(properties.topic_alias_maximum).filter(|&max| max != 0).map(Property::TopicAliasMaximum),
-        unavailable(
-            properties.wildcard_subscription_available,
-            Property::WildcardSubscriptionAvailable(false),
-        ),
-        unavailable(
-            properties.subscription_identifiers_available,
-            Property::SubscriptionIdentifiersAvailable(false),
-        ),
-        unavailable(properties.shared_subscription_available, Property::SharedSubscriptionAvailable(false)),
+        Some(properties.topic_alias_maximum)
+            .filter(|&max| accepted || max != 0)
+            .map(Property::TopicAliasMaximum),
+        flag(properties.wildcard_subscription_available, Property::WildcardSubscriptionAvailable),
+        flag(properties.subscription_identifiers_available, Property::SubscriptionIdentifiersAvailable),
+        flag(properties.shared_subscription_available, Property::SharedSubscriptionAvailable),
         properties.server_keep_alive.map(Property::ServerKeepAlive),
         properties.response_information.as_deref().map(Property::ResponseInformation),
         properties.server_reference.as_deref().map(Property::ServerReference),

@@ -79,13 +79,20 @@ impl Packet {
         }
     }
 
-    /// Leaves out the reason string of an acknowledgement (`[MQTT-3.1.2-29]`).
-    pub(crate) fn drop_reason_string(&mut self) {
+    /// Whether it answers a message or a request for subscriptions.
+    pub(crate) fn is_acknowledgement(&self) -> bool {
+        matches!(self, Self::PubAck(_) | Self::PubRec(_) | Self::SubAck(_) | Self::UnsubAck(_))
+    }
+
+    /// Takes the reason string out, if there is one.
+    pub(crate) fn take_reason_string(&mut self) -> Option<Arc<str>> {
         match self {
-            Self::PubAck(answer) | Self::PubRec(answer) => answer.reason_string = None,
-            Self::SubAck(answer) => answer.reason_string = None,
-            Self::UnsubAck(answer) => answer.reason_string = None,
-            _ => {}
+            Self::ConnAck(answer) => answer.properties.reason_string.take(),
+            Self::PubAck(answer) | Self::PubRec(answer) => answer.reason_string.take(),
+            Self::SubAck(answer) => answer.reason_string.take(),
+            Self::UnsubAck(answer) => answer.reason_string.take(),
+            Self::Disconnect(reason) => reason.reason_string.take(),
+            _ => None,
         }
     }
 }
@@ -262,6 +269,9 @@ fn hidden<T>(value: Option<T>) -> Option<&'static str> {
 }
 
 /// The server's answer to CONNECT (section 3.2).
+///
+/// An acceptance states its limits and flags, those with their default values too, as AWS IoT Core does. A refusal states
+/// what is not at its default.
 ///
 /// In 3.1.1 nothing is written for a code that has no return code ([`ConnectReasonCode::return_code`]): the server
 /// only closes the connection.

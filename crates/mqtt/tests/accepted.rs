@@ -135,7 +135,10 @@ fn opening_packets() {
         (V311, b"\x20\x02\x01\x00"),
         (V311, b"\x20\x02\x00\x05"),
         (V5, b"\x20\x03\x00\x87\x00"),
-        (V5, b"\x20\x10\x00\x00\x0d\x21\x00\x64\x24\x01\x22\x00\x08\x29\x00\x13\x04\xb0"),
+        (
+            V5,
+            b"\x20\x16\x00\x00\x13\x21\x00\x64\x24\x01\x25\x01\x22\x00\x08\x28\x01\x29\x00\x2a\x01\x13\x04\xb0",
+        ),
     ];
     for &(version, bytes) in acks {
         let packet = read(&mut Codec::client(version, 64), bytes);
@@ -222,6 +225,9 @@ fn an_unsupported_version_can_still_be_told() {
     for (connect, expected) in [
         (&b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a"[..], &b"\x20\x02\x00\x01"[..]),
         (b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01a", b"\x20\x03\x00\x84\x00"),
+        (b"\x10\x0f\x00\x06MQIsdp\x83\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
+        (b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
+        (b"\x10\x0e\x00\x04MQTT\x85\x02\x00\x3c\x00\x00\x01a", b"\x20\x03\x00\x84\x00"),
     ] {
         let mut server = Codec::server(64);
         let error = server.decode(&mut BytesMut::from(connect)).unwrap_err();
@@ -320,6 +326,69 @@ fn reason_strings_are_left_out_if_the_client_says_so() {
     read(&mut server, b"\x10\x10\x00\x04MQTT\x05\x02\x00\x00\x02\x17\x00\x00\x01a");
     let ack = PubAck { reason_string: Some("no".into()), ..PubAck::new(id(1), PubAckCode::NotAuthorized) };
     assert_eq!(written(&mut server, Packet::PubAck(ack)).unwrap(), b"\x40\x04\x00\x01\x87\x00");
+}
+
+/// 5: 3.2.2-19, 3.4.2-2, 3.9.2-1, 3.11.2-1, 3.14.2-3.
+#[test]
+fn a_reason_string_that_does_not_fit_is_left_out() {
+    let reason = || Some("why".into());
+    let mut connack = ConnAck::new(ConnectReasonCode::NotAuthorized);
+    connack.properties.reason_string = reason();
+    let code = DisconnectReasonCode::NotAuthorized;
+    let cases: [(Packet, &[u8]); 5] = [
+        (Packet::ConnAck(Box::new(connack)), b"\x20\x03\x00\x87\x00"),
+        (
+            Packet::PubAck(PubAck {
+                reason_string: reason(),
+                ..PubAck::new(id(1), PubAckCode::NotAuthorized)
+            }),
+            b"\x40\x04\x00\x01\x87\x00",
+        ),
+        (
+            Packet::SubAck(SubAck {
+                packet_id: id(1),
+                codes: vec![SubAckCode::Failed(SubscribeFailure::NotAuthorized)],
+                reason_string: reason(),
+            }),
+            b"\x90\x04\x00\x01\x00\x87",
+        ),
+        (
+            Packet::UnsubAck(UnsubAck {
+                packet_id: id(1),
+                codes: vec![UnsubAckCode::NotAuthorized],
+                reason_string: reason(),
+            }),
+            b"\xb0\x04\x00\x01\x00\x87",
+        ),
+        (
+            Packet::Disconnect(Disconnect { reason_string: reason(), ..Disconnect::new(code) }),
+            b"\xe0\x02\x87\x00",
+        ),
+    ];
+    for (packet, without) in cases {
+        let mut server = connected_server(V5);
+        let whole = written(&mut server, packet.clone()).unwrap();
+        let size = u32::try_from(whole.len()).unwrap();
+        assert_eq!(whole.len(), without.len() + 6, "the property has six bytes: {packet:?}");
+        server.set_peer_maximum(size);
+        assert_eq!(written(&mut server, packet.clone()).unwrap(), whole);
+        server.set_peer_maximum(size - 1);
+        assert_eq!(written(&mut server, packet.clone()).unwrap(), without);
+        server.set_peer_maximum(u32::try_from(without.len()).unwrap() - 1);
+        assert!(matches!(written(&mut server, packet), Err(EncodeError::PacketTooLarge { .. })));
+    }
+}
+
+/// What an absent property means is stated too, except a Maximum QoS of 2.
+#[test]
+fn an_acceptance_states_its_limits_and_flags_and_a_refusal_does_not() {
+    let accepted = Packet::ConnAck(Box::new(ConnAck::accepted(false)));
+    let stated = b"\x20\x11\x00\x00\x0e\x21\xff\xff\x25\x01\x22\x00\x00\x28\x01\x29\x01\x2a\x01";
+    assert_eq!(written(&mut connected_server(V5), accepted.clone()).unwrap(), stated);
+    assert_eq!(read(&mut Codec::client(V5, 64), stated), accepted);
+    assert_eq!(written(&mut connected_server(V311), accepted).unwrap(), b"\x20\x02\x00\x00");
+    let refused = Packet::ConnAck(Box::new(ConnAck::new(ConnectReasonCode::NotAuthorized)));
+    assert_eq!(written(&mut connected_server(V5), refused).unwrap(), b"\x20\x03\x00\x87\x00");
 }
 
 #[test]

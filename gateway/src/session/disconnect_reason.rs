@@ -1,7 +1,10 @@
 //! The reasons for which a connection ends, with AWS's name and MQTT's code for each.
 
+use std::borrow::Cow;
+
 use mqtt::{DecodeError, DisconnectReasonCode as Code};
 
+use super::reason_string::{NOT_AUTHORIZED, SUBSCRIPTION_ID};
 use crate::quotas::LimitError;
 
 /// The reason for which a connection ends.
@@ -67,6 +70,20 @@ impl DisconnectReason {
             Self::SlowReader => Some("the client does not read its QoS 1 messages fast enough".to_owned()),
             Self::NotWritten => Some("the gateway can't write its sessions' file".to_owned()),
             _ => None,
+        }
+    }
+
+    /// The text of the reason string for an MQTT 5 client. AWS's is known for two of them.
+    #[must_use]
+    pub fn text(self) -> Cow<'static, str> {
+        match self {
+            Self::Forbidden | Self::RefreshRefused => NOT_AUTHORIZED.into(),
+            Self::Protocol(Code::SubscriptionIdentifiersNotSupported, _) => SUBSCRIPTION_ID.into(),
+            Self::TakenOver => "another connection uses the client id".into(),
+            Self::TimeToLive => "the connection's time is over".into(),
+            Self::KeepAlive => "no packet came within one and a half keep-alive times".into(),
+            Self::Shutdown => "the server stops".into(),
+            other => other.details().unwrap_or_default().into(),
         }
     }
 

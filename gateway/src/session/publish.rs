@@ -17,6 +17,7 @@ use super::{
     disconnect_reason::DisconnectReason,
     enforcement::{NO_QOS_2, Rejection},
     quotas::check_user_properties,
+    reason_string::NOT_AUTHORIZED,
     reserved_topic::{self, Recipient},
     send,
 };
@@ -103,16 +104,13 @@ impl Session {
         effects.push(Effect::Log(Rejection::qos_2(Action::Publish, topic.as_str())));
     }
 
-    /// Refuses a PUBLISH. In 3.1.1 that can only be said by ending the connection. In MQTT 5 a PUBACK says it for QoS 1
-    /// *(unverified: AWS may end the connection here too, see the setting `denied_publish_disconnects`)*.
+    /// Refuses a PUBLISH. In 3.1.1 that can only be said by ending the connection. In MQTT 5 a PUBACK says it for QoS 1.
     fn refuse_publish(&mut self, packet_id: Option<NonZeroU16>, effects: &mut Vec<Effect>) {
         match packet_id {
             Some(packet_id) if self.version == Version::V5 => {
-                let ack = PubAck::new(packet_id, PubAckCode::NotAuthorized);
+                let mut ack = PubAck::new(packet_id, PubAckCode::NotAuthorized);
+                ack.reason_string = self.reason_string("PUBACK", NOT_AUTHORIZED);
                 effects.push(send(Packet::PubAck(ack)));
-                if self.settings.denied_publish_disconnects {
-                    self.end(DisconnectReason::Forbidden, effects);
-                }
             }
             _ => self.end(DisconnectReason::Forbidden, effects),
         }

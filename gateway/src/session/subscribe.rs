@@ -8,7 +8,7 @@ use mqtt::{
 
 use super::{
     BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection,
-    reserved_topic, send,
+    reason_string::NOT_AUTHORIZED, reserved_topic, send,
 };
 use crate::quotas::LimitError;
 
@@ -43,7 +43,12 @@ impl Session {
         effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
         let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         insert_at(&subscribe.invalid, invalid, &mut codes);
-        let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string: None };
+        let failure = codes.iter().find_map(|code| match code {
+            SubAckCode::Failed(failure) => Some(*failure),
+            SubAckCode::Granted(_) => None,
+        });
+        let reason_string = failure.and_then(|failure| self.reason_string("SUBACK", text(failure)));
+        let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string };
         effects.push(send(Packet::SubAck(ack)));
     }
 
@@ -66,7 +71,11 @@ impl Session {
             codes.resize(unsubscribe.filters.len(), UnsubAckCode::Success);
             insert_at(&unsubscribe.invalid, UnsubAckCode::TopicFilterInvalid, &mut codes);
         }
-        let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string: None };
+        let reason_string = match &*unsubscribe.invalid {
+            [] => None,
+            [_, ..] => self.reason_string("UNSUBACK", text(SubscribeFailure::TopicFilterInvalid)),
+        };
+        let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string };
         effects.push(send(Packet::UnsubAck(ack)));
     }
 
@@ -111,5 +120,17 @@ impl Session {
 fn insert_at<C: Copy>(invalid: &[InvalidFilter], code: C, codes: &mut Vec<C>) {
     for filter in invalid {
         codes.insert(filter.position.min(codes.len()), code);
+    }
+}
+
+/// The text of the reason string for the first filter that is refused. For SUBACK and UNSUBACK none of AWS's is known.
+fn text(failure: SubscribeFailure) -> &'static str {
+    match failure {
+        SubscribeFailure::NotAuthorized => NOT_AUTHORIZED,
+        SubscribeFailure::TopicFilterInvalid => {
+            "a topic filter is not valid, or has too many bytes or slashes"
+        }
+        SubscribeFailure::QuotaExceeded => "the connection has too many subscriptions",
+        _ => "a topic filter is refused",
     }
 }

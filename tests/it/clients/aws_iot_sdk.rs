@@ -68,9 +68,9 @@ fn refused(reason: &str) -> Events {
     vec![json!({"event": "refused", "reason": reason})]
 }
 
-/// What the SDK makes of a CONNACK that says no: with MQTT 3 it keeps the code to itself.
+/// What the SDK makes of a refusal: with MQTT 3 the server closes the connection without a CONNACK.
 fn not_authorized(mqtt: u8) -> Events {
-    refused(if mqtt == 3 { "AWS_ERROR_MQTT_PROTOCOL_ERROR" } else { "NOT_AUTHORIZED" })
+    refused(if mqtt == 3 { "AWS_ERROR_MQTT_UNEXPECTED_HANGUP" } else { "NOT_AUTHORIZED" })
 }
 
 /// With TLS 1.3 a client's own handshake is done before the server says no, so that its CONNECT may cross the alert.

@@ -87,7 +87,7 @@ async fn it_comes_in_with_a_password_and_is_refused_with_a_wrong_one() {
     let (tls, websocket) = (mqtts(&gateway, Port::P443), wss(&gateway));
     let mut list = Vec::new();
     let mut expected = Vec::new();
-    for (version, no) in [(4, "5"), (5, "135")] {
+    for (version, no) in [(4, "closed"), (5, "135")] {
         let cases = [
             (USER_NAME, &*right, served()),
             (USER_NAME, "wrong", refused(no)),
@@ -148,7 +148,7 @@ async fn it_comes_in_with_a_certificate_and_not_with_another_or_none() {
         }
     }
     let seen = run(&list).await;
-    for (attempts, not_authorized) in seen.chunks(4).zip(["5", "135"]) {
+    for (attempts, not_authorized) in seen.chunks(4).zip(["closed", "135"]) {
         let [known, unknown, none, other_client] = attempts else { panic!("{attempts:?}") };
         assert_eq!(*known, served(), "{}", doors.gateway.log.text());
         assert!(ended_by_tls(unknown) && ended_by_tls(none), "{unknown:?} {none:?}");

@@ -13,6 +13,16 @@ fn events(log: &[Value]) -> Vec<&str> {
     log.iter().map(|line| line["event"].as_str().unwrap()).collect()
 }
 
+/// What paho says when its CONNECT is refused. With 3.1.1 it only sees that the connection is closed.
+fn is_refused(version: Version) -> Value {
+    match version {
+        Version::V311 => {
+            json!({"event": "disconnected", "by_server": false, "code": 0x80, "reason": "Unspecified error"})
+        }
+        Version::V5 => json!({"event": "connected", "codes": [0x87], "reason": "Not authorized"}),
+    }
+}
+
 #[tokio::test]
 async fn paho_publishes_and_receives_its_own_topics() {
     let gateway = gateway().await;
@@ -59,13 +69,13 @@ async fn paho_is_told_that_its_password_is_wrong() {
     let right = own_device(&gateway);
     let mut longer = right.password.clone();
     longer.push(0);
-    for (version, password) in
-        [(Version::V311, b"wrong".to_vec()), (Version::V5, longer), (Version::V5, Vec::new())]
-    {
+    for password in [b"wrong".to_vec(), longer, Vec::new()] {
         let wrong = Device { password, ..right.clone() };
-        let log = wrong.paho(version, &[json!(["publish", "hall-1/a", "x", 1])]).await;
-        assert_eq!(log[0], json!({"event": "connected", "codes": [0x87], "reason": "Not authorized"}));
-        assert!(!events(&log).contains(&"published"), "{log:?}");
+        for version in BOTH {
+            let log = wrong.paho(version, &[json!(["publish", "hall-1/a", "x", 1])]).await;
+            assert_eq!(log[0], is_refused(version), "{log:?}");
+            assert!(!events(&log).contains(&"published"), "{log:?}");
+        }
     }
 }
 
@@ -123,7 +133,7 @@ async fn paho_presents_a_password_that_is_not_text() {
     for version in BOTH {
         let log = right.paho(version, &[json!(["publish", "raw/a", "x", 1])]).await;
         assert_eq!(events(&log), ["connected", "published"], "{log:?}");
-        assert_eq!(wrong.paho(version, &[]).await[0]["reason"], "Not authorized");
+        assert_eq!(wrong.paho(version, &[]).await[0], is_refused(version));
     }
 }
 

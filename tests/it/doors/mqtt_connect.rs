@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use integration::{
     mqtt_client::{MqttClient, connect},
+    refusal::{refused, without_reason_strings},
     script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -11,6 +12,7 @@ use mqtt::{ConnAckProperties, Connect, ConnectReasonCode as Code, LastWill, Pack
 use serde_json::{Value, json};
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
+const NOT_AUTHORIZED: &str = "Client is not authenticated/authorized to send the message";
 
 async fn scripted() -> (TestGateway, Script) {
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
@@ -38,15 +40,6 @@ impl Seen {
 async fn decision(gateway: &TestGateway, failure: &Value) -> Value {
     let same = |line: &Value| line["event"] == "decision" && line["connection_id"] == failure["connectionId"];
     gateway.logged("the authorizer's decision", same).await
-}
-
-/// A CONNECT is refused with `code`, and the connection ends.
-async fn refused(gateway: &TestGateway, connect: Connect, code: Code) {
-    let what = connect.client_id.clone();
-    let (mut client, ack) = MqttClient::connect(gateway, connect).await;
-    let ack = ack.unwrap();
-    assert_eq!((ack.code, ack.properties), (code, ConnAckProperties::default()), "`{what}`");
-    assert_eq!(client.ended().await, None, "`{what}`");
 }
 
 #[tokio::test]
@@ -77,15 +70,8 @@ async fn the_right_password_is_accepted() {
 async fn the_connack_of_mqtt_5_has_the_limits_that_aws_sends_and_no_other() {
     let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
-    let keep_alives = [
-        (0, Some(1_200)),
-        (1, Some(30)),
-        (29, Some(30)),
-        (30, None),
-        (1_200, None),
-        (1_201, Some(1_200)),
-        (65_535, Some(1_200)),
-    ];
+    let keep_alives =
+        [(0, 1_200), (1, 30), (29, 30), (30, 30), (35, 35), (1_200, 1_200), (1_201, 1_200), (65_535, 1_200)];
     for (keep_alive, told) in keep_alives {
         let connect = Connect { keep_alive, ..connect(Version::V5, "dev", "dev", &password) };
         let (_client, ack) = MqttClient::connect(&gateway, connect).await;
@@ -96,18 +82,18 @@ async fn the_connack_of_mqtt_5_has_the_limits_that_aws_sends_and_no_other() {
     let mut wanted = connect(Version::V5, "dev", "dev", &password);
     wanted.properties.session_expiry_interval = 60;
     let (_client, ack) = MqttClient::connect(&gateway, wanted).await;
-    assert_eq!(ack.unwrap().properties, properties(None, None));
+    assert_eq!(ack.unwrap().properties, properties(60, Some(60)));
     let mut wanted = connect(Version::V5, "dev", "dev", &password);
     wanted.properties.session_expiry_interval = u32::MAX;
     let (_client, ack) = MqttClient::connect(&gateway, wanted).await;
     assert_eq!(
         ack.unwrap().properties,
-        properties(None, Some(3_600)),
+        properties(60, Some(3_600)),
         "an hour is the most, and the client is told"
     );
 }
 
-fn properties(server_keep_alive: Option<u16>, session_expiry_interval: Option<u32>) -> ConnAckProperties {
+fn properties(server_keep_alive: u16, session_expiry_interval: Option<u32>) -> ConnAckProperties {
     ConnAckProperties {
         session_expiry_interval,
         receive_maximum: 100.try_into().unwrap(),
@@ -115,9 +101,37 @@ fn properties(server_keep_alive: Option<u16>, session_expiry_interval: Option<u3
         maximum_packet_size: 149_504.try_into().ok(),
         topic_alias_maximum: 8,
         subscription_identifiers_available: false,
-        server_keep_alive,
+        server_keep_alive: Some(server_keep_alive),
         ..ConnAckProperties::default()
     }
+}
+
+/// AWS's CONNACK of a client with keep-alive 35 and without a session's expiry was seen to have 29 bytes.
+#[tokio::test]
+async fn the_connack_of_mqtt_5_states_limits_and_flags_and_has_29_bytes() {
+    let (gateway, _script) = scripted().await;
+    let mut client = MqttClient::open(&gateway, Version::V5).await;
+    client.send_bytes(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x23\x00\x00\x01a\xe0\x00").await;
+    let ack = client.rest().await;
+    assert_eq!((ack.len(), &ack[..5]), (29, &b"\x20\x1b\x00\x00\x18"[..]), "{ack:02x?}");
+    let stated: [&[u8]; 9] = [
+        b"\x21\x00\x64",
+        b"\x24\x01",
+        b"\x25\x01",
+        b"\x27\x00\x02\x48\x00",
+        b"\x22\x00\x08",
+        b"\x28\x01",
+        b"\x29\x00",
+        b"\x2a\x01",
+        b"\x13\x00\x23",
+    ];
+    for property in stated {
+        let count = ack.windows(property.len()).filter(|window| *window == property).count();
+        assert_eq!(count, 1, "{property:02x?} in {ack:02x?}");
+    }
+    let mut client = MqttClient::open(&gateway, Version::V311).await;
+    client.send_bytes(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x23\x00\x01a\xe0\x00").await;
+    assert_eq!(client.rest().await, b"\x20\x02\x00\x00");
 }
 
 #[tokio::test]
@@ -126,7 +140,10 @@ async fn an_empty_client_id_is_replaced_by_a_unique_one() {
     let mut assigned = HashSet::new();
     for _ in 0..2 {
         let (_client, ack) = MqttClient::connect(&gateway, connect(Version::V5, "", "u", "p")).await;
-        assert!(assigned.insert(ack.unwrap().properties.assigned_client_id.unwrap()));
+        let id = ack.unwrap().properties.assigned_client_id.unwrap();
+        let groups = id.strip_prefix("$GEN/").unwrap().split('-').map(str::len).collect::<Vec<_>>();
+        assert_eq!(groups, [8, 4, 4, 4, 12], "a UUID in {id}");
+        assert!(assigned.insert(id));
         MqttClient::connected(&gateway, connect(Version::V311, "", "u", "p")).await;
     }
     let events = script.events();
@@ -137,11 +154,40 @@ async fn an_empty_client_id_is_replaced_by_a_unique_one() {
 }
 
 #[tokio::test]
+async fn a_client_id_that_could_have_been_assigned_is_refused_without_calling_the_function() {
+    let (gateway, script) = scripted().await;
+    let mut seen = Seen::default();
+    let (_client, ack) = MqttClient::connect(&gateway, connect(Version::V5, "", "u", "p")).await;
+    let assigned = ack.unwrap().properties.assigned_client_id.unwrap();
+    for version in BOTH {
+        for id in [&*assigned, "$GEN/", "$GEN/x"] {
+            let connect = connect(version, id, "u", "p");
+            let reason = refused(&gateway, connect, Code::ClientIdentifierNotValid).await;
+            assert_eq!(
+                reason.map(|reason| reason.text).as_deref(),
+                of_mqtt_5(version, "ClientId is invalid")
+            );
+            let failure = seen.next_failure(&gateway).await;
+            assert_eq!(failure["reason"], "CLIENT_ERROR");
+            assert!(failure["details"].as_str().unwrap().contains("begins with `$GEN/`"), "{failure}");
+        }
+    }
+    assert_eq!(script.calls(), 1);
+    MqttClient::connected(&gateway, connect(Version::V5, "$GEN", "u", "p")).await;
+}
+
+/// What MQTT 3.1.1 does not have.
+fn of_mqtt_5(version: Version, text: &str) -> Option<&str> {
+    (version == Version::V5).then_some(text)
+}
+
+#[tokio::test]
 async fn a_persistent_session_needs_a_client_id_in_3_1_1() {
     let (gateway, _script) = scripted().await;
     let mut client = MqttClient::open(&gateway, Version::V311).await;
     client.send_bytes(b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x3c\x00\x00").await;
-    assert_eq!(client.rest().await, b"\x20\x02\x00\x02");
+    assert_eq!(client.rest().await, b"");
+    gateway.logged_with(&[("eventType", "Connect"), ("reason", "CLIENT_ERROR")]).await;
 }
 
 #[tokio::test]
@@ -177,8 +223,12 @@ async fn a_refusal_is_in_both_logs_under_one_connection_id() {
             let mut connect = connect(version, client_id, "", "");
             connect.username = user_name.map(Into::into);
             connect.password = password.map(|password| password.to_owned().into());
-            refused(&gateway, connect, Code::NotAuthorized).await;
-            assert_not_authenticated(&gateway, &mut seen, reason).await;
+            let told = refused(&gateway, connect, Code::NotAuthorized).await;
+            let failure = assert_not_authenticated(&gateway, &mut seen, reason).await;
+            if let Some(told) = told {
+                assert_eq!(told.text, NOT_AUTHORIZED);
+                assert_eq!(failure["connectionId"], told.connection_id, "the log has the reason string's id");
+            }
         }
     }
     MqttClient::connected(&gateway, connect(Version::V5, "dev", "dev", &password)).await;
@@ -215,7 +265,7 @@ async fn a_client_id_with_policy_characters_is_refused() {
     assert!(!text.contains(&password), "a log never holds a password");
 }
 
-async fn assert_not_authenticated(gateway: &TestGateway, seen: &mut Seen, reason: &str) {
+async fn assert_not_authenticated(gateway: &TestGateway, seen: &mut Seen, reason: &str) -> Value {
     let failure = seen.next_failure(gateway).await;
     assert_eq!(
         (&failure["eventType"], &failure["reason"]),
@@ -223,6 +273,7 @@ async fn assert_not_authenticated(gateway: &TestGateway, seen: &mut Seen, reason
     );
     let decision = decision(gateway, &failure).await;
     assert_eq!((&decision["outcome"], &decision["reason"]), (&json!("deny"), &json!(reason)));
+    failure
 }
 
 #[tokio::test]
@@ -271,21 +322,30 @@ async fn an_authorizer_that_does_not_exist_calls_no_function() {
 }
 
 #[tokio::test]
-async fn a_refused_connect_can_be_closed_without_a_connack() {
-    let start = Start::with_authorizer().with(|settings| settings.close_refused = true);
-    let gateway = start.run().await;
+async fn a_refused_connect_of_3_1_1_gets_no_connack_and_one_of_mqtt_5_gets_a_reason_string() {
+    let gateway = Start::with_authorizer().run().await;
     let password = gateway.add("dev", "own-topics");
+    for (refused, code, text) in [
+        (("dev", "dev", "wrong"), 0x87, NOT_AUTHORIZED),
+        (("other", "dev", &*password), 0x87, NOT_AUTHORIZED),
+        ((&*"x".repeat(129), "dev", &*password), 0x85, "ClientId is invalid"),
+        (("dev", "dev?x-amz-customauthorizer-name=x", &*password), 0x87, NOT_AUTHORIZED),
+    ] {
+        let connect = |version| {
+            let (client_id, user_name, password) = refused;
+            Packet::Connect(Box::new(connect(version, client_id, user_name, password)))
+        };
+        let mut old = MqttClient::open(&gateway, Version::V311).await;
+        old.send(connect(Version::V311)).await;
+        assert_eq!(old.rest().await, b"", "{refused:?}");
+        let mut new = MqttClient::open(&gateway, Version::V5).await;
+        new.send(connect(Version::V5)).await;
+        let answer = new.rest().await;
+        assert_eq!(without_reason_strings(&answer), [0x20, 3, 0, code, 0], "{refused:?}");
+        let reason = format!("CONNACK:{text}:");
+        assert!(answer.windows(reason.len()).any(|part| part == reason.as_bytes()), "{answer:?}");
+    }
     for version in BOTH {
-        for refused in [
-            connect(version, "dev", "dev", "wrong"),
-            connect(version, "other", "dev", &password),
-            connect(version, &"x".repeat(129), "dev", &password),
-            connect(version, "dev", "dev?x-amz-customauthorizer-name=x", &password),
-        ] {
-            let mut client = MqttClient::open(&gateway, version).await;
-            client.send(Packet::Connect(Box::new(refused))).await;
-            assert_eq!(client.rest().await, b"");
-        }
         MqttClient::connected(&gateway, connect(version, "dev", "dev", &password)).await;
     }
 }
@@ -293,7 +353,9 @@ async fn a_refused_connect_can_be_closed_without_a_connack() {
 #[tokio::test]
 async fn a_first_packet_that_is_not_a_connect_of_a_known_version_is_refused() {
     let (gateway, script) = scripted().await;
-    let cases: [(&str, &[u8], &[u8]); 9] = [
+    let cases: [(&str, &[u8], &[u8]); 11] = [
+        ("a bridge's MQTT 3.1", b"\x10\x0f\x00\x06MQIsdp\x83\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
+        ("a bridge's MQTT 3.1.1", b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
         ("MQTT 3.1", b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a", b"\x20\x02\x00\x01"),
         ("MQTT 6", b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01a", b"\x20\x03\x00\x84\x00"),
         ("another protocol", b"\x10\x0d\x00\x04MQTX\x04\x02\x00\x3c\x00\x01a", b""),
@@ -312,7 +374,7 @@ async fn a_first_packet_that_is_not_a_connect_of_a_known_version_is_refused() {
     for (what, bytes, answer) in cases {
         let mut client = MqttClient::open(&gateway, Version::V311).await;
         client.send_bytes(bytes).await;
-        assert_eq!(client.rest().await, answer, "{what}");
+        assert_eq!(without_reason_strings(&client.rest().await), answer, "{what}");
         assert_eq!(seen.next_failure(&gateway).await["reason"], "CLIENT_ERROR", "{what}");
     }
     assert_eq!(script.calls(), 0);

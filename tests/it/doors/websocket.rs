@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, BytesMut};
 use integration::{
-    foreign::{BOTH, Device},
+    foreign::{self, BOTH, Device},
     http_client::{BINARY, CLOSE, CONTINUATION, HttpClient, PING, PONG, TEXT, frame, upgrade},
     mqtt_client::{MqttClient, connect},
+    refusal::without_reason_strings,
     script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -42,6 +43,10 @@ async fn connected(gateway: &TestGateway, client_id: &str) -> HttpClient {
     client.send(&frame(true, BINARY, &connect_bytes(client_id, "u", "p"))).await;
     assert_eq!(client.frame().await.unwrap().payload, b"\x20\x02\x00\x00");
     client
+}
+
+fn events(log: &[Value]) -> Vec<&str> {
+    log.iter().map(|line| line["event"].as_str().unwrap()).collect()
 }
 
 async fn logged(gateway: &TestGateway, details: &str) -> Value {
@@ -90,7 +95,14 @@ async fn paho_is_refused_over_websocket_as_over_tls() {
     for version in BOTH {
         for device in &cases {
             let log = device.paho(version, &[json!(["publish", "hall-1/a", "x", 1])]).await;
-            assert_eq!(log[0], json!({"event": "connected", "codes": [0x87], "reason": "Not authorized"}));
+            match version {
+                // It says nothing of a CONNACK, and leaves.
+                foreign::Version::V311 => assert_eq!(events(&log), ["disconnected"], "{log:?}"),
+                foreign::Version::V5 => {
+                    let refused = json!({"event": "connected", "codes": [0x87], "reason": "Not authorized"});
+                    assert_eq!(log[0], refused);
+                }
+            }
         }
         let outside = [json!(["publish", "hall-2/a", "x", 0]), json!(["closed"])];
         let log = right.paho(version, &outside).await;
@@ -143,13 +155,40 @@ async fn the_authorizer_is_named_by_a_header_the_query_string_or_the_user_name()
         let mut client = HttpClient::websocket(&gateway, &target, headers.as_slice()).await;
         let calls = script.calls();
         client.send(&frame(true, BINARY, &connect_bytes("c", &user_name, "p"))).await;
-        let code = client.frame().await.unwrap().payload[3];
+        let answer = client.frame().await.unwrap();
+        let accepted = (answer.opcode, &*answer.payload) == (BINARY, b"\x20\x02\x00\x00");
         assert_eq!(
-            (code, script.calls() - calls),
-            if comes_in { (0, 1) } else { (5, 0) },
+            (accepted, script.calls() - calls),
+            (comes_in, usize::from(comes_in)),
             "{target} {user_name}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_refused_connect_ends_with_an_empty_close_frame_or_after_its_connack_with_none() {
+    let (start, _script) = Start::with_script(&Step::Answer(json!({"isAuthenticated": false})));
+    let gateway = start.run().await;
+    let malformed = b"\x10\x0d\x00\x04MQTT\x04\x03\x00\x3c\x00\x01a".to_vec();
+    for bytes in [connect_bytes("c", "u", "p"), malformed] {
+        let mut client = HttpClient::websocket(&gateway, "/mqtt", &[]).await;
+        client.send(&frame(true, BINARY, &bytes)).await;
+        let close = client.frame().await.unwrap();
+        assert_eq!((close.opcode, &*close.payload), (CLOSE, &b""[..]));
+        assert_eq!(client.rest().await, b"");
+    }
+    let mut client = HttpClient::websocket(&gateway, "/mqtt", &[]).await;
+    let connect = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a";
+    client.send(&frame(true, BINARY, connect)).await;
+    let answer = client.frame().await.unwrap();
+    assert_eq!(answer.opcode, BINARY);
+    assert_eq!(without_reason_strings(&answer.payload), b"\x20\x03\x00\x87\x00");
+    assert_eq!(client.rest().await, b"", "no close frame");
+    // A level that is not supported is answered in 3.1.1 too, and is a refusal all the same.
+    let mut client = HttpClient::websocket(&gateway, "/mqtt", &[]).await;
+    client.send(&frame(true, BINARY, b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01a")).await;
+    assert_eq!(client.frame().await.unwrap().payload, b"\x20\x02\x00\x01");
+    assert_eq!(client.rest().await, b"");
 }
 
 #[tokio::test]

@@ -315,3 +315,11 @@ async fn a_settings_file_configures_authorizers_and_a_flag_wins() {
     let error = fails(&format!("default_authorizer = 'b'\n{file}status = 'INACTIVE'\n"), &[]).await;
     assert!(error.contains("the default authorizer `b` does not exist"), "{error}");
 }
+
+#[tokio::test]
+async fn a_setting_that_was_removed_is_an_error_with_its_reason() {
+    let error = fails("region = 'eu-west-1'\nclose_refused = true\n", &[]).await;
+    assert!(error.contains("line 2: `close_refused` was removed: AWS was measured to close"), "{error}");
+    let error = fails("", &["--denied-publish-disconnects"]).await;
+    assert!(error.contains("`--denied-publish-disconnects` was removed: AWS was measured"), "{error}");
+}

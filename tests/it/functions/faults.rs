@@ -6,6 +6,7 @@ use gateway::{gateway::StartError, lambda::InvokeError};
 use integration::{
     eventually::{eventually, within},
     mqtt_client::{MqttClient, connect},
+    refusal,
     script::{Script, Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -25,9 +26,7 @@ fn anybody(version: Version) -> Connect {
 
 /// A CONNECT is refused, and the log says that the function is at fault, and how.
 async fn refused(gateway: &TestGateway, version: Version, details: &str) {
-    let (mut client, ack) = MqttClient::connect(gateway, anybody(version)).await;
-    assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{details}");
-    assert_eq!(client.ended().await, None);
+    refusal::refused(gateway, anybody(version), ConnectReasonCode::NotAuthorized).await;
     at_fault(gateway, details).await;
 }
 
@@ -111,9 +110,7 @@ async fn policies_that_do_not_allow_connect_refuse_the_client() {
     for answer in answers {
         script.set(&Step::Answer(answer));
         for version in BOTH {
-            let (mut client, ack) = MqttClient::connect(&gateway, anybody(version)).await;
-            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
-            assert_eq!(client.ended().await, None);
+            refusal::refused(&gateway, anybody(version), ConnectReasonCode::NotAuthorized).await;
         }
     }
     let successes = gateway.log.lines().into_iter().filter(|line| line["status"] == "Success");

@@ -12,6 +12,7 @@ mod subscribe;
 
 use integration::{
     mqtt_client::{self, MqttClient, connect},
+    refusal::without_reason_strings,
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -26,18 +27,19 @@ async fn gateway() -> TestGateway {
     Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock().run().await
 }
 
-/// Everything that the gateway answers to these bytes from a connected client, and to the DISCONNECT after them.
+/// Everything that the gateway answers to these bytes from a connected client, and to the DISCONNECT after them, without
+/// reason strings.
 async fn answers(gateway: &TestGateway, version: Version, bytes: &[u8]) -> Vec<u8> {
     let mut client = MqttClient::anybody(gateway, version, "answers").await;
     client.send_bytes(&[bytes, DISCONNECT].concat()).await;
-    client.rest().await
+    without_reason_strings(&client.rest().await)
 }
 
-/// All that the gateway answers to these bytes from a client that was not heard before.
+/// All that the gateway answers to these bytes from a client that was not heard before, without reason strings.
 async fn first_answers(gateway: &TestGateway, bytes: &[u8]) -> Vec<u8> {
     let mut client = MqttClient::open(gateway, Version::V5).await;
     client.send_bytes(bytes).await;
-    client.rest().await
+    without_reason_strings(&client.rest().await)
 }
 
 /// A packet with this first byte.

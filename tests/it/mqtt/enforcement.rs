@@ -2,6 +2,7 @@
 
 use integration::{
     mqtt_client::{MqttClient, connect},
+    refusal::refused,
     script::{Step, allow},
     test_gateway::{Start, TestGateway},
 };
@@ -25,9 +26,7 @@ async fn connect_needs_iot_connect_on_the_client_id() {
     let gateway = gateway(&[("Allow", "iot:Connect", "client/mine")]).await;
     for version in BOTH {
         MqttClient::anybody(&gateway, version, "mine").await;
-        let (mut refused, ack) = MqttClient::connect(&gateway, connect(version, "other", "u", "p")).await;
-        assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
-        refused.closed().await;
+        refused(&gateway, connect(version, "other", "u", "p"), ConnectReasonCode::NotAuthorized).await;
     }
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "other")]).await;
     assert_eq!(
@@ -59,18 +58,6 @@ async fn publish_needs_iot_publish_on_the_topic() {
     assert!(matches!(client.receive().await, Some(Packet::Disconnect(end)) if u8::from(end.code) == 0x87));
     let details = "iot:Publish denied: no statement allows: it is allowed on `topic/mine`";
     assert_eq!(denied(&gateway, "Publish-In", "other").await, details);
-}
-
-#[tokio::test]
-async fn a_denied_publish_ends_an_mqtt_5_connection_too_if_configured() {
-    let connect_only = allow(&[("Allow", "iot:Connect", "client/*")]);
-    let start = Start::with_script(&Step::Answer(connect_only)).0;
-    let gateway = start.with(|settings| settings.denied_publish_disconnects = true).run().await;
-    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
-    let ack = client.publish("other", "x", QoS::AtLeastOnce).await.unwrap();
-    assert_eq!(ack.code, PubAckCode::NotAuthorized);
-    assert_eq!(client.ended().await, Some(0x87));
-    gateway.logged_with(&[("eventType", "Disconnect"), ("reason", "FORBIDDEN_ACCESS")]).await;
 }
 
 #[tokio::test]

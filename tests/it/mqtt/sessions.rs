@@ -8,6 +8,7 @@ use std::time::Duration;
 use integration::{
     eventually::eventually,
     mqtt_client::{self, MqttClient, connect},
+    refusal::refused,
     script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -373,8 +374,7 @@ async fn a_resumed_session_drops_what_the_policies_no_longer_allow() {
 async fn the_policy_decides_on_a_persistent_session() {
     let gateway = Start::with_script(&Step::Answer(no_persistent_session())).0.run().await;
     for version in BOTH {
-        let (_, ack) = MqttClient::connect(&gateway, persistent(version, "c")).await;
-        assert_eq!(ack.unwrap().code, mqtt::ConnectReasonCode::NotAuthorized, "{version:?}");
+        refused(&gateway, persistent(version, "c"), mqtt::ConnectReasonCode::NotAuthorized).await;
         MqttClient::anybody(&gateway, version, "c").await;
     }
 }

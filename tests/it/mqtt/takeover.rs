@@ -3,6 +3,7 @@
 use integration::{
     eventually::eventually,
     mqtt_client::{MqttClient, connect},
+    refusal::refused,
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -94,9 +95,7 @@ async fn a_refused_connect_takes_over_nothing() {
             ("dev?x-amz-customauthorizer-name=unknown", &*password),
         ] {
             let connect = connect(version, "dev", user_name, password);
-            let (mut refused, ack) = MqttClient::connect(&gateway, connect).await;
-            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{user_name}");
-            refused.closed().await;
+            refused(&gateway, connect, ConnectReasonCode::NotAuthorized).await;
         }
     }
     first.publish("dev/t", "still here", QoS::AtMostOnce).await;

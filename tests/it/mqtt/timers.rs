@@ -5,6 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 use integration::{
     eventually::{eventually, within},
     mqtt_client::{MqttClient, connect},
+    refusal,
     script::{Script, Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -316,8 +317,8 @@ async fn a_disabled_device_is_disconnected_at_the_refresh_and_others_stay() {
     ended(&gateway, "off", "AUTH_ERROR").await;
     gateway.logged_with(&[("event", "decision"), ("reason", "device_disabled"), ("device", "off")]).await;
     stays.publish("on/t", "x", QoS::AtLeastOnce).await.unwrap();
-    let (_, ack) = MqttClient::connect(&gateway, patient(Version::V311, "off", &off)).await;
-    assert_eq!(ack.unwrap().code, mqtt::ConnectReasonCode::NotAuthorized);
+    let connect = patient(Version::V311, "off", &off);
+    refusal::refused(&gateway, connect, mqtt::ConnectReasonCode::NotAuthorized).await;
 }
 
 #[tokio::test]

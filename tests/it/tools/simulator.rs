@@ -91,12 +91,12 @@ async fn a_device_with_a_wrong_password_is_counted() {
     fleet(&gateway, &["sht20-1", "sht20-2"]);
     gateway.add("sht20-3", "sht20");
     let credentials = credentials(gateway.folder.path(), &[row("sht20-3", "wrong")]);
-    for version in ["3.1.1", "5"] {
+    for (version, reason) in [("3.1.1", "closed_before_connack"), ("5", "not_authorized")] {
         let (code, summary) = run(&gateway, &credentials, &["--mqtt", version]).await;
         assert_eq!((code, &summary["ok"]), (Some(1), &json!(false)), "{summary}");
         let devices = &summary["devices"];
         assert_eq!((&devices["got_through"], &devices["refused"]), (&json!(2), &json!(1)), "{summary}");
-        assert_eq!(summary["refused"], json!({"not_authorized": 1}), "{summary}");
+        assert_eq!(summary["refused"], json!({reason: 1}), "{summary}");
         assert_eq!(summary["messages"]["failed"], 0, "{summary}");
     }
     let line = gateway.logged_with(&[("outcome", "deny"), ("device", "sht20-3")]).await;
@@ -194,10 +194,21 @@ async fn a_refusal_says_where_to_look_and_a_name_that_is_none_is_counted_as_that
     let credentials = credentials(gateway.folder.path(), &rows);
     let finished = simulator(&gateway, &credentials, &["--duration", "1s"]).finish().await;
     let said = finished.err();
-    let refused =
-        "nobody: the server refused the connection: not authorized (0x87); the log of `latchkey local`";
-    let denied = "not authorized (0x87); its grant must allow `sensor/{client_id}/…`: `--grant sht20`";
-    assert!(said.contains(refused) && said.contains(denied), "{said}");
+    let text = "Client is not authenticated/authorized to send the message";
+    let line = gateway.logged_with(&[("eventType", "Connection.AuthNError"), ("clientId", "nobody")]).await;
+    let id = line["connectionId"].as_str().unwrap();
+    let refused = format!(
+        "nobody: the server refused the connection: not authorized (0x87), `CONNACK:{text}:{id}`; the log of \
+         `latchkey local`"
+    );
+    let denied =
+        format!("a reading failed: the server refused the message: not authorized (0x87), `PUBACK:{text}:");
+    let cure = "; its grant must allow `sensor/{client_id}/…`: `--grant sht20`";
+    assert!(said.contains(&refused) && said.contains(&denied) && said.contains(cure), "{said}");
+    let old = simulator(&gateway, &credentials, &["--duration", "1s", "--mqtt", "3.1.1"]).finish().await;
+    let refused = "nobody: the server closed the connection without an answer to CONNECT, as AWS IoT Core does to \
+                   refuse MQTT 3.1.1; the log of `latchkey local`";
+    assert!(old.err().contains(refused), "{}", old.err());
     let nowhere = ["--duration", "1s", "--sni", "localhost", "--endpoint", "nowhere.invalid:1"];
     let mut command = Command::new(program("latchkey-sim"));
     command.arg("--json").arg("--ca").arg(gateway.ca()).arg("--credentials").arg(&credentials).args(nowhere);

@@ -1,6 +1,6 @@
-//! `mosquitto_pub` and `mosquitto_sub`, and devices that present a certificate with them.
+//! `mosquitto_pub` and `mosquitto_sub`, devices that present a certificate with them, and the broker `mosquitto`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
@@ -37,6 +37,42 @@ impl CertificateDevice<'_> {
         if let Some(alpn) = self.alpn {
             command.args(["--tls-alpn", alpn]);
         }
+        Running::start(command)
+    }
+}
+
+/// A local broker, which its clients reach by a socket in the file system. Dropping it kills it.
+pub struct Broker {
+    _running: Running,
+    socket: PathBuf,
+}
+
+impl Broker {
+    /// Starts it with this configuration, which has a listener on the socket.
+    pub fn start(folder: &Path, configuration: &str, socket: PathBuf) -> Self {
+        let file = folder.join("mosquitto.conf");
+        // Started by root it would change its user, and could not read the test's files.
+        std::fs::write(&file, format!("{configuration}user root\n")).unwrap();
+        // Debian has it where a user's PATH may not lead.
+        let installed = Path::new("/usr/sbin/mosquitto");
+        let mut command = Command::new(if installed.exists() { installed } else { Path::new("mosquitto") });
+        command.arg("-c").arg(file);
+        Self { _running: Running::start(command), socket }
+    }
+
+    /// `mosquitto_pub`, about to publish one message at QoS 1.
+    pub fn publish(&self, topic: &str, message: &str) -> Running {
+        self.client("mosquitto_pub", &["-t", topic, "-m", message, "-q", "1"])
+    }
+
+    /// `mosquitto_sub`, which ends after the first message, whose topic and payload it shows.
+    pub fn subscribe(&self, filter: &str) -> Running {
+        self.client("mosquitto_sub", &["-t", filter, "-C", "1", "-F", "%t %p"])
+    }
+
+    fn client(&self, program: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.arg("--unix").arg(&self.socket).args(arguments);
         Running::start(command)
     }
 }

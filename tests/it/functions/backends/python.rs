@@ -10,6 +10,7 @@ use integration::{
     canary::{Canary, Writings},
     foreign::script::python,
     mqtt_client::{MqttClient, connect},
+    refusal::refused,
     test_gateway::Start,
 };
 use mqtt::{ConnectReasonCode, QoS, Version};
@@ -39,8 +40,8 @@ async fn a_python_authorizer_accepts_the_right_password_and_refuses_others() {
             ("hall", "other", right.secret()),
             ("other", "hall", right.secret()),
         ] {
-            let (_, ack) = MqttClient::connect(&gateway, connect(version, id, user, password)).await;
-            assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized, "{id} {user}");
+            let connect = connect(version, id, user, password);
+            refused(&gateway, connect, ConnectReasonCode::NotAuthorized).await;
         }
     }
     gateway.logged_with(&[("reason", "NOT_AUTHENTICATED")]).await;

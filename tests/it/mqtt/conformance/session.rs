@@ -94,14 +94,18 @@ async fn a_will_is_retained_only_with_its_retain_flag() {
 
 /// 3.1.1: 3.1.2-14.
 #[tokio::test]
-async fn a_will_of_3_1_1_with_qos_2_is_published_with_qos_1() {
+async fn a_will_of_3_1_1_is_published_with_its_qos_and_one_with_qos_2_closes_the_connection() {
     let gateway = TestGateway::open_to_all().await;
     let mut watcher = subscriber(&gateway, Version::V311, "watcher", "will").await;
-    for (asked, came) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 1)] {
-        let will =
-            LastWill { qos: asked, retain: true, ..LastWill::new("will".parse().unwrap(), "will".into()) };
-        let connect = Connect { last_will: Some(will), ..connect(Version::V311, "c", "u", "p") };
-        drop(MqttClient::connected(&gateway, connect).await);
+    let with_will = |qos: QoS| {
+        let will = LastWill { qos, retain: true, ..LastWill::new("will".parse().unwrap(), "will".into()) };
+        Connect { last_will: Some(will), ..connect(Version::V311, "c", "u", "p") }
+    };
+    let (_, answer) = MqttClient::connect(&gateway, with_will(QoS::ExactlyOnce)).await;
+    assert_eq!(answer, None);
+    gateway.logged_with(&[("reason", "CLIENT_ERROR"), ("details", "the last will asks for QoS 2")]).await;
+    for (asked, came) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1)] {
+        drop(MqttClient::connected(&gateway, with_will(asked)).await);
         let message = watcher.message().await;
         assert_eq!((u8::from(message.qos), message.retain), (came, false), "{asked:?}");
         if came == 1 {
