@@ -33,7 +33,7 @@ use self::{
     removed::RemovedFlags,
 };
 use crate::{
-    custom_auth::authorizer::AuthorizerName,
+    custom_auth::{admission::DefaultAuthorizer, authorizer::AuthorizerName},
     delayed_will_limit::DelayedWills,
     lambda::program::Program,
     quotas::Quotas,
@@ -311,11 +311,14 @@ impl Overrides {
         mistakes.note(None, account.scope().context("`region`, `account` and `partition` don't make an ARN"));
         self.removed.check(mistakes);
         if self.authorizer.is_empty() {
-            let name = self.default_authorizer.unwrap_or_else(AuthorizerName::latchkey);
-            settings.authorizers = vec![AuthorizerSettings::new(name.clone(), own.clone())];
-            settings.default_authorizer = Some(name);
+            let default = match self.default_authorizer {
+                Some(name) => DefaultAuthorizer::Set(name),
+                None => DefaultAuthorizer::Implied(AuthorizerName::latchkey()),
+            };
+            settings.authorizers = vec![AuthorizerSettings::new(default.name().clone(), own.clone())];
+            settings.default_authorizer = Some(default);
         } else {
-            settings.default_authorizer = self.default_authorizer;
+            settings.default_authorizer = self.default_authorizer.map(DefaultAuthorizer::Set);
             settings.authorizers = self
                 .authorizer
                 .into_iter()
@@ -492,7 +495,7 @@ mod tests {
             status = 'INACTIVE'\ntoken_key_name = 'T'\nprogram = 'bin/other'\ninstances = 1\nenv = { B = '2' }\n\
             enable_caching_for_http = true\n";
         let settings = read(text, "folder");
-        assert_eq!(settings.default_authorizer.unwrap().as_str(), "b");
+        assert_eq!(settings.default_authorizer, Some(DefaultAuthorizer::Set("b".try_into().unwrap())));
         let [a, b] = &settings.authorizers[..] else { panic!("{:?}", settings.authorizers) };
         assert_eq!((a.name.as_str(), a.status, a.caching_for_http), ("a", AuthorizerStatus::Active, false));
         assert!(matches!(a.signing, Signing::Disabled(None)));
@@ -514,7 +517,10 @@ mod tests {
             let (settings, result) =
                 settings(Overrides { default_authorizer, ..Overrides::default() }, text, "");
             result.unwrap();
-            assert_eq!(settings.default_authorizer.unwrap().as_str(), name);
+            let default = settings.default_authorizer.unwrap();
+            assert_eq!(default.name().as_str(), name);
+            let is_implied = matches!(default, DefaultAuthorizer::Implied(_));
+            assert_eq!(is_implied, text.is_empty() && flag.is_none(), "{text} {flag:?}");
             assert_eq!(settings.authorizers.len(), 1);
             assert_eq!(settings.authorizers[0].name.as_str(), name);
         }

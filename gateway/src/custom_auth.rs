@@ -10,6 +10,7 @@ pub mod event;
 pub mod http_request;
 pub mod parameters;
 pub mod signing;
+pub mod unnamed;
 
 mod error;
 

@@ -21,6 +21,7 @@ use crate::{
     custom_auth::{
         admission::{Authorizer, Authorizers},
         authorizer::AuthorizerStatus,
+        unnamed::ReportedDevices,
     },
     delayed_will_limit::DelayedWillLimit,
     door::{
@@ -126,6 +127,7 @@ impl Gateway {
             log,
             broker: Arc::new(broker),
             authorizers,
+            unnamed: ReportedDevices::default(),
             doors: Doors::new(domains, Arc::clone(&registry)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
             delayed_wills: DelayedWillLimit::new(settings.limits.delayed_wills),

@@ -11,6 +11,7 @@ use iot_policy::{Scope, ScopeError};
 
 use crate::{
     custom_auth::{
+        admission::DefaultAuthorizer,
         authorizer::{AuthorizerName, AuthorizerStatus},
         signing::Signing,
     },
@@ -45,7 +46,7 @@ pub struct Settings {
     /// The authorizers.
     pub authorizers: Vec<AuthorizerSettings>,
     /// The authorizer of clients that name none.
-    pub default_authorizer: Option<AuthorizerName>,
+    pub default_authorizer: Option<DefaultAuthorizer>,
     /// The domain configurations besides the default one.
     pub domains: Vec<DomainSettings>,
     /// Things, and certificates with their policies.
@@ -134,7 +135,7 @@ impl Settings {
             config: None,
             account: Account::default(),
             authorizers: vec![AuthorizerSettings::new(name.clone(), authorizer)],
-            default_authorizer: Some(name),
+            default_authorizer: Some(DefaultAuthorizer::Implied(name)),
             domains: Vec::new(),
             registry: FixedRegistry::default(),
             limits: Limits::default(),

@@ -7,9 +7,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::Broker, clock::Clock, connect_rate::ConnectRate, custom_auth::admission::Authorizers,
-    delayed_will_limit::DelayedWillLimit, door::Doors, event_log::EventLog, handshake_limit::HandshakeLimit,
-    registry::Registry, settings::Settings,
+    broker::Broker,
+    clock::Clock,
+    connect_rate::ConnectRate,
+    custom_auth::{admission::Authorizers, unnamed::ReportedDevices},
+    delayed_will_limit::DelayedWillLimit,
+    door::Doors,
+    event_log::EventLog,
+    handshake_limit::HandshakeLimit,
+    registry::Registry,
+    settings::Settings,
 };
 
 /// What every connection shares.
@@ -24,6 +31,8 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// The authorizers.
     pub authorizers: Authorizers,
+    /// The devices whose use of the implied default authorizer was reported.
+    pub unnamed: ReportedDevices,
     /// The doors.
     pub doors: Doors,
     /// The limit on connections before their CONNECT or first request.

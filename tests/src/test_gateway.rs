@@ -9,7 +9,7 @@ use fleet::{
 };
 use gateway::{
     clock::{Clock, ManualClock},
-    custom_auth::signing::Signing,
+    custom_auth::{admission::DefaultAuthorizer, signing::Signing},
     door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
     gateway::{Addresses, Gateway, StartError},
     lambda::{
@@ -258,6 +258,7 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         authorizers: vec![authorizer("latchkey", name, variables)],
+        default_authorizer: Some(DefaultAuthorizer::Set("latchkey".try_into().unwrap())),
         limits: Limits { connections: 1_000, handshakes: 100, ..Limits::default() },
         quotas: Quotas::AWS.at_any_rate(),
         ..Settings::new(folder.to_owned(), program)

@@ -10,6 +10,7 @@ use crate::{
         answer::Authorization,
         event::{AuthorizerEvent, ClientRequest},
         http_request::HttpRequest,
+        unnamed::Unnamed,
     },
     door::{ConnectionInfo, Identification},
     lambda::Call,
@@ -23,6 +24,8 @@ pub(super) struct Authenticated {
     pub(super) authorization: Authorization,
     /// The means to ask the authorizer again. Without an authorizer there is no refresh.
     pub(super) credentials: Option<Credentials>,
+    /// What is to be said about a client that AWS would refuse, because it names no authorizer.
+    pub(super) unnamed: Option<Unnamed>,
 }
 
 /// The means to ask an authorizer again: the authorizer, and the event.
@@ -50,7 +53,7 @@ fn by_certificate(certificate: &Certificate) -> Authenticated {
         documents: Arc::clone(&certificate.policies),
         lifetime: None,
     };
-    Authenticated { authorization, credentials: None }
+    Authenticated { authorization, credentials: None, unnamed: None }
 }
 
 async fn by_function(
@@ -69,8 +72,8 @@ async fn by_function(
     let admitted = shared.authorizers.admit(&parameters, choice)?;
     let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| AuthnError::Crowded)?;
     let presented = AuthorizerEvent::new(sent, admitted.token());
-    let authorizer = Arc::clone(admitted.authorizer());
+    let (authorizer, unnamed) = (Arc::clone(admitted.authorizer()), admitted.unnamed().cloned());
     let authorization =
         custom_auth::authenticate(&authorizer, Call::Connect, &presented, shared.log.metrics()).await?;
-    Ok(Authenticated { authorization, credentials: Some(Credentials { authorizer, presented }) })
+    Ok(Authenticated { authorization, credentials: Some(Credentials { authorizer, presented }), unnamed })
 }

@@ -27,6 +27,7 @@ use crate::{
         answer::Authorization,
         event::{ClientRequest, ConnectFields},
         http_request::HttpRequest,
+        unnamed::Unnamed,
     },
     door::{
         AcceptedConnection, ConnectionInfo,
@@ -88,6 +89,13 @@ struct ConnectOrigin<'a> {
     request: Option<&'a HttpRequest>,
 }
 
+/// A client that may connect.
+struct Authorized {
+    credentials: Option<Credentials>,
+    enforcement: Enforcement,
+    unnamed: Option<Unnamed>,
+}
+
 struct Handshake<'a> {
     connection_id: Uuid,
     log: ConnectionLog,
@@ -112,9 +120,10 @@ pub(super) async fn accept(
     let client_id = handshake.client_id(&connect, &mut stream).await?;
     handshake.log.set_client_id(&client_id);
     let origin = ConnectOrigin { info: &info, request: request.as_ref() };
-    let Some((credentials, enforcement)) = handshake.authorize(&connect, &client_id, origin).await else {
+    let Some(authorized) = handshake.authorize(&connect, &client_id, origin).await else {
         return handshake.refuse(&mut stream, ConnectReasonCode::NotAuthorized, "").await;
     };
+    let Authorized { credentials, enforcement, unnamed } = authorized;
     let (mut session, mut registration) =
         handshake.register(&connect, &client_id, enforcement, &mut stream).await?;
     let (session_present, mut effects) = (registration.resumed.is_some(), Vec::new());
@@ -123,7 +132,10 @@ pub(super) async fn accept(
     {
         session.resume(subscriptions, &mut outbox, shared.clock.now(), &mut effects);
     }
-    handshake.log.connected(session.principal_id(), session.findings());
+    let unnamed = unnamed.filter(|_| shared.unnamed.is_new(&connect.client_id));
+    let details = [unnamed.map(|unnamed| unnamed.to_string()), session.findings()];
+    let details = details.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    handshake.log.connected(session.principal_id(), Some(details).filter(|text| !text.is_empty()));
     presence::connected(shared, &client_id, &handshake.log, registration.number()).await;
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
@@ -268,7 +280,7 @@ impl Handshake<'_> {
         connect: &Connect,
         client_id: &Arc<str>,
         origin: ConnectOrigin<'_>,
-    ) -> Option<(Option<Credentials>, Enforcement)> {
+    ) -> Option<Authorized> {
         let mqtt = ConnectFields {
             client_id: Some(&*connect.client_id).filter(|id| !id.is_empty()),
             user_name: connect.username.as_deref(),
@@ -283,7 +295,7 @@ impl Handshake<'_> {
             mqtt: Some(mqtt),
         };
         let authenticated = authenticate(&sent, info, self.shared).await;
-        let Authenticated { authorization, credentials } =
+        let Authenticated { authorization, credentials, unnamed } =
             authenticated.inspect_err(|refusal| self.log.not_authenticated(refusal)).ok()?;
         let enforcement = self.enforcement(connect, client_id, info, authorization);
         let denial = enforcement.connect().denial();
@@ -292,7 +304,7 @@ impl Handshake<'_> {
             self.log.rejected(&enforcement.with_findings(rejection));
             return None;
         }
-        Some((credentials, enforcement))
+        Some(Authorized { credentials, enforcement, unnamed })
     }
 
     /// Starts the session of a client that may connect, and registers the connection with the broker.

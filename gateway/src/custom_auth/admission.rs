@@ -11,6 +11,7 @@ use super::{
     error::AuthnError,
     parameters::Parameters,
     signing::{Signing, Token},
+    unnamed::Unnamed,
 };
 use crate::lambda::function::Function;
 
@@ -31,7 +32,16 @@ pub struct Authorizer {
 /// The authorizers of a gateway.
 pub struct Authorizers {
     by_name: BTreeMap<AuthorizerName, Arc<Authorizer>>,
-    default: Option<AuthorizerName>,
+    default: Option<DefaultAuthorizer>,
+}
+
+/// The authorizer of clients that name none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultAuthorizer {
+    /// A person set it.
+    Set(AuthorizerName),
+    /// The gateway's only one, because nobody set any.
+    Implied(AuthorizerName),
 }
 
 /// The authorizers that a domain configuration lets a client choose from.
@@ -61,6 +71,17 @@ pub enum AuthorizersError {
 pub struct Admitted {
     authorizer: Arc<Authorizer>,
     token: Option<Token>,
+    unnamed: Option<Unnamed>,
+}
+
+impl DefaultAuthorizer {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &AuthorizerName {
+        match self {
+            Self::Set(name) | Self::Implied(name) => name,
+        }
+    }
 }
 
 impl Authorizers {
@@ -71,7 +92,7 @@ impl Authorizers {
     /// When two have the same name, the default does not exist, or too many are active.
     pub fn new(
         authorizers: Vec<Authorizer>,
-        default: Option<AuthorizerName>,
+        default: Option<DefaultAuthorizer>,
     ) -> Result<Self, AuthorizersError> {
         let active =
             authorizers.iter().filter(|authorizer| authorizer.status == AuthorizerStatus::Active).count();
@@ -86,7 +107,9 @@ impl Authorizers {
             }
         }
         match default {
-            Some(name) if !by_name.contains_key(&name) => Err(AuthorizersError::NoDefault(name)),
+            Some(default) if !by_name.contains_key(default.name()) => {
+                Err(AuthorizersError::NoDefault(default.name().clone()))
+            }
             default => Ok(Self { by_name, default }),
         }
     }
@@ -101,9 +124,10 @@ impl Authorizers {
         parameters: &Parameters<'_>,
         choice: AuthorizerChoice<'_>,
     ) -> Result<Admitted, AuthnError> {
-        let default = choice.default.or(self.default.as_ref());
-        let authorizer = match parameters.authorizer()? {
-            Some(name) => self.find(&name),
+        let default = choice.default.or(self.default.as_ref().map(DefaultAuthorizer::name));
+        let named = parameters.authorizer()?;
+        let authorizer = match &named {
+            Some(name) => self.find(name),
             None => default.and_then(|name| self.by_name.get(name)),
         };
         let authorizer = authorizer.ok_or_else(|| self.not_found())?;
@@ -117,7 +141,13 @@ impl Authorizers {
             return Err(AuthnError::Inactive(authorizer.name.clone()));
         }
         let token = authorizer.signing.token(parameters)?;
-        Ok(Admitted { authorizer: Arc::clone(authorizer), token })
+        let unnamed = match &self.default {
+            Some(DefaultAuthorizer::Implied(name)) if named.is_none() && choice.default.is_none() => {
+                Some(Unnamed { authorizer: name.clone(), misspelt: parameters.misspelt_name() })
+            }
+            _ => None,
+        };
+        Ok(Admitted { authorizer: Arc::clone(authorizer), token, unnamed })
     }
 
     /// Whether there is an authorizer with this name.
@@ -142,6 +172,12 @@ impl Admitted {
     #[must_use]
     pub fn authorizer(&self) -> &Arc<Authorizer> {
         &self.authorizer
+    }
+
+    /// What is to be said about a client that AWS would refuse, because it names no authorizer.
+    #[must_use]
+    pub fn unnamed(&self) -> Option<&Unnamed> {
+        self.unnamed.as_ref()
     }
 
     /// The client's token.

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 const NAME: &str = "x-amz-customauthorizer-name";
 const SIGNATURE: &str = "x-amz-customauthorizer-signature";
+/// The number of letters in which a misspelt name of AWS's parameter differs from it.
+const MISSPELT_LETTERS: usize = 4;
 
 /// The parameters of one connection: from the MQTT user name, the query string and the HTTP headers. A duplicate is
 /// refused *(unverified)*. They have no `Debug`, because tokens are among them.
@@ -105,6 +107,14 @@ impl<'a> Parameters<'a> {
         within(signature, Parameter::Signature, MAX_TOKEN_SIGNATURE_LENGTH)
     }
 
+    /// The name of a parameter or header that looks as if it should have named the authorizer. It has plain characters only.
+    pub(super) fn misspelt_name(&self) -> Option<String> {
+        let pairs = self.queries.iter().flat_map(|query| query.split('&'));
+        let names = pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        let headers = self.headers.iter().map(|(name, _)| *name);
+        names.chain(headers).find(|name| is_misspelt_name(name)).map(str::to_owned)
+    }
+
     fn one(&self, parameter: Parameter, name: &str) -> Result<Option<Zeroizing<String>>, ParameterError> {
         let decode = |value| {
             let text =
@@ -144,6 +154,35 @@ impl TryFrom<&str> for TokenKeyName {
             Err(InvalidTokenKeyName)
         }
     }
+}
+
+/// Whether a name differs from [`NAME`] by its case, its hyphens or a few letters.
+fn is_misspelt_name(text: &str) -> bool {
+    let letters = |text: &str| {
+        let plain = text.bytes().filter(u8::is_ascii_alphanumeric);
+        plain.map(|byte| byte.to_ascii_lowercase()).collect::<Vec<_>>()
+    };
+    let is_name = text.len() <= 2 * NAME.len()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    is_name && edit_distance(&letters(text), &letters(NAME)) <= MISSPELT_LETTERS
+}
+
+/// The number of letters to add, to remove or to replace.
+fn edit_distance(one: &[u8], other: &[u8]) -> usize {
+    let mut distances = (0..=other.len()).collect::<Vec<_>>();
+    for (row, letter) in one.iter().enumerate() {
+        let (mut diagonal, mut left) = (row, row + 1);
+        for (above, other) in distances.iter_mut().skip(1).zip(other) {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = *above;
+            left = replaced.min(diagonal + 1).min(left + 1);
+            *above = left;
+        }
+        if let Some(first) = distances.first_mut() {
+            *first = row + 1;
+        }
+    }
+    distances.last().copied().unwrap_or_default()
 }
 
 fn within(
@@ -195,6 +234,44 @@ mod tests {
                 Ok(name.map(str::to_owned)),
                 "{user_name}"
             );
+        }
+    }
+
+    #[test]
+    fn misspelt_name_of_the_authorizers_parameter_is_found() {
+        for (query, misspelt) in [
+            ("x-amz-customauthorizername=a", Some("x-amz-customauthorizername")),
+            ("SDK=x&X-Amz-CustomAuthorizer-Name=a", Some("X-Amz-CustomAuthorizer-Name")),
+            ("x-amz-custom-authorizer-name=a", Some("x-amz-custom-authorizer-name")),
+            ("x_amz_customauthorizer_name=a", Some("x_amz_customauthorizer_name")),
+            ("x-amzn-customauthorizer-name=a", Some("x-amzn-customauthorizer-name")),
+            ("x-amz-customauthoriser-name=a", Some("x-amz-customauthoriser-name")),
+            ("x-amz-customauthorizer=a", Some("x-amz-customauthorizer")),
+            ("x-amz-customauthorizer-name", Some("x-amz-customauthorizer-name")),
+            ("x-amz-customauthorizer-signature=a", None),
+            ("x-amz-customauthorizer-n\u{1b}ame=a", None),
+            ("name=a&token=b&SDK=c", None),
+            ("", None),
+        ] {
+            let found = Parameters::default().with_query(query).misspelt_name();
+            assert_eq!(found.as_deref(), misspelt, "{query}");
+        }
+        let headers = [("sec-websocket-key", "a"), ("X-Amz-CustomAuthorizerName", "b")];
+        let found = Parameters::default().with_headers(headers).misspelt_name();
+        assert_eq!(found.as_deref(), Some("X-Amz-CustomAuthorizerName"));
+    }
+
+    #[test]
+    fn letters_to_change_are_counted() {
+        for (one, other, distance) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "", 3),
+            ("", "ab", 2),
+            ("abc", "axc", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(edit_distance(one.as_bytes(), other.as_bytes()), distance, "{one} {other}");
         }
     }
 

@@ -1,11 +1,16 @@
 //! Which authorizer a connection gets, and what keeps its function from being called.
 
 use gateway::{
-    custom_auth::{authorizer::AuthorizerStatus, signing::Signing},
+    custom_auth::{
+        admission::DefaultAuthorizer,
+        authorizer::{AuthorizerName, AuthorizerStatus},
+        signing::Signing,
+    },
     gateway::StartError,
 };
 use integration::{
     canary::{Canary, Writings},
+    eventually::eventually,
     mqtt_client::{MqttClient, connect},
     programs::program,
     running::Running,
@@ -227,6 +232,51 @@ async fn without_a_default_authorizer_a_client_has_to_name_one() {
     let_in(&gateway, "b", "dev?x-amz-customauthorizer-name=latchkey").await;
 }
 
+/// A gateway whose only authorizer is the default because nobody set any, or because somebody set it.
+async fn with_default(default: fn(AuthorizerName) -> DefaultAuthorizer) -> TestGateway {
+    let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
+    start.with(|settings| settings.default_authorizer = Some(default(AuthorizerName::latchkey()))).run().await
+}
+
+/// The details of this client's successful connects so far, after the one with this number.
+async fn details(gateway: &TestGateway, client_id: &str, number: usize) -> Vec<Value> {
+    let connects = || {
+        let lines = gateway.log.lines().into_iter();
+        let lines = lines.filter(|line| line["eventType"] == "Connect" && line["clientId"] == client_id);
+        let details = lines.map(|line| line["details"].clone()).collect::<Vec<_>>();
+        (details.len() == number).then_some(details)
+    };
+    eventually("the connect's line", connects).await
+}
+
+#[tokio::test]
+async fn a_client_that_names_no_authorizer_is_reported_once_unless_somebody_set_a_default() {
+    let gateway = with_default(DefaultAuthorizer::Implied).await;
+    let cases = [
+        ("a", "dev", "named no authorizer; AWS needs a default or a domain for this"),
+        ("b", "dev?SDK=x", "add `?x-amz-customauthorizer-name=latchkey` to the user name"),
+        (
+            "c",
+            "dev?x-amz-customauthorizername=latchkey",
+            "its parameter `x-amz-customauthorizername` should be `x-amz-customauthorizer-name`",
+        ),
+    ];
+    for (client_id, user_name, text) in cases {
+        for number in [1, 2] {
+            let_in(&gateway, client_id, user_name).await;
+            let details = details(&gateway, client_id, number).await;
+            assert!(details[0].as_str().unwrap().contains(text), "{user_name}: {details:?}");
+            assert!(details[1..].iter().all(Value::is_null), "{user_name}: {details:?}");
+        }
+    }
+    let_in(&gateway, "d", "dev?x-amz-customauthorizer-name=latchkey").await;
+    assert_eq!(details(&gateway, "d", 1).await, [Value::Null]);
+
+    let gateway = with_default(DefaultAuthorizer::Set).await;
+    let_in(&gateway, "a", "dev").await;
+    assert_eq!(details(&gateway, "a", 1).await, [Value::Null]);
+}
+
 #[tokio::test]
 async fn authorizers_that_contradict_each_other_end_the_start() {
     let error = async |change: fn(&mut gateway::settings::Settings)| {
@@ -239,7 +289,10 @@ async fn authorizers_that_contradict_each_other_end_the_start() {
     };
     let doubled = error(|settings| settings.authorizers.push(settings.authorizers[0].clone())).await;
     assert!(doubled.ends_with("there are two authorizers with the name `latchkey`"), "{doubled}");
-    let missing = error(|settings| settings.default_authorizer = "other".try_into().ok()).await;
+    let missing = error(|settings| {
+        settings.default_authorizer = Some(DefaultAuthorizer::Set("other".try_into().unwrap()));
+    })
+    .await;
     assert!(missing.ends_with("the default authorizer `other` does not exist"), "{missing}");
 }
 

@@ -148,7 +148,7 @@ async fn ask(
         mqtt: None,
     };
     let authenticated = authenticate(&sent, info, shared).await;
-    let Authenticated { authorization, credentials } = authenticated.map_err(|refusal| {
+    let Authenticated { authorization, credentials, .. } = authenticated.map_err(|refusal| {
         log.not_authenticated(&refusal);
         RequestError::not_authenticated(&refusal)
     })?;
