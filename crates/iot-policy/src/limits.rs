@@ -39,7 +39,7 @@ pub const MAX_THING_NAME_LENGTH: usize = 128;
 pub const MAX_TOKEN_LENGTH: usize = 6144;
 /// Characters of the token's base64 signature, at most (api/TestInvokeAuthorizer).
 pub const MAX_TOKEN_SIGNATURE_LENGTH: usize = 2560;
-/// Public keys of a signing authorizer, at most (measured: CreateAuthorizer refuses a third).
+/// Public keys of a signing authorizer, at most (measured: `CreateAuthorizer` refuses a third).
 pub const MAX_TOKEN_KEYS: usize = 2;
 /// Bits of the RSA key that signs tokens, at least (dg/config-custom-auth).
 pub const MIN_TOKEN_KEY_BITS: usize = 2048;
