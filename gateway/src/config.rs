@@ -560,6 +560,15 @@ mod tests {
     }
 
     #[test]
+    fn delayed_wills_have_a_number_and_bytes_and_a_flag_wins() {
+        let limits = LimitOverrides { delayed_wills: Some(7), ..LimitOverrides::default() };
+        let typed = Overrides { limits, ..Overrides::default() };
+        let (settings, result) = settings(typed, "[limits]\ndelayed_wills = 5\ndelayed_will_bytes = 0", "");
+        result.unwrap();
+        assert_eq!(settings.limits.delayed_wills, DelayedWills { number: 7, bytes: 0 });
+    }
+
+    #[test]
     fn every_mistake_is_reported_with_its_line() {
         let text = "listen = 'here'\nregoin = 'eu-west-1'\n[ports]\n443 = 70000\n8883 = 'none'\n[limits]\n\
             handshakes = 0\n[[authorizer]]\nname = 'a'\nstatus = 'OFF'\nsignnig = true\n[[authorizer]]\n\
