@@ -5,3 +5,4 @@ mod log_schema;
 mod pages;
 mod readme;
 mod tables;
+mod where_to_change;
