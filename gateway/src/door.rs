@@ -113,6 +113,22 @@ impl Doors {
         Err((HandshakeError::Alpn { port, offered, accepted }, NO_APPLICATION_PROTOCOL))
     }
 
+    /// The connection as a request with this `Host` header sees it. A client with custom authentication that sends no SNI has to
+    /// name a domain configuration there, whose settings then apply (developer guide, `custom-auth-troubleshooting`). `None` if
+    /// it names none, or one that is not for HTTP with custom authentication.
+    #[must_use]
+    pub fn with_host(&self, info: &ConnectionInfo, host: Option<&str>) -> Option<ConnectionInfo> {
+        if info.server_name.is_some() || !matches!(info.identification, Identification::Custom) {
+            return Some(info.clone());
+        }
+        let name = host?.trim_matches(['[', ']']).to_ascii_lowercase();
+        let domain = Arc::clone(self.domains.find(Some(&name))?);
+        // Only port 443 has custom authentication without SNI.
+        let route = domain.access.route(Port::P443, &[])?;
+        let fits = route.authentication == Authentication::Custom && route.protocol != Protocol::Mqtt;
+        fits.then(|| ConnectionInfo { domain, protocol: route.protocol, ..info.clone() })
+    }
+
     /// The handshake only proved that the client has the key of this certificate, so the registry is asked again.
     fn identify(
         &self,

@@ -192,13 +192,13 @@ impl Handshake<'_> {
     ) -> Option<(Stream, ConnectionInfo, Option<HttpRequest>)> {
         let AcceptedConnection { stream, info } = self.tls(port, stream, permit).await?;
         self.log.set_server_name(&info);
-        let (stream, request) = match info.protocol {
-            Protocol::Mqtt => (Transport::Tls(stream), None),
-            Protocol::Http(allowed) => {
-                let context = http::HttpContext { allowed, info: &info, peer: self.peer };
-                let (stream, request) =
+        let (stream, info, request) = match info.protocol {
+            Protocol::Mqtt => (Transport::Tls(stream), info, None),
+            Protocol::Http(_) => {
+                let context = http::HttpContext { info: &info, peer: self.peer };
+                let http::Upgraded { stream, request, info } =
                     http::serve(stream, context, Arc::clone(permit), &self.log, self.shared).await?;
-                (Transport::WebSocket(Box::new(stream)), Some(request))
+                (Transport::WebSocket(Box::new(stream)), info, Some(request))
             }
         };
         let codec = Codec::server(self.shared.settings.quotas.packet_bytes.get());

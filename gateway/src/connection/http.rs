@@ -45,8 +45,11 @@ use self::{
 use super::{handshake::Limits, log::ConnectionLog, websocket::WebSocket};
 use crate::{
     clock::{Clock, Moment},
-    custom_auth::http_request::HttpRequest,
-    door::{ConnectionInfo, route::Http},
+    custom_auth::http_request::{HttpRequest, host},
+    door::{
+        ConnectionInfo,
+        route::{Http, Protocol},
+    },
     handshake_limit::HandshakePermit,
     shared::Shared,
 };
@@ -62,15 +65,25 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MQTT_CONNECT: u8 = 0x10;
 /// AWS's path for the upgrade to WebSocket.
 const WEBSOCKET_PATH: &str = "/mqtt";
+/// AWS's path of a publish, before its topic.
+const TOPICS_PATH: &str = "/topics/";
 /// The subprotocol of MQTT 3.1.1 and 5. `mqttv3.1` is that of 3.1, which the gateway does not accept.
 const SUBPROTOCOL: &str = "mqtt";
 
 /// What is known of a connection when HTTP begins.
 #[derive(Clone, Copy)]
 pub(super) struct HttpContext<'a> {
-    pub(super) allowed: Http,
     pub(super) info: &'a ConnectionInfo,
     pub(super) peer: SocketAddr,
+}
+
+/// A connection that has become a WebSocket.
+pub(super) struct Upgraded {
+    pub(super) stream: WebSocket,
+    /// The upgrade request.
+    pub(super) request: HttpRequest,
+    /// What is known of the connection, with the domain configuration that the request names.
+    pub(super) info: ConnectionInfo,
 }
 
 /// The state that all requests of a connection share.
@@ -78,7 +91,6 @@ struct Exchange {
     shared: Arc<Shared>,
     peer: SocketAddr,
     info: ConnectionInfo,
-    allowed: Http,
     cache: AnswerCache,
     /// Held until a request is authenticated.
     permit: Arc<HandshakePermit>,
@@ -92,6 +104,7 @@ struct Exchange {
 struct Upgrade {
     stream: OnUpgrade,
     request: HttpRequest,
+    info: ConnectionInfo,
 }
 
 /// The log of a request whose client may go away before the answer.
@@ -116,16 +129,15 @@ pub(super) async fn serve(
     permit: Arc<HandshakePermit>,
     log: &ConnectionLog,
     shared: &Arc<Shared>,
-) -> Option<(WebSocket, HttpRequest)> {
+) -> Option<Upgraded> {
     let evicted = permit.evicted();
     let limits = Limits { shared, log, evicted: &evicted };
     let stream = first_byte(stream, &limits).await?;
-    let HttpContext { allowed, info, peer } = context;
+    let HttpContext { info, peer } = context;
     let exchange = Arc::new(Exchange {
         shared: Arc::clone(shared),
         peer,
         info: info.clone(),
-        allowed,
         cache: AnswerCache::default(),
         permit,
         failures: Arc::default(),
@@ -190,34 +202,53 @@ impl Exchange {
         let id = Uuid::new_v4().to_string();
         let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.info, &self.failures);
         let mut request_log = RequestLog { log, answered: false };
-        let log = &mut request_log.log;
-        let path = request.uri().path();
-        let answer = match (request.method(), path.strip_prefix("/topics/"), path) {
-            (_, Some(_), _) if !self.allowed.publish => Err(refused(log, RequestError::PublishNotAllowed)),
-            (_, _, WEBSOCKET_PATH) if !self.allowed.websocket => {
-                Err(refused(log, RequestError::WebSocketNotAllowed))
-            }
-            (&Method::POST, Some(_), _) => publish::publish(request, self, log).await,
-            (_, Some(_), _) => Err(refused(log, RequestError::Method("POST"))),
-            (&Method::GET, _, WEBSOCKET_PATH) => match Upgrade::accept(request) {
-                Ok((response, upgrade)) => {
-                    *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
-                    request_log.answered = true;
-                    return response;
+        let result = match self.shared.doors.with_host(&self.info, host(request.headers())) {
+            Some(info) if request.method() == Method::GET && request.uri().path() == WEBSOCKET_PATH => {
+                match Upgrade::accept(request, info) {
+                    Ok((response, upgrade)) => {
+                        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+                        request_log.answered = true;
+                        return response;
+                    }
+                    Err(error) => Err(refused(&request_log.log, error)),
                 }
-                Err(error) => Err(refused(log, error)),
-            },
-            (_, _, WEBSOCKET_PATH) => Err(refused(log, RequestError::Method("GET"))),
-            _ => Err(refused(log, RequestError::NotFound)),
+            }
+            Some(info) => self.publish(request, &info, &mut request_log.log).await,
+            None => Err(refused(&request_log.log, RequestError::UnknownHost)),
         };
         request_log.answered = true;
-        answer::answer(&answer, &id)
+        answer::answer(&result, &id)
+    }
+
+    /// Publishes, or refuses a request that is neither a publish nor an upgrade.
+    async fn publish(
+        &self,
+        request: Request<Incoming>,
+        info: &ConnectionInfo,
+        log: &mut ConnectionLog,
+    ) -> Result<(), RequestError> {
+        let path = request.uri().path();
+        let error = match (request.method(), path.starts_with(TOPICS_PATH), path) {
+            (_, true, _) if !allowed(info).publish => RequestError::PublishNotAllowed,
+            (&Method::POST, true, _) => return publish::publish(request, self, info, log).await,
+            (_, true, _) => RequestError::Method("POST"),
+            (_, _, WEBSOCKET_PATH) if !allowed(info).websocket => RequestError::WebSocketNotAllowed,
+            (_, _, WEBSOCKET_PATH) => RequestError::Method("GET"),
+            _ => RequestError::NotFound,
+        };
+        Err(refused(log, error))
     }
 }
 
 impl Upgrade {
     /// Accepts an upgrade to WebSocket (RFC 6455 section 4.2; MQTT 5 section 6).
-    fn accept(mut request: Request<Incoming>) -> Result<(Response<Body>, Self), RequestError> {
+    fn accept(
+        mut request: Request<Incoming>,
+        info: ConnectionInfo,
+    ) -> Result<(Response<Body>, Self), RequestError> {
+        if !allowed(&info).websocket {
+            return Err(RequestError::WebSocketNotAllowed);
+        }
         let stream = hyper::upgrade::on(&mut request);
         let mut response = create_response_with_body(&request, Body::default).map_err(|error| {
             RequestError::Malformed(format!("this is not a WebSocket's upgrade: {error}"))
@@ -234,14 +265,14 @@ impl Upgrade {
             HttpRequest::read(&parts).map_err(|error| RequestError::Malformed(error.to_string()))?;
         debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-        Ok((response, Self { stream, request }))
+        Ok((response, Self { stream, request, info }))
     }
 
-    /// The WebSocket, and its upgrade request; `None` if the client has gone.
-    async fn finish(self) -> Option<(WebSocket, HttpRequest)> {
+    /// The WebSocket; `None` if the client has gone.
+    async fn finish(self) -> Option<Upgraded> {
         let parts = self.stream.await.ok()?.downcast::<TokioIo<HttpStream>>().ok()?;
         let stream = WebSocket::new(parts.io.into_inner(), parts.read_buf.to_vec()).await;
-        Some((stream, self.request))
+        Some(Upgraded { stream, request: self.request, info: self.info })
     }
 }
 
@@ -283,6 +314,14 @@ impl Future for Wait {
 }
 
 impl Sleep for Wait {}
+
+/// What the requests of a connection may ask for.
+fn allowed(info: &ConnectionInfo) -> Http {
+    match info.protocol {
+        Protocol::Http(allowed) => allowed,
+        Protocol::Mqtt => Http { websocket: false, publish: false },
+    }
+}
 
 fn refused(log: &ConnectionLog, error: RequestError) -> RequestError {
     log.connect_refused("CLIENT_ERROR", error.details());

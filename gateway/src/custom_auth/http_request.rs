@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use hyper::{
+    HeaderMap,
     header::{CONTENT_LENGTH, HOST},
     http::{request::Parts, uri::Authority},
 };
@@ -64,10 +65,7 @@ impl HttpRequest {
     /// The host name or address in the `Host` header, without its port.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        let host = self.headers.get(HOST.as_str())?;
-        let authority = host.parse::<Authority>().ok().filter(|_| !host.contains('@'))?;
-        // The parsed value is a copy, so the name is taken from the header.
-        host.get(..authority.host().len()).filter(|host| !host.is_empty())
+        without_port(self.headers.get(HOST.as_str())?)
     }
 
     /// The bytes of the headers and the query string.
@@ -92,6 +90,18 @@ impl HttpRequest {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         Parameters::default().with_query(&self.query_string).with_headers(headers)
     }
+}
+
+/// The host name or address in the `Host` header, without its port.
+#[must_use]
+pub fn host(headers: &HeaderMap) -> Option<&str> {
+    without_port(headers.get(HOST)?.to_str().ok()?)
+}
+
+fn without_port(host: &str) -> Option<&str> {
+    let authority = host.parse::<Authority>().ok().filter(|_| !host.contains('@'))?;
+    // The parsed value is a copy, so the name is taken from the header.
+    host.get(..authority.host().len()).filter(|host| !host.is_empty())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::door::route::{ApplicationProtocol, AuthenticationType};
 use integration::{
     eventually::eventually,
     http_client::{HttpClient, basic, head},
@@ -52,6 +53,8 @@ async fn a_device_publishes_with_its_own_password_and_mqtt_subscribers_see_it() 
     for (target, headers, topic, qos) in cases {
         let answer = client.request("POST", target, headers, "21.5").await;
         assert_eq!((answer.status, answer.message()), (200, "OK"), "{topic}: {}", gateway.log.text());
+        assert_eq!(answer.header("x-amzn-requestid"), Some(answer.trace_id()));
+        assert_eq!(answer.header("x-amzn-errortype"), None);
         let message = subscriber.message().await;
         assert_eq!(message.topic.as_ref().map(mqtt::TopicName::as_str), Some(topic));
         assert_eq!((message.qos, &message.payload[..]), (qos, &b"21.5"[..]));
@@ -98,8 +101,13 @@ async fn a_client_that_is_not_authenticated_or_not_allowed_publishes_nothing() {
     ];
     for (target, headers, status, reason) in cases {
         let answer = HttpClient::open(&gateway).await.request("POST", target, headers, "x").await;
-        let message = if status == 401 { "Unauthorized" } else { "Forbidden" };
-        assert_eq!((answer.status, answer.message()), (status, message), "{target} {headers:?}");
+        let (message, error_type) = match status {
+            401 => (json!("Unauthorized"), "UnauthorizedException:"),
+            _ => (Value::Null, "ForbiddenException:"),
+        };
+        assert_eq!((answer.status, &answer.body["message"]), (status, &message), "{target} {headers:?}");
+        assert_eq!(answer.header("x-amzn-errortype"), Some(error_type));
+        assert_eq!(answer.header("x-amzn-requestid"), Some(answer.trace_id()));
         let line = gateway.logged_with(&[("connectionId", answer.trace_id())]).await;
         assert_eq!((&line["reason"], &line["protocol"]), (&json!(reason), &json!("HTTP")), "{line}");
     }
@@ -185,6 +193,14 @@ async fn a_request_that_is_not_a_publish_is_refused_without_calling_the_function
         let answer = HttpClient::open(&gateway).await.request(method, target, &[], body).await;
         assert_eq!(answer.status, status, "{method} {target}: {answer:?}");
         assert!(answer.message().contains(message), "{method} {target}: {answer:?}");
+        let error_type = match status {
+            400 => "InvalidRequestException:",
+            404 => "ResourceNotFoundException:",
+            405 => "MethodNotAllowedException:",
+            _ => "RequestEntityTooLargeException:",
+        };
+        assert_eq!(answer.header("x-amzn-errortype"), Some(error_type), "{method} {target}");
+        assert_eq!(answer.header("x-amzn-requestid"), Some(answer.trace_id()));
         assert_eq!(answer.header("allow"), (status == 405).then_some(message.rsplit(' ').next().unwrap()));
         let line = gateway.logged_with(&[("connectionId", answer.trace_id())]).await;
         assert_eq!((&line["reason"], &line["status"]), (&json!("CLIENT_ERROR"), &json!("Failure")), "{line}");
@@ -208,19 +224,56 @@ async fn the_largest_body_is_published() {
 #[tokio::test]
 async fn a_failing_function_and_a_refusal_have_different_statuses() {
     let (gateway, script) = scripted().await;
+    let unavailable = Some("ServiceUnavailableException:");
     let cases = [
-        (Step::Answer(json!({"isAuthenticated": false})), 401),
-        (Step::Error, 503),
-        (Step::Crash, 503),
-        (Step::Answer(json!({"isAuthenticated": true})), 503),
-        (Step::Answer(allow_all()), 200),
+        (Step::Answer(json!({"isAuthenticated": false})), 401, Some("UnauthorizedException:")),
+        (Step::Error, 503, unavailable),
+        (Step::Crash, 503, unavailable),
+        (Step::Answer(json!({"isAuthenticated": true})), 503, unavailable),
+        (Step::Answer(allow_all()), 200, None),
     ];
     let mut client = HttpClient::open(&gateway).await;
-    for (step, status) in cases {
+    for (step, status, error_type) in cases {
         script.set(&step);
         let answer = client.request("POST", "/topics/t", &[], "x").await;
-        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!((answer.status, answer.header("x-amzn-errortype")), (status, error_type), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_without_sni_has_to_name_a_domain_configuration_in_its_host_header() {
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let (start, own) = start.and_script("own", &Step::Answer(allow_all()));
+    let gateway = start
+        .domain("publish.example", AuthenticationType::CustomAuth, ApplicationProtocol::Https)
+        .domain("websocket.example", AuthenticationType::CustomAuth, ApplicationProtocol::MqttWss)
+        .domain("mqtt.example", AuthenticationType::CustomAuth, ApplicationProtocol::SecureMqtt)
+        .with(|settings| settings.domains[0].default_authorizer = Some("own".try_into().unwrap()))
+        .run()
+        .await;
+    let unknown = "its Host header names no domain configuration";
+    let cases = [
+        ("localhost", 200, "OK"),
+        ("LOCALHOST:443", 200, "OK"),
+        ("127.0.0.1:8443", 200, "OK"),
+        ("publish.example", 200, "OK"),
+        ("websocket.example", 404, "publish over WebSocket"),
+        ("mqtt.example", 400, unknown),
+        ("other.example", 400, unknown),
+        ("a b", 400, unknown),
+    ];
+    for (host, status, message) in cases {
+        let mut client = HttpClient::over(tls(&gateway, "127.0.0.1", &[]).await.unwrap());
+        let request = format!("POST /topics/t HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx");
+        client.send(request.as_bytes()).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{host}: {answer:?}");
+        assert!(answer.message().contains(message), "{host}: {answer:?}");
+    }
+    assert_eq!((script.calls(), own.calls()), (3, 1), "the domain's own authorizer is asked");
+    let mut named = HttpClient::open(&gateway).await;
+    named.send(b"POST /topics/t HTTP/1.1\r\nHost: other.example\r\nContent-Length: 1\r\n\r\nx").await;
+    assert_eq!(named.answer().await.unwrap().status, 200, "with SNI, no Host header is needed");
 }
 
 #[tokio::test]

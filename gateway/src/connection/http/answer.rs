@@ -1,16 +1,24 @@
-//! The answers to HTTP requests. Which status AWS sends in which case is *(unverified)*.
+//! The answers to HTTP requests. Which status and error type AWS sends in which case is *(unverified)*, except for a
+//! publish that succeeds or that the policies deny (measured: `docs/fidelity.md`).
+//!
+//! Source: API reference, `API_iotdata_Publish`.
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde_json::json;
 
 use crate::{custom_auth::AuthnError, lambda::InvokeError};
 
 pub(super) type Body = Full<Bytes>;
+
+/// The request's id, which is also the body's `traceId` and that of the request's lines in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The name of the exception, and a colon.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// A request that is not carried out.
 #[derive(Debug)]
@@ -23,6 +31,8 @@ pub(super) enum RequestError {
     Forbidden,
     /// The path does not exist.
     NotFound,
+    /// Neither SNI nor the `Host` header names a domain configuration.
+    UnknownHost,
     /// The domain configuration does not allow HTTPS publish.
     PublishNotAllowed,
     /// This door does not accept WebSocket.
@@ -40,15 +50,20 @@ pub(super) enum RequestError {
 /// The answer to a request with this id.
 pub(super) fn answer(result: &Result<(), RequestError>, id: &str) -> Response<Body> {
     let (status, message) = match result {
-        Ok(()) => (StatusCode::OK, "OK".to_owned()),
+        Ok(()) => (StatusCode::OK, Some("OK".to_owned())),
         Err(error) => (error.status(), error.message()),
     };
     let body = json!({"message": message, "traceId": id}).to_string();
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.extend(HeaderValue::from_str(id).ok().map(|id| (REQUEST_ID, id)));
+    if let Err(error) = result {
+        headers.insert(ERROR_TYPE, HeaderValue::from_static(error.error_type()));
+    }
     if let Err(RequestError::Method(allowed)) = result {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
 }
@@ -68,7 +83,7 @@ impl RequestError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::UnknownHost => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(status) => *status,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PublishNotAllowed | Self::WebSocketNotAllowed => StatusCode::NOT_FOUND,
@@ -79,13 +94,28 @@ impl RequestError {
         }
     }
 
-    /// The body's message. A client that is not authenticated reads no more than the status.
-    fn message(&self) -> String {
+    /// The exception of the status (API reference, `API_iotdata_Publish` and `API_Operations_AWS_IoT_Data_Plane`).
+    fn error_type(&self) -> &'static str {
+        match self.status() {
+            StatusCode::UNAUTHORIZED => "UnauthorizedException:",
+            StatusCode::FORBIDDEN => "ForbiddenException:",
+            StatusCode::NOT_FOUND => "ResourceNotFoundException:",
+            StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowedException:",
+            StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException:",
+            StatusCode::TOO_MANY_REQUESTS => "ThrottlingException:",
+            StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException:",
+            StatusCode::INTERNAL_SERVER_ERROR => "InternalFailureException:",
+            _ => "InvalidRequestException:",
+        }
+    }
+
+    /// The body's message. A client that is not authenticated reads no more than the status, and one that the policies deny
+    /// reads nothing.
+    fn message(&self) -> Option<String> {
         match self {
-            Self::NotAuthenticated(_) | Self::Forbidden => {
-                self.status().canonical_reason().unwrap_or_default().to_owned()
-            }
-            _ => self.details(),
+            Self::Forbidden => None,
+            Self::NotAuthenticated(status) => Some(status.canonical_reason().unwrap_or_default().to_owned()),
+            _ => Some(self.details()),
         }
     }
 
@@ -97,6 +127,11 @@ impl RequestError {
             Self::Forbidden => "not allowed by the policies".to_owned(),
             Self::NotFound => {
                 "nothing is at this path: use `POST /topics/TOPIC`, or WebSocket at `/mqtt`".to_owned()
+            }
+            Self::UnknownHost => {
+                "the client sends no server name (SNI), and its Host header names no domain configuration of this gateway: \
+                 connect to one of its names, or add the name with `--name`"
+                    .to_owned()
             }
             Self::PublishNotAllowed => {
                 "the domain configuration's `application_protocol` is MQTT_WSS: publish over WebSocket at `/mqtt`"

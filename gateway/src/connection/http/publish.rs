@@ -18,7 +18,7 @@ use hyper::{
 use mqtt::{Publish, QoS, TopicName};
 use percent_encoding::percent_decode_str;
 
-use super::{Exchange, answer::RequestError};
+use super::{Exchange, TOPICS_PATH, answer::RequestError};
 use crate::{
     clock::Moment,
     connection::{
@@ -27,6 +27,7 @@ use crate::{
         log::ConnectionLog,
     },
     custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest},
+    door::ConnectionInfo,
     event_log::EventType,
     metrics::Direction,
     session::{
@@ -67,11 +68,12 @@ struct CachedAnswer {
 pub(super) async fn publish(
     request: Request<Incoming>,
     exchange: &Exchange,
+    info: &ConnectionInfo,
     log: &mut ConnectionLog,
 ) -> Result<(), RequestError> {
     let read = read(request, exchange).await;
     let (wanted, http, payload) = read.inspect_err(|error| log.publish_refused(error.details()))?;
-    let enforcement = authorize(http, exchange, log).await?;
+    let enforcement = authorize(http, exchange, info, log).await?;
     if let Some(rejection) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
         log.rejected(&rejection);
         return Err(RequestError::Forbidden);
@@ -119,6 +121,7 @@ async fn read(
 async fn authorize(
     http: HttpRequest,
     exchange: &Exchange,
+    info: &ConnectionInfo,
     log: &mut ConnectionLog,
 ) -> Result<Enforcement, RequestError> {
     let cached = exchange.cache.get(&http, exchange.shared.clock.now());
@@ -126,10 +129,10 @@ async fn authorize(
     exchange.permit.release();
     let authorization = match cached {
         Some(authorization) => authorization,
-        None => ask(http, exchange, log).await.inspect_err(|_| exchange.permit.reacquire())?,
+        None => ask(http, exchange, info, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
     log.set_principal(&authorization.principal_id);
-    let context = context::of_request(&exchange.info, exchange.peer.ip());
+    let context = context::of_request(info, exchange.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
     Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
 }
@@ -137,9 +140,10 @@ async fn authorize(
 async fn ask(
     http: HttpRequest,
     exchange: &Exchange,
+    info: &ConnectionInfo,
     log: &ConnectionLog,
 ) -> Result<Authorization, RequestError> {
-    let Exchange { info, shared, cache, .. } = exchange;
+    let Exchange { shared, cache, .. } = exchange;
     let sent = ClientRequest {
         connection_id: log.connection_id(),
         server_name: info.server_name.as_deref(),
@@ -179,7 +183,7 @@ impl AnswerCache {
 
 impl PublishRequest {
     fn read(parts: &Parts) -> Result<Self, RequestError> {
-        let path = parts.uri.path().strip_prefix("/topics/").unwrap_or_default();
+        let path = parts.uri.path().strip_prefix(TOPICS_PATH).unwrap_or_default();
         let malformed = |details: String| RequestError::Malformed(format!("the path's topic {details}"));
         let topic =
             percent_decode_str(path).decode_utf8().map_err(|_| malformed("is not UTF-8".to_owned()))?;
