@@ -13,7 +13,7 @@ mod will;
 use std::{collections::VecDeque, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use mqtt::{Codec, DecodeError, EncodeError, Packet};
+use mqtt::{Codec, DecodeError, EncodeError, Packet, SubAckCode, TopicFilter};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
@@ -21,6 +21,7 @@ use self::{
     authentication::Credentials,
     handshake::Established,
     log::ConnectionLog,
+    presence::Lifecycle,
     transport::Transport,
     will::{DelayedWill, Will},
 };
@@ -34,6 +35,7 @@ use crate::{
     custom_auth::{self, AuthnError, answer::Authorization},
     door::route::Port,
     lambda::Call,
+    lifecycle_versions,
     metrics::Direction,
     session::{
         BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason,
@@ -75,6 +77,8 @@ struct Connection {
     registration: Registration,
     credentials: Option<Arc<Credentials>>,
     client_id: Arc<str>,
+    /// The `versionNumber` of the connection's lifecycle events.
+    version: u64,
     log: ConnectionLog,
     /// The first effects of a session that is resumed.
     first_effects: Vec<Effect>,
@@ -107,7 +111,7 @@ enum Outgoing {
 impl Established {
     /// Boxed, so that it is not moved again.
     fn into_connection(self: Box<Self>, shared: Arc<Shared>) -> Box<Connection> {
-        let Self { stream, session, registration, credentials, client_id, effects, log } = *self;
+        let Self { stream, session, registration, credentials, client_id, version, effects, log } = *self;
         let credentials = credentials.map(Arc::new);
         Box::new(Connection {
             stream,
@@ -115,6 +119,7 @@ impl Established {
             registration,
             credentials,
             client_id,
+            version,
             log,
             first_effects: effects,
             outgoing: VecDeque::new(),
@@ -267,6 +272,19 @@ impl Connection {
                     }
                     self.log.unserved(topic.as_str());
                 }
+                Effect::Subscribed(outcomes) => {
+                    self.log.subscribed(&outcomes);
+                    let granted = outcomes.iter().filter(|(_, code)| matches!(code, SubAckCode::Granted(_)));
+                    let topics = granted.map(|(filter, _)| filter.as_str()).collect::<Vec<_>>();
+                    self.report(Lifecycle::Subscribed(&topics));
+                }
+                Effect::Unsubscribed(filters) => {
+                    self.log.unsubscribed();
+                    let topics = filters.iter().map(TopicFilter::as_str).collect::<Vec<_>>();
+                    if !topics.is_empty() {
+                        self.report(Lifecycle::Unsubscribed(&topics));
+                    }
+                }
                 Effect::Refresh => self.refresh = self.refresh(),
                 Effect::DelayWill(topic, publish, delay) => {
                     if let Some(permit) = self.shared.delayed_wills.acquire(&topic, &publish) {
@@ -280,6 +298,12 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Publishes a lifecycle event.
+    fn report(&mut self, lifecycle: Lifecycle<'_>) {
+        let published = presence::publish(&self.shared, &self.client_id, &self.log, lifecycle);
+        self.outgoing.extend(published.map(Outgoing::Commit));
     }
 
     fn submit(&self, effect: BrokerEffect) -> Pending<Result<(), StoreError>> {
@@ -391,10 +415,12 @@ impl Connection {
             }
         }
         self.log.disconnected(reason);
-        let number = self.registration.number();
-        presence::disconnected(&self.shared, &self.client_id, &self.log, number, reason).await;
-        let Self { mut stream, session, registration, client_id, will, shared, .. } = *self;
+        let lifecycle = Lifecycle::Disconnected(self.version, reason);
+        presence::published(&self.shared, &self.client_id, &self.log, lifecycle).await;
+        let Self { mut stream, session, registration, client_id, version, will, shared, .. } = *self;
         let (now, expiry) = (shared.clock.now(), session.expiry());
+        let kept = if expiry.is_zero() { lifecycle_versions::KEPT } else { expiry };
+        shared.lifecycle_versions.disconnected(&client_id, version, now + kept);
         // From here on nothing is delivered to the connection, however long its end takes.
         let departure = if expiry.is_zero() {
             registration.end(now).await;

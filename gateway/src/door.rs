@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 
 use self::{
     client_certificate::ClientCertificateError,
     domain::{Domain, Domains},
-    handshake_error::HandshakeError,
+    handshake_error::{FailedHandshake, HandshakeError},
     route::{Authentication, Port, Protocol, Route},
 };
 use crate::registry::{Certificate, CertificateId, Registry};
@@ -79,23 +79,40 @@ impl Doors {
     /// # Errors
     ///
     /// When the connection is refused. The client has received a TLS alert.
-    pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<AcceptedConnection, HandshakeError> {
-        let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    pub async fn enter(&self, port: Port, stream: TcpStream) -> Result<AcceptedConnection, FailedHandshake> {
+        let handshake =
+            LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(HandshakeError::from)?;
         let hello = handshake.client_hello();
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
         let offered = hello.alpn().into_iter().flatten().map(shown).collect::<Vec<_>>();
         let (domain, route) = match self.find(port, server_name.as_deref(), offered) {
             Ok(found) => found,
-            Err((refusal, alert)) => {
+            Err((error, alert)) => {
                 send_alert(handshake.io, alert).await;
-                return Err(refusal);
+                return Err(FailedHandshake { error, server_name, authentication: None });
             }
         };
+        match self.complete(handshake, &domain, route).await {
+            Ok((stream, identification)) => {
+                let info = ConnectionInfo { server_name, domain, protocol: route.protocol, identification };
+                Ok(AcceptedConnection { stream, info })
+            }
+            Err(error) => {
+                Err(FailedHandshake { error, server_name, authentication: Some(route.authentication) })
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        handshake: StartHandshake<TcpStream>,
+        domain: &Domain,
+        route: Route,
+    ) -> Result<(TlsStream<TcpStream>, Identification), HandshakeError> {
         let config = domain.tls.config(route).ok_or_else(|| std::io::Error::other("no TLS configuration"))?;
         let stream = handshake.into_stream(config).await?;
         let identification = self.identify(&stream, route.authentication)?;
-        let info = ConnectionInfo { server_name, domain, protocol: route.protocol, identification };
-        Ok(AcceptedConnection { stream, info })
+        Ok((stream, identification))
     }
 
     /// The route of a connection. A client that connects to an address sends no server name.
@@ -147,6 +164,18 @@ impl Doors {
             Authentication::CustomX509 => Identification::CustomX509(certificate),
             _ => Identification::X509(certificate),
         })
+    }
+}
+
+impl Identification {
+    /// The kind of authentication.
+    #[must_use]
+    pub fn authentication(&self) -> Authentication {
+        match self {
+            Self::Custom => Authentication::Custom,
+            Self::X509(_) => Authentication::X509,
+            Self::CustomX509(_) => Authentication::CustomX509,
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The log: JSON lines about each connection, and the lines that the authorizer's function writes.
 //!
 //! The gateway's own lines have the shape of AWS IoT Core's log (developer guide, `cwl-format`), with the connection's id
-//! added. The function's lines are kept as they are. A person at a terminal gets a short form of both.
+//! and an explanation added. The function's lines are kept as they are. A person at a terminal gets a short form of both.
 //!
 //! Threads of their own write the file and the terminal, so a slow disk or a pipe that nobody reads holds up no
 //! connection. When too many lines wait, further ones are dropped; the log and a metric say how many.
 
+pub mod authn_reason;
 mod line_writer;
 
 use std::{
@@ -43,47 +44,98 @@ struct Sinks {
     metrics: Metrics,
 }
 
-/// One of the gateway's own lines.
+/// One of the gateway's own lines. The fields are in AWS's order, and the gateway's own ones come last.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogEntry<'a> {
-    /// The kind of event.
-    pub event_type: EventType,
-    /// AWS's id for events that belong together: here the connection's id.
+    /// Another one in each line about MQTT; the request's id in a line about HTTP.
     pub trace_id: &'a str,
     /// The account.
     pub account_id: &'a str,
-    /// `MQTT` or `HTTP`.
-    pub protocol: &'static str,
     /// Whether the request was carried out.
     pub status: Status,
-    /// The connection's id, as in the function's lines. AWS's own lines have it in some events only.
-    pub connection_id: &'a str,
+    /// The kind of event.
+    pub event_type: EventType,
+    /// `MQTT` or `HTTP`.
+    pub protocol: &'static str,
+    /// The topic, topic filter or topic filters of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_name: Option<&'a str>,
+    /// The outcome for each topic filter of an MQTT 5 SUBSCRIBE.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub subscriptions: &'a [Subscription<'a>],
+    /// How the client was to authenticate, and where.
+    #[serde(flatten)]
+    pub attempt: Option<&'a AuthnAttempt>,
     /// The client id, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The principal that the authorizer returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal_id: Option<&'a str>,
-    /// The topic or topic filter of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub topic_name: Option<&'a str>,
     /// The client's address.
     pub source_ip: &'a str,
     /// The client's port.
     pub source_port: u16,
-    /// The server name that the client sent (SNI), if any.
+    /// The server name that the client sent (SNI), if any. AWS has it in `Connection.AuthNError` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain_name: Option<&'a str>,
+    pub server_name_indication: Option<&'a str>,
+    /// What the client's CONNECT asks for, once it is read.
+    #[serde(flatten)]
+    pub connect: Option<&'a ConnectRequest>,
+    /// The reason of a failure: AWS's name for it, or the gateway's own where AWS has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// AWS's words for the reason. Where they are not known, the gateway's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
     /// At the end of a connection: AWS's name for the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_reason: Option<&'static str>,
-    /// AWS's name for the reason of a failure.
+    /// The connection's id, as in the function's lines. AWS does not have this field.
+    pub connection_id: &'a str,
+    /// Where `details` is AWS's: what exactly is wrong, and what to do about it. AWS does not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
-    /// The reason in words, with what to do about it.
+    pub explanation: Option<String>,
+}
+
+/// The outcome for one topic filter of a SUBSCRIBE.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription<'a> {
+    /// The topic filter.
+    pub topic_name: &'a str,
+    /// The code in the SUBACK.
+    pub reason_code: u8,
+}
+
+/// An attempt to authenticate, in the lines of `Connection.AuthNError`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthnAttempt {
+    /// `AWS_X509`, `CUSTOM_AUTH` or `CUSTOM_AUTH_X509`.
+    pub authentication_type: &'static str,
+    /// The gateway's address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<String>,
+    pub target_ip: Option<String>,
+    /// The gateway's port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_port: Option<u16>,
+}
+
+/// What a CONNECT asks for, in the lines of `Connect`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectRequest {
+    /// The Thing that the client's certificate is attached to and that has the client id as its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing_name: Option<String>,
+    /// The keep-alive that the client asks for, in seconds.
+    pub keep_alive_duration: u16,
+    /// For how long the session outlives its connection, in seconds.
+    pub session_expiry: u64,
+    /// Whether the client starts a new session.
+    pub clean_session: bool,
 }
 
 /// The kind of event, under AWS's name for it.
@@ -99,6 +151,10 @@ pub enum EventType {
     PublishOut,
     /// A client subscribes.
     Subscribe,
+    /// A client unsubscribes.
+    Unsubscribe,
+    /// A client asks for a keep-alive that is not supported.
+    UnsupportedKeepAlive,
     /// A connection ends.
     Disconnect,
 }
@@ -131,6 +187,8 @@ impl EventType {
             Self::PublishIn => "Publish-In",
             Self::PublishOut => "Publish-Out",
             Self::Subscribe => "Subscribe",
+            Self::Unsubscribe => "Unsubscribe",
+            Self::UnsupportedKeepAlive => "Unsupported keep-alive value",
             Self::Disconnect => "Disconnect",
         }
     }
@@ -260,11 +318,15 @@ fn short_entry(entry: &LogEntry<'_>) -> String {
         (EventType::Connect, Status::Success) => "connected",
         (EventType::Connect | EventType::AuthNError, _) => "refused",
         (EventType::PublishIn, Status::Success) => "published",
+        (EventType::Subscribe, Status::Success) => "subscribed",
+        (EventType::Unsubscribe, _) => "unsubscribed",
+        (EventType::UnsupportedKeepAlive, _) => "keep-alive",
         (EventType::Disconnect, _) => "disconnected",
         (EventType::PublishIn | EventType::PublishOut | EventType::Subscribe, _) => "denied",
     };
     let client = entry.client_id.or(Some(entry.source_ip));
-    let parts = [client, entry.topic_name, entry.reason, entry.details.as_deref()];
+    let words = entry.explanation.as_ref().or(entry.details.as_ref());
+    let parts = [client, entry.topic_name, entry.reason, words.map(String::as_str)];
     short(entry.connection_id, event, parts.into_iter().flatten())
 }
 

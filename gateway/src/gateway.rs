@@ -33,6 +33,7 @@ use crate::{
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
     lambda::{InvokeError, function::Function},
+    lifecycle_versions::LifecycleVersions,
     registry::Registry,
     settings::{AuthorizerSettings, DomainSettings, Settings},
     shared::Shared,
@@ -123,6 +124,7 @@ impl Gateway {
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
             connect_rate: ConnectRate::new(clock.now()),
+            lifecycle_versions: LifecycleVersions::default(),
             clock,
             log,
             broker: Arc::new(broker),

@@ -15,7 +15,7 @@
 //!
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
-//! [`event_log`] and [`metrics`] show what happens, [`status`] serves the metrics, [`certificate`] is the local CA, and
+//! [`event_log`] and [`metrics`] show what happens, [`lifecycle_versions`] numbers the connections of a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and
 //! [`clock`] is the time, which tests move.
 
 pub mod args;
@@ -32,6 +32,7 @@ pub mod event_log;
 pub mod gateway;
 pub mod handshake_limit;
 pub mod lambda;
+pub mod lifecycle_versions;
 pub mod metrics;
 pub mod quotas;
 pub mod registry;

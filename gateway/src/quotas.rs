@@ -178,6 +178,9 @@ pub enum LimitError {
     /// `filters_per_subscribe`, which holds for UNSUBSCRIBE too.
     #[error("an UNSUBSCRIBE has more than {0} filters")]
     FiltersPerUnsubscribe(usize),
+    /// `subscriptions_per_connection`.
+    #[error("the connection has {0} subscriptions already")]
+    SubscriptionsPerConnection(usize),
     /// The largest message of the WebSocket transport, which is not a quota.
     #[error("a WebSocket message is larger than {0} bytes")]
     WebSocketMessageBytes(usize),

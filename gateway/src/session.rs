@@ -15,8 +15,8 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use iot_policy::Action;
 use mqtt::{
-    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubscribeFilter,
-    TopicFilter, TopicName, Version,
+    ConnAck, Connect, Disconnect, DisconnectReasonCode, LastWill, Packet, Publish, QoS, SubAckCode,
+    SubscribeFilter, TopicFilter, TopicName, Version,
 };
 use uuid::Uuid;
 
@@ -75,6 +75,10 @@ pub enum Effect {
         /// Whether the message goes to the broker too.
         has_subscribers: bool,
     },
+    /// Report the outcomes of a SUBSCRIBE, one of which was granted at least.
+    Subscribed(Vec<(TopicFilter, SubAckCode)>),
+    /// Report an UNSUBSCRIBE, with the subscriptions that it ended.
+    Unsubscribed(Vec<TopicFilter>),
     /// Ask the authorizer again.
     Refresh,
     /// Publish the last will after this delay, or when the session ends if that is sooner, but not if the client is back by
@@ -415,7 +419,8 @@ impl Session {
 }
 
 /// For how long the session outlives its connection (MQTT 5 section 3.1.2.11.2; 3.1.1 section 3.1.2.4).
-fn expiry(connect: &Connect, quotas: &Quotas) -> Duration {
+#[must_use]
+pub fn expiry(connect: &Connect, quotas: &Quotas) -> Duration {
     match connect.version {
         Version::V311 if connect.clean_start => Duration::ZERO,
         Version::V311 => quotas.session_expiry,

@@ -15,6 +15,7 @@ use crate::{
     door::Doors,
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
+    lifecycle_versions::LifecycleVersions,
     registry::Registry,
     settings::Settings,
 };
@@ -49,6 +50,8 @@ pub struct Shared {
     pub scope: Arc<Scope>,
     /// The rate of CONNECTs.
     pub connect_rate: ConnectRate,
+    /// The version numbers of lifecycle events.
+    pub lifecycle_versions: LifecycleVersions,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
     /// Cancelled when the connections that have not ended by themselves are dropped.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use gateway::{door::route::Port, registry::FixedRegistry};
 use integration::{
+    captured_log::words,
     device_certificate::{DeviceCertificate, allow},
     foreign::{CertificateFiles, Device, mosquitto::CertificateDevice},
     mqtt_client::MqttClient,
@@ -84,5 +85,5 @@ fn own_topics(name: &str) -> Arc<[PolicyDocument]> {
 }
 
 async fn logged(gateway: &TestGateway, details: &str) -> Value {
-    gateway.logged(details, |line| line["details"].as_str().is_some_and(|text| text.contains(details))).await
+    gateway.logged(details, |line| words(line).contains(details)).await
 }

@@ -4,6 +4,7 @@ mod conformance;
 mod denials;
 mod durability;
 mod enforcement;
+mod log;
 mod packets;
 mod presence;
 mod quotas;

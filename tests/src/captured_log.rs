@@ -50,6 +50,12 @@ impl CapturedLog {
     }
 }
 
+/// The gateway's own words in a line of its log: `explanation`, or `details` where AWS has no words for it.
+#[must_use]
+pub fn words(line: &Value) -> &str {
+    line["explanation"].as_str().or(line["details"].as_str()).unwrap_or_default()
+}
+
 impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.lock().unwrap().write(bytes)

@@ -16,8 +16,8 @@ use super::{
     Stream, WRITE_TIMEOUT,
     authentication::{Authenticated, Credentials, authenticate},
     context, http,
-    log::ConnectionLog,
-    presence,
+    log::{Addresses, ConnectionLog},
+    presence::{self, Lifecycle},
     transport::Transport,
     write,
 };
@@ -69,6 +69,8 @@ pub(super) struct Established {
     pub(super) registration: Registration,
     pub(super) credentials: Option<Credentials>,
     pub(super) client_id: Arc<str>,
+    /// The `versionNumber` of the connection's lifecycle events.
+    pub(super) version: u64,
     /// The first effects of a session that is resumed.
     pub(super) effects: Vec<Effect>,
     pub(super) log: ConnectionLog,
@@ -99,7 +101,7 @@ struct Authorized {
 struct Handshake<'a> {
     connection_id: Uuid,
     log: ConnectionLog,
-    peer: SocketAddr,
+    addresses: Addresses,
     shared: &'a Arc<Shared>,
 }
 
@@ -111,14 +113,16 @@ pub(super) async fn accept(
     shared: &Arc<Shared>,
 ) -> Option<Box<Established>> {
     let connection_id = Uuid::new_v4();
-    let log = ConnectionLog::new(shared, connection_id.to_string(), peer);
-    let mut handshake = Handshake { connection_id, log, peer, shared };
+    let addresses = Addresses { peer, local: stream.local_addr().ok() };
+    let log = ConnectionLog::new(shared, connection_id.to_string(), addresses);
+    let mut handshake = Handshake { connection_id, log, addresses, shared };
     let permit = Arc::new(shared.handshakes.acquire());
     let (mut stream, info, request) = handshake.transport(port, stream, &permit).await?;
     let connect = handshake.connect(&mut stream, &permit).await?;
     permit.release();
     let client_id = handshake.client_id(&connect, &mut stream).await?;
-    handshake.log.set_client_id(&client_id);
+    let quotas = &shared.settings.quotas;
+    handshake.log.set_client(&client_id, &connect, &info, quotas);
     let origin = ConnectOrigin { info: &info, request: request.as_ref() };
     let Some(authorized) = handshake.authorize(&connect, &client_id, origin).await else {
         return handshake.refuse(&mut stream, ConnectReasonCode::NotAuthorized, "").await;
@@ -132,17 +136,32 @@ pub(super) async fn accept(
     {
         session.resume(subscriptions, &mut outbox, shared.clock.now(), &mut effects);
     }
+    let (min, max) = (quotas.min_keep_alive_seconds.get(), quotas.max_keep_alive_seconds.get());
+    // 0 asks for the server's own.
+    if connect.keep_alive != 0 && !(min..=max).contains(&connect.keep_alive) {
+        handshake.log.unsupported_keep_alive(min, max);
+    }
     let unnamed = unnamed.filter(|_| shared.unnamed.is_new(&connect.client_id));
     let details = [unnamed.map(|unnamed| unnamed.to_string()), session.findings()];
     let details = details.into_iter().flatten().collect::<Vec<_>>().join("; ");
-    handshake.log.connected(session.principal_id(), Some(details).filter(|text| !text.is_empty()));
-    presence::connected(shared, &client_id, &handshake.log, registration.number()).await;
+    handshake.log.connected(Some(details).filter(|text| !text.is_empty()));
+    let version = shared.lifecycle_versions.connected(&client_id, shared.clock.now());
+    presence::published(shared, &client_id, &handshake.log, Lifecycle::Connected(version)).await;
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
     write(&mut stream, ack, shared).await;
     _ = shared.clock.timeout(WRITE_TIMEOUT, stream.flush()).await;
     let log = handshake.log;
-    Some(Box::new(Established { stream, session, registration, credentials, client_id, effects, log }))
+    Some(Box::new(Established {
+        stream,
+        session,
+        registration,
+        credentials,
+        client_id,
+        version,
+        effects,
+        log,
+    }))
 }
 
 impl Limits<'_> {
@@ -191,11 +210,11 @@ impl Handshake<'_> {
         permit: &Arc<HandshakePermit>,
     ) -> Option<(Stream, ConnectionInfo, Option<HttpRequest>)> {
         let AcceptedConnection { stream, info } = self.tls(port, stream, permit).await?;
-        self.log.set_server_name(&info);
+        self.log.set_door(&info);
         let (stream, info, request) = match info.protocol {
             Protocol::Mqtt => (Transport::Tls(stream), info, None),
             Protocol::Http(_) => {
-                let context = http::HttpContext { info: &info, peer: self.peer };
+                let context = http::HttpContext { info: &info, addresses: self.addresses };
                 let http::Upgraded { stream, request, info } =
                     http::serve(stream, context, Arc::clone(permit), &self.log, self.shared).await?;
                 (Transport::WebSocket(Box::new(stream)), info, Some(request))
@@ -208,7 +227,7 @@ impl Handshake<'_> {
     }
 
     async fn tls(
-        &self,
+        &mut self,
         port: Port,
         stream: TcpStream,
         permit: &HandshakePermit,
@@ -217,7 +236,7 @@ impl Handshake<'_> {
         _ = stream.set_nodelay(true);
         let accepting = Box::pin(self.shared.doors.enter(port, stream));
         let accepted = self.within_timeout(permit, "TLS_HANDSHAKE_FAILED", "handshake", accepting).await?;
-        accepted.inspect_err(|error| self.log.handshake_failed(error)).ok()
+        accepted.inspect_err(|failed| self.log.handshake_failed(failed)).ok()
     }
 
     async fn within_timeout<T>(
@@ -276,7 +295,7 @@ impl Handshake<'_> {
 
     /// Asks the authorizer and its policies. `None` if the client may not connect.
     async fn authorize(
-        &self,
+        &mut self,
         connect: &Connect,
         client_id: &Arc<str>,
         origin: ConnectOrigin<'_>,
@@ -297,11 +316,13 @@ impl Handshake<'_> {
         let authenticated = authenticate(&sent, info, self.shared).await;
         let Authenticated { authorization, credentials, unnamed } =
             authenticated.inspect_err(|refusal| self.log.not_authenticated(refusal)).ok()?;
+        self.log.set_principal(&authorization.principal_id);
         let enforcement = self.enforcement(connect, client_id, info, authorization);
         let denial = enforcement.connect().denial();
         let denial = denial.or_else(|| enforcement.will_denial(connect.last_will.as_ref()?));
         if let Some(rejection) = denial {
             self.log.rejected(&enforcement.with_findings(rejection));
+            presence::published(self.shared, client_id, &self.log, Lifecycle::ConnectFailed).await;
             return None;
         }
         Some(Authorized { credentials, enforcement, unnamed })
@@ -349,7 +370,7 @@ impl Handshake<'_> {
         info: &ConnectionInfo,
         authorization: Authorization,
     ) -> Enforcement {
-        let context = context::of_client(info, self.peer.ip(), client_id, &*self.shared.registry);
+        let context = context::of_client(info, self.addresses.peer.ip(), client_id, &*self.shared.registry);
         let mut connect_context = context.clone();
         let persistent = match connect.version {
             Version::V311 => !connect.clean_start,

@@ -9,7 +9,6 @@ use std::{
     convert::Infallible,
     error::Error,
     future::Future,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
@@ -42,7 +41,11 @@ use self::{
     answer::{Body, RequestError},
     publish::AnswerCache,
 };
-use super::{handshake::Limits, log::ConnectionLog, websocket::WebSocket};
+use super::{
+    handshake::Limits,
+    log::{Addresses, ConnectionLog},
+    websocket::WebSocket,
+};
 use crate::{
     clock::{Clock, Moment},
     custom_auth::http_request::{HttpRequest, host},
@@ -74,7 +77,7 @@ const SUBPROTOCOL: &str = "mqtt";
 #[derive(Clone, Copy)]
 pub(super) struct HttpContext<'a> {
     pub(super) info: &'a ConnectionInfo,
-    pub(super) peer: SocketAddr,
+    pub(super) addresses: Addresses,
 }
 
 /// A connection that has become a WebSocket.
@@ -89,7 +92,7 @@ pub(super) struct Upgraded {
 /// The state that all requests of a connection share.
 struct Exchange {
     shared: Arc<Shared>,
-    peer: SocketAddr,
+    addresses: Addresses,
     info: ConnectionInfo,
     cache: AnswerCache,
     /// Held until a request is authenticated.
@@ -133,10 +136,10 @@ pub(super) async fn serve(
     let evicted = permit.evicted();
     let limits = Limits { shared, log, evicted: &evicted };
     let stream = first_byte(stream, &limits).await?;
-    let HttpContext { info, peer } = context;
+    let HttpContext { info, addresses } = context;
     let exchange = Arc::new(Exchange {
         shared: Arc::clone(shared),
-        peer,
+        addresses,
         info: info.clone(),
         cache: AnswerCache::default(),
         permit,
@@ -200,7 +203,8 @@ impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.any.store(true, Ordering::Relaxed);
         let id = Uuid::new_v4().to_string();
-        let log = ConnectionLog::of_request(&self.shared, id.clone(), self.peer, &self.info, &self.failures);
+        let log =
+            ConnectionLog::of_request(&self.shared, id.clone(), self.addresses, &self.info, &self.failures);
         let mut request_log = RequestLog { log, answered: false };
         let result = match self.shared.doors.with_host(&self.info, host(request.headers())) {
             Some(info) if request.method() == Method::GET && request.uri().path() == WEBSOCKET_PATH => {

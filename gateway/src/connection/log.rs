@@ -9,18 +9,38 @@ use std::{
 };
 
 use iot_policy::Action;
+use mqtt::{Connect, SubAckCode, TopicFilter, Version};
+use uuid::Uuid;
 
 use crate::{
     broker::store::StoreError,
     custom_auth::AuthnError,
-    door::{ConnectionInfo, handshake_error::HandshakeError},
-    event_log::{EventLog, EventType, LogEntry, Status},
+    door::{ConnectionInfo, Identification, handshake_error::FailedHandshake, route::Authentication},
+    event_log::{
+        AuthnAttempt, ConnectRequest, EventLog, EventType, LogEntry, Status, Subscription,
+        authn_reason::AuthnReason,
+    },
+    quotas::Quotas,
     session::{
+        self,
         disconnect_reason::DisconnectReason,
         enforcement::{LOGGED_FAILURES, Rejection},
     },
     shared::Shared,
 };
+
+/// What AWS's log says of a request that the policies deny (measured at CONNECT).
+const AUTHORIZATION_FAILURE: &str = "Authorization Failure";
+/// Lines about successful requests of one MQTT connection, besides its CONNECT and its end.
+const LOGGED_SUCCESSES: u32 = 100;
+
+/// The addresses of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) peer: SocketAddr,
+    /// The gateway's own end. The system may not know it any more.
+    pub(super) local: Option<SocketAddr>,
+}
 
 /// Writes the lines of one connection, with everything that each of them repeats.
 pub(super) struct ConnectionLog {
@@ -30,13 +50,18 @@ pub(super) struct ConnectionLog {
     connection_id: String,
     source_ip: String,
     source_port: u16,
+    local: Option<SocketAddr>,
     server_name: Option<String>,
+    authentication: Option<Authentication>,
     client_id: Option<Arc<str>>,
     principal_id: Option<Arc<str>>,
+    connect: Option<Box<ConnectRequest>>,
+    version: Version,
     /// Shared by all requests of a connection.
     failures: Arc<AtomicU32>,
     /// Whether a line says that no service acts on a message.
     said_unserved: bool,
+    successes: AtomicU32,
 }
 
 /// What the log says of a message for a service of AWS that the gateway does not play.
@@ -44,16 +69,23 @@ const UNSERVED: &str =
     "accepted, and nothing acts on it here: the gateway plays no rules, shadows, jobs and other services";
 
 /// The part of a line that differs from one line to the next.
+#[derive(Default)]
 struct Line<'a> {
-    status: Status,
+    failed: bool,
     topic_name: Option<&'a str>,
+    subscriptions: &'a [Subscription<'a>],
     reason: Option<&'static str>,
-    details: Option<String>,
+    /// AWS's words for the reason, where they are known.
+    message: Option<&'static str>,
+    /// The gateway's own words.
+    explanation: Option<String>,
+    disconnect_reason: Option<&'static str>,
 }
 
 impl ConnectionLog {
     /// The log of the connection with this id.
-    pub(super) fn new(shared: &Shared, connection_id: String, peer: SocketAddr) -> Self {
+    pub(super) fn new(shared: &Shared, connection_id: String, addresses: Addresses) -> Self {
+        let Addresses { peer, local } = addresses;
         Self {
             log: shared.log.clone(),
             account_id: Arc::clone(&shared.account_id),
@@ -61,11 +93,16 @@ impl ConnectionLog {
             connection_id,
             source_ip: peer.ip().to_canonical().to_string(),
             source_port: peer.port(),
+            local,
             server_name: None,
+            authentication: None,
             client_id: None,
             principal_id: None,
+            connect: None,
+            version: Version::V311,
             failures: Arc::default(),
             said_unserved: false,
+            successes: AtomicU32::new(0),
         }
     }
 
@@ -73,13 +110,13 @@ impl ConnectionLog {
     pub(super) fn of_request(
         shared: &Shared,
         request_id: String,
-        peer: SocketAddr,
+        addresses: Addresses,
         info: &ConnectionInfo,
         failures: &Arc<AtomicU32>,
     ) -> Self {
         let failures = Arc::clone(failures);
-        let mut log = Self { protocol: "HTTP", failures, ..Self::new(shared, request_id, peer) };
-        log.set_server_name(info);
+        let mut log = Self { protocol: "HTTP", failures, ..Self::new(shared, request_id, addresses) };
+        log.set_door(info);
         log
     }
 
@@ -98,16 +135,35 @@ impl ConnectionLog {
         &self.source_ip
     }
 
-    /// From now on, each line has the server name that the client sent.
-    pub(super) fn set_server_name(&mut self, info: &ConnectionInfo) {
+    /// From now on, lines have the server name that the client sent, and how it authenticates.
+    pub(super) fn set_door(&mut self, info: &ConnectionInfo) {
         self.server_name.clone_from(&info.server_name);
+        self.authentication = Some(info.identification.authentication());
     }
 
-    /// From now on, each line has the client id. Characters that could draw on a terminal are escaped.
-    pub(super) fn set_client_id(&mut self, client_id: &Arc<str>) {
+    /// From now on, each line has the client id, and those about the CONNECT have what it asks for. Characters that could draw
+    /// on a terminal are escaped.
+    pub(super) fn set_client(
+        &mut self,
+        client_id: &Arc<str>,
+        connect: &Connect,
+        info: &ConnectionInfo,
+        quotas: &Quotas,
+    ) {
         let plain = client_id.chars().all(|c| c.is_ascii_graphic() || c == ' ');
         self.client_id =
             Some(if plain { Arc::clone(client_id) } else { client_id.escape_default().to_string().into() });
+        let thing_name = match &info.identification {
+            Identification::X509(certificate) => certificate.things.get(&**client_id).cloned(),
+            Identification::Custom | Identification::CustomX509(_) => None,
+        };
+        self.connect = Some(Box::new(ConnectRequest {
+            thing_name,
+            keep_alive_duration: connect.keep_alive,
+            session_expiry: session::expiry(connect, quotas).as_secs(),
+            clean_session: connect.clean_start,
+        }));
+        self.version = connect.version;
     }
 
     /// From now on, each line has the principal.
@@ -116,19 +172,39 @@ impl ConnectionLog {
     }
 
     /// The client is connected. `findings` are suspicious parts of its policies.
-    pub(super) fn connected(&mut self, principal_id: &Arc<str>, findings: Option<String>) {
-        self.set_principal(principal_id);
-        self.write(
-            EventType::Connect,
-            Line { status: Status::Success, topic_name: None, reason: None, details: findings },
-        );
+    pub(super) fn connected(&self, findings: Option<String>) {
+        self.write(EventType::Connect, Line { explanation: findings, ..Line::default() });
+    }
+
+    /// The client asks for a keep-alive that is not between these, in seconds.
+    pub(super) fn unsupported_keep_alive(&self, min: u16, max: u16) {
+        let explanation =
+            format!("a keep-alive of {min} to {max} seconds is supported; the nearest one is used");
+        let line = Line { failed: true, explanation: Some(explanation), ..Line::default() };
+        self.write(EventType::UnsupportedKeepAlive, line);
     }
 
     /// An HTTPS request has published a message. No service may act on it here.
     pub(super) fn published(&self, topic: &str, is_unserved: bool) {
-        let details = is_unserved.then(|| UNSERVED.to_owned());
-        let line = Line { status: Status::Success, topic_name: Some(topic), reason: None, details };
-        self.write(EventType::PublishIn, line);
+        let explanation = is_unserved.then(|| UNSERVED.to_owned());
+        self.write(EventType::PublishIn, Line { topic_name: Some(topic), explanation, ..Line::default() });
+    }
+
+    /// The client has subscribed, to some of these filters at least.
+    pub(super) fn subscribed(&self, subscriptions: &[(TopicFilter, SubAckCode)]) {
+        let subscriptions = subscriptions
+            .iter()
+            .map(|(filter, code)| Subscription { topic_name: filter.as_str(), reason_code: (*code).into() })
+            .collect::<Vec<_>>();
+        let topic_names = subscriptions.iter().map(|of| of.topic_name).collect::<Vec<_>>().join(",");
+        let subscriptions = if self.version == Version::V5 { &*subscriptions } else { &[] };
+        let line = Line { topic_name: Some(&topic_names), subscriptions, ..Line::default() };
+        self.write(EventType::Subscribe, line);
+    }
+
+    /// The client has unsubscribed.
+    pub(super) fn unsubscribed(&self) {
+        self.write(EventType::Unsubscribe, Line::default());
     }
 
     /// A message was accepted, and no service acts on it here. The first one of a connection has a line.
@@ -139,8 +215,8 @@ impl ConnectionLog {
     }
 
     /// An HTTPS request to publish is wrong, so the authorizer was not asked.
-    pub(super) fn publish_refused(&self, details: String) {
-        self.failed(EventType::PublishIn, "CLIENT_ERROR", details);
+    pub(super) fn publish_refused(&self, explanation: String) {
+        self.failed(EventType::PublishIn, "CLIENT_ERROR", explanation);
     }
 
     /// The sessions' file can't be written.
@@ -149,18 +225,24 @@ impl ConnectionLog {
     }
 
     /// The TLS handshake did not succeed.
-    pub(super) fn handshake_failed(&self, error: &HandshakeError) {
-        self.failed(error.event_type(), error.reason(), error.to_string());
+    pub(super) fn handshake_failed(&mut self, failed: &FailedHandshake) {
+        let FailedHandshake { error, server_name, authentication } = failed;
+        self.server_name.clone_from(server_name);
+        self.authentication = *authentication;
+        match error.authn_reason() {
+            Some(reason) => self.authn_error(reason, error.to_string()),
+            None => self.failed(EventType::Connect, error.reason(), error.to_string()),
+        }
     }
 
     /// The connection ended before the authorizer was asked, or for a reason that its answer can't change.
-    pub(super) fn connect_refused(&self, reason: &'static str, details: String) {
-        self.failed(EventType::Connect, reason, details);
+    pub(super) fn connect_refused(&self, reason: &'static str, explanation: String) {
+        self.failed(EventType::Connect, reason, explanation);
     }
 
     /// The client is not authenticated, or no longer.
     pub(super) fn not_authenticated(&self, error: &AuthnError) {
-        self.failed(EventType::AuthNError, error.reason(), error.to_string());
+        self.authn_error(error.reason(), error.to_string());
     }
 
     /// A request of the client's was not carried out.
@@ -171,60 +253,103 @@ impl ConnectionLog {
             Action::Subscribe => EventType::Subscribe,
             Action::Receive => EventType::PublishOut,
         };
+        let topic_name = (rejection.action != Action::Connect).then_some(&*rejection.resource);
         let line = Line {
-            status: Status::Failure,
-            topic_name: (rejection.action != Action::Connect).then_some(&rejection.resource),
+            failed: true,
+            topic_name,
             reason: Some(rejection.reason),
-            details: Some(format!("{} {}", rejection.action, rejection.details)),
+            message: (rejection.reason == "AUTHORIZATION_FAILURE").then_some(AUTHORIZATION_FAILURE),
+            explanation: Some(format!("{} {}", rejection.action, rejection.details)),
+            ..Line::default()
         };
         self.write(event_type, line);
     }
 
     /// The connection has ended.
     pub(super) fn disconnected(&self, reason: DisconnectReason) {
-        let by_client = matches!(reason, DisconnectReason::Client { .. });
         let line = Line {
-            status: if by_client { Status::Success } else { Status::Failure },
-            topic_name: None,
-            reason: Some(reason.aws_name()),
-            details: reason.details(),
+            failed: !matches!(reason, DisconnectReason::Client { .. }),
+            reason: Some(reason.log_reason()),
+            message: reason.message(),
+            explanation: reason.details(),
+            disconnect_reason: Some(reason.aws_name()),
+            ..Line::default()
         };
         self.write(EventType::Disconnect, line);
     }
 
-    fn failed(&self, event_type: EventType, reason: &'static str, details: String) {
-        let (reason, details) = (Some(reason), Some(details));
-        self.write(event_type, Line { status: Status::Failure, topic_name: None, reason, details });
+    /// AWS logs an authentication that failed only if the client sent a server name (SNI) that it knows. Without one the line
+    /// is about the CONNECT, so that a client that connects to an address has one too.
+    fn authn_error(&self, reason: AuthnReason, explanation: String) {
+        let event_type = if self.server_name.is_some() { EventType::AuthNError } else { EventType::Connect };
+        let line = Line {
+            failed: true,
+            reason: Some(reason.as_str()),
+            message: reason.message(),
+            explanation: Some(explanation),
+            ..Line::default()
+        };
+        self.write(event_type, line);
+    }
+
+    fn failed(&self, event_type: EventType, reason: &'static str, explanation: String) {
+        let (reason, explanation) = (Some(reason), Some(explanation));
+        self.write(event_type, Line { failed: true, reason, explanation, ..Line::default() });
+    }
+
+    /// Whether a line is written. `Some(true)` says that it is the last one of its kind.
+    fn admit(&self, event_type: EventType, failed: bool) -> Option<bool> {
+        let (counter, limit) = match event_type {
+            // The end of a connection gets its line, however many came before.
+            EventType::Disconnect => return Some(false),
+            _ if failed => (&*self.failures, LOGGED_FAILURES),
+            EventType::Subscribe | EventType::Unsubscribe => (&self.successes, LOGGED_SUCCESSES),
+            _ => return Some(false),
+        };
+        let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
+        (count <= limit).then_some(count == limit)
     }
 
     fn write(&self, event_type: EventType, mut line: Line<'_>) {
-        // The end of a connection gets its line, however many failures came before.
-        if line.status == Status::Failure && event_type != EventType::Disconnect {
-            let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-            if failures > LOGGED_FAILURES {
-                return;
-            }
-            if failures == LOGGED_FAILURES {
-                let details = line.details.get_or_insert_default();
-                details.push_str("; further denials of this connection get no line");
-            }
+        let Some(is_last) = self.admit(event_type, line.failed) else { return };
+        if is_last {
+            let kind = if line.failed { "denials" } else { "subscriptions" };
+            let explanation = line.explanation.get_or_insert_default();
+            let separator = if explanation.is_empty() { "" } else { "; " };
+            explanation.push_str(&format!("{separator}further {kind} of this connection get no line"));
         }
+        // AWS's own lines have the id of one request each.
+        let own_id = (self.protocol == "MQTT").then(|| Uuid::new_v4().to_string());
+        let (details, explanation) = match line.message {
+            Some(message) => (Some(message.to_owned()), line.explanation),
+            None => (line.explanation, None),
+        };
+        let attempt = self.authentication.filter(|_| event_type == EventType::AuthNError);
+        let attempt = attempt.map(|authentication| AuthnAttempt {
+            authentication_type: authentication.as_str(),
+            target_ip: self.local.map(|local| local.ip().to_canonical().to_string()),
+            target_port: self.local.map(|local| local.port()),
+        });
         self.log.write(&LogEntry {
-            event_type,
-            trace_id: &self.connection_id,
+            trace_id: own_id.as_deref().unwrap_or(&self.connection_id),
             account_id: &self.account_id,
+            status: if line.failed { Status::Failure } else { Status::Success },
+            event_type,
             protocol: self.protocol,
-            status: line.status,
-            connection_id: &self.connection_id,
+            topic_name: line.topic_name,
+            subscriptions: line.subscriptions,
+            attempt: attempt.as_ref(),
             client_id: self.client_id.as_deref(),
             principal_id: self.principal_id.as_deref(),
-            topic_name: line.topic_name,
             source_ip: &self.source_ip,
             source_port: self.source_port,
-            domain_name: self.server_name.as_deref(),
-            disconnect_reason: line.reason.filter(|_| event_type == EventType::Disconnect),
+            server_name_indication: self.server_name.as_deref(),
+            connect: self.connect.as_deref().filter(|_| event_type == EventType::Connect),
             reason: line.reason,
-            details: line.details,
+            details,
+            disconnect_reason: line.disconnect_reason,
+            connection_id: &self.connection_id,
+            explanation,
         });
     }
 }

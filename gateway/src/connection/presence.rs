@@ -1,4 +1,5 @@
-//! Lifecycle events: messages on reserved topics when a client connects or disconnects.
+//! Lifecycle events: messages on reserved topics when a client connects, disconnects, is not allowed to connect, subscribes
+//! or unsubscribes. An HTTPS publish causes none.
 //!
 //! Source: AWS IoT Core developer guide, `life-cycle-events`.
 
@@ -8,7 +9,26 @@ use mqtt::{Publish, TopicName};
 use serde::Serialize;
 
 use super::log::ConnectionLog;
-use crate::{session::disconnect_reason::DisconnectReason, shared::Shared};
+use crate::{
+    broker::{Pending, store::StoreError},
+    session::disconnect_reason::DisconnectReason,
+    shared::Shared,
+};
+
+/// What has happened to a client.
+#[derive(Clone, Copy)]
+pub(super) enum Lifecycle<'a> {
+    /// It has connected. The version number is the same in both events of a connection.
+    Connected(u64),
+    /// Its connection has ended.
+    Disconnected(u64, DisconnectReason),
+    /// The policies do not allow it to connect, or to publish its last will.
+    ConnectFailed,
+    /// It has subscribed to these topic filters.
+    Subscribed(&'a [&'a str]),
+    /// It has unsubscribed from these topic filters.
+    Unsubscribed(&'a [&'a str]),
+}
 
 /// One event, in AWS's form.
 #[derive(Serialize)]
@@ -19,60 +39,95 @@ struct LifecycleEvent<'a> {
     timestamp: u128,
     event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    connect_failure_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_initiated_disconnect: Option<bool>,
     session_identifier: &'a str,
     principal_identifier: &'a str,
-    ip_address: &'a str,
-    /// The same in both events of a connection, and greater for a later connection.
-    version_number: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnect_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_number: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<&'a [&'a str]>,
 }
 
-/// A client has connected.
-pub(super) async fn connected(shared: &Shared, client_id: &str, log: &ConnectionLog, version: u64) {
-    publish(shared, client_id, log, version, None).await;
-}
-
-/// A client's connection has ended.
-pub(super) async fn disconnected(
+/// Publishes an event. A client id with MQTT's wildcards has no events, as with AWS, nor has one that is not valid in a topic.
+pub(super) fn publish(
     shared: &Shared,
     client_id: &str,
     log: &ConnectionLog,
-    version: u64,
-    reason: DisconnectReason,
-) {
-    publish(shared, client_id, log, version, Some(reason)).await;
-}
-
-/// A client id with MQTT's wildcards has no events, as with AWS, nor has one that is not valid in a topic.
-async fn publish(
-    shared: &Shared,
-    client_id: &str,
-    log: &ConnectionLog,
-    version: u64,
-    reason: Option<DisconnectReason>,
-) {
-    let event_type = if reason.is_some() { "disconnected" } else { "connected" };
-    let topic = format!("$aws/events/presence/{event_type}/{client_id}").parse::<TopicName>();
-    let Ok(topic) = topic else { return };
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let event = LifecycleEvent {
-        client_id,
-        timestamp: since_1970.as_millis(),
-        event_type,
-        client_initiated_disconnect: reason.map(|reason| matches!(reason, DisconnectReason::Client { .. })),
-        session_identifier: log.connection_id(),
-        principal_identifier: log.principal_id(),
-        ip_address: log.source_ip(),
-        version_number: version,
-        disconnect_reason: reason.map(DisconnectReason::aws_name),
-    };
-    let Ok(payload) = serde_json::to_vec(&event) else { return };
+    lifecycle: Lifecycle<'_>,
+) -> Option<Pending<Result<(), StoreError>>> {
+    let event = LifecycleEvent::new(client_id, log, lifecycle);
+    let kind = if event.topics.is_some() { "subscriptions" } else { "presence" };
+    let topic = format!("$aws/events/{kind}/{}/{client_id}", event.event_type).parse::<TopicName>().ok()?;
+    let payload = serde_json::to_vec(&event).ok()?;
     // No client has an empty id, so no subscriber is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
     let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
-    let published = shared.broker.publish("".into(), topic, message, shared.clock.now());
+    Some(shared.broker.publish("".into(), topic, message, shared.clock.now()))
+}
+
+/// Publishes an event, and waits until the broker has it.
+pub(super) async fn published(
+    shared: &Shared,
+    client_id: &str,
+    log: &ConnectionLog,
+    lifecycle: Lifecycle<'_>,
+) {
+    let Some(published) = publish(shared, client_id, log, lifecycle) else { return };
     if let Err(error) = published.await {
         tracing::error!(%error, "a lifecycle event is lost");
+    }
+}
+
+impl<'a> LifecycleEvent<'a> {
+    fn new(client_id: &'a str, log: &'a ConnectionLog, lifecycle: Lifecycle<'a>) -> Self {
+        let event = Self {
+            client_id,
+            timestamp: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
+            event_type: lifecycle.event_type(),
+            connect_failure_reason: None,
+            client_initiated_disconnect: None,
+            session_identifier: log.connection_id(),
+            principal_identifier: log.principal_id(),
+            ip_address: None,
+            disconnect_reason: None,
+            version_number: None,
+            topics: None,
+        };
+        match lifecycle {
+            Lifecycle::Connected(version) => {
+                Self { ip_address: Some(log.source_ip()), version_number: Some(version), ..event }
+            }
+            Lifecycle::Disconnected(version, reason) => Self {
+                client_initiated_disconnect: Some(matches!(reason, DisconnectReason::Client { .. })),
+                disconnect_reason: Some(reason.aws_name()),
+                version_number: Some(version),
+                ..event
+            },
+            Lifecycle::ConnectFailed => Self {
+                connect_failure_reason: Some("AUTHORIZATION_FAILED"),
+                ip_address: Some(log.source_ip()),
+                ..event
+            },
+            Lifecycle::Subscribed(topics) | Lifecycle::Unsubscribed(topics) => {
+                Self { topics: Some(topics), ..event }
+            }
+        }
+    }
+}
+
+impl Lifecycle<'_> {
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Connected(_) => "connected",
+            Self::Disconnected(..) => "disconnected",
+            Self::ConnectFailed => "connect_failed",
+            Self::Subscribed(_) => "subscribed",
+            Self::Unsubscribed(_) => "unsubscribed",
+        }
     }
 }

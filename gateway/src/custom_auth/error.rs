@@ -1,7 +1,7 @@
 //! Why a client is not authenticated, and AWS's name for it in the log.
 
 use super::{answer::AnswerError, authorizer::AuthorizerName, parameters::ParameterError};
-use crate::lambda::InvokeError;
+use crate::{event_log::authn_reason::AuthnReason, lambda::InvokeError};
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -59,18 +59,18 @@ pub enum AuthnError {
 }
 
 impl AuthnError {
-    /// AWS's name for it, among the reasons of `Connection.AuthNError` (developer guide, `cwl-format`). Which reason AWS
-    /// logs for an inactive authorizer, an absent or invalid parameter and a wrong signature is *(unverified)*.
+    /// AWS's name for it. Which reason AWS logs for an inactive authorizer, an absent or invalid parameter and a wrong signature
+    /// is *(unverified)*.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> AuthnReason {
         match self {
-            Self::NotFound { .. } | Self::Overridden(_) | Self::Inactive(_) => "CUSTOM_AUTHORIZER_NOT_FOUND",
-            Self::Parameter(_) => "CUSTOM_AUTHORIZER_PARAMETER_INVALID",
-            Self::Invoke(_) | Self::Answer(_) | Self::OtherPrincipal => {
-                "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR"
+            Self::NotFound { .. } | Self::Overridden(_) | Self::Inactive(_) => {
+                AuthnReason::AuthorizerNotFound
             }
-            Self::Crowded => "THROTTLED",
-            Self::Signature | Self::NotAuthenticated => "NOT_AUTHENTICATED",
+            Self::Parameter(_) => AuthnReason::ParameterInvalid,
+            Self::Invoke(_) | Self::Answer(_) | Self::OtherPrincipal => AuthnReason::FunctionFailed,
+            Self::Crowded => AuthnReason::Throttled,
+            Self::Signature | Self::NotAuthenticated => AuthnReason::NotAuthenticated,
         }
     }
 }

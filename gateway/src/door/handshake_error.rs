@@ -4,8 +4,25 @@ use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-use super::{client_certificate::ClientCertificateError, route::Port};
-use crate::event_log::EventType;
+use super::{
+    client_certificate::ClientCertificateError,
+    route::{Authentication, Port},
+};
+use crate::{
+    event_log::authn_reason::AuthnReason,
+    registry::certificate::{CertificateStatus, InvalidCertificate},
+};
+
+/// A TLS handshake that failed, and what was known of the connection by then.
+#[derive(Debug)]
+pub struct FailedHandshake {
+    /// Why it failed.
+    pub error: HandshakeError,
+    /// The server name that the client asked for (SNI), if any.
+    pub server_name: Option<String>,
+    /// How the client was to authenticate, once its route was known.
+    pub authentication: Option<Authentication>,
+}
 
 /// Why a TLS handshake fails.
 #[derive(Debug)]
@@ -33,25 +50,42 @@ pub enum HandshakeError {
 const SHOWN_PROTOCOLS: usize = 4;
 
 impl HandshakeError {
-    /// AWS's event for it (developer guide, `cwl-format`): a client that does not authenticate, or else a failed connect
-    /// *(unverified)*.
+    /// Why the client is not authenticated; `None` if the handshake fails for another reason.
     #[must_use]
-    pub fn event_type(&self) -> EventType {
-        match self {
-            Self::ServerName | Self::Certificate(_) | Self::NoCertificate => EventType::AuthNError,
-            Self::Alpn { .. } | Self::Tls(_) => EventType::Connect,
-        }
+    pub fn authn_reason(&self) -> Option<AuthnReason> {
+        let Self::Certificate(refusal) = self else {
+            return matches!(self, Self::NoCertificate).then_some(AuthnReason::NotAuthenticated);
+        };
+        Some(match refusal {
+            ClientCertificateError::Unknown(_) => AuthnReason::CertificateNotRegistered,
+            ClientCertificateError::InvalidCertificate(InvalidCertificate::Status(status)) => match status {
+                CertificateStatus::Revoked => AuthnReason::CertificateRevoked,
+                CertificateStatus::Active | CertificateStatus::Inactive => AuthnReason::CertificateInactive,
+            },
+            // Which reason AWS logs for a certificate out of its dates is *(unverified)*.
+            ClientCertificateError::InvalidCertificate(_)
+            | ClientCertificateError::NotItsKey
+            | ClientCertificateError::Unreadable => AuthnReason::NotAuthenticated,
+        })
     }
 
-    /// AWS's reason in the log, or the gateway's own where AWS has none.
+    /// The reason in the log. AWS logs nothing of a handshake that fails for another reason than the client's certificate.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Alpn { .. } => "ALPN_NOT_SUPPORTED",
             Self::ServerName => "SNI_MISUSED",
-            Self::Certificate(_) | Self::NoCertificate => "NOT_AUTHENTICATED",
             Self::Tls(_) => "TLS_HANDSHAKE_FAILED",
+            Self::Certificate(_) | Self::NoCertificate => {
+                self.authn_reason().map_or("NOT_AUTHENTICATED", AuthnReason::as_str)
+            }
         }
+    }
+}
+
+impl From<HandshakeError> for FailedHandshake {
+    fn from(error: HandshakeError) -> Self {
+        Self { error, server_name: None, authentication: None }
     }
 }
 

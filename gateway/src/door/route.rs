@@ -240,6 +240,16 @@ fn matches(alpn: Option<&str>, offered: &[String]) -> bool {
 }
 
 impl Authentication {
+    /// AWS's name for it in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Custom => "CUSTOM_AUTH",
+            Self::X509 => "AWS_X509",
+            Self::CustomX509 => "CUSTOM_AUTH_X509",
+        }
+    }
+
     /// Whether the client needs a certificate.
     #[must_use]
     pub fn needs_certificate(self) -> bool {

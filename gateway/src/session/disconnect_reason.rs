@@ -49,8 +49,7 @@ impl DisconnectReason {
             Self::Client { .. } => "CLIENT_INITIATED_DISCONNECT",
             Self::Lost => "CONNECTION_LOST",
             Self::TakenOver => "DUPLICATE_CLIENTID",
-            Self::Forbidden => "FORBIDDEN_ACCESS",
-            Self::RefreshRefused => "AUTH_ERROR",
+            Self::Forbidden | Self::RefreshRefused => "AUTH_ERROR",
             Self::TimeToLive => "CUSTOMAUTH_TTL_EXPIRATION",
             Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
             Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
@@ -58,6 +57,19 @@ impl DisconnectReason {
             Self::NotWritten => "SERVER_ERROR",
             Self::Shutdown => "SERVER_INITIATED_DISCONNECT",
         }
+    }
+
+    /// AWS's `reason` in the log (developer guide, `cwl-format`). Only the one of a take-over is known, and differs from
+    /// `disconnectReason`.
+    #[must_use]
+    pub fn log_reason(self) -> &'static str {
+        if self == Self::TakenOver { "DUPLICATE_CLIENT_ID" } else { self.aws_name() }
+    }
+
+    /// AWS's words for the reason, where they are known.
+    #[must_use]
+    pub fn message(self) -> Option<&'static str> {
+        (self == Self::TakenOver).then_some("A new connection was established with the same client ID")
     }
 
     /// More details, for a person to read.

@@ -14,7 +14,7 @@ use iot_policy::{
 };
 use mqtt::{LastWill, TopicFilter, TopicName};
 
-use crate::custom_auth::answer::Authorization;
+use crate::{custom_auth::answer::Authorization, quotas::LimitError};
 
 /// The policies of one client, with everything that their evaluation needs.
 pub struct Enforcement {
@@ -241,6 +241,16 @@ impl Rejection {
                 "without the delay of the last will: too many wait for theirs, `--max-delayed-wills` and \
                       `--max-delayed-will-bytes` allow more"
                     .to_owned(),
+        }
+    }
+
+    /// A subscription that breaks one of AWS's limits.
+    pub(super) fn limit(filter: &TopicFilter, error: LimitError) -> Self {
+        Self {
+            action: Action::Subscribe,
+            resource: filter.as_str().to_owned(),
+            reason: "CLIENT_ERROR",
+            details: error.to_string(),
         }
     }
 

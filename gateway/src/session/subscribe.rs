@@ -32,15 +32,18 @@ impl Session {
             let rejection = Rejection::qos_2(Action::Subscribe, filter.filter.as_str());
             return effects.push(Effect::Log(rejection));
         }
-        let (mut codes, mut granted) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
+        let (mut outcomes, mut granted) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
+            let name = filter.filter.clone();
             match self.subscribe_one(filter, &mut granted, effects) {
-                Ok(code) => codes.push(code),
+                Ok(code) => outcomes.push((name, code)),
                 // None of the subscriptions is added, because the session may outlive the connection.
                 Err(reason) => return self.end(reason, effects),
             }
         }
+        let is_reported = !granted.is_empty();
         effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
+        let mut codes = outcomes.iter().map(|(_, code)| *code).collect::<Vec<_>>();
         let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         insert_at(&subscribe.invalid, invalid, &mut codes);
         let failure = codes.iter().find_map(|code| match code {
@@ -50,6 +53,7 @@ impl Session {
         let reason_string = failure.and_then(|failure| self.reason_string("SUBACK", text(failure)));
         let ack = SubAck { packet_id: subscribe.packet_id, codes, reason_string };
         effects.push(send(Packet::SubAck(ack)));
+        effects.extend(is_reported.then_some(Effect::Subscribed(outcomes)));
     }
 
     /// AWS's codes for UNSUBACK don't include 0x11 (developer guide, `mqtt`): a subscription that does not exist ends as one
@@ -60,10 +64,12 @@ impl Session {
             let error = LimitError::FiltersPerUnsubscribe(quota);
             return self.end(DisconnectReason::Limit(Code::QuotaExceeded, error), effects);
         }
+        let mut removed = Vec::new();
         for filter in &unsubscribe.filters {
             if let Some(at) = self.subscriptions.iter().position(|known| known == filter) {
                 self.subscriptions.swap_remove(at);
                 effects.push(Effect::Broker(BrokerEffect::Unsubscribe(filter.clone())));
+                removed.push(filter.clone());
             }
         }
         let mut codes = Vec::new();
@@ -77,6 +83,7 @@ impl Session {
         };
         let ack = UnsubAck { packet_id: unsubscribe.packet_id, codes, reason_string };
         effects.push(send(Packet::UnsubAck(ack)));
+        effects.push(Effect::Unsubscribed(removed));
     }
 
     /// Decides about one filter of a SUBSCRIBE. The error ends the connection.
@@ -89,7 +96,10 @@ impl Session {
         if let Err(error) = self.settings.quotas.check_filter(&filter.filter) {
             return match self.version {
                 Version::V311 => Err(DisconnectReason::Limit(Code::TopicFilterInvalid, error)),
-                Version::V5 => Ok(SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid)),
+                Version::V5 => {
+                    effects.push(Effect::Log(Rejection::limit(&filter.filter, error)));
+                    Ok(SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid))
+                }
             };
         }
         let denial = self.enforcement.decide(Action::Subscribe, filter.filter.as_str()).denial();
@@ -105,7 +115,10 @@ impl Session {
             return Err(DisconnectReason::Limit(Code::TopicFilterInvalid, LimitError::ReservedFilter));
         }
         if !self.subscriptions.contains(&filter.filter) {
-            if self.subscriptions.len() >= self.settings.quotas.subscriptions_per_connection {
+            let quota = self.settings.quotas.subscriptions_per_connection;
+            if self.subscriptions.len() >= quota {
+                let error = LimitError::SubscriptionsPerConnection(quota);
+                effects.push(Effect::Log(Rejection::limit(&filter.filter, error)));
                 return Ok(SubAckCode::Failed(SubscribeFailure::QuotaExceeded));
             }
             self.subscriptions.push(filter.filter.clone());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway::door::route::{ApplicationProtocol, AuthenticationType};
 use integration::{
+    captured_log::words,
     eventually::eventually,
     http_client::{HttpClient, basic, head},
     mqtt_client::{MqttClient, connect, tls},
@@ -29,7 +30,7 @@ async fn bystander(gateway: &TestGateway) -> MqttClient {
 }
 
 async fn logged(gateway: &TestGateway, details: &str) -> Value {
-    gateway.logged(details, |line| line["details"].as_str().is_some_and(|text| text.contains(details))).await
+    gateway.logged(details, |line| words(line).contains(details)).await
 }
 
 #[tokio::test]

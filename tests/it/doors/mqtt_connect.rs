@@ -311,7 +311,7 @@ async fn an_authorizer_that_does_not_exist_calls_no_function() {
             refused(&gateway, connect(version, "c", user_name, "p"), Code::NotAuthorized).await;
             let failure = seen.next_failure(&gateway).await;
             assert_eq!(failure["reason"], "CUSTOM_AUTHORIZER_NOT_FOUND", "{user_name}");
-            let details = failure["details"].as_str().unwrap();
+            let details = failure["explanation"].as_str().unwrap();
             assert!(details.contains("`?x-amz-customauthorizer-name=latchkey`"), "{details}");
         }
     }

@@ -7,6 +7,7 @@ use gateway::{
     registry::{Certificate, CertificateStatus, Thing},
 };
 use integration::{
+    captured_log::words,
     device_certificate::{DeviceCertificate, Knock, allow, with_wrong_key},
     eventually::eventually,
     http_client::HttpClient,
@@ -82,13 +83,24 @@ async fn kept_out(gateway: &TestGateway, knock: Knock<'_>, details: &str) {
         client.send(Packet::Connect(Box::new(Connect::new(Version::V5, "x")))).await;
         assert_eq!(client.receive().await, None, "{details}");
     }
-    let line = gateway
-        .logged(details, |line| line["details"].as_str().is_some_and(|text| text.contains(details)))
-        .await;
+    let line = gateway.logged(details, |line| words(line).contains(details)).await;
+    let (expected, message) = match details {
+        "is INACTIVE" => ("DEVICE_CERTIFICATE_INACTIVE", "Device certificate is not active"),
+        "is REVOKED" => ("DEVICE_CERTIFICATE_REVOKED", "Device certificate is revoked"),
+        "has expired" | "is not valid yet" | "the client has no certificate" => {
+            ("NOT_AUTHENTICATED", "The credentials provided could not be authenticated")
+        }
+        _ => ("DEVICE_CERTIFICATE_NOT_REGISTERED", "Device certificate is not registered"),
+    };
     assert_eq!(
-        (&line["eventType"], &line["status"], &line["reason"]),
-        (&"Connection.AuthNError".into(), &"Failure".into(), &"NOT_AUTHENTICATED".into())
+        (&line["eventType"], &line["status"], &line["reason"], &line["details"]),
+        (&"Connection.AuthNError".into(), &"Failure".into(), &expected.into(), &message.into())
     );
+    assert_eq!(
+        (&line["authenticationType"], &line["targetIp"], &line["serverNameIndication"]),
+        (&"AWS_X509".into(), &"127.0.0.1".into(), &"localhost".into())
+    );
+    assert!(gateway.addresses.doors.values().any(|door| line["targetPort"] == door.port()), "{line}");
 }
 
 #[tokio::test]
@@ -139,7 +151,7 @@ async fn a_certificate_without_its_key_is_refused() {
         let lines = gateway.log.lines();
         let told = lines
             .iter()
-            .filter(|line| line["details"] == "the client presents a certificate without having its key");
+            .filter(|line| words(line) == "the client presents a certificate without having its key");
         let told = told.filter(|line| {
             line["eventType"] == "Connection.AuthNError" && line["reason"] == "NOT_AUTHENTICATED"
         });
@@ -211,6 +223,8 @@ async fn thing_policy_variables_have_the_values_of_the_thing_that_the_certificat
         assert_eq!(code, ConnectReasonCode::NotAuthorized, "{other} is not attached");
     }
     let mut client = connected(&gateway, at_8883(&device), "sht20").await;
+    let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "sht20")]).await;
+    assert_eq!(line["thingName"], "sht20");
     let id_topic = format!("id/{id}");
     for (topic, allowed) in [
         ("sht20/t", true),

@@ -186,7 +186,7 @@ async fn a_duplicate_too_long_or_invalid_parameter_calls_no_function() {
     for (n, (query, details)) in cases.iter().enumerate() {
         let line = refused(&gateway, &format!("case-{n}"), &format!("dev?{query}")).await;
         assert_eq!(line["reason"], "CUSTOM_AUTHORIZER_PARAMETER_INVALID");
-        assert_eq!(line["details"], format!("{details}; the function was not called"));
+        assert_eq!(line["explanation"], format!("{details}; the function was not called"));
     }
     assert_eq!(script.calls(), 0);
     let_in(&gateway, "good", &format!("dev?{KEY}=t&{proof}")).await;

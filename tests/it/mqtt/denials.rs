@@ -102,7 +102,7 @@ async fn a_denial_names_the_statement_that_decided_or_says_that_none_allows() {
                 _ => details,
             };
             ask(way, &gateway, &script, answer).await;
-            let wanted = [("eventType", event_type), ("status", "Failure"), ("details", &*details)];
+            let wanted = [("eventType", event_type), ("status", "Failure"), ("explanation", &*details)];
             let line = gateway.logged_with(&wanted).await;
             assert_eq!(line["reason"], "AUTHORIZATION_FAILURE", "{way:?}");
             let topic = if event_type == "Connect" { Value::Null } else { "t".into() };
@@ -186,7 +186,7 @@ async fn the_first_hundred_denials_of_a_connection_are_logged_and_the_last_says_
     gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "c")]).await;
     let lines = gateway.log.lines();
     let denials = lines.iter().filter(|line| line["reason"] == "AUTHORIZATION_FAILURE").collect::<Vec<_>>();
-    let says_so = |line: &Value| line["details"].as_str().unwrap().contains("get no line");
+    let says_so = |line: &Value| line["explanation"].as_str().unwrap().contains("get no line");
     assert_eq!((denials.len(), says_so(denials[98]), says_so(denials[99])), (100, false, true));
 }
 
@@ -229,7 +229,7 @@ async fn the_policy_decides_on_the_attributes_of_a_connect() {
                 }
             }
             let details = "iot:Connect denied by document 0 statement 1";
-            gateway.logged_with(&[("eventType", "Connect"), ("details", details)]).await;
+            gateway.logged_with(&[("eventType", "Connect"), ("explanation", details)]).await;
         }
     }
 }

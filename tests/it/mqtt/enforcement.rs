@@ -18,7 +18,8 @@ async fn denied(gateway: &TestGateway, event_type: &str, topic: &str) -> String 
     let line =
         gateway.logged_with(&[("eventType", event_type), ("status", "Failure"), ("topicName", topic)]).await;
     assert_eq!(line["reason"], "AUTHORIZATION_FAILURE");
-    line["details"].as_str().unwrap().to_owned()
+    assert_eq!(line["details"], "Authorization Failure");
+    line["explanation"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -30,10 +31,19 @@ async fn connect_needs_iot_connect_on_the_client_id() {
     }
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "other")]).await;
     assert_eq!(
-        (&line["status"], &line["details"]),
+        (&line["status"], &line["explanation"]),
         (
             &"Failure".into(),
             &"iot:Connect denied: no statement allows: it is allowed on `client/mine`".into()
+        )
+    );
+    assert_eq!(
+        (&line["logLevel"], &line["reason"], &line["details"], &line["principalId"]),
+        (
+            &"ERROR".into(),
+            &"AUTHORIZATION_FAILURE".into(),
+            &"Authorization Failure".into(),
+            &"scripted".into()
         )
     );
 }
@@ -178,7 +188,7 @@ async fn a_policy_of_another_region_or_account_is_named_in_the_denial() {
     assert_eq!(ack.unwrap().code, ConnectReasonCode::NotAuthorized);
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "c")]).await;
     assert_eq!(
-        line["details"],
+        line["explanation"],
         "iot:Connect denied: no statement allows: document 0 statement 0 would, but in region `eu-west-1` instead of \
          `us-east-1` and account `000000000000` instead of `123456789012`"
     );

@@ -156,7 +156,7 @@ async fn a_subscription_delivers_nothing_after_its_policy_is_gone() {
     let shown = async { while reader.message().await.payload != "shown" {} };
     within("the open message", shown).await;
     let line = gateway.logged_with(&[("eventType", "Publish-Out"), ("topicName", "secret")]).await;
-    assert_eq!(line["details"], "iot:Receive denied: no statement allows: it is allowed on `topic/open`");
+    assert_eq!(line["explanation"], "iot:Receive denied: no statement allows: it is allowed on `topic/open`");
 }
 
 #[tokio::test]

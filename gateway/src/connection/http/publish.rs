@@ -132,7 +132,7 @@ async fn authorize(
         None => ask(http, exchange, info, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
     log.set_principal(&authorization.principal_id);
-    let context = context::of_request(info, exchange.peer.ip());
+    let context = context::of_request(info, exchange.addresses.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
     Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
 }

@@ -120,7 +120,7 @@ async fn a_gateway_with_an_arn_accepts_and_refuses() {
     let failed = line(folder.path(), "c").await;
     assert_eq!(failed["reason"], AT_FAULT);
     let details = "`AccessDeniedException`; these credentials need `lambda:InvokeFunction` on the function";
-    assert_eq!(failed["details"], format!("`{ARN}` answered the call with {details}"));
+    assert_eq!(failed["explanation"], format!("`{ARN}` answered the call with {details}"));
     assert_eq!(function.calls().len(), 3);
 }
 
@@ -135,6 +135,6 @@ async fn without_credentials_every_connect_is_refused_and_the_log_says_why() {
     assert!(gateway.connect(device_sim::Version::V5, "c", "u", b"p").await.is_err());
     let failed = line(folder.path(), "c").await;
     assert_eq!(failed["reason"], AT_FAULT);
-    assert!(failed["details"].as_str().unwrap().contains("are there credentials"), "{failed}");
+    assert!(failed["explanation"].as_str().unwrap().contains("are there credentials"), "{failed}");
     assert_eq!(function.connections(), 0);
 }

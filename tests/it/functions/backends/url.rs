@@ -102,7 +102,7 @@ async fn each_fault_is_one_refused_connect_with_its_cause_in_the_log_and_no_pass
         let calls = function.calls().len();
         let line = refused(&gateway, connect(Version::V5, &format!("c-{n}"), "u", password.secret())).await;
         assert_eq!(line["reason"], AT_FAULT, "{details}");
-        assert!(line["details"].as_str().unwrap().contains(details), "{details}: {line}");
+        assert!(line["explanation"].as_str().unwrap().contains(details), "{details}: {line}");
         assert_eq!(function.calls().len(), calls + 1, "{details}: no call is made twice");
         other.publish("t", "x", QoS::AtLeastOnce).await.unwrap();
         function.set(Act::Answer(allow_all()));
@@ -126,7 +126,7 @@ async fn a_function_that_hangs_is_abandoned_after_five_seconds() {
         };
         let (line, ()) = tokio::join!(refused(&gateway, client("c")), clock);
         assert_eq!(line["reason"], AT_FAULT);
-        assert_eq!(line["details"], "the authorizer did not answer within 5s");
+        assert_eq!(line["explanation"], "the authorizer did not answer within 5s");
         function.set(Act::Answer(allow_all()));
         MqttClient::connected(&gateway, client("d")).await;
     }
@@ -140,7 +140,7 @@ async fn an_unreachable_url_is_reported_at_the_first_connect() {
     let gateway = started(&format!("http://{address}/2015-03-31/functions/f/invocations")).run().await;
     let line = refused(&gateway, client("c")).await;
     assert_eq!(line["reason"], AT_FAULT);
-    let details = line["details"].as_str().unwrap();
+    let details = line["explanation"].as_str().unwrap();
     let place = format!("can't reach the authorizer at `http://{address}`: ");
     assert!(details.starts_with(&place), "{details}");
     let cure = "is the function running? start it, for example with `cargo lambda watch`";
