@@ -51,7 +51,7 @@ async fn the_server_name_chooses_the_domain_configuration() {
     other.send(mqtt::Packet::Connect(Box::new(connect(Version::V5, "c", "u", "p")))).await;
     assert_eq!(other.receive().await, None, "MQTT at the HTTP door");
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "a")]).await;
-    assert_eq!(line["domainName"], NAME);
+    assert_eq!(line["serverNameIndication"], NAME);
     // The certificate is for that name alone.
     let certificate = |stream: &tokio_rustls::client::TlsStream<tokio::net::TcpStream>| {
         stream.get_ref().1.peer_certificates().unwrap()[0].clone()

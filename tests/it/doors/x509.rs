@@ -338,7 +338,7 @@ async fn a_refused_connect_tells_the_findings_about_its_policies_once_each() {
     let connect = integration::mqtt_client::connect(Version::V5, "c", "u", "p");
     MqttClient::connect(&gateway, connect).await;
     let line = gateway.logged_with(&[("eventType", "Connect"), ("reason", "AUTHORIZATION_FAILURE")]).await;
-    let details = line["details"].as_str().unwrap();
+    let details = line["explanation"].as_str().unwrap();
     let finding = "; policy document 0: `Statement[0].Resource[0]`: `iot:Connection.Thing.ThingName` has no value under \
                    custom authentication, let the authorizer write out the value (and at 2 more places)";
     assert!(details.starts_with("iot:Connect denied: ") && details.ends_with(finding), "{details}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use integration::{
     mqtt_client::{MqttClient, connect, persistent, tls},
-    script::{Step, allow, allow_all},
+    script::{Step, allow},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{Connect, Disconnect, DisconnectReasonCode, Packet, QoS, Version};
@@ -103,7 +103,7 @@ async fn the_first_hundred_subscriptions_of_a_connection_are_logged_and_the_last
 #[tokio::test]
 async fn a_subscription_beyond_a_limit_has_its_line() {
     let gateway = TestGateway::open_to_all().await;
-    let mut client = MqttClient::anybody(&gateway, Version::V311, "c").await;
+    let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
     client.subscribe(&["a/b/c/d/e/f/g/h/i"], QoS::AtMostOnce).await;
     let line = gateway.logged_with(&[("eventType", "Subscribe"), ("reason", "CLIENT_ERROR")]).await;
     assert!(line["details"].as_str().unwrap().contains("more than 7 slashes"), "{line}");

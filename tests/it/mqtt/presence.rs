@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 const TOPICS: &str = "$aws/events/#";
 
 async fn watched() -> (TestGateway, MqttClient, Script) {
-    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let mut answer = allow_all();
+    answer["refreshAfterInSeconds"] = json!(86_400);
+    let (start, script) = Start::with_script(&Step::Answer(answer));
     let gateway = start.on_manual_clock().run().await;
     let patient = Connect { keep_alive: 1_200, ..connect(Version::V5, "watcher", "u", "p") };
     let mut watcher = MqttClient::connected(&gateway, patient).await;

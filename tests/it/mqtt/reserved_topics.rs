@@ -74,7 +74,7 @@ async fn the_policy_is_asked_before_the_table_of_reserved_topics() {
         let mut old = MqttClient::anybody(&gateway, Version::V311, topic).await;
         assert_eq!(old.publish(topic, "x", QoS::AtLeastOnce).await, None);
         let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", topic)]).await;
-        assert_eq!(line["reason"], "FORBIDDEN_ACCESS");
+        assert_eq!(line["reason"], "AUTH_ERROR");
     }
     new.publish("$aws/rules/own/t", "x", QoS::AtLeastOnce).await.unwrap();
 }

@@ -21,7 +21,10 @@ async fn a_second_connection_with_a_client_id_ends_the_first() {
             let mut second = MqttClient::anybody(&gateway, second, &id).await;
             assert_eq!(first.ended().await, code, "{id}");
             let line = gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", &id)]).await;
-            assert_eq!((&line["status"], &line["reason"]), (&"Failure".into(), &"DUPLICATE_CLIENTID".into()));
+            assert_eq!(
+                (&line["status"], &line["disconnectReason"]),
+                (&"Failure".into(), &"DUPLICATE_CLIENTID".into())
+            );
             second.ping().await;
         }
     }

@@ -30,7 +30,7 @@ async fn a_leading_wildcard_does_not_match_a_dollar_topic() {
         let mut reader = MqttClient::anybody(&gateway, version, "reader").await;
         let filters = ["#", "+/#", "+/events/#", "+/events/presence/connected/+", "$share/g/#"];
         reader.subscribe(&filters, QoS::AtMostOnce).await.unwrap();
-        let mut informed = subscriber(&gateway, version, "informed", "$aws/#").await;
+        let mut informed = subscriber(&gateway, version, "informed", "$aws/events/presence/#").await;
         MqttClient::anybody(&gateway, version, "comes").await;
         let event = informed.message().await;
         assert!(event.topic.unwrap().as_str().starts_with("$aws/events/presence/connected/"));

@@ -113,7 +113,7 @@ async fn a_connect_whose_will_the_policy_denies_is_refused() {
             assert!(ack.is_none_or(|ack| ack.code == mqtt::ConnectReasonCode::NotAuthorized), "{id}");
             let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", id)]).await;
             assert_eq!(
-                (&line["reason"], &line["details"]),
+                (&line["reason"], &line["explanation"]),
                 (&"AUTHORIZATION_FAILURE".into(), &details.into())
             );
             connect.last_will = None;
