@@ -31,7 +31,7 @@ impl NameDigest {
     #[must_use]
     pub fn of(&self, name: &DeviceName) -> String {
         let tag = hmac::sign(&self.0, name.as_str().as_bytes());
-        tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(tag.as_ref().get(..8).unwrap_or_default())
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused_and_a_key_is_never_shown() {
-        assert_eq!(NameDigest::try_from(&KEY[1..]).unwrap_err(), KeyTooShort(31));
+        assert_eq!(NameDigest::try_from(KEY.get(1..).unwrap()).unwrap_err(), KeyTooShort(31));
         assert!(!format!("{:?}", NameDigest::try_from(KEY).unwrap()).contains("0123"));
     }
 }

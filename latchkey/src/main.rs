@@ -38,7 +38,7 @@ enum Command {
     /// Run AWS IoT Core on this machine, with the real authorizer
     Local(Box<LocalArgs>),
     /// Simulate a fleet of SHT20 devices, here or against AWS
-    Sim(SimArgs),
+    Sim(Box<SimArgs>),
     /// Give devices their credentials and keep their records
     Fleet(FleetArgs),
 }

@@ -71,7 +71,9 @@ pub fn without_reason_strings(mut bytes: &[u8]) -> Vec<u8> {
         packets.push(*first);
         match u8::try_from(body.len()) {
             Ok(length @ 0..0x80) => packets.push(length),
-            _ => packets.extend([body.len() as u8 | 0x80, (body.len() >> 7) as u8]),
+            _ => packets.extend(
+                [body.len() % 0x80 + 0x80, body.len() / 0x80].map(|byte| u8::try_from(byte).unwrap()),
+            ),
         }
         packets.extend(body);
         bytes = rest;

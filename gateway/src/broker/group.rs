@@ -44,7 +44,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A number below a limit (SplitMix64). `None` below 0.
+    /// A number below a limit (`SplitMix64`). `None` below 0.
     fn below(&mut self, limit: usize) -> Option<usize> {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

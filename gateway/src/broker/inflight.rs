@@ -38,8 +38,10 @@ struct Sent {
     packet_id: NonZeroU16,
     /// `None` once the message is not to be sent again. Its packet id is in use until the client acknowledges it.
     message: Option<Delivery>,
-    first_sent_at: Moment,
-    sent_at: Moment,
+    /// When it was sent first.
+    began: Moment,
+    /// When it was sent last.
+    repeated: Moment,
 }
 
 /// What is to be done about a message without an acknowledgement.
@@ -75,7 +77,7 @@ impl Inflight {
 
     /// A message is sent for the first time on this connection.
     pub(super) fn push(&mut self, packet_id: NonZeroU16, message: Delivery, now: Moment) {
-        self.sent.push_back(Sent { packet_id, message: Some(message), first_sent_at: now, sent_at: now });
+        self.sent.push_back(Sent { packet_id, message: Some(message), began: now, repeated: now });
     }
 
     /// The client has acknowledged a message.
@@ -87,7 +89,7 @@ impl Inflight {
 
     /// When the next message is to be sent again.
     pub(super) fn due(&self, limits: DeliveryLimits) -> Option<Moment> {
-        self.sent.front().map(|sent| sent.sent_at + limits.resend_after)
+        self.sent.front().map(|sent| sent.repeated + limits.resend_after)
     }
 
     /// The next message that waits too long for its acknowledgement. AWS sends it again for some time, unless its own time is
@@ -98,13 +100,13 @@ impl Inflight {
             let is_full = self.is_full(limits);
             let mut sent = self.sent.pop_front()?;
             let again = sent.message.as_ref().and_then(|message| message.at(now));
-            if now >= sent.first_sent_at + limits.resend_for || sent.message.is_some() && again.is_none() {
+            if now >= sent.began + limits.resend_for || sent.message.is_some() && again.is_none() {
                 match sent.message.and_then(|message| message.id()) {
                     Some(id) => return Some(Unacknowledged::Dropped(id)),
                     None => continue,
                 }
             }
-            sent.sent_at = now;
+            sent.repeated = now;
             let packet_id = Some(sent.packet_id);
             self.sent.push_back(sent);
             if let Some(publish) = again.filter(|_| !is_full) {
@@ -125,7 +127,7 @@ impl Inflight {
     /// their packet ids.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (NonZeroU16, Delivery)> + use<> {
         let mut sent = Vec::from(std::mem::take(&mut self.sent));
-        sent.sort_by_key(|sent| sent.first_sent_at);
+        sent.sort_by_key(|sent| sent.began);
         sent.into_iter().filter_map(|sent| Some((sent.packet_id, sent.message?)))
     }
 }

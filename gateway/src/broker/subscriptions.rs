@@ -332,7 +332,7 @@ mod tests {
         tree.join(&a, false);
         tree.leave("b");
         assert_eq!(chosen(&tree), [row(&shared, false, "a"), row(&other, false, "a")]);
-        assert_eq!(tree.shared_by_no_other("a"), [other.clone()]);
+        assert_eq!(tree.shared_by_no_other("a"), std::slice::from_ref(&other));
         assert!(tree.remove(&shared, &b));
         assert_eq!(tree.shared_by_no_other("a").len(), 2);
         tree.remove_client("a");

@@ -249,7 +249,7 @@ async fn thing_policy_variables_have_the_values_of_the_thing_that_the_certificat
     }
 }
 
-/// A gateway with a domain of CUSTOM_AUTH_X509, and a function whose answers name the certificate's principal.
+/// A gateway with a domain of `CUSTOM_AUTH_X509`, and a function whose answers name the certificate's principal.
 async fn with_authorizer_besides(device: &DeviceCertificate, own: PolicyDocument) -> (TestGateway, Script) {
     let mut registered = device.registered();
     registered.policies = [own].into();

@@ -192,11 +192,10 @@ fn shared_topic<'a>(
             let owner_of_one = client_id_of_one.map(|text| owner_in(one, text, None));
             let owner_of_other = client_id_of_other.map(|text| owner_in(other, text, None));
             match (owner_of_one, owner_of_other) {
-                (Some(None), _) | (_, Some(None)) => None,
+                (Some(None), _) | (_, Some(None)) | (None, None) => None,
                 (Some(Some(a)), Some(Some(b))) => verify(a, b),
                 (Some(Some(a)), None) => other.devices.iter().find_map(|b| verify(a, *b)),
                 (None, Some(Some(b))) => one.devices.iter().find_map(|a| verify(*a, b)),
-                (None, None) => None,
             }
         }
         None => joined(one, other, &equal).find_map(|(a, b)| verify(a, b)),

@@ -147,6 +147,7 @@ async fn a_larger_receive_maximum_is_limited_to_a_hundred() {
 /// 5: 4.8.2-3, 4.8.2-6, 4.4.0-2.
 #[tokio::test]
 async fn shared_subscribers_have_their_own_qos_and_a_refused_message_goes_to_nobody_else() {
+    const MESSAGES: usize = 40;
     let gateway = TestGateway::open_to_all().await;
     let mut members = Vec::new();
     for (n, qos) in [QoS::AtMostOnce, QoS::AtLeastOnce].into_iter().enumerate() {
@@ -154,7 +155,6 @@ async fn shared_subscribers_have_their_own_qos_and_a_refused_message_goes_to_nob
         member.subscribe(&["$share/g/t"], qos).await.unwrap();
         members.push((member, qos));
     }
-    const MESSAGES: usize = 40;
     for _ in 0..MESSAGES {
         publish(&gateway, "t", "x").await;
     }

@@ -145,7 +145,7 @@ fn large_fleet_is_joined_by_its_values() {
     let grants = json!({"g": {"publish": ["{site}/{device}/up"], "subscribe": ["{site}/{device}/down"]},
         "h": {"publish": ["{device}/{site}/up"]}});
     let device = |n: u32| {
-        let grant = if n % 2 == 0 { "g" } else { "h" };
+        let grant = if n.is_multiple_of(2) { "g" } else { "h" };
         (format!("d{n}"), token(grant, &json!({"parameters": {"site": format!("s{}", n / 2)}})))
     };
     let mut devices = (0..20_000).map(device).collect::<BTreeMap<_, _>>();
