@@ -285,7 +285,8 @@ async fn the_refusals_of_a_new_authorizer_are_waited_for() {
     let ((checks, finished), ()) = tokio::join!(smoke(&gateway, Some(&fake), &more), becomes_steady);
     let (result, text) = &checks[2];
     assert!(result == "pass" && text.ends_with("s; refused before: 1"), "{checks:?}");
-    let refused = "s  the server refused the connection: not authorized (0x87)\n";
+    let refused =
+        "s  the server refused the connection: not authorized (0x87), `CONNACK:Client is not authenticated";
     assert!(finished.err().contains(refused), "{}", finished.err());
 }
 
