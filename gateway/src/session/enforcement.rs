@@ -12,7 +12,7 @@ use iot_policy::{
     Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, allowed_resources,
     evaluate, near_miss,
 };
-use mqtt::{LastWill, TopicFilter, TopicName};
+use mqtt::{InvalidFilter, LastWill, TopicFilter, TopicName};
 
 use crate::{custom_auth::answer::Authorization, quotas::LimitError};
 
@@ -251,6 +251,18 @@ impl Rejection {
             resource: filter.as_str().to_owned(),
             reason: "CLIENT_ERROR",
             details: error.to_string(),
+        }
+    }
+
+    /// A text in a SUBSCRIBE or UNSUBSCRIBE that is not a topic filter. It may hold characters that draw on a terminal, so
+    /// they are escaped, and only its beginning is shown.
+    pub(super) fn invalid_filter(filter: &InvalidFilter) -> Self {
+        const SHOWN: usize = 256;
+        Self {
+            action: Action::Subscribe,
+            resource: filter.text.escape_debug().take(SHOWN).collect(),
+            reason: "CLIENT_ERROR",
+            details: "is about topic filters, and this is not one (MQTT 5 section 4.7)".to_owned(),
         }
     }
 

@@ -43,6 +43,7 @@ impl Session {
         }
         let is_reported = !granted.is_empty();
         effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
+        effects.extend(subscribe.invalid.iter().map(|filter| Effect::Log(Rejection::invalid_filter(filter))));
         let mut codes = outcomes.iter().map(|(_, code)| *code).collect::<Vec<_>>();
         let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         insert_at(&subscribe.invalid, invalid, &mut codes);
@@ -72,6 +73,8 @@ impl Session {
                 removed.push(filter.clone());
             }
         }
+        effects
+            .extend(unsubscribe.invalid.iter().map(|filter| Effect::Log(Rejection::invalid_filter(filter))));
         let mut codes = Vec::new();
         if self.version == Version::V5 {
             codes.resize(unsubscribe.filters.len(), UnsubAckCode::Success);
