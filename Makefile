@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test test-localstack check bench fmt lint deny setup infra-test bundle firmware firmware-test synth diff deploy destroy smoke
+.PHONY: help demo test test-localstack check bench fmt lint deny advisories sbom setup infra-test bundle firmware firmware-test synth diff deploy destroy smoke
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
@@ -13,7 +13,7 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and two refused clients
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint deny infra-test bundle ## all tests: lints, licences, the deployment, unit and integration tests, independent clients, the firmware and its image
+test: setup lint deny advisories infra-test bundle ## all tests: lints, licences, advisories, the deployment, unit and integration tests, independent clients, the firmware and its image
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@echo "localstack"
@@ -44,6 +44,13 @@ deny: ## licences, sources and banned crates, by cargo-deny
 	@tests/setup/cargo-deny
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >target/deny.log 2>&1 || { cat target/deny.log; exit 1; }
 	@cd firmware && PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources >../target/deny.log 2>&1 || { cat ../target/deny.log; exit 1; }
+
+advisories: ## known vulnerabilities in crates and packages, where their databases can be reached
+	@echo "advisories"
+	@CARGO="$(CARGO)" tests/setup/advisories
+
+sbom: ## write target/sbom.cdx.json: what the programs, the function and the deployment are made of, as CycloneDX
+	@python3 infra/tools/sbom.py
 
 setup: ## install what the tests need besides Rust: mosquitto's clients, and packages for Python and Node (see CONTRIBUTING.md)
 	@tests/setup/foreign-clients
