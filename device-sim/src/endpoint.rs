@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_that_is_named_has_to_be_one() {
+    fn a_named_ca_file_must_have_a_certificate() {
         let missing = message(target(Some("/nowhere/ca.pem".into())));
         assert_eq!(
             missing,

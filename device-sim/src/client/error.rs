@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_in_the_middle_is_the_servers_doing() {
+    fn an_unexpected_end_counts_as_closed_by_the_server() {
         for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset] {
             assert_eq!(Closed::from_io(&kind.into()), Closed::ByServer);
         }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_a_write_was_cut_off_the_rows_before_it_are_left_and_more_can_come() {
+    fn rows_before_a_write_that_was_cut_off_stay_and_more_can_be_added() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let rows = ["hall-1", "hall:2"].map(row);
@@ -110,17 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_anothers_row_is_left_alone() {
+    fn a_row_that_another_program_may_be_writing_is_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let long = format!("a,a,a,{}", "x".repeat(PASSWORD + 1));
         for last in ["a,b,a,x", "a,a,b", "a,a,a,correct horse", "\"a\",a", "a,a,a,b,c", ",", &long] {
             let text = format!("{}\n{last}", HEADER.join(","));
             fs::write(&path, &text).unwrap();
-            let told = cut_torn(&path).unwrap_err().to_string();
+            let error = cut_torn(&path).unwrap_err().to_string();
             assert!(
-                told.starts_with("line 2 of the credentials file") && told.contains("has no line end"),
-                "{told}"
+                error.starts_with("line 2 of the credentials file") && error.contains("has no line end"),
+                "{error}"
             );
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }

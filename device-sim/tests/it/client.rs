@@ -90,7 +90,7 @@ async fn a_close_instead_of_an_answer_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up() {
+async fn a_connect_without_an_answer_reaches_its_time_limit() {
     let server = Server::start(|_| Manner::SilentOnConnect).await;
     let error = refusal(&server.endpoint(), &hasty()).await;
     assert!(matches!(error, ConnectError::Timeout { step: Step::Connack, .. }), "{error}");
@@ -140,7 +140,7 @@ async fn a_port_that_nothing_listens_on_is_named() {
 }
 
 #[tokio::test]
-async fn a_port_without_tls_is_told_apart() {
+async fn a_port_without_tls_has_an_error_of_its_own() {
     let server = Server::kind().await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string().parse().unwrap();
@@ -224,7 +224,7 @@ async fn an_idle_connection_is_pinged_as_the_server_wants() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_pings_is_gone() {
+async fn a_ping_without_an_answer_ends_the_connection() {
     let server = Server::start(|_| Manner::KeepAliveWithoutAnswer(1)).await;
     let options = hasty();
     let mut client = connect(&server, &options).await;

@@ -75,7 +75,7 @@ pub(crate) async fn published(server: &mut Server, client_ids: &[&str], times: u
 }
 
 #[tokio::test]
-async fn every_device_gets_through_and_says_goodbye() {
+async fn every_device_connects_publishes_and_disconnects() {
     let mut server = Server::kind().await;
     let ids = ["sht20-0001", "sht20-0002", "sht20-0003"];
     let args = args(&server, &ids, &["--readings"]);
@@ -100,7 +100,7 @@ async fn every_device_gets_through_and_says_goodbye() {
 }
 
 #[tokio::test]
-async fn the_user_name_names_the_authorizer_unless_it_must_not() {
+async fn the_user_name_names_the_authorizer_unless_no_authorizer_is_set() {
     let cases = [
         (&[][..], "sht20?x-amz-customauthorizer-name=latchkey"),
         (&["--authorizer", "other"], "sht20?x-amz-customauthorizer-name=other"),
@@ -120,7 +120,7 @@ async fn the_user_name_names_the_authorizer_unless_it_must_not() {
 }
 
 #[tokio::test]
-async fn json_is_all_there_is_on_standard_output() {
+async fn with_json_standard_output_has_nothing_else() {
     let mut server = Server::kind().await;
     let args = args(&server, &["a", "b"], &["--json", "--readings", "--mqtt", "3.1.1"]);
     let ran = run(&args, published(&mut server, &["a", "b"], 2)).await;
@@ -178,7 +178,7 @@ async fn the_run_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn only_so_many_devices_run_as_asked_for() {
+async fn devices_limits_the_number_of_devices() {
     let mut server = Server::kind().await;
     let args_of_one = args(&server, &["a", "b"], &["--devices", "1", "--json"]);
     let ran = run(&args_of_one, published(&mut server, &["a"], 1)).await;
@@ -190,7 +190,7 @@ async fn only_so_many_devices_run_as_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_configured_wrongly_is_said_and_ends_with_64() {
+async fn a_wrong_setting_is_reported_and_ends_with_64() {
     let server = Server::kind().await;
     let cases = [
         (&["--ca", "/nowhere/ca.pem"], "latchkey sim: there is no CA file `/nowhere/ca.pem`"),
@@ -214,7 +214,7 @@ async fn what_is_configured_wrongly_is_said_and_ends_with_64() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_the_run() {
+async fn a_closed_standard_output_ends_the_run() {
     let server = Server::kind().await;
     let args = args(&server, &["a"], &["--readings"]);
     let (mut out, mut err) = (Closed, Vec::new());
