@@ -13,6 +13,7 @@ use std::{
 };
 
 use device_auth::{
+    binding::AlibabaSessions,
     credential::FreshnessRules,
     location::{ALLOW_PLAIN_SECRETS, DATA_KEYS, KeyringLocation, StoreLocation},
     time::{TimerSeconds, Timers},
@@ -41,6 +42,9 @@ pub const DISCONNECT_AFTER: &str = "LATCHKEY_DISCONNECT_AFTER_SECONDS";
 pub const REQUIRE_SIGNATURE: &str = "LATCHKEY_REQUIRE_SIGNATURE";
 /// How far a timestamp that an Alibaba device signs may be from now, in seconds. It is not checked by default.
 pub const ALIBABA_FRESHNESS: &str = "LATCHKEY_ALIBABA_FRESHNESS_SECONDS";
+/// Which Alibaba devices may have persistent sessions: `kept` for those whose client id has no parameters of their own
+/// choice, or `any`.
+pub const ALIBABA_SESSIONS: &str = "LATCHKEY_ALIBABA_SESSIONS";
 /// Whether the expiry that a Tencent device signs is compared with the time: `true` or `false`.
 pub const TENCENT_EXPIRY: &str = "LATCHKEY_TENCENT_EXPIRY";
 /// The namespace of the metrics that go to CloudWatch with the log; `off` writes none.
@@ -82,6 +86,8 @@ pub struct Config {
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
+    /// Which Alibaba devices may have persistent sessions.
+    pub alibaba_sessions: AlibabaSessions,
     /// How JSON Web Tokens are checked. With `None` none is accepted.
     pub jwt: Option<JwtSettings>,
     /// Where the keyring is.
@@ -122,6 +128,8 @@ impl Config {
         let require_signature = reader.parsed_or(REQUIRE_SIGNATURE, false, switch);
         let alibaba_window =
             reader.parsed(ALIBABA_FRESHNESS, |text| text.map(|text| number(text, "seconds")).transpose());
+        let alibaba_sessions =
+            reader.parsed_or(ALIBABA_SESSIONS, AlibabaSessions::KeptClientIds, alibaba_sessions);
         let tencent_expiry = reader.parsed_or(TENCENT_EXPIRY, true, switch);
         let jwt = jwt::read(&mut reader, &root);
         if matches!(store, Some(StoreLocation::DynamoDb(_))) {
@@ -149,6 +157,7 @@ impl Config {
                     alibaba_window: alibaba_window?,
                     tencent_expiry: tencent_expiry?,
                 },
+                alibaba_sessions: alibaba_sessions?,
                 jwt,
                 keyring: keyring?,
                 plain_secrets: plain_secrets?,
@@ -194,6 +203,14 @@ fn namespace(text: &str) -> Result<Option<String>, SettingError> {
         _ => Err(SettingError::new(format!(
             "`{text}` is neither `off` nor 1 to 255 characters of `A-Z a-z 0-9 . _ - / # :`"
         ))),
+    }
+}
+
+fn alibaba_sessions(text: &str) -> Result<AlibabaSessions, SettingError> {
+    match text {
+        "kept" => Ok(AlibabaSessions::KeptClientIds),
+        "any" => Ok(AlibabaSessions::AnyClientId),
+        _ => Err(SettingError::new(format!("`{text}` is neither `kept` nor `any`"))),
     }
 }
 
@@ -297,6 +314,15 @@ mod tests {
         }
         let error = config(&[(jwt::JWT_KEYS, "jwks:keys.json"), (jwt::JWT_GRANTS, "sht20")]).unwrap_err();
         assert_eq!(error, "LATCHKEY_JWT_GRANTS: has no effect without LATCHKEY_JWT_GRANT_CLAIM");
+    }
+
+    #[test]
+    fn alibaba_sessions_are_for_kept_client_ids_unless_set() {
+        let sessions = |set: &[(&str, &str)]| config(set).map(|config| config.alibaba_sessions);
+        assert_eq!(sessions(&[]), Ok(AlibabaSessions::KeptClientIds));
+        assert_eq!(sessions(&[(ALIBABA_SESSIONS, "any")]), Ok(AlibabaSessions::AnyClientId));
+        let error = sessions(&[(ALIBABA_SESSIONS, "all")]).unwrap_err();
+        assert_eq!(error, "LATCHKEY_ALIBABA_SESSIONS: `all` is neither `kept` nor `any`");
     }
 
     #[test]

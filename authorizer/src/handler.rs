@@ -10,6 +10,7 @@ use std::{
 };
 
 use device_auth::{
+    binding::AlibabaSessions,
     claim::{Claim, IdentifiedRequest},
     credential::{self, FreshnessRules},
     decision::{self, Allowed, DecisionContext, Stop},
@@ -36,13 +37,15 @@ use crate::{
 };
 
 /// The function: a store, and how it is set up.
-pub struct Function<S> {
+pub struct Handler<S> {
     /// Where the records are.
     pub store: S,
     /// Whether IoT Core must have checked a token's signature, whatever an event presents.
     pub require_signature: bool,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
+    /// Which Alibaba devices may have persistent sessions.
+    pub alibaba_sessions: AlibabaSessions,
     /// How JSON Web Tokens are checked. With `None` no token is accepted.
     pub jwt: Option<JwtVerification>,
     /// Makes the digests of names without a record, for the log. With `None` the log has none.
@@ -75,13 +78,14 @@ pub struct Answer {
 /// The principal of every refusal.
 const REFUSED: &str = "refused";
 
-impl<S: Store> Function<S> {
+impl<S: Store> Handler<S> {
     /// A function with default settings: no JSON Web Tokens, no digests, no metrics, and no signature required.
     pub fn new(store: S) -> Self {
         Self {
             store,
             require_signature: false,
             freshness: FreshnessRules::default(),
+            alibaba_sessions: AlibabaSessions::KeptClientIds,
             jwt: None,
             name_digest: None,
             metrics: None,
@@ -126,7 +130,12 @@ impl<S: Store> Function<S> {
         attempt.identify(&request, self.name_digest.as_ref());
         let arn = context.invoked_function_arn.parse::<FunctionArn>().map_err(FunctionFault::from)?;
         let lookup = self.look_up(&request.claim, attempt).await?;
-        let context = DecisionContext { arn: &arn, freshness: self.freshness, now };
+        let context = DecisionContext {
+            arn: &arn,
+            freshness: self.freshness,
+            alibaba_sessions: self.alibaba_sessions,
+            now,
+        };
         decision::decide(request, lookup, context).map_err(|stop| stop.map_fault(FunctionFault::from))
     }
 

@@ -12,7 +12,7 @@
 //! decision.
 //!
 //! [`log`] and [`metrics`] write one line each about each [`attempt`]. [`config`] reads the environment, [`setup`] makes a
-//! [`handler::Function`] of it, and [`run`] is the whole program.
+//! [`handler::Handler`] of it, and [`run`] is the whole program.
 
 pub mod attempt;
 pub mod config;
@@ -64,7 +64,7 @@ async fn serve() -> ExitCode {
     }
 }
 
-async fn configure() -> anyhow::Result<handler::Function<store::any::AnyStore>> {
+async fn configure() -> anyhow::Result<handler::Handler<store::any::AnyStore>> {
     let config = config::Config::from_variables(env::vars_os())?;
     tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
     setup::function(config).await

@@ -16,7 +16,7 @@ use device_auth::{
 
 use crate::{
     config::{Config, GRANTS},
-    handler::Function,
+    handler::Handler,
     jwt::JwtVerification,
     keyring_source::KeyringSource,
     metrics::Metrics,
@@ -29,7 +29,7 @@ use crate::{
 /// # Errors
 ///
 /// What can't be read or reached, with its setting.
-pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
+pub async fn function(config: Config) -> anyhow::Result<Handler<AnyStore>> {
     let keyring =
         KeyringSource { location: config.keyring, root: config.root, plain_secrets: config.plain_secrets };
     let settings = FunctionSettings {
@@ -38,10 +38,11 @@ pub async fn function(config: Config) -> anyhow::Result<Function<AnyStore>> {
         unsealing: Unsealing::With(Arc::new(keyring.load().await?)),
     };
     let grants = grants(config.grants.as_deref())?;
-    Ok(Function {
+    Ok(Handler {
         store: AnyStore::open(&config.store, config.store_settings, grants, settings, keyring).await?,
         require_signature: config.require_signature,
         freshness: config.freshness,
+        alibaba_sessions: config.alibaba_sessions,
         jwt: config.jwt.map(JwtVerification::new).transpose()?,
         name_digest: Some(match config.digest_key {
             Some(digest) => digest,

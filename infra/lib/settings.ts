@@ -19,6 +19,7 @@ export class SettingsError extends Error {
  */
 export const VARIABLES: readonly string[] = [
   'LATCHKEY_ALIBABA_FRESHNESS_SECONDS',
+  'LATCHKEY_ALIBABA_SESSIONS',
   'LATCHKEY_ALLOW_PLAIN_SECRETS',
   'LATCHKEY_CACHE_ENTRIES',
   'LATCHKEY_CACHE_SECONDS',

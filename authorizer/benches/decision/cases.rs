@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use authorizer::{
-    handler::Function,
+    handler::Handler,
     jwt::{JwtVerification, KeySource},
     log,
     metrics::Metrics,
@@ -27,6 +27,7 @@ use base64::{
 };
 use credentials::{Secret, alibaba, tencent};
 use device_auth::{
+    binding::AlibabaSessions,
     credential::FreshnessRules,
     jwt::{DEFAULT_DEVICE_CLAIM, Leeway, Rules, keys::Keys},
     record::{FunctionSettings, Unsealing},
@@ -61,7 +62,7 @@ pub(crate) struct Case {
 
 /// A function as in production, with a log and metrics that are discarded.
 pub(crate) struct Decider {
-    function: Function<FileStore>,
+    function: Handler<FileStore>,
     context: Context,
     runtime: Runtime,
     _folder: TempDir,
@@ -104,10 +105,11 @@ impl Decider {
             grant_claim: None,
             grants: BTreeSet::new(),
         };
-        let function = Function {
+        let function = Handler {
             store: FileStore::open(&path, settings)?,
             require_signature: false,
             freshness: FreshnessRules::default(),
+            alibaba_sessions: AlibabaSessions::KeptClientIds,
             jwt: Some(JwtVerification { keys: KeySource::Fixed(Arc::new(keys)), rules }),
             name_digest: Some(NameDigest::random()?),
             metrics: Some(Metrics::new("Latchkey".to_owned(), std::io::sink())),

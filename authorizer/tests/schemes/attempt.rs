@@ -12,6 +12,7 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
 use device_auth::{
+    binding::AlibabaSessions,
     claim::IdentifiedRequest,
     credential::{self, FreshnessRules},
     decision::{DecisionContext, Stop, decide},
@@ -71,7 +72,12 @@ impl Attempts {
         let known = self.records.by_name.get(&claim.device).cloned();
         let lookup = known.map_or_else(|| Lookup::Unknown { decoy: Arc::from([]) }, Lookup::Found);
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
-        let context = DecisionContext { arn: &arn, freshness: self.freshness, now };
+        let context = DecisionContext {
+            arn: &arn,
+            freshness: self.freshness,
+            alibaba_sessions: AlibabaSessions::KeptClientIds,
+            now,
+        };
         let request = IdentifiedRequest { claim, client_id, certificate };
         match decide(request, lookup, context) {
             Ok(allowed) => Ok(serde_json::to_value(Answer::allow(allowed)).unwrap()),

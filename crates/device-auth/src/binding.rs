@@ -2,11 +2,30 @@
 
 use crate::{client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyReason};
 
+/// Whether a client may have a session that outlives its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PersistentSession {
+    /// If the grant allows it.
+    AsGranted,
+    /// Never: with each new client id, one credential would leave another session behind.
+    Never,
+}
+
+/// Which Alibaba devices may have persistent sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlibabaSessions {
+    /// Those whose client id has nothing that the device chooses freely.
+    KeptClientIds,
+    /// All. One credential can then leave any number of sessions behind.
+    AnyClientId,
+}
+
 /// A verified device together with a client id that its record allows. Only such a pair gets a policy.
 #[derive(Debug)]
 pub struct BoundDevice {
     device: VerifiedDevice,
     client_id: ClientId,
+    session: PersistentSession,
 }
 
 impl BoundDevice {
@@ -21,6 +40,12 @@ impl BoundDevice {
     pub fn client_id(&self) -> &ClientId {
         &self.client_id
     }
+
+    /// Whether the client may have a persistent session.
+    #[must_use]
+    pub fn session(&self) -> PersistentSession {
+        self.session
+    }
 }
 
 /// Binds `client_id` to the device. Without one, as in an HTTPS publish, the device's own name is used:
@@ -30,7 +55,11 @@ impl BoundDevice {
 ///
 /// The reason for the refusal: no rule of the record allows the id, or a grant has the id as a literal level in the place
 /// of `{client_id}`.
-pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<BoundDevice, DenyReason> {
+pub fn bind(
+    device: VerifiedDevice,
+    client_id: Option<ClientId>,
+    session: PersistentSession,
+) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
     let client_id = match client_id {
         Some(id) if !record.allows(&id) => return Err(DenyReason::ClientIdNotAllowed),
@@ -40,5 +69,5 @@ pub fn bind(device: VerifiedDevice, client_id: Option<ClientId>) -> Result<Bound
     if record.grant.reserves("client_id", client_id.as_str()) {
         return Err(DenyReason::ClientIdReserved);
     }
-    Ok(BoundDevice { device, client_id })
+    Ok(BoundDevice { device, client_id, session })
 }

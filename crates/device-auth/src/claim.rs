@@ -31,6 +31,13 @@ pub struct Claim<'e> {
 }
 
 impl Claim<'_> {
+    /// Whether the device presents the same client id, or one of few, at each connect. An Alibaba device can append
+    /// anything to it, which no signature covers.
+    #[must_use]
+    pub fn keeps_client_id(&self) -> bool {
+        if let Evidence::Alibaba(login, _) = &self.evidence { login.keeps_client_id() } else { true }
+    }
+
     /// The grant that the device's JSON Web Token names, if the token can stand in for a missing record with it.
     #[must_use]
     pub fn token_grant(&self) -> Option<&str> {

@@ -3,7 +3,7 @@
 use iot_policy::arn::FunctionArn;
 
 use crate::{
-    binding,
+    binding::{self, AlibabaSessions, PersistentSession},
     claim::IdentifiedRequest,
     credential::{self, FreshnessRules},
     deny_reason::DenyReason,
@@ -19,6 +19,8 @@ pub struct DecisionContext<'a> {
     pub arn: &'a FunctionArn,
     /// How old signatures may be.
     pub freshness: FreshnessRules,
+    /// Which Alibaba devices may have persistent sessions.
+    pub alibaba_sessions: AlibabaSessions,
     /// The time of the attempt.
     pub now: UnixTime,
 }
@@ -56,10 +58,12 @@ pub enum Stop<F> {
 pub fn decide(
     request: IdentifiedRequest<'_>,
     lookup: Lookup,
-    DecisionContext { arn, freshness, now }: DecisionContext<'_>,
+    DecisionContext { arn, freshness, alibaba_sessions, now }: DecisionContext<'_>,
 ) -> Result<Allowed, Stop<DocumentError>> {
+    let is_bound = request.claim.keeps_client_id() || alibaba_sessions == AlibabaSessions::AnyClientId;
+    let session = if is_bound { PersistentSession::AsGranted } else { PersistentSession::Never };
     let verified = credential::verify(request.claim, request.certificate, lookup, freshness, now)?;
-    let bound = binding::bind(verified, request.client_id)?;
+    let bound = binding::bind(verified, request.client_id, session)?;
     let documents = policy::documents(&bound, arn).map_err(Stop::Fault)?;
     let device = bound.device();
     let record = device.record();

@@ -15,7 +15,7 @@ use iot_policy::{
 use serde::Serialize;
 
 use crate::{
-    binding::BoundDevice,
+    binding::{BoundDevice, PersistentSession},
     client_id::ClientId,
     device_name::DeviceName,
     grant::{
@@ -65,6 +65,8 @@ pub struct Values<'a> {
     pub client_id: &'a ClientId,
     /// The record, for `{device}`, `{product}` and the parameters.
     pub record: &'a Record,
+    /// Whether the grant's persistent session is withheld from this client.
+    pub session: PersistentSession,
 }
 
 /// Why a grant can't become policy documents. Loading a store finds this before a device connects.
@@ -97,7 +99,8 @@ pub enum DocumentError {
 ///
 /// When a placeholder has no value, or the documents exceed AWS's limits. Loading the store rules both out.
 pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDocument>, DocumentError> {
-    let values = Values { client_id: bound.client_id(), record: bound.device().record() };
+    let values =
+        Values { client_id: bound.client_id(), record: bound.device().record(), session: bound.session() };
     build(values, arn, MAX_POLICY_DOCUMENTS)
 }
 
@@ -121,7 +124,8 @@ fn build(values: Values<'_>, arn: &FunctionArn, most: usize) -> Result<Vec<Polic
 fn statements(grant: &Grant, values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Statement>, DocumentError> {
     let definition = grant.definition();
     let client = arn.iot_resource("client", values.client_id.as_str());
-    let withheld = withheld_attributes(definition.last_will, definition.persistent_session, &client);
+    let persistent = definition.persistent_session && values.session == PersistentSession::AsGranted;
+    let withheld = withheld_attributes(definition.last_will, persistent, &client);
     let mut statements = vec![Statement::allow("iot:Connect", vec![client])];
     statements.extend(withheld);
     let topic_actions = [
@@ -330,7 +334,8 @@ mod tests {
             not_before: None,
             not_after: None,
         };
-        let values = Values { client_id: device.client_id(), record: &record };
+        let session = PersistentSession::AsGranted;
+        let values = Values { client_id: device.client_id(), record: &record, session };
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:f".parse().unwrap();
         build(values, &arn, MAX_POLICY_DOCUMENTS)
     }

@@ -1,6 +1,6 @@
 //! Whatever JSON an event is: the answer is a refusal, never an error and never a panic.
 
-use authorizer::{handler::Function, store::file::FileStore};
+use authorizer::{handler::Handler, store::file::FileStore};
 use device_auth::{
     record::{FunctionSettings, Unsealing},
     time::Timers,
@@ -76,7 +76,7 @@ fn garbage_is_refused() {
         Timers { refresh_after: 3_600.try_into().unwrap(), disconnect_after: 86_400.try_into().unwrap() };
     let settings =
         FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
-    let function = Function::new(FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap());
+    let function = Handler::new(FileStore::open(&fixture::path("golden/devices.json"), settings).unwrap());
     let mut context = Context::default();
     context.invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

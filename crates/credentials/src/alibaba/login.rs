@@ -12,6 +12,9 @@ use crate::{
     signature::{HexError, SignMethod, Signature},
 };
 
+/// The timestamp that most SDKs sign at each connect: the year 2050, in milliseconds.
+const SDK_TIMESTAMP: &str = "2524608000000";
+
 /// The client id and the user name of a CONNECT, parsed. Nothing in them is verified before [`Login::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Login<'a> {
@@ -155,6 +158,16 @@ impl<'a> Login<'a> {
         self.parameters
     }
 
+    /// Whether the client id is one of a few hundred that the device's `id` allows: its parameters are those that mean
+    /// something, and the timestamp is the SDKs' constant. Whoever holds the device's secret can append any number of
+    /// others, since only `id` and `timestamp` are signed, and the secret signs every timestamp.
+    #[must_use]
+    pub fn keeps_client_id(&self) -> bool {
+        const NAMES: [&str; 4] = ["authType", "securemode", "signmethod", "timestamp"];
+        self.timestamp.is_none_or(|timestamp| timestamp == SDK_TIMESTAMP)
+            && self.parameters.iter().all(|(name, _)| NAMES.contains(&name))
+    }
+
     /// How old the signature is. Most SDKs hard-code the timestamp 2524608000000, the year 2050, so a fleet that uses
     /// them can't be held to a window. Only a signed timestamp means anything, so ask this only for
     /// [`Authentication::DeviceSecret`].
@@ -279,6 +292,33 @@ mod tests {
         password: impl AsRef<[u8]>,
     ) -> Result<bool, PasswordError> {
         Login::parse(client_id, user_name).unwrap().verify(key, password.as_ref()).map(bool::from)
+    }
+
+    #[test]
+    fn a_client_id_is_kept_if_nothing_in_it_is_free() {
+        let keeps = |parameters: &str| {
+            let client_id = format!("12345|{parameters}|");
+            Login::parse(&client_id, "device&pk").unwrap().keeps_client_id()
+        };
+        for parameters in [
+            "",
+            "securemode=2,signmethod=hmacsha256",
+            "securemode=3,signmethod=hmacsha1,timestamp=2524608000000,",
+            "timestamp=2524608000000",
+            "securemode=-2,authType=connwl",
+        ] {
+            assert!(keeps(parameters), "{parameters}");
+        }
+        for parameters in [
+            "_conn=a",
+            "x=",
+            "securemode=2,_v=sdk-c-4.1.0",
+            "timestamp=1764000000000",
+            "timestamp=02524608000000",
+            "timestamp=0",
+        ] {
+            assert!(!keeps(parameters), "{parameters}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use authorizer::{
-    handler::Function,
+    handler::Handler,
     jwt::{JwtVerification, KeySource},
     name_digest::NameDigest,
     store::file::FileStore,
@@ -44,9 +44,9 @@ struct JwtCase {
 
 impl FunctionCase {
     /// A function over `golden/devices.json`, which takes secrets in plain text.
-    pub(crate) fn start(&self) -> Function<FileStore> {
+    pub(crate) fn start(&self) -> Handler<FileStore> {
         let default = FreshnessRules::default();
-        Function {
+        Handler {
             require_signature: self.require_signature,
             freshness: FreshnessRules {
                 alibaba_window: self.alibaba_freshness_seconds.or(default.alibaba_window),
@@ -54,7 +54,7 @@ impl FunctionCase {
             },
             jwt: self.jwt.as_ref().map(JwtCase::read),
             name_digest: NameDigest::random().ok(),
-            ..Function::new(store())
+            ..Handler::new(store())
         }
     }
 }
@@ -94,8 +94,8 @@ pub(crate) fn store() -> FileStore {
 }
 
 /// A function over other records, with the default settings.
-pub(crate) fn over(path: &Path) -> Function<FileStore> {
-    Function::new(open(path))
+pub(crate) fn over(path: &Path) -> Handler<FileStore> {
+    Handler::new(open(path))
 }
 
 fn open(path: &Path) -> FileStore {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use authorizer::{
-    handler::Function,
+    handler::Handler,
     jwt::{JwtVerification, KeySource},
     store::file::FileStore,
 };
@@ -24,7 +24,7 @@ pub(super) const REASONS: [&str; 3] = ["jwt_expires_too_soon", "jwt_too_long", "
 /// A key that is generated for one test, and a function that takes its tokens.
 struct Issuer {
     key: KeyPair,
-    function: Function<FileStore>,
+    function: Handler<FileStore>,
 }
 
 impl Issuer {
@@ -34,7 +34,7 @@ impl Issuer {
         let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).to_string();
         let keys = KeySource::Fixed(Arc::new(Keys::from_jwks(&jwks).unwrap()));
         let jwt = Some(JwtVerification { keys, rules: function::rules() });
-        Self { key, function: Function { jwt, ..Function::new(function::store()) } }
+        Self { key, function: Handler { jwt, ..Handler::new(function::store()) } }
     }
 
     fn sign(&self, claims: &Value) -> String {
