@@ -172,8 +172,12 @@ fn shared_topic<'a>(
         let topic = (a.0 != b.0).then(|| topic_of_both(one.template, a.1, other.template, b.1)).flatten()?;
         Some((a.0, b.0, topic))
     };
-    // The device that may use `text` as its client id, if it has the grant of `side`.
+    // The device that may use `text` as its client id, if it has the grant of `side`. Binding refuses a reserved client id,
+    // which a rule with a prefix may cover.
     let owner_in = |side: &Use<'a>, text: &str, not: Option<&DeviceName>| {
+        if side.grant.reserves("client_id", text) {
+            return None;
+        }
         let owner = ids.owner(text, not)?;
         let (name, record) = by_name.get_key_value(owner)?;
         (record.grant.name() == side.grant.name()).then_some((*name, *record))

@@ -246,3 +246,12 @@ fn device_without_a_record_shares_no_topic_through_its_name() {
     let error = newcomer("north-hall", "unit").unwrap_err();
     assert!(error.contains("grant `halls`"), "{error}");
 }
+
+/// The prefix covers `sensor`, which the binding refuses as a client id, because a grant names it literally.
+#[test]
+fn reserved_client_id_within_a_prefix_shares_no_topic() {
+    let mut anything = password("own-topics");
+    anything["client_ids"] = json!(["sens*"]);
+    let devices = json!({"anything": anything, "chosen": password("sht20")});
+    assert_eq!(overlap(&json!({}), &devices), None);
+}
