@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+/// Whether a byte may appear in a client id, a device name or a grant's parameter.
+pub use device_core::topics::is_plain;
 use iot_policy::limits::MAX_CLIENT_ID_BYTES;
+
+// A device checks its own client id by the same rule.
+const _: () = assert!(device_core::topics::ClientId::MAX_LEN == MAX_CLIENT_ID_BYTES);
 
 /// A client id of 1 to 128 bytes of `[A-Za-z0-9_.:@=,|&~-]`.
 ///
@@ -54,12 +59,6 @@ impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Whether a byte may appear in a client id, a device name or a grant's parameter.
-#[must_use]
-pub fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.:@=,|&~-".contains(&byte)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl<'a> TryFrom<&'a str> for ClientId<'a> {
         if text.len() > Self::MAX_LEN {
             return Err(ClientIdError::TooLong(text.len()));
         }
-        match text.chars().find(|character| !is_allowed(*character)) {
+        match text.chars().find(|character| !u8::try_from(*character).is_ok_and(is_plain)) {
             Some(character) => Err(ClientIdError::Character(character)),
             None => Ok(Self(text)),
         }
@@ -80,9 +80,11 @@ impl fmt::Display for Topic<'_> {
     }
 }
 
-const fn is_allowed(character: char) -> bool {
-    character.is_ascii_alphanumeric()
-        || matches!(character, '_' | '.' | ':' | '@' | '=' | ',' | '|' | '&' | '~' | '-')
+/// Whether a byte may be in a client id. None of these bytes means anything in a topic filter or a policy.
+#[must_use]
+pub const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'.' | b':' | b'@' | b'=' | b',' | b'|' | b'&' | b'~' | b'-')
 }
 
 #[cfg(test)]

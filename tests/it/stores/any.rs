@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 use authorizer::{
     config::store::{Deadline, StoreSettings},
     fault::{FaultKind, FunctionFault, StoreFault},
-    handler::Function,
+    handler::Handler,
     keyring_source::KeyringSource,
     store::{
         Source, Store,
@@ -298,7 +298,7 @@ async fn connect(store: impl Store, device: &str, password: &str) -> Result<Valu
     let mut context = Context::default();
     "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer"
         .clone_into(&mut context.invoked_function_arn);
-    let answer = Function::new(store).handle(&RawValue::from_string(event).unwrap(), &context).await?;
+    let answer = Handler::new(store).handle(&RawValue::from_string(event).unwrap(), &context).await?;
     Ok(serde_json::to_value(answer).unwrap())
 }
 
