@@ -2,12 +2,53 @@
 
 use std::collections::HashMap;
 
-use super::error::IdRangeError;
 use crate::{
     device_name::DeviceName,
     record::{ClientIdRule, Parameters, Record},
     scheme::Scheme,
 };
+
+/// Two records that may use the same client id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdRangeError {
+    /// The rules of two records overlap.
+    #[error(
+        "devices `{one}` and `{other}` may both use client ids that `{one_rule}` and `{other_rule}` cover; each id may \
+         belong to one device only: list others in `client_ids`"
+    )]
+    Overlap {
+        /// A device.
+        one: DeviceName,
+        /// Its rule.
+        one_rule: String,
+        /// Another device.
+        other: DeviceName,
+        /// The other device's rule.
+        other_rule: String,
+    },
+    /// A device may use the value of another device's placeholder as its client id.
+    #[error(
+        "device `{other}` may use the client id `{value}`, which is the `{parameter}` of device `{device}`"
+    )]
+    Parameter {
+        /// The device with the value.
+        device: DeviceName,
+        /// The placeholder.
+        parameter: String,
+        /// The value.
+        value: DeviceName,
+        /// The device that may use it as its client id.
+        other: DeviceName,
+    },
+    /// A device without a record has another device's client id as its name.
+    #[error("`{name}` as a client id belongs to device `{owner}`")]
+    Taken {
+        /// The name.
+        name: DeviceName,
+        /// The device that it belongs to.
+        owner: DeviceName,
+    },
+}
 
 /// What a record reserves for its device: client ids, and the parameters and the product that grants write into topics.
 #[derive(Clone, Copy)]
