@@ -68,7 +68,7 @@ pub enum AuthorizersError {
 }
 
 /// A client whose authorizer may be called. Only [`Authorizers::admit`] makes it.
-pub struct Admitted {
+pub struct SelectedAuthorizer {
     authorizer: Arc<Authorizer>,
     token: Option<Token>,
     unnamed: Option<Unnamed>,
@@ -123,7 +123,7 @@ impl Authorizers {
         &self,
         parameters: &Parameters<'_>,
         choice: AuthorizerChoice<'_>,
-    ) -> Result<Admitted, AuthnError> {
+    ) -> Result<SelectedAuthorizer, AuthnError> {
         let default = choice.default.or(self.default.as_ref().map(DefaultAuthorizer::name));
         let named = parameters.authorizer()?;
         let authorizer = match &named {
@@ -147,7 +147,7 @@ impl Authorizers {
             }
             _ => None,
         };
-        Ok(Admitted { authorizer: Arc::clone(authorizer), token, unnamed })
+        Ok(SelectedAuthorizer { authorizer: Arc::clone(authorizer), token, unnamed })
     }
 
     /// Whether there is an authorizer with this name.
@@ -167,7 +167,7 @@ impl Authorizers {
     }
 }
 
-impl Admitted {
+impl SelectedAuthorizer {
     /// The authorizer to call.
     #[must_use]
     pub fn authorizer(&self) -> &Arc<Authorizer> {

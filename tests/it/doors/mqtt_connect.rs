@@ -72,12 +72,12 @@ async fn the_connack_of_mqtt_5_has_the_limits_that_aws_sends_and_no_other() {
     let password = gateway.add("dev", "own-topics");
     let keep_alives =
         [(0, 1_200), (1, 30), (29, 30), (30, 30), (35, 35), (1_200, 1_200), (1_201, 1_200), (65_535, 1_200)];
-    for (keep_alive, told) in keep_alives {
+    for (keep_alive, server_keep_alive) in keep_alives {
         let connect = Connect { keep_alive, ..connect(Version::V5, "dev", "dev", &password) };
         let (_client, ack) = MqttClient::connect(&gateway, connect).await;
         let ack = ack.unwrap();
         assert_eq!((ack.code, ack.session_present), (Code::Success, false));
-        assert_eq!(ack.properties, properties(told, None), "keep-alive {keep_alive}");
+        assert_eq!(ack.properties, properties(server_keep_alive, None), "keep-alive {keep_alive}");
     }
     let mut wanted = connect(Version::V5, "dev", "dev", &password);
     wanted.properties.session_expiry_interval = 60;

@@ -149,13 +149,13 @@ async fn a_certificate_without_its_key_is_refused() {
     }
     let refusals = || {
         let lines = gateway.log.lines();
-        let told = lines
+        let found = lines
             .iter()
             .filter(|line| words(line) == "the client presents a certificate without having its key");
-        let told = told.filter(|line| {
+        let found = found.filter(|line| {
             line["eventType"] == "Connection.AuthNError" && line["reason"] == "NOT_AUTHENTICATED"
         });
-        (told.count() == 2).then_some(())
+        (found.count() == 2).then_some(())
     };
     eventually("a line for each", refusals).await;
 }

@@ -252,9 +252,12 @@ async fn every_quota_can_be_configured() {
         assert_eq!(ack.unwrap().properties.server_keep_alive, Some(held), "{asked}");
     }
     let (mut client, ack) = MqttClient::connect(&gateway, v5("abcd", 45)).await;
-    let told = ack.unwrap().properties;
-    assert_eq!((told.receive_maximum.get(), told.topic_alias_maximum), (7, 1));
-    assert_eq!((told.maximum_packet_size.map(u32::from), told.session_expiry_interval), (Some(100), Some(9)));
+    let properties = ack.unwrap().properties;
+    assert_eq!((properties.receive_maximum.get(), properties.topic_alias_maximum), (7, 1));
+    assert_eq!(
+        (properties.maximum_packet_size.map(u32::from), properties.session_expiry_interval),
+        (Some(100), Some(9))
+    );
     let codes = client.subscribe(&["a", "b/b"], QoS::AtLeastOnce).await.unwrap().codes;
     assert_eq!(codes, [SubAckCode::Granted(QoS::AtLeastOnce); 2]);
     let codes = client.subscribe(&["long", "///"], QoS::AtLeastOnce).await.unwrap().codes;

@@ -48,13 +48,13 @@ async fn the_program_that_is_deployed_answers_events() {
     let log = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let decisions = lines.filter(|line| line["event"] == "decision").collect::<Vec<_>>();
-    let told = |line: &Value| {
+    let summary = |line: &Value| {
         [&line["outcome"], &line["reason"], &line["device"]].map(|it| it.as_str().map(str::to_owned))
     };
     let expected =
         [[Some("allow"), None, Some("hall-1")], [Some("deny"), Some("wrong_password"), Some("hall-1")]];
     assert_eq!(
-        decisions.iter().map(told).collect::<Vec<_>>(),
+        decisions.iter().map(summary).collect::<Vec<_>>(),
         expected.map(|it| it.map(|it| it.map(str::to_owned)))
     );
 }

@@ -163,11 +163,12 @@ async fn a_refresh_does_not_wait_for_connects_and_a_connect_not_for_ever() {
     let mut waiting = Box::pin(remote.invoke(Call::Connect, || panic!("its turn has not come")));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let refresh = remote.invoke(Call::Refresh, event);
-    let told = async {
+    let time_passes = async {
         eventually("the refresh's call", || (function.calls().len() == 2).then_some(())).await;
         manual.advance(Duration::from_secs(5));
     };
-    let (waited, refreshed, ()) = within("all of them", async { tokio::join!(waiting, refresh, told) }).await;
+    let (waited, refreshed, ()) =
+        within("all of them", async { tokio::join!(waiting, refresh, time_passes) }).await;
     assert_eq!(waited, Err(InvokeError::Throttled));
     assert_eq!(refreshed, Err(InvokeError::Timeout(Duration::from_secs(5))));
     assert_eq!(first.await, Err(InvokeError::Timeout(Duration::from_secs(5))));

@@ -50,10 +50,14 @@ async fn every_first_byte_is_a_packet_type_or_ends_the_connection() {
                 let goes_on = answer.ends_with(PINGRESP) || fine && kind == 14 && answer.is_empty();
                 assert_eq!(goes_on, fine, "{kind} {flags:#06b} in {version:?}");
                 if !fine {
-                    let told = version == Version::V5;
+                    let has_reason = version == Version::V5;
                     let code = answer.get(2).copied();
-                    assert_eq!(answer.len(), if told { 4 } else { 0 }, "{kind} {flags:#06b} {version:?}");
-                    assert!(!told || matches!(code, Some(0x81 | 0x82)), "{kind} {flags:#06b}");
+                    assert_eq!(
+                        answer.len(),
+                        if has_reason { 4 } else { 0 },
+                        "{kind} {flags:#06b} {version:?}"
+                    );
+                    assert!(!has_reason || matches!(code, Some(0x81 | 0x82)), "{kind} {flags:#06b}");
                 }
             }
         }
@@ -93,8 +97,8 @@ async fn every_combination_of_publish_flags_and_ids_is_accepted_or_ends_the_conn
                 _ => (b"", Some(0x81)),
             };
             assert_eq!(answers(&gateway, Version::V311, &old).await, expected, "{flags:#06b} {id}");
-            let told = code.map_or_else(|| expected.to_vec(), |code| vec![0xe0, 2, code, 0]);
-            assert_eq!(answers(&gateway, Version::V5, &new).await, told, "{flags:#06b} {id}");
+            let answer = code.map_or_else(|| expected.to_vec(), |code| vec![0xe0, 2, code, 0]);
+            assert_eq!(answers(&gateway, Version::V5, &new).await, answer, "{flags:#06b} {id}");
         }
     }
 }

@@ -319,13 +319,13 @@ async fn the_gateway_sends_no_alias_and_no_response_information() {
         wanted.properties.request_response_information = response;
         wanted.properties.request_problem_information = problem;
         let (mut client, ack) = MqttClient::connect(&gateway, wanted).await;
-        let told = ack.unwrap().properties;
+        let properties = ack.unwrap().properties;
         assert_eq!(
-            (told.response_information, told.reason_string),
+            (properties.response_information, properties.reason_string),
             (None, None),
             "an acceptance needs no reason"
         );
-        assert!(told.user_properties.is_empty());
+        assert!(properties.user_properties.is_empty());
         let ack = client.subscribe(&["t", "#"], QoS::AtLeastOnce).await.unwrap();
         assert_eq!(ack.reason_string, None);
         for _ in 0..3 {

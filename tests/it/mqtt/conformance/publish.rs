@@ -192,8 +192,8 @@ async fn a_denied_publish_is_not_acknowledged_as_a_success() {
 async fn a_packet_that_the_connack_forbids_is_answered_with_its_own_code() {
     let gateway = TestGateway::open_to_all().await;
     let (_client, ack) = MqttClient::connect(&gateway, connect(Version::V5, "c", "u", "p")).await;
-    let told = ack.unwrap().properties;
-    assert_eq!((told.maximum_qos, told.topic_alias_maximum), (QoS::AtLeastOnce, 8));
+    let properties = ack.unwrap().properties;
+    assert_eq!((properties.maximum_qos, properties.topic_alias_maximum), (QoS::AtLeastOnce, 8));
     let qos_2 = answers(&gateway, Version::V5, b"\x34\x06\x00\x01t\x00\x01\x00").await;
     assert_eq!(qos_2, b"\xe0\x02\x9b\x00");
     for alias in 1..=8 {

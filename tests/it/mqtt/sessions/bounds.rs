@@ -63,7 +63,7 @@ async fn a_waiting_message_expires_and_carries_its_remaining_interval() {
 async fn a_message_expiry_interval_of_0_becomes_1_and_of_more_than_seven_days_becomes_seven_days() {
     let gateway = gateway().await;
     let mut sender = sender(&gateway).await;
-    for (asked, told) in [(0, 1), (604_800, 604_800), (604_801, 604_800), (u32::MAX, 604_800)] {
+    for (asked, granted) in [(0, 1), (604_800, 604_800), (604_801, 604_800), (u32::MAX, 604_800)] {
         let topic = format!("t/{asked}");
         let (mut new, _) = come(&gateway, persistent(Version::V5, "new")).await;
         let (mut old, _) = come(&gateway, persistent(Version::V311, "old")).await;
@@ -74,7 +74,7 @@ async fn a_message_expiry_interval_of_0_becomes_1_and_of_more_than_seven_days_be
         assert!(matches!(sender.receive().await, Some(Packet::PubAck(_))));
         assert_eq!(take(&mut old).await.0, "x");
         let message = new.message().await;
-        assert_eq!(left(&message), Some(told), "{asked}");
+        assert_eq!(left(&message), Some(granted), "{asked}");
         new.acknowledge(&message).await;
     }
     let mut late = MqttClient::anybody(&gateway, Version::V5, "late").await;
