@@ -66,21 +66,22 @@ enum Receiver {
 
 /// The broker knows no policy: sessions request nothing that their policies do not allow.
 impl Broker {
-    /// The broker of a data folder, with the sessions and retained messages in it.
+    /// The broker of a data folder, with the sessions and retained messages in it, which keeps so many retained messages.
     ///
     /// # Errors
     ///
     /// When not everything in the file can be read.
-    pub fn open(folder: &Path, clock: &Clock) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, retained_messages: usize, clock: &Clock) -> Result<Self, StoreError> {
         let (store, stored) = Store::open(&folder.join(store::FILE), clock)?;
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-        Ok(Self::start(State::restored(stored, Random::seeded(seed), clock.now()), store))
+        let state = State::new(Random::seeded(seed), retained_messages);
+        Ok(Self::start(state.restored(stored, clock.now()), store))
     }
 
     /// A broker whose file ends with the process.
     #[cfg(test)]
     fn in_memory(clock: &Clock) -> Arc<Self> {
-        Arc::new(Self::start(State::new(Random::default()), Store::in_memory(clock)))
+        Arc::new(Self::start(State::new(Random::default(), 10_000), Store::in_memory(clock)))
     }
 
     /// Delivers a message to each subscriber of its topic, and retains it if it says so.
@@ -142,12 +143,12 @@ impl Broker {
 }
 
 impl State {
-    fn new(random: Random) -> Self {
+    fn new(random: Random, retained_messages: usize) -> Self {
         let waiting = QueuedBytes::default();
         Self {
             clients: HashMap::new(),
             subscriptions: Subscriptions::new(&waiting),
-            retained: Retained::default(),
+            retained: Retained::new(retained_messages),
             waiting,
             connections: 0,
             random,
@@ -156,8 +157,8 @@ impl State {
     }
 
     /// The sessions and retained messages of the file. Every client is away.
-    fn restored(stored: Stored, random: Random, now: Moment) -> Self {
-        let mut state = Self::new(random);
+    fn restored(mut self, stored: Stored, now: Moment) -> Self {
+        let state = &mut self;
         for (publish, expires_at) in stored.retained {
             state.retained.restore(publish, expires_at, now);
         }
@@ -179,7 +180,7 @@ impl State {
                 group.restore(message);
             }
         }
-        state
+        self
     }
 
     /// The message for each subscriber of its topic that has room for it.
@@ -296,6 +297,31 @@ impl State {
                 group.return_waiting(&message);
             }
         }
+    }
+
+    /// The shared filters to which a client can't subscribe, because there are as many groups, or as many members of its group,
+    /// as the quotas allow.
+    fn full_groups(
+        &mut self,
+        client_id: &str,
+        filters: &[&TopicFilter],
+        max_groups: usize,
+        max_members: usize,
+    ) -> Vec<TopicFilter> {
+        let (mut groups, mut full) = (self.subscriptions.groups(), Vec::new());
+        for &filter in filters.iter().filter(|filter| filter.shared().is_some()) {
+            step();
+            let is_full = match self.subscriptions.group_mut(filter) {
+                Some(group) => group.members() >= max_members && group.subscriber(client_id).is_none(),
+                None if groups >= max_groups => true,
+                None => {
+                    groups += 1;
+                    false
+                }
+            };
+            full.extend(is_full.then(|| filter.clone()));
+        }
+        full
     }
 
     /// Removes a client, with its subscriptions.

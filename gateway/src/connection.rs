@@ -13,7 +13,7 @@ mod will;
 use std::{collections::VecDeque, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use mqtt::{Codec, DecodeError, EncodeError, Packet, SubAckCode, TopicFilter};
+use mqtt::{Codec, DecodeError, EncodeError, Packet, SubAckCode, Subscribe, TopicFilter};
 use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 
@@ -197,6 +197,11 @@ impl Connection {
 
     fn handle(&mut self, event: Event, effects: &mut Vec<Effect>) {
         let now = self.shared.clock.now();
+        // Before the outbox is locked: the broker locks its memory first.
+        if let Event::Packet(Packet::Subscribe(subscribe)) = &event {
+            let full = self.full_groups(subscribe);
+            self.session.refuse_groups(full);
+        }
         let Some(mut outbox) = self.registration.outbox() else {
             return self.session.end(DisconnectReason::TakenOver, effects);
         };
@@ -220,6 +225,18 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The shared filters of a SUBSCRIBE that the account's quotas don't allow.
+    fn full_groups(&self, subscribe: &Subscribe) -> Vec<TopicFilter> {
+        let quotas = &self.shared.settings.quotas;
+        let filters =
+            subscribe.filters.iter().take(quotas.filters_per_subscribe).map(|filter| &filter.filter);
+        let shared = filters.filter(|filter| filter.shared().is_some()).collect::<Vec<_>>();
+        if shared.is_empty() {
+            return Vec::new();
+        }
+        self.registration.full_groups(&shared, quotas.shared_groups, quotas.shared_group_members)
     }
 
     /// Carries out effects in their order. Packets after an uncommitted change wait for [`Connection::flush`], so that the

@@ -117,7 +117,7 @@ impl Gateway {
         };
         let addresses = local_addresses(&listeners, status.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
-        let broker = Broker::open(&settings.data, &clock)?;
+        let broker = Broker::open(&settings.data, settings.quotas.retained_messages, &clock)?;
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = start_authorizers(settings, &clock, &log).await?;
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;

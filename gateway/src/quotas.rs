@@ -41,6 +41,12 @@ pub struct Quotas {
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
     pub unacknowledged_messages: NonZeroU16,
+    /// Groups of shared subscriptions.
+    pub shared_groups: usize,
+    /// Members of one group.
+    pub shared_group_members: usize,
+    /// Retained messages.
+    pub retained_messages: usize,
     /// Seconds that a client has to acknowledge a message before it is sent again *(unverified: AWS sends it again within a
     /// minute)*.
     pub resend_after_seconds: NonZeroU16,
@@ -84,6 +90,9 @@ impl Quotas {
         publishes_per_second: NonZeroU32::new(limits::MAX_PUBLISHES_PER_SECOND_PER_CONNECTION),
         bytes_per_second: NonZeroU32::new(limits::MAX_BYTES_PER_SECOND_PER_CONNECTION),
         unacknowledged_messages: limits::MAX_UNACKNOWLEDGED_MESSAGES,
+        shared_groups: limits::MAX_SHARED_GROUPS,
+        shared_group_members: limits::MAX_SHARED_GROUP_MEMBERS,
+        retained_messages: limits::MAX_RETAINED_MESSAGES,
         resend_after_seconds: NonZeroU16::new(30).unwrap(),
         resend_for_seconds_mqtt_3: limits::MAX_RESEND_SECONDS_MQTT_3,
         resend_for_seconds_mqtt_5: limits::MAX_RESEND_SECONDS_MQTT_5,
@@ -181,6 +190,9 @@ pub enum LimitError {
     /// `subscriptions_per_connection`.
     #[error("the connection has {0} subscriptions already")]
     SubscriptionsPerConnection(usize),
+    /// `shared_groups` or `shared_group_members`.
+    #[error("there are as many shared subscriptions, or as many members of this one, as the quotas allow")]
+    FullGroup,
     /// The largest message of the WebSocket transport, which is not a quota.
     #[error("a WebSocket message is larger than {0} bytes")]
     WebSocketMessageBytes(usize),

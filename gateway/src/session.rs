@@ -48,6 +48,8 @@ pub struct Session {
     last_will: Option<LastWill>,
     aliases: Vec<Option<TopicName>>,
     subscriptions: Vec<TopicFilter>,
+    /// The shared filters of the next SUBSCRIBE whose groups are full.
+    full_groups: Vec<TopicFilter>,
     receive_maximum: NonZeroU16,
     /// For how long the session outlives its connection.
     expiry: Duration,
@@ -148,6 +150,7 @@ impl Session {
             last_will: connect.last_will.clone(),
             aliases: vec![None; quotas.topic_aliases.into()],
             subscriptions: Vec::new(),
+            full_groups: Vec::new(),
             receive_maximum: receive_maximum(connect, quotas),
             expiry,
             enforcement,
@@ -231,6 +234,11 @@ impl Session {
     #[must_use]
     pub fn principal_id(&self) -> &Arc<str> {
         &self.enforcement.authorization().principal_id
+    }
+
+    /// The next packet is a SUBSCRIBE, and these are the shared filters in it whose groups are full.
+    pub fn refuse_groups(&mut self, full: Vec<TopicFilter>) {
+        self.full_groups = full;
     }
 
     /// A packet came from the client.

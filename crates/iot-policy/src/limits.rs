@@ -70,6 +70,12 @@ pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
 /// Messages that a client was sent and has not acknowledged, at most (gr).
 pub const MAX_UNACKNOWLEDGED_MESSAGES: NonZeroU16 = NonZeroU16::new(100).unwrap();
 
+/// Retained messages of one account, at most, in large regions (gr).
+pub const MAX_RETAINED_MESSAGES: usize = 500_000;
+/// Groups of shared subscriptions of one account, at most (gr).
+pub const MAX_SHARED_GROUPS: usize = 100;
+/// Members of one group, at most (gr).
+pub const MAX_SHARED_GROUP_MEMBERS: usize = 100;
 /// Stored messages that a resumed session gets in a second (dg/mqtt).
 pub const MAX_STORED_MESSAGES_PER_SECOND: u32 = 10;
 /// Queued messages that a member of a shared subscription gets in a second (dg/mqtt).

@@ -15,6 +15,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use mqtt::TopicFilter;
 use tokio::sync::oneshot;
 
 use super::{
@@ -153,6 +154,17 @@ impl Operations {
         drop(memory);
         self.changed.notify_one();
         Pending(Progress::Queued(receiver))
+    }
+
+    /// The shared filters to which a client can't subscribe now.
+    pub(super) fn full_groups(
+        &self,
+        client_id: &str,
+        filters: &[&TopicFilter],
+        max_groups: usize,
+        max_members: usize,
+    ) -> Vec<TopicFilter> {
+        self.memory().state.full_groups(client_id, filters, max_groups, max_members)
     }
 
     /// Removes a client whose connection has ended without an operation.

@@ -199,6 +199,18 @@ impl Registration {
         Some(self.outbox.lock()).filter(|outbox| outbox.is_lent_to(self.connection))
     }
 
+    /// The shared filters among these to which the client can't subscribe, because there are as many groups, or as many members
+    /// of its group, as these quotas allow. Clients that subscribe at the same moment may exceed them.
+    #[must_use]
+    pub fn full_groups(
+        &self,
+        filters: &[&TopicFilter],
+        max_groups: usize,
+        max_members: usize,
+    ) -> Vec<TopicFilter> {
+        self.operations.full_groups(&self.client_id, filters, max_groups, max_members)
+    }
+
     /// Adds a subscription, or replaces the one with the same filter, and delivers the topic's retained message if the filter is
     /// a topic: AWS sends none for a filter with a wildcard (developer guide, `mqtt`).
     ///

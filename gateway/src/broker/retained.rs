@@ -15,12 +15,11 @@ use super::{
 };
 use crate::clock::Moment;
 
-const MAX_MESSAGES: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The retained messages.
-#[derive(Default)]
 pub(super) struct Retained {
+    max_messages: usize,
     messages: HashMap<TopicName, RetainedMessage>,
     /// The messages whose time ends, by that time: so that those that are over are found without a look at the others.
     expiring: BTreeSet<(Moment, TopicName)>,
@@ -40,6 +39,10 @@ pub(super) enum RetainedChange {
 }
 
 impl Retained {
+    pub(super) fn new(max_messages: usize) -> Self {
+        Self { max_messages, messages: HashMap::new(), expiring: BTreeSet::new(), bytes: 0 }
+    }
+
     /// The change that a message makes, which is to be applied once the file has it. The message replaces its topic's earlier
     /// one. An empty payload only removes that (MQTT 5 section 3.3.1.3).
     pub(super) fn prepare(
@@ -97,7 +100,7 @@ impl Retained {
         let earlier = self.messages.get(topic);
         let others = self.messages.len() - usize::from(earlier.is_some());
         let left = self.bytes - earlier.map_or(0, |message| weight(&message.publish));
-        others < MAX_MESSAGES && left + bytes <= MAX_BYTES
+        others < self.max_messages && left + bytes <= MAX_BYTES
     }
 
     fn remove(&mut self, topic: &TopicName) {
@@ -153,6 +156,8 @@ mod tests {
     use crate::broker::steps::counted;
     use crate::clock::{Clock, ManualClock};
 
+    const MAX_MESSAGES: usize = 1_000;
+
     /// Retains a message, or clears its topic. Whether there was room.
     fn retain(
         retained: &mut Retained,
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn there_is_a_bound_and_a_cleared_topic_makes_room() {
-        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
+        let (mut retained, (mut changes, now)) = (Retained::new(MAX_MESSAGES), changes());
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let message = |n, payload: &'static str| Publish::new(topic(n), payload);
         for n in 0..MAX_MESSAGES {
@@ -192,7 +197,7 @@ mod tests {
 
     #[test]
     fn expired_messages_make_room() {
-        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
+        let (mut retained, (mut changes, now)) = (Retained::new(MAX_MESSAGES), changes());
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         for n in 0..MAX_MESSAGES {
             let seconds = if n % 2 == 0 { 10 } else { 20 };
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn large_messages_are_bounded_by_their_bytes() {
-        let (mut retained, (mut changes, now)) = (Retained::default(), changes());
+        let (mut retained, (mut changes, now)) = (Retained::new(MAX_MESSAGES), changes());
         let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
         let large = vec![1; 1024 * 1024];
         let kept = (0..100)

@@ -54,6 +54,11 @@ impl Subscriptions {
         Self { bytes: Arc::clone(bytes), ..Self::default() }
     }
 
+    /// The groups of shared subscriptions.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
     /// The filters of one client.
     pub(super) fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
         self.by_client.get(client_id).cloned().unwrap_or_default()

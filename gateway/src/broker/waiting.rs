@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use super::{queue::Delivery, steps::step, store::MessageId};
 use crate::clock::Moment;
 
+/// Places that are not worth giving back.
+const FEW: usize = 64;
+
 /// Messages that wait, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -68,6 +71,11 @@ impl Waiting {
                 removed.extend(message.id());
             }
         }
+        // Places of removed messages are given back once they are more than half of all, so this costs no more than the
+        // removals.
+        if self.places.len() > 2 * self.messages + FEW {
+            self.retain(|_| true);
+        }
         removed
     }
 
@@ -111,6 +119,25 @@ mod tests {
         broker::{queue::Queue, steps::counted},
         clock::{Clock, ManualClock},
     };
+
+    #[test]
+    fn places_of_expired_messages_are_given_back() {
+        let now = Clock::Manual(ManualClock::new()).now();
+        let mut waiting = Waiting::default();
+        for n in 0..1_000 {
+            let properties = PublishProperties {
+                message_expiry_interval: (n > 0).then_some(1),
+                ..PublishProperties::default()
+            };
+            let publish = Publish::new("t".parse().unwrap(), n.to_string());
+            let publish = Publish { properties: Some(properties.into()), ..publish };
+            let later = now + Duration::from_secs(n);
+            waiting.remove_expired(later);
+            waiting.push(Queue::default().accept(publish, later).unwrap());
+            assert!(waiting.places.len() <= 2 + FEW + 1, "{n}");
+        }
+        assert_eq!((waiting.len(), &waiting.pop().unwrap().publish().payload[..]), (2, &b"0"[..]));
+    }
 
     #[test]
     fn messages_leave_in_their_order_or_when_their_time_is_over() {

@@ -118,6 +118,10 @@ impl Session {
             return Err(DisconnectReason::Limit(Code::TopicFilterInvalid, LimitError::ReservedFilter));
         }
         if !self.subscriptions.contains(&filter.filter) {
+            if self.full_groups.contains(&filter.filter) {
+                effects.push(Effect::Log(Rejection::limit(&filter.filter, LimitError::FullGroup)));
+                return Ok(SubAckCode::Failed(SubscribeFailure::QuotaExceeded));
+            }
             let quota = self.settings.quotas.subscriptions_per_connection;
             if self.subscriptions.len() >= quota {
                 let error = LimitError::SubscriptionsPerConnection(quota);

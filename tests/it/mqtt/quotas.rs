@@ -310,3 +310,44 @@ async fn every_quota_can_be_configured() {
     gateway.advance(Duration::from_secs(9));
     assert!(!MqttClient::connect(&gateway, persistent).await.1.unwrap().session_present);
 }
+
+#[tokio::test]
+async fn shared_subscriptions_beyond_their_quotas_are_refused_and_the_connection_goes_on() {
+    let gateway = with(|quotas| (quotas.shared_groups, quotas.shared_group_members) = (2, 2)).await;
+    let mut clients = Vec::new();
+    for (id, version) in [("a", Version::V5), ("b", Version::V311), ("c", Version::V5)] {
+        clients.push(MqttClient::anybody(&gateway, version, id).await);
+    }
+    let granted = SubAckCode::Granted(QoS::AtLeastOnce);
+    let full = SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
+    for (client, filters, codes) in [
+        (0, &["$share/1/t"][..], &[granted][..]),
+        (1, &["$share/1/t"], &[granted]),
+        (2, &["$share/1/t", "$share/2/t", "$share/3/t", "t"], &[full, granted, full, granted]),
+        (0, &["$share/1/t", "$share/1/u"], &[granted, full]),
+    ] {
+        let ack = clients[client].subscribe(filters, QoS::AtLeastOnce).await.unwrap();
+        assert_eq!(ack.codes, codes, "{client} {filters:?}");
+    }
+    let ack = clients[1].subscribe(&["$share/3/t"], QoS::AtLeastOnce).await.unwrap();
+    assert!(matches!(ack.codes[..], [SubAckCode::Failed(_)]), "{:?}", ack.codes);
+    clients[0].unsubscribe(&["$share/1/t"]).await.unwrap();
+    let ack = clients[2].subscribe(&["$share/1/t"], QoS::AtLeastOnce).await.unwrap();
+    assert_eq!(ack.codes, [granted], "there is room again");
+}
+
+#[tokio::test]
+async fn a_retained_message_beyond_the_quota_is_delivered_and_not_retained() {
+    let gateway = with(|quotas| quotas.retained_messages = 1).await;
+    let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
+    reader.subscribe(&["+"], QoS::AtMostOnce).await.unwrap();
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    for topic in ["kept", "not", "kept"] {
+        let publish = Publish { retain: true, ..Publish::new(topic.parse().unwrap(), topic) };
+        sender.send(Packet::Publish(publish)).await;
+        assert_eq!(reader.message().await.payload, topic);
+    }
+    reader.subscribe(&["not", "kept"], QoS::AtMostOnce).await.unwrap();
+    assert_eq!(reader.message().await.payload, "kept");
+    reader.ping().await;
+}

@@ -25,7 +25,7 @@ impl Folder {
     }
 
     fn open(&self) -> Result<Arc<Broker>, StoreError> {
-        Broker::open(self.folder.path(), &self.clock).map(Arc::new)
+        Broker::open(self.folder.path(), 10_000, &self.clock).map(Arc::new)
     }
 
     /// A file with a session in which messages wait, and with retained messages.
