@@ -14,7 +14,7 @@ use crate::{
 
 /// Switches off AWS's rates, which mosquitto does not have.
 const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_second_per_client_id = 0\n\
-                             publishes_per_second = 0\nbytes_per_second = 0\n";
+                             publishes_per_second = 0\nbytes_per_second = 0\npackets_per_second = 0\nsubscriptions_per_second = 0\n";
 
 /// A running gateway.
 pub(crate) struct Gateway {

@@ -165,6 +165,9 @@ impl Connection {
         {
             return Some(self.read(packet));
         }
+        if self.session.is_sending_paused() {
+            return None;
+        }
         self.registration.outbox()?.next_delivered().map(Event::Message)
     }
 
@@ -179,7 +182,7 @@ impl Connection {
             () = self.shared.clock.sleep_until(deadline) => Event::Time,
             answer = refreshed(&mut self.refresh) => Event::Refreshed(answer),
             packet = self.stream.next(), if !self.session.is_paused() => self.read(packet),
-            delivery = delivered(&self.registration) => Event::Message(delivery),
+            delivery = delivered(&self.registration), if !self.session.is_sending_paused() => Event::Message(delivery),
         }
     }
 

@@ -13,10 +13,10 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    account_rates::AccountRates,
     broker::{Broker, store::StoreError},
     certificate::{self, Authority},
     clock::Clock,
-    connect_rate::ConnectRate,
     connection,
     custom_auth::{
         admission::{Authorizer, Authorizers},
@@ -123,7 +123,7 @@ impl Gateway {
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
-            connect_rate: ConnectRate::new(clock.now()),
+            account_rates: AccountRates::new(clock.now()),
             lifecycle_versions: LifecycleVersions::default(),
             clock,
             log,

@@ -11,19 +11,19 @@
 //! 5. [`broker`]: carries messages from one connection to the others.
 //!
 //! Two limits apply before a session begins: [`handshake_limit`], on connections that have not sent their CONNECT yet,
-//! and [`connect_rate`], on CONNECTs a second. One applies after its end: [`delayed_will_limit`].
+//! and [`account_rates`], on CONNECTs a second. One applies after its end: [`delayed_will_limit`].
 //!
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
 //! [`event_log`] and [`metrics`] show what happens, [`lifecycle_versions`] numbers the connections of a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and
 //! [`clock`] is the time, which tests move.
 
+pub mod account_rates;
 pub mod args;
 pub mod broker;
 pub mod certificate;
 pub mod clock;
 pub mod config;
-pub mod connect_rate;
 pub mod connection;
 pub mod custom_auth;
 pub mod delayed_will_limit;
@@ -35,6 +35,7 @@ pub mod lambda;
 pub mod lifecycle_versions;
 pub mod metrics;
 pub mod quotas;
+pub mod rate_by_key;
 pub mod registry;
 pub mod session;
 pub mod settings;

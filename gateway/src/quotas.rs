@@ -36,7 +36,33 @@ pub struct Quotas {
     /// Messages a second on one connection, in and out together; one more from the client is discarded.
     #[serde(deserialize_with = "rate")]
     pub publishes_per_second: Option<NonZeroU32>,
-    /// Bytes a second of payloads from one client; more is delayed. AWS counts both directions *(unverified: how)*.
+    /// Messages that are to be retained, a second on one topic; one more is discarded.
+    #[serde(deserialize_with = "rate")]
+    pub retained_publishes_per_second_per_topic: Option<NonZeroU32>,
+    /// Messages that are to be retained, a second of all clients.
+    #[serde(deserialize_with = "rate")]
+    pub retained_publishes_per_second: Option<NonZeroU32>,
+    /// Topic filters a second in the SUBSCRIBEs of all clients.
+    #[serde(deserialize_with = "rate")]
+    pub subscriptions_per_second: Option<NonZeroU32>,
+    /// The gateway's own: packets a second from one client, and topic filters of its SUBSCRIBEs and UNSUBSCRIBEs; more is
+    /// delayed.
+    #[serde(deserialize_with = "rate")]
+    pub packets_per_second: Option<NonZeroU32>,
+    /// Bytes of an MQTT 5 content type.
+    pub content_type_bytes: usize,
+    /// Bytes of MQTT 5 correlation data.
+    pub correlation_data_bytes: usize,
+    /// Bytes of the user properties of a packet, names and values.
+    pub user_property_bytes: usize,
+    /// The gateway's own: user properties of a packet.
+    pub user_properties: usize,
+    /// The Maximum Packet Size of an MQTT 5 client, at least.
+    pub min_maximum_packet_bytes: u32,
+    /// Seconds that a WebSocket connection lasts; 0 has no limit.
+    #[serde(deserialize_with = "rate")]
+    pub websocket_seconds: Option<NonZeroU32>,
+    /// Bytes a second of payloads from one client, and as many to it; more is delayed. How AWS counts is *(unverified)*.
     #[serde(deserialize_with = "rate")]
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
@@ -88,6 +114,19 @@ impl Quotas {
         filters_per_subscribe: limits::MAX_FILTERS_PER_SUBSCRIBE,
         subscriptions_per_connection: limits::MAX_SUBSCRIPTIONS_PER_CONNECTION,
         publishes_per_second: NonZeroU32::new(limits::MAX_PUBLISHES_PER_SECOND_PER_CONNECTION),
+        retained_publishes_per_second_per_topic: NonZeroU32::new(
+            limits::MAX_RETAINED_PUBLISHES_PER_SECOND_PER_TOPIC,
+        ),
+        retained_publishes_per_second: NonZeroU32::new(limits::MAX_RETAINED_PUBLISHES_PER_SECOND),
+        subscriptions_per_second: NonZeroU32::new(limits::MAX_SUBSCRIPTIONS_PER_SECOND),
+        // Ten times as many as a connection's messages.
+        packets_per_second: NonZeroU32::new(1_000),
+        content_type_bytes: limits::MAX_CONTENT_TYPE_BYTES,
+        correlation_data_bytes: limits::MAX_CORRELATION_DATA_BYTES,
+        user_property_bytes: limits::MAX_USER_PROPERTY_BYTES,
+        user_properties: 100,
+        min_maximum_packet_bytes: limits::MIN_MAXIMUM_PACKET_BYTES,
+        websocket_seconds: NonZeroU32::new(limits::MAX_WEBSOCKET_SECONDS),
         bytes_per_second: NonZeroU32::new(limits::MAX_BYTES_PER_SECOND_PER_CONNECTION),
         unacknowledged_messages: limits::MAX_UNACKNOWLEDGED_MESSAGES,
         shared_groups: limits::MAX_SHARED_GROUPS,
@@ -113,6 +152,10 @@ impl Quotas {
             connects_per_second: None,
             connects_per_second_per_client_id: None,
             publishes_per_second: None,
+            retained_publishes_per_second_per_topic: None,
+            retained_publishes_per_second: None,
+            subscriptions_per_second: None,
+            packets_per_second: None,
             bytes_per_second: None,
             stored_messages_per_second: None,
             shared_messages_per_second: None,
@@ -196,9 +239,30 @@ pub enum LimitError {
     /// The largest message of the WebSocket transport, which is not a quota.
     #[error("a WebSocket message is larger than {0} bytes")]
     WebSocketMessageBytes(usize),
-    /// User properties.
-    #[error("more than 100 user properties, or more than 8 KiB of them")]
-    UserProperties,
+    /// `user_properties`.
+    #[error("more than {0} user properties")]
+    UserProperties(usize),
+    /// `user_property_bytes`.
+    #[error("the user properties are larger than {0} bytes")]
+    UserPropertyBytes(usize),
+    /// `content_type_bytes`.
+    #[error("the content type is longer than {0} bytes")]
+    ContentTypeBytes(usize),
+    /// `correlation_data_bytes`.
+    #[error("the correlation data are larger than {0} bytes")]
+    CorrelationDataBytes(usize),
+    /// `publishes_per_second`.
+    #[error("discarded: the connection has more than {0} messages a second")]
+    Publishes(NonZeroU32),
+    /// `retained_publishes_per_second_per_topic`.
+    #[error("discarded: the topic has more than {0} retained messages a second")]
+    RetainedPerTopic(NonZeroU32),
+    /// `retained_publishes_per_second`.
+    #[error("discarded: all clients together have more than {0} retained messages a second")]
+    Retained(NonZeroU32),
+    /// `subscriptions_per_second`.
+    #[error("all clients together subscribe to more than {0} topic filters a second")]
+    Subscriptions(NonZeroU32),
 }
 
 fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32>, D::Error> {
@@ -224,7 +288,8 @@ mod tests {
         assert_eq!(read(""), Ok(Quotas::AWS));
         let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
                      bytes_per_second = 0\nstored_messages_per_second = 0\n\
-                     shared_messages_per_second = 0";
+                     shared_messages_per_second = 0\nretained_publishes_per_second_per_topic = 0\n\
+                     retained_publishes_per_second = 0\nsubscriptions_per_second = 0\npackets_per_second = 0";
         assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
         let quotas =
             read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();

@@ -27,6 +27,7 @@ use self::{
     reason_string::reason_string,
 };
 use crate::{
+    account_rates::AccountRates,
     broker::{
         outbox::{DeliveryLimits, Outbox, OutboxFull, Transmission},
         queue::Delivery,
@@ -54,10 +55,15 @@ pub struct Session {
     /// For how long the session outlives its connection.
     expiry: Duration,
     settings: Arc<Settings>,
+    account_rates: Arc<AccountRates>,
     publishes: Rate,
-    bytes: Rate,
+    bytes_in: Rate,
+    bytes_out: Rate,
+    packets: Rate,
     /// Until then, nothing is read from the client.
     paused_until: Option<Moment>,
+    /// Until then, the client is sent no message.
+    sending_paused_until: Option<Moment>,
     ended: bool,
 }
 
@@ -119,6 +125,8 @@ struct Timers {
     heard_at: Moment,
     refresh_at: Option<Moment>,
     disconnect_at: Option<Moment>,
+    /// The end of a WebSocket connection.
+    websocket_ends_at: Option<Moment>,
 }
 
 impl Session {
@@ -130,6 +138,7 @@ impl Session {
         connection_id: Uuid,
         enforcement: Enforcement,
         settings: Arc<Settings>,
+        account_rates: Arc<AccountRates>,
         now: Moment,
     ) -> Self {
         let lifetime = enforcement.authorization().lifetime;
@@ -141,6 +150,7 @@ impl Session {
             heard_at: now,
             refresh_at: lifetime.map(|lifetime| now + lifetime.refresh_after),
             disconnect_at: lifetime.map(|lifetime| now + lifetime.disconnect_after),
+            websocket_ends_at: None,
         };
         Self {
             version: connect.version,
@@ -155,11 +165,24 @@ impl Session {
             expiry,
             enforcement,
             settings,
+            account_rates,
             publishes: Rate::new(now),
-            bytes: Rate::new(now),
+            bytes_in: Rate::new(now),
+            bytes_out: Rate::new(now),
+            packets: Rate::new(now),
             paused_until: None,
+            sending_paused_until: None,
             ended: false,
         }
+    }
+
+    /// The connection is a WebSocket, which lasts for a time only (AWS general reference, `iot-core`).
+    #[must_use]
+    pub fn over_websocket(mut self, now: Moment) -> Self {
+        let seconds = self.settings.quotas.websocket_seconds;
+        self.timers.websocket_ends_at =
+            seconds.map(|seconds| now + Duration::from_secs(seconds.get().into()));
+        self
     }
 
     /// Resumes the session that an earlier connection left, as far as the policies of this one allow.
@@ -244,10 +267,20 @@ impl Session {
     /// A packet came from the client.
     pub fn on_packet(&mut self, packet: Packet, outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
         self.timers.heard_at = now;
+        self.count_packets(
+            match &packet {
+                // There are no more of them than messages to the client.
+                Packet::PubAck(_) => 0,
+                Packet::Subscribe(subscribe) => subscribe.filters.len() + subscribe.invalid.len(),
+                Packet::Unsubscribe(unsubscribe) => unsubscribe.filters.len() + unsubscribe.invalid.len(),
+                _ => 1,
+            },
+            now,
+        );
         match packet {
             Packet::Publish(publish) => self.on_publish(publish, now, effects),
             Packet::PubAck(ack) => acknowledge(ack.packet_id, outbox, now, effects),
-            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, effects),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, now, effects),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, effects),
             Packet::PingReq => effects.push(send(Packet::PingResp)),
             Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect, effects),
@@ -277,12 +310,18 @@ impl Session {
             return;
         }
         let counted = self.count_message(now);
+        if counted.is_ok() || delivery.publish().qos != QoS::AtMostOnce {
+            self.count_bytes_out(delivery.publish().payload.len(), now);
+        }
         if delivery.publish().qos == QoS::AtMostOnce {
             match counted {
                 Ok(()) => {
                     effects.extend(delivery.at(now).map(|publish| send(Packet::Publish(publish))));
                 }
-                Err(rate) => effects.push(Effect::Log(Rejection::throttled(Action::Receive, topic, rate))),
+                Err(error) => {
+                    let rejection = Rejection::throttled(Action::Receive, topic.as_str(), error);
+                    effects.push(Effect::Log(rejection));
+                }
             }
             return;
         }
@@ -305,6 +344,12 @@ impl Session {
         acknowledge(packet_id, outbox, now, effects);
     }
 
+    /// Whether no message is to be sent to the client for now.
+    #[must_use]
+    pub fn is_sending_paused(&self) -> bool {
+        self.sending_paused_until.is_some()
+    }
+
     /// Whether nothing is to be read from the client for now.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -314,8 +359,10 @@ impl Session {
     /// When [`Session::on_time`] has something to do next. The outbox is absent if another connection has it.
     #[must_use]
     pub fn deadline(&self, outbox: Option<&Outbox>) -> Moment {
-        let Timers { refresh_at, disconnect_at, .. } = self.timers;
-        let others = [refresh_at, disconnect_at, self.paused_until, outbox.and_then(Outbox::deadline)];
+        let Timers { refresh_at, disconnect_at, websocket_ends_at, .. } = self.timers;
+        let resend_at = outbox.and_then(Outbox::deadline);
+        let resume_at = [self.paused_until, self.sending_paused_until].into_iter().flatten().min();
+        let others = [refresh_at, disconnect_at, websocket_ends_at, resume_at, resend_at];
         others.into_iter().flatten().fold(self.timers.silence_ends(), Moment::min)
     }
 
@@ -324,10 +371,16 @@ impl Session {
         if self.timers.disconnect_at.is_some_and(|at| now >= at) {
             return self.end(DisconnectReason::TimeToLive, effects);
         }
+        if self.timers.websocket_ends_at.is_some_and(|at| now >= at) {
+            return self.end(DisconnectReason::WebSocketTimeToLive, effects);
+        }
         if self.paused_until.is_some_and(|at| now >= at) {
             self.paused_until = None;
             // Packets that the client sent meanwhile are still unread.
             self.timers.heard_at = now;
+        }
+        if self.sending_paused_until.is_some_and(|at| now >= at) {
+            self.sending_paused_until = None;
         }
         if now >= self.timers.silence_ends() {
             return self.end(DisconnectReason::KeepAlive, effects);

@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    account_rates::AccountRates,
     broker::Broker,
     clock::Clock,
-    connect_rate::ConnectRate,
     custom_auth::{admission::Authorizers, unnamed::ReportedDevices},
     delayed_will_limit::DelayedWillLimit,
     door::Doors,
@@ -48,8 +48,8 @@ pub struct Shared {
     pub account_id: Arc<str>,
     /// Partition, region and account, with which policies name resources.
     pub scope: Arc<Scope>,
-    /// The rate of CONNECTs.
-    pub connect_rate: ConnectRate,
+    /// The rates that all connections share.
+    pub account_rates: Arc<AccountRates>,
     /// The version numbers of lifecycle events.
     pub lifecycle_versions: LifecycleVersions,
     /// Cancelled when the gateway stops.

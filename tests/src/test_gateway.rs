@@ -260,7 +260,8 @@ fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Sett
         authorizers: vec![authorizer("latchkey", name, variables)],
         default_authorizer: Some(DefaultAuthorizer::Set("latchkey".try_into().unwrap())),
         limits: Limits { connections: 1_000, handshakes: 100, ..Limits::default() },
-        quotas: Quotas::AWS.at_any_rate(),
+        // Tests of small packets need less than AWS allows.
+        quotas: Quotas { min_maximum_packet_bytes: 1, ..Quotas::AWS.at_any_rate() },
         ..Settings::new(folder.to_owned(), program)
     }
 }

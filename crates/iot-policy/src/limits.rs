@@ -67,6 +67,22 @@ pub const MAX_CONNECTS_PER_SECOND_PER_CLIENT_ID: u32 = 1;
 pub const MAX_PUBLISHES_PER_SECOND_PER_CONNECTION: u32 = 100;
 /// Bytes a second on one connection, at most: 512 KB, read as KiB (gr).
 pub const MAX_BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
+/// Bytes of an MQTT 5 content type, at most (gr).
+pub const MAX_CONTENT_TYPE_BYTES: usize = 256;
+/// Bytes of MQTT 5 correlation data, at most: 8 KB, read as KiB (gr).
+pub const MAX_CORRELATION_DATA_BYTES: usize = 8 * 1024;
+/// Bytes of the user properties of an MQTT 5 packet, names and values, at most: 8 KB, read as KiB (gr).
+pub const MAX_USER_PROPERTY_BYTES: usize = 8 * 1024;
+/// The Maximum Packet Size of an MQTT 5 client, at least, in bytes (gr).
+pub const MIN_MAXIMUM_PACKET_BYTES: u32 = 512;
+/// Seconds that a WebSocket connection lasts, at most (gr).
+pub const MAX_WEBSOCKET_SECONDS: u32 = 86_400;
+/// Retained messages a second on one topic, at most (gr).
+pub const MAX_RETAINED_PUBLISHES_PER_SECOND_PER_TOPIC: u32 = 1;
+/// Retained messages a second of one account, at most, in large regions (gr).
+pub const MAX_RETAINED_PUBLISHES_PER_SECOND: u32 = 500;
+/// Topic filters a second in the SUBSCRIBEs of one account, at most, in large regions (gr).
+pub const MAX_SUBSCRIPTIONS_PER_SECOND: u32 = 3_000;
 /// Messages that a client was sent and has not acknowledged, at most (gr).
 pub const MAX_UNACKNOWLEDGED_MESSAGES: NonZeroU16 = NonZeroU16::new(100).unwrap();
 

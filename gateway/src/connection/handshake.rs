@@ -39,7 +39,7 @@ use crate::{
     session::{
         Effect, Session,
         enforcement::Enforcement,
-        quotas::{check_reserved, check_user_properties},
+        quotas::{MessageProperties, check_reserved},
         reason_string,
     },
     shared::Shared,
@@ -337,15 +337,25 @@ impl Handshake<'_> {
         stream: &mut Stream,
     ) -> Option<(Session, Registration)> {
         let (now, settings) = (self.shared.clock.now(), Arc::clone(&self.shared.settings));
-        if let Err(throttled) = self.shared.connect_rate.admit(client_id, &settings.quotas, now) {
+        if let Err(throttled) = self.shared.account_rates.connect(client_id, &settings.quotas, now) {
             let details = throttled.to_string();
             self.log.connect_refused("THROTTLED", details.clone());
             return self.refuse(stream, ConnectReasonCode::QuotaExceeded, &details).await;
         }
         // A client that may not have a persistent session does not resume one either *(unverified)*.
         let clean = connect.clean_start || !enforcement.allows_persistent_session();
-        let session =
-            Session::new(connect, Arc::clone(client_id), self.connection_id, enforcement, settings, now);
+        let rates = Arc::clone(&self.shared.account_rates);
+        let session = Session::new(
+            connect,
+            Arc::clone(client_id),
+            self.connection_id,
+            enforcement,
+            settings,
+            rates,
+            now,
+        );
+        let is_websocket = matches!(stream.get_ref(), Transport::WebSocket(_));
+        let session = if is_websocket { session.over_websocket(now) } else { session };
         if !accepts_conn_ack(connect, session.conn_ack(connect, false), stream) {
             let details = "the CONNACK is larger than the client's Maximum Packet Size".to_owned();
             return self.reject(stream, ConnectReasonCode::PacketTooLarge, details).await;
@@ -420,6 +430,12 @@ fn check(connect: &Connect, quotas: &Quotas) -> Result<(), (ConnectReasonCode, S
         let details = "enhanced authentication is not supported: use a user name and a password";
         return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
     }
+    let min = quotas.min_maximum_packet_bytes;
+    if connect.properties.maximum_packet_size.is_some_and(|bytes| bytes.get() < min) {
+        // Which code AWS sends is *(unverified)*.
+        let details = format!("the client's Maximum Packet Size is less than {min} bytes");
+        return Err((ConnectReasonCode::QuotaExceeded, details));
+    }
     connect.last_will.as_ref().map_or(Ok(()), |will| check_will(will, quotas))
 }
 
@@ -430,7 +446,13 @@ fn check_will(will: &LastWill, quotas: &Quotas) -> Result<(), (ConnectReasonCode
     }
     let within = quotas
         .check(&will.topic, &will.payload)
-        .and_then(|()| check_user_properties(&will.properties.user_properties))
+        .and_then(|()| {
+            quotas.check_properties(MessageProperties {
+                content_type: will.properties.content_type.as_deref(),
+                correlation_data: will.properties.correlation_data.as_deref(),
+                user: &will.properties.user_properties,
+            })
+        })
         .and_then(|()| check_reserved(&will.topic, will.retain));
     within.map_err(|reason| {
         let code = reason.disconnect_code().and_then(|code| ConnectReasonCode::try_from(u8::from(code)).ok());

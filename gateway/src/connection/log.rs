@@ -20,7 +20,7 @@ use crate::{
         AuthnAttempt, ConnectRequest, EventLog, EventType, LogEntry, Status, Subscription,
         authn_reason::AuthnReason,
     },
-    quotas::Quotas,
+    quotas::{LimitError, Quotas},
     session::{
         self,
         disconnect_reason::DisconnectReason,
@@ -217,6 +217,13 @@ impl ConnectionLog {
     /// An HTTPS request to publish is wrong, so the authorizer was not asked.
     pub(super) fn publish_refused(&self, explanation: String) {
         self.failed(EventType::PublishIn, "CLIENT_ERROR", explanation);
+    }
+
+    /// An HTTPS request to publish exceeds a rate.
+    pub(super) fn publish_throttled(&self, topic: &str, error: &LimitError) {
+        let (reason, explanation) = (Some("THROTTLED"), Some(error.to_string()));
+        let line = Line { failed: true, topic_name: Some(topic), reason, explanation, ..Line::default() };
+        self.write(EventType::PublishIn, line);
     }
 
     /// The sessions' file can't be written.

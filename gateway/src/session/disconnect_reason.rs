@@ -25,6 +25,8 @@ pub enum DisconnectReason {
     RefreshRefused,
     /// `disconnectAfterInSeconds` has passed.
     TimeToLive,
+    /// `websocket_seconds` have passed.
+    WebSocketTimeToLive,
     /// No packet came for one and a half keep-alive times.
     KeepAlive,
     /// The client sent bytes that are not a packet.
@@ -51,6 +53,7 @@ impl DisconnectReason {
             Self::TakenOver => "DUPLICATE_CLIENTID",
             Self::Forbidden | Self::RefreshRefused => "AUTH_ERROR",
             Self::TimeToLive => "CUSTOMAUTH_TTL_EXPIRATION",
+            Self::WebSocketTimeToLive => "WEBSOCKET_TTL_EXPIRATION",
             Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
             Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => "CLIENT_ERROR",
             Self::SlowReader => "THROTTLED",
@@ -106,7 +109,7 @@ impl DisconnectReason {
             Self::Client { .. } | Self::Lost => return None,
             Self::TakenOver => Code::SessionTakenOver,
             Self::Forbidden | Self::RefreshRefused => Code::NotAuthorized,
-            Self::TimeToLive => Code::MaximumConnectTime,
+            Self::TimeToLive | Self::WebSocketTimeToLive => Code::MaximumConnectTime,
             Self::KeepAlive => Code::KeepAliveTimeout,
             Self::Malformed(error) => error.reason_code(),
             Self::Protocol(code, _) | Self::Limit(code, _) => code,

@@ -1,11 +1,8 @@
 //! The returned policies, held against what a client requests.
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use iot_policy::{
@@ -266,13 +263,8 @@ impl Rejection {
         }
     }
 
-    /// A message above the connection's rate, in messages a second.
-    pub(super) fn throttled(action: Action, topic: &TopicName, rate: NonZeroU32) -> Self {
-        Self {
-            action,
-            resource: topic.as_str().to_owned(),
-            reason: "THROTTLED",
-            details: format!("discarded: the connection has more than {rate} messages a second"),
-        }
+    /// A request above a rate.
+    pub(super) fn throttled(action: Action, resource: &str, error: LimitError) -> Self {
+        Self { action, resource: resource.to_owned(), reason: "THROTTLED", details: error.to_string() }
     }
 }

@@ -1,10 +1,6 @@
 //! PUBLISH from the client, acknowledgements, and the last will.
 
-use std::{
-    num::{NonZeroU16, NonZeroU32},
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use iot_policy::Action;
 use mqtt::{
@@ -16,12 +12,12 @@ use super::{
     BrokerEffect, Effect, Session,
     disconnect_reason::DisconnectReason,
     enforcement::{NO_QOS_2, Rejection},
-    quotas::check_user_properties,
+    quotas::MessageProperties,
     reason_string::NOT_AUTHORIZED,
     reserved_topic::{self, Recipient},
     send,
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, quotas::LimitError};
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, now: Moment, effects: &mut Vec<Effect>) {
@@ -29,10 +25,10 @@ impl Session {
             Ok(topic) => topic,
             Err(reason) => return self.end(reason, effects),
         };
-        self.count_bytes(publish.payload.len(), now);
-        if let Err(rate) = self.count_message(now) {
-            effects.push(Effect::Log(Rejection::throttled(Action::Publish, &topic, rate)));
-            return;
+        self.count_bytes_in(publish.payload.len(), now);
+        if let Err(error) = self.count_message(now) {
+            let rejection = Rejection::throttled(Action::Publish, topic.as_str(), error);
+            return effects.push(Effect::Log(rejection));
         }
         if publish.qos == QoS::ExactlyOnce {
             return self.on_qos_2(&topic, effects);
@@ -41,6 +37,14 @@ impl Session {
         if let Some(rejection) = denial {
             effects.push(Effect::Log(rejection));
             return self.refuse_publish(publish.packet_id, effects);
+        }
+        // Taking a retained message away is not throttled (AWS general reference, `iot-core`).
+        if publish.retain
+            && !publish.payload.is_empty()
+            && let Err(error) = self.account_rates.retain(&topic, &self.settings.quotas, now)
+        {
+            let rejection = Rejection::throttled(Action::RetainPublish, topic.as_str(), error);
+            return effects.push(Effect::Log(rejection));
         }
         let packet_id = publish.packet_id;
         match has_subscribers(&topic, publish.retain, effects) {
@@ -71,27 +75,56 @@ impl Session {
 
     fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, DisconnectReason> {
         self.settings.quotas.check(&topic, &publish.payload)?;
-        let user = publish.properties.as_deref().map_or(&[][..], |properties| &properties.user_properties);
-        check_user_properties(user)?;
+        if let Some(properties) = publish.properties.as_deref() {
+            self.settings.quotas.check_properties(MessageProperties {
+                content_type: properties.content_type.as_deref(),
+                correlation_data: properties.correlation_data.as_deref(),
+                user: &properties.user_properties,
+            })?;
+        }
         Ok(topic)
     }
 
-    /// Counts a message of the connection, in or out. The error is the rate, in messages a second, that it exceeds: then it
-    /// is discarded without an acknowledgement (AWS general reference, `iot-core`).
-    pub(super) fn count_message(&mut self, now: Moment) -> Result<(), NonZeroU32> {
+    /// Counts a message of the connection, in or out. One that exceeds the rate is discarded without an acknowledgement (AWS
+    /// general reference, `iot-core`).
+    pub(super) fn count_message(&mut self, now: Moment) -> Result<(), LimitError> {
         match self.settings.quotas.publishes_per_second {
-            Some(rate) if !self.publishes.try_take(rate, now) => Err(rate),
+            Some(rate) if !self.publishes.try_take(rate, now) => Err(LimitError::Publishes(rate)),
             _ => Ok(()),
         }
     }
 
-    /// Counts payload bytes from the client. Above the rate, nothing is read from the client until the rate is kept again
-    /// (AWS general reference, `iot-core`).
-    fn count_bytes(&mut self, bytes: usize, now: Moment) {
-        let Some(rate) = self.settings.quotas.bytes_per_second else { return };
-        let wait = self.bytes.take(bytes, rate, now);
+    /// Counts payload bytes from the client. Above the rate, nothing is read from the client until the rate is kept again (AWS
+    /// general reference, `iot-core`).
+    fn count_bytes_in(&mut self, bytes: usize, now: Moment) {
+        if let Some(rate) = self.settings.quotas.bytes_per_second {
+            let wait = self.bytes_in.take(bytes, rate, now);
+            self.pause(wait, now);
+        }
+    }
+
+    /// Counts payload bytes to the client. Above the rate, messages wait until it is kept again. The client is read meanwhile:
+    /// it is not held back for what others send to it *(unverified)*.
+    pub(super) fn count_bytes_out(&mut self, bytes: usize, now: Moment) {
+        if let Some(rate) = self.settings.quotas.bytes_per_second {
+            let wait = self.bytes_out.take(bytes, rate, now);
+            if !wait.is_zero() {
+                self.sending_paused_until = Some(now + wait);
+            }
+        }
+    }
+
+    /// Counts packets from the client, so that one client can't keep the gateway busy for all others.
+    pub(super) fn count_packets(&mut self, packets: usize, now: Moment) {
+        if let Some(rate) = self.settings.quotas.packets_per_second {
+            let wait = self.packets.take(packets, rate, now);
+            self.pause(wait, now);
+        }
+    }
+
+    fn pause(&mut self, wait: Duration, now: Moment) {
         if !wait.is_zero() {
-            self.paused_until = Some(now + wait);
+            self.paused_until = self.paused_until.max(Some(now + wait));
         }
     }
 

@@ -5,11 +5,6 @@ use mqtt::{DisconnectReasonCode as Code, TopicFilter, TopicName, UserProperty};
 use super::{disconnect_reason::DisconnectReason, reserved_topic};
 use crate::quotas::{LimitError, Quotas};
 
-/// Bytes of all user properties, names and values together *(unverified)*.
-const MAX_USER_PROPERTY_BYTES: usize = 8 * 1024;
-/// User properties of one packet *(unverified)*.
-const MAX_USER_PROPERTIES: usize = 100;
-
 impl Quotas {
     /// The keep-alive for a client that requested this one, in seconds.
     #[must_use]
@@ -53,17 +48,39 @@ impl Quotas {
     }
 }
 
-/// Checks a message's user properties.
-///
-/// # Errors
-///
-/// The limit that they break.
-pub fn check_user_properties(user: &[UserProperty]) -> Result<(), DisconnectReason> {
-    let bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-    if user.len() > MAX_USER_PROPERTIES || bytes > MAX_USER_PROPERTY_BYTES {
-        return Err(DisconnectReason::Limit(Code::QuotaExceeded, LimitError::UserProperties));
+/// The properties of a message that have a quota.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageProperties<'a> {
+    /// The content type.
+    pub content_type: Option<&'a str>,
+    /// The correlation data.
+    pub correlation_data: Option<&'a [u8]>,
+    /// The user properties.
+    pub user: &'a [UserProperty],
+}
+
+impl Quotas {
+    /// Checks the properties of a message.
+    ///
+    /// # Errors
+    ///
+    /// The quota that they break.
+    pub fn check_properties(&self, properties: MessageProperties<'_>) -> Result<(), DisconnectReason> {
+        let MessageProperties { content_type, correlation_data, user } = properties;
+        let user_bytes = user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let error = if user.len() > self.user_properties {
+            LimitError::UserProperties(self.user_properties)
+        } else if user_bytes > self.user_property_bytes {
+            LimitError::UserPropertyBytes(self.user_property_bytes)
+        } else if content_type.map_or(0, str::len) > self.content_type_bytes {
+            LimitError::ContentTypeBytes(self.content_type_bytes)
+        } else if correlation_data.map_or(0, <[u8]>::len) > self.correlation_data_bytes {
+            LimitError::CorrelationDataBytes(self.correlation_data_bytes)
+        } else {
+            return Ok(());
+        };
+        Err(DisconnectReason::Limit(Code::QuotaExceeded, error))
     }
-    Ok(())
 }
 
 /// Checks that clients can publish to a topic, if it is a reserved one.

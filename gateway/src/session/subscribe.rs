@@ -10,10 +10,10 @@ use super::{
     BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection,
     reason_string::NOT_AUTHORIZED, reserved_topic, send,
 };
-use crate::quotas::LimitError;
+use crate::{clock::Moment, quotas::LimitError};
 
 impl Session {
-    pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, effects: &mut Vec<Effect>) {
+    pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, now: Moment, effects: &mut Vec<Effect>) {
         if subscribe.subscription_id.is_some() {
             let code = Code::SubscriptionIdentifiersNotSupported;
             return self.end(
@@ -35,7 +35,7 @@ impl Session {
         let (mut outcomes, mut granted) = (Vec::with_capacity(subscribe.filters.len()), Vec::new());
         for filter in subscribe.filters {
             let name = filter.filter.clone();
-            match self.subscribe_one(filter, &mut granted, effects) {
+            match self.subscribe_one(filter, now, &mut granted, effects) {
                 Ok(code) => outcomes.push((name, code)),
                 // None of the subscriptions is added, because the session may outlive the connection.
                 Err(reason) => return self.end(reason, effects),
@@ -93,6 +93,7 @@ impl Session {
     fn subscribe_one(
         &mut self,
         filter: SubscribeFilter,
+        now: Moment,
         granted: &mut Vec<SubscribeFilter>,
         effects: &mut Vec<Effect>,
     ) -> Result<SubAckCode, DisconnectReason> {
@@ -116,6 +117,11 @@ impl Session {
         let topics = filter.filter.unshared();
         if reserved_topic::is_reserved(topics) && !reserved_topic::can_subscribe(topics) {
             return Err(DisconnectReason::Limit(Code::TopicFilterInvalid, LimitError::ReservedFilter));
+        }
+        if let Err(error) = self.account_rates.subscribe(&self.settings.quotas, now) {
+            let rejection = Rejection::throttled(Action::Subscribe, filter.filter.as_str(), error);
+            effects.push(Effect::Log(rejection));
+            return Ok(SubAckCode::Failed(SubscribeFailure::QuotaExceeded));
         }
         if !self.subscriptions.contains(&filter.filter) {
             if self.full_groups.contains(&filter.filter) {

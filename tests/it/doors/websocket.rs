@@ -1,5 +1,7 @@
 //! MQTT over WebSocket: the same sessions as over TLS, and what the way there does not take.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 use integration::{
     captured_log::words,
@@ -263,6 +265,19 @@ async fn a_close_frame_without_disconnect_publishes_no_last_will_and_a_lost_conn
         gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", client_id)]).await;
     }
     assert_eq!(watcher.message().await.payload, "lost");
+}
+
+#[tokio::test]
+async fn a_websocket_ends_after_its_time() {
+    let start = Start::with_script(&Step::Answer(allow_all())).0.on_manual_clock();
+    let gateway = start.with(|settings| settings.quotas.websocket_seconds = 40.try_into().ok()).run().await;
+    let mut client = connected(&gateway, "c").await;
+    gateway.advance(Duration::from_secs(39));
+    client.send(&frame(true, BINARY, &[0xc0, 0])).await;
+    assert_eq!(client.frame().await.unwrap().payload, b"\xd0\x00");
+    gateway.advance(Duration::from_secs(1));
+    client.rest().await;
+    gateway.logged_with(&[("clientId", "c"), ("disconnectReason", "WEBSOCKET_TTL_EXPIRATION")]).await;
 }
 
 #[tokio::test]

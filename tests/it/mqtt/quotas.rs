@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 use gateway::quotas::Quotas;
 use integration::{
     eventually::eventually,
-    http_client::plain_get,
+    http_client::{HttpClient, plain_get},
     mqtt_client::{MqttClient, connect},
     refusal::refused,
     script::{Step, allow, allow_all},
@@ -155,9 +155,9 @@ async fn more_than_512_kib_a_second_is_delayed_and_not_lost() {
     sender.ping().await;
 }
 
-/// A reader is not held back for what others send to it.
+/// Messages to a client are delayed, and it is not held back for what others send to it.
 #[tokio::test]
-async fn a_client_that_receives_more_than_512_kib_a_second_is_still_heard() {
+async fn a_client_that_receives_more_than_512_kib_a_second_gets_them_later_and_is_still_heard() {
     let gateway = as_with_aws().await;
     let mut reader = MqttClient::anybody(&gateway, Version::V5, "reader").await;
     reader.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
@@ -168,11 +168,17 @@ async fn a_client_that_receives_more_than_512_kib_a_second_is_still_heard() {
         }
         assert_eq!(acknowledged(&mut sender).await.len(), 4);
     }
-    for _ in 0..12 {
-        let message = reader.message().await;
-        reader.acknowledge(&message).await;
+    let mut received = 0;
+    for (millis, more) in [(0, 5), (250, 1), (250, 1), (1_000, 4), (250, 1)] {
+        gateway.advance(Duration::from_millis(millis));
+        for _ in 0..more {
+            let message = reader.message().await;
+            reader.acknowledge(&message).await;
+        }
+        received += more;
+        reader.ping().await;
     }
-    reader.ping().await;
+    assert_eq!(received, 12);
 }
 
 #[tokio::test]
@@ -350,4 +356,105 @@ async fn a_retained_message_beyond_the_quota_is_delivered_and_not_retained() {
     reader.subscribe(&["not", "kept"], QoS::AtMostOnce).await.unwrap();
     assert_eq!(reader.message().await.payload, "kept");
     reader.ping().await;
+}
+
+#[tokio::test]
+async fn a_topic_has_one_retained_message_a_second_and_one_more_is_discarded() {
+    let gateway = as_with_aws().await;
+    let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;
+    let retained = |n: u16, payload: &'static str| {
+        let packet_id = NonZeroU16::new(n);
+        let publish = Publish::new("t".parse().unwrap(), payload);
+        Packet::Publish(Publish { qos: QoS::AtLeastOnce, packet_id, retain: true, ..publish })
+    };
+    for (n, payload) in [(1, "kept"), (2, "too soon"), (3, "")] {
+        sender.send(retained(n, payload)).await;
+    }
+    assert_eq!(acknowledged(&mut sender).await, [1, 3], "taking it away is not throttled");
+    let line = gateway.logged_with(&[("reason", "THROTTLED"), ("topicName", "t")]).await;
+    let details = "iot:RetainPublish discarded: the topic has more than 1 retained messages a second";
+    assert_eq!((&line["eventType"], &line["details"]), (&"Publish-In".into(), &details.into()));
+    let mut https = HttpClient::open(&gateway).await;
+    let answer = https.request("POST", "/topics/t?retain=true", &[], "too soon").await;
+    assert_eq!((answer.status, answer.header("x-amzn-errortype")), (429, Some("ThrottlingException:")));
+    gateway.advance(Duration::from_secs(1));
+    sender.send(retained(4, "later")).await;
+    assert_eq!(acknowledged(&mut sender).await, [4]);
+}
+
+#[tokio::test]
+async fn all_clients_together_subscribe_to_so_many_filters_a_second() {
+    let gateway = with(|quotas| quotas.subscriptions_per_second = 3.try_into().ok()).await;
+    let mut one = MqttClient::anybody(&gateway, Version::V5, "one").await;
+    one.subscribe(&["a", "b"], QoS::AtMostOnce).await.unwrap();
+    let mut two = MqttClient::anybody(&gateway, Version::V5, "two").await;
+    let granted = SubAckCode::Granted(QoS::AtMostOnce);
+    let refused = SubAckCode::Failed(SubscribeFailure::QuotaExceeded);
+    assert_eq!(two.subscribe(&["a", "b"], QoS::AtMostOnce).await.unwrap().codes, [granted, refused]);
+    let line = gateway.logged_with(&[("eventType", "Subscribe"), ("reason", "THROTTLED")]).await;
+    assert!(line["details"].as_str().unwrap().contains("more than 3 topic filters a second"), "{line}");
+    gateway.advance(Duration::from_secs(1));
+    assert_eq!(two.subscribe(&["b"], QoS::AtMostOnce).await.unwrap().codes, [granted]);
+}
+
+#[tokio::test]
+async fn properties_beyond_a_quota_end_the_connection() {
+    let gateway = with(|_| {}).await;
+    let cases: [(PublishProperties, Option<&str>); 4] = [
+        (PublishProperties { content_type: Some("x".repeat(256).into()), ..Default::default() }, None),
+        (
+            PublishProperties { content_type: Some("x".repeat(257).into()), ..Default::default() },
+            Some("the content type is longer than 256 bytes"),
+        ),
+        (PublishProperties { correlation_data: Some(vec![0; 8 * KIB].into()), ..Default::default() }, None),
+        (
+            PublishProperties { correlation_data: Some(vec![0; 8 * KIB + 1].into()), ..Default::default() },
+            Some("the correlation data are larger than 8192 bytes"),
+        ),
+    ];
+    for (properties, details) in cases {
+        let mut sender = MqttClient::anybody(&gateway, Version::V5, "s").await;
+        let publish = Publish::new("t".parse().unwrap(), "x");
+        sender.send(Packet::Publish(Publish { properties: Some(properties.into()), ..publish })).await;
+        match details {
+            None => sender.ping().await,
+            Some(details) => {
+                assert_eq!(sender.ended().await, Some(0x97), "{details}");
+                gateway.logged_with(&[("eventType", "Disconnect"), ("details", details)]).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_maximum_packet_size_below_512_is_refused() {
+    let gateway = as_with_aws().await;
+    for (bytes, code) in [(511, 0x97), (512, 0)] {
+        let mut connect = connect(Version::V5, &bytes.to_string(), "u", "p");
+        connect.properties.maximum_packet_size = bytes.try_into().ok();
+        let (_, ack) = MqttClient::connect(&gateway, connect).await;
+        assert_eq!(u8::from(ack.unwrap().code), code, "{bytes}");
+    }
+    let details = "the client's Maximum Packet Size is less than 512 bytes";
+    gateway.logged_with(&[("eventType", "Connect"), ("details", details)]).await;
+}
+
+/// The gateway's own: AWS publishes no rate for these packets.
+#[tokio::test]
+async fn packets_beyond_a_rate_are_delayed_and_other_clients_are_served() {
+    let gateway = with(|quotas| quotas.packets_per_second = 10.try_into().ok()).await;
+    let mut busy = MqttClient::anybody(&gateway, Version::V5, "busy").await;
+    for _ in 0..15 {
+        busy.send(Packet::PingReq).await;
+    }
+    // The eleventh exceeds the rate, and nothing more is read for a tenth of a second.
+    for _ in 0..11 {
+        assert!(matches!(busy.receive().await, Some(Packet::PingResp)));
+    }
+    let mut other = MqttClient::anybody(&gateway, Version::V5, "other").await;
+    other.ping().await;
+    for _ in 0..4 {
+        gateway.advance(Duration::from_millis(100));
+        assert!(matches!(busy.receive().await, Some(Packet::PingResp)));
+    }
 }

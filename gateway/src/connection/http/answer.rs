@@ -27,6 +27,8 @@ pub(super) enum RequestError {
     Malformed(String),
     /// The client is not authenticated, or the authorizer can't be asked.
     NotAuthenticated(StatusCode),
+    /// It exceeds a rate.
+    Throttled,
     /// The policies don't allow it.
     Forbidden,
     /// The path does not exist.
@@ -85,6 +87,7 @@ impl RequestError {
         match self {
             Self::Malformed(_) | Self::UnknownHost => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(status) => *status,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PublishNotAllowed | Self::WebSocketNotAllowed => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -124,6 +127,7 @@ impl RequestError {
         match self {
             Self::Malformed(details) => details.clone(),
             Self::NotAuthenticated(_) => "not authenticated".to_owned(),
+            Self::Throttled => "the rate of retained messages is exceeded: wait a second".to_owned(),
             Self::Forbidden => "not allowed by the policies".to_owned(),
             Self::NotFound => {
                 "nothing is at this path: use `POST /topics/TOPIC`, or WebSocket at `/mqtt`".to_owned()

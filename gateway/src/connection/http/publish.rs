@@ -79,6 +79,14 @@ pub(super) async fn publish(
         return Err(RequestError::Forbidden);
     }
     let PublishRequest { topic, qos, retain, recipient } = wanted;
+    let (quotas, now) = (&exchange.shared.settings.quotas, exchange.shared.clock.now());
+    if retain
+        && !payload.is_empty()
+        && let Err(error) = exchange.shared.account_rates.retain(&topic, quotas, now)
+    {
+        log.publish_throttled(topic.as_str(), &error);
+        return Err(RequestError::Throttled);
+    }
     if recipient != Some(Recipient::Service) {
         let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
         // No client has an empty id, so no subscriber is taken for the sender.

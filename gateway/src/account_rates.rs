@@ -1,0 +1,120 @@
+//! AWS's quotas on rates that all connections of an account share.
+//!
+//! A CONNECT counts only if the authorizer and the policies allow it, so an attacker can't lock a device out by using its
+//! client id *(unverified)*.
+//!
+//! Source: AWS general reference, `iot-core`.
+
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mqtt::TopicName;
+
+use crate::{
+    clock::Moment,
+    quotas::{LimitError, Quotas},
+    rate_by_key::{Allowed, Exceeded, RateByKey},
+    session::rate::Rate,
+};
+
+/// What the clients of the account did in the last second.
+pub struct AccountRates {
+    connects: RateByKey,
+    retained: RateByKey,
+    subscriptions: Mutex<Rate>,
+}
+
+/// A CONNECT that a quota does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Throttled {
+    /// The quota on CONNECTs of one client id.
+    #[error("this client id connects more than {0} times a second: wait a second longer each time")]
+    ClientId(NonZeroU32),
+    /// The quota on CONNECTs of all clients.
+    #[error("more than {0} clients connect a second: spread them, and wait longer each time")]
+    Account(NonZeroU32),
+}
+
+impl AccountRates {
+    /// Nothing happened yet.
+    #[must_use]
+    pub fn new(now: Moment) -> Arc<Self> {
+        Arc::new(Self {
+            connects: RateByKey::new(now),
+            retained: RateByKey::new(now),
+            subscriptions: Mutex::new(Rate::new(now)),
+        })
+    }
+
+    /// Counts a CONNECT.
+    ///
+    /// # Errors
+    ///
+    /// When it exceeds a quota.
+    pub fn connect(&self, client_id: &Arc<str>, quotas: &Quotas, now: Moment) -> Result<(), Throttled> {
+        let allowed =
+            Allowed { each: quotas.connects_per_second_per_client_id, all: quotas.connects_per_second };
+        self.connects.admit(client_id, allowed, now).map_err(|exceeded| match exceeded {
+            Exceeded::Each(rate) => Throttled::ClientId(rate),
+            Exceeded::All(rate) => Throttled::Account(rate),
+        })
+    }
+
+    /// Counts a message that is to be retained, over MQTT or HTTPS.
+    ///
+    /// # Errors
+    ///
+    /// When it exceeds a quota.
+    pub fn retain(&self, topic: &TopicName, quotas: &Quotas, now: Moment) -> Result<(), LimitError> {
+        let (each, all) =
+            (quotas.retained_publishes_per_second_per_topic, quotas.retained_publishes_per_second);
+        self.retained.admit(&topic.as_str().into(), Allowed { each, all }, now).map_err(|exceeded| {
+            match exceeded {
+                Exceeded::Each(rate) => LimitError::RetainedPerTopic(rate),
+                Exceeded::All(rate) => LimitError::Retained(rate),
+            }
+        })
+    }
+
+    /// Counts a topic filter of a SUBSCRIBE.
+    ///
+    /// # Errors
+    ///
+    /// When it exceeds a quota.
+    pub fn subscribe(&self, quotas: &Quotas, now: Moment) -> Result<(), LimitError> {
+        let Some(rate) = quotas.subscriptions_per_second else { return Ok(()) };
+        let mut subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        if subscriptions.try_take(rate, now) { Ok(()) } else { Err(LimitError::Subscriptions(rate)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    #[test]
+    fn quotas_of_aws_name_themselves() {
+        let now = Clock::Manual(ManualClock::new()).now();
+        let rates = AccountRates::new(now);
+        let (id, topic) = ("c".into(), "t".parse().unwrap());
+        assert_eq!(rates.connect(&id, &Quotas::AWS, now), Ok(()));
+        assert_eq!(rates.connect(&id, &Quotas::AWS, now), Err(Throttled::ClientId(NonZeroU32::MIN)));
+        assert_eq!(rates.retain(&topic, &Quotas::AWS, now), Ok(()));
+        let error = rates.retain(&topic, &Quotas::AWS, now).unwrap_err();
+        assert_eq!(error.to_string(), "discarded: the topic has more than 1 retained messages a second");
+        assert_eq!(rates.retain(&topic, &Quotas::AWS, now + Duration::from_secs(1)), Ok(()));
+        for _ in 0..3_000 {
+            assert_eq!(rates.subscribe(&Quotas::AWS, now), Ok(()));
+        }
+        let error = rates.subscribe(&Quotas::AWS, now).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "all clients together subscribe to more than 3000 topic filters a second"
+        );
+    }
+}
