@@ -114,7 +114,8 @@ fn a_secret_is_sealed_unless_plain_text_is_asked_for() {
     assert!(text.contains("LATCHKEY_ALLOW_PLAIN_SECRETS=true"), "{text}");
     assert!(folder.store().contains("\"$plain$c2VjcmV0\""), "{}", folder.store());
     let list = folder.fleet(&["list"], "").unwrap();
-    assert!(list.contains("  (plain text)  sensor-07,"), "{list}");
+    let expected = "  keys        (plain text)\n  client ids  sensor-07, a1ExampleKey.sensor-07\n";
+    assert!(list.ends_with(expected), "{list}");
     let words = [&["add", "b&k"], &words[2..], &["--plain"]].concat();
     let message = folder.run(&words, &b"x"[..], true).unwrap_err().to_string();
     assert_eq!(
