@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use tokio::net::TcpListener;
 
-use crate::shared::Shared;
+use crate::{custom_auth::http_request::host, settings::LOCAL_NAMES, shared::Shared};
 
 /// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,6 +23,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let routes = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
+        .layer(from_fn(only_from_here))
         .with_state(shared);
     let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
     tokio::select! {
@@ -30,6 +32,17 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         },
         () = cut_off.cancelled() => {}
     }
+}
+
+/// Refuses a request for another host than this machine, so that a web page can't read the answers after its own name was
+/// made to point here (DNS rebinding).
+async fn only_from_here(request: Request, next: Next) -> Response {
+    let name = host(request.headers()).unwrap_or_default().trim_matches(['[', ']']);
+    if LOCAL_NAMES.iter().any(|local| name.eq_ignore_ascii_case(local)) {
+        return next.run(request).await;
+    }
+    let details = "the Host header has to be localhost, 127.0.0.1 or [::1]\n";
+    (StatusCode::MISDIRECTED_REQUEST, details).into_response()
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

@@ -145,19 +145,87 @@ fn write_alpn(
     }
 }
 
-/// The cure of the most frequent errors.
+/// What the client sees wrong with the server's certificate, and the cure.
+const NAME: &str = "the name or address that it connects to is not in the certificate (add it with `--name`), or it does not trust \
+                    this gateway's ca.pem";
+
+/// The cause of an error and its cure, where a client can cause it.
 fn describe(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                format!("the client closed the connection in the handshake ({error}); often {NAME}")
+            }
+            _ => error.to_string(),
+        };
+    };
+    match inner {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the client does not use TLS; this port accepts only TLS (`mqtts://`)".to_owned()
         }
-        Some(Error::AlertReceived(AlertDescription::UnknownCA)) => {
+        Error::InvalidMessage(_) => format!("the client does not speak TLS as it should ({inner})"),
+        Error::PeerIncompatible(_) => {
+            format!("TLS 1.2 or 1.3 is needed, with a current cipher suite ({inner})")
+        }
+        Error::AlertReceived(alert) => describe_alert(*alert),
+        _ => error.to_string(),
+    }
+}
+
+/// Clients differ in the alert that they send for one and the same mistake.
+fn describe_alert(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::UnknownCA => {
             "the client does not trust the server's certificate (unknown_ca): give it this gateway's ca.pem"
                 .to_owned()
         }
-        Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
+        AlertDescription::CertificateExpired => {
             "the client reports that the certificate has expired: its clock is wrong".to_owned()
         }
-        _ => error.to_string(),
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::InternalError
+        | AlertDescription::AccessDenied => {
+            format!(
+                "the client does not accept the server's certificate ({alert:?}): {NAME}; its clock may also be wrong"
+            )
+        }
+        AlertDescription::ProtocolVersion
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::InsufficientSecurity => {
+            format!("the client and the gateway have no TLS in common ({alert:?}): TLS 1.2 or 1.3 is needed")
+        }
+        AlertDescription::CloseNotify | AlertDescription::UserCanceled => {
+            format!("the client closed the connection in the handshake ({alert:?})")
+        }
+        _ => format!("the client ended the handshake with the alert {alert:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(error: Error) -> String {
+        HandshakeError::from(io::Error::new(io::ErrorKind::InvalidData, error)).to_string()
+    }
+
+    #[test]
+    fn alert_about_the_servers_certificate_names_the_cure() {
+        for alert in [
+            AlertDescription::BadCertificate,
+            AlertDescription::CertificateUnknown,
+            AlertDescription::InternalError,
+        ] {
+            let text = described(Error::AlertReceived(alert));
+            assert!(text.contains(&format!("{alert:?}")) && text.contains("`--name`"), "{text}");
+        }
+        let eof = HandshakeError::from(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"));
+        assert!(eof.to_string().contains("(tls handshake eof); often the name or address"), "{eof}");
+        assert!(described(Error::AlertReceived(AlertDescription::UnknownCA)).contains("ca.pem"));
+        assert!(
+            described(Error::AlertReceived(AlertDescription::ProtocolVersion)).contains("TLS 1.2 or 1.3")
+        );
     }
 }

@@ -3,6 +3,7 @@
 use integration::{
     http_client::plain_get,
     mqtt_client::{MqttClient, connect},
+    running::Running,
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
 };
@@ -19,6 +20,29 @@ async fn a_gateway_that_runs_is_healthy_and_the_port_is_this_machines_alone() {
     assert_eq!(get(&gateway, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(&gateway, "/").await.0, 404);
     assert!(gateway.addresses.status.unwrap().ip().is_loopback());
+}
+
+/// A web page could make its own name point to this machine.
+#[tokio::test]
+async fn a_request_with_a_foreign_host_header_is_refused() {
+    let gateway = TestGateway::open_to_all().await;
+    let address = gateway.addresses.status.unwrap();
+    for (host, status) in [("127.0.0.1:19090", 200), ("[::1]", 200), ("evil.example", 421), ("", 421)] {
+        let url = format!("http://{address}/metrics");
+        let header = format!("Host: {host}");
+        let mut command = tokio::process::Command::new("curl");
+        command.args([
+            "--silent",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+            "--header",
+            &header,
+            &url,
+        ]);
+        assert_eq!(Running::start(command).finish().await.out(), status.to_string(), "{host}");
+    }
 }
 
 #[tokio::test]
