@@ -16,7 +16,8 @@ use crate::{
 
 /// A settings file for tests that connect and publish faster than AWS lets anybody.
 pub const AT_ANY_RATE: &str = "[quotas]\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
-    stored_messages_per_second = 0\n";
+    stored_messages_per_second = 0\nretained_publishes_per_second_per_topic = 0\npackets_per_second = 0\n\
+    bytes_per_second = 0\n";
 
 /// A running gateway process. Dropping it kills it.
 pub struct GatewayProcess {
