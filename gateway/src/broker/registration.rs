@@ -187,12 +187,6 @@ impl State {
 }
 
 impl Registration {
-    /// The connection's number, which is greater than those of all connections before.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.connection
-    }
-
     /// The client's outbox. `None` once another connection has resumed the session.
     #[must_use]
     pub fn outbox(&self) -> Option<MutexGuard<'_, Outbox>> {

@@ -323,7 +323,7 @@ impl ConnectionLog {
             let kind = if line.failed { "denials" } else { "subscriptions" };
             let explanation = line.explanation.get_or_insert_default();
             let separator = if explanation.is_empty() { "" } else { "; " };
-            explanation.push_str(&format!("{separator}further {kind} of this connection get no line"));
+            explanation.extend([separator, "further ", kind, " of this connection get no line"]);
         }
         // AWS's own lines have the id of one request each.
         let own_id = (self.protocol == "MQTT").then(|| Uuid::new_v4().to_string());
