@@ -4,6 +4,7 @@ mod authentication;
 mod context;
 mod handshake;
 mod http;
+mod limits;
 mod log;
 mod presence;
 mod transport;
@@ -13,16 +14,15 @@ mod will;
 use std::{collections::VecDeque, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use mqtt::{Codec, DecodeError, EncodeError, Packet, SubAckCode, Subscribe, TopicFilter};
+use mqtt::{DecodeError, Packet, SubAckCode, Subscribe, TopicFilter};
 use tokio::net::TcpStream;
-use tokio_util::codec::Framed;
 
 use self::{
     authentication::Credentials,
     handshake::Established,
     log::ConnectionLog,
     presence::Lifecycle,
-    transport::Transport,
+    transport::{Stream, WRITE_TIMEOUT, WriteOutcome},
     will::{DelayedWill, Will},
 };
 use crate::{
@@ -47,12 +47,9 @@ use crate::{
 /// Packets and messages that are handled before their answers are flushed. That many acknowledgements go out in one record of
 /// TLS, and that many messages enter the file in one transaction.
 const BATCH: usize = 64;
-/// How long a write to the client may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last write to the client may take.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Stream = Framed<Transport, Codec>;
 type Refresh = Pin<Box<dyn Future<Output = Result<Authorization, AuthnError>> + Send>>;
 
 /// Serves one connection. Returns when the connection has ended, with the last will if that is to be published later.
@@ -454,26 +451,6 @@ impl Connection {
     }
 }
 
-/// The outcome of writing a packet.
-enum WriteOutcome {
-    Buffered,
-    /// The packet is larger than the client accepts. It is not sent, and the session goes on as if it had arrived (MQTT 5
-    /// section 3.1.2.11.4).
-    TooLarge,
-    Broken,
-}
-
-impl WriteOutcome {
-    /// The outcome of the codec. `None` is a timeout.
-    fn of(fed: Option<Result<(), EncodeError>>) -> Self {
-        match fed {
-            Some(Ok(())) => Self::Buffered,
-            Some(Err(EncodeError::Io(_))) | None => Self::Broken,
-            Some(Err(_)) => Self::TooLarge,
-        }
-    }
-}
-
 /// The output of a write, if it is done in time. Before its end, a connection also stops writing when another one takes over or
 /// when the gateway stops.
 async fn within_timeout<T>(
@@ -491,11 +468,6 @@ async fn within_timeout<T>(
         () = signals.taken_over.cancelled() => None,
         () = shared.stopping.cancelled() => None,
     }
-}
-
-/// Writes a packet into the stream's buffer, before there is a session.
-async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> WriteOutcome {
-    WriteOutcome::of(shared.clock.timeout(WRITE_TIMEOUT, stream.feed(packet)).await)
 }
 
 async fn refreshed(refresh: &mut Option<Refresh>) -> Result<Authorization, AuthnError> {

@@ -6,20 +6,16 @@ use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, LastWill, Packet, QoS, Version};
 use tokio::net::TcpStream;
-use tokio_util::{
-    codec::{Encoder, Framed},
-    sync::CancellationToken,
-};
+use tokio_util::codec::{Encoder, Framed};
 use uuid::Uuid;
 
 use super::{
-    Stream, WRITE_TIMEOUT,
     authentication::{Authenticated, Credentials, authenticate},
     context, http,
+    limits::HandshakeLimits,
     log::{Addresses, ConnectionLog},
     presence::{self, Lifecycle},
-    transport::Transport,
-    write,
+    transport::{Stream, Transport, WRITE_TIMEOUT, write},
 };
 use crate::{
     broker::registration::{Registration, SessionRequest},
@@ -55,13 +51,6 @@ const WRITE_BYTES: usize = 4_096;
 const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
 /// The beginning of an assigned client id.
 const ASSIGNED: &str = "$GEN/";
-/// AWS's name for an eviction is *(unverified)*.
-const EVICTED: (&str, &str) = (
-    "THROTTLED",
-    "too many connections are still in their TLS handshake or before their CONNECT, and this was the oldest: \
-     `--max-handshakes` allows more",
-);
-
 /// A connection whose client is connected.
 pub(super) struct Established {
     pub(super) stream: Stream,
@@ -74,13 +63,6 @@ pub(super) struct Established {
     /// The first effects of a session that is resumed.
     pub(super) effects: Vec<Effect>,
     pub(super) log: ConnectionLog,
-}
-
-/// The steps that a connection may only take so long for, and only while its permit is not needed for a later one.
-pub(super) struct Limits<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) log: &'a ConnectionLog,
-    pub(super) evicted: &'a CancellationToken,
 }
 
 /// The origin of a CONNECT.
@@ -164,43 +146,6 @@ pub(super) async fn accept(
     }))
 }
 
-impl Limits<'_> {
-    /// The output of `work`, if it comes within the time for a client to connect. If not, the log says that `what` is
-    /// missing.
-    pub(super) async fn within_timeout<T>(
-        &self,
-        reason: &'static str,
-        what: &str,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        let timeout = self.shared.settings.limits.connect_timeout;
-        let work = self.unless_evicted(self.shared.clock.timeout(timeout, work));
-        // A client that is not authenticated yet loses nothing when the gateway stops.
-        let done = tokio::select! {
-            biased;
-            () = self.shared.stopping.cancelled() => return None,
-            done = work => done?,
-        };
-        if done.is_none() {
-            self.log.connect_refused(reason, format!("no {what} within {timeout:?}"));
-        }
-        done
-    }
-
-    /// The output of `work`, unless a later connection needs the permit first.
-    pub(super) async fn unless_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = self.evicted.cancelled() => {
-                let (reason, details) = EVICTED;
-                self.log.connect_refused(reason, details.to_owned());
-                None
-            }
-        }
-    }
-}
-
 impl Handshake<'_> {
     /// Accepts TLS, and WebSocket within it. A connection of HTTPS publishes is served and ended here.
     async fn transport(
@@ -247,7 +192,7 @@ impl Handshake<'_> {
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let evicted = permit.evicted();
-        let limits = Limits { shared: self.shared, log: &self.log, evicted: &evicted };
+        let limits = HandshakeLimits { shared: self.shared, log: &self.log, evicted: &evicted };
         limits.within_timeout(reason, what, work).await
     }
 

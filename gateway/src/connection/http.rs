@@ -42,9 +42,9 @@ use self::{
     publish::AnswerCache,
 };
 use super::{
-    handshake::Limits,
+    limits::HandshakeLimits,
     log::{Addresses, ConnectionLog},
-    websocket::WebSocket,
+    websocket::{HttpStream, WebSocket},
 };
 use crate::{
     clock::{Clock, Moment},
@@ -56,9 +56,6 @@ use crate::{
     handshake_limit::HandshakePermit,
     shared::Shared,
 };
-
-/// The connection below HTTP. Its buffer is only for a look at the first byte.
-pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
 
 /// The request line and the headers of one request, in bytes. hyper itself accepts up to 100 headers.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -134,7 +131,7 @@ pub(super) async fn serve(
     shared: &Arc<Shared>,
 ) -> Option<Upgraded> {
     let evicted = permit.evicted();
-    let limits = Limits { shared, log, evicted: &evicted };
+    let limits = HandshakeLimits { shared, log, evicted: &evicted };
     let stream = first_byte(stream, &limits).await?;
     let HttpContext { info, addresses } = context;
     let exchange = Arc::new(Exchange {
@@ -185,7 +182,7 @@ where
 }
 
 /// Waits for the first byte, and refuses a client that does not speak HTTP.
-async fn first_byte(stream: TlsStream<TcpStream>, limits: &Limits<'_>) -> Option<HttpStream> {
+async fn first_byte(stream: TlsStream<TcpStream>, limits: &HandshakeLimits<'_>) -> Option<HttpStream> {
     let mut stream = BufReader::with_capacity(1, stream);
     let details = match limits.within_timeout("CLIENT_ERROR", "HTTP request", stream.fill_buf()).await? {
         Ok([MQTT_CONNECT]) => {

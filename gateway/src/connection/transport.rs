@@ -1,19 +1,29 @@
-//! The transports of MQTT packets: TLS itself, or WebSocket over it.
+//! The transports of MQTT packets: TLS itself, or WebSocket over it; and writing packets to them.
 
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use futures_util::SinkExt;
+use mqtt::{Codec, EncodeError, Packet};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_util::codec::Framed;
 
 use super::websocket::WebSocket;
-use crate::session::disconnect_reason::DisconnectReason;
+use crate::{session::disconnect_reason::DisconnectReason, shared::Shared};
+
+/// How long a write to the client may take.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A stream of packets.
+pub(super) type Stream = Framed<Transport, Codec>;
 
 /// A stream of bytes, which are MQTT packets.
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
@@ -46,6 +56,31 @@ impl Transport {
             Self::WebSocket(stream) => stream.violation().or_else(|| stream.closed_by_client()),
         }
     }
+}
+
+/// The outcome of writing a packet.
+pub(super) enum WriteOutcome {
+    Buffered,
+    /// The packet is larger than the client accepts. It is not sent, and the session goes on as if it had arrived (MQTT 5
+    /// section 3.1.2.11.4).
+    TooLarge,
+    Broken,
+}
+
+impl WriteOutcome {
+    /// The outcome of the codec. `None` is a timeout.
+    pub(super) fn of(fed: Option<Result<(), EncodeError>>) -> Self {
+        match fed {
+            Some(Ok(())) => Self::Buffered,
+            Some(Err(EncodeError::Io(_))) | None => Self::Broken,
+            Some(Err(_)) => Self::TooLarge,
+        }
+    }
+}
+
+/// Writes a packet into the stream's buffer, before there is a session.
+pub(super) async fn write(stream: &mut Stream, packet: Packet, shared: &Shared) -> WriteOutcome {
+    WriteOutcome::of(shared.clock.timeout(WRITE_TIMEOUT, stream.feed(packet)).await)
 }
 
 impl AsyncRead for Transport {

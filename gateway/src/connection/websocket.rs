@@ -11,7 +11,11 @@ use std::{
 use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
 use mqtt::DisconnectReasonCode as Code;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -20,8 +24,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::http::HttpStream;
 use crate::{quotas::LimitError, session::disconnect_reason::DisconnectReason};
+
+/// The connection below HTTP. Its buffer is only for a look at the first byte.
+pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
 
 /// The largest frame, and the largest message of several frames, in bytes *(unverified)*. The largest packet fits, unless
 /// the quota `packet_bytes` is raised.
