@@ -4,6 +4,7 @@ pub mod function;
 pub mod init;
 
 mod greeting;
+mod network;
 mod settings;
 
 use std::{
@@ -113,7 +114,13 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
 
 async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String, EventLog), StartError> {
     let json = args.json;
-    let settings = settings::merge(args, authorizer)?;
+    let mut settings = settings::merge(args, authorizer)?;
+    if settings.listen.is_unspecified() {
+        // The certificate is for them too, so that devices can dial them.
+        let others = network::addresses().into_iter().filter(|address| !settings.names.contains(address));
+        let others = others.collect::<Vec<_>>();
+        settings.names.extend(others);
+    }
     let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)

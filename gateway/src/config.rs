@@ -55,7 +55,8 @@ pub struct Overrides {
 
     /// A host name or address by which devices reach this machine; repeat for more
     ///
-    /// The gateway's certificate is for these names, and for localhost, 127.0.0.1 and `::1`.
+    /// The gateway's certificate is for these names, and for localhost, 127.0.0.1 and `::1`; with `--listen 0.0.0.0` also for
+    /// this machine's own addresses.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<HostName>,
 

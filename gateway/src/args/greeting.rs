@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
 };
 
@@ -58,15 +58,26 @@ impl Greeting<'_> {
         }
         lines.push(format!("  CA      {}", settings.data.join("ca.pem").display()));
         lines.push(format!("  log     {}", log.display()));
-        if settings.names.len() <= LOCAL_NAMES.len() && settings.listen.is_unspecified() {
-            lines.push(
-                "  note    devices elsewhere need `--name ADDRESS`: this machine's, as they dial it"
-                    .to_owned(),
-            );
+        if settings.listen.is_unspecified() {
+            lines.extend(self.network());
         }
         lines.push(format!("  next    latchkey fleet add my-device{}", self.store()));
         lines.push("  stop    Ctrl-C\n".to_owned());
         lines.join("\n")
+    }
+
+    /// The names and addresses by which devices on the network reach the gateway. The certificate is for no others.
+    fn network(&self) -> Vec<String> {
+        let names = self.settings.names.iter().filter(|name| !LOCAL_NAMES.contains(&name.as_str()));
+        let port = self.main().map(|address| address.port()).unwrap_or_default();
+        let dialled = names.map(|name| match name.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port).to_string(),
+            Err(_) => format!("{name}:{port}"),
+        });
+        let mut lines =
+            dialled.map(|dialled| format!("  network devices dial {dialled}")).collect::<Vec<_>>();
+        lines.push("  note    another name or address needs `--name NAME`, as devices dial it".to_owned());
+        lines
     }
 
     fn main(&self) -> Option<SocketAddr> {
@@ -78,5 +89,31 @@ impl Greeting<'_> {
             return String::new();
         }
         format!(" --store {}", self.settings.data.join(DEVICES_FILE).display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, net::Ipv4Addr};
+
+    use super::*;
+    use crate::lambda::program::Program;
+
+    #[test]
+    fn names_that_devices_on_the_network_can_dial_are_said() {
+        let program = Program::new("authorizer".into(), Vec::new());
+        let mut settings = Settings::new(".latchkey".into(), program);
+        let doors = BTreeMap::from([(Port::P443, "0.0.0.0:10443".parse().unwrap())]);
+        let addresses = Addresses { doors, status: None };
+        let text =
+            |settings: &Settings| Greeting { settings, addresses: &addresses, log: Path::new("log") }.text();
+        settings.names.extend(["192.168.1.10", "fd00::2", "gateway.lan"].map(str::to_owned));
+        assert!(!text(&settings).contains("network"), "only this machine can dial it");
+        settings.listen = Ipv4Addr::UNSPECIFIED.into();
+        let said = text(&settings);
+        for dialled in ["192.168.1.10:10443", "[fd00::2]:10443", "gateway.lan:10443"] {
+            assert!(said.contains(&format!("network devices dial {dialled}\n")), "{said}");
+        }
+        assert!(!said.contains("dial localhost"), "{said}");
     }
 }
