@@ -19,6 +19,7 @@ use time::{Duration, OffsetDateTime};
 
 const CA_FILE: &str = "ca.pem";
 const CA_KEY_FILE: &str = "ca.key";
+const CA_LOCK_FILE: &str = "ca.lock";
 const CA_LIFE: Duration = Duration::days(3_650);
 /// The longest life that the strictest clients accept is 398 days.
 const SERVER_LIFE: Duration = Duration::days(397);
@@ -39,14 +40,23 @@ impl Authority {
     /// When the files can't be read or written, or only one of the two is there.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let (certificate, key) = (folder.join(CA_FILE), folder.join(CA_KEY_FILE));
+        let lock = folder.join(CA_LOCK_FILE);
+        let about = || format!("can't use `{}`", lock.display());
+        // Of two gateways that start for the first time, one makes the CA, and the other waits and reads it.
+        let lock = fs::File::create(&lock).with_context(about)?;
+        lock.lock().with_context(about)?;
         match (certificate.exists(), key.exists()) {
             (true, true) => Self::read(&certificate, &key),
             (false, false) => Self::make(&certificate, &key),
-            _ => anyhow::bail!(
-                "`{}` has only one of {CA_FILE} and {CA_KEY_FILE}; delete it and start again to get both, and give \
-                 your devices the new {CA_FILE}",
-                folder.display()
-            ),
+            (has_certificate, _) => {
+                let (found, missing) =
+                    if has_certificate { (certificate, CA_KEY_FILE) } else { (key, CA_FILE) };
+                anyhow::bail!(
+                    "`{}` is there without {missing}; delete it and start again to get both, and give your devices \
+                     the new {CA_FILE}",
+                    found.display()
+                )
+            }
         }
     }
 
@@ -155,7 +165,20 @@ mod tests {
         assert_eq!(Authority::open(folder.path()).unwrap().pem(), first.pem());
         fs::remove_file(folder.path().join(CA_KEY_FILE)).unwrap();
         let error = Authority::open(folder.path()).err().unwrap();
-        assert!(error.to_string().contains("only one of ca.pem and ca.key"), "{error}");
+        assert!(error.to_string().contains("ca.pem` is there without ca.key; delete it"), "{error}");
+    }
+
+    #[test]
+    fn first_starts_at_the_same_moment_have_one_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = || Authority::open(folder.path()).unwrap();
+        let authorities = std::thread::scope(|scope| {
+            let starts = [(); 8].map(|()| scope.spawn(start));
+            starts.map(|start| start.join().unwrap())
+        });
+        assert!(authorities.iter().all(|authority| authority.pem() == authorities[0].pem()));
+        // The key is the certificate's: what it signs is trusted.
+        read(&folder.path().join(CA_FILE), &folder.path().join(CA_KEY_FILE)).unwrap();
     }
 
     #[cfg(unix)]
