@@ -30,7 +30,7 @@ pub struct AccountRates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Throttled {
     /// The quota on CONNECTs of one client id.
-    #[error("this client id connects more than {0} times a second: wait a second longer each time")]
+    #[error("a client id may connect at most {0} times a second: wait a second longer each time")]
     ClientId(NonZeroU32),
     /// The quota on CONNECTs of all clients.
     #[error("more than {0} clients connect a second: spread them, and wait longer each time")]
@@ -106,7 +106,10 @@ mod tests {
         assert_eq!(rates.connect(&id, &Quotas::AWS, now), Err(Throttled::ClientId(NonZeroU32::MIN)));
         assert_eq!(rates.retain(&topic, &Quotas::AWS, now), Ok(()));
         let error = rates.retain(&topic, &Quotas::AWS, now).unwrap_err();
-        assert_eq!(error.to_string(), "discarded: the topic has more than 1 retained messages a second");
+        assert_eq!(
+            error.to_string(),
+            "discarded: at most 1 a second of the messages on a topic may be retained"
+        );
         assert_eq!(rates.retain(&topic, &Quotas::AWS, now + Duration::from_secs(1)), Ok(()));
         for _ in 0..3_000 {
             assert_eq!(rates.subscribe(&Quotas::AWS, now), Ok(()));

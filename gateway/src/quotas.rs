@@ -255,10 +255,10 @@ pub enum LimitError {
     #[error("discarded: the connection has more than {0} messages a second")]
     Publishes(NonZeroU32),
     /// `retained_publishes_per_second_per_topic`.
-    #[error("discarded: the topic has more than {0} retained messages a second")]
+    #[error("discarded: at most {0} a second of the messages on a topic may be retained")]
     RetainedPerTopic(NonZeroU32),
     /// `retained_publishes_per_second`.
-    #[error("discarded: all clients together have more than {0} retained messages a second")]
+    #[error("discarded: at most {0} a second of all messages may be retained")]
     Retained(NonZeroU32),
     /// `subscriptions_per_second`.
     #[error("all clients together subscribe to more than {0} topic filters a second")]

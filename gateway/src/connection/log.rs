@@ -24,7 +24,7 @@ use crate::{
     session::{
         self,
         disconnect_reason::DisconnectReason,
-        enforcement::{LOGGED_FAILURES, Rejection},
+        enforcement::{DENIED, LOGGED_FAILURES, Rejection},
     },
     shared::Shared,
 };
@@ -261,12 +261,19 @@ impl ConnectionLog {
             Action::Receive => EventType::PublishOut,
         };
         let topic_name = (rejection.action != Action::Connect).then_some(&*rejection.resource);
+        let is_denial = rejection.reason == DENIED;
+        // A denial's details are about an action, all others about the request.
+        let explanation = if is_denial {
+            format!("{} {}", rejection.action, rejection.details)
+        } else {
+            rejection.details.clone()
+        };
         let line = Line {
             failed: true,
             topic_name,
             reason: Some(rejection.reason),
-            message: (rejection.reason == "AUTHORIZATION_FAILURE").then_some(AUTHORIZATION_FAILURE),
-            explanation: Some(format!("{} {}", rejection.action, rejection.details)),
+            message: is_denial.then_some(AUTHORIZATION_FAILURE),
+            explanation: Some(explanation),
             ..Line::default()
         };
         self.write(event_type, line);

@@ -60,8 +60,8 @@ pub enum FunctionError {
     /// This program was built without a client for AWS.
     #[cfg(not(feature = "aws-lambda"))]
     #[error(
-        "this gateway was built without AWS's client, so it can't call `{0}`; use `latchkey local`, or build the \
-         gateway with `--features aws-lambda`"
+        "this program was built without AWS's client, so it can't call `{0}`; build `latchkey` with `--features aws`, \
+         or `latchkey-gateway` with `--features aws-lambda`"
     )]
     NoAws(FunctionArn),
 }

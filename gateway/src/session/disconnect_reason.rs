@@ -95,10 +95,10 @@ impl DisconnectReason {
             Self::Forbidden | Self::RefreshRefused => NOT_AUTHORIZED.into(),
             Self::Protocol(Code::SubscriptionIdentifiersNotSupported, _) => SUBSCRIPTION_ID.into(),
             Self::TakenOver => "another connection uses the client id".into(),
-            Self::TimeToLive => "the connection's time is over".into(),
+            Self::TimeToLive | Self::WebSocketTimeToLive => "the connection's time is over".into(),
             Self::KeepAlive => "no packet came within one and a half keep-alive times".into(),
             Self::Shutdown => "the server stops".into(),
-            other => other.details().unwrap_or_default().into(),
+            other => other.details().map_or("the connection ends".into(), Cow::Owned),
         }
     }
 

@@ -45,6 +45,9 @@ pub struct Rejection {
     pub details: String,
 }
 
+/// AWS's name for what a policy does not allow.
+pub const DENIED: &str = "AUTHORIZATION_FAILURE";
+
 /// Failures of one connection that get a line each in the log. A client can fail as fast as it can send.
 pub const LOGGED_FAILURES: u32 = 100;
 
@@ -208,7 +211,7 @@ impl PolicyDecision<'_> {
         Some(Rejection {
             action: self.request.action(),
             resource: self.request.resource().name().to_owned(),
-            reason: "AUTHORIZATION_FAILURE",
+            reason: DENIED,
             details: format!("{}{hint}", self.decision),
         })
     }
@@ -234,10 +237,9 @@ impl Rejection {
             action: Action::Publish,
             resource: topic.as_str().to_owned(),
             reason: "THROTTLED",
-            details:
-                "without the delay of the last will: too many wait for theirs, `--max-delayed-wills` and \
-                      `--max-delayed-will-bytes` allow more"
-                    .to_owned(),
+            details: "the last will is published without its delay, because too many wait for theirs: \
+                 `--max-delayed-wills` and `--max-delayed-will-bytes` allow more"
+                .to_owned(),
         }
     }
 
@@ -259,7 +261,7 @@ impl Rejection {
             action: Action::Subscribe,
             resource: filter.text.escape_debug().take(SHOWN).collect(),
             reason: "CLIENT_ERROR",
-            details: "is about topic filters, and this is not one (MQTT 5 section 4.7)".to_owned(),
+            details: "this is not a topic filter (MQTT 5 section 4.7)".to_owned(),
         }
     }
 

@@ -156,7 +156,7 @@ fn text(failure: SubscribeFailure) -> &'static str {
         SubscribeFailure::TopicFilterInvalid => {
             "a topic filter is not valid, or has too many bytes or slashes"
         }
-        SubscribeFailure::QuotaExceeded => "the connection has too many subscriptions",
+        SubscribeFailure::QuotaExceeded => "a quota of subscriptions is exceeded",
         _ => "a topic filter is refused",
     }
 }

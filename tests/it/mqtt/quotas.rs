@@ -372,7 +372,7 @@ async fn a_topic_has_one_retained_message_a_second_and_one_more_is_discarded() {
     }
     assert_eq!(acknowledged(&mut sender).await, [1, 3], "taking it away is not throttled");
     let line = gateway.logged_with(&[("reason", "THROTTLED"), ("topicName", "t")]).await;
-    let details = "iot:RetainPublish discarded: the topic has more than 1 retained messages a second";
+    let details = "discarded: at most 1 a second of the messages on a topic may be retained";
     assert_eq!((&line["eventType"], &line["details"]), (&"Publish-In".into(), &details.into()));
     let mut https = HttpClient::open(&gateway).await;
     let answer = https.request("POST", "/topics/t?retain=true", &[], "too soon").await;
