@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 /// A point in time on two clocks.
 ///
-/// Lambda freezes a function between calls. Whether the monotonic clock counts that time is *unverified*, and the wall clock
-/// can be set back. So the age of an answer is the greater of the two.
+/// Lambda freezes a function between calls. The monotonic clock may not count that time *(guess: the clocks of a function
+/// that Lambda froze)*, and the wall clock can be set back. So the age of an answer is the greater of the two.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
     monotonic: Instant,

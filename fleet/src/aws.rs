@@ -112,7 +112,8 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Refuses a resource that is in another account or region than the deployment: the credentials are then another
-/// account's. An ARN is what AWS itself says about both *(unverified)*. Without a deployment there is nothing to compare.
+/// account's. An ARN is what AWS itself says about both *(guess: the ARNs of `DescribeThingType`)*. Without a deployment
+/// there is nothing to compare.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! AWS's quotas on rates that all connections of an account share.
 //!
 //! A CONNECT counts only if the authorizer and the policies allow it, so an attacker can't lock a device out by using its
-//! client id *(unverified)*.
+//! client id *(guess: a refused CONNECT does not count for the rate)*.
 //!
 //! Source: AWS general reference, `iot-core`.
 

@@ -249,7 +249,7 @@ impl State {
     }
 
     /// Delivers messages that wait in a client's shared subscriptions, as many as its rate allows now (developer guide,
-    /// `mqtt`). They have QoS 1, so a subscription with QoS 0 gets none *(unverified)*.
+    /// `mqtt`). They have QoS 1 *(guess: a member with QoS 0 gets none of them)*.
     fn deliver_shared(&mut self, client_id: &str, now: Moment) {
         let Some(client) = self.clients.get_mut(client_id).filter(|client| client.is_connected()) else {
             return;

@@ -62,7 +62,7 @@ pub struct Quotas {
     /// Seconds that a WebSocket connection lasts; 0 has no limit.
     #[serde(deserialize_with = "rate")]
     pub websocket_seconds: Option<NonZeroU32>,
-    /// Bytes a second of payloads from one client, and as many to it; more is delayed. How AWS counts is *(unverified)*.
+    /// Bytes a second from one client, and as many to it; more is delayed *(guess: payloads count for this rate)*.
     #[serde(deserialize_with = "rate")]
     pub bytes_per_second: Option<NonZeroU32>,
     /// Messages that a client may have been sent and not acknowledged.
@@ -73,8 +73,7 @@ pub struct Quotas {
     pub shared_group_members: usize,
     /// Retained messages.
     pub retained_messages: usize,
-    /// Seconds that a client has to acknowledge a message before it is sent again *(unverified: AWS sends it again within a
-    /// minute)*.
+    /// Seconds that a client has to acknowledge a message before it is sent again *(guess: sent again every 30 s)*.
     pub resend_after_seconds: NonZeroU16,
     /// Seconds for which a message is sent again to an MQTT 3.1.1 client. After that it is dropped.
     pub resend_for_seconds_mqtt_3: u32,

@@ -199,7 +199,8 @@ impl Session {
     }
 
     /// The CONNACK that accepts the client, with AWS's limits (developer guide, `mqtt`). AWS states each of them and the
-    /// keep-alive always *(unverified: worked out from the length of a CONNACK)*, and the expiry if the client asked for one.
+    /// keep-alive always *(guess: the CONNACK of MQTT 5 always states these limits)*, and the expiry if the client asked for
+    /// one.
     #[must_use]
     pub fn conn_ack(&self, connect: &Connect, session_present: bool) -> ConnAck {
         let quotas = &self.settings.quotas;
@@ -325,7 +326,7 @@ impl Session {
             }
             return;
         }
-        // A QoS 1 message is always sent. Above the rate it only does not count *(unverified)*.
+        // QoS 1 is always sent. Above the rate it only does not count *(guess: QoS 0 is discarded, QoS 1 is sent)*.
         match outbox.enqueue(delivery) {
             Ok(()) => send_ready(outbox, now, effects),
             Err(OutboxFull) => self.end(DisconnectReason::SlowReader, effects),
@@ -415,7 +416,8 @@ impl Session {
         self.withdraw(outbox, effects);
     }
 
-    /// Ends what the policies no longer allow: subscriptions *(unverified)*, and messages that wait.
+    /// Ends what the policies no longer allow: messages that wait, and subscriptions *(guess: subscriptions that a refresh
+    /// no longer allows end)*.
     fn withdraw(&mut self, outbox: &mut Outbox, effects: &mut Vec<Effect>) {
         let enforcement = &self.enforcement;
         self.subscriptions.retain(|filter| {

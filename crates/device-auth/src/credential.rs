@@ -189,8 +189,9 @@ fn certified(record: &Record, certificate: Option<Certificate<'_>>) -> Result<()
 
 /// The settings for the age of signatures.
 ///
-/// IoT Core presents the CONNECT's credentials again at each refresh *(unverified)*, and a signature that is too old by then
-/// ends the session. So a window is for fleets that make a new signature for each connect and may reconnect.
+/// IoT Core presents the CONNECT's credentials again at each refresh *(guess: a refresh presents the CONNECT's event
+/// again)*, and a signature that is too old by then ends the session. So a window is for fleets that make a new signature
+/// for each connect and may reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreshnessRules {
     /// Alibaba: how far a signed timestamp may be from now, in seconds. `None` requires no timestamp, because most SDKs

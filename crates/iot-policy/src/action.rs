@@ -92,7 +92,7 @@ pub struct UnknownAction(String);
 
 /// One entry of a statement's `Action` or `NotAction`: `*`, or `SERVICE:NAME` with `*` and `?` in the name.
 ///
-/// Names match in any case (IAM user guide, `reference_policies_elements_action`; *unverified* for AWS IoT).
+/// Names match in any case (IAM user guide, `reference_policies_elements_action`) *(guess: the case of an action)*.
 /// A name other than the [`Action`]s' covers nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern {

@@ -67,8 +67,8 @@ impl CertificateVariable {
 
     /// Whether AWS puts this value in the variable's place: not if it holds a wildcard's character or is too long.
     ///
-    /// AWS then leaves the variable's own text in the policy, which no value can be meant to match (*unverified*: that
-    /// none is); a condition that asks for the field as its key sees the value as it is (*unverified*).
+    /// AWS then leaves the variable's own text in the policy, which no value can be meant to match; a condition that asks
+    /// for the field as its key sees the value as it is *(guess: no variable has it, a condition's key does)*.
     pub(crate) fn accepts(value: &str) -> bool {
         !value.contains(['*', '$', '+', '?', '#']) && value.chars().count() <= MAX_VALUE_LENGTH
     }

@@ -72,7 +72,7 @@ impl Condition {
         let mut given = context.values(&self.key);
         let Some(first) = given.next() else { return self.is_met_by_absence(effect) };
         match self.operator.quantifier {
-            // *Unverified*: AWS only advises against a plain operator on several values.
+            // AWS only advises against a plain operator on several values *(guess: with two values is not met)*.
             Quantifier::One => holds(first) && given.next().is_none(),
             Quantifier::All => holds(first) && given.all(holds),
             Quantifier::Any => holds(first) || given.any(holds),
@@ -91,7 +91,8 @@ impl Condition {
             _ if self.operator.comparison == Comparison::Null => self.values.contains(&Value::Absent(true)),
             Quantifier::One => self.operator.negated || self.operator.if_exists,
             Quantifier::All => true,
-            // *Unverified*: an absent key does not meet `ForAnyValue:`, and meets `…IfExists`.
+            // An absent key does not meet `ForAnyValue:`, and meets `…IfExists`
+            // *(guess: `ForAnyValue:…IfExists` on an absent key)*.
             Quantifier::Any => self.operator.if_exists && effect == Effect::Deny,
         }
     }

@@ -12,10 +12,10 @@ use crate::statement::Statement;
 
 /// A policy document that was understood in full (AWS IoT Core developer guide, `iot-policies`).
 ///
-/// Keys, effects and condition operators are read in AWS's own spelling and case only (*unverified*: that AWS IoT
-/// accepts no other).
+/// Keys, effects and condition operators are read in AWS's own spelling and case only *(guess: keys, effects and
+/// operators of a document)*.
 /// `Version` must be there and be `2012-10-17`: IAM reads a document without one as the older language, in which
-/// `${…}` is plain text, and AWS IoT's pages only know the newer (*unverified*: that AWS IoT refuses both).
+/// `${…}` is plain text, and AWS IoT's pages only know the newer *(guess: a document without `Version`)*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDocument {
     id: Option<String>,

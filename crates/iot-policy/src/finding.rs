@@ -115,7 +115,7 @@ pub enum FindingKind {
     AllButAllowed,
     /// A thing or certificate variable, by its name: under plain custom authentication it has no value, so that a
     /// resource with it matches nothing and a condition on it sees an absent key (developer guide,
-    /// `thing-policy-variables`; *unverified* for what an authorizer answers).
+    /// `thing-policy-variables`) *(guess: Thing and certificate variables have no value with custom authentication)*.
     NoValue(String),
     /// A plain operator on `iot:ConnectAttributes`, which can have several values or none (`connect-policy`).
     SetComparedAsOne,

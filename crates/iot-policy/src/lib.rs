@@ -47,8 +47,8 @@
 //! | the time | given by the caller; without it, a condition on the time is not met in an Allow and met in a Deny |
 //! | what isn't understood | an error for the whole document |
 //!
-//! Nothing was tried against a live account. A reading that the pages leave open is marked *unverified* in the code,
-//! and is the one that allows less.
+//! Nothing was tried against a live account. A reading that the pages leave open is marked as a guess in the code, by
+//! words of its row in `docs/fidelity.md`, and is the one that allows less.
 
 mod action;
 mod allowed_resources;

@@ -18,8 +18,8 @@ use crate::variable::Variable;
 /// are plain. `${iot:ClientId}`, `${aws:SourceIp}`, `${iot:DomainName}` and the variables of things and certificates
 /// are replaced with the context's value, which is always literal; `${*}`, `${?}` and `${$}` mean the character.
 /// A variable without a value matches nothing, so its statement doesn't apply, Deny or Allow (IAM user guide,
-/// `reference_policies_variables`; *unverified* for AWS IoT).
-/// *Unverified*: that `*` before the fifth colon also matches colons.
+/// `reference_policies_variables`) *(guess: a policy variable without a value: its statement does not apply)*.
+/// `*` matches colons there too *(guess: a `*` before the fifth colon of a resource)*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePattern {
     text: String,

@@ -12,7 +12,8 @@ use crate::pattern::ResourcePattern;
 use crate::request::Request;
 
 /// The patterns of `Action` or `Resource`, or of `NotAction` or `NotResource`; at least one (IAM user guide,
-/// `reference_policies_elements_notaction` and `reference_policies_elements_notresource`; *unverified* for AWS IoT).
+/// `reference_policies_elements_notaction` and `reference_policies_elements_notresource`) *(guess: `NotAction` and
+/// `NotResource` as in IAM)*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection<T> {
     /// `Action` or `Resource`: what one of the patterns names.
@@ -42,7 +43,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// The statement's own name, any text. *Unverified*: that AWS IoT holds it to no alphabet.
+    /// The statement's own name *(guess: `Id` and `Sid` are any text)*.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
         self.sid.as_deref()
@@ -87,7 +88,7 @@ impl Statement {
             Located::read(node, "Resource", members.resource.as_ref(), members.not_resource.as_ref())?;
         let conditions = members.condition.map_or(Ok(Vec::new()), |node| Condition::read_all(&node))?;
         let sid = members.sid.map(|node| node.string().map(str::to_owned)).transpose()?;
-        // *Unverified*: what AWS makes of it; read either way, some request would slip past the Deny.
+        // Read either way, some request would slip past the Deny *(guess: in a Deny the document is refused)*.
         if let Some(on_set) = conditions.iter().find(|condition| condition.compares_set_as_one())
             && effect == Effect::Deny
         {
@@ -109,7 +110,8 @@ impl Statement {
         let matches = |pattern: &ResourcePattern| pattern.matches(request.resource(), request.context());
         match &self.resources {
             Selection::Only(patterns) => patterns.iter().any(matches),
-            // *Unverified* for a variable without a value: an Allow must not admit what the variable would exclude.
+            // An Allow must not admit what the variable would exclude *(guess: a variable without a value in
+            // `NotResource`)*.
             Selection::AllBut(patterns) => {
                 let is_known =
                     |pattern: &ResourcePattern| pattern.variable_without_value(request.context()).is_none();

@@ -30,7 +30,7 @@ impl<'a> Text<'a> {
     }
 
     /// What follows if the text begins with `literal` in any case, compared character by character by Unicode's
-    /// lower case (*unverified*: that AWS ignores the case of more than ASCII).
+    /// lower case *(guess: `StringEqualsIgnoreCase` ignores the case of every letter)*.
     pub(crate) fn after_ignoring_case(self, literal: &str) -> Option<Self> {
         literal.chars().try_fold(self, |text, wanted| {
             let (c, rest) = text.split_first()?;

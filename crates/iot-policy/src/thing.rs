@@ -43,7 +43,7 @@ impl Thing {
     }
 }
 
-/// A thing policy variable. An attribute's name heeds case (*unverified*), the rest ignores it.
+/// A thing policy variable. An attribute's name heeds case *(guess: the case of an attribute's name)*, the rest ignores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ThingVariable {
     Name,

@@ -124,7 +124,8 @@ impl Client {
     }
 
     /// Accepts a message for this client, if there is room, and writes it into the file if the session outlives its
-    /// connection. It is to be delivered when the file has it. A client that is away gets QoS 1 only *(unverified)*.
+    /// connection. It is to be delivered when the file has it. A client that is away gets QoS 1 only *(guess: QoS 0 messages
+    /// do not wait)*.
     pub(super) fn accept(
         &mut self,
         client_id: &Arc<str>,

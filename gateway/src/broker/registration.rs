@@ -20,7 +20,7 @@ use super::{
 };
 use crate::clock::Moment;
 
-/// Sessions of clients that are away. One more ends the one with the least time left *(unverified: AWS publishes no number)*.
+/// Sessions of clients that are away: a limit of the gateway's own. One more ends the one with the least time left.
 const MAX_AWAY: usize = 20_000;
 
 /// A connection's registration. It ends by [`Registration::leave`] or [`Registration::end`]. Dropping it only removes the
@@ -41,7 +41,8 @@ pub struct Registration {
 /// The session that a client requests in its CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRequest {
-    /// The session's owner. A principal can't resume another one's session *(unverified)*.
+    /// The session's owner. A principal can't resume another one's session *(guess: another principal gets a new
+    /// session)*.
     pub principal_id: Arc<str>,
     /// The protocol version. A client of the other version can't resume the session.
     pub version: Version,

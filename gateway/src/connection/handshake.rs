@@ -51,6 +51,7 @@ const WRITE_BYTES: usize = 4_096;
 const HTTP_METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"PATCH ", b"DELETE ", b"OPTIONS "];
 /// The beginning of an assigned client id.
 const ASSIGNED: &str = "$GEN/";
+
 /// A connection whose client is connected.
 pub(super) struct Established {
     pub(super) stream: Stream,
@@ -287,7 +288,7 @@ impl Handshake<'_> {
             self.log.connect_refused("THROTTLED", details.clone());
             return self.refuse(stream, ConnectReasonCode::QuotaExceeded, &details).await;
         }
-        // A client that may not have a persistent session does not resume one either *(unverified)*.
+        // Without the right to a persistent session it resumes none *(guess: `PersistentConnect` begins a new session)*.
         let clean = connect.clean_start || !enforcement.allows_persistent_session();
         let rates = Arc::clone(&self.shared.account_rates);
         let session = Session::new(
@@ -370,14 +371,14 @@ impl Handshake<'_> {
 
 /// Checks a CONNECT before the authorizer is asked.
 fn check(connect: &Connect, quotas: &Quotas) -> Result<(), (ConnectReasonCode, String)> {
-    // Whether AWS refuses it or ignores it is *(unverified)*; MQTT 5 allows nothing else (section 4.12).
+    // MQTT 5 allows nothing else (section 4.12) *(guess: an authentication method gets 0x8C)*.
     if connect.properties.authentication_method.is_some() {
         let details = "enhanced authentication is not supported: use a user name and a password";
         return Err((ConnectReasonCode::BadAuthenticationMethod, details.to_owned()));
     }
     let min = quotas.min_maximum_packet_bytes;
     if connect.properties.maximum_packet_size.is_some_and(|bytes| bytes.get() < min) {
-        // Which code AWS sends is *(unverified)*.
+        // *(guess: it gets CONNACK 0x97)*
         let details = format!("the client's Maximum Packet Size is less than {min} bytes");
         return Err((ConnectReasonCode::QuotaExceeded, details));
     }

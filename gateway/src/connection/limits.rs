@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::log::ConnectionLog;
 use crate::shared::Shared;
 
-/// AWS's name for an eviction is *(unverified)*.
+/// The reason and details of an eviction: a limit of the gateway's own, with AWS's word for others.
 const EVICTED: (&str, &str) = (
     "THROTTLED",
     "too many connections are still in their TLS handshake or before their CONNECT, and this was the oldest: \

@@ -65,7 +65,7 @@ pub(super) fn publish(
     let kind = if event.topics.is_some() { "subscriptions" } else { "presence" };
     let topic = format!("$aws/events/{kind}/{}/{client_id}", event.event_type).parse::<TopicName>().ok()?;
     let payload = serde_json::to_vec(&event).ok()?;
-    // No client has an empty id, so no subscriber is taken for the sender. AWS sends them at QoS 1 *(unverified)*.
+    // No client has an empty id, so no subscriber is taken for the sender. *(guess: lifecycle events have QoS 1)*
     let message = Publish { qos: mqtt::QoS::AtLeastOnce, ..Publish::new(topic.clone(), payload) };
     Some(shared.broker.publish("".into(), topic, message, shared.clock.now()))
 }

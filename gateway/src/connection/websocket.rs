@@ -29,8 +29,8 @@ use crate::{quotas::LimitError, session::disconnect_reason::DisconnectReason};
 /// The connection below HTTP. Its buffer is only for a look at the first byte.
 pub(super) type HttpStream = BufReader<TlsStream<TcpStream>>;
 
-/// The largest frame, and the largest message of several frames, in bytes *(unverified)*. The largest packet fits, unless
-/// the quota `packet_bytes` is raised.
+/// The largest frame, and the largest message of several frames, in bytes *(guess: a WebSocket frame and message have at
+/// most 256 KiB)*. The largest packet fits, unless the quota `packet_bytes` is raised.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// Bytes that may wait to be written before the connection ends. The largest packet fits twice.
 const MAX_WAITING_BYTES: usize = 512 * 1024;

@@ -1,6 +1,6 @@
 //! A last will that is published some time after its connection (MQTT 5 section 3.1.3.2.2).
 //!
-//! That AWS keeps the delay is *(unverified)*.
+//! AWS keeps the delay *(guess: Will Delay Interval as in MQTT 5)*.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// A last will that the policies allowed when its connection ended. They are not asked again when it is due, although the
-/// client may have lost its rights meanwhile: AWS documents a check at the CONNECT, and none later *(unverified)*.
+/// client may have lost its rights meanwhile: AWS documents a check at the CONNECT, and none later *(guess: a delayed will
+/// is published although its client has lost its rights)*.
 pub(super) struct Will {
     pub(super) topic: TopicName,
     pub(super) publish: Publish,

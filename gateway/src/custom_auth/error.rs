@@ -59,8 +59,9 @@ pub enum AuthnError {
 }
 
 impl AuthnError {
-    /// AWS's name for it. Which reason AWS logs for an inactive authorizer, an absent or invalid parameter and a wrong signature
-    /// is *(unverified)*.
+    /// AWS's name for it. Three are guesses: of [`AuthnError::Inactive`] *(guess: an INACTIVE authorizer has)*, of
+    /// [`AuthnError::Parameter`] *(guess: a missing, duplicate or unreadable token or signature has)* and of
+    /// [`AuthnError::Signature`] *(guess: a wrong signature has)*.
     #[must_use]
     pub fn reason(&self) -> AuthnReason {
         match self {

@@ -18,7 +18,7 @@ use super::{
 use crate::registry::Certificate;
 
 /// The event about a client's CONNECT or HTTP request. It is kept for as long as the connection, because each refresh
-/// presents it again *(unverified)*. It has no `Debug` and is wiped when dropped.
+/// presents it again *(guess: a refresh presents the CONNECT's event again)*. It has no `Debug` and is wiped when dropped.
 pub struct AuthorizerEvent {
     event: Zeroizing<Vec<u8>>,
     certificate: Option<ClientCertificate>,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::parameters::Parameters;
 
 /// The headers' values by their names, which are in lower case. The values of a duplicate name are joined
-/// with commas, as in RFC 9110 section 5.3 *(unverified)*.
+/// with commas, as in RFC 9110 section 5.3 *(guess: a duplicate header is one value with a comma)*.
 pub type Headers = BTreeMap<String, Zeroizing<String>>;
 
 /// An HTTP request without its body. It has no `Debug` and is wiped when dropped.

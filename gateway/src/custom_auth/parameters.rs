@@ -14,7 +14,7 @@ const SIGNATURE: &str = "x-amz-customauthorizer-signature";
 const MISSPELT_LETTERS: usize = 4;
 
 /// The parameters of one connection: from the MQTT user name, the query string and the HTTP headers. A duplicate is
-/// refused *(unverified)*. They have no `Debug`, because tokens are among them.
+/// refused *(guess: a duplicate name, token or signature)*. They have no `Debug`, because tokens are among them.
 #[derive(Clone, Default)]
 pub struct Parameters<'a> {
     queries: Vec<&'a str>,
@@ -99,7 +99,7 @@ impl<'a> Parameters<'a> {
 
     /// The signature as base64; an empty one counts as absent.
     pub(super) fn signature(&self) -> Result<Option<Zeroizing<String>>, ParameterError> {
-        // A `+` that was not URL-encoded may be a space to AWS *(unverified)*.
+        // A `+` may be a space to AWS *(guess: a `+` that was not URL-encoded)*.
         if self.in_query(SIGNATURE).any(|value| value.contains('+')) {
             return Err(ParameterError::NotBase64);
         }

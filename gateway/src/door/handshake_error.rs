@@ -62,7 +62,7 @@ impl HandshakeError {
                 CertificateStatus::Revoked => AuthnReason::CertificateRevoked,
                 CertificateStatus::Active | CertificateStatus::Inactive => AuthnReason::CertificateInactive,
             },
-            // Which reason AWS logs for a certificate out of its dates is *(unverified)*.
+            // *(guess: a certificate out of its dates, without its key, or none)*
             ClientCertificateError::InvalidCertificate(_)
             | ClientCertificateError::NotItsKey
             | ClientCertificateError::Unreadable => AuthnReason::NotAuthenticated,

@@ -142,7 +142,7 @@ impl Enforcement {
     /// The rejection of a message for the client, if its policies do not let it receive from the topic.
     ///
     /// A message of a shared subscription has two names: the topic, and `$share/GROUP/TOPIC`, under which a user of AWS got
-    /// its messages. One that is allowed suffices, and a Deny on either counts *(unverified)*. A client that also has a plain
+    /// its messages. One that is allowed suffices *(guess: a Deny on either name counts)*. A client that also has a plain
     /// subscription to the topic needs the plain name.
     #[must_use]
     pub fn receive_denial(&self, topic: &TopicName, subscriptions: &[TopicFilter]) -> Option<Rejection> {

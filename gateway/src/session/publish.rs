@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Counts payload bytes to the client. Above the rate, messages wait until it is kept again. The client is read meanwhile:
-    /// it is not held back for what others send to it *(unverified)*.
+    /// it is not held back for what others send to it *(guess: a client is read while messages to it are delayed)*.
     pub(super) fn count_bytes_out(&mut self, bytes: usize, now: Moment) {
         if let Some(rate) = self.settings.quotas.bytes_per_second {
             let wait = self.bytes_out.take(bytes, rate, now);

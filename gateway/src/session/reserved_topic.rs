@@ -78,7 +78,8 @@ pub fn recipient(topic: &TopicName, retain: bool) -> Result<Recipient, Disconnec
 }
 
 /// Checks an HTTPS publish to a reserved topic. AWS was seen to accept Basic Ingest and shadows over HTTPS and to refuse
-/// events; Device Defender is documented for MQTT alone, and the other services are refused *(unverified)*.
+/// events; Device Defender is documented for MQTT alone, and the other services are refused *(guess: an HTTPS publish to any
+/// other reserved topic)*.
 ///
 /// # Errors
 ///
@@ -107,7 +108,7 @@ pub fn counted(topic: &str) -> &str {
 }
 
 /// The slashes of a topic or topic filter that count for the quota. The page's longest topics, those with the answers to a
-/// device's command, have one more than the quota allows; that one does not count *(unverified)*.
+/// device's command, have one more than the quota allows; that one does not count *(guess: may have 8 slashes)*.
 #[must_use]
 pub fn counted_slashes(topic: &str) -> usize {
     let slashes = counted(topic).matches('/').count();

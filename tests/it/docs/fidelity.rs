@@ -6,6 +6,8 @@ use std::{
 };
 
 const HEADER: &str = "| behaviour | evidence | setting | test | how to settle it |";
+/// The header of the tables about the function and the deployment. Their rows are guesses.
+const EXPECTATIONS: &str = "| behaviour | Latchkey expects | how to settle it |";
 
 /// A behaviour of AWS that the gateway plays.
 struct Row {
@@ -53,22 +55,61 @@ fn the_readme_counts_the_rows() {
     assert!(readme.contains(&sentence), "README.md should say: {sentence}");
 }
 
+/// A guess in the code is marked `*(guess: WORDS)*`.
+#[test]
+fn every_guess_in_the_code_names_its_row() {
+    let folders = ["gateway/src", "crates", "authorizer/src", "fleet/src"].map(|folder| root().join(folder));
+    let sources = folders.into_iter().map(sources).collect::<String>();
+    let text = sources.to_lowercase().replace("unverifiedtoken", "");
+    let unmarked = text.lines().filter(|line| line.contains("unverified")).collect::<Vec<_>>();
+    assert!(unmarked.is_empty(), "a guess is marked by words of its row: {unmarked:?}");
+
+    let code = joined_comments(&sources);
+    let marks = code.split("*(guess: ").skip(1).map(|rest| rest.split_once(")*").unwrap().0);
+    let marks = marks.collect::<Vec<_>>();
+    assert!(marks.len() >= 40, "{}", marks.len());
+    let guesses = guesses();
+    for words in marks {
+        let rows = guesses.iter().filter(|behaviour| behaviour.contains(words)).collect::<Vec<_>>();
+        assert_eq!(rows.len(), 1, "`{words}` has to be in one row that is a guess, and is in {rows:?}");
+    }
+}
+
 fn rows() -> Vec<Row> {
-    let page = fs::read_to_string(root().join("docs/fidelity.md")).unwrap();
-    let tables = page.split(HEADER).skip(1).flat_map(|rest| {
-        rest.lines().skip(2).take_while(|line| line.starts_with('|')).map(row).collect::<Vec<_>>()
-    });
-    let rows = tables.collect::<Vec<_>>();
+    let rows = tables(HEADER).into_iter().map(row).collect::<Vec<_>>();
     assert!(rows.len() > 100, "{}", rows.len());
     rows
 }
 
-fn row(line: &str) -> Row {
-    let line = line.replace("\\|", "/");
-    let cells = line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+/// The behaviours of all rows that are guesses.
+fn guesses() -> Vec<String> {
+    let guesses = rows().into_iter().filter(|row| row.evidence == "guess").map(|row| row.behaviour);
+    let expectations = tables(EXPECTATIONS).into_iter().map(|cells| cells[1].clone()).collect::<Vec<_>>();
+    assert!(expectations.len() > 20, "{}", expectations.len());
+    guesses.chain(expectations).collect()
+}
+
+/// The cells of each row of the tables with this header. The first and the last cell are empty.
+fn tables(header: &str) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(root().join("docs/fidelity.md")).unwrap();
+    let tables = page.split(header).skip(1);
+    let lines = tables.flat_map(|rest| rest.lines().skip(2).take_while(|line| line.starts_with('|')));
+    lines.map(cells).collect()
+}
+
+fn cells(line: &str) -> Vec<String> {
+    line.replace("\\|", "/").split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+fn row(cells: Vec<String>) -> Row {
     let cells = <[String; 7]>::try_from(cells).unwrap();
     let [_, behaviour, evidence, _setting, test, how_to_settle, _] = cells;
     Row { behaviour, evidence, test, how_to_settle }
+}
+
+/// Rust code in one line, so that a mark which a comment breaks is whole again.
+fn joined_comments(code: &str) -> String {
+    code.lines().map(|line| line.trim().trim_start_matches(['/', '!']).trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// The text of all Rust files in a folder.

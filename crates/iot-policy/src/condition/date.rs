@@ -9,9 +9,9 @@ const DAY: u64 = 24 * HOUR;
 
 /// Reads `2024-05`, `2024-05-06`, `2024-05-06T07:08Z`, `2024-05-06T07:08:09+01:00`, or whole seconds since 1970.
 ///
-/// A month or a day alone is its first second in UTC (*unverified*). Refused: four digits alone, which are a year or
-/// a number of seconds; a fraction of a second that isn't zero, because time is compared by the second; what lies
-/// before 1970.
+/// A month or a day alone is its first second in UTC *(guess: a date without a time of day)*. Refused: four digits
+/// alone, which are a year or a number of seconds; a fraction of a second that isn't zero, because time is compared by
+/// the second; what lies before 1970.
 pub(super) fn parse(text: &str) -> Result<u64, ConditionError> {
     if text.len() == 4 {
         return Err(ConditionError::NotDate(text.to_owned()));

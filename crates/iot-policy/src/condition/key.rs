@@ -15,8 +15,8 @@ pub(crate) enum Key {
     LastWillTopic,
     /// `iot:Topic`: the topic of a direct message, as a plain text (`direct-messaging-policy-examples`).
     Topic,
-    /// `aws:CurrentTime`, which IAM has in every request (IAM user guide, `reference_policies_condition-keys`);
-    /// *unverified* for AWS IoT.
+    /// `aws:CurrentTime`, which IAM has in every request (IAM user guide, `reference_policies_condition-keys`)
+    /// *(guess: `aws:CurrentTime` and `aws:EpochTime`)*.
     CurrentTime,
     /// `aws:EpochTime`, the same in seconds since 1970.
     EpochTime,

@@ -12,7 +12,7 @@ pub(super) enum Network {
 }
 
 impl Network {
-    /// Reads `ADDRESS/BITS`, or an IPv4 address alone; bits beyond the prefix are ignored (*unverified*).
+    /// Reads `ADDRESS/BITS`, or an IPv4 address alone *(guess: bits after the prefix of an address range are ignored)*.
     ///
     /// An IPv6 address alone is refused, because the page reads it as `/32`, which no author means, and an IPv4 address
     /// in IPv6 as well, because such clients are seen by their IPv4 address.

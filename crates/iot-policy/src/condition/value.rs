@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::variable::Variable;
 
 /// A value in the policy, ready to be compared. Only texts and ARNs may hold variables, as in IAM; booleans are the
-/// texts `true` and `false`, in lower case only (*unverified*).
+/// texts `true` and `false` *(guess: `true` and `false` in `Bool` and `Null` are strings in lower case)*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Text(Wildcard),

@@ -1,5 +1,6 @@
-//! The answers to HTTP requests. Which status and error type AWS sends in which case is *(unverified)*, except for a
-//! publish that succeeds or that the policies deny (measured: `docs/fidelity.md`).
+//! The answers to HTTP requests. Those to a publish that succeeds or that the policies deny were measured
+//! (`docs/fidelity.md`); the others were not *(guess: the other statuses of an HTTPS publish)*
+//! *(guess: the error types of the other statuses)*.
 //!
 //! Source: API reference, `API_iotdata_Publish`.
 

@@ -49,11 +49,13 @@ struct PublishRequest {
     recipient: Option<Recipient>,
 }
 
-/// The authorizer's last answer on a connection, for later requests that present exactly the same *(unverified)*. Clients
-/// that share a connection, behind a proxy for example, get no answer of each other's.
+/// The authorizer's last answer on a connection, for later requests that present exactly the same *(guess: serves the same
+/// headers and query string on the same connection)*. Clients that share a connection, behind a proxy for example, get no
+/// answer of each other's.
 ///
 /// Source: AWS IoT Core developer guide, `config-custom-auth`, `enableCachingForHttp`: an answer is used for
-/// `refreshAfterInSeconds`, but no longer than `disconnectAfterInSeconds` *(unverified)*.
+/// `refreshAfterInSeconds` *(guess: a cached answer serves for `refreshAfterInSeconds`, and not longer than
+/// `disconnectAfterInSeconds`)*.
 #[derive(Default)]
 pub(super) struct AnswerCache(Mutex<Option<CachedAnswer>>);
 
@@ -125,7 +127,7 @@ async fn read(
     Ok((wanted, http, payload))
 }
 
-/// Authorizes a request. It has no client id and is not a CONNECT, so `iot:Connect` is not needed *(unverified)*.
+/// Authorizes a request. It has no client id and is not a CONNECT *(guess: an HTTPS publish needs no `iot:Connect`)*.
 async fn authorize(
     http: HttpRequest,
     exchange: &Exchange,
