@@ -1,7 +1,9 @@
 //! Records in a JSON file, bundled with the function or next to a local gateway.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hasher},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -39,6 +41,8 @@ struct State {
     /// The files at the last reading; `None` for a file that can't be read.
     records: Option<Stamp>,
     keyring: Option<Stamp>,
+    /// The texts of the records and of the keyring that `snapshot` or `fault` is about; `None` for a file that can't be read.
+    digests: (Option<u64>, Option<u64>),
     /// Why the last reading failed. The snapshot is then an older one.
     fault: Option<StoreFault>,
 }
@@ -60,16 +64,21 @@ impl FileStore {
     ///
     /// The path, and the line or the device with the error.
     pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
-        let records = Stamp::of(path);
-        let snapshot = Arc::new(read(path, function.clone())?);
-        let state = State { snapshot, function, records, keyring: None, fault: None };
+        let stamp = Stamp::of(path);
+        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let snapshot = Arc::new(records(path, &text, function.clone())?);
+        let digests = (Some(digest(&text)), None);
+        let state = State { snapshot, function, records: stamp, keyring: None, digests, fault: None };
         Ok(Self { path: path.to_owned(), keyring: None, state: Mutex::new(state) })
     }
 
     /// The same store, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
     #[must_use]
     pub fn following(self, keyring: KeyringSource) -> Self {
-        self.state().keyring = keyring.file().and_then(Stamp::of);
+        let (stamp, digest) = (keyring.file().and_then(Stamp::of), keyring.file().and_then(digest_of));
+        let mut state = self.state();
+        (state.keyring, state.digests.1) = (stamp, digest);
+        drop(state);
         Self { keyring: Some(keyring), ..self }
     }
 
@@ -77,25 +86,38 @@ impl FileStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the records again if they or the keyring have changed, and the keyring if it has.
+    fn keyring_file(&self) -> Option<&Path> {
+        self.keyring.as_ref().and_then(KeyringSource::file)
+    }
+
+    /// Makes new records if their file or the keyring's has changed, and a new keyring if its file has.
     async fn refresh(&self) {
-        let records = Stamp::of(&self.path);
-        let keyring = self.keyring.as_ref().and_then(KeyringSource::file).and_then(Stamp::of);
+        let stamps = (Stamp::of(&self.path), self.keyring_file().and_then(Stamp::of));
+        let is_current =
+            |state: &State| is_current(state.records, stamps.0) && is_current(state.keyring, stamps.1);
+        if is_current(&self.state()) {
+            return;
+        }
+        // A file that was written a moment ago is read at each look-up, and records are made only of another text.
+        let text = fs::read_to_string(&self.path);
+        let digests = (text.as_deref().ok().map(digest), self.keyring_file().and_then(digest_of));
         let (function, is_keyring_current) = {
-            let state = self.state();
-            let is_keyring_current = is_current(state.keyring, keyring);
-            if is_keyring_current && is_current(state.records, records) {
+            let mut state = self.state();
+            (state.records, state.keyring) = stamps;
+            if state.digests == digests {
                 return;
             }
-            (state.function.clone(), is_keyring_current && state.fault.is_none())
+            (state.function.clone(), state.digests.1 == digests.1 && state.fault.is_none())
         };
         let function = match &self.keyring {
             Some(source) if !is_keyring_current => with_keyring(function, source).await,
             _ => Ok(function),
         };
-        let reading = function.and_then(|function| Ok((read(&self.path, function.clone())?, function)));
+        let text = text.map_err(|error| unreadable(&self.path, &error));
+        let reading =
+            function.and_then(|function| Ok((records(&self.path, &text?, function.clone())?, function)));
         let mut state = self.state();
-        (state.records, state.keyring) = (records, keyring);
+        state.digests = digests;
         state.fault = match reading {
             Ok((snapshot, function)) => {
                 (state.snapshot, state.function) = (Arc::new(snapshot), function);
@@ -109,6 +131,16 @@ impl FileStore {
 /// Whether a file is as it was at the last reading.
 fn is_current(read: Option<Stamp>, now: Option<Stamp>) -> bool {
     read == now && now.is_none_or(|stamp| stamp.settled)
+}
+
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+fn digest_of(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok().as_deref().map(digest)
 }
 
 async fn with_keyring(
@@ -147,12 +179,12 @@ impl Stamp {
     }
 }
 
-fn read(path: &Path, function: FunctionSettings) -> Result<Snapshot, StoreFault> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+/// The records of a file with this text.
+fn records(path: &Path, text: &str, function: FunctionSettings) -> Result<Snapshot, StoreFault> {
     let malformed = |error: &dyn std::fmt::Display| {
         StoreFault::new(FaultKind::BadRecord, format!("`{}`: {error}", path.display()))
     };
-    let document = StoreDocument::parse(&text).map_err(|error| malformed(&error))?;
+    let document = StoreDocument::parse(text).map_err(|error| malformed(&error))?;
     let records = document.usable_records(function).map_err(|error| malformed(&error))?;
     super::report_unusable(&records);
     Ok(Snapshot::new(records))
@@ -231,6 +263,20 @@ mod tests {
         };
         assert!(error.to_string().starts_with("device `bad`: grant `none` does not exist"), "{error}");
         assert_eq!(fixture.look_up("bad").await.source, Source::Store);
+    }
+
+    /// The cost of a look-up must not be that of making all records, for as long as a file is new.
+    #[tokio::test]
+    async fn file_that_was_written_a_moment_ago_is_not_made_into_records_at_each_look_up() {
+        let fixture = Fixture::new(&json!({"a": password_record()}));
+        assert!(fixture.is_found("a").await);
+        let first = Arc::clone(&fixture.store.state().snapshot);
+        for _ in 0..3 {
+            assert!(fixture.is_found("a").await);
+        }
+        assert!(Arc::ptr_eq(&first, &fixture.store.state().snapshot));
+        write(&fixture.folder, &json!({"b": password_record()}));
+        assert!(!fixture.is_found("a").await && fixture.is_found("b").await, "of the same size, at once");
     }
 
     #[tokio::test]
