@@ -11,7 +11,7 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 
 /// How long the thread gathers lines after the first one.
-const GATHER_TIME: Duration = Duration::from_millis(1);
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// The queue's end at which lines enter. The thread writes what is queued, and ends, after this is dropped.
 pub(super) struct LineWriter(Arc<Queue>);
