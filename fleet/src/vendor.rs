@@ -122,7 +122,7 @@ mod tests {
             Ok(name) => name.to_string(),
             Err(error) => cli::error_text(error.as_ref()),
         };
-        for (vendor, text, product, told) in [
+        for (vendor, text, product, printed) in [
             (Vendor::Alibaba, "d&pk", None, "d&pk"),
             (Vendor::Alibaba, "d", Some("pk"), "d&pk"),
             (Vendor::Tencent, "AB12CD34EFd", None, "AB12CD34EFd"),
@@ -143,7 +143,7 @@ mod tests {
             (Vendor::Tencent, "d", Some("AB12"), "the product id has 4 bytes, it must have 10"),
         ] {
             let found = name(vendor, text, product);
-            assert!(found.contains(told), "{text} {product:?}: {found}");
+            assert!(found.contains(printed), "{text} {product:?}: {found}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let id = || DeviceName::try_from("id").ok();
         assert!(Vendor::Alibaba.secret("c2VjcmV0", id()).is_ok());
         assert!(Vendor::Tencent.secret("c2VjcmV0", None).is_ok());
-        for (vendor, text, id, told) in [
+        for (vendor, text, id, printed) in [
             (Vendor::Alibaba, "", None, "the secret is empty"),
             (Vendor::Alibaba, "sec ret", None, "white space"),
             (Vendor::Alibaba, &"s".repeat(257), None, "257 bytes"),
@@ -161,7 +161,7 @@ mod tests {
             (Vendor::Tencent, "c2VjcmV0", id(), "`--device-token-id`"),
         ] {
             let error = cli::error_text(vendor.secret(text, id).err().unwrap().as_ref());
-            assert!(error.contains(told) && !error.contains("secre "), "{error}");
+            assert!(error.contains(printed) && !error.contains("secre "), "{error}");
         }
     }
 }

@@ -187,10 +187,10 @@ mod tests {
     fn a_bad_row_is_named_by_its_line() {
         let long = "x".repeat(129);
         let text = format!("device,attribute a\nok,1\na.b,1\n,1\nok,1\n{long},1\nd,ä\ne\n\"f,1\n");
-        let told = refusal(&text);
+        let printed = refusal(&text);
         assert!(
-            told.starts_with("`d.csv` has 7 bad rows\n") && told.ends_with("\nnothing was provisioned"),
-            "{told}"
+            printed.starts_with("`d.csv` has 7 bad rows\n") && printed.ends_with("\nnothing was provisioned"),
+            "{printed}"
         );
         for part in [
             "line 3: `a.b` can't be a Thing's name: up to 128 of letters, digits, `:`, `_` and `-`",
@@ -201,7 +201,7 @@ mod tests {
             "line 8: it has 1 field, the header has 2",
             "line 9: a quote opens here that nothing closes",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(printed.contains(part), "{part}: {printed}");
         }
     }
 
@@ -216,8 +216,8 @@ mod tests {
             ("device,attribute scheme\n", "the attribute `scheme` is set for every Thing already"),
             ("device,attribute a b\n", "`a b` is not an attribute's name"),
         ] {
-            let told = refusal(text);
-            assert!(told.contains(part), "{part}: {told}");
+            let printed = refusal(text);
+            assert!(printed.contains(part), "{part}: {printed}");
         }
     }
 }

@@ -29,10 +29,10 @@ fn an_export_that_a_spreadsheet_has_changed_is_read() {
                 a1Key;\"cellar; left\r\nand right\";d1;\"se\"\"cret\";\r\n\
                 \r\n;;;;\r\n\
                 a1Key;;\"d2\"; secret2 ;d2 x-*\r\n";
-    let told = folder.import(text, &["--scheme", "alibaba"]).unwrap();
+    let printed = folder.import(text, &["--scheme", "alibaba"]).unwrap();
     assert!(
-        told.starts_with("imported 2 devices, skipped 0\nsecrets    sealed under the key `k` of /"),
-        "{told}"
+        printed.starts_with("imported 2 devices, skipped 0\nsecrets    sealed under the key `k` of /"),
+        "{printed}"
     );
     assert_eq!(folder.opened("d1&a1Key"), ["se\"cret"]);
     assert_eq!(folder.opened("d2&a1Key"), ["secret2"]);
@@ -45,8 +45,8 @@ fn an_export_that_a_spreadsheet_has_changed_is_read() {
         ("devicename,psk\n", &["--product", "AB12CD34EF"]),
     ] {
         let text = format!("{header}d{},{PSK}", more.len());
-        let told = folder.import(&text, &[&["--scheme", "tencent", "--json"], more].concat()).unwrap();
-        assert_eq!(told, "{\"imported\":1,\"key\":\"k\",\"skipped\":0}\n");
+        let printed = folder.import(&text, &[&["--scheme", "tencent", "--json"], more].concat()).unwrap();
+        assert_eq!(printed, "{\"imported\":1,\"key\":\"k\",\"skipped\":0}\n");
         assert_eq!(folder.opened(&format!("AB12CD34EFd{}", more.len())), [PSK]);
     }
     assert!(folder.is_used());
@@ -169,9 +169,9 @@ fn a_wrong_header_is_refused_and_not_repeated() {
 #[test]
 fn passwords_are_hashed_and_hashes_are_unchanged() {
     let folder = Folder::new();
-    let told =
+    let printed =
         folder.import("username,password\na, pass word \nb,hunter2\n", &["--scheme", "password"]).unwrap();
-    assert!(told.starts_with("imported 2 devices, skipped 0\nfile       "), "{told}");
+    assert!(printed.starts_with("imported 2 devices, skipped 0\nfile       "), "{printed}");
     let store = StoreFile::read(&folder.file("devices.json")).unwrap();
     let fits = |name: &str, password: &str| {
         bool::from(store.devices[name].verifiers[0].verifier.matches(password.as_bytes()))
@@ -211,9 +211,9 @@ fn a_password_file_of_mosquitto_is_imported() {
 fn ten_thousand_rows_are_one_change() {
     let folder = with_key();
     let rows = (0..10_000).map(|n| format!("d{n},secret{n},k")).collect::<Vec<_>>().join("\n");
-    let told = folder
+    let printed = folder
         .import(&format!("DeviceName,DeviceSecret,ProductKey\n{rows}"), &["--scheme", "alibaba"])
         .unwrap();
-    assert!(told.starts_with("imported 10,000 devices, skipped 0\n"), "{told}");
+    assert!(printed.starts_with("imported 10,000 devices, skipped 0\n"), "{printed}");
     assert_eq!(folder.opened("d9999&k"), ["secret9999"]);
 }
