@@ -80,9 +80,9 @@ fn a_missing_file_is_an_error_only_if_it_is_named() {
         (DeploymentArgs { outputs: Some("other.json".into()), stage: None }, "other.json"),
     ];
     for (args, file) in cases {
-        let told = args.find(empty.path()).unwrap_err().to_string();
+        let error = args.find(empty.path()).unwrap_err().to_string();
         assert_eq!(
-            told,
+            error,
             format!("there is no `{file}`: `make deploy` writes it, or name another with `--outputs`")
         );
     }
@@ -106,8 +106,8 @@ fn errors_say_what_is_wrong_with_the_file() {
         (stage("../up", &[]), "`Stage` is `../up`"),
     ];
     for (outputs, part) in cases {
-        let told = find(&outputs, None).unwrap_err();
-        assert!(told.contains(part), "{part}: {told}");
+        let error = find(&outputs, None).unwrap_err();
+        assert!(error.contains(part), "{part}: {error}");
     }
     let cut = DeploymentArgs::default().find(folder("{\"latchkey-dev\": {").path()).unwrap_err().to_string();
     assert!(cut.contains("is not what `make deploy` writes (EOF while parsing"), "{cut}");

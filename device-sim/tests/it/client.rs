@@ -155,9 +155,9 @@ async fn a_close_during_a_publish_has_the_reason_that_mqtt_5_gives() {
     let close = publish_error(Manner::CloseOnPublish, &options(Version::V311)).await;
     assert_eq!(close, RequestError::Closed(Closed::ByServer));
     let code = DisconnectReasonCode::NotAuthorized;
-    let told = publish_error(Manner::DisconnectOnPublish(code), &options(Version::V5)).await;
-    assert_eq!(told, RequestError::Closed(Closed::Disconnected { code, reason: None }));
-    assert_eq!(told.to_string(), "the server ended the connection: not authorized (0x87)");
+    let error = publish_error(Manner::DisconnectOnPublish(code), &options(Version::V5)).await;
+    assert_eq!(error, RequestError::Closed(Closed::Disconnected { code, reason: None }));
+    assert_eq!(error.to_string(), "the server ended the connection: not authorized (0x87)");
 }
 
 #[tokio::test]

@@ -223,11 +223,14 @@ async fn a_refusal_is_in_both_logs_under_one_connection_id() {
             let mut connect = connect(version, client_id, "", "");
             connect.username = user_name.map(Into::into);
             connect.password = password.map(|password| password.to_owned().into());
-            let told = refused(&gateway, connect, Code::NotAuthorized).await;
+            let refusal = refused(&gateway, connect, Code::NotAuthorized).await;
             let failure = assert_not_authenticated(&gateway, &mut seen, reason).await;
-            if let Some(told) = told {
-                assert_eq!(told.text, NOT_AUTHORIZED);
-                assert_eq!(failure["connectionId"], told.connection_id, "the log has the reason string's id");
+            if let Some(refusal) = refusal {
+                assert_eq!(refusal.text, NOT_AUTHORIZED);
+                assert_eq!(
+                    failure["connectionId"], refusal.connection_id,
+                    "the log has the reason string's id"
+                );
             }
         }
     }

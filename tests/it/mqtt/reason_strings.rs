@@ -53,10 +53,11 @@ async fn each_refusal_of_mqtt_5_has_a_reason_string_with_the_connections_id() {
     let end = disconnect(&mut client).await;
     assert_eq!(ReasonString::of("DISCONNECT", end.reason_string.as_ref()), expected("DISCONNECT"));
 
-    let told = refused(&gateway, connect(Version::V5, "x", "u", "p"), ConnectReasonCode::NotAuthorized).await;
-    let told = told.unwrap();
+    let refusal =
+        refused(&gateway, connect(Version::V5, "x", "u", "p"), ConnectReasonCode::NotAuthorized).await;
+    let refusal = refusal.unwrap();
     assert_eq!(
-        (told.text, told.connection_id),
+        (refusal.text, refusal.connection_id),
         (NOT_AUTHORIZED.to_owned(), connection_id(&gateway, "x").await)
     );
 }

@@ -140,9 +140,9 @@ async fn a_refused_device_fails_with_a_cure() {
     let (checks, finished) = smoke(&gateway, None, &["--device", "hall-2"]).await;
     assert_eq!(finished.code, Some(1), "{}", finished.err());
     assert_eq!(results(&checks)[2..], ["not_run", "pass", "fail", "not_run", "not_run", "not_run"]);
-    let told = &checks[4].1;
+    let reason = &checks[4].1;
     assert!(
-        told.contains("not authorized (0x87)") && told.contains("the authorizer's log says why"),
+        reason.contains("not authorized (0x87)") && reason.contains("the authorizer's log says why"),
         "{checks:?}"
     );
     // It may connect, but its grant has other topics.
