@@ -7,8 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::reason::{
-    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, UnknownCode,
-    UnsubAckCode,
+    ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, UnsubAckCode, codes,
 };
 use crate::topic::{TopicFilter, TopicName};
 
@@ -529,34 +528,15 @@ impl SubscribeFilter {
     }
 }
 
-/// When retained messages are sent (section 3.8.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum RetainHandling {
-    /// At every SUBSCRIBE, as always in 3.1.1.
-    Send = 0,
-    /// At a SUBSCRIBE that makes a new subscription.
-    SendIfNew = 1,
-    /// Not at all.
-    DoNotSend = 2,
-}
-
-impl From<RetainHandling> for u8 {
-    fn from(handling: RetainHandling) -> u8 {
-        handling as u8
-    }
-}
-
-impl TryFrom<u8> for RetainHandling {
-    type Error = UnknownCode;
-
-    fn try_from(value: u8) -> Result<Self, UnknownCode> {
-        match value {
-            0 => Ok(Self::Send),
-            1 => Ok(Self::SendIfNew),
-            2 => Ok(Self::DoNotSend),
-            other => Err(UnknownCode(other)),
-        }
+codes! {
+    /// When retained messages are sent (section 3.8.3.1).
+    pub enum RetainHandling {
+        /// At every SUBSCRIBE, as always in 3.1.1.
+        Send = 0,
+        /// At a SUBSCRIBE that makes a new subscription.
+        SendIfNew = 1,
+        /// Not at all.
+        DoNotSend = 2,
     }
 }
 

@@ -5,38 +5,8 @@
 #[error("0x{0:02x} is not a reason code of this packet")]
 pub struct UnknownCode(pub u8);
 
-/// The quality of service: how often a message arrives (section 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum QoS {
-    /// At most once: the message may be lost.
-    AtMostOnce = 0,
-    /// At least once: the message may be repeated.
-    AtLeastOnce = 1,
-    /// Exactly once.
-    ExactlyOnce = 2,
-}
-
-impl From<QoS> for u8 {
-    fn from(qos: QoS) -> u8 {
-        qos as u8
-    }
-}
-
-impl TryFrom<u8> for QoS {
-    type Error = UnknownCode;
-
-    fn try_from(value: u8) -> Result<Self, UnknownCode> {
-        match value {
-            0 => Ok(Self::AtMostOnce),
-            1 => Ok(Self::AtLeastOnce),
-            2 => Ok(Self::ExactlyOnce),
-            other => Err(UnknownCode(other)),
-        }
-    }
-}
-
-macro_rules! reason_codes {
+/// An enum of all values that a byte of a packet may have.
+macro_rules! codes {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $code:ident = $value:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,19 +25,34 @@ macro_rules! reason_codes {
         }
 
         impl TryFrom<u8> for $name {
-            type Error = UnknownCode;
+            type Error = $crate::UnknownCode;
 
-            fn try_from(value: u8) -> Result<Self, UnknownCode> {
+            fn try_from(value: u8) -> Result<Self, $crate::UnknownCode> {
                 match value {
                     $($value => Ok(Self::$code),)+
-                    other => Err(UnknownCode(other)),
+                    other => Err($crate::UnknownCode(other)),
                 }
             }
         }
     };
 }
 
-reason_codes! {
+pub(crate) use codes;
+
+codes! {
+    /// The quality of service: how often a message arrives (section 4.3).
+    #[derive(PartialOrd, Ord)]
+    pub enum QoS {
+        /// At most once: the message may be lost.
+        AtMostOnce = 0,
+        /// At least once: the message may be repeated.
+        AtLeastOnce = 1,
+        /// Exactly once.
+        ExactlyOnce = 2,
+    }
+}
+
+codes! {
     /// The answer to a CONNECT (section 3.2.2.2). [`Self::return_code`] is its 3.1.1 form.
     pub enum ConnectReasonCode {
         /// The connection is accepted.
@@ -152,7 +137,7 @@ impl ConnectReasonCode {
     }
 }
 
-reason_codes! {
+codes! {
     /// Why a connection ends (section 3.14.2.1). MQTT 5 only.
     pub enum DisconnectReasonCode {
         /// The client closes normally, and its will is dropped.
@@ -218,7 +203,7 @@ reason_codes! {
     }
 }
 
-reason_codes! {
+codes! {
     /// The answer to a PUBLISH, in PUBACK and PUBREC (sections 3.4.2.1 and 3.5.2.1). 3.1.1 has only success.
     pub enum PubAckCode {
         /// The message is accepted.
@@ -242,7 +227,7 @@ reason_codes! {
     }
 }
 
-reason_codes! {
+codes! {
     /// The code in PUBREL and PUBCOMP (sections 3.6.2.1 and 3.7.2.1). 3.1.1 has only success.
     pub enum PubRelCode {
         /// The packet id is known.
@@ -252,7 +237,7 @@ reason_codes! {
     }
 }
 
-reason_codes! {
+codes! {
     /// Why one filter of a SUBSCRIBE was refused (section 3.9.3). 3.1.1 has one code for all of them, 0x80.
     pub enum SubscribeFailure {
         /// No reason is given; what 3.1.1 calls failure.
@@ -304,7 +289,7 @@ impl TryFrom<u8> for SubAckCode {
     }
 }
 
-reason_codes! {
+codes! {
     /// The answer to one filter of an UNSUBSCRIBE (section 3.11.3). 3.1.1 has none.
     pub enum UnsubAckCode {
         /// The subscription is gone.
