@@ -17,7 +17,6 @@ use serde::Serialize;
 use crate::{
     binding::{BoundDevice, PersistentSession},
     client_id::ClientId,
-    device_name::DeviceName,
     grant::{
         Grant,
         template::{NoValue, TopicTemplate},
@@ -293,9 +292,7 @@ impl<'a> Values<'a> {
     fn get(self, placeholder: &str) -> Option<&'a str> {
         match placeholder {
             "client_id" => Some(self.client_id.as_str()),
-            "device" => Some(self.record.device.as_str()),
-            "product" => self.record.product.as_ref().map(DeviceName::as_str),
-            other => self.record.parameters.get(other).map(DeviceName::as_str),
+            other => self.record.value(other),
         }
     }
 }
@@ -306,6 +303,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        device_name::DeviceName,
         grant::{GrantDefinition, Grants},
         record::Proof,
         time::Timers,

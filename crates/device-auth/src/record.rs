@@ -101,6 +101,16 @@ pub enum Unsealing {
 }
 
 impl Record {
+    /// The value of a placeholder other than `{client_id}`, which is the connection's.
+    #[must_use]
+    pub fn value(&self, placeholder: &str) -> Option<&str> {
+        match placeholder {
+            "device" => Some(self.device.as_str()),
+            "product" => self.product.as_ref().map(DeviceName::as_str),
+            other => self.parameters.get(other).map(DeviceName::as_str),
+        }
+    }
+
     /// Whether one of the rules allows `client_id`. In Alibaba's scheme a rule is about the text before the first `|`:
     /// the parameters after it may differ at each connect.
     #[must_use]

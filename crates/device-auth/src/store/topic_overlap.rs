@@ -187,10 +187,10 @@ fn shared_topic<'a>(
         // No two devices may use the same client id.
         Some(("client_id", "client_id")) => None,
         Some(("client_id", placeholder)) => {
-            other.devices.iter().find_map(|b| verify(owner_in(one, value(b.1, placeholder)?, Some(b.0))?, *b))
+            other.devices.iter().find_map(|b| verify(owner_in(one, b.1.value(placeholder)?, Some(b.0))?, *b))
         }
         Some((placeholder, _)) => {
-            one.devices.iter().find_map(|a| verify(*a, owner_in(other, value(a.1, placeholder)?, Some(a.0))?))
+            one.devices.iter().find_map(|a| verify(*a, owner_in(other, a.1.value(placeholder)?, Some(a.0))?))
         }
         None if client_id_of_one.is_some() || client_id_of_other.is_some() => {
             let owner_of_one = client_id_of_one.map(|text| owner_in(one, text, None));
@@ -226,12 +226,12 @@ fn joined<'a>(
     for device in one.devices {
         // Only the values of this device decide whether it meets the literal levels of the other template.
         if patterns(one.template, device.1).any(|pattern| pattern.meets(&any_other).is_some()) {
-            add(device, 0, equal.iter().map(|(name, _)| value(device.1, name)).collect());
+            add(device, 0, equal.iter().map(|(name, _)| device.1.value(name)).collect());
         }
     }
     for device in other.devices {
         if patterns(other.template, device.1).any(|pattern| pattern.meets(&any_one).is_some()) {
-            add(device, 1, equal.iter().map(|(_, name)| value(device.1, name)).collect());
+            add(device, 1, equal.iter().map(|(_, name)| device.1.value(name)).collect());
         }
     }
     groups.into_values().flat_map(|[ones, others]| {
@@ -291,23 +291,14 @@ fn patterns<'a>(template: &'a TopicTemplate, record: &'a Record) -> impl Iterato
             ClientIdRule::Exact(id) => (id.as_str(), false),
             ClientIdRule::Prefix(id) => (id.as_str(), true),
         };
-        let exact = Pattern::filled(template, |name| value(record, name), Some((id, is_prefix)));
+        let exact = Pattern::filled(template, |name| record.value(name), Some((id, is_prefix)));
         // In Alibaba's scheme `|` and parameters may follow the id.
         let with_tail = (has_tail && !is_prefix)
-            .then(|| Pattern::filled(template, |name| value(record, name), Some((&format!("{id}|"), true))));
+            .then(|| Pattern::filled(template, |name| record.value(name), Some((&format!("{id}|"), true))));
         [exact, with_tail.flatten()].into_iter().flatten().collect::<Vec<_>>()
     });
-    let without_id = rules.is_empty().then(|| Pattern::filled(template, |name| value(record, name), None));
+    let without_id = rules.is_empty().then(|| Pattern::filled(template, |name| record.value(name), None));
     of_rules.chain(without_id.flatten())
-}
-
-/// The value of a placeholder that is not `client_id`.
-fn value<'r>(record: &'r Record, placeholder: &str) -> Option<&'r str> {
-    match placeholder {
-        "device" => Some(record.device.as_str()),
-        "product" => record.product.as_ref().map(DeviceName::as_str),
-        other => record.parameters.get(other).map(DeviceName::as_str),
-    }
 }
 
 #[cfg(test)]
