@@ -22,12 +22,12 @@ use std::{
     sync::Arc,
 };
 
+use device_core::random::SplitMix64;
 use mqtt::{Publish, QoS, TopicFilter, TopicName};
 
 pub use self::operations::{Broker, Completion, Pending};
 use self::{
     client::{Client, ClientState, SharedOutbox},
-    group::Random,
     operations::Grouping,
     outbox::Outbox,
     queue::{Delivery, Queue, QueuedBytes},
@@ -47,7 +47,7 @@ struct State {
     waiting: QueuedBytes,
     connections: u64,
     /// Chooses members of shared subscriptions.
-    random: Random,
+    random: SplitMix64,
     /// When the sessions of clients that are away end, with the number of each one's last connection.
     endings: BTreeSet<(Moment, u64, Arc<str>)>,
 }
@@ -74,14 +74,14 @@ impl Broker {
     pub fn open(folder: &Path, retained_messages: usize, clock: &Clock) -> Result<Self, StoreError> {
         let (store, stored) = Store::open(&folder.join(store::FILE), clock)?;
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-        let state = State::new(Random::seeded(seed), retained_messages);
+        let state = State::new(SplitMix64::new(seed), retained_messages);
         Ok(Self::start(state.restored(stored, clock.now()), store))
     }
 
     /// A broker whose file ends with the process.
     #[cfg(test)]
     fn in_memory(clock: &Clock) -> Arc<Self> {
-        Arc::new(Self::start(State::new(Random::default(), 10_000), Store::in_memory(clock)))
+        Arc::new(Self::start(State::new(SplitMix64::new(0), 10_000), Store::in_memory(clock)))
     }
 
     /// Delivers a message to each subscriber of its topic, and retains it if it says so.
@@ -143,7 +143,7 @@ impl Broker {
 }
 
 impl State {
-    fn new(random: Random, retained_messages: usize) -> Self {
+    fn new(random: SplitMix64, retained_messages: usize) -> Self {
         let waiting = QueuedBytes::default();
         Self {
             clients: HashMap::new(),

@@ -304,7 +304,7 @@ impl Connection {
                 }
                 Effect::Refresh => self.refresh = self.refresh(),
                 Effect::DelayWill(topic, publish, delay) => {
-                    if let Some(permit) = self.shared.delayed_wills.acquire(&topic, &publish) {
+                    if let Some(permit) = self.shared.delayed_wills.acquire(&publish) {
                         let due = self.shared.clock.now() + delay;
                         self.will = Some(Box::new(Will { topic, publish, due, permit }));
                     } else {

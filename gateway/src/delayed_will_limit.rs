@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mqtt::{Publish, TopicName};
+use mqtt::Publish;
+
+use crate::broker::queue::content_bytes;
 
 /// The limit on last wills that wait for their delay.
 pub struct DelayedWillLimit {
@@ -34,8 +36,8 @@ impl DelayedWillLimit {
 
     /// A permit for one more will. `None` if too many wait.
     #[must_use]
-    pub fn acquire(self: &Arc<Self>, topic: &TopicName, publish: &Publish) -> Option<DelayedWillPermit> {
-        let bytes = bytes(topic, publish);
+    pub fn acquire(self: &Arc<Self>, publish: &Publish) -> Option<DelayedWillPermit> {
+        let bytes = content_bytes(publish);
         let mut waiting = self.lock();
         let more = DelayedWills { number: waiting.number + 1, bytes: waiting.bytes.checked_add(bytes)? };
         if more.number > self.most.number || more.bytes > self.most.bytes {
@@ -64,19 +66,6 @@ impl Drop for DelayedWillPermit {
     }
 }
 
-fn bytes(topic: &TopicName, publish: &Publish) -> usize {
-    let properties = publish.properties.as_ref().map_or(0, |properties| {
-        let user = properties.user_properties.iter().map(|(name, value)| name.len() + value.len());
-        let texts = [
-            properties.response_topic.as_ref().map(|topic| topic.as_str().len()),
-            properties.correlation_data.as_ref().map(bytes::Bytes::len),
-            properties.content_type.as_ref().map(|text| text.len()),
-        ];
-        user.sum::<usize>() + texts.into_iter().flatten().sum::<usize>()
-    });
-    topic.as_str().len() + publish.payload.len() + properties
-}
-
 #[cfg(test)]
 mod tests {
     use mqtt::PublishProperties;
@@ -86,10 +75,7 @@ mod tests {
     #[test]
     fn wills_wait_up_to_a_number_and_to_bytes_until_their_permits_are_dropped() {
         let limit = DelayedWillLimit::new(DelayedWills { number: 2, bytes: 10 });
-        let acquire = |payload: &'static str| {
-            let topic = "t".parse::<TopicName>().unwrap();
-            limit.acquire(&topic, &Publish::new(topic.clone(), payload))
-        };
+        let acquire = |payload: &'static str| limit.acquire(&Publish::new("t".parse().unwrap(), payload));
         let first = acquire("1234").unwrap();
         assert!(acquire("12345").is_none(), "11 bytes together");
         let second = acquire("1234").unwrap();
@@ -108,8 +94,8 @@ mod tests {
             content_type: Some("text".into()),
             ..PublishProperties::default()
         };
-        let topic = "t".parse::<TopicName>().unwrap();
-        let publish = Publish { properties: Some(properties.into()), ..Publish::new(topic.clone(), "xy") };
-        assert_eq!(bytes(&topic, &publish), 1 + 2 + 3 + 4);
+        let publish = Publish::new("t".parse().unwrap(), "xy");
+        let publish = Publish { properties: Some(properties.into()), ..publish };
+        assert_eq!(content_bytes(&publish), 1 + 2 + 3 + 4);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use device_core::random::SplitMix64;
 use mqtt::{Publish, TopicFilter};
 
 use super::{
@@ -33,24 +34,6 @@ struct Member {
     persistent: bool,
     /// The place among the connected members.
     connected: Option<usize>,
-}
-
-/// A sequence of numbers that spreads messages over the members of groups. Nothing depends on its being hard to guess.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn seeded(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below a limit (`SplitMix64`). `None` below 0.
-    fn below(&mut self, limit: usize) -> Option<usize> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ mixed >> 31).checked_rem(limit as u64)?).ok()
-    }
 }
 
 impl Group {
@@ -125,8 +108,9 @@ impl Group {
     }
 
     /// One of the members that are connected.
-    pub(super) fn pick(&self, random: &mut Random) -> Option<(Arc<str>, Subscriber)> {
-        let client_id = self.connected.get(random.below(self.connected.len())?)?;
+    pub(super) fn pick(&self, random: &mut SplitMix64) -> Option<(Arc<str>, Subscriber)> {
+        let place = random.next_u64().checked_rem(self.connected.len() as u64)?;
+        let client_id = self.connected.get(usize::try_from(place).ok()?)?;
         Some((Arc::clone(client_id), self.members.get(client_id)?.subscriber))
     }
 
@@ -194,7 +178,7 @@ mod tests {
         for id in &ids {
             assert!(group.insert(id, subscriber) && !group.insert(id, subscriber));
         }
-        let mut random = Random::default();
+        let mut random = SplitMix64::new(0);
         let mut picked = |group: &Group| {
             let picked = (0..200).filter_map(|_| group.pick(&mut random)).map(|(id, _)| id.to_string());
             picked.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<String>()

@@ -9,7 +9,7 @@ use std::{
 };
 
 use iot_policy::limits::{MAX_MESSAGE_EXPIRY_SECONDS, MIN_MESSAGE_EXPIRY_SECONDS};
-use mqtt::{Publish, PublishProperties, TopicFilter};
+use mqtt::{Publish, TopicFilter, TopicName};
 
 use super::store::{Changes, MessageId};
 use crate::clock::Moment;
@@ -192,23 +192,27 @@ impl Drop for Delivery {
 
 /// The memory that a message uses, roughly, in bytes.
 pub(super) fn weight(publish: &Publish) -> usize {
-    let topic = publish.topic.as_ref().map_or(0, |topic| topic.as_str().len());
-    OVERHEAD_BYTES
-        + topic
-        + publish.payload.len()
-        + publish.properties.as_deref().map_or(0, properties_weight)
+    let user_properties = publish.properties.as_deref().map_or(0, |it| it.user_properties.len());
+    OVERHEAD_BYTES + PROPERTY_OVERHEAD_BYTES * user_properties + content_bytes(publish)
 }
 
-fn properties_weight(properties: &PublishProperties) -> usize {
-    let user = properties.user_properties.iter();
-    let user = user.map(|(name, value)| PROPERTY_OVERHEAD_BYTES + name.len() + value.len()).sum::<usize>();
-    let texts = properties.content_type.as_deref().map_or(0, str::len)
-        + properties.response_topic.as_ref().map_or(0, |topic| topic.as_str().len());
-    user + texts + properties.correlation_data.as_ref().map_or(0, bytes::Bytes::len)
+/// The bytes of a message's topic, payload and properties.
+pub(crate) fn content_bytes(publish: &Publish) -> usize {
+    let topic = |topic: &Option<TopicName>| topic.as_ref().map_or(0, |topic| topic.as_str().len());
+    let properties = publish.properties.as_deref().map_or(0, |properties| {
+        let user = properties.user_properties.iter();
+        user.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + properties.content_type.as_deref().map_or(0, str::len)
+            + topic(&properties.response_topic)
+            + properties.correlation_data.as_ref().map_or(0, bytes::Bytes::len)
+    });
+    topic(&publish.topic) + publish.payload.len() + properties
 }
 
 #[cfg(test)]
 mod tests {
+    use mqtt::PublishProperties;
+
     use super::*;
 
     fn now() -> Moment {

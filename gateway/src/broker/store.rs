@@ -28,12 +28,8 @@ pub const FILE: &str = "broker.sqlite3";
 
 /// Marks the file as this gateway's in SQLite's header: `LtKy`.
 const APPLICATION_ID: i32 = 0x4c74_4b79;
-/// The version of the tables.
-const SCHEMA_VERSION: i32 = 2;
-/// The tables.
-const SCHEMA: &str = include_str!("store/schema.sql");
-/// What turns the tables of version 1 into those of version 2.
-const MIGRATION: &str = include_str!("store/migration.sql");
+/// What makes the tables of each version of those of the one before. The last is the version of a file in use.
+const VERSIONS: [&str; 2] = [include_str!("store/version-1.sql"), include_str!("store/version-2.sql")];
 /// How long an earlier gateway may take to release the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -209,27 +205,29 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let exclusive = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE");
     connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| exclusive()).map_err(read)?;
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
-    let (tables, application, version): (i64, _, _) = (
+    let (tables, application, version): (i64, i32, i32) = (
         tables.map_err(read)?,
         number("application_id").map_err(read)?,
         number("user_version").map_err(read)?,
     );
     let is_new = (tables, application, version) == (0, 0, 0);
-    if !is_new && (application != APPLICATION_ID || !(1..=SCHEMA_VERSION).contains(&version)) {
+    let is_ours = application == APPLICATION_ID && version > 0;
+    let missing = usize::try_from(version).ok().and_then(|version| VERSIONS.get(version..));
+    let Some(missing) = missing.filter(|_| is_new || is_ours) else {
         return Err(StoreError::Foreign { path: path.to_owned() });
-    }
+    };
     connection.execute_batch(pragmas).map_err(read)?;
-    if is_new {
-        return set_up(connection, SCHEMA).map_err(read);
+    if !is_new {
+        check(connection, path)?;
     }
-    check(connection, path)?;
-    if version < SCHEMA_VERSION { set_up(connection, MIGRATION).map_err(read) } else { Ok(()) }
+    if missing.is_empty() { Ok(()) } else { set_up(connection, &missing.concat()).map_err(read) }
 }
 
-/// Creates or changes the tables, and marks the file as one of this version.
+/// Creates or changes the tables, and marks the file as one of the last version.
 fn set_up(connection: &Connection, statements: &str) -> rusqlite::Result<()> {
+    let version = VERSIONS.len();
     connection.execute_batch(&format!(
-        "BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        "BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
     ))
 }
 

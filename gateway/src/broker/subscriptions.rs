@@ -2,14 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use device_core::random::SplitMix64;
 use mqtt::{TopicFilter, TopicName};
 
-use super::{
-    group::{Group, Random},
-    queue::QueuedBytes,
-    steps::step,
-    subscriber::Subscriber,
-};
+use super::{group::Group, queue::QueuedBytes, steps::step, subscriber::Subscriber};
 
 /// The subscriptions of all clients.
 #[derive(Default, Debug)]
@@ -159,7 +155,7 @@ impl Subscriptions {
     }
 
     /// The clients that get a message on the topic.
-    pub(super) fn matching(&self, topic: &TopicName, random: &mut Random) -> Matching {
+    pub(super) fn matching(&self, topic: &TopicName, random: &mut SplitMix64) -> Matching {
         let mut found = Matching::default();
         let levels = topic.levels().collect::<Vec<_>>();
         // A wildcard at the first level doesn't match a topic that begins with `$`.
@@ -297,7 +293,7 @@ mod tests {
             }
             let expected = naive.iter().filter(|(_, f)| f.matches(&topic)).map(|(c, _)| Arc::clone(c));
             let expected = expected.collect::<std::collections::BTreeSet<_>>();
-            let found = tree.matching(&topic, &mut Random::default()).own.into_keys().collect::<std::collections::BTreeSet<_>>();
+            let found = tree.matching(&topic, &mut SplitMix64::new(0)).own.into_keys().collect::<std::collections::BTreeSet<_>>();
             prop_assert_eq!(found, expected);
             for client in ["c0", "c1", "c2", "c3"] {
                 tree.remove_client(client);
@@ -318,7 +314,7 @@ mod tests {
         assert_eq!(tree.groups, 2);
         let topic = "t/x".parse().unwrap();
         let chosen = |tree: &Subscriptions| {
-            let found = tree.matching(&topic, &mut Random::default());
+            let found = tree.matching(&topic, &mut SplitMix64::new(0));
             assert!(found.own.is_empty(), "nobody has it for himself");
             let chosen = found.shared.into_iter().map(|SharedMatch { filter, persistent, member }| {
                 let member = member.map(|(client_id, _)| client_id.to_string()).unwrap_or_default();
@@ -350,7 +346,7 @@ mod tests {
         let client: Arc<str> = "c".into();
         tree.insert(&"a/+".parse().unwrap(), &client, subscriber(QoS::AtMostOnce));
         tree.insert(&"a/#".parse().unwrap(), &client, subscriber(QoS::AtLeastOnce));
-        let found = tree.matching(&"a/b".parse().unwrap(), &mut Random::default());
+        let found = tree.matching(&"a/b".parse().unwrap(), &mut SplitMix64::new(0));
         assert_eq!(found.own.into_values().collect::<Vec<_>>(), [subscriber(QoS::AtLeastOnce)]);
     }
 }
