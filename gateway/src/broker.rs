@@ -66,7 +66,7 @@ enum Receiver {
 
 /// The broker knows no policy: sessions request nothing that their policies do not allow.
 impl Broker {
-    /// The broker of a data folder, with the sessions and retained messages in it, which keeps so many retained messages.
+    /// The broker of a data folder, with the sessions and retained messages in it. It keeps up to `retained_messages`.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ pub struct DelayedWillPermit {
 }
 
 impl DelayedWillLimit {
-    /// A limit of so many wills, with so many bytes together.
+    /// A limit of up to `most` wills and bytes.
     #[must_use]
     pub fn new(most: DelayedWills) -> Arc<Self> {
         Arc::new(Self { most, waiting: Mutex::default() })

@@ -7,7 +7,7 @@ use crate::{client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyRe
 pub enum PersistentSession {
     /// If the grant allows it.
     AsGranted,
-    /// Never: with each new client id, one credential would leave another session behind.
+    /// Never: with each new client id, one credential would leave another session.
     Never,
 }
 
@@ -16,7 +16,7 @@ pub enum PersistentSession {
 pub enum AlibabaSessions {
     /// Those whose client id has nothing that the device chooses freely.
     KeptClientIds,
-    /// All. One credential can then leave any number of sessions behind.
+    /// All. One credential can then leave any number of sessions.
     AnyClientId,
 }
 

@@ -119,10 +119,9 @@ pub(super) async fn accept(
     {
         session.resume(subscriptions, &mut outbox, shared.clock.now(), &mut effects);
     }
-    let (min, max) = (quotas.min_keep_alive_seconds.get(), quotas.max_keep_alive_seconds.get());
     // 0 asks for the server's own.
-    if connect.keep_alive != 0 && !(min..=max).contains(&connect.keep_alive) {
-        handshake.log.unsupported_keep_alive(min, max);
+    if connect.keep_alive != 0 && quotas.keep_alive(connect.keep_alive) != connect.keep_alive {
+        handshake.log.unsupported_keep_alive(quotas);
     }
     let unnamed = unnamed.filter(|_| shared.unnamed.is_new(&connect.client_id));
     let details = [unnamed.map(|unnamed| unnamed.to_string()), session.findings()];

@@ -176,8 +176,9 @@ impl ConnectionLog {
         self.write(EventType::Connect, Line { explanation: findings, ..Line::default() });
     }
 
-    /// The client asks for a keep-alive that is not between these, in seconds.
-    pub(super) fn unsupported_keep_alive(&self, min: u16, max: u16) {
+    /// The client asks for a keep-alive that is not within the quotas.
+    pub(super) fn unsupported_keep_alive(&self, quotas: &Quotas) {
+        let (min, max) = (quotas.min_keep_alive_seconds, quotas.max_keep_alive_seconds);
         let explanation =
             format!("a keep-alive of {min} to {max} seconds is supported; the nearest one is used");
         let line = Line { failed: true, explanation: Some(explanation), ..Line::default() };

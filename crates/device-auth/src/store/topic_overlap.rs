@@ -100,7 +100,7 @@ pub fn check<'a>(
     Ok(())
 }
 
-/// The grant with topics that a device without a record would share through its name, which is no value of a record.
+/// The grant with topics that a device without a record would share through its name, which is not a value of a record.
 pub fn grant_reached_by_newcomer<'g>(
     record: &Record,
     mut grants: impl Iterator<Item = &'g Grant>,

@@ -16,7 +16,7 @@ async fn a_suback_has_the_subscribes_id_and_one_code_for_each_filter_in_order() 
     let old = [&b"\x12\x34"[..], b"\x00\x01a\x01", b"\x00\x01b\x00", b"\x00\x01a\x00"].concat();
     let old = packet(0x82, &old);
     assert_eq!(answers(&gateway, Version::V311, &old).await, b"\x90\x05\x12\x34\x01\x00\x00");
-    // The third has more than 7 slashes, and the fourth is no filter.
+    // The third has more than 7 slashes, and the fourth is not a filter.
     let new = [
         &b"\x12\x34\x00"[..],
         b"\x00\x01a\x02",
