@@ -105,9 +105,20 @@ pub(crate) fn connect(client_id: &str, user_name: &str, password: impl AsRef<[u8
 
 /// Every resource of an answer, without the ARN in front.
 pub(crate) fn resources(answer: &Value) -> Vec<String> {
+    resources_where(answer, |_| true)
+}
+
+/// The resources of the statements with this effect.
+pub(crate) fn resources_with(answer: &Value, effect: &str) -> Vec<String> {
+    resources_where(answer, |statement| statement["Effect"] == effect)
+}
+
+fn resources_where(answer: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
     let statements = answer["policyDocuments"].as_array().unwrap().iter();
     let statements = statements.flat_map(|document| document["Statement"].as_array().unwrap());
-    let resources = statements.flat_map(|statement| statement["Resource"].as_array().unwrap());
+    let resources = statements
+        .filter(|statement| wanted(statement))
+        .flat_map(|statement| statement["Resource"].as_array().unwrap());
     let of_account = |resource: &Value| {
         resource.as_str().unwrap().strip_prefix("arn:aws:iot:us-east-1:123456789012:").unwrap().to_owned()
     };
