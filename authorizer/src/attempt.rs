@@ -15,6 +15,8 @@ pub struct Attempt<'a> {
     pub xray_trace_id: Option<&'a str>,
     /// IoT Core's id of the connection.
     pub connection_id: Option<&'a str>,
+    /// Makes the digest of a name, for the log of a refusal. `None` without a key.
+    pub name_digest: Option<&'a NameDigest>,
     /// The names that the device claims. `None` if the event has none in a valid form.
     pub identity: Option<ClaimedIdentity>,
     /// The time of the look-up.
@@ -33,8 +35,6 @@ pub struct Attempt<'a> {
 pub struct ClaimedIdentity {
     /// The device's name.
     pub device: DeviceName,
-    /// The name's digest, for the log. `None` without a key.
-    pub digest: Option<String>,
     /// The client id. An HTTPS publish has none.
     pub client_id: Option<ClientId>,
     /// The scheme of the evidence.
@@ -51,6 +51,7 @@ impl<'a> Attempt<'a> {
             xray_trace_id: context.xray_trace_id.as_deref(),
             connection_id: id
                 .filter(|id| id.len() <= 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')),
+            name_digest: None,
             identity: None,
             store_time: Duration::ZERO,
             total_time: Duration::ZERO,
@@ -60,12 +61,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Notes the names that the device claims. The digest is made for every name, so that the time of the answer does not
-    /// show an unknown one.
-    pub fn identify(&mut self, request: &IdentifiedRequest<'_>, digest: Option<&NameDigest>) {
+    /// Notes the names that the device claims.
+    pub fn identify(&mut self, request: &IdentifiedRequest<'_>) {
         self.identity = Some(ClaimedIdentity {
             device: request.claim.device.clone(),
-            digest: digest.map(|digest| digest.of(&request.claim.device)),
             client_id: request.client_id.clone(),
             scheme: request.claim.evidence.scheme(),
         });

@@ -103,6 +103,7 @@ impl<S: Store> Handler<S> {
         let event = Event::parse(payload.get());
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
         let mut attempt = Attempt::new(context, event.as_ref(), cold_start);
+        attempt.name_digest = self.name_digest.as_ref();
         let decided = self.decide(event.as_ref(), context, &mut attempt).await;
         attempt.total_time = started.elapsed();
         log::attempt(&attempt, &decided);
@@ -127,7 +128,7 @@ impl<S: Store> Handler<S> {
         let requirements = EventRequirements { signature: self.require_signature, jwt: self.jwt.is_some() };
         let request = ConnectRequest::read(event.ok_or(DenyReason::NotAnEvent)?, requirements)?;
         let request = self.identify(request, now).await?;
-        attempt.identify(&request, self.name_digest.as_ref());
+        attempt.identify(&request);
         let arn = context.invoked_function_arn.parse::<FunctionArn>().map_err(FunctionFault::from)?;
         let lookup = self.look_up(&request.claim, attempt).await?;
         let context = DecisionContext {

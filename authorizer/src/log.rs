@@ -47,7 +47,9 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
     let device = identity.map(|identity| &identity.device);
     // An unknown name may be a password that was typed in the wrong field.
     let known = device.filter(|_| reason != Some(DenyReason::UnknownDevice));
-    let digest = identity.and_then(|identity| identity.digest.as_deref());
+    // Computed for every refusal, so that the time of the answer does not show an unknown name.
+    let digest = attempt.name_digest.zip(device).filter(|_| reason.is_some());
+    let digest = digest.map(|(digest, name)| digest.of(name));
     let documents = allowed.map(|allowed| allowed.documents.as_slice());
     tracing::info!(
         target: "authorizer::decision",

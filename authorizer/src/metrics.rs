@@ -196,7 +196,6 @@ mod tests {
         let identity = ClaimedIdentity {
             device: DeviceName::try_from("sht20").unwrap(),
             client_id: None,
-            digest: None,
             scheme: Scheme::Password,
         };
         let context = Context::default();
