@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod eventually;
 pub mod fake_aws;
 pub mod fake_function;
+pub mod files;
 pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;

@@ -1,9 +1,8 @@
 //! docs/fidelity.md: how each behaviour of AWS is known, and the test that holds it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+
+use integration::files;
 
 const HEADER: &str = "| behaviour | evidence | setting | test | how to settle it |";
 /// The header of the tables about the function and the deployment. Their rows are guesses.
@@ -32,8 +31,7 @@ fn every_row_has_evidence_or_says_how_to_settle_it() {
 
 #[test]
 fn every_row_names_a_test_that_exists() {
-    let folders = ["tests/it", "gateway/src", "crates/iot-policy"].map(|folder| root().join(folder));
-    let sources = folders.into_iter().map(sources).collect::<String>();
+    let sources = files::rust_code(&["tests/it", "gateway/src", "crates/iot-policy"]);
     for Row { behaviour, test, .. } in rows() {
         let function = format!("fn {}(", test.trim_matches('`'));
         assert!(sources.contains(&function), "{behaviour}: there is no test {test}");
@@ -51,15 +49,14 @@ fn the_readme_counts_the_rows() {
         count("documented"),
         count("guess")
     );
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = fs::read_to_string(files::root().join("README.md")).unwrap();
     assert!(readme.contains(&sentence), "README.md should say: {sentence}");
 }
 
 /// A guess in the code is marked `*(guess: WORDS)*`.
 #[test]
 fn every_guess_in_the_code_names_its_row() {
-    let folders = ["gateway/src", "crates", "authorizer/src", "fleet/src"].map(|folder| root().join(folder));
-    let sources = folders.into_iter().map(sources).collect::<String>();
+    let sources = files::rust_code(&["gateway/src", "crates", "authorizer/src", "fleet/src"]);
     let text = sources.to_lowercase().replace("unverifiedtoken", "");
     let unmarked = text.lines().filter(|line| line.contains("unverified")).collect::<Vec<_>>();
     assert!(unmarked.is_empty(), "a guess is marked by words of its row: {unmarked:?}");
@@ -91,7 +88,7 @@ fn guesses() -> Vec<String> {
 
 /// The cells of each row of the tables with this header. The first and the last cell are empty.
 fn tables(header: &str) -> Vec<Vec<String>> {
-    let page = fs::read_to_string(root().join("docs/fidelity.md")).unwrap();
+    let page = fs::read_to_string(files::root().join("docs/fidelity.md")).unwrap();
     let tables = page.split(header).skip(1);
     let lines = tables.flat_map(|rest| rest.lines().skip(2).take_while(|line| line.starts_with('|')));
     lines.map(cells).collect()
@@ -110,20 +107,4 @@ fn row(cells: Vec<String>) -> Row {
 /// Rust code in one line, so that a mark which a comment breaks is whole again.
 fn joined_comments(code: &str) -> String {
     code.lines().map(|line| line.trim().trim_start_matches(['/', '!']).trim()).collect::<Vec<_>>().join(" ")
-}
-
-/// The text of all Rust files in a folder.
-fn sources(folder: PathBuf) -> String {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths
-        .map(|path| match path.extension() {
-            _ if path.is_dir() => sources(path),
-            Some(extension) if extension == "rs" => fs::read_to_string(path).unwrap(),
-            _ => String::new(),
-        })
-        .collect()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -1,14 +1,12 @@
 //! The table "Where to change what" of ARCHITECTURE.md: its files, modules and tests exist.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+
+use integration::files;
 
 #[test]
 fn every_file_module_and_test_of_the_table_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files = Vec::new();
+    let root = files::root();
     let folders = [
         "authorizer",
         "bench",
@@ -24,15 +22,12 @@ fn every_file_module_and_test_of_the_table_exists() {
         "latchkey",
         "tests",
     ];
-    for folder in folders {
-        add_files(&root.join(folder), folder, &mut files);
-    }
-    for file in ["README.md", "CONTRIBUTING.md", "firmware/cfg.example.toml"] {
-        assert!(root.join(file).exists(), "{file}");
-        files.push((file.to_owned(), root.join(file)));
-    }
-    let sources = files.iter().filter(|(name, _)| name.strip_suffix(".rs").is_some());
-    let sources = sources.map(|(_, path)| fs::read_to_string(path).unwrap()).collect::<String>();
+    let paths = folders.iter().flat_map(|folder| files::below(&root.join(folder)));
+    let pages = ["README.md", "CONTRIBUTING.md", "firmware/cfg.example.toml"].map(|file| root.join(file));
+    assert!(pages.iter().all(|page| page.exists()), "{pages:?}");
+    let paths = paths.chain(pages).map(|path| path.strip_prefix(&root).unwrap().display().to_string());
+    let paths = paths.collect::<Vec<_>>();
+    let sources = files::rust_code(&folders);
     let page = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
     let table = page.split("| change | files | held by |\n").nth(1).unwrap();
     let mut checked = 0;
@@ -46,7 +41,7 @@ fn every_file_module_and_test_of_the_table_exists() {
             let module = format!("tests/it/{}", name.replace("::", "/"));
             let is_test = !name.contains(['/', ':', '.']) && sources.contains(&format!("fn {name}("));
             let exists =
-                is_test || files.iter().any(|(file, _)| is_called(file, name) || is_called(file, &module));
+                is_test || paths.iter().any(|path| is_called(path, name) || is_called(path, &module));
             assert!(exists, "`{name}` does not exist: {row}");
             checked += 1;
         }
@@ -71,18 +66,4 @@ fn code(cell: &str) -> Vec<String> {
         outside
     });
     outside.collect::<String>().split('`').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-/// All files of a folder, by their paths without `src/` and `crates/`.
-fn add_files(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let last = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() && last != "node_modules" && last != "target" {
-            let name = if last == "src" { name.to_owned() } else { format!("{name}/{last}") };
-            add_files(&path, &name, files);
-        } else if path.is_file() {
-            files.push((format!("{name}/{last}"), path));
-        }
-    }
 }

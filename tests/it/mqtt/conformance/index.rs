@@ -1,10 +1,8 @@
 //! docs/conformance.md against the specifications' numbers and this tree.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs};
+
+use integration::files;
 
 /// How many statements each section has.
 const V311: &[(&str, usize)] = &[
@@ -153,7 +151,7 @@ fn every_row_names_tests_that_exist_or_says_why_not() {
 fn every_number_above_a_test_has_a_row_that_names_the_test() {
     let versions = VERSIONS.map(|(version, _)| (version, rows(version)));
     let mut named = 0;
-    for path in sources("tests/it/mqtt/conformance") {
+    for path in files::below(&files::root().join("tests/it/mqtt/conformance")) {
         let source = fs::read_to_string(&path).unwrap();
         let mut comment = String::new();
         for line in source.lines() {
@@ -200,7 +198,7 @@ fn expand(list: &str) -> Vec<String> {
 }
 
 fn rows(version: &str) -> Rows {
-    let page = fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let page = fs::read_to_string(files::root().join("docs/conformance.md")).unwrap();
     let (_, part) = page.split_once(&format!("\n## MQTT {version}\n")).unwrap();
     let part = part.split_once("\n## ").map_or(part, |(part, _)| part);
     let mut rows = Rows::new();
@@ -216,26 +214,5 @@ fn rows(version: &str) -> Rows {
 }
 
 fn tree() -> String {
-    let folders = ["tests/it", "crates/mqtt/src", "crates/mqtt/tests", "gateway/src"];
-    folders.into_iter().flat_map(sources).map(|path| fs::read_to_string(path).unwrap()).collect()
-}
-
-fn sources(folder: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    files::rust_code(&["tests/it", "crates/mqtt/src", "crates/mqtt/tests", "gateway/src"])
 }
