@@ -2,10 +2,12 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use device_auth::{claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, scheme::Scheme};
+use device_auth::{
+    claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, event::Event, scheme::Scheme,
+};
 use lambda_runtime::Context;
 
-use crate::{event::Event, name_digest::NameDigest, store::Source};
+use crate::{name_digest::NameDigest, store::Source};
 
 /// What is known about an attempt besides its decision.
 pub struct Attempt<'a> {

@@ -15,7 +15,9 @@ use device_auth::{
     credential::{self, FreshnessRules},
     decision::{self, Allowed, DecisionContext, Stop},
     deny_reason::DenyReason,
+    event::Event,
     policy::PolicyDocument,
+    request::{ConnectRequest, EventRequirements, Identification},
     store::Lookup,
     time::UnixTime,
 };
@@ -25,15 +27,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    attempt::Attempt,
-    event::Event,
-    fault::FunctionFault,
-    jwt::JwtVerification,
-    log,
-    metrics::Metrics,
-    name_digest::NameDigest,
-    request::{ConnectRequest, EventRequirements, Identification},
-    store::Store,
+    attempt::Attempt, fault::FunctionFault, jwt::JwtVerification, log, metrics::Metrics,
+    name_digest::NameDigest, store::Store,
 };
 
 /// The function: a store, and how it is set up.

@@ -3,8 +3,8 @@
 //!
 //! One connect attempt passes through the modules in this order:
 //!
-//! 1. [`event`]: what IoT Core sends, every field optional.
-//! 2. [`request`]: the event as a [`request::ConnectRequest`], or the reason why it is not one.
+//! 1. [`device_auth::event`]: what IoT Core sends, every field optional.
+//! 2. [`device_auth::request`]: the event as a [`device_auth::request::ConnectRequest`], or the reason why it is not one.
 //! 3. [`handler`]: identifies the device, looks it up, and lets [`device_auth::decision::decide`] decide.
 //! 4. [`store`]: looks records up in a file, a DynamoDB table or a secret.
 //!
@@ -16,7 +16,6 @@
 
 pub mod attempt;
 pub mod config;
-pub mod event;
 pub mod fault;
 pub mod handler;
 #[cfg(feature = "jwks-url")]
@@ -27,7 +26,6 @@ pub mod log;
 pub mod metrics;
 mod moment;
 pub mod name_digest;
-pub mod request;
 pub mod setup;
 pub mod store;
 

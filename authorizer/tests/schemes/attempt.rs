@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use authorizer::{
-    event::Event,
-    handler::Answer,
-    request::{ConnectRequest, EventRequirements, Identification},
-};
+use authorizer::handler::Answer;
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -17,8 +13,10 @@ use device_auth::{
     credential::{self, FreshnessRules},
     decision::{DecisionContext, Stop, decide},
     deny_reason::DenyReason,
+    event::Event,
     jwt::{Rules, keys::Keys},
     record::{FunctionSettings, Unsealing},
+    request::{ConnectRequest, EventRequirements, Identification},
     seal::Keyring,
     store::{Lookup, document::StoreDocument, loader::Records},
     time::{Timers, UnixTime},

@@ -5,13 +5,14 @@
 //!
 //! An attempt passes through the modules in this order:
 //!
-//! 1. [`claim`]: what a device claims to be, and the evidence for it.
-//! 2. [`store`]: records, their JSON form and the checks across them. A look-up gives a [`store::Lookup`].
-//! 3. [`credential`]: verifies the evidence against the record. Only this makes a [`credential::VerifiedDevice`].
-//! 4. [`binding`]: checks the client id against the record. Only this makes a [`binding::BoundDevice`].
-//! 5. [`grant`] and [`policy`]: what a bound device may do, as policy documents within AWS's limits.
+//! 1. [`event`] and [`request`]: what IoT Core sends about a connect, and its parts in a valid form.
+//! 2. [`claim`]: what a device claims to be, and the evidence for it.
+//! 3. [`store`]: records, their JSON form and the checks across them. A look-up gives a [`store::Lookup`].
+//! 4. [`credential`]: verifies the evidence against the record. Only this makes a [`credential::VerifiedDevice`].
+//! 5. [`binding`]: checks the client id against the record. Only this makes a [`binding::BoundDevice`].
+//! 6. [`grant`] and [`policy`]: what a bound device may do, as policy documents within AWS's limits.
 //!
-//! [`decision::decide`] makes steps 3 to 5. [`jwt`] verifies JSON Web Tokens, [`verifier`] has the forms of password hashes,
+//! [`decision::decide`] makes steps 4 to 6. [`jwt`] verifies JSON Web Tokens, [`verifier`] has the forms of password hashes,
 //! and [`seal`] encrypts the HMAC keys of vendors' devices.
 //!
 //! [`record`] is a device's record after all checks; its JSON form is in [`store::document`], and [`store::loader`] makes
@@ -26,11 +27,13 @@ pub mod credential;
 pub mod decision;
 pub mod deny_reason;
 pub mod device_name;
+pub mod event;
 pub mod grant;
 pub mod jwt;
 pub mod location;
 pub mod policy;
 pub mod record;
+pub mod request;
 pub mod scheme;
 pub mod seal;
 pub mod store;

@@ -158,9 +158,9 @@ macro_rules! has_debug {
 fn types_with_secrets_have_no_debug() {
     let with_debug = [
         ("gateway's AuthorizerEvent", has_debug!(gateway::custom_auth::event::AuthorizerEvent)),
-        ("authorizer's Event", has_debug!(authorizer::event::Event)),
-        ("authorizer's MqttData", has_debug!(authorizer::event::MqttData)),
-        ("authorizer's ConnectRequest", has_debug!(authorizer::request::ConnectRequest)),
+        ("device-auth's Event", has_debug!(device_auth::event::Event)),
+        ("device-auth's MqttData", has_debug!(device_auth::event::MqttData)),
+        ("device-auth's ConnectRequest", has_debug!(device_auth::request::ConnectRequest)),
         ("device-auth's Password", has_debug!(device_auth::claim::Password)),
         ("simulator's Login", has_debug!(device_sim::Login)),
         ("simulator's Password", has_debug!(device_sim::Password)),

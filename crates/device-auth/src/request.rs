@@ -4,7 +4,7 @@ mod http;
 mod identification;
 mod mqtt;
 
-use device_auth::{certificate::Certificate, client_id::ClientId, deny_reason::DenyReason};
+use crate::{certificate::Certificate, client_id::ClientId, deny_reason::DenyReason};
 
 use self::identification::EventToken;
 pub use self::identification::Identification;

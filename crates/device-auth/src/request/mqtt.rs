@@ -1,12 +1,12 @@
 //! A CONNECT, over TLS or over WebSocket.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use credentials::{alibaba, tencent};
-use device_auth::{
+use crate::{
     claim::{Evidence, Password},
     client_id::{ClientId, ClientIdError},
     deny_reason::DenyReason,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use credentials::{alibaba, tencent};
 use zeroize::Zeroizing;
 
 use super::identification::{EventToken, Identification, device, identity};
@@ -71,7 +71,7 @@ fn client_id(mqtt: &MqttData) -> Result<ClientId, DenyReason> {
 
 #[cfg(test)]
 mod tests {
-    use device_auth::claim::Claim;
+    use crate::claim::Claim;
 
     use super::*;
     use crate::{

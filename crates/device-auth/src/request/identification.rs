@@ -1,6 +1,6 @@
 //! How a request names its device: by a user name, or by a token.
 
-use device_auth::{
+use crate::{
     claim::{Claim, Evidence},
     client_id::ClientIdError,
     deny_reason::DenyReason,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use device_auth::unique_keys::unique_keys;
+use crate::unique_keys::unique_keys;
 
 /// One custom-authorizer event.
 #[derive(Default, Deserialize)]

@@ -1,10 +1,10 @@
 //! An HTTPS publish. It has no client id, so its policy has the device's name instead.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use device_auth::{
+use crate::{
     claim::{Evidence, Password},
     deny_reason::DenyReason,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::identification::{EventToken, Identification, device, identity};
@@ -101,7 +101,7 @@ fn parameter(query: &str, name: &str) -> Result<Option<Zeroizing<String>>, DenyR
 mod tests {
     use std::collections::BTreeMap;
 
-    use device_auth::claim::Claim;
+    use crate::claim::Claim;
 
     use super::*;
     use crate::{
