@@ -64,12 +64,12 @@ async fn serve() -> ExitCode {
 
 async fn configure() -> anyhow::Result<handler::Handler<store::any::AnyStore>> {
     let config = config::Config::from_variables(env::vars_os())?;
-    tracing::subscriber::set_global_default(log::subscriber(config.level, std::io::stdout))?;
+    tracing::subscriber::set_global_default(log::subscriber(config.level, cli::output::stdout))?;
     setup::function(config).await
 }
 
 fn unusable(error: &anyhow::Error) -> ExitCode {
     // There may be no log to write to yet. A failed write to standard error has no other place to go.
-    _ = writeln!(std::io::stderr(), "latchkey-authorizer: {}", cli::error_text(error.as_ref()));
+    _ = writeln!(cli::output::stderr(), "latchkey-authorizer: {}", cli::error_text(error.as_ref()));
     ExitCode::from(cli::exit::USAGE)
 }

@@ -48,7 +48,7 @@ pub async fn function(config: Config) -> anyhow::Result<Handler<AnyStore>> {
             Some(digest) => digest,
             None => NameDigest::random().context("this system has no random numbers")?,
         }),
-        metrics: config.metrics.map(|namespace| Metrics::new(namespace, std::io::stdout())),
+        metrics: config.metrics.map(|namespace| Metrics::new(namespace, cli::output::stdout())),
         warm: AtomicBool::new(false),
     })
 }

@@ -43,7 +43,7 @@ impl Bare {
 pub(crate) async fn serve(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(config(certificate, key)?));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
+    writeln!(cli::output::stdout(), "{}", listener.local_addr()?)?;
     std::thread::spawn(|| {
         // An error is an end too.
         _ = io::copy(&mut io::stdin().lock(), &mut io::sink());

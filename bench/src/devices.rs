@@ -54,7 +54,7 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
     let publishing = began.elapsed();
     let after = gateway.memory()?;
     for (error, count) in &outcome.errors {
-        crate::status(&format!("  {count} of {error}"));
+        cli::console::status(&format!("  {count} of {error}"));
     }
     figures(size, connecting, publishing, &outcome, (before, after))
 }

@@ -14,14 +14,10 @@ mod process;
 mod report;
 mod throughput;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use cli::{console::status, output};
 
 use self::{
     fixture::Fixture,
@@ -113,7 +109,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            _ = writeln!(io::stderr(), "latchkey-bench: {error:#}");
+            status(&format!("latchkey-bench: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -141,7 +137,7 @@ async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Re
     }
     let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };
-    io::stdout().write_all(text.as_bytes())?;
+    output::stdout().write_all(text.as_bytes())?;
     Ok(report.is_met())
 }
 
@@ -153,8 +149,3 @@ fn allow_many_connections() {
 
 #[cfg(not(unix))]
 fn allow_many_connections() {}
-
-/// Prints a line to standard error.
-fn status(text: &str) {
-    _ = writeln!(io::stderr(), "{text}");
-}

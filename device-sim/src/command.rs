@@ -1,10 +1,10 @@
 //! The whole command, from arguments to exit code.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use cli::{console, exit, signal};
+use cli::{console, exit, output, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SimArgs;
@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
 /// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or, with
 /// `--stop-with-stdin`, standard input closes.
 pub async fn run(args: &SimArgs) -> Exit {
-    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let (mut out, mut err) = (output::stdout(), output::stderr());
     let terminal = err.is_terminal();
     let mut streams = Streams { out: &mut out, err: &mut err, terminal };
     let first = CancellationToken::new();
@@ -69,8 +69,7 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
     let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."));
     let planned = settings.map_err(PlanError::from).and_then(|settings| {
         if let (Some(used), false) = (&settings.deployment, args.quiet) {
-            let line = format!("using {used}");
-            let line = if streams.terminal { console::wrapped(0, &line) } else { line };
+            let line = console::message(&format!("using {used}"), streams.terminal);
             writeln!(streams.err, "{line}").unwrap_or_default();
         }
         plan(args, &settings)
@@ -78,8 +77,7 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => {
-            let line = format!("latchkey sim: {error}");
-            let line = if streams.terminal { console::wrapped(0, &line) } else { line };
+            let line = console::message(&format!("latchkey sim: {error}"), streams.terminal);
             writeln!(streams.err, "{line}").unwrap_or_default();
             return Exit::Usage;
         }

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use cli::console::{counted, wrapped};
+use cli::console::{counted, message};
+use cli::output::escaped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqtt::PubAckCode;
 
@@ -100,6 +101,7 @@ impl Progress<'_, '_> {
     fn print(&mut self, line: &str) {
         let Streams { out, err, .. } = &mut *self.streams;
         let stream = if self.lines.json { err } else { out };
+        let line = escaped(line);
         let mut write = || writeln!(stream, "{line}").and_then(|()| stream.flush());
         let written: io::Result<()> = match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -110,7 +112,7 @@ impl Progress<'_, '_> {
 
     /// Prints a line to standard error, wrapped on a terminal only. A failed write has no other place to go.
     fn status(&mut self, line: &str) {
-        let line = if self.streams.terminal { wrapped(0, line) } else { line.to_owned() };
+        let line = message(line, self.streams.terminal);
         let err = &mut self.streams.err;
         let mut write = || writeln!(err, "{line}");
         let written: io::Result<()> = match &self.bar {

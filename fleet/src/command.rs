@@ -9,7 +9,7 @@ mod rotate;
 
 use std::path::Path;
 
-use cli::console::Console;
+use cli::{console::Console, output::escaped};
 use device_auth::{device_name::DeviceName, location::StoreLocation};
 use serde_json::json;
 
@@ -89,7 +89,7 @@ fn keys(args: KeysArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
         format!("key      {id}{current}\n")
     });
     let keys = keys.collect::<String>();
-    Ok(console.print(&json, format_args!("keyring  {}\n{keys}", path.display()))?)
+    Ok(console.print(&json, format_args!("keyring  {}\n{keys}", escaped(path.display().to_string())))?)
 }
 
 #[cfg(test)]

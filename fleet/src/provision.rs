@@ -13,14 +13,16 @@ mod report;
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use cli::console::{Console, counted, status};
+use cli::{
+    console::{Console, counted, status},
+    output,
+};
 use device_auth::location::StoreLocation;
 use device_sim::Deployment;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -250,7 +252,7 @@ impl Progress {
     fn new(wanted: u64) -> Self {
         let wanted_devices = counted(HumanCount(wanted), "device");
         let template = format!("{{bar:30}}  {{human_pos}} of {wanted_devices} tried, {{eta}} left");
-        let style = ProgressStyle::with_template(&template).ok().filter(|_| io::stderr().is_terminal());
+        let style = ProgressStyle::with_template(&template).ok().filter(|_| output::stderr().is_terminal());
         Self { bar: style.map(|style| ProgressBar::new(wanted).with_style(style)), done: 0, wanted }
     }
 

@@ -1,11 +1,14 @@
 //! The whole command, from arguments to exit code.
 
 use std::{
-    io::{self, IsTerminal as _, Write},
+    io::{self, IsTerminal as _, Stdout, Write},
     process::ExitCode,
 };
 
-use cli::console::{self, Console, Input};
+use cli::{
+    console::{self, Console, Input},
+    output,
+};
 #[cfg(feature = "aws")]
 use cli::{exit, signal};
 #[cfg(feature = "aws")]
@@ -25,7 +28,7 @@ use crate::{
 
 /// Runs one command on this process's standard streams.
 pub async fn run(args: FleetArgs) -> ExitCode {
-    let mut output = Output { stdout: io::stdout(), failed: false };
+    let mut output = Output { stdout: output::stdout(), failed: false };
     let ended = run_with(args, &mut output).await;
     ended.unwrap_or_else(|error| {
         let code = console::usage_error("latchkey fleet", &error);
@@ -36,7 +39,7 @@ pub async fn run(args: FleetArgs) -> ExitCode {
 
 /// Standard output, and whether a write failed.
 struct Output {
-    stdout: io::Stdout,
+    stdout: output::Output<Stdout>,
     failed: bool,
 }
 

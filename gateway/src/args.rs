@@ -7,15 +7,11 @@ mod greeting;
 mod network;
 mod settings;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use cli::{console, exit, signal};
+use cli::{console, exit, output, signal};
 
 use self::{function::FunctionArgs, greeting::Greeting};
 use crate::{
@@ -100,7 +96,7 @@ pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     match start(args, authorizer).await {
         Ok((gateway, greeting, log)) => {
             // The gateway serves even if nobody reads this.
-            _ = io::stdout().write_all(greeting.as_bytes()).and_then(|()| io::stdout().flush());
+            _ = greeting::print(&greeting);
             gateway.run(told_to_stop(stop_with_stdin)).await;
             log.flush();
             ExitCode::SUCCESS
@@ -121,7 +117,7 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
         let others = others.collect::<Vec<_>>();
         settings.names.extend(others);
     }
-    let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(io::stderr())) };
+    let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(output::stderr())) };
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;

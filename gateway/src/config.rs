@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use cli::output::escaped;
 use serde::{Deserialize, Deserializer, de};
 use toml::{
     Spanned,
@@ -412,14 +413,14 @@ impl Mistakes {
             }
             _ => String::new(),
         };
-        let lines = self.found.iter().map(|mistake| format!("{}{}", place(mistake), mistake.message));
+        let lines = self.found.iter().map(|mistake| place(mistake) + &escaped(&mistake.message));
         let lines = lines.collect::<Vec<_>>();
         let file = self.file.as_ref().map(|(path, _)| format!("the settings file `{}`", path.display()));
         Err(InvalidSettings(match (&*lines, file) {
             ([], _) => return Ok(()),
             ([line], Some(file)) => format!("{file}: {line}"),
             (_, Some(file)) => format!("{file} has {} mistakes:\n  {}", lines.len(), lines.join("\n  ")),
-            (_, None) => lines.join("\n"),
+            (_, None) => lines.join("\n  "),
         }))
     }
 }

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use cli::output::escaped;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -280,7 +281,8 @@ impl EventLog {
     pub fn write_function_line(&self, line: &str) {
         let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
         if let Some(value) = parsed {
-            return self.0.write(line.to_owned(), || short_decision(&value));
+            // Between its tokens, where an escape would break it, JSON may have these controls.
+            return self.0.write(line.replace(['\t', '\r'], " "), || short_decision(&value));
         }
         let wrapped = json!({"timestamp": timestamp(), "function": line});
         self.0.write(wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
@@ -296,9 +298,9 @@ impl EventLog {
 }
 
 impl Sinks {
-    /// Only a terminal needs the short form.
+    /// Only a terminal needs the short form. Both are files that are shown on a terminal, so what a client chose is escaped.
     fn write(&self, json: String, short: impl FnOnce() -> Option<String>) {
-        self.file.write(json);
+        self.file.write(escaped(json).into_owned());
         if let Some(terminal) = &self.terminal
             && let Some(short) = short()
         {
@@ -330,8 +332,7 @@ fn short_entry(entry: &LogEntry<'_>) -> String {
     short(entry.connection_id, event, parts.into_iter().flatten())
 }
 
-/// A line for a person: the time (UTC), the beginning of the connection's id, the event and its details. Control
-/// characters, which a client may have sent, are replaced so that they can't draw on the terminal.
+/// A line for a person: the time (UTC), the beginning of the connection's id, the event and its details.
 fn short<'a>(connection_id: &str, event: &str, parts: impl Iterator<Item = &'a str>) -> String {
     let format = format_description!("[hour]:[minute]:[second]");
     let time = OffsetDateTime::now_utc().format(&format).unwrap_or_default();
@@ -339,9 +340,9 @@ fn short<'a>(connection_id: &str, event: &str, parts: impl Iterator<Item = &'a s
     let mut line = format!("{time}Z  {connection:<4}  {event:<12}");
     for part in parts {
         line.push_str("  ");
-        line.extend(part.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
+        line.push_str(part);
     }
-    line
+    escaped(line).into_owned()
 }
 
 /// The short form of a refusal's decision line. An allowed connect has the gateway's own line.

@@ -10,15 +10,10 @@ mod provision;
 mod report;
 mod table;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
-use cli::{console, exit, signal};
+use cli::{console, exit, output, signal};
 use device_sim::Endpoint;
 use tokio::task::JoinHandle;
 
@@ -113,13 +108,14 @@ async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<Report> {
     output.step(
         "fleet",
         &format!(
-            "{}; a dashboard watches\n",
+            "{}; a dashboard watches",
             match args.devices {
                 1 => "1 simulated SHT20 device connects and publishes at QoS 1".to_owned(),
                 many => format!("{many} simulated SHT20 devices connect and publish at QoS 1"),
             }
         ),
     );
+    output.line("");
     let mut readings = Readings { output, fleet: &fleet, endpoint: &endpoint, received: 0, attempts: None };
     let summary = readings.show_until(&mut dashboard, sim.finish()).await?;
     readings.show_rest(&mut dashboard, summary.acknowledged()).await?;
@@ -190,37 +186,39 @@ impl Readings<'_> {
 /// The demo's lines on standard output. There are none if standard output is for JSON.
 struct DemoOutput {
     quiet: bool,
-    terminal: bool,
 }
 
 impl DemoOutput {
     fn new(json: bool) -> Self {
-        Self { quiet: json, terminal: io::stdout().is_terminal() }
+        Self { quiet: json }
     }
 
     fn step(&self, name: &str, text: &str) {
         let line = console::wrapped(12, &format!("{name:<12}{text}"));
         let rest = line.strip_prefix(name).unwrap_or(&line);
-        let (bold, plain) = if self.terminal { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        self.line(&format!("{bold}{name}{plain}{rest}"));
+        if !self.quiet {
+            let mut stdout = output::stdout();
+            // If standard output is closed, the exit code still has the result.
+            _ = stdout.write_bold(name).and_then(|()| writeln!(stdout, "{rest}"));
+        }
     }
 
     /// Prints a line that the next one overwrites, on a terminal only.
     fn progress(&self, text: &str) {
-        if self.terminal && !self.quiet {
-            _ = write!(io::stdout(), "\r{text}").and_then(|()| io::stdout().flush());
+        if !self.quiet {
+            _ = output::stdout().overwrite_line(text);
         }
     }
 
     /// Prints an empty line. On a terminal it ends the line of progress first.
     fn end_progress(&self, shown: bool) {
-        self.line(if shown && self.terminal { "\n" } else { "" });
+        self.line(if shown && output::stdout().is_terminal() { "\n" } else { "" });
     }
 
     fn line(&self, text: &str) {
         if !self.quiet {
             // If standard output is closed, the exit code still has the result.
-            _ = writeln!(io::stdout(), "{text}");
+            _ = writeln!(output::stdout(), "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, BufRead, IsTerminal as _, Read as _, Write},
+    io::{self, BufRead, Read as _, Write},
     process::ExitCode,
 };
 
@@ -11,10 +11,16 @@ use serde_json::Value;
 use textwrap::{Options, WordSeparator, WordSplitter};
 use zeroize::Zeroizing;
 
-use crate::exit;
+use crate::{
+    exit,
+    output::{self, escaped, is_unprintable},
+};
 
 /// The width of all output. Help is never wider either.
 pub const COLUMNS: usize = 80;
+
+/// The beginning of a further line of a message.
+const LIST_LINE: &str = "\n  ";
 
 /// The longest password that MQTT can carry, and a line end as Windows writes it.
 const MAX_LINE_BYTES: usize = 65_537;
@@ -78,12 +84,22 @@ pub fn usage_error(program: &str, error: &anyhow::Error) -> ExitCode {
     ExitCode::from(exit::USAGE)
 }
 
-/// Prints a line to standard error. It is wrapped on a terminal only, so that a script finds it in one piece. A failed
-/// write has no other place to go.
-pub fn status(line: &str) {
-    let mut stderr = io::stderr();
-    let line = if stderr.is_terminal() { wrapped(0, line) } else { line.to_owned() };
-    writeln!(stderr, "{line}").unwrap_or_default();
+/// Prints a [`message`] to standard error. A failed write has no other place to go.
+pub fn status(text: &str) {
+    let mut stderr = output::stderr();
+    let message = message(text, stderr.is_terminal());
+    writeln!(stderr, "{message}").unwrap_or_default();
+}
+
+/// A message without its last line end. It is wrapped on a terminal only, so that a script finds it in one piece.
+///
+/// A message is one line, unless it has a list: each further line of it begins with two spaces. Other line ends are in a
+/// text from elsewhere, and are escaped.
+#[must_use]
+pub fn message(text: &str, is_terminal: bool) -> String {
+    let lines = text.split(LIST_LINE).map(escaped).collect::<Vec<_>>();
+    let text = lines.join(LIST_LINE);
+    if is_terminal { filled(0, &text) } else { text }
 }
 
 /// Parses a command line. Help and wrong usage are printed; the exit code is then returned as the error.
@@ -93,15 +109,25 @@ pub fn status(line: &str) {
 /// When there is nothing to run: 0 after help, [`exit::USAGE`] after wrong usage.
 pub fn parse<P: clap::Parser>() -> Result<P, ExitCode> {
     P::try_parse().map_err(|error| {
+        let plain = error.render().to_string();
         // Help goes to standard output and is not an error; a failed write has no other place to go.
-        error.print().unwrap_or_default();
+        if plain.contains(|character| character != '\n' && is_unprintable(character)) {
+            // An argument may come from a file. clap's own colours are lost.
+            write!(output::stderr(), "{plain}").unwrap_or_default();
+        } else {
+            error.print().unwrap_or_default();
+        }
         if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS }
     })
 }
 
-/// Wraps text to [`COLUMNS`], between words only. Every line but the first of each paragraph is indented.
+/// Wraps a line to [`COLUMNS`], between words only. Every line but the first is indented. Unprintable characters are escaped.
 #[must_use]
-pub fn wrapped(indent: usize, text: &str) -> String {
+pub fn wrapped(indent: usize, line: &str) -> String {
+    filled(indent, &escaped(line))
+}
+
+fn filled(indent: usize, text: &str) -> String {
     let indent = " ".repeat(indent);
     let options = Options::new(COLUMNS)
         .break_words(false)
@@ -154,6 +180,18 @@ mod tests {
         let texts = ["0 rows", "1 row", "2 rows", "11 rows", "1,001 rows"];
         assert_eq!(counts.map(|count| counted(count, "row")), texts);
         assert_eq!(counted(1_u64, "bad row"), "1 bad row");
+    }
+
+    #[test]
+    fn text_from_elsewhere_begins_no_line_of_a_message() {
+        let text = "2 bad rows\n  line 2: `a\nlatchkey: all is well`\n  line 3: `\u{202e}`";
+        for is_terminal in [true, false] {
+            assert_eq!(
+                message(text, is_terminal),
+                "2 bad rows\n  line 2: `a\\u000alatchkey: all is well`\n  line 3: `\\u202e`"
+            );
+        }
+        assert_eq!(wrapped(2, "a\n  b\u{1b}"), "a\\u000a  b\\u001b");
     }
 
     #[test]

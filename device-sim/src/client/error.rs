@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cli::output::escaped;
 use mqtt::wire::ReceiveError;
 use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, PubAckCode, SubscribeFailure};
 
@@ -290,13 +291,13 @@ fn snake_case(name: &impl fmt::Debug) -> String {
     text
 }
 
-/// The server's explanation, escaped: it goes to a terminal.
+/// The server's explanation, as a part of a line.
 struct Explained<'a>(&'a Option<Arc<str>>);
 
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(reason) => write!(f, ", `{}`", reason.escape_debug()),
+            Some(reason) => write!(f, ", `{}`", escaped(&**reason)),
             None => Ok(()),
         }
     }
@@ -356,7 +357,7 @@ mod tests {
             (refused(None), "the server refused the connection: not authorized (0x87)", "not_authorized"),
             (
                 refused(Some("no\u{1b}[2J")),
-                "the server refused the connection: not authorized (0x87), `no\\u{1b}[2J`",
+                "the server refused the connection: not authorized (0x87), `no\\u001b[2J`",
                 "not_authorized",
             ),
             (

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use cli::console::{Console, wrapped};
+use cli::{
+    console::{Console, wrapped},
+    output::escaped,
+};
 use device_auth::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
 use device_sim::Address;
 use serde_json::json;
@@ -40,9 +43,10 @@ impl Added<'_> {
         let record = std::path::absolute(store).context("the store has no path")?;
         let text = format!(
             "device     {name}\n{}\npassword   {password}\n           {note}\n\
-             grant      {grant}\nrecord     {}\n\n{}",
+             grant      {}\nrecord     {}\n\n{}",
             wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
-            record.display(),
+            escaped(*grant),
+            escaped(record.display().to_string()),
             self.example()
         );
         Ok(console.print(&json, text)?)
@@ -52,7 +56,7 @@ impl Added<'_> {
     fn example(&self) -> String {
         let Self { name, grant, endpoint, .. } = self;
         let (host, port) = (endpoint.host(), endpoint.port());
-        let ca = quoted(&self.store.with_file_name("ca.pem").display().to_string());
+        let ca = quoted(&escaped(self.store.with_file_name("ca.pem").display().to_string()));
         let client_id = match self.client_ids.first() {
             Some(ClientIdRule::Exact(id)) => id.to_string(),
             Some(ClientIdRule::Prefix(prefix)) => format!("{prefix}1"),
@@ -113,8 +117,8 @@ impl AddedByOther<'_> {
             record.scheme.as_str(),
             wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
             wrapped(INDENT, &proof),
-            record.grant,
-            store.display(),
+            escaped(&record.grant),
+            escaped(store.display().to_string()),
             wrapped(0, next)
         );
         Ok(console.print(&json, text)?)

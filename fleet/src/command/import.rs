@@ -95,7 +95,7 @@ pub(crate) async fn run_in_aws(
     }
     anyhow::ensure!(
         known.is_empty(),
-        "devices with another record already: {}; `--skip-existing` leaves them unchanged\nnothing was imported",
+        "devices with another record already: {}; `--skip-existing` leaves them unchanged\n  nothing was imported",
         known.join(", ")
     );
     // No two of the records may allow the same client id.
@@ -138,7 +138,7 @@ impl Imported {
             }
         }
         if !faults.is_empty() {
-            bail!("`{}` has {faults}\nnothing was imported", args.file.display());
+            bail!("`{}` has {faults}\n  nothing was imported", args.file.display());
         }
         Ok(Self { records: hash(drafts)?, skipped, sealing })
     }

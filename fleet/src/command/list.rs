@@ -2,7 +2,10 @@
 
 use std::iter;
 
-use cli::console::{COLUMNS, Console, wrapped};
+use cli::{
+    console::{COLUMNS, Console, wrapped},
+    output::escaped,
+};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, SealedSecret},
@@ -87,7 +90,7 @@ fn row(name: &DeviceName, record: &RecordDocument) -> Row {
     [
         name.to_string(),
         record.scheme.as_str().to_owned(),
-        record.grant.clone(),
+        escaped(&record.grant).into_owned(),
         state.to_owned(),
         if keys.is_empty() { "-".to_owned() } else { keys.join(", ") },
         joined(&loader::client_ids(name, record)),

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, ensure};
-use cli::console::{Console, counted, wrapped};
+use cli::{
+    console::{Console, counted, wrapped},
+    output::escaped,
+};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, Keyring, SealedSecret},
@@ -72,7 +75,9 @@ fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyho
                     *secret = again;
                     count = count.saturating_add(1);
                 }
-                Err(error) => faults.push(format!("\n  `{name}`: {}", cli::error_text(error.as_ref()))),
+                Err(error) => {
+                    faults.push(format!("\n  `{name}`: {}", escaped(cli::error_text(error.as_ref()))));
+                }
             }
         }
     }

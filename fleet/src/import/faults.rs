@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use cli::console::counted;
+use cli::{console::counted, output::escaped};
 use device_auth::{device_name::DeviceNameError, verifier::VerifierError};
 
 use indicatif::HumanCount;
@@ -44,8 +44,9 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Adds what is wrong with a line.
+    /// Adds what is wrong with a line. A part of the line that it repeats is escaped.
     pub fn add(&mut self, line: usize, error: String) {
+        let error = escaped(error).into_owned();
         self.count = self.count.saturating_add(1);
         let next = self.groups.len();
         let group = *self.by_message.entry(error.clone()).or_insert(next);

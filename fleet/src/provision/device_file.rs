@@ -83,7 +83,7 @@ fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
             Err(error) => faults.add(line, error.to_string()),
         }
     }
-    anyhow::ensure!(faults.is_empty(), "`{shown}` has {faults}\nnothing was provisioned");
+    anyhow::ensure!(faults.is_empty(), "`{shown}` has {faults}\n  nothing was provisioned");
     anyhow::ensure!(!devices.is_empty(), "`{shown}` has no devices");
     Ok(devices)
 }
@@ -189,7 +189,8 @@ mod tests {
         let text = format!("device,attribute a\nok,1\na.b,1\n,1\nok,1\n{long},1\nd,ä\ne\n\"f,1\n");
         let printed = refusal(&text);
         assert!(
-            printed.starts_with("`d.csv` has 7 bad rows\n") && printed.ends_with("\nnothing was provisioned"),
+            printed.starts_with("`d.csv` has 7 bad rows\n")
+                && printed.ends_with("\n  nothing was provisioned"),
             "{printed}"
         );
         for part in [

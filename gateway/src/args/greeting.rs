@@ -1,11 +1,12 @@
 //! What a gateway says when it is ready.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, Write as _},
     net::{IpAddr, SocketAddr},
     path::Path,
 };
 
+use cli::output::{self, escaped};
 use serde_json::{Map, json};
 
 use super::DEVICES_FILE;
@@ -14,6 +15,27 @@ use crate::{
     gateway::Addresses,
     settings::{LOCAL_NAMES, Settings},
 };
+
+/// The command, in bold on a terminal.
+const COMMAND: &str = "latchkey local";
+
+/// Prints a greeting.
+///
+/// # Errors
+///
+/// When standard output can't be written.
+pub(super) fn print(greeting: &str) -> io::Result<()> {
+    let mut stdout = output::stdout();
+    let rest = match greeting.strip_prefix(COMMAND) {
+        Some(rest) => {
+            stdout.write_bold(COMMAND)?;
+            rest
+        }
+        None => greeting,
+    };
+    stdout.write_all(rest.as_bytes())?;
+    stdout.flush()
+}
 
 /// What there is to say.
 pub(super) struct Greeting<'a> {
@@ -38,11 +60,9 @@ impl Greeting<'_> {
     /// For a person.
     pub(super) fn text(&self) -> String {
         let Self { settings, addresses, log } = self;
-        let colour = io::stdout().is_terminal();
-        let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let mut lines = match self.main() {
-            Some(address) => vec![format!("{bold}latchkey local{plain} listens on {address}")],
-            None => vec![format!("{bold}latchkey local{plain} is ready")],
+            Some(address) => vec![format!("{COMMAND} listens on {address}")],
+            None => vec![format!("{COMMAND} is ready")],
         };
         let others = addresses.doors.iter().filter(|(port, _)| **port != Port::P443);
         let others = others.map(|(port, address)| format!("{} for AWS's {port}", address.port()));
@@ -62,8 +82,8 @@ impl Greeting<'_> {
             lines.extend(self.network());
         }
         lines.push(format!("  next    latchkey fleet add my-device{}", self.store()));
-        lines.push("  stop    Ctrl-C\n".to_owned());
-        lines.join("\n")
+        lines.push("  stop    Ctrl-C".to_owned());
+        lines.iter().map(|line| escaped(line) + "\n").collect()
     }
 
     /// The names and addresses by which devices on the network reach the gateway. The certificate is for no others.

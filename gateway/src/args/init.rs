@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use cli::console;
+use cli::{
+    console,
+    output::{self, escaped},
+};
 
 use super::CONFIG_FILE;
 
@@ -31,9 +34,10 @@ pub struct InitArgs {
 pub(super) fn run(args: &InitArgs) -> ExitCode {
     match write(&args.file, args.force) {
         Ok(()) => {
-            let file = args.file.display();
+            let file = args.file.display().to_string();
+            let file = escaped(&file);
             _ = writeln!(
-                io::stdout(),
+                output::stdout(),
                 "wrote {file}, which has every setting with its default after a `#`\n  next    latchkey local{}",
                 if args.file == Path::new(CONFIG_FILE) { String::new() } else { format!(" --config {file}") }
             );

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use cli::output::escaped;
 use iot_policy::{PolicyDocument, limits::MAX_POLICY_DOCUMENTS};
 use serde::Deserialize;
 use toml::Spanned;
@@ -132,7 +133,7 @@ impl TryFrom<ThingTable> for Thing {
     fn try_from(table: ThingTable) -> anyhow::Result<Self> {
         let ThingTable { name, type_name, attributes } = table;
         if !iot_policy::limits::is_thing_name(&name) {
-            bail!("the thing `{}`: a thing's name has 1 to 128 of `A-Z a-z 0-9 : _ -`", name.escape_debug());
+            bail!("the thing `{}`: a thing's name has 1 to 128 of `A-Z a-z 0-9 : _ -`", escaped(name));
         }
         Ok(Self { name, type_name, attributes })
     }

@@ -141,8 +141,7 @@ impl ConnectionLog {
         self.authentication = Some(info.identification.authentication());
     }
 
-    /// From now on, each line has the client id, and those about the CONNECT have what it asks for. Characters that could draw
-    /// on a terminal are escaped.
+    /// From now on, each line has the client id, and those about the CONNECT have what it asks for.
     pub(super) fn set_client(
         &mut self,
         client_id: &Arc<str>,
@@ -150,9 +149,7 @@ impl ConnectionLog {
         info: &ConnectionInfo,
         quotas: &Quotas,
     ) {
-        let plain = client_id.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-        self.client_id =
-            Some(if plain { Arc::clone(client_id) } else { client_id.escape_default().to_string().into() });
+        self.client_id = Some(Arc::clone(client_id));
         let thing_name = match &info.identification {
             Identification::X509(certificate) => certificate.things.get(&**client_id).cloned(),
             Identification::Custom | Identification::CustomX509(_) => None,

@@ -4,6 +4,7 @@
 
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
+use cli::output::escaped;
 use iot_policy::{
     PolicyDocument, PolicyError,
     limits::{
@@ -211,7 +212,7 @@ impl<'a> Answer<'a> {
         let names = || self.0.iter().map(|(name, _)| name.as_str());
         let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
         let instead = if let Some(alike) = names().find(|name| *name != key && plain(name) == plain(key)) {
-            Some(format!("; the answer has `{}`, and AWS wants `{key}`", alike.escape_debug()))
+            Some(format!("; the answer has `{}`, and AWS wants `{key}`", escaped(alike)))
         } else {
             let other = OTHER_SERVICES.into_iter().find(|other| names().any(|name| name == *other));
             other.map(|other| {

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use cli::output::escaped;
 use iot_policy::{
     Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, allowed_resources,
     evaluate, near_miss,
@@ -175,10 +176,7 @@ impl Enforcement {
             action: Action::Connect,
             resource: self.client_id.to_string(),
             reason,
-            details: format!(
-                "denied: its last will needs {action} on `{}`, {details}",
-                resource.escape_debug()
-            ),
+            details: format!("denied: its last will needs {action} on `{}`, {details}", escaped(resource)),
         })
     }
 
@@ -253,13 +251,12 @@ impl Rejection {
         }
     }
 
-    /// A text in a SUBSCRIBE or UNSUBSCRIBE that is not a topic filter. It may hold characters that draw on a terminal, so
-    /// they are escaped, and only its beginning is shown.
+    /// A text in a SUBSCRIBE or UNSUBSCRIBE that is not a topic filter. It may be long, so only its beginning is shown.
     pub(super) fn invalid_filter(filter: &InvalidFilter) -> Self {
         const SHOWN: usize = 256;
         Self {
             action: Action::Subscribe,
-            resource: filter.text.escape_debug().take(SHOWN).collect(),
+            resource: filter.text.chars().take(SHOWN).collect(),
             reason: "CLIENT_ERROR",
             details: "this is not a topic filter (MQTT 5 section 4.7)".to_owned(),
         }

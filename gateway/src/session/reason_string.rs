@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use cli::output::escaped;
 use mqtt::ConnectReasonCode;
 use uuid::Uuid;
 
@@ -27,9 +28,9 @@ pub fn of_refusal(code: ConnectReasonCode, details: &str, connection_id: Uuid) -
     reason_string("CONNACK", text, connection_id)
 }
 
-/// The reason string of a packet with this name.
+/// The reason string of a packet with this name. Clients print it.
 pub(super) fn reason_string(packet: &str, text: &str, connection_id: Uuid) -> Arc<str> {
-    format!("{packet}:{text}:{connection_id}").into()
+    escaped(format!("{packet}:{text}:{connection_id}")).into()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use cli::output;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -86,9 +87,9 @@ impl Report {
     /// Prints the report. A failed write has no other place to go.
     pub(super) fn print(&self, json: bool) {
         _ = if json {
-            writeln!(io::stdout(), "{}", serde_json::to_string(self).unwrap_or_default())
+            writeln!(output::stdout(), "{}", serde_json::to_string(self).unwrap_or_default())
         } else {
-            self.text(&mut io::stdout())
+            self.text(&mut output::stdout())
         };
     }
 

@@ -84,7 +84,7 @@ fn bad_rows_are_all_named_and_none_is_written() {
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }
-    assert!(message.ends_with("\nnothing was imported") && !message.contains("hunter2"), "{message}");
+    assert!(message.ends_with("\n  nothing was imported") && !message.contains("hunter2"), "{message}");
     assert_eq!(folder.store(), before);
 }
 

@@ -5,6 +5,7 @@
 //! Source: API reference, `API_iotdata_Publish`.
 
 use bytes::Bytes;
+use cli::output::escaped;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
@@ -57,7 +58,7 @@ pub(super) fn answer(result: &Result<(), RequestError>, id: &str) -> Response<Bo
         Err(error) => (error.status(), error.message()),
     };
     let body = json!({"message": message, "traceId": id}).to_string();
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Full::new(escaped(body).into_owned().into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
