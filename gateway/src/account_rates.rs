@@ -15,8 +15,8 @@ use mqtt::TopicName;
 use crate::{
     clock::Moment,
     quotas::{LimitError, Quotas},
+    rate::Rate,
     rate_by_key::{Allowed, Exceeded, RateByKey},
-    session::rate::Rate,
 };
 
 /// What the clients of the account did in the last second.

@@ -17,7 +17,7 @@ mod waiting;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU32},
     path::Path,
     sync::Arc,
 };
@@ -36,7 +36,11 @@ use self::{
     store::{Changes, MessageId, Store, StoreError, Stored, StoredSession},
     subscriptions::{Matching, SharedMatch, Subscriptions},
 };
-use crate::clock::{Clock, Moment};
+use crate::{
+    clock::{Clock, Moment},
+    quotas::Quotas,
+    rate::Rate,
+};
 
 /// The broker's memory.
 struct State {
@@ -45,11 +49,21 @@ struct State {
     retained: Retained,
     /// The bytes that wait for all clients together.
     waiting: QueuedBytes,
+    storing: StoringRates,
     connections: u64,
     /// Chooses members of shared subscriptions.
     random: SplitMix64,
     /// When the sessions of clients that are away end, with the number of each one's last connection.
     endings: BTreeSet<(Moment, u64, Arc<str>)>,
+}
+
+/// How many messages a second are stored until a client comes for them. One more is dropped (AWS general reference, `iot-core`).
+struct StoringRates {
+    /// For one session whose client is away.
+    each: Option<NonZeroU32>,
+    /// For all of them, and for shared subscriptions without a connected member.
+    all: Option<NonZeroU32>,
+    stored: Rate,
 }
 
 /// A message that was accepted for somebody.
@@ -66,22 +80,23 @@ enum Receiver {
 
 /// The broker knows no policy: sessions request nothing that their policies do not allow.
 impl Broker {
-    /// The broker of a data folder, with the sessions and retained messages in it. It keeps up to `retained_messages`.
+    /// The broker of a data folder, with the sessions and retained messages in it.
     ///
     /// # Errors
     ///
     /// When not everything in the file can be read.
-    pub fn open(folder: &Path, retained_messages: usize, clock: &Clock) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, quotas: &Quotas, clock: &Clock) -> Result<Self, StoreError> {
         let (store, stored) = Store::open(&folder.join(store::FILE), clock)?;
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-        let state = State::new(SplitMix64::new(seed), retained_messages);
+        let state = State::new(SplitMix64::new(seed), quotas, clock.now());
         Ok(Self::start(state.restored(stored, clock.now()), store))
     }
 
     /// A broker whose file ends with the process.
     #[cfg(test)]
     fn in_memory(clock: &Clock) -> Arc<Self> {
-        Arc::new(Self::start(State::new(SplitMix64::new(0), 10_000), Store::in_memory(clock)))
+        let quotas = Quotas { retained_messages: 10_000, ..Quotas::AWS.at_any_rate() };
+        Arc::new(Self::start(State::new(SplitMix64::new(0), &quotas, clock.now()), Store::in_memory(clock)))
     }
 
     /// Delivers a message to each subscriber of its topic, and retains it if it says so.
@@ -143,13 +158,18 @@ impl Broker {
 }
 
 impl State {
-    fn new(random: SplitMix64, retained_messages: usize) -> Self {
+    fn new(random: SplitMix64, quotas: &Quotas, now: Moment) -> Self {
         let waiting = QueuedBytes::default();
         Self {
             clients: HashMap::new(),
             subscriptions: Subscriptions::new(&waiting),
-            retained: Retained::new(retained_messages),
+            retained: Retained::new(quotas.retained_messages),
             waiting,
+            storing: StoringRates {
+                each: quotas.publishes_per_second,
+                all: quotas.queued_messages_per_second,
+                stored: Rate::new(now),
+            },
             connections: 0,
             random,
             endings: BTreeSet::new(),
@@ -172,7 +192,8 @@ impl State {
             let outbox = SharedOutbox::new(Outbox::restored(messages, &queue));
             let away = ClientState::Away { ends_at, resumed: None };
             state.endings.insert((ends_at, connection, Arc::clone(&client_id)));
-            let client = Client { connection, queue, principal_id, version, outbox, state: away };
+            let stored = Rate::new(now);
+            let client = Client { connection, queue, principal_id, version, outbox, state: away, stored };
             state.clients.insert(client_id, client);
         }
         for (filter, message) in stored.shared {
@@ -192,7 +213,7 @@ impl State {
         now: Moment,
         changes: &mut Changes,
     ) -> Vec<Accepted> {
-        let Self { clients, subscriptions, random, .. } = self;
+        let Self { clients, subscriptions, random, storing, .. } = self;
         let Matching { own, shared } = subscriptions.matching(topic, random);
         let mut all = Vec::with_capacity(own.len() + shared.len());
         if own.is_empty() && shared.is_empty() {
@@ -208,7 +229,9 @@ impl State {
             let message =
                 subscriber.message(&publish, topic, publish.retain && subscriber.retain_as_published);
             let client = clients.get_mut(&client_id);
-            if let Some(delivery) = client.and_then(|it| it.accept(&client_id, message, now, changes)) {
+            if let Some(delivery) =
+                client.and_then(|it| it.accept(&client_id, message, now, storing, changes))
+            {
                 all.push(Accepted { delivery, receiver: Receiver::Client(client_id) });
             }
         }
@@ -216,6 +239,7 @@ impl State {
             step();
             let Some((client_id, subscriber)) = member else {
                 let group = subscriptions.group_mut(&filter).filter(|_| publish.qos > QoS::AtMostOnce);
+                let group = group.filter(|_| storing.admit(now));
                 let message = Publish { topic: Some(topic.clone()), ..publish.clone() };
                 if let Some(delivery) = group.and_then(|it| it.accept(message, now, changes)) {
                     all.push(Accepted { delivery, receiver: Receiver::Group(filter) });
@@ -361,5 +385,17 @@ impl State {
             self.end_in_file(&client_id, changes);
             self.remove(&client_id);
         }
+    }
+}
+
+impl StoringRates {
+    /// Counts a message. `false` if it is to be dropped.
+    fn admit(&mut self, now: Moment) -> bool {
+        self.all.is_none_or(|rate| self.stored.try_take(rate, now))
+    }
+
+    /// Counts a message for a session, to which as many were `stored` so far. `false` if it is to be dropped.
+    fn admit_for(&mut self, stored: &mut Rate, now: Moment) -> bool {
+        self.each.is_none_or(|rate| stored.try_take(rate, now)) && self.admit(now)
     }
 }

@@ -36,6 +36,7 @@ use self::{
 use crate::{
     custom_auth::{admission::DefaultAuthorizer, authorizer::AuthorizerName},
     delayed_will_limit::DelayedWills,
+    event_log::levels::LogLevels,
     lambda::program::Program,
     quotas::Quotas,
     settings::{AuthorizerSettings, Limits, Settings},
@@ -93,6 +94,10 @@ pub struct Overrides {
     /// AWS's quotas.
     #[arg(skip)]
     quotas: Quotas,
+
+    /// The log's levels.
+    #[arg(skip)]
+    logging: LogLevels,
 
     /// The longest time that a session outlives its connection [default: 3600]
     ///
@@ -299,6 +304,7 @@ impl Overrides {
             Some(seconds) => self.quotas.with_session_expiry(seconds),
             None => self.quotas,
         };
+        settings.logging = self.logging;
         mistakes.note(None, settings.quotas.validate().context("the quotas"));
         let account = &mut settings.account;
         for (set, value) in [

@@ -34,6 +34,7 @@ use crate::{
     },
     custom_auth::{self, AuthnError, answer::Authorization},
     door::route::Port,
+    event_log::EventType,
     lambda::Call,
     lifecycle_versions,
     metrics::Direction,
@@ -206,7 +207,12 @@ impl Connection {
             return self.session.end(DisconnectReason::TakenOver, effects);
         };
         match event {
-            Event::Packet(packet) => self.session.on_packet(packet, &mut outbox, now, effects),
+            Event::Packet(packet) => {
+                if matches!(packet, Packet::PingReq) {
+                    self.log.ping_requested();
+                }
+                self.session.on_packet(packet, &mut outbox, now, effects);
+            }
             Event::Message(delivery) => self.session.on_message(*delivery, &mut outbox, now, effects),
             Event::Time => self.session.on_time(&mut outbox, now, effects),
             Event::Outside(reason) => self.session.end(reason, effects),
@@ -286,6 +292,7 @@ impl Connection {
                 Effect::Unserved { topic, has_subscribers } => {
                     if !has_subscribers {
                         self.shared.log.metrics().message(Direction::In);
+                        self.log.message(EventType::PublishIn, &topic, false);
                     }
                     self.log.unserved(topic.as_str());
                 }
@@ -328,6 +335,7 @@ impl Connection {
         match effect {
             BrokerEffect::Publish(topic, publish) => {
                 self.shared.log.metrics().message(Direction::In);
+                self.log.message(EventType::PublishIn, &topic, publish.retain);
                 broker.publish(Arc::clone(&self.client_id), topic, publish, now)
             }
             BrokerEffect::Subscribe(filter) => self.registration.subscribe(filter, now),
@@ -380,11 +388,20 @@ impl Connection {
 
     /// Writes a packet into the stream's buffer. `false` if the connection is broken.
     async fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) -> bool {
-        let is_message = matches!(packet, Packet::Publish(_));
+        let (is_message, is_ping) =
+            (matches!(packet, Packet::Publish(_)), matches!(packet, Packet::PingResp));
         let packet_id = if let Packet::Publish(publish) = &packet { publish.packet_id } else { None };
+        let logged = match &packet {
+            Packet::Publish(publish) if self.log.has_messages(EventType::PublishOut) => publish.topic.clone(),
+            _ => None,
+        };
         let Self { stream, session, registration, shared, .. } = self;
         let fed = within_timeout(stream.feed(packet), session, &registration.signals, shared).await;
-        match WriteOutcome::of(fed) {
+        let outcome = WriteOutcome::of(fed);
+        if is_ping {
+            self.log.ping_answered(matches!(outcome, WriteOutcome::Buffered));
+        }
+        match outcome {
             WriteOutcome::Broken => return false,
             WriteOutcome::TooLarge => {
                 if let (Some(packet_id), Some(mut outbox)) = (packet_id, self.registration.outbox()) {
@@ -392,7 +409,12 @@ impl Connection {
                     self.session.on_too_large(packet_id, &mut outbox, now, effects);
                 }
             }
-            WriteOutcome::Buffered if is_message => self.shared.log.metrics().message(Direction::Out),
+            WriteOutcome::Buffered if is_message => {
+                self.shared.log.metrics().message(Direction::Out);
+                if let Some(topic) = logged {
+                    self.log.message(EventType::PublishOut, &topic, false);
+                }
+            }
             WriteOutcome::Buffered => {}
         }
         true

@@ -17,7 +17,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 
 use self::{
     client_certificate::ClientCertificateError,
-    domain::{Domain, Domains},
+    domain::{Domain, DomainStatus, Domains},
     handshake_error::{FailedHandshake, HandshakeError},
     route::{Authentication, Port, Protocol, Route},
 };
@@ -86,6 +86,12 @@ impl Doors {
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
         let offered = hello.alpn().into_iter().flatten().map(shown).collect::<Vec<_>>();
         let (domain, route) = match self.find(port, server_name.as_deref(), offered) {
+            Ok((domain, route)) if domain.status == DomainStatus::Disabled => {
+                // *(guess: a disabled domain configuration ends the handshake)*
+                send_alert(handshake.io, UNRECOGNIZED_NAME).await;
+                let (error, authentication) = (HandshakeError::Disabled, Some(route.authentication));
+                return Err(FailedHandshake { error, server_name, authentication });
+            }
             Ok(found) => found,
             Err((error, alert)) => {
                 send_alert(handshake.io, alert).await;
@@ -139,7 +145,8 @@ impl Doors {
             return Some(info.clone());
         }
         let name = host?.trim_matches(['[', ']']).to_ascii_lowercase();
-        let domain = Arc::clone(self.domains.find(Some(&name))?);
+        let domain = self.domains.find(Some(&name)).filter(|it| it.status == DomainStatus::Enabled)?;
+        let domain = Arc::clone(domain);
         // Only port 443 has custom authentication without SNI.
         let route = domain.access.route(Port::P443, &[])?;
         let fits = route.authentication == Authentication::Custom && route.protocol != Protocol::Mqtt;

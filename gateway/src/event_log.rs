@@ -7,6 +7,7 @@
 //! connection. When too many lines wait, further ones are dropped; the log and a metric say how many.
 
 pub mod authn_reason;
+pub mod levels;
 mod line_writer;
 
 use std::{
@@ -23,7 +24,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-use self::line_writer::LineWriter;
+use self::{levels::LogLevel, line_writer::LineWriter};
 use crate::metrics::Metrics;
 
 /// Lines that may wait for the file, about 10 MiB.
@@ -65,6 +66,9 @@ pub struct LogEntry<'a> {
     /// The outcome for each topic filter of an MQTT 5 SUBSCRIBE.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub subscriptions: &'a [Subscription<'a>],
+    /// When a PINGREQ came and was answered.
+    #[serde(flatten)]
+    pub ping: Option<Ping>,
     /// How the client was to authenticate, and where.
     #[serde(flatten)]
     pub attempt: Option<&'a AuthnAttempt>,
@@ -78,6 +82,9 @@ pub struct LogEntry<'a> {
     pub source_ip: &'a str,
     /// The client's port.
     pub source_port: u16,
+    /// `True` for a message that is to be retained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retain: Option<&'static str>,
     /// The server name that the client sent (SNI), if any. AWS has it in `Connection.AuthNError` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name_indication: Option<&'a str>,
@@ -98,6 +105,18 @@ pub struct LogEntry<'a> {
     /// Where `details` is AWS's: what exactly is wrong, and what to do about it. AWS does not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+}
+
+/// A PINGREQ, and its PINGRESP if that was sent.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ping {
+    /// Milliseconds between the two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<i128>,
+    request_timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_timestamp: Option<String>,
 }
 
 /// The outcome for one topic filter of a SUBSCRIBE.
@@ -140,7 +159,7 @@ pub struct ConnectRequest {
 }
 
 /// The kind of event, under AWS's name for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventType {
     /// A client connects.
     Connect,
@@ -156,6 +175,8 @@ pub enum EventType {
     Unsubscribe,
     /// A client asks for a keep-alive that is not supported.
     UnsupportedKeepAlive,
+    /// A client sends a PINGREQ.
+    Ping,
     /// A connection ends.
     Disconnect,
 }
@@ -178,7 +199,49 @@ struct Line<'a> {
     entry: &'a LogEntry<'a>,
 }
 
+impl Ping {
+    /// A PINGREQ that came at one moment, and was answered at another one.
+    #[must_use]
+    pub fn new(requested_at: OffsetDateTime, answered_at: Option<OffsetDateTime>) -> Self {
+        Self {
+            latency: answered_at.map(|at| (at - requested_at).whole_milliseconds()),
+            request_timestamp: timestamp(requested_at),
+            response_timestamp: answered_at.map(timestamp),
+        }
+    }
+}
+
+impl LogEntry<'_> {
+    /// The line's level.
+    fn level(&self) -> LogLevel {
+        self.event_type.level(self.status)
+    }
+}
+
 impl EventType {
+    /// Every kind of event.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::AuthNError,
+        Self::PublishIn,
+        Self::PublishOut,
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::UnsupportedKeepAlive,
+        Self::Ping,
+        Self::Disconnect,
+    ];
+
+    /// The level of a line about this event.
+    #[must_use]
+    pub fn level(self, status: Status) -> LogLevel {
+        match status {
+            Status::Success if self == Self::Ping => LogLevel::Debug,
+            Status::Success => LogLevel::Info,
+            Status::Failure => LogLevel::Error,
+        }
+    }
+
     /// AWS's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -190,6 +253,7 @@ impl EventType {
             Self::Subscribe => "Subscribe",
             Self::Unsubscribe => "Unsubscribe",
             Self::UnsupportedKeepAlive => "Unsupported keep-alive value",
+            Self::Ping => "Ping",
             Self::Disconnect => "Disconnect",
         }
     }
@@ -202,13 +266,6 @@ impl Status {
         match self {
             Self::Success => "Success",
             Self::Failure => "Failure",
-        }
-    }
-
-    fn log_level(self) -> &'static str {
-        match self {
-            Self::Success => "INFO",
-            Self::Failure => "ERROR",
         }
     }
 }
@@ -248,7 +305,7 @@ impl EventLog {
         let file = LineWriter::start(file, FILE_QUEUE_LINES, dropped_lines, |dropped| {
             let details =
                 format!("{dropped} lines are missing here: the log could not be written fast enough");
-            json!({"timestamp": timestamp(), "logLevel": "ERROR", "droppedLines": dropped, "details": details})
+            json!({"timestamp": now(), "logLevel": "ERROR", "droppedLines": dropped, "details": details})
                 .to_string()
         });
         let terminal = terminal.map(|terminal| {
@@ -272,7 +329,7 @@ impl EventLog {
             entry.status.as_str(),
             entry.reason,
         );
-        let line = Line { timestamp: timestamp(), log_level: entry.status.log_level(), entry };
+        let line = Line { timestamp: now(), log_level: entry.level().as_str(), entry };
         let Ok(json) = serde_json::to_string(&line) else { return };
         self.0.write(json, || Some(short_entry(entry)));
     }
@@ -284,7 +341,7 @@ impl EventLog {
             // Between its tokens, where an escape would break it, JSON may have these controls.
             return self.0.write(line.replace(['\t', '\r'], " "), || short_decision(&value));
         }
-        let wrapped = json!({"timestamp": timestamp(), "function": line});
+        let wrapped = json!({"timestamp": now(), "function": line});
         self.0.write(wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
     }
 
@@ -309,10 +366,14 @@ impl Sinks {
     }
 }
 
+fn now() -> String {
+    timestamp(OffsetDateTime::now_utc())
+}
+
 /// UTC, written as in AWS's own log.
-fn timestamp() -> String {
+fn timestamp(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]");
-    OffsetDateTime::now_utc().format(&format).unwrap_or_default()
+    at.format(&format).unwrap_or_default()
 }
 
 fn short_entry(entry: &LogEntry<'_>) -> String {
@@ -320,6 +381,8 @@ fn short_entry(entry: &LogEntry<'_>) -> String {
         (EventType::Connect, Status::Success) => "connected",
         (EventType::Connect | EventType::AuthNError, _) => "refused",
         (EventType::PublishIn, Status::Success) => "published",
+        (EventType::PublishOut, Status::Success) => "received",
+        (EventType::Ping, _) => "ping",
         (EventType::Subscribe, Status::Success) => "subscribed",
         (EventType::Unsubscribe, _) => "unsubscribed",
         (EventType::UnsupportedKeepAlive, _) => "keep-alive",

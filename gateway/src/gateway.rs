@@ -26,7 +26,7 @@ use crate::{
     delayed_will_limit::DelayedWillLimit,
     door::{
         Doors,
-        domain::{Domain, Domains},
+        domain::{Domain, DomainStatus, Domains},
         route::{Access, Port},
         tls::Tls,
     },
@@ -117,7 +117,7 @@ impl Gateway {
         };
         let addresses = local_addresses(&listeners, status.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
-        let broker = Broker::open(&settings.data, settings.quotas.retained_messages, &clock)?;
+        let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
         let authorizers = start_authorizers(settings, &clock, &log).await?;
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
@@ -256,6 +256,7 @@ fn issue_domains(
 ) -> anyhow::Result<Domains> {
     let default = Domain {
         name: DEFAULT_DOMAIN.to_owned(),
+        status: DomainStatus::Enabled,
         access: Access::BY_TABLE,
         default_authorizer: None,
         allow_authorizer_override: true,
@@ -286,6 +287,7 @@ fn issue_domain(
     };
     Ok(Domain {
         name: settings.name.clone(),
+        status: settings.status,
         access: settings.access,
         default_authorizer: settings.default_authorizer.clone(),
         allow_authorizer_override: settings.allow_authorizer_override,

@@ -35,6 +35,7 @@ pub mod lambda;
 pub mod lifecycle_versions;
 pub mod metrics;
 pub mod quotas;
+pub mod rate;
 pub mod rate_by_key;
 pub mod registry;
 pub mod session;

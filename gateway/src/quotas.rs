@@ -33,7 +33,8 @@ pub struct Quotas {
     pub filters_per_subscribe: usize,
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
-    /// Messages a second on one connection, in and out together; one more from the client is discarded.
+    /// Messages a second on one connection, in and out together; one more from the client is discarded. As many are stored
+    /// for a client that is away.
     #[serde(deserialize_with = "rate")]
     pub publishes_per_second: Option<NonZeroU32>,
     /// Messages that are to be retained, a second on one topic; one more is discarded.
@@ -82,6 +83,9 @@ pub struct Quotas {
     /// Stored messages a second that a client gets when it resumes its session.
     #[serde(deserialize_with = "rate")]
     pub stored_messages_per_second: Option<NonZeroU32>,
+    /// Messages a second that are stored for clients that are away, and in shared subscriptions; one more is dropped.
+    #[serde(deserialize_with = "rate")]
+    pub queued_messages_per_second: Option<NonZeroU32>,
     /// Messages a second that waited in shared subscriptions and that one member gets.
     #[serde(deserialize_with = "rate")]
     pub shared_messages_per_second: Option<NonZeroU32>,
@@ -135,6 +139,7 @@ impl Quotas {
         resend_for_seconds_mqtt_3: limits::MAX_RESEND_SECONDS_MQTT_3,
         resend_for_seconds_mqtt_5: limits::MAX_RESEND_SECONDS_MQTT_5,
         stored_messages_per_second: NonZeroU32::new(limits::MAX_STORED_MESSAGES_PER_SECOND),
+        queued_messages_per_second: NonZeroU32::new(limits::MAX_QUEUED_MESSAGES_PER_SECOND),
         shared_messages_per_second: NonZeroU32::new(limits::MAX_SHARED_QUEUED_MESSAGES_PER_SECOND),
         min_keep_alive_seconds: limits::MIN_KEEP_ALIVE_SECONDS,
         max_keep_alive_seconds: limits::MAX_KEEP_ALIVE_SECONDS,
@@ -157,6 +162,7 @@ impl Quotas {
             packets_per_second: None,
             bytes_per_second: None,
             stored_messages_per_second: None,
+            queued_messages_per_second: None,
             shared_messages_per_second: None,
             ..self
         }
@@ -287,7 +293,7 @@ mod tests {
         assert_eq!(read(""), Ok(Quotas::AWS));
         let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
                      bytes_per_second = 0\nstored_messages_per_second = 0\n\
-                     shared_messages_per_second = 0\nretained_publishes_per_second_per_topic = 0\n\
+                     queued_messages_per_second = 0\nshared_messages_per_second = 0\nretained_publishes_per_second_per_topic = 0\n\
                      retained_publishes_per_second = 0\nsubscriptions_per_second = 0\npackets_per_second = 0";
         assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
         let quotas =

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{clock::Moment, session::rate::Rate};
+use crate::{clock::Moment, rate::Rate};
 
 /// The number of keys below which old ones are not removed.
 const FEW: usize = 1_024;

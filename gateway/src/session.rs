@@ -6,7 +6,6 @@ pub mod disconnect_reason;
 pub mod enforcement;
 mod publish;
 pub mod quotas;
-pub mod rate;
 pub mod reason_string;
 pub mod reserved_topic;
 mod subscribe;
@@ -23,7 +22,6 @@ use uuid::Uuid;
 use self::{
     disconnect_reason::DisconnectReason,
     enforcement::{Enforcement, Rejection},
-    rate::Rate,
     reason_string::reason_string,
 };
 use crate::{
@@ -36,6 +34,7 @@ use crate::{
     clock::Moment,
     custom_auth::answer::Authorization,
     quotas::Quotas,
+    rate::Rate,
     settings::Settings,
 };
 

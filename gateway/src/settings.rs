@@ -16,7 +16,11 @@ use crate::{
         signing::Signing,
     },
     delayed_will_limit::DelayedWills,
-    door::route::{Access, Port},
+    door::{
+        domain::DomainStatus,
+        route::{Access, Port},
+    },
+    event_log::levels::LogLevels,
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
         program::Program,
@@ -55,6 +59,8 @@ pub struct Settings {
     pub limits: Limits,
     /// AWS's quotas on connections and messages.
     pub quotas: Quotas,
+    /// Which lines the log has.
+    pub logging: LogLevels,
 }
 
 /// An authorizer, with the settings of AWS's `CreateAuthorizer`.
@@ -99,6 +105,8 @@ pub struct Limits {
 pub struct DomainSettings {
     /// `domainConfigurationName`.
     pub name: String,
+    /// `domainConfigurationStatus`.
+    pub status: DomainStatus,
     /// The server name (SNI) that it is for.
     pub server_name: String,
     /// The PEM files of its certificate and key; without them the gateway's own CA issues a certificate.
@@ -140,6 +148,7 @@ impl Settings {
             registry: FixedRegistry::default(),
             limits: Limits::default(),
             quotas: Quotas::AWS,
+            logging: LogLevels::default(),
         }
     }
 }

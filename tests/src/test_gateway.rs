@@ -10,7 +10,10 @@ use fleet::{
 use gateway::{
     clock::{Clock, ManualClock},
     custom_auth::{admission::DefaultAuthorizer, signing::Signing},
-    door::route::{Access, ApplicationProtocol, AuthenticationType, Port},
+    door::{
+        domain::DomainStatus,
+        route::{Access, ApplicationProtocol, AuthenticationType, Port},
+    },
     gateway::{Addresses, Gateway, StartError},
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
@@ -147,6 +150,7 @@ impl Start {
     ) -> Self {
         let domain = DomainSettings {
             name: server_name.to_owned(),
+            status: DomainStatus::Enabled,
             server_name: server_name.to_owned(),
             certificate: None,
             access: Access::new(authentication, protocol).unwrap(),

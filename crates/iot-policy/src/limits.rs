@@ -94,6 +94,8 @@ pub const MAX_SHARED_GROUPS: usize = 100;
 pub const MAX_SHARED_GROUP_MEMBERS: usize = 100;
 /// Stored messages that a resumed session gets in a second (dg/mqtt).
 pub const MAX_STORED_MESSAGES_PER_SECOND: u32 = 10;
+/// Messages that are stored in a second for sessions whose clients are away and in shared subscriptions, at most (gr).
+pub const MAX_QUEUED_MESSAGES_PER_SECOND: u32 = 500;
 /// Queued messages that a member of a shared subscription gets in a second (dg/mqtt).
 pub const MAX_SHARED_QUEUED_MESSAGES_PER_SECOND: u32 = 20;
 /// Seconds for which a message that an MQTT 3.1.1 client does not acknowledge is sent again (gr).

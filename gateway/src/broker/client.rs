@@ -7,12 +7,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    StoringRates,
     outbox::Outbox,
     queue::{Delivery, Queue},
     store::Changes,
     subscriber::Subscriber,
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, rate::Rate};
 
 /// The broker's entry for a client id that is in use.
 pub(super) struct Client {
@@ -27,6 +28,8 @@ pub(super) struct Client {
     /// Lent to the connection while the client is connected.
     pub(super) outbox: SharedOutbox,
     pub(super) state: ClientState,
+    /// The messages that were stored while the client is away.
+    pub(super) stored: Rate,
 }
 
 /// Whether a client is connected.
@@ -131,6 +134,7 @@ impl Client {
         client_id: &Arc<str>,
         publish: Publish,
         now: Moment,
+        storing: &mut StoringRates,
         changes: &mut Changes,
     ) -> Option<Delivery> {
         let at_least_once = publish.qos > QoS::AtMostOnce;
@@ -142,7 +146,7 @@ impl Client {
                 }
                 accepted
             }
-            ClientState::Away { .. } if !at_least_once => None,
+            ClientState::Away { .. } if !at_least_once || !storing.admit_for(&mut self.stored, now) => None,
             ClientState::Away { .. } => {
                 if !self.queue.has_room_to_wait() {
                     self.outbox.lock().remove_expired(now, changes);

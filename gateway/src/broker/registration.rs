@@ -18,7 +18,7 @@ use super::{
     store::{Changes, StoreError},
     subscriber::Subscriber,
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, rate::Rate};
 
 /// Sessions of clients that are away: a limit of the gateway's own. One more ends the one with the least time left.
 const MAX_AWAY: usize = 20_000;
@@ -146,6 +146,7 @@ impl State {
             version: Some(version),
             outbox: outbox_of_client,
             state,
+            stored: Rate::new(now),
         };
         self.clients.insert(Arc::clone(&client_id), client);
         let resumed = resumed.map(|_| self.subscriptions.of_client(&client_id));

@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     custom_auth::authorizer::AuthorizerName,
-    door::route::{Access, ApplicationProtocol, AuthenticationType},
+    door::{
+        domain::DomainStatus,
+        route::{Access, ApplicationProtocol, AuthenticationType},
+    },
     settings::DomainSettings,
 };
 
@@ -17,6 +20,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct DomainTable {
     pub(super) name: String,
+    #[serde(default)]
+    status: StatusName,
     server_name: String,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -24,6 +29,15 @@ pub struct DomainTable {
     application_protocol: Option<ApplicationProtocolName>,
     default_authorizer: Option<String>,
     allow_authorizer_override: Option<bool>,
+}
+
+/// AWS's names of the statuses.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum StatusName {
+    #[default]
+    Enabled,
+    Disabled,
 }
 
 /// AWS's names of the authentication types.
@@ -72,6 +86,10 @@ impl DomainTable {
         }
         Ok(DomainSettings {
             name: self.name,
+            status: match self.status {
+                StatusName::Enabled => DomainStatus::Enabled,
+                StatusName::Disabled => DomainStatus::Disabled,
+            },
             server_name: self.server_name,
             certificate,
             access: access(self.authentication_type, self.application_protocol)?,

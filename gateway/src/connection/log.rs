@@ -9,16 +9,17 @@ use std::{
 };
 
 use iot_policy::Action;
-use mqtt::{Connect, SubAckCode, TopicFilter, Version};
+use mqtt::{Connect, SubAckCode, TopicFilter, TopicName, Version};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     broker::store::StoreError,
-    custom_auth::AuthnError,
+    custom_auth::{AuthnError, unnamed::Unnamed},
     door::{ConnectionInfo, Identification, handshake_error::FailedHandshake, route::Authentication},
     event_log::{
-        AuthnAttempt, ConnectRequest, EventLog, EventType, LogEntry, Status, Subscription,
-        authn_reason::AuthnReason,
+        AuthnAttempt, ConnectRequest, EventLog, EventType, LogEntry, Ping, Status, Subscription,
+        authn_reason::AuthnReason, levels::LogLevel,
     },
     quotas::{LimitError, Quotas},
     session::{
@@ -26,6 +27,7 @@ use crate::{
         disconnect_reason::DisconnectReason,
         enforcement::{DENIED, LOGGED_FAILURES, Rejection},
     },
+    settings::Settings,
     shared::Shared,
 };
 
@@ -45,6 +47,7 @@ pub(super) struct Addresses {
 /// Writes the lines of one connection, with everything that each of them repeats.
 pub(super) struct ConnectionLog {
     log: EventLog,
+    settings: Arc<Settings>,
     account_id: Arc<str>,
     protocol: &'static str,
     connection_id: String,
@@ -61,6 +64,8 @@ pub(super) struct ConnectionLog {
     failures: Arc<AtomicU32>,
     /// Whether a line says that no service acts on a message.
     said_unserved: bool,
+    /// When the last PINGREQ came, if it gets a line.
+    pinged_at: Option<OffsetDateTime>,
     successes: AtomicU32,
 }
 
@@ -74,6 +79,8 @@ struct Line<'a> {
     failed: bool,
     topic_name: Option<&'a str>,
     subscriptions: &'a [Subscription<'a>],
+    retain: bool,
+    ping: Option<Ping>,
     reason: Option<&'static str>,
     /// AWS's words for the reason, where they are known.
     message: Option<&'static str>,
@@ -88,6 +95,7 @@ impl ConnectionLog {
         let Addresses { peer, local } = addresses;
         Self {
             log: shared.log.clone(),
+            settings: Arc::clone(&shared.settings),
             account_id: Arc::clone(&shared.account_id),
             protocol: "MQTT",
             connection_id,
@@ -102,6 +110,7 @@ impl ConnectionLog {
             version: Version::V311,
             failures: Arc::default(),
             said_unserved: false,
+            pinged_at: None,
             successes: AtomicU32::new(0),
         }
     }
@@ -182,10 +191,40 @@ impl ConnectionLog {
         self.write(EventType::UnsupportedKeepAlive, line);
     }
 
-    /// An HTTPS request has published a message. No service may act on it here.
-    pub(super) fn published(&self, topic: &str, is_unserved: bool) {
-        let explanation = is_unserved.then(|| UNSERVED.to_owned());
-        self.write(EventType::PublishIn, Line { topic_name: Some(topic), explanation, ..Line::default() });
+    /// An HTTPS request has published a message. No service may act on it here, and the client may have named no authorizer.
+    pub(super) fn published(&self, topic: &str, retain: bool, is_unserved: bool, unnamed: Option<&Unnamed>) {
+        let explanation = [is_unserved.then(|| UNSERVED.to_owned()), unnamed.map(Unnamed::to_string)];
+        let explanation = explanation.into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let explanation = Some(explanation).filter(|text| !text.is_empty());
+        let line = Line { topic_name: Some(topic), retain, explanation, ..Line::default() };
+        self.write(EventType::PublishIn, line);
+    }
+
+    /// Whether each message from the client, or each to it, has a line.
+    pub(super) fn has_messages(&self, event_type: EventType) -> bool {
+        self.settings.logging.has_messages(event_type)
+    }
+
+    /// A message came from the client, or went to it.
+    pub(super) fn message(&self, event_type: EventType, topic: &TopicName, retain: bool) {
+        if self.has_messages(event_type) {
+            self.write(event_type, Line { topic_name: Some(topic.as_str()), retain, ..Line::default() });
+        }
+    }
+
+    /// The client has sent a PINGREQ.
+    pub(super) fn ping_requested(&mut self) {
+        let has_line = self.settings.logging.admits(EventType::Ping, LogLevel::Error);
+        self.pinged_at = has_line.then(OffsetDateTime::now_utc);
+    }
+
+    /// A PINGRESP was sent, or could not be.
+    pub(super) fn ping_answered(&mut self, is_sent: bool) {
+        let Some(requested_at) = self.pinged_at.take() else { return };
+        let ping = Some(Ping::new(requested_at, is_sent.then(OffsetDateTime::now_utc)));
+        let failure = (!is_sent).then_some(("CONNECTION_ALREADY_CLOSED", "Connection has already closed"));
+        let (reason, message) = (failure.map(|(reason, _)| reason), failure.map(|(_, message)| message));
+        self.write(EventType::Ping, Line { failed: !is_sent, ping, reason, message, ..Line::default() });
     }
 
     /// The client has subscribed, to some of these filters at least.
@@ -208,7 +247,7 @@ impl ConnectionLog {
     /// A message was accepted, and no service acts on it here. The first one of a connection has a line.
     pub(super) fn unserved(&mut self, topic: &str) {
         if !std::mem::replace(&mut self.said_unserved, true) {
-            self.published(topic, true);
+            self.published(topic, false, true, None);
         }
     }
 
@@ -323,6 +362,10 @@ impl ConnectionLog {
     }
 
     fn write(&self, event_type: EventType, mut line: Line<'_>) {
+        let status = if line.failed { Status::Failure } else { Status::Success };
+        if !self.settings.logging.admits(event_type, event_type.level(status)) {
+            return;
+        }
         let Some(is_last) = self.admit(event_type, line.failed) else { return };
         if is_last {
             let kind = if line.failed { "denials" } else { "subscriptions" };
@@ -345,16 +388,18 @@ impl ConnectionLog {
         self.log.write(&LogEntry {
             trace_id: own_id.as_deref().unwrap_or(&self.connection_id),
             account_id: &self.account_id,
-            status: if line.failed { Status::Failure } else { Status::Success },
+            status,
             event_type,
             protocol: self.protocol,
             topic_name: line.topic_name,
             subscriptions: line.subscriptions,
+            ping: line.ping,
             attempt: attempt.as_ref(),
             client_id: self.client_id.as_deref(),
             principal_id: self.principal_id.as_deref(),
             source_ip: &self.source_ip,
             source_port: self.source_port,
+            retain: line.retain.then_some("True"),
             server_name_indication: self.server_name.as_deref(),
             connect: self.connect.as_deref().filter(|_| event_type == EventType::Connect),
             reason: line.reason,

@@ -21,15 +21,15 @@ pub struct Unnamed {
     pub misspelt: Option<String>,
 }
 
-/// The devices that were reported, by the client ids that they presented.
+/// The devices that were reported, by the client ids that they presented, or by their principals if they have no client id.
 #[derive(Default)]
 pub struct ReportedDevices(Mutex<HashSet<Arc<str>>>);
 
 impl ReportedDevices {
     /// Whether a device was not reported yet. From now on it was.
-    pub fn is_new(&self, client_id: &Arc<str>) -> bool {
+    pub fn is_new(&self, device: &Arc<str>) -> bool {
         let mut devices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        devices.len() < MAX_DEVICES && devices.insert(Arc::clone(client_id))
+        devices.len() < MAX_DEVICES && devices.insert(Arc::clone(device))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::custom_auth::authorizer::AuthorizerName;
 pub struct Domain {
     /// `domainConfigurationName`.
     pub name: String,
+    /// `domainConfigurationStatus`.
+    pub status: DomainStatus,
     /// The protocol of its connections, and how their clients authenticate.
     pub access: Access,
     /// The authorizer of clients that name none.
@@ -20,6 +22,15 @@ pub struct Domain {
     pub allow_authorizer_override: bool,
     /// The TLS configurations with its certificate.
     pub tls: Tls,
+}
+
+/// Whether clients can connect to a domain configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DomainStatus {
+    /// They can.
+    Enabled,
+    /// Their handshakes are refused.
+    Disabled,
 }
 
 /// The domain configurations of a gateway.

@@ -38,6 +38,8 @@ pub enum HandshakeError {
     },
     /// The client asks for a server name that the gateway does not have.
     ServerName,
+    /// The domain configuration of the server name is disabled.
+    Disabled,
     /// The client's certificate is not accepted.
     Certificate(ClientCertificateError),
     /// The client has no certificate.
@@ -53,8 +55,11 @@ impl HandshakeError {
     /// Why the client is not authenticated; `None` if the handshake fails for another reason.
     #[must_use]
     pub fn authn_reason(&self) -> Option<AuthnReason> {
-        let Self::Certificate(refusal) = self else {
-            return matches!(self, Self::NoCertificate).then_some(AuthnReason::NotAuthenticated);
+        let refusal = match self {
+            Self::Certificate(refusal) => refusal,
+            Self::NoCertificate => return Some(AuthnReason::NotAuthenticated),
+            Self::Disabled => return Some(AuthnReason::DomainDisabled),
+            Self::Alpn { .. } | Self::ServerName | Self::Tls(_) => return None,
         };
         Some(match refusal {
             ClientCertificateError::Unknown(_) => AuthnReason::CertificateNotRegistered,
@@ -76,7 +81,7 @@ impl HandshakeError {
             Self::Alpn { .. } => "ALPN_NOT_SUPPORTED",
             Self::ServerName => "SNI_MISUSED",
             Self::Tls(_) => "TLS_HANDSHAKE_FAILED",
-            Self::Certificate(_) | Self::NoCertificate => {
+            Self::Certificate(_) | Self::NoCertificate | Self::Disabled => {
                 self.authn_reason().map_or("NOT_AUTHENTICATED", AuthnReason::as_str)
             }
         }
@@ -113,6 +118,9 @@ impl fmt::Display for HandshakeError {
             Self::Alpn { port, offered, accepted } => write_alpn(f, *port, offered, accepted),
             Self::ServerName => f.write_str(
                 "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
+            ),
+            Self::Disabled => f.write_str(
+                "the domain configuration of the client's server name (SNI) is DISABLED: set its `status` to ENABLED",
             ),
             Self::Certificate(refusal) => refusal.fmt(f),
             Self::NoCertificate => f.write_str(

@@ -18,6 +18,8 @@ pub enum AuthnReason {
     CertificateNotRegistered,
     /// The certificate is revoked.
     CertificateRevoked,
+    /// The domain configuration of the client's server name is disabled.
+    DomainDisabled,
     /// The credentials are wrong.
     NotAuthenticated,
     /// The gateway's own: too many clients wait for the authorizers.
@@ -35,6 +37,7 @@ impl AuthnReason {
             Self::CertificateInactive => "DEVICE_CERTIFICATE_INACTIVE",
             Self::CertificateNotRegistered => "DEVICE_CERTIFICATE_NOT_REGISTERED",
             Self::CertificateRevoked => "DEVICE_CERTIFICATE_REVOKED",
+            Self::DomainDisabled => "DOMAIN_CONFIGURATION_DISABLED",
             Self::NotAuthenticated => "NOT_AUTHENTICATED",
             Self::Throttled => "THROTTLED",
         }
@@ -50,6 +53,9 @@ impl AuthnReason {
             Self::CertificateInactive => "Device certificate is not active",
             Self::CertificateNotRegistered => "Device certificate is not registered",
             Self::CertificateRevoked => "Device certificate is revoked",
+            Self::DomainDisabled => {
+                "Domain configuration for the Server Name Indication (SNI) provided is disabled"
+            }
             Self::NotAuthenticated => "The credentials provided could not be authenticated",
             Self::Throttled => return None,
         })

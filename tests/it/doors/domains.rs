@@ -1,13 +1,17 @@
 //! Domain configurations: their certificates, their authorizers, and who may choose another.
 
 use gateway::{
-    door::route::{ApplicationProtocol, AuthenticationType, Port},
+    door::{
+        domain::DomainStatus,
+        route::{ApplicationProtocol, AuthenticationType, Port},
+    },
     gateway::StartError,
     settings::Settings,
 };
 use integration::{
     device_certificate::{DeviceCertificate, Knock},
     eventually::within,
+    http_client::HttpClient,
     mqtt_client::{MqttClient, connect, tls},
     script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
@@ -92,6 +96,38 @@ async fn a_domains_default_authorizer_serves_clients_that_name_none() {
         assert_eq!(code, ConnectReasonCode::Success, "{server_name} {user_name}");
         assert_eq!((first.calls(), second.calls()), calls, "{server_name} {user_name}");
     }
+}
+
+#[tokio::test]
+async fn a_disabled_domain_configuration_refuses_its_clients_and_the_log_says_why() {
+    let (start, script) = start();
+    let start = start.domain("https.example.com", AuthenticationType::CustomAuth, ApplicationProtocol::Https);
+    let disable = |settings: &mut Settings| {
+        settings.domains.iter_mut().for_each(|domain| domain.status = DomainStatus::Disabled);
+    };
+    let gateway = start.with(disable).run().await;
+    for (name, alpn) in
+        [(NAME, &["mqtt"][..]), (NAME, &[]), ("https.example.com", &["http/1.1"]), ("https.example.com", &[])]
+    {
+        assert!(by_name(name, alpn).tls(&gateway).await.is_err(), "{name} {alpn:?}");
+    }
+    for name in [NAME, "https.example.com"] {
+        let line = gateway.logged_with(&[("serverNameIndication", name)]).await;
+        let fields = ["eventType", "authenticationType", "reason"].map(|field| line[field].clone());
+        assert_eq!(
+            fields,
+            ["Connection.AuthNError", "CUSTOM_AUTH", "DOMAIN_CONFIGURATION_DISABLED"],
+            "{line}"
+        );
+        assert!(line["explanation"].as_str().unwrap().contains("set its `status` to ENABLED"), "{line}");
+    }
+    // Nor can a client without SNI name it in its Host header.
+    let mut client = HttpClient::over(by_name("127.0.0.1", &[]).tls(&gateway).await.unwrap());
+    client.send(b"POST /topics/t HTTP/1.1\r\nHost: https.example.com\r\nContent-Length: 1\r\n\r\nx").await;
+    assert_eq!(client.answer().await.unwrap().status, 400);
+    let other = answer(&gateway, by_name("localhost", &["mqtt"]), "c", "u").await;
+    assert_eq!(other, ConnectReasonCode::Success, "the others are served");
+    assert_eq!(script.calls(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Which authorizer a connection gets, and what keeps its function from being called.
 
+use bytes::BytesMut;
 use gateway::{
     custom_auth::{
         admission::DefaultAuthorizer,
@@ -10,7 +11,9 @@ use gateway::{
 };
 use integration::{
     canary::{Canary, Writings},
+    captured_log::words,
     eventually::eventually,
+    http_client::{BINARY, HttpClient, frame},
     mqtt_client::{MqttClient, connect},
     programs::program,
     running::Running,
@@ -18,9 +21,10 @@ use integration::{
     test_gateway::{Start, TestGateway},
     token_signer::{TokenSigner, signed_by, url_encoded},
 };
-use mqtt::{ConnectReasonCode, Version};
+use mqtt::{Codec, ConnectReasonCode, Packet, Version};
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio_util::codec::Encoder;
 
 const KEY: &str = "TokenKeyName";
 /// Characters that mean something in a query string are among those of a token.
@@ -271,6 +275,22 @@ async fn a_client_that_names_no_authorizer_is_reported_once_unless_somebody_set_
     }
     let_in(&gateway, "d", "dev?x-amz-customauthorizer-name=latchkey").await;
     assert_eq!(details(&gateway, "d", 1).await, [Value::Null]);
+    // The other doors. A request over HTTPS has no client id, so its principal is the device.
+    let mut bytes = BytesMut::new();
+    let connect = Packet::Connect(Box::new(connect(Version::V5, "w", "dev", "p")));
+    Codec::client(Version::V5, 1_024).encode(connect, &mut bytes).unwrap();
+    HttpClient::websocket(&gateway, "/mqtt", &[]).await.send(&frame(true, BINARY, &bytes)).await;
+    assert!(details(&gateway, "w", 1).await[0].as_str().unwrap().contains("named no authorizer"));
+    for (target, is_reported) in [
+        ("/topics/named?x-amz-customauthorizer-name=latchkey", false),
+        ("/topics/first", true),
+        ("/topics/second", false),
+    ] {
+        assert_eq!(HttpClient::open(&gateway).await.request("POST", target, &[], "x").await.status, 200);
+        let topic = target.trim_start_matches("/topics/").split('?').next().unwrap();
+        let line = gateway.logged_with(&[("eventType", "Publish-In"), ("topicName", topic)]).await;
+        assert_eq!(words(&line).contains("named no authorizer"), is_reported, "{line}");
+    }
 
     let gateway = with_default(DefaultAuthorizer::Set).await;
     let_in(&gateway, "a", "dev").await;

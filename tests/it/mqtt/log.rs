@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use integration::{
     mqtt_client::{MqttClient, connect, persistent, tls},
-    script::{Step, allow},
+    script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
-use mqtt::{Connect, Disconnect, DisconnectReasonCode, Packet, QoS, Version};
+use mqtt::{Connect, ConnectReasonCode, Disconnect, DisconnectReasonCode, Packet, Publish, QoS, Version};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -42,6 +42,76 @@ async fn a_connect_line_has_what_the_client_asks_for() {
     MqttClient::anybody(&gateway, Version::V311, "clean").await;
     let line = gateway.logged_with(&[("eventType", "Connect"), ("clientId", "clean")]).await;
     assert_eq!((&line["sessionExpiry"], &line["cleanSession"]), (&json!(0), &json!(true)), "{line}");
+}
+
+#[tokio::test]
+async fn each_message_and_each_pingreq_has_a_line_if_the_levels_ask_for_it() {
+    let all = json!({"event_log_levels": {"Publish-In": "INFO", "Publish-Out": "INFO", "Ping": "DEBUG"}});
+    for levels in [
+        json!({}),
+        json!({"default_log_level": "DEBUG"}),
+        json!({"event_log_levels": {"Publish-In": "ERROR", "Ping": "ERROR"}}),
+        all.clone(),
+    ] {
+        let start = Start::with_script(&Step::Answer(allow_all())).0;
+        let logging = serde_json::from_value(levels.clone()).unwrap();
+        let gateway = start.with(|settings| settings.logging = logging).run().await;
+        let mut client = MqttClient::anybody(&gateway, Version::V5, "c").await;
+        client.subscribe(&["kept", "plain"], QoS::AtMostOnce).await.unwrap();
+        for (topic, retain) in [("kept", true), ("plain", false), ("$aws/rules/R/t", false)] {
+            let publish = Publish { retain, ..Publish::new(topic.parse().unwrap(), "x") };
+            client.send(Packet::Publish(publish)).await;
+        }
+        for _ in ["kept", "plain"] {
+            client.message().await;
+        }
+        client.ping().await;
+        client.send(Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))).await;
+        gateway.logged_with(&[("eventType", "Disconnect")]).await;
+        let lines = gateway.log.lines();
+        let found = lines.iter().filter(|line| line["explanation"].is_null() && line["details"].is_null());
+        let found = found
+            .filter(|line| ["Publish-In", "Publish-Out", "Ping"].iter().any(|of| line["eventType"] == *of))
+            .map(|line| ["eventType", "logLevel", "topicName", "retain"].map(|field| line[field].clone()))
+            .collect::<Vec<_>>();
+        let mut expected = vec![
+            json!(["Publish-In", "INFO", "kept", "True"]),
+            json!(["Publish-In", "INFO", "plain", null]),
+            json!(["Publish-In", "INFO", "$aws/rules/R/t", null]),
+            json!(["Publish-Out", "INFO", "kept", null]),
+            json!(["Publish-Out", "INFO", "plain", null]),
+            json!(["Ping", "DEBUG", null, null]),
+        ];
+        expected.retain(|_| levels == all);
+        let sorted = |mut of: Vec<Value>| {
+            of.sort_by_key(Value::to_string);
+            of
+        };
+        assert_eq!(sorted(found.into_iter().map(|it| json!(it)).collect()), sorted(expected), "{levels}");
+        if levels == all {
+            let ping = lines.iter().find(|line| line["eventType"] == "Ping").unwrap();
+            let text = ping.to_string();
+            assert!(ping["latency"].is_u64() && text.contains("requestTimestamp"), "{ping}");
+            assert!(ping["responseTimestamp"].as_str() >= ping["requestTimestamp"].as_str(), "{ping}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_below_their_level_have_no_line() {
+    let disabled = json!({"Connection.AuthNError": "DISABLED"});
+    let levels = json!({"default_log_level": "ERROR", "event_log_levels": disabled});
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let logging = serde_json::from_value(levels).unwrap();
+    let gateway = start.with(|settings| settings.logging = logging).run().await;
+    MqttClient::anybody(&gateway, Version::V5, "c").await.subscribe(&["t"], QoS::AtMostOnce).await.unwrap();
+    script.set(&Step::Answer(json!({"isAuthenticated": false})));
+    let refused = connect(Version::V5, "refused", "u", "p");
+    let (_, answer) = MqttClient::connect(&gateway, refused).await;
+    assert_eq!(answer.unwrap().code, ConnectReasonCode::NotAuthorized);
+    gateway.logged_with(&[("eventType", "Disconnect"), ("status", "Failure")]).await;
+    let lines = gateway.log.lines();
+    assert!(lines.iter().all(|line| line["eventType"] == "Disconnect"), "{lines:?}");
 }
 
 #[tokio::test]

@@ -1,19 +1,22 @@
 //! AWS's rates, and every quota as a setting.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
 
 use gateway::quotas::Quotas;
 use integration::{
     eventually::eventually,
     http_client::{HttpClient, plain_get},
-    mqtt_client::{MqttClient, connect},
+    mqtt_client::{MqttClient, connect, persistent},
     refusal::refused,
     script::{Step, allow, allow_all},
     test_gateway::{Start, TestGateway},
 };
 use mqtt::{
-    Connect, ConnectReasonCode, Packet, Publish, PublishProperties, QoS, SubAckCode, SubscribeFailure,
-    Version,
+    Connect, ConnectReasonCode, Disconnect, DisconnectReasonCode, Packet, Publish, PublishProperties, QoS,
+    SubAckCode, SubscribeFailure, Version,
 };
 
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
@@ -116,6 +119,67 @@ async fn a_subscriber_gets_a_hundred_qos_0_messages_a_second_and_every_qos_1_mes
     assert_eq!(lossy, 100);
     let line = gateway.logged_with(&[("eventType", "Publish-Out"), ("reason", "THROTTLED")]).await;
     assert_eq!(line["clientId"], "reader");
+}
+
+/// Messages that were stored for these clients, one after the other.
+async fn stored(gateway: &TestGateway, ids: &[&str]) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for id in ids {
+        let mut reader = MqttClient::connected(gateway, persistent(Version::V5, id, 600)).await;
+        let end = Publish { qos: QoS::AtLeastOnce, ..Publish::new(id.parse().unwrap(), "end") };
+        let mut count = 0;
+        reader.send(Packet::Publish(Publish { packet_id: NonZeroU16::new(9), ..end })).await;
+        loop {
+            match reader.receive().await {
+                Some(Packet::Publish(message)) => {
+                    reader.acknowledge(&message).await;
+                    if message.payload == "end" {
+                        break;
+                    }
+                    count += 1;
+                }
+                Some(Packet::PubAck(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        counts.push(count);
+    }
+    counts
+}
+
+#[tokio::test]
+async fn messages_for_clients_that_are_away_have_a_rate_for_each_and_for_all() {
+    for (each, all, counts) in [(5, 0, [5, 5]), (0, 7, [4, 3]), (5, 8, [4, 4]), (0, 0, [8, 8])] {
+        let gateway = with(|quotas| {
+            quotas.publishes_per_second = NonZeroU32::new(each);
+            quotas.queued_messages_per_second = NonZeroU32::new(all);
+        })
+        .await;
+        let ids = ["first", "second"];
+        for round in [1, 2] {
+            for id in ids {
+                let mut reader = MqttClient::connected(&gateway, persistent(Version::V5, id, 600)).await;
+                reader.subscribe(&["t", id], QoS::AtLeastOnce).await.unwrap();
+                reader
+                    .send(Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection)))
+                    .await;
+                reader.closed().await;
+            }
+            for sender in ["a", "b"] {
+                let mut sender = MqttClient::anybody(&gateway, Version::V5, sender).await;
+                for n in 0..4 {
+                    sender.send(message(n, "x", QoS::AtLeastOnce)).await;
+                }
+                assert_eq!(acknowledged(&mut sender).await, [1, 2, 3, 4]);
+            }
+            gateway.advance(Duration::from_secs(2));
+            // Of two clients either may be the first to get a message.
+            let mut stored = stored(&gateway, &ids).await;
+            stored.sort_unstable_by(|one, other| other.cmp(one));
+            assert_eq!(stored, counts, "{each} {all}, round {round}");
+            gateway.advance(Duration::from_secs(2));
+        }
+    }
 }
 
 #[tokio::test]

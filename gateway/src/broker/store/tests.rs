@@ -8,6 +8,7 @@ use crate::{
         registration::SessionRequest,
     },
     clock::{Clock, ManualClock},
+    quotas::Quotas,
 };
 
 struct Folder {
@@ -25,7 +26,7 @@ impl Folder {
     }
 
     fn open(&self) -> Result<Arc<Broker>, StoreError> {
-        Broker::open(self.folder.path(), 10_000, &self.clock).map(Arc::new)
+        Broker::open(self.folder.path(), &Quotas::AWS.at_any_rate(), &self.clock).map(Arc::new)
     }
 
     /// A file with a session in which messages wait, and with retained messages.

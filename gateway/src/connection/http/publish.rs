@@ -26,7 +26,7 @@ use crate::{
         context,
         log::ConnectionLog,
     },
-    custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest},
+    custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest, unnamed::Unnamed},
     door::ConnectionInfo,
     event_log::EventType,
     metrics::Direction,
@@ -75,7 +75,7 @@ pub(super) async fn publish(
 ) -> Result<(), RequestError> {
     let read = read(request, exchange).await;
     let (wanted, http, payload) = read.inspect_err(|error| log.publish_refused(error.details()))?;
-    let enforcement = authorize(http, exchange, info, log).await?;
+    let (enforcement, unnamed) = authorize(http, exchange, info, log).await?;
     if let Some(rejection) = enforcement.decide_publish(&wanted.topic, wanted.retain).denial() {
         log.rejected(&rejection);
         return Err(RequestError::Forbidden);
@@ -100,7 +100,7 @@ pub(super) async fn publish(
         })?;
     }
     exchange.shared.log.metrics().message(Direction::In);
-    log.published(topic.as_str(), recipient.is_some());
+    log.published(topic.as_str(), retain, recipient.is_some(), unnamed.as_ref());
     Ok(())
 }
 
@@ -133,18 +133,20 @@ async fn authorize(
     exchange: &Exchange,
     info: &ConnectionInfo,
     log: &mut ConnectionLog,
-) -> Result<Enforcement, RequestError> {
+) -> Result<(Enforcement, Option<Unnamed>), RequestError> {
     let cached = exchange.cache.get(&http, exchange.shared.clock.now());
     // From here on the connection waits for others than its client. It needs the permit again if authentication fails.
     exchange.permit.release();
-    let authorization = match cached {
-        Some(authorization) => authorization,
+    let (authorization, unnamed) = match cached {
+        Some(authorization) => (authorization, None),
         None => ask(http, exchange, info, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
     log.set_principal(&authorization.principal_id);
     let context = context::of_request(info, exchange.addresses.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
-    Ok(Enforcement::new(authorization, scope, "".into(), context.clone(), context))
+    // A request has no client id, so its principal says which device it is.
+    let unnamed = unnamed.filter(|_| exchange.shared.unnamed.is_new(&authorization.principal_id));
+    Ok((Enforcement::new(authorization, scope, "".into(), context.clone(), context), unnamed))
 }
 
 async fn ask(
@@ -152,7 +154,7 @@ async fn ask(
     exchange: &Exchange,
     info: &ConnectionInfo,
     log: &ConnectionLog,
-) -> Result<Authorization, RequestError> {
+) -> Result<(Authorization, Option<Unnamed>), RequestError> {
     let Exchange { shared, cache, .. } = exchange;
     let sent = ClientRequest {
         connection_id: log.connection_id(),
@@ -162,14 +164,14 @@ async fn ask(
         mqtt: None,
     };
     let authenticated = authenticate(&sent, info, shared).await;
-    let Authenticated { authorization, credentials, .. } = authenticated.map_err(|refusal| {
+    let Authenticated { authorization, credentials, unnamed } = authenticated.map_err(|refusal| {
         log.not_authenticated(&refusal);
         RequestError::not_authenticated(&refusal)
     })?;
     if credentials.is_some_and(|credentials| credentials.authorizer.caching_for_http) {
         cache.insert(http, authorization.clone(), shared.clock.now());
     }
-    Ok(authorization)
+    Ok((authorization, unnamed))
 }
 
 impl AnswerCache {
