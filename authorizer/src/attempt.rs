@@ -3,7 +3,8 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use device_auth::{
-    claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, event::Event, scheme::Scheme,
+    claim::IdentifiedRequest, client_id::ClientId, device_name::DeviceName, event::Event, record::Record,
+    scheme::Scheme,
 };
 use lambda_runtime::Context;
 
@@ -27,6 +28,8 @@ pub struct Attempt<'a> {
     pub total_time: Duration,
     /// The source of the store's answer. `None` if there was no look-up.
     pub source: Option<Source>,
+    /// The record, if the device has one that can be used.
+    pub record: Option<Arc<Record>>,
     /// What is wrong with the device's record, or with the grant that its token names.
     pub record_error: Option<Arc<dyn Error + Send + Sync>>,
     /// Whether this is the first event of the process.
@@ -58,6 +61,7 @@ impl<'a> Attempt<'a> {
             store_time: Duration::ZERO,
             total_time: Duration::ZERO,
             source: None,
+            record: None,
             record_error: None,
             cold_start,
         }

@@ -161,8 +161,12 @@ impl<S: Store> Handler<S> {
         attempt.store_time = started.elapsed();
         let answer = answer.map_err(FunctionFault::from)?;
         attempt.source = Some(answer.source);
-        if let Lookup::Unusable { error, .. } | Lookup::UnusableGrant { error, .. } = &answer.lookup {
-            attempt.record_error = Some(Arc::clone(error));
+        match &answer.lookup {
+            Lookup::Found(record) => attempt.record = Some(Arc::clone(record)),
+            Lookup::Unusable { error, .. } | Lookup::UnusableGrant { error, .. } => {
+                attempt.record_error = Some(Arc::clone(error));
+            }
+            Lookup::Unknown { .. } => {}
         }
         Ok(answer.lookup)
     }

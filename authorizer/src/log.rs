@@ -2,6 +2,8 @@
 //!
 //! The only texts of a device in it are its name and its client id, after the check of their form.
 
+use std::borrow::Cow;
+
 use device_auth::{
     client_id::ClientId,
     decision::{Allowed, Stop},
@@ -56,6 +58,7 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
         event = "decision",
         outcome = if allowed.is_some() { "allow" } else { "deny" },
         reason = reason.map(DenyReason::as_str),
+        explanation = reason.map(|reason| explanation(reason, attempt)).as_deref(),
         error = attempt.record_error.as_ref().map(tracing::field::display),
         device = known.map(DeviceName::as_str),
         device_digest = digest.filter(|_| known.is_none()),
@@ -73,6 +76,17 @@ fn decision(attempt: &Attempt<'_>, decided: Result<&Allowed, DenyReason>) {
         request_id = attempt.request_id,
         xray_trace_id = attempt.xray_trace_id,
     );
+}
+
+/// The cause and the cure of a refusal. A device whose client id is not allowed has proved its name, so its record may be
+/// quoted.
+fn explanation(reason: DenyReason, attempt: &Attempt<'_>) -> Cow<'static, str> {
+    match &attempt.record {
+        Some(record) if reason == DenyReason::ClientIdNotAllowed => {
+            format!("{}; the record allows {}", reason.explanation(), record.allowed_ids()).into()
+        }
+        _ => reason.explanation().into(),
+    }
 }
 
 fn fault(attempt: &Attempt<'_>, fault: &FunctionFault) {

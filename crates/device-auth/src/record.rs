@@ -19,6 +19,9 @@ use crate::{
 /// The most verifiers, secrets or certificates that a record may have: the one in use and the one that replaces it.
 pub const MAX_VERIFIERS: usize = 2;
 
+/// The rules for client ids that a log line shows.
+const SHOWN_RULES: usize = 4;
+
 /// One device's record.
 #[derive(Debug)]
 pub struct Record {
@@ -116,6 +119,17 @@ impl Record {
     #[must_use]
     pub fn allows(&self, client_id: &ClientId) -> bool {
         allows(&self.client_ids, self.proof.scheme(), client_id)
+    }
+
+    /// The client ids that the record allows, for the log: `` `a`, `b*` ``. The first few rules are shown.
+    #[must_use]
+    pub fn allowed_ids(&self) -> String {
+        let rules = self.client_ids.iter().take(SHOWN_RULES);
+        let shown = rules.map(|rule| format!("`{}`", String::from(rule.clone()))).collect::<Vec<_>>();
+        match self.client_ids.len().saturating_sub(SHOWN_RULES) {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
+        }
     }
 }
 

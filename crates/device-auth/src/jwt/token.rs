@@ -89,9 +89,10 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::NotBase64Url)
 }
 
-/// Declares [`TokenError`] once: each variant with its stable name.
+/// Declares [`TokenError`] once: each variant with its stable name, and with its explanation, which is also its row in
+/// docs/authorizer.md.
 macro_rules! token_errors {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $explanation:literal;)*) => {
         /// Why a token is refused. It has no part of the token.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum TokenError {
@@ -109,6 +110,14 @@ macro_rules! token_errors {
                     $(Self::$variant => $name,)*
                 }
             }
+
+            /// The cause and the cure, for the log: `CAUSE; CURE`.
+            #[must_use]
+            pub fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $explanation,)*
+                }
+            }
         }
     };
 }
@@ -116,45 +125,76 @@ macro_rules! token_errors {
 token_errors! {
     /// The token is longer than [`MAX_TOKEN_BYTES`].
     TooLong => "jwt_too_long",
+        "the token is longer than 8,192 bytes; make the issuer put fewer claims into it";
     /// The token is not three parts with two dots between them.
     NotThreeParts => "jwt_not_three_parts",
+        "the token has not three parts with two dots; send the whole token, without `Bearer` in an MQTT \
+         password; encrypted tokens are not supported";
     /// A part is not base64url without padding (RFC 7515, section 2).
     NotBase64Url => "jwt_not_base64url",
+        "a part is not base64url without padding; send the token as the issuer gave it: no white space, no \
+         line end";
     /// The header is not a JSON object, has a duplicate member, or its `kid` is not a string.
     Header => "jwt_header",
+        "the header is not a JSON object, or has a duplicate member or a `kid` that is not a string; make \
+         the issuer correct it";
     /// The header has `crit`: it demands an extension, and none is known here (RFC 7515, section 4.1.11).
     Critical => "jwt_critical",
+        "the header requires an extension (`crit`); make the issuer leave it out; no extension is supported";
     /// The header's `alg` is not one of the four known ones, or not that of the key that `kid` names.
     Algorithm => "jwt_algorithm",
+        "`alg` is not ES256, RS256, EdDSA or HS256, or not the key's algorithm; sign with the algorithm of \
+         the configured key";
     /// The header has no `kid`, and several keys are configured.
     NoKeyId => "jwt_no_key_id",
+        "the token has no `kid`, and there are several keys; make the issuer name the key";
     /// No key has the `kid` of the header.
     UnknownKey => "jwt_unknown_key",
+        "no key has this `kid`; publish the key, or add it to the file; a new key at a URL is known after \
+         at most `LATCHKEY_JWKS_REFETCH_SECONDS`";
     /// The signature is not the key's over this header and these claims.
     Signature => "jwt_signature",
+        "the signature is not from this key; sign with the key whose public key is configured, and don't \
+         change the token afterwards";
     /// The claims are not a JSON object, or have a duplicate member.
     Claims => "jwt_claims",
+        "the claims are not a JSON object, or have a duplicate member; make the issuer correct them";
     /// `iss` is not the issuer that the settings name.
     Issuer => "jwt_issuer",
+        "`iss` is not `LATCHKEY_JWT_ISSUER`; compare them byte for byte, a `/` at the end included";
     /// `aud` is neither the audience that the settings name nor a list with it.
     Audience => "jwt_audience",
+        "`aud` is not `LATCHKEY_JWT_AUDIENCE`, nor a list of strings with it; ask the issuer for a token \
+         for this audience";
     /// The claims have no `exp`: the token would never expire.
     NoExpiry => "jwt_no_expiry",
+        "the token has no `exp`; make the issuer set one";
     /// `exp`, `nbf` or `iat` is not a number from 0 to 2^64 - 1.
     Time => "jwt_time",
+        "`exp`, `nbf` or `iat` is not a number of seconds since 1970; use numbers, not strings";
     /// `exp` has passed.
     Expired => "jwt_expired",
+        "`exp` has passed; get a new token, then connect";
     /// `exp` is earlier than AWS IoT Core could end the connection
     /// ([`iot_policy::limits::MIN_DISCONNECT_SECONDS`]).
     ExpiresTooSoon => "jwt_expires_too_soon",
+        "fewer than 300 seconds are left, AWS's shortest connection; renew tokens earlier, and give them a \
+         longer life";
     /// `nbf` is in the future by more than the leeway.
     NotYetValid => "jwt_not_yet_valid",
+        "`nbf` is in the future by more than the leeway; correct the issuer's clock, or wait";
     /// `iat` is in the future by more than the leeway.
     IssuedAhead => "jwt_issued_ahead",
+        "`iat` is in the future by more than the leeway; correct the issuer's clock, and use seconds, not \
+         milliseconds";
     /// The claim that should name the device is absent or not a device name.
     DeviceClaim => "jwt_device_claim",
+        "the device's claim is missing or not a device's name; name the claim in \
+         `LATCHKEY_JWT_DEVICE_CLAIM`; a name has no `/`, space or `*`";
     /// The claim that should name the grant is absent, empty or not a string.
     GrantClaim => "jwt_grant_claim",
+        "`LATCHKEY_JWT_GRANT_CLAIM` is set, and the token's claim is missing or not a string; make the \
+         issuer set it";
 }
 
 /// A signature algorithm by its name in RFC 7518 and RFC 8037.
