@@ -7,7 +7,7 @@ mod greeting;
 mod network;
 mod settings;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -17,7 +17,7 @@ use self::{function::FunctionArgs, greeting::Greeting};
 use crate::{
     clock::Clock,
     config::Overrides,
-    event_log::EventLog,
+    event_log::{EventLog, terminal::TerminalOutput},
     gateway::{Gateway, StartError},
     lambda::InvokeError,
 };
@@ -117,7 +117,9 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
         let others = others.collect::<Vec<_>>();
         settings.names.extend(others);
     }
-    let terminal: Option<Box<dyn Write + Send>> = if json { None } else { Some(Box::new(output::stderr())) };
+    let columns =
+        if output::stderr().is_terminal() { console::terminal_columns } else { || console::COLUMNS };
+    let terminal = (!json).then(|| TerminalOutput { to: Box::new(output::stderr()), columns });
     let log_file = settings.data.join(LOG_FILE);
     let log = EventLog::open(&log_file, terminal)
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;

@@ -35,7 +35,7 @@ pub async fn authenticate(
     let answer = ask(authorizer, call, presented).await;
     let result = match &answer {
         Ok(_) => "allow",
-        Err(AuthnError::NotAuthenticated) => "deny",
+        Err(AuthnError::NotAuthenticated(_)) => "deny",
         Err(_) => "error",
     };
     metrics.call(authorizer.name.as_str(), result, asked_at.elapsed());
@@ -49,7 +49,8 @@ async fn ask(
 ) -> Result<Authorization, AuthnError> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
     let authorization = Authorization::parse(&answer, presented.certificate_policies())?;
-    let authorization = authorization.ok_or(AuthnError::NotAuthenticated)?;
+    let authorization =
+        authorization.ok_or_else(|| AuthnError::NotAuthenticated(authorizer.function.log()))?;
     match presented.principal_id() {
         Some(principal_id) if principal_id != &*authorization.principal_id => Err(AuthnError::OtherPrincipal),
         _ => Ok(authorization),

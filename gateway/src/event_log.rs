@@ -1,14 +1,17 @@
 //! The log: JSON lines about each connection, and the lines that the authorizer's function writes.
 //!
 //! The gateway's own lines have the shape of AWS IoT Core's log (developer guide, `cwl-format`), with the connection's id
-//! and an explanation added. The function's lines are kept as they are. A person at a terminal gets a short form of both.
+//! and an explanation added. The function's lines are kept as they are. A person at a terminal gets a short form, one line for
+//! each attempt.
 //!
 //! Threads of their own write the file and the terminal, so a slow disk or a pipe that nobody reads holds up no
 //! connection. When too many lines wait, further ones are dropped; the log and a metric say how many.
 
+mod attempts;
 pub mod authn_reason;
 pub mod levels;
 mod line_writer;
+pub mod terminal;
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,18 +22,19 @@ use std::{
 };
 
 use cli::output::escaped;
-use prometheus_client::metrics::counter::Counter;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-use self::{levels::LogLevel, line_writer::LineWriter};
+use self::{
+    levels::LogLevel,
+    line_writer::LineWriter,
+    terminal::{Terminal, TerminalOutput},
+};
 use crate::metrics::Metrics;
 
 /// Lines that may wait for the file, about 10 MiB.
 const FILE_QUEUE_LINES: usize = 16_384;
-/// Lines that may wait for the terminal.
-const TERMINAL_QUEUE_LINES: usize = 1_024;
 /// How long the end of the gateway waits for the file.
 const FILE_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the end of the gateway waits for the terminal, which may be a pipe that nobody reads.
@@ -42,7 +46,7 @@ pub struct EventLog(Arc<Sinks>);
 
 struct Sinks {
     file: LineWriter,
-    terminal: Option<LineWriter>,
+    terminal: Option<Terminal>,
     metrics: Metrics,
 }
 
@@ -105,6 +109,9 @@ pub struct LogEntry<'a> {
     /// Where `details` is AWS's: what exactly is wrong, and what to do about it. AWS does not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// Whether the function may have written a decision line about this, with which the terminal joins this one.
+    #[serde(skip)]
+    pub awaits_decision: bool,
 }
 
 /// A PINGREQ, and its PINGRESP if that was sent.
@@ -288,7 +295,7 @@ impl EventLog {
     /// # Errors
     ///
     /// When the file can't be opened.
-    pub fn open(file: &Path, terminal: Option<Box<dyn Write + Send>>) -> io::Result<Self> {
+    pub fn open(file: &Path, terminal: Option<TerminalOutput>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
@@ -299,7 +306,7 @@ impl EventLog {
 
     /// Writes lines to `file`, and their short forms to `terminal`.
     #[must_use]
-    pub fn new(file: Box<dyn Write + Send>, terminal: Option<Box<dyn Write + Send>>) -> Self {
+    pub fn new(file: Box<dyn Write + Send>, terminal: Option<TerminalOutput>) -> Self {
         let metrics = Metrics::new();
         let dropped_lines = metrics.dropped_log_lines().clone();
         let file = LineWriter::start(file, FILE_QUEUE_LINES, dropped_lines, |dropped| {
@@ -308,11 +315,7 @@ impl EventLog {
             json!({"timestamp": now(), "logLevel": "ERROR", "droppedLines": dropped, "details": details})
                 .to_string()
         });
-        let terminal = terminal.map(|terminal| {
-            let note = |dropped| format!("({dropped} lines are missing here; the log has them)");
-            LineWriter::start(terminal, TERMINAL_QUEUE_LINES, Counter::default(), note)
-        });
-        Self(Arc::new(Sinks { file, terminal, metrics }))
+        Self(Arc::new(Sinks { file, terminal: terminal.map(Terminal::start), metrics }))
     }
 
     /// The gateway's metrics, which count the lines of this log.
@@ -331,18 +334,26 @@ impl EventLog {
         );
         let line = Line { timestamp: now(), log_level: entry.level().as_str(), entry };
         let Ok(json) = serde_json::to_string(&line) else { return };
-        self.0.write(json, || Some(short_entry(entry)));
+        self.0.write(json);
+        if let Some(terminal) = &self.0.terminal {
+            terminal.entry(entry);
+        }
     }
 
     /// Writes a line of the function's.
     pub fn write_function_line(&self, line: &str) {
         let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
-        if let Some(value) = parsed {
+        let json = match &parsed {
             // Between its tokens, where an escape would break it, JSON may have these controls.
-            return self.0.write(line.replace(['\t', '\r'], " "), || short_decision(&value));
+            Some(_) => line.replace(['\t', '\r'], " "),
+            None => json!({"timestamp": now(), "function": line}).to_string(),
+        };
+        self.0.write(json);
+        match (&self.0.terminal, &parsed) {
+            (Some(terminal), Some(value)) => terminal.function_line(value),
+            (Some(terminal), None) => terminal.function_text(line),
+            (None, _) => {}
         }
-        let wrapped = json!({"timestamp": now(), "function": line});
-        self.0.write(wrapped.to_string(), || Some(short("", "authorizer", std::iter::once(line))));
     }
 
     /// Waits until every line is written: for the file at most 10 seconds, for the terminal at most one.
@@ -355,14 +366,9 @@ impl EventLog {
 }
 
 impl Sinks {
-    /// Only a terminal needs the short form. Both are files that are shown on a terminal, so what a client chose is escaped.
-    fn write(&self, json: String, short: impl FnOnce() -> Option<String>) {
+    /// The file too is shown on terminals, so what a client chose is escaped.
+    fn write(&self, json: String) {
         self.file.write(escaped(json).into_owned());
-        if let Some(terminal) = &self.terminal
-            && let Some(short) = short()
-        {
-            terminal.write(short);
-        }
     }
 }
 
@@ -374,47 +380,4 @@ fn now() -> String {
 fn timestamp(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]");
     at.format(&format).unwrap_or_default()
-}
-
-fn short_entry(entry: &LogEntry<'_>) -> String {
-    let event = match (entry.event_type, entry.status) {
-        (EventType::Connect, Status::Success) => "connected",
-        (EventType::Connect | EventType::AuthNError, _) => "refused",
-        (EventType::PublishIn, Status::Success) => "published",
-        (EventType::PublishOut, Status::Success) => "received",
-        (EventType::Ping, _) => "ping",
-        (EventType::Subscribe, Status::Success) => "subscribed",
-        (EventType::Unsubscribe, _) => "unsubscribed",
-        (EventType::UnsupportedKeepAlive, _) => "keep-alive",
-        (EventType::Disconnect, _) => "disconnected",
-        (EventType::PublishIn | EventType::PublishOut | EventType::Subscribe, _) => "denied",
-    };
-    let client = entry.client_id.or(Some(entry.source_ip));
-    let words = entry.explanation.as_ref().or(entry.details.as_ref());
-    let parts = [client, entry.topic_name, entry.reason, words.map(String::as_str)];
-    short(entry.connection_id, event, parts.into_iter().flatten())
-}
-
-/// A line for a person: the time (UTC), the beginning of the connection's id, the event and its details.
-fn short<'a>(connection_id: &str, event: &str, parts: impl Iterator<Item = &'a str>) -> String {
-    let format = format_description!("[hour]:[minute]:[second]");
-    let time = OffsetDateTime::now_utc().format(&format).unwrap_or_default();
-    let connection = connection_id.chars().take(4).collect::<String>();
-    let mut line = format!("{time}Z  {connection:<4}  {event:<12}");
-    for part in parts {
-        line.push_str("  ");
-        line.push_str(part);
-    }
-    escaped(line).into_owned()
-}
-
-/// The short form of a refusal's decision line. An allowed connect has the gateway's own line.
-fn short_decision(line: &Value) -> Option<String> {
-    let text = |key: &str| line.get(key).and_then(Value::as_str);
-    if text("event") != Some("decision") || text("outcome") == Some("allow") {
-        return None;
-    }
-    let reason = text("reason").or_else(|| text("error")).unwrap_or("?");
-    let parts = [text("device").or(text("client_id")), text("outcome"), Some(reason)];
-    Some(short(text("connection_id").unwrap_or_default(), "decision", parts.into_iter().flatten()))
 }

@@ -55,19 +55,24 @@ pub enum InvokeError {
         message: String,
     },
     /// The program did not ask for an event in time.
-    #[error("the authorizer did not finish its start within {INIT_LIMIT:?}")]
+    #[error(
+        "the authorizer did not ask for its first event within {INIT_LIMIT:?}, AWS's limit for a start; its own lines may say \
+             what it waits for"
+    )]
     InitTimeout,
     /// All instances were busy during the whole time limit.
     #[error("all instances of the authorizer are busy; `--instances` allows more")]
     Throttled,
     /// The call exceeded its time limit. Its instance was ended.
-    #[error("the authorizer did not answer within {0:?}")]
+    #[error(
+        "the authorizer did not answer within {0:?}, which is AWS's limit; its own lines may say what it waits for"
+    )]
     Timeout(Duration),
     /// The instance ended during the call.
-    #[error("the authorizer ended during the call with {0}")]
+    #[error("the authorizer ended during the call with {0}; its own lines before this one may say why")]
     Crash(String),
     /// The function reported an error.
-    #[error("the authorizer reported `{error_type}`; its own log line with this connection id has details")]
+    #[error("the authorizer reported `{error_type}`; its own log has details")]
     Function {
         /// The error's type. Its message is not logged.
         error_type: String,

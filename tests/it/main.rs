@@ -4,6 +4,7 @@ mod clients;
 mod docs;
 mod doors;
 mod functions;
+mod log;
 mod mqtt;
 mod secrecy;
 mod stores;

@@ -113,6 +113,11 @@ impl GatewayProcess {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// What it has written to standard error so far: a person's terminal, unless it writes for a script.
+    pub fn terminal(&self) -> String {
+        self.running.err()
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub async fn kill(self) {
         self.running.kill().await;

@@ -81,6 +81,11 @@ impl Running {
         self.out.text()
     }
 
+    /// What it has written to standard error so far.
+    pub fn err(&self) -> String {
+        self.err.text()
+    }
+
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         within("its end", self.child.kill()).await.unwrap();

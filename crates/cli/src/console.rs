@@ -18,6 +18,8 @@ use crate::{
 
 /// The width of all output. Help is never wider either.
 pub const COLUMNS: usize = 80;
+/// The least width that lines are wrapped to.
+const MIN_COLUMNS: usize = 40;
 
 /// The beginning of a further line of a message.
 const LIST_LINE: &str = "\n  ";
@@ -137,6 +139,23 @@ fn filled(indent: usize, text: &str) -> String {
     textwrap::fill(text, options)
 }
 
+/// Wraps a line to `columns`. Every line but the first is indented. A word that is longer than a line is broken.
+#[must_use]
+pub fn wrapped_to(columns: usize, indent: usize, line: &str) -> String {
+    let indent = " ".repeat(indent);
+    let options = Options::new(columns)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .subsequent_indent(&indent);
+    textwrap::fill(line, options)
+}
+
+/// The columns of the terminal that shows this program's output, [`COLUMNS`] if there is none, and at least 40.
+#[must_use]
+pub fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(COLUMNS, |(width, _)| usize::from(width.0).max(MIN_COLUMNS))
+}
+
 /// `1 reading`, `2 readings`. The count is a number, or a number with separators.
 #[must_use]
 pub fn counted(count: impl Display, noun: &str) -> String {
@@ -205,5 +224,18 @@ mod tests {
             lines.join(" ").split_whitespace().collect::<Vec<_>>(),
             text.split_whitespace().collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_columns_and_nothing_is_lost() {
+        let text = format!("00:00:00Z  ab12  refused  {} é{} end", "x".repeat(200), "ü".repeat(70));
+        for columns in [40, 80, 120] {
+            let wrapped = wrapped_to(columns, 17, &text);
+            let lines = wrapped.lines().collect::<Vec<_>>();
+            assert!(lines.iter().all(|line| line.chars().count() <= columns), "{wrapped}");
+            assert!(lines[1..].iter().all(|line| line.starts_with(&" ".repeat(17))), "{wrapped}");
+            let compact = |text: &str| text.replace([' ', '\n'], "");
+            assert_eq!(compact(&wrapped), compact(&text));
+        }
     }
 }

@@ -87,6 +87,7 @@ struct Line<'a> {
     /// The gateway's own words.
     explanation: Option<String>,
     disconnect_reason: Option<&'static str>,
+    awaits_decision: bool,
 }
 
 impl ConnectionLog {
@@ -274,7 +275,7 @@ impl ConnectionLog {
         self.server_name.clone_from(server_name);
         self.authentication = *authentication;
         match error.authn_reason() {
-            Some(reason) => self.authn_error(reason, error.to_string()),
+            Some(reason) => self.authn_error(reason, error.to_string(), false),
             None => self.failed(EventType::Connect, error.reason(), error.to_string()),
         }
     }
@@ -286,7 +287,7 @@ impl ConnectionLog {
 
     /// The client is not authenticated, or no longer.
     pub(super) fn not_authenticated(&self, error: &AuthnError) {
-        self.authn_error(error.reason(), error.to_string());
+        self.authn_error(error.reason(), error.to_string(), error.may_have_decision_line());
     }
 
     /// A request of the client's was not carried out.
@@ -331,13 +332,14 @@ impl ConnectionLog {
 
     /// AWS logs an authentication that failed only if the client sent a server name (SNI) that it knows. Without one the line
     /// is about the CONNECT, so that a client that connects to an address has one too.
-    fn authn_error(&self, reason: AuthnReason, explanation: String) {
+    fn authn_error(&self, reason: AuthnReason, explanation: String, awaits_decision: bool) {
         let event_type = if self.server_name.is_some() { EventType::AuthNError } else { EventType::Connect };
         let line = Line {
             failed: true,
             reason: Some(reason.as_str()),
             message: reason.message(),
             explanation: Some(explanation),
+            awaits_decision,
             ..Line::default()
         };
         self.write(event_type, line);
@@ -407,6 +409,7 @@ impl ConnectionLog {
             disconnect_reason: line.disconnect_reason,
             connection_id: &self.connection_id,
             explanation,
+            awaits_decision: line.awaits_decision,
         });
     }
 }

@@ -1,7 +1,10 @@
 //! Why a client is not authenticated, and AWS's name for it in the log.
 
 use super::{answer::AnswerError, authorizer::AuthorizerName, parameters::ParameterError};
-use crate::{event_log::authn_reason::AuthnReason, lambda::InvokeError};
+use crate::{
+    event_log::authn_reason::AuthnReason,
+    lambda::{InvokeError, function::FunctionLog},
+};
 
 /// Why a connection is not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +54,8 @@ pub enum AuthnError {
     )]
     OtherPrincipal,
     /// The function refused the client.
-    #[error(
-        "the authorizer refused; latchkey-authorizer logs the reason in its decision line, and docs/authorizer.md says \
-         what to do"
-    )]
-    NotAuthenticated,
+    #[error("the function answered `isAuthenticated: false`; {0}")]
+    NotAuthenticated(FunctionLog),
 }
 
 impl AuthnError {
@@ -71,7 +71,13 @@ impl AuthnError {
             Self::Parameter(_) => AuthnReason::ParameterInvalid,
             Self::Invoke(_) | Self::Answer(_) | Self::OtherPrincipal => AuthnReason::FunctionFailed,
             Self::Crowded => AuthnReason::Throttled,
-            Self::Signature | Self::NotAuthenticated => AuthnReason::NotAuthenticated,
+            Self::Signature | Self::NotAuthenticated(_) => AuthnReason::NotAuthenticated,
         }
+    }
+
+    /// Whether the log may have a decision line about the same attempt. Only the function of this project writes one.
+    #[must_use]
+    pub fn may_have_decision_line(&self) -> bool {
+        matches!(self, Self::NotAuthenticated(FunctionLog::Here) | Self::Invoke(InvokeError::Function { .. }))
     }
 }

@@ -44,6 +44,12 @@ impl AwsFunction {
         Self { arn, client: Client::from_conf(config), slots }
     }
 
+    /// Its ARN.
+    #[must_use]
+    pub fn arn(&self) -> &FunctionArn {
+        &self.arn
+    }
+
     /// Waits for a slot, then calls the function with one event.
     ///
     /// # Errors

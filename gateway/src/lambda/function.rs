@@ -1,6 +1,6 @@
 //! A function, wherever it runs: a program of this machine, what answers at an Invoke URL, or a function in AWS.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use iot_policy::{arn::FunctionArn, limits::AUTHORIZER_TIMEOUT_SECONDS};
@@ -49,6 +49,17 @@ pub enum Function {
     /// A function in AWS.
     #[cfg(feature = "aws-lambda")]
     Aws(Box<AwsFunction>),
+}
+
+/// Where a function writes its own log. It displays as a clause that sends a person there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FunctionLog {
+    /// The gateway's log has its lines.
+    Here,
+    /// What runs at this URL has them.
+    At(String),
+    /// CloudWatch Logs has them, in this function's log group.
+    CloudWatch(FunctionArn),
 }
 
 /// Why a function can't be called at all.
@@ -126,6 +137,17 @@ impl Function {
         }
     }
 
+    /// Where it writes its own log.
+    #[must_use]
+    pub fn log(&self) -> FunctionLog {
+        match self {
+            Self::Program(_) => FunctionLog::Here,
+            Self::Url(function) => FunctionLog::At(function.url().to_string()),
+            #[cfg(feature = "aws-lambda")]
+            Self::Aws(function) => FunctionLog::CloudWatch(function.arn().clone()),
+        }
+    }
+
     /// Calls the function with one event. The call waits while all instances are busy, but no longer than a call may
     /// take; `payload` is called after the wait.
     ///
@@ -138,6 +160,18 @@ impl Function {
             Self::Url(function) => function.invoke(call, payload).await,
             #[cfg(feature = "aws-lambda")]
             Self::Aws(function) => function.invoke(call, payload).await,
+        }
+    }
+}
+
+impl fmt::Display for FunctionLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here => f.write_str("its own lines in this log say why, if it writes any"),
+            Self::At(url) => write!(f, "the log of what runs at `{url}` may say why"),
+            Self::CloudWatch(arn) => {
+                write!(f, "the log of `{}` in CloudWatch Logs may say why", arn.as_str())
+            }
         }
     }
 }

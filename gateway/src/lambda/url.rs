@@ -74,6 +74,12 @@ impl UrlFunction {
         Ok(Self { url, http, slots })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &InvokeUrl {
+        &self.url
+    }
+
     /// Waits for a slot, then calls the function with one event.
     ///
     /// # Errors

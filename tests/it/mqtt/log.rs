@@ -204,7 +204,7 @@ async fn an_authentication_that_fails_without_sni_has_no_line_of_its_kind() {
         let fields = ["eventType", "reason", "details"].map(|field| &line[field]);
         let details = "The credentials provided could not be authenticated";
         assert_eq!(fields, [event_type, "NOT_AUTHENTICATED", details], "{line}");
-        assert!(line["explanation"].as_str().unwrap().contains("decision line"), "{line}");
+        assert!(line["explanation"].as_str().unwrap().contains("`isAuthenticated: false`"), "{line}");
         let attempt = ["authenticationType", "targetIp"].map(|field| line[field].as_str());
         let expected = (event_type != "Connect").then_some(["CUSTOM_AUTH", "127.0.0.1"]);
         assert_eq!(attempt, expected.map_or([None, None], |expected| expected.map(Some)));
