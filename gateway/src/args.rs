@@ -1,5 +1,6 @@
 //! The command line of the gateway, and its run.
 
+pub mod env;
 pub mod function;
 pub mod init;
 
@@ -83,14 +84,18 @@ pub struct LocalArgs {
 pub enum LocalCommand {
     /// Write a settings file that explains every setting
     Init(init::InitArgs),
+    /// Print the variables with which the AWS CLI and the SDKs use this gateway
+    Env(env::EnvArgs),
 }
 
 /// Runs a gateway until it is stopped. `authorizer` is the authorizer's program unless the arguments name another.
 ///
 /// The exit code is 64 when the configuration of the gateway or of the authorizer can't be used.
-pub async fn run(args: LocalArgs, authorizer: PathBuf) -> ExitCode {
-    if let Some(LocalCommand::Init(init)) = &args.command {
-        return init::run(init);
+pub async fn run(mut args: LocalArgs, authorizer: PathBuf) -> ExitCode {
+    match args.command.take() {
+        Some(LocalCommand::Init(init)) => return init::run(&init),
+        Some(LocalCommand::Env(env)) => return env::run(env),
+        None => {}
     }
     let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);
     match start(args, authorizer).await {
@@ -152,6 +157,7 @@ fn exit_code(error: &StartError) -> u8 {
     match error {
         StartError::Authorizer(InvokeError::Init { code: Some(64), .. } | InvokeError::Start { .. })
         | StartError::Store(_)
+        | StartError::Registry(_)
         | StartError::Other(_)
         | StartError::Listen { .. } => exit::USAGE,
         StartError::Authorizer(_) => 1,
@@ -207,7 +213,7 @@ mod tests {
     fn help_names_the_defaults() {
         let [_, help] = help(400);
         let (ports, limits, account) = (Ports::default(), Limits::default(), Account::default());
-        let numbers = ports.doors.values().chain(&ports.status).map(ToString::to_string);
+        let numbers = ports.doors.values().chain(&ports.status).chain(&ports.api).map(ToString::to_string);
         let wills = limits.delayed_wills;
         let limits =
             [limits.connections, limits.handshakes, wills.number, wills.bytes].map(|n| n.to_string());

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     account_rates::AccountRates,
+    api::{self, Api},
     broker::{Broker, store::StoreError},
     certificate::{self, Authority},
     clock::Clock,
@@ -34,7 +35,10 @@ use crate::{
     handshake_limit::HandshakeLimit,
     lambda::{InvokeError, function::Function},
     lifecycle_versions::LifecycleVersions,
-    registry::Registry,
+    registry::{
+        Registry,
+        store::{OpenError, RegistryStore},
+    },
     settings::{AuthorizerSettings, DomainSettings, Settings},
     shared::Shared,
     status,
@@ -56,6 +60,8 @@ const DEFAULT_DOMAIN: &str = "iot:Data-ATS";
 pub struct Gateway {
     listeners: BTreeMap<Port, TcpListener>,
     status: Option<TcpListener>,
+    /// The port of AWS's APIs.
+    api: Option<(TcpListener, Arc<Api>)>,
     shared: Arc<Shared>,
     /// One permit for each connection that may be open.
     connections: Arc<Semaphore>,
@@ -69,6 +75,8 @@ pub struct Addresses {
     pub doors: BTreeMap<Port, SocketAddr>,
     /// The address of `/healthz` and `/metrics`, if they are served.
     pub status: Option<SocketAddr>,
+    /// The address of AWS's APIs, if they are served.
+    pub api: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
@@ -90,6 +98,9 @@ pub enum StartError {
     /// The sessions' file can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The registry can't be used.
+    #[error(transparent)]
+    Registry(#[from] OpenError),
     /// Any other error in the settings or on the disk.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -115,10 +126,16 @@ impl Gateway {
             Some(number) => Some(listen(Ipv4Addr::LOCALHOST.into(), number, "--port-status").await?),
             None => None,
         };
-        let addresses = local_addresses(&listeners, status.as_ref()).context("a port has no address")?;
+        let api = match settings.ports.api {
+            Some(number) => Some(listen(Ipv4Addr::LOCALHOST.into(), number, "--port-api").await?),
+            None => None,
+        };
+        let addresses =
+            local_addresses(&listeners, status.as_ref(), api.as_ref()).context("a port has no address")?;
         let authority = Authority::open(&settings.data)?;
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
-        let registry: Arc<dyn Registry> = Arc::new(settings.registry.clone());
+        let store = Arc::new(RegistryStore::open(settings, &clock)?);
+        let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
         let authorizers = start_authorizers(settings, &clock, &log).await?;
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
@@ -142,7 +159,15 @@ impl Gateway {
             cut_off: CancellationToken::new(),
         };
         let connections = Arc::new(Semaphore::new(settings.limits.connections));
-        Ok(Self { listeners, status, shared: Arc::new(shared), connections, addresses })
+        let shared = Arc::new(shared);
+        let api = match (api, addresses.api) {
+            (Some(listener), Some(address)) => {
+                let api = api::open(Arc::clone(&shared), store, addresses.clone(), address)?;
+                Some((listener, Arc::new(api)))
+            }
+            _ => None,
+        };
+        Ok(Self { listeners, status, api, shared, connections, addresses })
     }
 
     /// The addresses on which it listens.
@@ -156,6 +181,9 @@ impl Gateway {
         let connections = TaskTracker::new();
         if let Some(listener) = self.status.take() {
             connections.spawn(status::serve(listener, Arc::clone(&self.shared)));
+        }
+        if let Some((listener, api)) = self.api.take() {
+            connections.spawn(api::serve(listener, api));
         }
         let doors = self.listeners.iter().map(|(port, listener)| self.accept(*port, listener, &connections));
         tokio::select! {
@@ -220,10 +248,12 @@ async fn listen(ip: IpAddr, number: u16, flag: &str) -> Result<TcpListener, Star
 fn local_addresses(
     listeners: &BTreeMap<Port, TcpListener>,
     status: Option<&TcpListener>,
+    api: Option<&TcpListener>,
 ) -> io::Result<Addresses> {
     let doors = listeners.iter().map(|(port, listener)| Ok((*port, listener.local_addr()?)));
     let doors = doors.collect::<io::Result<_>>()?;
-    Ok(Addresses { doors, status: status.map(TcpListener::local_addr).transpose()? })
+    let [status, api] = [status, api].map(|listener| listener.map(TcpListener::local_addr).transpose());
+    Ok(Addresses { doors, status: status?, api: api? })
 }
 
 /// The authorizers. One instance of each active program starts at once, so that a wrong configuration shows.

@@ -15,10 +15,12 @@
 //!
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
+//! [`api`] serves AWS's own APIs, whose calls change the [`registry`].
 //! [`event_log`] and [`metrics`] show what happens, [`lifecycle_versions`] numbers the connections of a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and
 //! [`clock`] is the time, which tests move.
 
 pub mod account_rates;
+pub mod api;
 pub mod args;
 pub mod broker;
 pub mod certificate;
@@ -26,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod custom_auth;
+pub mod database_file;
 pub mod delayed_will_limit;
 pub mod door;
 pub mod event_log;

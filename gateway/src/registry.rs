@@ -1,18 +1,26 @@
 //! The registry: certificates, their policies, and the Things that they are attached to.
 //!
 //! Source: AWS IoT Core developer guide, `x509-client-certs`, `thing-registry` and `iot-policies`. The doors for client
-//! certificates ask it through [`Registry`].
+//! certificates ask it through [`Registry`]; API calls change it through [`store`]. The modules of each kind of entry are
+//! functions on the [`store`]'s tables, and know no HTTP.
 
 pub mod certificate;
+mod seed;
+pub mod store;
+pub mod things;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    path::PathBuf,
     sync::Arc,
 };
 
+use self::store::Tables;
+
 pub use self::certificate::{Certificate, CertificateId, CertificateStatus};
 
-/// Looks up certificates and Things, without IO.
+/// Looks up certificates and Things, without waiting for a call that changes them.
 pub trait Registry: Send + Sync {
     /// The certificate with this id, whatever its status.
     fn certificate(&self, id: &CertificateId) -> Option<Arc<Certificate>>;
@@ -32,6 +40,79 @@ pub struct Thing {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// The kinds of entries that have ARNs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A Thing.
+    Thing,
+    /// A Thing type.
+    ThingType,
+    /// A Thing group.
+    ThingGroup,
+    /// A policy.
+    Policy,
+    /// A certificate.
+    Certificate,
+}
+
+/// A call that the registry does not carry out.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Something does not exist.
+    #[error("{kind} {name} not found")]
+    NotFound {
+        /// What it would be.
+        kind: Kind,
+        /// Its name or id.
+        name: String,
+    },
+    /// Something exists that is not the same.
+    #[error("{message}")]
+    AlreadyExists {
+        /// What differs.
+        message: String,
+        /// The id of what exists.
+        id: String,
+        /// Its ARN.
+        arn: String,
+    },
+    /// Something has another version than the call expects.
+    #[error("{0}")]
+    VersionConflict(String),
+    /// The call can't be carried out as it is.
+    #[error("{0}")]
+    Invalid(String),
+    /// The settings file defines what the call would change.
+    #[error("the settings file `{path}` defines the {kind} `{name}`: change it there")]
+    OfSettingsFile {
+        /// What it is.
+        kind: Kind,
+        /// Its name or id.
+        name: String,
+        /// The settings file.
+        path: PathBuf,
+    },
+    /// The settings file defines what an API call has made.
+    #[error(
+        "the settings file `{path}` defines the {kind} `{name}`, and so did an API call: remove it from the file, or delete it \
+         with an API call while it is not in the file"
+    )]
+    Twice {
+        /// What it is.
+        kind: Kind,
+        /// Its name or id.
+        name: String,
+        /// The settings file.
+        path: PathBuf,
+    },
+    /// The file can't be read or written.
+    #[error("the registry's file can't be used: {0}")]
+    File(String),
+    /// The gateway stops.
+    #[error("the gateway stops")]
+    Stopped,
+}
+
 /// A registry that stays as the settings file describes it when the gateway starts.
 #[derive(Clone, Debug, Default)]
 pub struct FixedRegistry {
@@ -39,9 +120,9 @@ pub struct FixedRegistry {
     things: BTreeMap<String, Arc<Thing>>,
 }
 
-/// Entries that contradict each other.
+/// Entries of the settings file that contradict each other.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
+pub enum EntryError {
     /// Two Things have the same name.
     #[error("there are two things with the name `{0}`")]
     DuplicateThing(String),
@@ -59,22 +140,22 @@ impl FixedRegistry {
     /// # Errors
     ///
     /// When two entries are the same, or one names a Thing that does not exist.
-    pub fn new(things: Vec<Thing>, certificates: Vec<Certificate>) -> Result<Self, RegistryError> {
+    pub fn new(things: Vec<Thing>, certificates: Vec<Certificate>) -> Result<Self, EntryError> {
         let mut registry = Self::default();
         for thing in things {
             match registry.things.entry(thing.name.clone()) {
                 Entry::Vacant(place) => _ = place.insert(Arc::new(thing)),
-                Entry::Occupied(_) => return Err(RegistryError::DuplicateThing(thing.name)),
+                Entry::Occupied(_) => return Err(EntryError::DuplicateThing(thing.name)),
             }
         }
         for certificate in certificates {
             if let Some(name) = certificate.things.iter().find(|name| !registry.things.contains_key(*name)) {
-                return Err(RegistryError::NoThing(name.clone()));
+                return Err(EntryError::NoThing(name.clone()));
             }
             match registry.certificates.entry(certificate.id().clone()) {
                 Entry::Vacant(place) => _ = place.insert(Arc::new(certificate)),
                 Entry::Occupied(place) => {
-                    return Err(RegistryError::DuplicateCertificate(Arc::clone(place.key().as_str())));
+                    return Err(EntryError::DuplicateCertificate(Arc::clone(place.key().as_str())));
                 }
             }
         }
@@ -89,5 +170,66 @@ impl Registry for FixedRegistry {
 
     fn thing(&self, name: &str) -> Option<Arc<Thing>> {
         self.things.get(name).cloned()
+    }
+}
+
+impl Kind {
+    /// What stands before the name in an ARN's resource.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Thing => "thing",
+            Self::ThingType => "thingtype",
+            Self::ThingGroup => "thinggroup",
+            Self::Policy => "policy",
+            Self::Certificate => "cert",
+        }
+    }
+}
+
+/// As AWS's messages call them.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Thing => "Thing",
+            Self::ThingType => "Thing Type",
+            Self::ThingGroup => "Thing group",
+            Self::Policy => "Policy",
+            Self::Certificate => "Certificate",
+        })
+    }
+}
+
+impl RegistryError {
+    fn not_found(kind: Kind, name: &str) -> Self {
+        Self::NotFound { kind, name: name.to_owned() }
+    }
+}
+
+impl From<rusqlite::Error> for RegistryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::File(error.to_string())
+    }
+}
+
+impl Tables<'_> {
+    /// The ARN of an entry.
+    #[must_use]
+    pub fn arn(&self, kind: Kind, name: &str) -> String {
+        self.account.iot_arn(kind.resource(), name)
+    }
+
+    /// Refuses to change an entry of the settings file.
+    fn not_of_file(&self, kind: Kind, name: &str, from_file: bool) -> Result<(), RegistryError> {
+        if from_file {
+            let path = self.settings_file.to_owned();
+            return Err(RegistryError::OfSettingsFile { kind, name: name.to_owned(), path });
+        }
+        Ok(())
+    }
+
+    /// The error of an entry that an API call has made and the settings file defines.
+    fn twice(&self, kind: Kind, name: &str) -> RegistryError {
+        RegistryError::Twice { kind, name: name.to_owned(), path: self.settings_file.to_owned() }
     }
 }

@@ -85,6 +85,8 @@ pub struct Ports {
     pub doors: BTreeMap<Port, u16>,
     /// The port of `/healthz` and `/metrics`, if they are served.
     pub status: Option<u16>,
+    /// The port of AWS's APIs, if they are served.
+    pub api: Option<u16>,
 }
 
 /// The gateway's own limits, which AWS does not have.
@@ -170,7 +172,11 @@ impl AuthorizerSettings {
 /// AWS's numbers plus 10,000, which need no privileges.
 impl Default for Ports {
     fn default() -> Self {
-        Self { doors: Port::ALL.map(|port| (port, port.number() + 10_000)).into(), status: Some(19_090) }
+        Self {
+            doors: Port::ALL.map(|port| (port, port.number() + 10_000)).into(),
+            status: Some(19_090),
+            api: Some(14_566),
+        }
     }
 }
 
@@ -201,6 +207,13 @@ impl Account {
     pub fn function_arn(&self, name: &str) -> String {
         let Self { partition, region, id } = self;
         format!("arn:{partition}:lambda:{region}:{id}:function:{name}")
+    }
+
+    /// The ARN of a resource of AWS IoT, such as `thing/NAME`.
+    #[must_use]
+    pub fn iot_arn(&self, resource: &str, name: &str) -> String {
+        let Self { partition, region, id } = self;
+        format!("arn:{partition}:iot:{region}:{id}:{resource}/{name}")
     }
 
     /// The scope in which policies name resources.

@@ -67,10 +67,10 @@ async fn main() -> ExitCode {
 }
 
 async fn local(args: LocalArgs) -> ExitCode {
-    let authorizer = if args.function.may_need_own() {
+    let authorizer = if args.command.is_none() && args.function.may_need_own() {
         programs::find(programs::AUTHORIZER).await
     } else {
-        // Another function decides.
+        // Another function decides, or no gateway starts.
         Ok(PathBuf::new())
     };
     match authorizer {

@@ -1,5 +1,6 @@
 //! The parts together. Each folder is one subject.
 
+mod apis;
 mod clients;
 mod docs;
 mod doors;

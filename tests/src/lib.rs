@@ -1,6 +1,7 @@
 //! What the integration tests share: the system under test, started for real, and ways to look at it.
 
 pub mod aws;
+pub mod aws_api;
 pub mod canary;
 pub mod captured_log;
 pub mod cloud;

@@ -259,7 +259,7 @@ fn add_device(folder: &Path, name: &str, grant: &str) -> String {
 fn settings(folder: &Path, name: &str, variables: Vec<(String, String)>) -> Settings {
     let program = Program::new(program(name), Vec::new());
     Settings {
-        ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0) },
+        ports: Ports { doors: Port::ALL.map(|port| (port, 0)).into(), status: Some(0), api: Some(0) },
         names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         authorizers: vec![authorizer("latchkey", name, variables)],
         default_authorizer: Some(DefaultAuthorizer::Set("latchkey".try_into().unwrap())),

@@ -35,6 +35,10 @@ pub const MAX_AUTHORIZER_NAME_LENGTH: usize = 128;
 pub const MAX_TOKEN_KEY_NAME_LENGTH: usize = 128;
 /// A Thing's name, in characters (api/CreateThing).
 pub const MAX_THING_NAME_LENGTH: usize = 128;
+/// Attributes of a Thing without a type, at most (gr).
+pub const MAX_THING_ATTRIBUTES: usize = 3;
+/// Attributes of a Thing with a type, at most (gr).
+pub const MAX_THING_ATTRIBUTES_WITH_TYPE: usize = 50;
 /// Characters of the token that a signing authorizer receives, at most (api/TestInvokeAuthorizer).
 pub const MAX_TOKEN_LENGTH: usize = 6144;
 /// Characters of the token's base64 signature, at most (api/TestInvokeAuthorizer).

@@ -47,11 +47,11 @@ pub(super) struct Greeting<'a> {
 impl Greeting<'_> {
     /// For a script: one line of JSON.
     pub(super) fn json(&self) -> String {
-        let Addresses { doors, status } = self.addresses;
+        let Addresses { doors, status, api } = self.addresses;
         let ports: Map<_, _> =
             doors.iter().map(|(port, address)| (port.to_string(), json!(address))).collect();
         let line = json!({
-            "ready": true, "address": self.main(), "ports": ports, "status": status,
+            "ready": true, "address": self.main(), "ports": ports, "status": status, "api": api,
             "ca": self.settings.data.join("ca.pem"), "log": self.log,
         });
         format!("{line}\n")
@@ -72,6 +72,9 @@ impl Greeting<'_> {
         }
         if let Some(status) = addresses.status {
             lines.push(format!("  status  http://{status}/metrics"));
+        }
+        if let Some(api) = addresses.api {
+            lines.push(format!("  AWS API http://{api}; `latchkey local env` has its variables"));
         }
         if let Some(config) = &settings.config {
             lines.push(format!("  file    {}", config.display()));
@@ -124,7 +127,7 @@ mod tests {
         let program = Program::new("authorizer".into(), Vec::new());
         let mut settings = Settings::new(".latchkey".into(), program);
         let doors = BTreeMap::from([(Port::P443, "0.0.0.0:10443".parse().unwrap())]);
-        let addresses = Addresses { doors, status: None };
+        let addresses = Addresses { doors, status: None, api: None };
         let text =
             |settings: &Settings| Greeting { settings, addresses: &addresses, log: Path::new("log") }.text();
         settings.names.extend(["192.168.1.10", "fd00::2", "gateway.lan"].map(str::to_owned));

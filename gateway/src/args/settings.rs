@@ -53,6 +53,22 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     Ok(settings)
 }
 
+/// The data folder of the gateway that these flags, or the settings file, are for.
+pub(super) fn data_folder(config: Option<PathBuf>, data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let config = config.or_else(|| Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into()));
+    let of_file = match config.filter(|_| data.is_none()) {
+        // The gateway itself reports what is wrong with the file.
+        Some(path) => {
+            config::read(&path)
+                .with_context(|| format!("can't read the settings file `{}`", path.display()))?
+                .0
+                .data
+        }
+        None => None,
+    };
+    Ok(data.or(of_file).unwrap_or_else(|| DATA_FOLDER.into()))
+}
+
 /// The store that the environment names for the function.
 enum Store {
     /// A file of records, which is made if it does not exist.

@@ -9,29 +9,31 @@ mod message;
 mod stored;
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicI64},
-    time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 pub(super) use self::{
     changes::Changes,
     stored::{Stored, StoredMessage, StoredSession},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    database_file::{FileError, Format, Locking},
+};
 
 /// The file's name in the data folder.
 pub const FILE: &str = "broker.sqlite3";
 
-/// Marks the file as this gateway's in SQLite's header: `LtKy`.
-const APPLICATION_ID: i32 = 0x4c74_4b79;
-/// What makes the tables of each version of those of the one before. The last is the version of a file in use.
-const VERSIONS: [&str; 2] = [include_str!("store/version-1.sql"), include_str!("store/version-2.sql")];
-/// How long an earlier gateway may take to release the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the file is. `LtKy` is its mark.
+const FORMAT: Format = Format {
+    application_id: 0x4c74_4b79,
+    versions: &[include_str!("store/version-1.sql"), include_str!("store/version-2.sql")],
+    content: "sessions and retained messages",
+    locking: Locking::Exclusive,
+};
 
 /// The sessions' file.
 pub(super) struct Store {
@@ -59,39 +61,9 @@ impl MessageId {
 /// An error of the sessions' file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file can't be opened.
-    #[error("can't open `{path}`: {error}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        error: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another process uses the file.
-    #[error("another gateway uses `{path}`: stop it, or start this one with another data folder")]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The content is not what was written.
-    #[error(
-        "`{path}` is damaged ({details}): move it away, and `{path}-wal` with it, to begin without its sessions and \
-         retained messages, or put back a copy of both"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The sign of the damage.
-        details: String,
-    },
-    /// The file belongs to another program, or to a later version.
-    #[error(
-        "`{path}` is not a file of this gateway, or is a later version's: start with another data folder"
-    )]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file can't be written.
     #[error("can't write `{path}`: {error}")]
     Write {
@@ -113,19 +85,16 @@ impl Store {
     /// When it can't be opened, another gateway uses it, or not everything in it can be read.
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<(Self, Stored), StoreError> {
         let path = path.to_owned();
-        if has_lost_its_beginning(&path) {
-            let details = "it is empty, and its write-ahead log is not".to_owned();
-            return Err(StoreError::Damaged { path, details });
-        }
-        make_private(&path).map_err(|error| StoreError::Open { path: path.clone(), error: error.into() })?;
-        let connection = Connection::open(&path).map_err(|error| read_error(&path, error))?;
+        let connection = FORMAT.open(&path)?;
         Self::with(connection, path, clock)
     }
 
     /// A store that ends with the process.
     #[cfg(test)]
     pub(super) fn in_memory(clock: &Clock) -> Self {
-        Self::with(Connection::open_in_memory().unwrap(), ":memory:".into(), clock).unwrap().0
+        let (connection, path) = (Connection::open_in_memory().unwrap(), PathBuf::from(":memory:"));
+        FORMAT.prepare(&connection, &path).unwrap();
+        Self::with(connection, path, clock).unwrap().0
     }
 
     /// Makes the disk full, as far as the file can tell.
@@ -159,9 +128,8 @@ impl Store {
     }
 
     fn with(connection: Connection, path: PathBuf, clock: &Clock) -> Result<(Self, Stored), StoreError> {
-        prepare(&connection, &path)?;
         let (epoch, now) = (clock.epoch(), clock.now());
-        let damaged = |error| StoreError::Damaged { path: path.clone(), details: format!("{error}") };
+        let damaged = |error| FORMAT.damaged(&path, format!("{error}"));
         let stored = Stored::read(&connection, epoch, now).map_err(damaged)?;
         let last_message = Arc::new(AtomicI64::new(stored.last_id()));
         let store = Self { connection, last_message, clock: clock.clone(), path };
@@ -176,76 +144,6 @@ impl Store {
 
     fn write_error(&self, error: rusqlite::Error) -> StoreError {
         StoreError::Write { path: self.path.clone(), error }
-    }
-}
-
-/// Creates the file, if it does not exist, so that no other user can read it. SQLite gives the files next to it the same mode.
-fn make_private(path: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-/// Whether the file is empty and its write-ahead log is not. SQLite would take the file for a new one and delete the log.
-fn has_lost_its_beginning(path: &Path) -> bool {
-    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    length(path) == 0 && length(log.as_ref()) > 0
-}
-
-/// Locks the file for this process alone, and checks that it is this gateway's and whole, before anything in it changes.
-fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
-                   BEGIN IMMEDIATE; COMMIT;";
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
-    let read = |error| read_error(path, error);
-    let exclusive = || connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE");
-    connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| exclusive()).map_err(read)?;
-    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
-    let (tables, application, version): (i64, i32, i32) = (
-        tables.map_err(read)?,
-        number("application_id").map_err(read)?,
-        number("user_version").map_err(read)?,
-    );
-    let is_new = (tables, application, version) == (0, 0, 0);
-    let is_ours = application == APPLICATION_ID && version > 0;
-    let missing = usize::try_from(version).ok().and_then(|version| VERSIONS.get(version..));
-    let Some(missing) = missing.filter(|_| is_new || is_ours) else {
-        return Err(StoreError::Foreign { path: path.to_owned() });
-    };
-    connection.execute_batch(pragmas).map_err(read)?;
-    if !is_new {
-        check(connection, path)?;
-    }
-    if missing.is_empty() { Ok(()) } else { set_up(connection, &missing.concat()).map_err(read) }
-}
-
-/// Creates or changes the tables, and marks the file as one of the last version.
-fn set_up(connection: &Connection, statements: &str) -> rusqlite::Result<()> {
-    let version = VERSIONS.len();
-    connection.execute_batch(&format!(
-        "BEGIN; {statements} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
-    ))
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let read = |error| read_error(path, error);
-    let found = connection.pragma_query_value(None, "integrity_check", |row| row.get::<_, String>(0));
-    let details = found.map_err(read)?;
-    if details == "ok" { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), details }) }
-}
-
-fn read_error(path: &Path, error: rusqlite::Error) -> StoreError {
-    let path = path.to_owned();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Damaged { path, details: error.to_string() }
-        }
-        _ => StoreError::Open { path, error: error.into() },
     }
 }
 

@@ -38,6 +38,13 @@ pub struct PortOverrides {
     /// It is open to this machine only. `off` closes it.
     #[arg(long = "port-status", value_name = "PORT")]
     pub status: Option<PortChoice>,
+
+    /// The port of AWS's own APIs [default: 14566]
+    ///
+    /// It is open to this machine only. `latchkey local env` prints the variables with which the AWS CLI and the SDKs use
+    /// it. `off` closes it.
+    #[arg(long = "port-api", value_name = "PORT")]
+    pub api: Option<PortChoice>,
 }
 
 /// A port of this machine, 0 for a free one, or `off`.
@@ -63,6 +70,7 @@ impl PortOverrides {
             p8883: self.p8883.or(others.p8883),
             p8443: self.p8443.or(others.p8443),
             status: self.status.or(others.status),
+            api: self.api.or(others.api),
         }
     }
 
@@ -79,12 +87,13 @@ impl PortOverrides {
             None if free => Some((port, 0)),
             None => defaults.doors.get(&port).map(|default| (port, *default)),
         });
-        let status = match self.status {
+        let local = |chosen: Option<PortChoice>, default| match chosen {
             Some(chosen) => chosen.number(),
             None if free => Some(0),
-            None => defaults.status,
+            None => default,
         };
-        Ports { doors: doors.collect::<BTreeMap<_, _>>(), status }
+        let (status, api) = (local(self.status, defaults.status), local(self.api, defaults.api));
+        Ports { doors: doors.collect::<BTreeMap<_, _>>(), status, api }
     }
 }
 
@@ -137,10 +146,11 @@ impl<'de> Deserialize<'de> for PortChoice {
 mod tests {
     use super::*;
 
-    const NOTHING: PortOverrides = PortOverrides { p443: None, p8883: None, p8443: None, status: None };
+    const NOTHING: PortOverrides =
+        PortOverrides { p443: None, p8883: None, p8443: None, status: None, api: None };
 
     fn numbers(typed: PortOverrides, file: PortOverrides, aws_ports: bool) -> (Vec<u16>, Option<u16>) {
-        let Ports { doors, status } = typed.or(file).ports(aws_ports);
+        let Ports { doors, status, .. } = typed.or(file).ports(aws_ports);
         (doors.into_values().collect(), status)
     }
 

@@ -1,3 +1,5 @@
+use std::{fs, time::Duration};
+
 use mqtt::{Publish, QoS, SubscribeFilter, TopicName, Version};
 
 use super::*;
@@ -139,7 +141,7 @@ async fn another_programs_file_is_left_alone() {
     assert_eq!(fs::read(folder.file()).unwrap(), theirs, "nothing of it changes");
     let later = Folder::with_messages().await;
     let connection = Connection::open(later.file()).unwrap();
-    connection.pragma_update(None, "user_version", VERSIONS.len() + 1).unwrap();
+    connection.pragma_update(None, "user_version", FORMAT.versions.len() + 1).unwrap();
     drop(connection);
     assert!(error(&later).contains("or is a later version's"), "{}", error(&later));
 }

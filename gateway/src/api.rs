@@ -1,0 +1,225 @@
+//! AWS's own APIs on one port of this machine, so that the AWS CLI, the SDKs and `latchkey fleet` work with only their
+//! endpoint changed.
+//!
+//! A request is for the service that its signature names. It passes through [`signature`], which checks it against the
+//! gateway's [`key`]; [`router`], which has every operation of AWS's once; and the operation's function in [`control`], which
+//! reads its [`input`] and answers with an [`answer`] or an [`error`]. The port is open to this machine only, and not to web
+//! pages: a foreign `Host` and any `Origin` are refused.
+
+pub mod answer;
+pub mod control;
+pub mod error;
+pub mod input;
+pub mod key;
+pub mod page;
+pub mod router;
+pub mod signature;
+pub mod text;
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    header::ORIGIN,
+    http::request::Parts,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use time::OffsetDateTime;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::task::TaskTracker;
+
+use self::{
+    answer::Answer,
+    error::ApiError,
+    input::Input,
+    key::AccessKey,
+    router::Service,
+    signature::{Signature, SignatureError},
+};
+use crate::{
+    custom_auth::http_request::host,
+    gateway::Addresses,
+    registry::{Kind, store::RegistryStore},
+    settings::LOCAL_NAMES,
+    shared::Shared,
+};
+
+/// Open connections to the port; the next one waits.
+const MAX_CONNECTIONS: usize = 256;
+/// The request line and the headers of one request, in bytes.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// How long the headers of a request may take, counted from the end of the request before it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The bytes of a body. The largest that an operation needs is a message of 128 KiB.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The bytes that are read of a body that is too large, so that its client reads the answer.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+/// The pause after a connection could not be accepted, for example because too many files are open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the operations use.
+pub struct Api {
+    /// What connections and operations share.
+    pub shared: Arc<Shared>,
+    /// The registry.
+    pub registry: Arc<RegistryStore>,
+    /// The key that signs requests.
+    pub key: AccessKey,
+    /// Where the gateway listens.
+    pub addresses: Addresses,
+}
+
+/// Answers requests until the gateway stops.
+pub async fn serve(listener: TcpListener, api: Arc<Api>) {
+    let (permits, connections) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), TaskTracker::new());
+    let stopping = api.shared.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // The semaphore is never closed.
+                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+                let api = Arc::clone(&api);
+                connections.spawn(async move {
+                    serve_connection(stream, api).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection to the API port");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn serve_connection(stream: TcpStream, api: Arc<Api>) {
+    let (stopping, cut_off) = (api.shared.stopping.clone(), api.shared.cut_off.clone());
+    let service = service_fn(move |request| {
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(api.respond(request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // An error is the client's: it has gone, or does not speak HTTP.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = connection => {}
+        () = cut_off.cancelled() => {}
+    }
+}
+
+impl Api {
+    /// The response to a request. A body is read to its end even if the request is refused, or its client could be cut off
+    /// before it reads why.
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let admitted = self.admit(&parts);
+        let max = if admitted.is_ok() { MAX_BODY_BYTES } else { 0 };
+        let outcome = match (admitted, read(body, max).await) {
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            (Ok(signature), Ok(body)) => self.carry_out(&signature, parts, body).await,
+        };
+        answer::response(outcome)
+    }
+
+    /// Checks what can be checked without the body.
+    fn admit(&self, parts: &Parts) -> Result<Signature, ApiError> {
+        // A web page's own name may have been made to point here (DNS rebinding).
+        let name = host(&parts.headers).unwrap_or_default().trim_matches(['[', ']']);
+        if !LOCAL_NAMES.iter().any(|local| name.eq_ignore_ascii_case(local)) {
+            return Err(ApiError::forbidden("the Host header has to be localhost, 127.0.0.1 or [::1]"));
+        }
+        if parts.headers.contains_key(ORIGIN) {
+            return Err(ApiError::forbidden("web pages can't use this port"));
+        }
+        let region = &self.shared.settings.account.region;
+        Ok(Signature::read(&parts.headers, &self.key, region, self.now())?)
+    }
+
+    async fn carry_out(&self, signature: &Signature, parts: Parts, body: Bytes) -> Result<Answer, ApiError> {
+        signature.verify(&parts.method, &parts.uri, &parts.headers, &body, &self.key)?;
+        let service = Service::of_scope(&signature.service).ok_or_else(|| {
+            SignatureError::Scope(
+                "Credential should be scoped to correct service: 'iot' or 'iotdata'.".to_owned(),
+            )
+        })?;
+        let (operation, path) =
+            service.find(&parts.method, parts.uri.path()).ok_or_else(ApiError::unknown_operation)?;
+        let handler = operation.handler.ok_or_else(|| ApiError::not_implemented(operation.name))?;
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        handler(self, &Input { path, query, headers: parts.headers, body }).await
+    }
+
+    /// The ARN of an entry of the registry.
+    #[must_use]
+    pub fn arn(&self, kind: Kind, name: &str) -> String {
+        self.shared.settings.account.iot_arn(kind.resource(), name)
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        let clock = &self.shared.clock;
+        let millis = clock.epoch().unix_millis(clock.now());
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+/// A body of up to `max` bytes.
+async fn read(mut body: Incoming, max: usize) -> Result<Bytes, ApiError> {
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map(|frame| frame.into_data().unwrap_or_default()) else { return false };
+            if discarded == 0 && bytes.len() + data.len() <= max {
+                bytes.extend_from_slice(&data);
+            } else {
+                discarded += data.len();
+            }
+            if discarded > MAX_DISCARDED_BYTES {
+                return true;
+            }
+        }
+        true
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(true) if discarded == 0 => Ok(bytes.into()),
+        Ok(true) => Err(ApiError::too_large(max)),
+        _ => Err(ApiError::serialization("the body did not come as a whole")),
+    }
+}
+
+/// Writes `api.json`, and returns what the port needs.
+///
+/// # Errors
+///
+/// When the file can't be read or written.
+pub fn open(
+    shared: Arc<Shared>,
+    registry: Arc<RegistryStore>,
+    addresses: Addresses,
+    address: SocketAddr,
+) -> anyhow::Result<Api> {
+    let settings = &shared.settings;
+    let key = key::ApiFile::update(&settings.data, address, &settings.account.region)?.key;
+    Ok(Api { shared, registry, key, addresses })
+}

@@ -1,0 +1,59 @@
+//! The answers of the APIs.
+
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    body::Bytes,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::ApiError;
+
+/// The id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The exception's name.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// What an operation answers with.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The body.
+    pub body: Bytes,
+    /// Its type.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    /// An answer whose body is the operation's payload.
+    #[must_use]
+    pub fn payload(body: impl Into<Bytes>, content_type: &'static str) -> Self {
+        Self { body: body.into(), content_type, headers: Vec::new() }
+    }
+}
+
+/// An answer with these members.
+impl From<Value> for Answer {
+    fn from(members: Value) -> Self {
+        Self::payload(members.to_string(), "application/json")
+    }
+}
+
+/// The HTTP response to a request.
+pub(super) fn response(outcome: Result<Answer, ApiError>) -> Response<Full<Bytes>> {
+    let (status, answer, error) = match outcome {
+        Ok(answer) => (StatusCode::OK, answer, None),
+        Err(error) => (error.status, Answer::from(error.body()), Some(error.name)),
+    };
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.extend(answer.headers);
+    headers.extend(HeaderValue::from_str(&Uuid::new_v4().to_string()).ok().map(|id| (REQUEST_ID, id)));
+    headers.extend(error.map(|name| (ERROR_TYPE, HeaderValue::from_static(name))));
+    response
+}

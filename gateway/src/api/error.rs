@@ -1,0 +1,136 @@
+//! Errors of the APIs, in the shape of AWS's REST-JSON protocol: the status, the exception's name in `x-amzn-ErrorType`, and a
+//! JSON body with `message`.
+//!
+//! Source: the API models of AWS IoT and AWS IoT data (names and statuses), Smithy's specification of `aws.protocols#restJson1`.
+
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::signature::SignatureError;
+use crate::registry::RegistryError;
+
+/// An error that a client reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// AWS's exception.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The message.
+    pub message: String,
+    /// Further members of the exception, such as `resourceArn`.
+    pub members: Map<String, Value>,
+}
+
+impl ApiError {
+    fn new(name: &'static str, status: StatusCode, message: impl Into<String>) -> Self {
+        Self { name, status, message: message.into(), members: Map::new() }
+    }
+
+    /// A request that can't be carried out as it is.
+    #[must_use]
+    pub fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new("InvalidRequestException", StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A body or parameter that is not what the API model says.
+    #[must_use]
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::new("SerializationException", StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Something that does not exist.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new("ResourceNotFoundException", StatusCode::NOT_FOUND, message)
+    }
+
+    /// A body that is larger than this many bytes.
+    #[must_use]
+    pub fn too_large(max: usize) -> Self {
+        let message = format!("the body is larger than {max} bytes");
+        Self::new("RequestEntityTooLargeException", StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    /// An operation of AWS's that the gateway does not have.
+    #[must_use]
+    pub fn not_implemented(operation: &str) -> Self {
+        let message = format!(
+            "{operation} is not implemented by the gateway; docs/aws-apis.md lists the operations that are"
+        );
+        Self::new("NotImplementedException", StatusCode::NOT_IMPLEMENTED, message)
+    }
+
+    /// A method and path that no operation of the service has.
+    #[must_use]
+    pub fn unknown_operation() -> Self {
+        Self::new("UnknownOperationException", StatusCode::NOT_FOUND, "no operation has this method and path")
+    }
+
+    /// A request that the port does not serve, whoever signs it.
+    #[must_use]
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new("ForbiddenException", StatusCode::FORBIDDEN, message)
+    }
+
+    /// A fault of the gateway's. What happened is in its log, not in the answer.
+    #[must_use]
+    pub fn internal_failure() -> Self {
+        let message = "the gateway can't carry out the request; its log says why";
+        Self::new("InternalFailureException", StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        let mut body = self.members.clone();
+        body.insert("message".to_owned(), json!(self.message));
+        Value::Object(body)
+    }
+}
+
+/// The names are those that AWS's services answer with *(guess: the exceptions of a request that is not signed)*.
+impl From<SignatureError> for ApiError {
+    fn from(error: SignatureError) -> Self {
+        let name = match error {
+            SignatureError::Missing => "MissingAuthenticationTokenException",
+            SignatureError::Incomplete(_) => "IncompleteSignatureException",
+            SignatureError::UnknownKey => "UnrecognizedClientException",
+            SignatureError::Scope(_) | SignatureError::Expired(_) | SignatureError::Mismatch => {
+                "InvalidSignatureException"
+            }
+        };
+        Self::new(name, StatusCode::FORBIDDEN, error.to_string())
+    }
+}
+
+/// The names and statuses are those of the API model; the messages are the gateway's own *(guess: the messages of the registry's
+/// exceptions)*.
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        let message = error.to_string();
+        match error {
+            RegistryError::NotFound { .. } => Self::not_found(message),
+            RegistryError::AlreadyExists { id, arn, .. } => {
+                let mut error = Self::new("ResourceAlreadyExistsException", StatusCode::CONFLICT, message);
+                error
+                    .members
+                    .extend([("resourceId".to_owned(), json!(id)), ("resourceArn".to_owned(), json!(arn))]);
+                error
+            }
+            RegistryError::VersionConflict(_) => {
+                Self::new("VersionConflictException", StatusCode::CONFLICT, message)
+            }
+            RegistryError::Invalid(_)
+            | RegistryError::OfSettingsFile { .. }
+            | RegistryError::Twice { .. } => Self::invalid_request(message),
+            RegistryError::Stopped => {
+                Self::new("ServiceUnavailableException", StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+            RegistryError::File(error) => {
+                tracing::error!(%error, "the registry's file");
+                Self::internal_failure()
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The input of an operation: members of the path, the query string, the headers and the JSON body, each checked against the
+//! constraints of the API model.
+//!
+//! The messages have the form of AWS's services; the first member that can't be used is reported *(guess: the message of a
+//! constraint that is not met)*.
+
+use hyper::{HeaderMap, body::Bytes};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::{error::ApiError, text::Text};
+
+/// What a client sent for one operation.
+#[derive(Debug)]
+pub struct Input {
+    /// The members of the path, by their names, still percent-encoded.
+    pub path: Vec<(&'static str, String)>,
+    /// The query string, still percent-encoded.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The members of a JSON object.
+#[derive(Clone, Debug, Default)]
+pub struct Members(Map<String, Value>);
+
+impl Input {
+    /// A member of the path.
+    ///
+    /// # Errors
+    ///
+    /// When it does not meet its constraints.
+    pub fn path(&self, name: &str, constraint: &Text) -> Result<String, ApiError> {
+        let encoded = self.path.iter().find(|(member, _)| *member == name).map(|(_, value)| value.as_str());
+        let text = percent_decode_str(encoded.unwrap_or_default()).decode_utf8();
+        let text = text.map_err(|_| not_text(name))?;
+        constraint.check(name, &text)?;
+        Ok(text.into_owned())
+    }
+
+    /// A member of the query string.
+    ///
+    /// # Errors
+    ///
+    /// When it does not meet its constraints.
+    pub fn query(&self, name: &str, constraint: &Text) -> Result<Option<String>, ApiError> {
+        let found = form_urlencoded::parse(self.query.as_bytes()).find(|(parameter, _)| parameter == name);
+        let Some((_, value)) = found else { return Ok(None) };
+        constraint.check(name, &value)?;
+        Ok(Some(value.into_owned()))
+    }
+
+    /// A number of the query string.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a number.
+    pub fn query_number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let text = self.query(name, &Text::ANY)?;
+        let number = |text: String| text.parse().map_err(|_| wrong_type(name, "a number"));
+        text.map(number).transpose()
+    }
+
+    /// A truth value of the query string.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither `true` nor `false`.
+    pub fn query_flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.query(name, &Text::ANY)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(wrong_type(name, "true or false")),
+        }
+    }
+
+    /// A member that a header carries.
+    ///
+    /// # Errors
+    ///
+    /// When it is not text, or does not meet its constraints.
+    pub fn header(&self, header: &str, name: &str, constraint: &Text) -> Result<Option<String>, ApiError> {
+        let Some(value) = self.headers.get(header) else { return Ok(None) };
+        let value = value.to_str().map_err(|_| not_text(name))?;
+        constraint.check(name, value)?;
+        Ok(Some(value.to_owned()))
+    }
+
+    /// The members of the body. Those that the operation does not have are ignored *(guess: members that an operation does not
+    /// have)*.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a JSON object. An empty body is an empty object.
+    pub fn members(&self) -> Result<Members, ApiError> {
+        if self.body.is_empty() {
+            return Ok(Members::default());
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(members)) => Ok(Members(members)),
+            // The parser's message could repeat what the body holds.
+            _ => Err(ApiError::serialization("the body is not a JSON object")),
+        }
+    }
+}
+
+impl Members {
+    /// A text.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type, or does not meet its constraints.
+    pub fn text(&self, name: &str, constraint: &Text) -> Result<Option<String>, ApiError> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| wrong_type(name, "a string"))?;
+        constraint.check(name, text)?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let number = |value: &Value| value.as_i64().ok_or_else(|| wrong_type(name, "an integer"));
+        self.value(name).map(number).transpose()
+    }
+
+    /// A truth value.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let flag = |value: &Value| value.as_bool().ok_or_else(|| wrong_type(name, "true or false"));
+        self.value(name).map(flag).transpose()
+    }
+
+    /// A structure.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type.
+    pub fn structure(&self, name: &str) -> Result<Option<Self>, ApiError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Self(members.clone()))),
+            Some(_) => Err(wrong_type(name, "an object")),
+        }
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type, or one of them does not meet its constraints.
+    pub fn texts(&self, name: &str, constraint: &Text) -> Result<Option<Vec<String>>, ApiError> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let list = value.as_array().ok_or_else(|| wrong_type(name, "a list"))?;
+        let text = |value: &Value| {
+            let text = value.as_str().ok_or_else(|| wrong_type(name, "a list of strings"))?;
+            constraint.check(name, text)?;
+            Ok(text.to_owned())
+        };
+        list.iter().map(text).collect::<Result<_, ApiError>>().map(Some)
+    }
+
+    /// A map of texts, in the order of the names.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type, or a name or value does not meet its constraints.
+    pub fn map(
+        &self,
+        name: &str,
+        key: &Text,
+        value: &Text,
+    ) -> Result<Option<Vec<(String, String)>>, ApiError> {
+        let Some(Self(entries)) = self.structure(name)? else { return Ok(None) };
+        let entry = |(name_of_entry, text): (String, Value)| {
+            let text = text.as_str().ok_or_else(|| wrong_type(name, "a map of strings"))?;
+            key.check(name, &name_of_entry)?;
+            value.check(name, text)?;
+            Ok((name_of_entry, text.to_owned()))
+        };
+        entries.into_iter().map(entry).collect::<Result<_, ApiError>>().map(Some)
+    }
+
+    /// A member that is there and not null.
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// A member that the operation can't do without.
+///
+/// # Errors
+///
+/// When it is absent.
+pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
+    value.ok_or_else(|| constraint_error("null", name, "Member must not be null"))
+}
+
+/// The error of a member that does not meet a constraint.
+pub fn constraint_error(value: &str, name: &str, constraint: &str) -> ApiError {
+    let value = if value == "null" { value.to_owned() } else { format!("'{value}'") };
+    ApiError::invalid_request(format!(
+        "1 validation error detected: Value {value} at '{name}' failed to satisfy constraint: {constraint}"
+    ))
+}
+
+fn not_text(name: &str) -> ApiError {
+    ApiError::serialization(format!("'{name}' is not UTF-8"))
+}
+
+fn wrong_type(name: &str, expected: &str) -> ApiError {
+    ApiError::serialization(format!("'{name}' has to be {expected}"))
+}

@@ -1,0 +1,69 @@
+//! Pages of lists: their sizes, and the tokens that continue them.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    error::ApiError,
+    input::{Input, constraint_error},
+};
+
+/// The entries of a page if the client does not say.
+const DEFAULT_SIZE: usize = 25;
+
+/// The page that a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    operation: &'static str,
+    /// The most entries.
+    pub size: usize,
+    /// The position after which it begins: as many texts as the operation has given, or none for the first page.
+    pub after: Option<Vec<String>>,
+}
+
+impl Page {
+    /// Reads the members that ask for a page; the API model calls them by different names.
+    ///
+    /// # Errors
+    ///
+    /// When the size is not from 1 to `max`, or the token is not one of this operation's.
+    pub fn read(
+        input: &Input,
+        operation: &'static str,
+        size: &str,
+        max: usize,
+        token: &str,
+    ) -> Result<Self, ApiError> {
+        let number = input.query_number(size)?;
+        let limit = |limit, than| {
+            let value = number.unwrap_or_default().to_string();
+            constraint_error(&value, size, &format!("Member must have value {than} than or equal to {limit}"))
+        };
+        let entries = match number.map(usize::try_from) {
+            None => DEFAULT_SIZE.min(max),
+            Some(Err(_) | Ok(0)) => return Err(limit(1, "greater")),
+            Some(Ok(number)) if number > max => return Err(limit(max, "less")),
+            Some(Ok(number)) => number,
+        };
+        let token = input.query(token, &super::text::Text::ANY)?;
+        let after = token.map(|token| position(operation, &token)).transpose()?;
+        Ok(Self { operation, size: entries, after })
+    }
+
+    /// The token of the page after `position`.
+    #[must_use]
+    pub fn next_token(&self, position: &[&str]) -> String {
+        let position = [self.operation].into_iter().chain(position.iter().copied()).collect::<Vec<_>>();
+        URL_SAFE_NO_PAD.encode(serde_json::json!(position).to_string())
+    }
+}
+
+fn position(operation: &str, token: &str) -> Result<Vec<String>, ApiError> {
+    let text = URL_SAFE_NO_PAD.decode(token).ok();
+    let position = text.and_then(|text| serde_json::from_slice::<Vec<String>>(&text).ok());
+    match position {
+        Some(mut position) if position.first().is_some_and(|first| first == operation) => {
+            Ok(position.split_off(1))
+        }
+        _ => Err(ApiError::invalid_request("Invalid nextToken")),
+    }
+}

@@ -1,0 +1,163 @@
+"""Calls of boto3, and requests signed by botocore: reads a list of attempts as JSON, writes what happens as JSON lines.
+
+An attempt with `operation` is a call of boto3: `client` ("iot", "iot-data", "dynamodb"), `operation` (as "CreateThing") and
+`input`. Its event has the answer in `output`, or `error` (name), `message` and `status`; `problems` says what in the answer is
+not as botocore's model of the API has it.
+
+An attempt with `path` is a request of its own: `method`, `path`, `body` (or `body_bytes`, its length), `headers` (which replace
+what was signed), `service`, `seconds` (by which the clock is ahead), `secret`, and `times` (how often the same request is
+sent). Its event has `status`, `type` (the exception's name) and `body`.
+
+Endpoint, region and key come from the environment.
+"""
+
+import base64
+import datetime
+import http.client
+import json
+import os
+import sys
+import urllib.parse
+
+import boto3
+import botocore.auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+REGION = os.environ["AWS_REGION"]
+ENDPOINT = os.environ["AWS_ENDPOINT_URL_IOT"]
+CONFIG = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+# What any operation may answer with, besides the errors of its model.
+ANY = {
+    "ForbiddenException", "NotImplementedException", "RequestEntityTooLargeException", "SerializationException",
+    "InvalidSignatureException",
+}
+TYPES = {
+    "string": str, "boolean": bool, "integer": int, "long": int, "float": (int, float), "double": (int, float),
+    "timestamp": (int, float), "structure": dict, "map": dict, "list": list, "blob": str,
+}
+
+clients = {}
+
+
+def client(name):
+    if name not in clients:
+        clients[name] = boto3.client(name, config=CONFIG)
+        clients[name].raw = {}
+        clients[name].meta.events.register(
+            "before-parse", lambda response_dict, **_: clients[name].raw.update(response_dict)
+        )
+    return clients[name]
+
+
+def problems(value, shape, where):
+    """What in a JSON value is not as the shape has it: other members, absent ones, types, texts outside their pattern."""
+    if not isinstance(value, TYPES[shape.type_name]) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        yield f"{where}: {value!r} is not a {shape.type_name}"
+    elif shape.type_name == "structure":
+        names = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+        for name in shape.required_members:
+            if shape.members[name].serialization.get("name", name) not in value:
+                yield f"{where}: {name} is absent"
+        for name, inner in value.items():
+            if name not in names:
+                yield f"{where}: there is no member {name}"
+            elif inner is not None:
+                yield from problems(inner, names[name], f"{where}.{name}")
+    elif shape.type_name == "list":
+        for inner in value:
+            yield from problems(inner, shape.member, f"{where}[]")
+    elif shape.type_name == "map":
+        for name, inner in value.items():
+            yield from problems(name, shape.key, f"{where} (key)")
+            yield from problems(inner, shape.value, f"{where}.{name}")
+    elif shape.type_name == "string":
+        bounds = shape.metadata
+        if not bounds.get("min", 0) <= len(value) <= bounds.get("max", len(value)):
+            yield f"{where}: the length of {value!r}"
+        if "enum" in bounds and value not in bounds["enum"]:
+            yield f"{where}: {value!r} is none of {bounds['enum']}"
+
+
+def plain(value):
+    """A parsed answer as JSON."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items() if name != "ResponseMetadata"}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if isinstance(value, datetime.datetime):
+        return value.timestamp()
+    if hasattr(value, "read"):
+        value = value.read()
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def call(task):
+    used = client(task["client"])
+    model = used.meta.service_model.operation_model(task["operation"])
+    # The paginators' and the methods' names are the operations' in snake case.
+    method = next(name for name, operation in used.meta.method_to_api_mapping.items() if operation == task["operation"])
+    try:
+        output = plain(getattr(used, method)(**task["input"]))
+    except ClientError as error:
+        name = error.response["Error"]["Code"]
+        known = {shape.name for shape in model.error_shapes} | ANY
+        return {
+            "error": name, "message": error.response["Error"]["Message"],
+            "status": error.response["ResponseMetadata"]["HTTPStatusCode"],
+            "members": {k: v for k, v in error.response.items() if k not in ("Error", "ResponseMetadata", "message")},
+            "problems": [] if name in known else [f"{name} is no error of {task['operation']}"],
+        }
+    found = []
+    shape = model.output_shape
+    if shape is not None and "payload" not in shape.serialization:
+        in_body = shape
+        found = list(problems(json.loads(used.raw["body"] or b"{}"), in_body, task["operation"]))
+    return {"output": output, "problems": found}
+
+
+class ShiftedAuth(botocore.auth.SigV4Auth):
+    """Signs as of another time."""
+
+    seconds = 0
+
+    def add_auth(self, request):
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.seconds)
+        original = botocore.auth.get_current_datetime
+        botocore.auth.get_current_datetime = lambda *args, **kwargs: now.replace(tzinfo=None)
+        try:
+            super().add_auth(request)
+        finally:
+            botocore.auth.get_current_datetime = original
+
+
+def send(task):
+    body = task.get("body", "") if "body_bytes" not in task else "x" * task["body_bytes"]
+    secret = task.get("secret", os.environ["AWS_SECRET_ACCESS_KEY"])
+    auth = ShiftedAuth(Credentials(os.environ["AWS_ACCESS_KEY_ID"], secret), task.get("service", "iot"), REGION)
+    auth.seconds = task.get("seconds", 0)
+    request = AWSRequest(method=task["method"], url=ENDPOINT + task["path"], data=body.encode())
+    auth.add_auth(request)
+    headers = dict(request.headers.items())
+    for name, value in task.get("headers", {}).items():
+        headers.pop(next((known for known in headers if known.lower() == name.lower()), name), None)
+        if value is not None:
+            headers[name] = value
+    events = []
+    for _ in range(task.get("times", 1)):
+        connection = http.client.HTTPConnection(urllib.parse.urlparse(ENDPOINT).netloc, timeout=20)
+        connection.request(task["method"], task["path"], body=body.encode(), headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        events.append({
+            "status": answer.status, "type": answer.headers.get("x-amzn-ErrorType"),
+            "id": answer.headers.get("x-amzn-RequestId"), "body": json.loads(text) if text else None,
+        })
+    return events
+
+
+for number, task in enumerate(json.load(sys.stdin)):
+    for event in [call(task)] if "operation" in task else send(task):
+        print(json.dumps({"attempt": number, **event}), flush=True)

@@ -1,0 +1,5 @@
+//! AWS's own APIs on the gateway: boto3, the AWS CLI and the AWS SDK for Rust with only their endpoint changed.
+
+mod access;
+mod environment;
+mod things;
