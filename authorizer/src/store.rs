@@ -7,6 +7,7 @@ pub mod cached;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 pub mod file;
+mod followed;
 #[cfg(feature = "secrets-manager")]
 pub mod secrets_manager;
 mod single_flight;
@@ -33,6 +34,21 @@ pub trait Store {
         name: &DeviceName,
         token_grant: Option<&str>,
     ) -> impl Future<Output = Result<StoreAnswer, StoreFault>>;
+
+    /// Reads again what records are made with, grants and keyring, if that has changed. A store that does so at each look-up
+    /// has nothing to do here.
+    fn refresh(&self) -> impl Future<Output = Edition> {
+        async { Edition::default() }
+    }
+}
+
+/// Which grants and keyring records are made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edition {
+    /// Differs from that of every edition before it. Records of another edition are not used any more.
+    pub version: u64,
+    /// Whether the grants or the keyring can't be used as they are now, so that older ones stay in force.
+    pub is_stale: bool,
 }
 
 /// A store's answer, and where it came from.
@@ -51,7 +67,8 @@ pub enum Source {
     Store,
     /// The cache, within its time.
     Cache,
-    /// The cache, after its time, because the store does not answer.
+    /// What was read earlier, because the store does not answer, or its records, grants or keyring can't be used as they are
+    /// now.
     Stale,
 }
 
@@ -83,6 +100,10 @@ impl<S: Store> Store for &S {
     ) -> impl Future<Output = Result<StoreAnswer, StoreFault>> {
         S::look_up(self, name, token_grant)
     }
+
+    fn refresh(&self) -> impl Future<Output = Edition> {
+        S::refresh(self)
+    }
 }
 
 /// Writes the error line of a look-up that is answered from older records, because the store's present ones can't be used.
@@ -92,19 +113,23 @@ fn report_stale(fault: &StoreFault) {
         event = "records_not_usable",
         kind = fault.kind().as_str(),
         error = %fault,
-        "the records can't be used as they are now; the last usable ones stay in force"
+        "the records, the grants or the keyring can't be used as they are now; the last usable ones stay in force"
     );
 }
 
 /// Writes a line for each record that can't be used, when the records are read.
 fn report_unusable(records: &Records) {
     for (device, record) in &records.unusable {
-        tracing::error!(
-            target: "authorizer::store",
-            event = "record_not_usable",
-            device = device.as_str(),
-            error = %record.error,
-            "the record can't be used; its device is refused"
-        );
+        report_unusable_record(device, &record.error);
     }
+}
+
+fn report_unusable_record(device: &DeviceName, error: &dyn std::fmt::Display) {
+    tracing::error!(
+        target: "authorizer::store",
+        event = "record_not_usable",
+        device = device.as_str(),
+        error = %error,
+        "the record can't be used; its device is refused"
+    );
 }

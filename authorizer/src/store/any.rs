@@ -1,11 +1,11 @@
 //! The store that the configuration names.
 
+use std::path::PathBuf;
+
 use device_auth::{
     device_name::DeviceName,
-    grant::Grants,
     location::{SecretId, StoreLocation, TableName},
     record::FunctionSettings,
-    store::loader::RecordLoader,
 };
 
 #[cfg(feature = "secrets-manager")]
@@ -14,42 +14,45 @@ use super::{Store, StoreAnswer, file::FileStore};
 #[cfg(feature = "dynamodb")]
 use super::{
     cached::Cached,
-    dynamodb::{DynamoDbSettings, DynamoDbStore},
+    dynamodb::{DynamoDbSettings, DynamoDbStore, LoaderFiles},
 };
 use crate::{config::store::StoreSettings, fault::StoreFault, keyring_source::KeyringSource};
 
 /// One of the stores.
 pub enum AnyStore {
     /// A JSON file, which follows its own changes and needs no cache.
-    File(FileStore),
+    File(Box<FileStore>),
     /// A DynamoDB table with a cache in front of it.
     #[cfg(feature = "dynamodb")]
     DynamoDb(Box<Cached<DynamoDbStore>>),
     /// A secret, which is read and cached as a whole.
     #[cfg(feature = "secrets-manager")]
-    SecretsManager(SecretsManagerStore),
+    SecretsManager(Box<SecretsManagerStore>),
 }
 
 impl AnyStore {
-    /// The store at `location`. `grants` are for a store that has none, and a file store follows changes of `keyring`. Only a
-    /// store in AWS loads the AWS configuration, and only the file is read now.
+    /// The store at `location`. `grants` is the file with the grants of a store that has none. Every store follows changes of
+    /// its files and of `keyring`, which is the one that the function's settings have. Only a store in AWS loads the AWS
+    /// configuration, and only files are read now.
     ///
     /// # Errors
     ///
-    /// A file that can't be read or holds no records, no AWS region, or a store that this build does not have.
+    /// A file that can't be read or used, no AWS region, or a store that this build does not have.
     pub async fn open(
         location: &StoreLocation,
         settings: StoreSettings,
-        grants: Grants,
+        grants: Option<PathBuf>,
         function: FunctionSettings,
         keyring: KeyringSource,
     ) -> Result<Self, StoreFault> {
         match location {
-            StoreLocation::File(path) => Ok(Self::File(FileStore::open(path, function)?.following(keyring))),
-            StoreLocation::DynamoDb(table) => {
-                dynamodb(table, settings, RecordLoader::new(grants, function).alone()).await
+            StoreLocation::File(path) => {
+                Ok(Self::File(Box::new(FileStore::open(path, function)?.following(keyring))))
             }
-            StoreLocation::SecretsManager(secret) => secrets_manager(secret, settings, function).await,
+            StoreLocation::DynamoDb(table) => dynamodb(table, settings, grants, function, keyring).await,
+            StoreLocation::SecretsManager(secret) => {
+                secrets_manager(secret, settings, function, keyring).await
+            }
         }
     }
 }
@@ -70,8 +73,11 @@ impl Store for AnyStore {
 async fn dynamodb(
     table: &TableName,
     settings: StoreSettings,
-    loader: RecordLoader,
+    grants: Option<PathBuf>,
+    function: FunctionSettings,
+    keyring: KeyringSource,
 ) -> Result<AnyStore, StoreFault> {
+    let loader = LoaderFiles::open(grants, function)?.following(keyring);
     let StoreSettings { consistent_read, deadline, cache, default_verifier } = settings;
     let settings = DynamoDbSettings { table: table.clone(), consistent_read, deadline, default_verifier };
     let aws = super::aws::configuration().await?;
@@ -84,17 +90,26 @@ async fn secrets_manager(
     secret: &SecretId,
     settings: StoreSettings,
     function: FunctionSettings,
+    keyring: KeyringSource,
 ) -> Result<AnyStore, StoreFault> {
     let StoreSettings { deadline, cache, .. } = settings;
     let settings =
         SecretsManagerSettings { secret: secret.clone(), deadline, known: cache.known, stale: cache.stale };
     let aws = super::aws::configuration().await?;
-    Ok(AnyStore::SecretsManager(SecretsManagerStore::new(&aws, settings, function)))
+    Ok(AnyStore::SecretsManager(Box::new(
+        SecretsManagerStore::new(&aws, settings, function).following(keyring),
+    )))
 }
 
 #[cfg(not(feature = "dynamodb"))]
 #[expect(clippy::unused_async, reason = "the function of the same name with the feature awaits")]
-async fn dynamodb(_: &TableName, _: StoreSettings, _: RecordLoader) -> Result<AnyStore, StoreFault> {
+async fn dynamodb(
+    _: &TableName,
+    _: StoreSettings,
+    _: Option<PathBuf>,
+    _: FunctionSettings,
+    _: KeyringSource,
+) -> Result<AnyStore, StoreFault> {
     Err(not_built("DynamoDB", "dynamodb"))
 }
 
@@ -104,6 +119,7 @@ async fn secrets_manager(
     _: &SecretId,
     _: StoreSettings,
     _: FunctionSettings,
+    _: KeyringSource,
 ) -> Result<AnyStore, StoreFault> {
     Err(not_built("Secrets Manager", "secrets-manager"))
 }

@@ -9,7 +9,7 @@ use device_auth::{device_name::DeviceName, record::Record, store::Lookup, verifi
 use quick_cache::sync::Cache;
 
 use super::{
-    Source, Store, StoreAnswer,
+    Edition, Source, Store, StoreAnswer,
     single_flight::{Outage, SingleFlight},
 };
 use crate::{fault::StoreFault, moment::Moment};
@@ -23,7 +23,7 @@ pub struct Cached<S> {
     settings: CacheSettings,
     known: Cache<DeviceName, CachedValue<Arc<Record>>>,
     unknown: Cache<DeviceName, CachedValue<Arc<[LiveVerifier]>>>,
-    flights: SingleFlight<DeviceName, Result<Lookup, StoreFault>>,
+    flights: SingleFlight<(DeviceName, u64), Result<Lookup, StoreFault>>,
     outage: Outage,
 }
 
@@ -31,6 +31,15 @@ pub struct Cached<S> {
 struct CachedValue<T> {
     value: T,
     since: Moment,
+    /// The version of the store's edition before the question.
+    version: u64,
+}
+
+impl<T> CachedValue<T> {
+    /// Whether it was asked for less than `time` ago, in the edition of this version.
+    fn is_usable(&self, version: u64, time: Duration) -> bool {
+        self.version == version && self.since.age(Moment::now()) < time
+    }
 }
 
 impl<S: Store> Cached<S> {
@@ -46,27 +55,28 @@ impl<S: Store> Cached<S> {
         }
     }
 
-    fn cached(&self, name: &DeviceName) -> Option<Lookup> {
-        let now = Moment::now();
-        let known = self.known.get(name).filter(|cached| cached.since.age(now) < self.settings.known);
+    fn cached(&self, name: &DeviceName, version: u64) -> Option<Lookup> {
+        let known = self.known.get(name).filter(|it| it.is_usable(version, self.settings.known));
         if let Some(cached) = known {
             return Some(Lookup::Found(cached.value));
         }
-        let unknown = self.unknown.get(name).filter(|cached| cached.since.age(now) < self.settings.unknown);
+        let unknown = self.unknown.get(name).filter(|it| it.is_usable(version, self.settings.unknown));
         unknown.map(|cached| Lookup::Unknown { decoy: cached.value })
     }
 
     /// Asks the store. The age of an answer counts from the question.
-    async fn ask(&self, name: &DeviceName) -> Result<Lookup, StoreFault> {
+    async fn ask(&self, name: &DeviceName, version: u64) -> Result<Lookup, StoreFault> {
         let since = Moment::now();
         let answer = self.store.look_up(name, None).await.map(|answer| answer.lookup);
         match &answer {
             Ok(Lookup::Found(record)) => {
-                self.known.insert(name.clone(), CachedValue { value: Arc::clone(record), since });
+                let value = CachedValue { value: Arc::clone(record), since, version };
+                self.known.insert(name.clone(), value);
             }
             Ok(Lookup::Unknown { decoy }) => {
                 self.known.remove(name);
-                self.unknown.insert(name.clone(), CachedValue { value: Arc::clone(decoy), since });
+                let value = CachedValue { value: Arc::clone(decoy), since, version };
+                self.unknown.insert(name.clone(), value);
             }
             Ok(Lookup::Unusable { .. } | Lookup::UnusableGrant { .. }) => _ = self.known.remove(name),
             Err(fault) if fault.kind().is_outage() => return answer,
@@ -78,9 +88,8 @@ impl<S: Store> Cached<S> {
 
     /// A cached record that replaces the store's answer in an outage. A name without a record may have one by now, so it
     /// is never answered from the cache here.
-    fn stale(&self, name: &DeviceName, fault: &StoreFault) -> Option<StoreAnswer> {
-        let now = Moment::now();
-        let cached = self.known.get(name).filter(|cached| cached.since.age(now) < self.settings.stale);
+    fn stale(&self, name: &DeviceName, version: u64, fault: &StoreFault) -> Option<StoreAnswer> {
+        let cached = self.known.get(name).filter(|it| it.is_usable(version, self.settings.stale));
         let cached = cached.filter(|_| fault.kind().is_outage())?;
         self.outage.goes_on(fault);
         Some(StoreAnswer { lookup: Lookup::Found(cached.value), source: Source::Stale })
@@ -91,13 +100,16 @@ impl<S: Store> Store for Cached<S> {
     /// The store's answer, its fault, or after an outage a cached record. A cached answer depends on the name alone, so no
     /// token stands in for a missing record.
     async fn look_up(&self, name: &DeviceName, _: Option<&str>) -> Result<StoreAnswer, StoreFault> {
-        if let Some(lookup) = self.cached(name) {
-            return Ok(StoreAnswer { lookup, source: Source::Cache });
-        }
-        match self.flights.run(name, || self.ask(name)).await {
-            Ok(lookup) => Ok(StoreAnswer::from_store(lookup)),
-            Err(fault) => self.stale(name, &fault).ok_or(fault),
-        }
+        let Edition { version, is_stale } = self.store.refresh().await;
+        let answer = if let Some(lookup) = self.cached(name, version) {
+            StoreAnswer { lookup, source: Source::Cache }
+        } else {
+            match self.flights.run(&(name.clone(), version), || self.ask(name, version)).await {
+                Ok(lookup) => StoreAnswer::from_store(lookup),
+                Err(fault) => self.stale(name, version, &fault).ok_or(fault)?,
+            }
+        };
+        Ok(if is_stale { StoreAnswer { source: Source::Stale, ..answer } } else { answer })
     }
 }
 
@@ -140,6 +152,7 @@ mod tests {
         fault: Cell<Option<FaultKind>>,
         calls: Cell<usize>,
         hangs: Cell<bool>,
+        edition: Cell<Edition>,
     }
 
     impl Store for ScriptedStore {
@@ -156,6 +169,10 @@ mod tests {
                 Some(record) => Lookup::Found(Arc::clone(record)),
                 None => Lookup::Unknown { decoy: Arc::from([]) },
             }))
+        }
+
+        async fn refresh(&self) -> Edition {
+            self.edition.get()
         }
     }
 
@@ -232,6 +249,29 @@ mod tests {
         advance(seconds(1)).await;
         assert!(is_known(&cached, "a").await);
         assert_eq!(store.calls(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn record_of_another_edition_is_not_used_any_more() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, CacheSettings { stale: seconds(600), ..settings() });
+        assert_eq!(source(&cached, "a").await, Ok("miss"));
+        assert!(!is_known(&cached, "b").await);
+        store.edition.set(Edition { version: 1, is_stale: false });
+        assert_eq!([source(&cached, "a").await, source(&cached, "b").await], [Ok("miss"); 2]);
+        assert_eq!(source(&cached, "a").await, Ok("hit"));
+        store.edition.set(Edition { version: 2, is_stale: false });
+        store.fault.set(Some(FaultKind::Unavailable));
+        assert_eq!(source(&cached, "a").await, Err(FaultKind::Unavailable), "nor in an outage");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_of_grants_that_can_not_be_used_any_more_are_counted_as_stale() {
+        let store = ScriptedStore::with(&["a"]);
+        let cached = Cached::new(&store, settings());
+        store.edition.set(Edition { version: 0, is_stale: true });
+        assert_eq!([source(&cached, "a").await, source(&cached, "a").await], [Ok("stale"); 2]);
+        assert_eq!(store.calls(), 1, "they come from the cache all the same");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,15 +1,23 @@
 //! Records in a DynamoDB table with one item for each device. A look-up is one `GetItem`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, config::Builder, types::AttributeValue};
 use device_auth::{
     device_name::DeviceName,
+    grant::Grants,
     location::TableName,
+    record::FunctionSettings,
     store::{
         Lookup,
         decoys::DefaultVerifier,
+        document::{StoreDocument, VERSION},
+        error::InvalidRecord,
         item::{self, KEY},
         loader::RecordLoader,
     },
@@ -17,12 +25,14 @@ use device_auth::{
 };
 
 use super::{
-    Store, StoreAnswer,
+    Edition, Store, StoreAnswer,
     aws::{self, Call},
+    followed::{Current, Followed, ReadFile},
 };
 use crate::{
-    config::store::Deadline,
+    config::{GRANTS, store::Deadline},
     fault::{FaultKind, StoreFault},
+    keyring_source::KeyringSource,
 };
 
 /// A table of records. It caches nothing: [`super::cached::Cached`] in front of it does.
@@ -31,9 +41,12 @@ pub struct DynamoDbStore {
     table: TableName,
     consistent_read: bool,
     call: Call,
-    loader: RecordLoader,
+    loader: LoaderFiles,
     decoy: Arc<[LiveVerifier]>,
 }
+
+/// The grants and the keyring, which a table does not have. They are followed as [`super::file::FileStore`] follows its file.
+pub struct LoaderFiles(Followed<RecordLoader>);
 
 /// How a table is read.
 #[derive(Clone, Debug)]
@@ -48,10 +61,55 @@ pub struct DynamoDbSettings {
     pub default_verifier: DefaultVerifier,
 }
 
+impl LoaderFiles {
+    /// Reads the grants in the file at `grants`, if there is one, for a function with these settings.
+    ///
+    /// # Errors
+    ///
+    /// The path, and what is wrong with the file.
+    pub fn open(grants: Option<PathBuf>, function: FunctionSettings) -> Result<Self, StoreFault> {
+        Followed::open(grants, function, loader).map(Self)
+    }
+
+    /// The same, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
+    #[must_use]
+    pub fn following(self, keyring: KeyringSource) -> Self {
+        Self(self.0.with_keyring(keyring))
+    }
+}
+
+/// A loader with the built-in grants and those in the file.
+fn loader(file: Option<&ReadFile>, function: FunctionSettings) -> Result<RecordLoader, StoreFault> {
+    let own = match file {
+        None => BTreeMap::new(),
+        Some(ReadFile { path, text }) => {
+            let fault = |kind, why: &dyn std::fmt::Display| {
+                StoreFault::new(kind, format!("{GRANTS}: `{}`: {why}", path.display()))
+            };
+            let malformed = |why: &dyn std::fmt::Display| fault(FaultKind::BadRecord, why);
+            let text = text.as_ref().map_err(|error| fault(FaultKind::Unavailable, error))?;
+            let document = StoreDocument::parse(text).map_err(|error| malformed(&error))?;
+            if document.version != VERSION {
+                let version = document.version;
+                return Err(malformed(&format_args!("the format's version is {version}, not {VERSION}")));
+            }
+            if !document.devices.is_empty() {
+                return Err(malformed(&"it has devices, which belong in the table"));
+            }
+            document.grants
+        }
+    };
+    let grants = Grants::new(own).map_err(|error| {
+        let path = file.map(|file| file.path.display().to_string()).unwrap_or_default();
+        StoreFault::new(FaultKind::BadRecord, format!("{GRANTS}: `{path}`: {error}"))
+    })?;
+    Ok(RecordLoader::new(grants, function).alone())
+}
+
 impl DynamoDbStore {
     /// A store on the table in the account and region of `aws`. It makes no call yet.
     #[must_use]
-    pub fn new(aws: &SdkConfig, settings: DynamoDbSettings, loader: RecordLoader) -> Self {
+    pub fn new(aws: &SdkConfig, settings: DynamoDbSettings, loader: LoaderFiles) -> Self {
         let DynamoDbSettings { table, consistent_read, deadline, default_verifier } = settings;
         let client =
             Builder::from(aws).timeout_config(aws::timeouts(deadline)).retry_config(aws::retries()).build();
@@ -75,24 +133,69 @@ impl DynamoDbStore {
         answer.map(|answer| answer.item).map_err(|error| self.call.fault(&error))
     }
 
-    fn record(&self, name: &DeviceName, item: HashMap<String, AttributeValue>) -> Result<Lookup, StoreFault> {
-        let bad_record = |why: &dyn std::fmt::Display| {
-            StoreFault::new(FaultKind::BadRecord, format!("{}: {why}", self.call.subject))
+    fn lookup(&self, name: &DeviceName, item: Option<HashMap<String, AttributeValue>>) -> Lookup {
+        let decoy = Arc::clone(&self.decoy);
+        let Some(item) = item.filter(|item| !item::is_owner(item)) else { return Lookup::Unknown { decoy } };
+        let loaded = match item::document(name, item) {
+            Ok(document) => self.loader.0.last().load(name, document),
+            Err(error) => Err(InvalidRecord { device: name.clone(), error: error.into() }),
         };
-        let document = item::document(name, item)
-            .map_err(|error| bad_record(&format_args!("device `{name}`: {error}")))?;
-        let record = self.loader.load(name, document).map_err(|error| bad_record(&error))?;
-        Ok(Lookup::Found(Arc::new(record)))
+        match loaded {
+            Ok(record) => Lookup::Found(Arc::new(record)),
+            Err(error) => {
+                super::report_unusable_record(name, &format_args!("{}: {error}", self.call.subject));
+                Lookup::Unusable { error: Arc::new(error), decoy }
+            }
+        }
     }
 }
 
 impl Store for DynamoDbStore {
     /// No token stands in for a missing item: the name can't be compared with the client ids and products of all items.
     async fn look_up(&self, name: &DeviceName, _: Option<&str>) -> Result<StoreAnswer, StoreFault> {
-        let lookup = match self.item(name).await? {
-            Some(item) => self.record(name, item)?,
-            None => Lookup::Unknown { decoy: Arc::clone(&self.decoy) },
-        };
-        Ok(StoreAnswer::from_store(lookup))
+        Ok(StoreAnswer::from_store(self.lookup(name, self.item(name).await?)))
+    }
+
+    async fn refresh(&self) -> Edition {
+        let Current { version, is_stale, .. } = self.loader.0.current().await;
+        Edition { version, is_stale }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use device_auth::{record::Unsealing, time::Timers, verifier::budget::FunctionMemory};
+
+    use super::*;
+
+    fn opened(text: &str) -> Result<LoaderFiles, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("grants.json");
+        fs::write(&file, text).unwrap();
+        let timers =
+            Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
+        let function =
+            FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed };
+        LoaderFiles::open(Some(file), function).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn file_of_grants_has_no_devices() {
+        assert!(opened(r#"{"version":1,"grants":{"line":{"publish":["line/{client_id}"]}}}"#).is_ok());
+        let cases = [
+            ("{", "EOF while parsing"),
+            (r#"{"version":1,"device":{}}"#, "unknown field `device`"),
+            (r#"{"grants":{}}"#, "missing field `version`"),
+            (r#"{"version":2,"grants":{}}"#, "version is 2"),
+            (r#"{"version":1,"devices":{"a":{"scheme":"jwt","grant":"sht20"}}}"#, "belong in the table"),
+            (r#"{"version":1,"grants":{"sht20":{}}}"#, "grant `sht20` is built in"),
+        ];
+        for (text, part) in cases {
+            let error = opened(text).map(|_| ()).unwrap_err();
+            assert!(error.contains(part) && error.starts_with("LATCHKEY_GRANTS: `/"), "{text}: {error}");
+            assert!(error.contains("grants.json"), "{error}");
+        }
     }
 }

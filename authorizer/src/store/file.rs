@@ -1,61 +1,27 @@
 //! Records in a JSON file, bundled with the function or next to a local gateway.
 
-use std::{
-    fs,
-    hash::{DefaultHasher, Hasher},
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
-};
+use std::{io, path::Path};
 
 use device_auth::{
     device_name::DeviceName,
-    record::{FunctionSettings, Unsealing},
-    store::{document::StoreDocument, snapshot::Snapshot},
+    record::FunctionSettings,
+    store::{snapshot::Snapshot, text::StoreText},
 };
 
-use super::{Source, Store, StoreAnswer};
+use super::{
+    Source, Store, StoreAnswer,
+    followed::{Current, Followed, ReadFile},
+};
 use crate::{
     fault::{FaultKind, StoreFault},
     keyring_source::KeyringSource,
 };
 
-/// The longest step in which a common file system counts time: 2 s on FAT.
-const COARSEST_STEP: Duration = Duration::from_secs(2);
-
-/// A store that follows its files: when the records or the keyring change, the next look-up reads them again.
+/// A store that follows its files: when the records, the grants among them, or the keyring change, the next look-up reads
+/// all of them again.
 ///
 /// If they can't be read or used as a whole, the last good records stay in force, and each look-up writes an error line.
-pub struct FileStore {
-    path: PathBuf,
-    keyring: Option<KeyringSource>,
-    state: Mutex<State>,
-}
-
-struct State {
-    /// The records that are in force.
-    snapshot: Arc<Snapshot>,
-    /// The function's settings, with the keyring that was loaded last.
-    function: FunctionSettings,
-    /// The files at the last reading; `None` for a file that can't be read.
-    records: Option<Stamp>,
-    keyring: Option<Stamp>,
-    /// The texts of the records and of the keyring that `snapshot` or `fault` is about; `None` for a file that can't be read.
-    digests: (Option<u64>, Option<u64>),
-    /// Why the last reading failed. The snapshot is then an older one.
-    fault: Option<StoreFault>,
-}
-
-/// What shows that a file has changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// Whether the file had not changed for a while. Only then is every later change sure to change the stamp, because file
-    /// systems count time in steps.
-    settled: bool,
-}
+pub struct FileStore(Followed<Snapshot>);
 
 impl FileStore {
     /// Reads the file for a function with these settings.
@@ -64,128 +30,36 @@ impl FileStore {
     ///
     /// The path, and the line or the device with the error.
     pub fn open(path: &Path, function: FunctionSettings) -> Result<Self, StoreFault> {
-        let stamp = Stamp::of(path);
-        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let snapshot = Arc::new(records(path, &text, function.clone())?);
-        let digests = (Some(digest(&text)), None);
-        let state = State { snapshot, function, records: stamp, keyring: None, digests, fault: None };
-        Ok(Self { path: path.to_owned(), keyring: None, state: Mutex::new(state) })
+        Followed::open(Some(path.to_owned()), function, snapshot).map(Self)
     }
 
     /// The same store, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
     #[must_use]
     pub fn following(self, keyring: KeyringSource) -> Self {
-        let (stamp, digest) = (keyring.file().and_then(Stamp::of), keyring.file().and_then(digest_of));
-        let mut state = self.state();
-        (state.keyring, state.digests.1) = (stamp, digest);
-        drop(state);
-        Self { keyring: Some(keyring), ..self }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keyring_file(&self) -> Option<&Path> {
-        self.keyring.as_ref().and_then(KeyringSource::file)
-    }
-
-    /// Makes new records if their file or the keyring's has changed, and a new keyring if its file has.
-    async fn refresh(&self) {
-        let stamps = (Stamp::of(&self.path), self.keyring_file().and_then(Stamp::of));
-        let is_current =
-            |state: &State| is_current(state.records, stamps.0) && is_current(state.keyring, stamps.1);
-        if is_current(&self.state()) {
-            return;
-        }
-        // A file that was written a moment ago is read at each look-up, and records are made only of another text.
-        let text = fs::read_to_string(&self.path);
-        let digests = (text.as_deref().ok().map(digest), self.keyring_file().and_then(digest_of));
-        let (function, is_keyring_current) = {
-            let mut state = self.state();
-            (state.records, state.keyring) = stamps;
-            if state.digests == digests {
-                return;
-            }
-            (state.function.clone(), state.digests.1 == digests.1 && state.fault.is_none())
-        };
-        let function = match &self.keyring {
-            Some(source) if !is_keyring_current => with_keyring(function, source).await,
-            _ => Ok(function),
-        };
-        let text = text.map_err(|error| unreadable(&self.path, &error));
-        let reading =
-            function.and_then(|function| Ok((records(&self.path, &text?, function.clone())?, function)));
-        let mut state = self.state();
-        state.digests = digests;
-        state.fault = match reading {
-            Ok((snapshot, function)) => {
-                (state.snapshot, state.function) = (Arc::new(snapshot), function);
-                None
-            }
-            Err(fault) => Some(fault),
-        };
-    }
-}
-
-/// Whether a file is as it was at the last reading.
-fn is_current(read: Option<Stamp>, now: Option<Stamp>) -> bool {
-    read == now && now.is_none_or(|stamp| stamp.settled)
-}
-
-fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(text.as_bytes());
-    hasher.finish()
-}
-
-fn digest_of(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok().as_deref().map(digest)
-}
-
-async fn with_keyring(
-    function: FunctionSettings,
-    source: &KeyringSource,
-) -> Result<FunctionSettings, StoreFault> {
-    match source.load().await {
-        Ok(keyring) => Ok(FunctionSettings { unsealing: Unsealing::With(Arc::new(keyring)), ..function }),
-        Err(error) => Err(StoreFault::new(FaultKind::Unavailable, error.to_string())),
+        Self(self.0.with_keyring(keyring))
     }
 }
 
 impl Store for FileStore {
     /// An answer of the records in force; never a fault.
     async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
-        self.refresh().await;
-        let (snapshot, fault) = {
-            let state = self.state();
-            (Arc::clone(&state.snapshot), state.fault.clone())
-        };
-        let source = if fault.is_some() { Source::Stale } else { Source::Store };
-        if let Some(fault) = &fault {
-            super::report_stale(fault);
-        }
-        Ok(StoreAnswer { lookup: snapshot.look_up(name, token_grant), source })
+        let Current { value, is_stale, .. } = self.0.current().await;
+        let source = if is_stale { Source::Stale } else { Source::Store };
+        Ok(StoreAnswer { lookup: value.look_up(name, token_grant), source })
     }
 }
 
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        let modified = metadata.modified().ok();
-        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        let settled = age.is_some_and(|age| age >= COARSEST_STEP);
-        Some(Self { modified, bytes: metadata.len(), settled })
-    }
-}
-
-/// The records of a file with this text.
-fn records(path: &Path, text: &str, function: FunctionSettings) -> Result<Snapshot, StoreFault> {
+/// The records of a file.
+fn snapshot(file: Option<&ReadFile>, function: FunctionSettings) -> Result<Snapshot, StoreFault> {
+    let Some(ReadFile { path, text }) = file else {
+        return Err(StoreFault::new(FaultKind::NotFound, "no file of device records is set"));
+    };
+    let text = text.as_ref().map_err(|error| unreadable(path, error))?;
     let malformed = |error: &dyn std::fmt::Display| {
         StoreFault::new(FaultKind::BadRecord, format!("`{}`: {error}", path.display()))
     };
-    let document = StoreDocument::parse(text).map_err(|error| malformed(&error))?;
-    let records = document.usable_records(function).map_err(|error| malformed(&error))?;
+    let store = StoreText::parse(text).map_err(|error| malformed(&error))?;
+    let records = store.records(function).map_err(|error| malformed(&error))?;
     super::report_unusable(&records);
     Ok(Snapshot::new(records))
 }
@@ -200,8 +74,10 @@ fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, sync::Arc};
+
     use device_auth::{
-        location::KeyringLocation, seal::Keyring, store::Lookup, time::Timers,
+        location::KeyringLocation, record::Unsealing, seal::Keyring, store::Lookup, time::Timers,
         verifier::budget::FunctionMemory,
     };
     use serde_json::{Value, json};
@@ -254,15 +130,34 @@ mod tests {
 
     #[tokio::test]
     async fn unusable_record_refuses_its_own_device_only() {
-        let mut bad = password_record();
-        bad["grant"] = json!("none");
-        let fixture = Fixture::new(&json!({"good": password_record(), "bad": bad}));
-        assert!(fixture.is_found("good").await);
-        let Lookup::Unusable { error, .. } = fixture.look_up("bad").await.lookup else {
-            panic!("it is usable")
+        let changed = |field: &str, value: Value| {
+            let mut record = password_record();
+            record[field] = value;
+            record
         };
-        assert!(error.to_string().starts_with("device `bad`: grant `none` does not exist"), "{error}");
-        assert_eq!(fixture.look_up("bad").await.source, Source::Store);
+        let cases = [
+            (changed("grant", json!("none")), "grant `none` does not exist"),
+            (changed("grants", json!("x")), "unknown field `grants`"),
+            (changed("enabled", json!("hunter2")), "invalid type: string, expected a boolean"),
+            (changed("verifiers", json!([{"verifier": "hunter2"}])), "unknown verifier"),
+            (changed("client_ids", json!(["a b"])), "not a client id"),
+            (changed("parameters", json!(["a"])), "expected an object"),
+            (json!({"scheme": "password"}), "missing field `grant`"),
+            (json!({"scheme": "magic", "grant": "sht20"}), "unknown variant"),
+            (json!("hunter2"), "expected struct RecordDocument"),
+            (Value::Null, "expected struct RecordDocument"),
+        ];
+        for (bad, part) in cases {
+            let fixture = Fixture::new(&json!({"good": password_record(), "bad": bad}));
+            assert!(fixture.is_found("good").await, "{bad}");
+            let Lookup::Unusable { error, .. } = fixture.look_up("bad").await.lookup else {
+                panic!("it is usable: {bad}")
+            };
+            let message = error.to_string();
+            assert!(message.starts_with("device `bad`: ") && message.contains(part), "{bad}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
+            assert_eq!(fixture.look_up("bad").await.source, Source::Store);
+        }
     }
 
     /// The cost of a look-up must not be that of making all records, for as long as a file is new.
@@ -270,11 +165,11 @@ mod tests {
     async fn file_that_was_written_a_moment_ago_is_not_made_into_records_at_each_look_up() {
         let fixture = Fixture::new(&json!({"a": password_record()}));
         assert!(fixture.is_found("a").await);
-        let first = Arc::clone(&fixture.store.state().snapshot);
+        let first = fixture.store.0.last();
         for _ in 0..3 {
             assert!(fixture.is_found("a").await);
         }
-        assert!(Arc::ptr_eq(&first, &fixture.store.state().snapshot));
+        assert!(Arc::ptr_eq(&first, &fixture.store.0.last()));
         write(&fixture.folder, &json!({"b": password_record()}));
         assert!(!fixture.is_found("a").await && fixture.is_found("b").await, "of the same size, at once");
     }
@@ -289,7 +184,15 @@ mod tests {
             (device.to_owned(), record)
         };
         let contradiction = Value::Object([same_id("b"), same_id("c")].into_iter().collect());
-        for text in ["{", "{}", &json!({"version": 1, "devices": contradiction}).to_string()] {
+        let nameless = r#"{"version":1,"devices":{"a b":{}}}"#;
+        let texts = [
+            "{",
+            "{}",
+            nameless,
+            r#"{"version":1,"devices":{"b":{"scheme":}}}"#,
+            r#"{"version":1,"devices":[{}]}"#,
+        ];
+        for text in texts.into_iter().chain([&*json!({"version": 1, "devices": contradiction}).to_string()]) {
             fs::write(&path, text).unwrap();
             for _ in 0..2 {
                 assert!(fixture.is_found("a").await && !fixture.is_found("b").await, "{text}");

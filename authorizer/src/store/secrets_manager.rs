@@ -12,33 +12,36 @@ use device_auth::{
     location::SecretId,
     record::FunctionSettings,
     store::{
-        document::StoreDocument,
         error::{RecordsError, StoreFormatError},
         snapshot::Snapshot,
+        text::StoreText,
     },
 };
 
 use super::{
     Source, Store, StoreAnswer,
     aws::{self, Call},
+    followed::{Current, Followed},
     single_flight::{Outage, SingleFlight},
 };
 use crate::{
     config::store::Deadline,
     fault::{FaultKind, StoreFault},
+    keyring_source::KeyringSource,
     moment::Moment,
 };
 
 /// A secret with all records. The first look-up reads it, and later ones read it again after `known` has passed.
 ///
-/// If the text can't be used as a whole, the last usable records stay in force, and each look-up writes an error line.
+/// It is also read again after the keyring has changed. If the text or the keyring can't be used as a whole, the last usable
+/// records stay in force, and each look-up writes an error line.
 pub struct SecretsManagerStore {
     client: Client,
     settings: SecretsManagerSettings,
     call: Call,
-    function: FunctionSettings,
+    function: Followed<FunctionSettings>,
     cached: Mutex<Option<Arc<Contents>>>,
-    flights: SingleFlight<(), Result<Arc<Contents>, StoreFault>>,
+    flights: SingleFlight<u64, Result<Arc<Contents>, StoreFault>>,
     outage: Outage,
 }
 
@@ -59,6 +62,8 @@ pub struct SecretsManagerSettings {
 struct Contents {
     snapshot: Snapshot,
     since: Moment,
+    /// The version of the function's settings with which they were made.
+    version: u64,
 }
 
 impl SecretsManagerStore {
@@ -80,50 +85,56 @@ impl SecretsManagerStore {
             client: Client::from_conf(client),
             settings,
             call,
-            function,
+            function: Followed::settings(function),
             cached: Mutex::default(),
             flights: SingleFlight::new(),
             outage: Outage::default(),
         }
     }
 
+    /// The same store, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
+    #[must_use]
+    pub fn following(self, keyring: KeyringSource) -> Self {
+        Self { function: self.function.with_keyring(keyring), ..self }
+    }
+
     async fn contents(&self) -> Result<(Arc<Contents>, Source), StoreFault> {
-        if let Some(contents) = self.read_within(self.settings.known) {
-            return Ok((contents, Source::Cache));
+        let Current { value: function, version, is_stale } = self.function.current().await;
+        let fresh = self.last().filter(|last| last.version == version);
+        if let Some(contents) = fresh.filter(|fresh| fresh.since.age(Moment::now()) < self.settings.known) {
+            return Ok((contents, if is_stale { Source::Stale } else { Source::Cache }));
         }
-        let fault = match self.flights.run(&(), || self.read()).await {
-            Ok(contents) => return Ok((contents, Source::Store)),
+        let fault = match self.flights.run(&version, || self.read(&function, version)).await {
+            Ok(contents) => return Ok((contents, if is_stale { Source::Stale } else { Source::Store })),
             Err(fault) => fault,
         };
         if fault.kind() == FaultKind::BadRecord {
-            let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let contents = cached.ok_or_else(|| fault.clone())?;
+            let contents = self.last().ok_or_else(|| fault.clone())?;
             super::report_stale(&fault);
             return Ok((contents, Source::Stale));
         }
-        let contents = self.read_within(self.settings.stale).filter(|_| fault.kind().is_outage());
-        let contents = contents.ok_or_else(|| fault.clone())?;
+        let last = self.last().filter(|last| last.since.age(Moment::now()) < self.settings.stale);
+        let contents = last.filter(|_| fault.kind().is_outage()).ok_or_else(|| fault.clone())?;
         self.outage.goes_on(&fault);
         Ok((contents, Source::Stale))
     }
 
-    /// What was read less than `time` ago.
-    fn read_within(&self, time: Duration) -> Option<Arc<Contents>> {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        cached.filter(|contents| contents.since.age(Moment::now()) < time)
+    /// What was read last.
+    fn last(&self) -> Option<Arc<Contents>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the secret. The age of the contents counts from the question.
-    async fn read(&self) -> Result<Arc<Contents>, StoreFault> {
+    async fn read(&self, function: &FunctionSettings, version: u64) -> Result<Arc<Contents>, StoreFault> {
         let since = Moment::now();
         let get = self.client.get_secret_value().secret_id(self.settings.secret.as_str());
         let answer =
             self.call.deadline.hold(Box::pin(get.send())).await.ok_or_else(|| self.call.timeout())?;
         let answer = answer.map_err(|error| self.call.fault(&error))?;
         self.outage.is_over();
-        let contents = Contents::parse(&answer, self.function.clone(), since)
+        let snapshot = snapshot(&answer, function.clone())
             .map_err(|why| StoreFault::new(FaultKind::BadRecord, format!("{} {why}", self.call.subject)))?;
-        let contents = Arc::new(contents);
+        let contents = Arc::new(Contents { snapshot, since, version });
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&contents));
         Ok(contents)
     }
@@ -152,19 +163,13 @@ enum SecretError {
     Records(#[from] Box<RecordsError>),
 }
 
-impl Contents {
-    fn parse(
-        secret: &GetSecretValueOutput,
-        function: FunctionSettings,
-        since: Moment,
-    ) -> Result<Self, SecretError> {
-        let text = match secret.secret_string() {
-            Some(text) if !text.is_empty() => text,
-            None if secret.secret_binary().is_some() => return Err(SecretError::Binary),
-            _ => return Err(SecretError::Empty),
-        };
-        let records = StoreDocument::parse(text)?.usable_records(function).map_err(Box::new)?;
-        super::report_unusable(&records);
-        Ok(Self { snapshot: Snapshot::new(records), since })
-    }
+fn snapshot(secret: &GetSecretValueOutput, function: FunctionSettings) -> Result<Snapshot, SecretError> {
+    let text = match secret.secret_string() {
+        Some(text) if !text.is_empty() => text,
+        None if secret.secret_binary().is_some() => return Err(SecretError::Binary),
+        _ => return Err(SecretError::Empty),
+    };
+    let records = StoreText::parse(text)?.records(function).map_err(Box::new)?;
+    super::report_unusable(&records);
+    Ok(Snapshot::new(records))
 }

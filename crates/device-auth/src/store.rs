@@ -10,6 +10,7 @@ pub mod id_ranges;
 pub mod item;
 pub mod loader;
 pub mod snapshot;
+pub mod text;
 pub mod topic_overlap;
 
 use std::{error::Error, sync::Arc};

@@ -91,7 +91,7 @@ async fn malformed_store_shows_no_secret() {
         json!({"version": 1, "devices": {"hall-1": device}}).to_string()
     };
     // A password in the place of a verifier, in every form of that mistake.
-    let stores = [
+    let records = [
         device(json!({"verifiers": [{"verifier": secret}]})),
         device(json!({"verifiers": [{"verifier": format!("$sha256$!{secret}$!{secret}")}]})),
         device(
@@ -103,6 +103,8 @@ async fn malformed_store_shows_no_secret() {
         device(json!({"verifiers": secret})),
         device(json!({"verifiers": {"verifier": secret}})),
         device(json!({"password": secret})),
+    ];
+    let files = [
         format!("{{\"version\":1,\"devices\":{{\"hall-1\":{{\"password\":\"{secret}"),
         format!("hall-1:{secret}\n"),
     ];
@@ -111,16 +113,22 @@ async fn malformed_store_shows_no_secret() {
     let path = folder.path().join("devices.json");
     let user_name = planted.user_name("hall-1");
     let mut output = String::new();
-    for store in &stores {
-        fs::write(&path, store).unwrap();
+    for file in &files {
+        fs::write(&path, file).unwrap();
         // The last usable records stay in force.
         assert!(gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await.is_ok());
         output.push_str(&refused_to_start(folder.path()).await);
     }
     fs::remove_file(&path).unwrap();
     assert!(gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await.is_ok());
+    for record in &records {
+        fs::write(&path, record).unwrap();
+        assert!(gateway.connect(Version::V5, "hall-1", &user_name, secret.as_bytes()).await.is_err());
+    }
+    fs::remove_file(&path).unwrap();
     let mut writings = written(gateway, folder.path()).await;
     writings.assert_says("records_not_usable");
+    writings.assert_says("record_not_usable");
     writings.add("the output of a gateway that does not start", output);
     writings.assert_free_of(&planted.all());
 }

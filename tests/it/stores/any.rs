@@ -1,6 +1,6 @@
 //! The authorizer on a DynamoDB table, by the real client: against dynoxide, and against a service that fails.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use authorizer::{
     config::store::{Deadline, StoreSettings},
@@ -11,20 +11,21 @@ use authorizer::{
         Source, Store,
         any::AnyStore,
         cached::{CacheSettings, Cached},
-        dynamodb::{DynamoDbSettings, DynamoDbStore},
+        dynamodb::{DynamoDbSettings, DynamoDbStore, LoaderFiles},
     },
 };
 use aws_config::SdkConfig;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use device_auth::{
     device_name::DeviceName,
-    grant::Grants,
     location::{KeyringLocation, StoreLocation},
     record::{FunctionSettings, Unsealing},
-    store::{Lookup, decoys::DefaultVerifier, loader::RecordLoader},
+    seal::Keyring,
+    store::{Lookup, decoys::DefaultVerifier},
     time::Timers,
     verifier::{LiveVerifier, Verifier, budget::FunctionMemory},
 };
+use fleet::keyring_file;
 use integration::{
     canary::{Canary, Writings},
     captured_log,
@@ -74,21 +75,77 @@ async fn item_of_the_documentation_is_a_record() {
 }
 
 #[tokio::test]
-async fn name_without_an_item_gets_the_default_verifier() {
+async fn name_without_a_record_gets_the_default_verifier() {
     let dynamodb = DynamoDb::start().await;
     dynamodb.put(&item_of("hall-1")).await;
-    let Lookup::Unknown { decoy } = find(&store(&dynamodb.aws), "hall-2").await.unwrap() else {
-        panic!("it is known")
+    // This item only says that the client id is the other device's.
+    dynamodb.put(&json!({"device": {"S": "hall-3"}, "owner": {"S": "hall-1"}})).await;
+    for device in ["hall-2", "hall-3"] {
+        let Lookup::Unknown { decoy } = find(&store(&dynamodb.aws), device).await.unwrap() else {
+            panic!("{device} is known")
+        };
+        assert_eq!(*decoy, *default_verifier().decoy());
+    }
+}
+
+/// The grants and the keyring of a table are files of the function.
+#[tokio::test]
+async fn changed_grants_and_keyring_are_in_force_at_the_next_look_up() {
+    let (dynamodb, folder) = (DynamoDb::start().await, tempfile::tempdir().unwrap());
+    let (grants, keys) = (folder.path().join("grants.json"), folder.path().join("keyring.json"));
+    let write = |definition: Value| {
+        let text = json!({"version": 1, "grants": {"line": definition}}).to_string();
+        std::fs::write(&grants, text).unwrap();
     };
-    assert_eq!(*decoy, *default_verifier().decoy());
+    let made = folder.path().join("made.json");
+    let keyring = keyring_file::make(&made, "k1".try_into().unwrap()).unwrap();
+    let sealed = keyring.seal(b"secret", &name("d&pk")).unwrap();
+    dynamodb.put(&with(item_of("hall-1"), json!({"grant": {"S": "line"}}))).await;
+    let vendor = json!({"device": {"S": "d&pk"}, "schema_version": {"N": "1"}, "scheme": {"S": "alibaba"},
+        "grant": {"S": "alibaba"}, "secrets": {"L": [{"M": {"device_secret": {"S": *sealed}}}]}});
+    dynamodb.put(&vendor).await;
+    write(json!({"publish": ["line/{client_id}"]}));
+    let source =
+        KeyringSource { location: KeyringLocation::File(keys.clone()), root: None, plain_secrets: false };
+    let unsealing = Unsealing::With(Arc::new(Keyring::empty()));
+    let loader = LoaderFiles::open(Some(grants.clone()), FunctionSettings { unsealing, ..function() });
+    let table = DynamoDbStore::new(&dynamodb.aws, settings(), loader.unwrap().following(source));
+    let store = Cached::new(table, cache(HOUR, HOUR));
+    let log = captured_log::of_this_thread();
+    let answer = async || connect(&store, "hall-1", "hall-1").await.unwrap();
+    assert!(answer().await.to_string().contains("line/hall-1"));
+    write(json!({"publish": ["other/{client_id}"]}));
+    assert!(answer().await.to_string().contains("other/hall-1"), "although the record is cached");
+    _ = log.take_lines();
+
+    std::fs::write(&grants, "{").unwrap();
+    for _ in 0..2 {
+        assert!(answer().await.to_string().contains("other/hall-1"), "the last grants stay in force");
+        let lines = log.take_lines();
+        assert_eq!((&lines[0]["event"], &lines[1]["cache"]), (&json!("records_not_usable"), &json!("stale")));
+        assert!(lines[0]["error"].as_str().unwrap().starts_with("LATCHKEY_GRANTS: `"), "{lines:?}");
+    }
+    std::fs::write(&grants, r#"{"version":1}"#).unwrap();
+    assert_eq!(answer().await["isAuthenticated"], false);
+    assert!(log.take_lines().iter().any(|line| line["reason"] == "record_unusable"));
+    write(json!({"publish": ["line/{client_id}"]}));
+    assert!(answer().await.to_string().contains("line/hall-1"));
+
+    assert!(matches!(find(&store, "d&pk").await.unwrap(), Lookup::Unusable { .. }));
+    std::fs::rename(&made, &keys).unwrap();
+    assert!(matches!(find(&store, "d&pk").await.unwrap(), Lookup::Found(_)));
+    std::fs::write(&keys, "{").unwrap();
+    let found = store.look_up(&name("d&pk"), None).await.unwrap();
+    assert!(matches!(found.lookup, Lookup::Found(_)) && found.source == Source::Stale);
 }
 
 #[tokio::test]
-async fn malformed_item_is_a_fault_of_its_device_alone() {
+async fn malformed_item_refuses_its_own_device_only() {
     let dynamodb = DynamoDb::start().await;
     dynamodb.put(&item_of("hall-1")).await;
     let canary = Canary::new("a password in the wrong place");
     let store = store(&dynamodb.aws);
+    let log = captured_log::of_this_thread();
     let mut writings = Writings::default();
     let text = json!({"S": canary.secret()});
     for (change, part) in [
@@ -110,12 +167,19 @@ async fn malformed_item_is_a_fault_of_its_device_alone() {
         (json!({"ttl": text}), "attribute `ttl` is not a number"),
     ] {
         dynamodb.put(&with(item_of("hall-2"), change)).await;
-        let fault = find(&store, "hall-2").await.unwrap_err();
-        assert_eq!(fault.kind(), FaultKind::BadRecord, "{fault}");
-        let message = fault.to_string();
+        let Lookup::Unusable { error, decoy } = find(&store, "hall-2").await.unwrap() else {
+            panic!("{part}: it is usable")
+        };
+        assert_eq!(*decoy, *default_verifier().decoy());
+        let lines = log.take_lines();
+        assert_eq!(
+            (&lines[0]["event"], &lines[0]["device"]),
+            (&json!("record_not_usable"), &json!("hall-2"))
+        );
+        let message = lines[0]["error"].as_str().unwrap();
         assert!(message.contains("`latchkey-devices`") && message.contains("device `hall-2`"), "{message}");
         assert!(message.contains(part), "{message}");
-        writings.add("the fault", format!("{message} {fault:?}"));
+        writings.add("the log", format!("{lines:?} {error:?}"));
         assert!(matches!(find(&store, "hall-1").await, Ok(Lookup::Found(_))));
     }
     writings.assert_free_of(&[&canary]);
@@ -274,7 +338,7 @@ async fn file_store_needs_no_aws() {
         AnyStore::open(
             &location,
             store_settings(&location),
-            Grants::new(BTreeMap::new()).unwrap(),
+            None,
             function(),
             KeyringSource { location: KeyringLocation::None, root: None, plain_secrets: false },
         )
@@ -328,8 +392,8 @@ fn store_settings(location: &StoreLocation) -> StoreSettings {
     StoreSettings::defaults(location, memory).unwrap()
 }
 
-fn loader() -> RecordLoader {
-    RecordLoader::new(Grants::new(BTreeMap::new()).unwrap(), function())
+fn loader() -> LoaderFiles {
+    LoaderFiles::open(None, function()).unwrap()
 }
 
 fn function() -> FunctionSettings {

@@ -1,11 +1,12 @@
 //! The authorizer on one secret of Secrets Manager, by the real client: against moto or LocalStack, and against a service that
 //! fails.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authorizer::{
     config::store::Deadline,
     fault::{FaultKind, StoreFault},
+    keyring_source::KeyringSource,
     store::{
         Source, Store,
         secrets_manager::{SecretsManagerSettings, SecretsManagerStore},
@@ -15,11 +16,14 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, primitives::Blob};
 use device_auth::{
     device_name::DeviceName,
+    location::KeyringLocation,
     record::{FunctionSettings, Unsealing},
+    seal::Keyring,
     store::Lookup,
     time::Timers,
     verifier::{Verifier, budget::FunctionMemory},
 };
+use fleet::keyring_file;
 use integration::{
     aws,
     canary::{Canary, Writings},
@@ -100,7 +104,6 @@ async fn malformed_secret_is_never_quoted() {
         (json!({"username": "admin", "password": secret}).to_string(), "is not a records file from line 1"),
         (json!({secret: 1}).to_string(), "is not a records file from line 1"),
         (json!({"version": 1, "devices": {secret.repeat(9): {}}}).to_string(), "is not a records file"),
-        (record(secret).to_string(), "is not a records file from line 1"),
         (json!({"version": 2, "devices": {}}).to_string(), "the format's version is 2"),
     ] {
         let fake = FakeAws::start([answer(&text)]).await;
@@ -109,8 +112,43 @@ async fn malformed_secret_is_never_quoted() {
         assert!(fault.to_string().contains(part), "{part}: {fault}");
         writings.add("the fault", format!("{fault} {fault:?}"));
     }
+    let fake = FakeAws::start([answer(&record(secret).to_string())]).await;
+    let log = captured_log::of_this_thread();
+    assert!(matches!(find(&store(&fake.aws, HOUR, HOUR), "a").await, Ok(Lookup::Unusable { .. })));
+    let lines = log.take_lines();
+    assert_eq!((&lines[0]["event"], &lines[0]["device"]), (&json!("record_not_usable"), &json!("a")));
+    writings.add("the log", format!("{lines:?}"));
     writings.assert_says("latchkey/devices");
     writings.assert_free_of(&[&canary]);
+}
+
+#[tokio::test]
+async fn changed_keyring_makes_a_sealed_record_usable_before_the_secret_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keyring.json");
+    let made = folder.path().join("made.json");
+    let keyring = keyring_file::make(&made, "k1".try_into().unwrap()).unwrap();
+    let sealed = keyring.seal(b"secret", &name("d&pk")).unwrap();
+    let record = json!({"scheme": "alibaba", "grant": "alibaba", "secrets": [{"device_secret": *sealed}]});
+    let text = json!({"version": 1, "devices": {"d&pk": record}}).to_string();
+    let fake = FakeAws::start([answer(&text)]).await;
+    let location = KeyringLocation::File(keys.clone());
+    let source = KeyringSource { location, root: None, plain_secrets: false };
+    let store =
+        store_with(&fake.aws, HOUR, HOUR, Unsealing::With(Arc::new(Keyring::empty()))).following(source);
+    assert!(matches!(find(&store, "d&pk").await, Ok(Lookup::Unusable { .. })));
+    std::fs::rename(&made, &keys).unwrap();
+    assert!(matches!(find(&store, "d&pk").await, Ok(Lookup::Found(_))));
+    assert_eq!(fake.calls().len(), 2);
+    let log = captured_log::of_this_thread();
+    std::fs::write(&keys, "{").unwrap();
+    _ = log.take_lines();
+    for _ in 0..2 {
+        let found = store.look_up(&name("d&pk"), None).await.unwrap();
+        assert!(matches!(found.lookup, Lookup::Found(_)) && found.source == Source::Stale);
+        assert_eq!(log.take_lines()[0]["event"], "records_not_usable");
+    }
+    assert_eq!(fake.calls().len(), 2, "the secret itself is not due");
 }
 
 #[tokio::test]
@@ -164,7 +202,7 @@ async fn failing_service_is_a_fault_within_the_deadline() {
     ] {
         let fake = FakeAws::start([act.clone()]).await;
         let store = store(&fake.aws, HOUR, HOUR);
-        let fault = within("an answer", find(&store, "a")).await.unwrap_err();
+        let fault = within("an answer", Box::pin(find(&store, "a"))).await.unwrap_err();
         assert_eq!(fault.kind(), kind, "{act:?}: {fault}");
         assert!(fault.to_string().contains(part), "{act:?}: {fault}");
     }
@@ -184,6 +222,15 @@ async fn source(store: &SecretsManagerStore) -> Result<Source, FaultKind> {
 }
 
 fn store(aws: &SdkConfig, known: Duration, stale: Duration) -> SecretsManagerStore {
+    store_with(aws, known, stale, Unsealing::LeftSealed)
+}
+
+fn store_with(
+    aws: &SdkConfig,
+    known: Duration,
+    stale: Duration,
+    unsealing: Unsealing,
+) -> SecretsManagerStore {
     let settings = SecretsManagerSettings {
         secret: SECRET.try_into().unwrap(),
         deadline: Deadline::try_from(2_000).unwrap(),
@@ -191,11 +238,8 @@ fn store(aws: &SdkConfig, known: Duration, stale: Duration) -> SecretsManagerSto
         stale,
     };
     let timers = Timers { refresh_after: 300.try_into().unwrap(), disconnect_after: 300.try_into().unwrap() };
-    SecretsManagerStore::new(
-        aws,
-        settings,
-        FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed },
-    )
+    let function = FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing };
+    SecretsManagerStore::new(aws, settings, function)
 }
 
 fn answer(secret: &str) -> Act {

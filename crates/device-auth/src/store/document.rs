@@ -129,12 +129,13 @@ impl StoreDocument {
     ///
     /// What is wrong, and its line. The message does not quote the value, which may be a password in the wrong place.
     pub fn parse(text: &str) -> Result<Self, StoreFormatError> {
-        serde_json::from_str::<Self>(text).map_err(|error| StoreFormatError {
-            message: unquoted(&error.to_string()),
-            line: error.line(),
-            column: error.column(),
-        })
+        serde_json::from_str::<Self>(text).map_err(|error| format_error(&error))
     }
+}
+
+/// What serde says, without the value.
+pub(super) fn format_error(error: &serde_json::Error) -> StoreFormatError {
+    StoreFormatError { message: unquoted(&error.to_string()), line: error.line(), column: error.column() }
 }
 
 /// Removes the value from serde's `invalid type: string "…", expected …` and similar messages, but not its type.

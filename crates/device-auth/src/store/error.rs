@@ -72,6 +72,13 @@ pub struct InvalidRecord {
 /// What is wrong with a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// The text of the record is not one.
+    #[error(transparent)]
+    Format(#[from] StoreFormatError),
+    /// The item in DynamoDB is not a record.
+    #[cfg(feature = "dynamodb")]
+    #[error(transparent)]
+    Item(#[from] super::item::ItemError),
     /// There are too many certificates.
     #[error("`certificates` has {0} entries, at most {MAX_VERIFIERS} are allowed")]
     Certificates(usize),

@@ -19,6 +19,10 @@ pub const SCHEMA_VERSION: &str = "schema_version";
 /// It only cleans the table up. DynamoDB may delete an item days later, so use `not_after` to refuse a device.
 pub const TTL: &str = "ttl";
 
+/// In an owner item: the device that owns the item's key as its client id. Such an item is not a record. The operator's tool
+/// writes it, so that DynamoDB itself refuses a second owner.
+pub const OWNER: &str = "owner";
+
 /// The only version.
 const VERSION: &str = "1";
 
@@ -57,6 +61,12 @@ impl ItemError {
     fn attribute(path: &str, problem: &'static str) -> Self {
         Self::Attribute { path: path.to_owned(), problem }
     }
+}
+
+/// Whether an item says only which device owns a client id.
+#[must_use]
+pub fn is_owner<S: BuildHasher>(item: &HashMap<String, AttributeValue, S>) -> bool {
+    item.contains_key(OWNER) && !item.contains_key("scheme")
 }
 
 /// The document of the device called `name`.

@@ -67,18 +67,8 @@ impl StoreDocument {
         Ok(records)
     }
 
-    /// The records, and for each one that can't be used what is wrong with it.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the store as a whole: its version, a grant, or two records that contradict each other.
-    pub fn usable_records(self, function: FunctionSettings) -> Result<Records, RecordsError> {
-        let records = self.load(function)?;
-        records.check()?;
-        Ok(records)
-    }
-
-    fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+    /// The records, and for each one that can't be used what is wrong with it. They are not compared with each other.
+    pub(super) fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
         if self.version != VERSION {
             return Err(RecordsError::Version { found: self.version, known: VERSION });
         }
@@ -130,7 +120,7 @@ impl Records {
     }
 
     /// Checks that no two records contradict each other, unusable ones included.
-    fn check(&self) -> Result<(), RecordsError> {
+    pub(super) fn check(&self) -> Result<(), RecordsError> {
         let reservations = self.reservations().collect::<Vec<_>>();
         let ids = id_ranges::check(&reservations)?;
         let records = self.by_name.iter().map(|(name, record)| (name, &**record));
@@ -152,7 +142,7 @@ impl Records {
 }
 
 impl UnusableRecord {
-    fn new(name: &DeviceName, document: RecordDocument, error: InvalidRecord) -> Self {
+    pub(super) fn new(name: &DeviceName, document: RecordDocument, error: InvalidRecord) -> Self {
         let mut client_ids = client_ids(name, &document);
         // Such a rule is never valid, and would reserve ids of an Alibaba device.
         client_ids.retain(|rule| !String::from(rule.clone()).contains('|'));
