@@ -10,14 +10,14 @@
 
 mod pattern;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::pattern::{Pattern, Side};
 use super::id_ranges::IdRanges;
 use crate::{
     device_name::DeviceName,
     grant::{
-        Grant,
+        Grant, Grants,
         template::{Level, TopicTemplate},
     },
     record::{ClientIdRule, Record},
@@ -98,6 +98,58 @@ pub fn check<'a>(
         }
     }
     Ok(())
+}
+
+/// Items of a table in which devices meet whose values of placeholders make them share a topic.
+pub(super) struct Slots {
+    /// What the device is found by.
+    pub(super) marks: BTreeSet<String>,
+    /// What it finds others by.
+    pub(super) watched: BTreeSet<String>,
+    /// Whether another device's client id may be equal to the device's `{device}`.
+    pub(super) needs_device: bool,
+}
+
+/// The slots of a record: one for each pair of a template of its grant and a template of any grant that meet with certain
+/// values only, with the record's values. A pair in which a client id has to be equal to a value needs none: the id has an
+/// owner.
+pub(super) fn slots(record: &Record, grants: &Grants) -> Slots {
+    let mut slots = Slots { marks: BTreeSet::new(), watched: BTreeSet::new(), needs_device: false };
+    let devices = [(&record.device, record)];
+    for own in uses(&devices) {
+        for grant in grants.all() {
+            let definition = grant.definition();
+            let published = definition.publish.iter().chain(&definition.retain).map(|it| (it, true));
+            let read = definition.subscribe.iter().chain(&definition.receive).map(|it| (it, false));
+            let others = published.chain(read).filter(|(_, publishes)| *publishes || own.publishes);
+            for (other, _) in others.filter(|_| !(definition.shared && own.grant.definition().shared)) {
+                let Meeting::DependsOnValues { equal, client_id_of_one, client_id_of_other } =
+                    meeting(own.template, other)
+                else {
+                    continue;
+                };
+                // Such a client id is refused when its device connects.
+                let is_reserved =
+                    |grant: &Grant, id: Option<&str>| id.is_some_and(|id| grant.reserves("client_id", id));
+                if is_reserved(own.grant, client_id_of_one) || is_reserved(grant, client_id_of_other) {
+                    continue;
+                }
+                slots.needs_device |= equal.contains(&("device", "client_id"));
+                let has_client_id = equal.iter().any(|(a, b)| *a == "client_id" || *b == "client_id");
+                let any_other = Pattern::any(other);
+                if has_client_id || !patterns(own.template, record).any(|it| it.meets(&any_other).is_some()) {
+                    continue;
+                }
+                let values = equal.iter().map(|(name, _)| record.value(name)).collect::<Option<Vec<_>>>();
+                let Some(values) = values else { continue };
+                let [one, other] = [own.template, other].map(|template| String::from(template.clone()));
+                let values = values.join(" ");
+                slots.marks.insert(format!("#topic {one} {other} {values}"));
+                slots.watched.insert(format!("#topic {other} {one} {values}"));
+            }
+        }
+    }
+    slots
 }
 
 /// The grant with topics that a device without a record would share through its name, which is not a value of a record.
