@@ -24,10 +24,10 @@ pub fn program(name: &str) -> PathBuf {
 fn build() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // With the tests too, so that every dependency has the features that `cargo test --workspace` gave it: without, all
-    // of them would be built a second time.
+    // With a test too, so that every dependency has the features that `cargo test --workspace` gave it: without, all of
+    // them would be built a second time. The tests `it` are the ones that run.
     command
-        .args(["build", "--quiet", "--workspace", "--bins", "--tests"])
+        .args(["build", "--quiet", "--workspace", "--bins", "--test", "it"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
