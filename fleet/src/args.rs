@@ -2,6 +2,7 @@
 
 mod aws;
 mod examples;
+mod source;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,7 +19,10 @@ use device_auth::{
 };
 use device_sim::Address;
 
-pub use self::aws::{ProvisionArgs, PushArgs, SmokeArgs};
+pub use self::{
+    aws::{ProvisionArgs, PushArgs, SmokeArgs},
+    source::SourceArgs,
+};
 use crate::store_option;
 
 const VENDORS_AND_PASSWORD: [Scheme; 3] = [Scheme::Alibaba, Scheme::Tencent, Scheme::Password];
@@ -233,20 +237,23 @@ pub struct AddArgs {
 #[derive(Args, Debug)]
 #[command(after_help = examples::IMPORT, after_long_help = examples::IMPORT_LONG)]
 pub struct ImportArgs {
-    /// The file: CSV with a header, or lines of `name:hash` with --mosquitto
+    /// The file with the users or devices
     pub file: PathBuf,
+
+    /// What the rows, rules and hashes of the file are.
+    #[command(flatten)]
+    pub source: SourceArgs,
 
     /// How the devices prove themselves
     #[arg(
-        long, value_parser = one_of(&VENDORS_AND_PASSWORD), required_unless_present = "mosquitto",
-        help_heading = CREDENTIAL
+        long, value_parser = one_of(&VENDORS_AND_PASSWORD), conflicts_with = "from", help_heading = CREDENTIAL
     )]
     pub scheme: Option<Scheme>,
 
     /// FILE is a password file of mosquitto or of `htpasswd -B`
     ///
     /// FILE is a password file as `mosquitto_passwd` and `htpasswd -B` write it. The hashes are imported as they are.
-    #[arg(long, conflicts_with_all = ["scheme", "product", "plain"], help_heading = CREDENTIAL)]
+    #[arg(long, conflicts_with_all = ["from", "scheme", "product", "plain"], help_heading = CREDENTIAL)]
     pub mosquitto: bool,
 
     /// The product of all devices, if the file has no column for it

@@ -1,9 +1,20 @@
 //! Files of devices, read and checked row by row.
+//!
+//! [`rows`] reads tables and lines, [`users`] what other programs write, and [`hash`] their hashes. [`acl`] reads the access
+//! rules of brokers, and [`grants`] makes grants of them. [`source`] tells one file from another.
 
+mod acl;
 mod columns;
+mod cost;
 mod faults;
+mod grants;
+mod hash;
+mod json_lines;
 mod rows;
+mod rules;
+mod source;
 pub(crate) mod table;
+mod users;
 
 use std::{fs, path::Path};
 
@@ -11,8 +22,12 @@ use anyhow::Context as _;
 use zeroize::Zeroizing;
 
 pub use self::{
+    cost::Cost,
     faults::Faults,
+    hash::EmqxHash,
     rows::{Credential, Format, Row},
+    rules::{GrantsOfRules, Rules},
+    source::{SOURCES, Source, hint},
 };
 
 /// Reads a file, with all that is wrong with its rows.
@@ -23,12 +38,17 @@ pub use self::{
 pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults)> {
     let text = text(path)?;
     let (mut rows, mut faults) = (Vec::new(), Faults::default());
+    if let Some(found) = source::recognise(&text).filter(|found| !format.source().accepts(*found)) {
+        anyhow::bail!("`{}` is {found}", path.display());
+    }
     let found = match format {
-        Format::PasswordFile => rows::of_password_file(&text),
-        Format::Vendor(..) | Format::Passwords => {
-            rows::of_table(&text, format).with_context(|| format!("can't use `{}`", path.display()))?
-        }
+        Format::PasswordFile(_) => Ok(rows::of_password_file(&text)),
+        Format::Vendor(..) | Format::Passwords => rows::of_table(&text, format),
+        Format::Dynsec => users::of_dynsec(&text),
+        Format::Emqx(hash) => users::of_emqx(&text, hash),
+        Format::Django => users::of_django(&text),
     };
+    let found = found.with_context(|| format!("can't use `{}`", path.display()))?;
     anyhow::ensure!(!found.is_empty(), "can't use `{}`: it has no devices", path.display());
     for (line, row) in found {
         match row {
@@ -42,8 +62,13 @@ pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults
 /// Reads a file of text, which may begin with the mark that spreadsheets write. It is wiped when dropped.
 pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?);
-    let text = std::str::from_utf8(&bytes).ok();
-    let text =
-        text.with_context(|| format!("`{}` is not UTF-8; save it as \"CSV UTF-8\"", path.display()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = valid.split(|byte| *byte == b'\n').count();
+        let before = valid.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = String::from_utf8_lossy(before).chars().count().saturating_add(1);
+        let path = path.display();
+        anyhow::anyhow!("`{path}` is not UTF-8 in line {line}, column {column}; save it as \"CSV UTF-8\"")
+    })?;
     Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
 }

@@ -174,6 +174,15 @@ impl StoreFile {
         Ok(())
     }
 
+    /// Checks that the authorizer would accept the records.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        check(&self.document)
+    }
+
     /// Writes the file, if the authorizer would accept it, as a new file that then replaces the old one.
     ///
     /// # Errors

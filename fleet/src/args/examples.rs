@@ -33,40 +33,55 @@ A vendor's secret is sealed under a key. Make the key once, with
 
 pub(super) const IMPORT: &str = "\
 Examples:
-  latchkey fleet import devices.csv --scheme alibaba
-  latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
+  latchkey fleet import devices.csv --from alibaba
+  latchkey fleet import /etc/mosquitto/passwd --from mosquitto \\
+      --acl /etc/mosquitto/acl
 
---help lists the columns of a CSV file.";
+--help lists the sources, and the columns of a CSV file.";
 
 pub(super) const IMPORT_LONG: &str = "\
+What --from reads:
+  mosquitto, mosquitto-go-auth, passlib, htpasswd
+            lines of `name:hash`, as the program writes them
+  mosquitto-dynsec
+            dynamic-security.json: clients, and their roles as grants
+  emqx      the built-in database's users, as CSV or JSON; see --emqx-hash
+  django    `manage.py dumpdata auth.user`, or CSV with its columns
+  alibaba   CSV: DeviceName, DeviceSecret, ProductKey
+  tencent   CSV: ProductID, DeviceName, DevicePsk (or psk)
+  csv       CSV: username, and password (the record keeps its argon2id hash)
+            or verifier (in a form of docs/records.md)
 Columns are found by their names, in any order, with or without capitals.
-Other columns are ignored.
-  alibaba   DeviceName, DeviceSecret, ProductKey
-  tencent   ProductID, DeviceName, DevicePsk (or psk)
-  password  username, and password (the record keeps its argon2id hash) or
-            verifier (in a form of docs/records.md)
-  any       client_ids, optional: client ids or `prefix*`, between blanks
+Other columns are ignored. In the tables of alibaba, tencent and csv a column
+client_ids may have client ids or `prefix*`, between blanks. `--scheme` and
+`--mosquitto` name the same forms as before.
 
-All rows are checked first. If one is wrong, each wrong row is named with its
+All rows and rules are checked first. If one is wrong, each is named with its
 line, and no device is added.
 
 Examples:
+  latchkey fleet import passwd --from mosquitto --acl aclfile --dry-run
+      what would be imported, which grants the access rules become, and which
+      of them a grant can't have
+
+  latchkey fleet import passwd --from mosquitto --client-id '%u' \\
+      --client-id '%u-*'
+      each user may have its name as client id, or begin it with the name
+
+  latchkey fleet import passwd --from mosquitto --grant sht20 \\
+      --store dynamodb:devices
+      to a table in AWS, with one grant for all
+
   latchkey fleet keys new 2026-11
-  latchkey fleet import devices.csv --scheme alibaba
+  latchkey fleet import devices.csv --from alibaba
       a file that Alibaba Cloud's console exported; its secrets are sealed
       under the key 2026-11
 
-  latchkey fleet import psks.csv --scheme tencent --product AB12CD34EF
+  latchkey fleet import psks.csv --from tencent --product AB12CD34EF
       a file without a column for the product
 
-  latchkey fleet import psks.csv --scheme tencent --skip-existing
-      the same devices again, and new ones
-
-  latchkey fleet import passwd --mosquitto --store dynamodb:devices
-      to a table in AWS, instead of a file
-
-  latchkey fleet import /etc/mosquitto/passwd --mosquitto --grant sht20
-      every user keeps the password";
+  latchkey fleet import psks.csv --from tencent --skip-existing
+      the same devices again, and new ones";
 
 pub(super) const PROVISION: &str = "\
 Examples:

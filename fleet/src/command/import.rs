@@ -4,24 +4,26 @@
 use std::future::pending;
 use std::{
     collections::{BTreeMap, HashMap},
+    iter::repeat,
     num::NonZero,
     path::Path,
     thread,
 };
 
 use anyhow::{Context as _, bail};
-use cli::console::{Console, counted, wrapped};
+use cli::console::{Console, counted, status, wrapped};
 #[cfg(feature = "aws")]
 use device_auth::location::StoreLocation;
 use device_auth::{
     device_name::DeviceName,
     grant::{GrantDefinition, Grants},
+    record::{ClientIdRule, FunctionSettings},
     scheme::Scheme,
     store::{
         document::{RecordDocument, StoreDocument},
         loader::RecordLoader,
     },
-    verifier::{LiveVerifier, Verifier},
+    verifier::{LiveVerifier, Verifier, budget::FunctionMemory},
 };
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -39,7 +41,7 @@ use crate::{
 
 use crate::{
     args::ImportArgs,
-    import::{self, Credential, Faults, Format, Row},
+    import::{self, Cost, Credential, Faults, Format, GrantsOfRules, Row, Rules, Source},
     sealing::Sealing,
     secret::Secret,
     store_file::{StoreFile, any_function},
@@ -48,6 +50,10 @@ use crate::{
 
 /// From this many passwords on, hashing them takes long enough for a progress bar.
 const PASSWORDS_FOR_A_BAR: usize = 50;
+/// How many grants are shown by name.
+const GRANTS_SHOWN: usize = 10;
+const SUPERUSER: &str = "the user is a superuser, and no grant allows every topic: `--skip-rules` imports it with the rules \
+                         that it has as a user";
 
 /// Adds the devices to a file of records, and prints how many there are.
 pub(super) fn run(store: &Path, args: &ImportArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
@@ -58,17 +64,18 @@ pub(super) fn run(store: &Path, args: &ImportArgs, console: &mut Console<'_>) ->
         );
     }
     let mut file = StoreFile::open(store)?;
-    let imported = Imported::read(args, file.document())?;
+    let mut imported = Imported::read(args, file.document())?;
     let devices = u64::try_from(imported.records.len())?;
-    for (name, record) in &imported.records {
-        file.insert(name.clone(), record.clone())?;
+    file.document_mut().grants.append(&mut imported.grants);
+    for (name, record) in std::mem::take(&mut imported.records) {
+        file.insert(name, record)?;
     }
-    if devices > 0 {
+    if args.source.dry_run {
+        file.check().context("nothing would be imported")?;
+    } else if devices > 0 {
         file.save().context("nothing was imported")?;
     }
-    let key = imported.sealing.as_ref().and_then(Sealing::key);
-    let json = json!({"imported": devices, "skipped": imported.skipped, "key": key});
-    Ok(console.print(&json, imported.text(args, devices))?)
+    Ok(console.print(&imported.json(devices), imported.text(args, devices))?)
 }
 
 /// Adds the devices to a table or a secret, and prints how many there are. Returns whether the store has all of them.
@@ -81,10 +88,14 @@ pub(crate) async fn run_in_aws(
     let aws = aws::configuration(args.region.as_deref(), aws::PATIENT).await?;
     let stored = Records::open(store, &aws).await?;
     let mut document = stored.document();
-    if let Some(path) = &args.grants {
+    // The grants of access rules are added to the file, which need not exist before.
+    let is_new = args.source.acl.is_some() && args.grants.as_ref().is_some_and(|path| !path.exists());
+    if let Some(path) = args.grants.as_ref().filter(|_| !is_new) {
         document.grants.extend(StoreFile::read(path)?.grants);
     }
     let mut imported = Imported::read(args, &document)?;
+    let grants = std::mem::take(&mut imported.grants);
+    document.grants.extend(grants.clone());
     let (mut known, mut devices) = (Vec::new(), BTreeMap::new());
     for (name, record) in std::mem::take(&mut imported.records) {
         match stored.compare(&name, &record).await.map_err(ProvisionError::into_cause)? {
@@ -101,12 +112,27 @@ pub(crate) async fn run_in_aws(
     // No two of the records may allow the same client id.
     let all = StoreDocument { devices: devices.clone(), ..document.clone() };
     all.records(any_function()?).context("nothing was imported")?;
+    if args.source.dry_run {
+        let count = u64::try_from(devices.len())?;
+        console.print(&imported.json(count), imported.text(args, count))?;
+        return Ok(true);
+    }
+    if matches!(store, StoreLocation::DynamoDb(_)) && !grants.is_empty() {
+        let path = args.grants.as_ref().context(
+            "a table has no grants: name a file for those of the access rules with `--grants FILE`, and give it to the \
+             function with `function.grants` in the stage's settings or with LATCHKEY_GRANTS",
+        )?;
+        let mut file = StoreFile::open(path)?;
+        file.document_mut().grants.extend(grants);
+        file.save().context("nothing was imported")?;
+    }
     let pushed = push::write(stored, StoreDocument { devices, ..document }, store, pending()).await;
-    let key = imported.sealing.as_ref().and_then(Sealing::key);
-    let json = json!({
-        "imported": pushed.written.len(), "skipped": imported.skipped, "key": key, "records": pushed.json(),
-    });
-    let text = imported.text(args, u64::try_from(pushed.written.len())?);
+    let written = u64::try_from(pushed.written.len())?;
+    let mut json = imported.json(written);
+    if let Some(json) = json.as_object_mut() {
+        json.insert("records".to_owned(), pushed.json());
+    }
+    let text = imported.text(args, written);
     console.print(&json, format_args!("{text}{pushed}"))?;
     Ok(pushed.is_complete())
 }
@@ -114,8 +140,23 @@ pub(crate) async fn run_in_aws(
 /// The devices of a file that can be added.
 struct Imported {
     records: Vec<(DeviceName, RecordDocument)>,
+    /// Grants that the store does not have, from access rules.
+    grants: BTreeMap<String, GrantDefinition>,
+    /// What became of the access rules, if there are any.
+    rules: Option<RulesReport>,
     skipped: u64,
     sealing: Option<Sealing>,
+}
+
+/// What became of the access rules.
+struct RulesReport {
+    /// How many devices have each grant.
+    devices: BTreeMap<String, u64>,
+    /// Things to know, with their lines.
+    notes: Vec<(usize, String)>,
+    /// The rules that were left out.
+    losses: Option<String>,
+    lost: usize,
 }
 
 impl Imported {
@@ -124,31 +165,81 @@ impl Imported {
         let format = format(args)?;
         let scheme = format.scheme();
         let grant = args.grant.as_deref().unwrap_or(default_grant(scheme));
-        let sealing = Vendor::of(scheme).map(|_| Sealing::of(&args.sealing)).transpose()?;
         let (rows, mut faults) = import::read(&args.file, format)?;
-        let (rows, skipped) = without_known(rows, document, args.skip_existing, &mut faults);
-        let checker = Checker::new(&document.grants)?;
-        let mut drafts = Vec::with_capacity(rows.len());
-        for row in rows {
+        let sealing = Vendor::of(scheme).map(|_| Sealing::of(&args.sealing)).transpose()?;
+        let rules = match &args.grant {
+            Some(_) => None,
+            None => Rules::read(args.source.acl.as_deref(), format.source(), &args.file)?,
+        };
+        let (mut rows, skipped) = without_known(rows, document, args.skip_existing, &mut faults);
+        add_client_ids(&mut rows, &args.source.client_ids, &mut faults);
+        if !args.source.skip_rules {
+            rows.iter()
+                .filter(|row| row.is_superuser)
+                .for_each(|row| faults.add(row.line, SUPERUSER.to_owned()));
+        }
+        let of_rules =
+            rules.map(|rules| rules.grants(&rows, &document.grants, format.source().as_str())).transpose()?;
+        let (grants, of_rows, report) = of_rules.map_or_else(Default::default, |of_rules| {
+            let GrantsOfRules { grants, of_rows, notes, losses, lost } = of_rules;
+            let mut devices = BTreeMap::<String, u64>::new();
+            for grant in &of_rows {
+                let count = devices.entry(grant.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            (grants, of_rows, Some(RulesReport { devices, notes, losses, lost }))
+        });
+        let all = document.grants.iter().chain(&grants).map(|(name, grant)| (name.clone(), grant.clone()));
+        let checker = Checker::new(all.collect(), args.source.memory)?;
+        let (mut drafts, mut cost) = (Vec::with_capacity(rows.len()), Cost::default());
+        for (row, grant) in rows.into_iter().zip(of_rows.iter().map(String::as_str).chain(repeat(grant))) {
             let line = row.line;
             let draft = Draft::of(row, scheme, grant, sealing.as_ref());
             match draft.and_then(|draft| checker.check(&draft).map(|()| draft)) {
-                Ok(draft) => drafts.push(draft),
+                Ok(draft) => {
+                    draft.record.verifiers.iter().for_each(|live| cost.add(&live.verifier));
+                    drafts.push(draft);
+                }
                 Err(error) => faults.add(line, cli::error_text(error.as_ref())),
             }
         }
-        if !faults.is_empty() {
-            bail!("`{}` has {faults}\n  nothing was imported", args.file.display());
+        let losses =
+            report.as_ref().and_then(|report| report.losses.as_deref()).filter(|_| !args.source.skip_rules);
+        let faults = (!faults.is_empty()).then(|| format!("`{}` has {faults}", args.file.display()));
+        if faults.is_some() || losses.is_some() {
+            let skip = losses.map(|_| "`--skip-rules` imports without the unusable rules");
+            let parts = [faults.as_deref(), losses, skip, Some("nothing was imported")];
+            bail!("{}", parts.into_iter().flatten().collect::<Vec<_>>().join("\n  "));
         }
-        Ok(Self { records: hash(drafts)?, skipped, sealing })
+        if let Some(cost) = cost.shown(args.source.memory) {
+            status(&cost.to_string());
+        }
+        let records = if args.source.dry_run { unhashed(drafts) } else { hash(drafts)? };
+        Ok(Self { records, grants, rules: report, skipped, sealing })
+    }
+
+    fn json(&self, devices: u64) -> serde_json::Value {
+        let key = self.sealing.as_ref().and_then(Sealing::key);
+        let mut json = json!({"imported": devices, "skipped": self.skipped, "key": key});
+        if let (Some(rules), Some(json)) = (&self.rules, json.as_object_mut()) {
+            let notes = rules.notes.iter().map(|(line, text)| json!({"line": line, "note": text}));
+            json.insert("grants".to_owned(), json!(rules.devices));
+            json.insert("notes".to_owned(), notes.collect());
+            json.insert("rules_left_out".to_owned(), json!(rules.lost));
+        }
+        json
     }
 
     fn text(&self, args: &ImportArgs, devices: u64) -> String {
         let mut text = format!(
-            "imported {}, skipped {}\n",
+            "{} {}, skipped {}\n",
+            if args.source.dry_run { "would import" } else { "imported" },
             counted(HumanCount(devices), "device"),
             HumanCount(self.skipped)
         );
+        if let Some(rules) = &self.rules {
+            text += &rules.text();
+        }
         if let Some(sealing) = &self.sealing {
             text += &wrapped(11, &format!("secrets    {}", sealing.description()));
             text.push('\n');
@@ -161,13 +252,67 @@ impl Imported {
     }
 }
 
+impl RulesReport {
+    fn text(&self) -> String {
+        let grants = self
+            .devices
+            .iter()
+            .take(GRANTS_SHOWN)
+            .map(|(name, devices)| format!("`{name}` for {}", counted(HumanCount(*devices), "device")));
+        let more = if self.devices.len() > GRANTS_SHOWN { ", and more" } else { "" };
+        let grants = grants.collect::<Vec<_>>().join(", ");
+        let mut text = wrapped(11, &format!("grants     {grants}{more}")) + "\n";
+        if let Some(losses) = &self.losses {
+            text.extend(["left out   ", losses, "\n"]);
+        }
+        for (line, note) in &self.notes {
+            text += &wrapped(11, &format!("note       line {line}: {note}"));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Gives the users that have no client ids in the file these ones. `%u` is the user's name.
+fn add_client_ids(rows: &mut [Row], rules: &[String], faults: &mut Faults) {
+    if rules.is_empty() {
+        return;
+    }
+    for row in rows.iter_mut().filter(|row| row.client_ids.is_none()) {
+        let rules = rules.iter().map(|rule| ClientIdRule::try_from(rule.replace("%u", row.name.as_str())));
+        match rules.collect::<Result<Vec<_>, _>>() {
+            Ok(rules) => row.client_ids = Some(rules),
+            Err(error) => faults.add(row.line, format!("`--client-id`: {error}")),
+        }
+    }
+}
+
 fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
+    if let Some(source) = args.source.from {
+        let vendor = |vendor| Ok(Format::Vendor(vendor, args.product.as_deref()));
+        return match source {
+            Source::Alibaba => vendor(Vendor::Alibaba),
+            Source::Tencent => vendor(Vendor::Tencent),
+            _ if args.product.is_some() => bail!("`--product` is not for `--from {}`", source.as_str()),
+            _ if args.sealing.plain => bail!("`--plain` is not for `--from {}`", source.as_str()),
+            Source::Csv => Ok(Format::Passwords),
+            Source::MosquittoDynsec => Ok(Format::Dynsec),
+            Source::Emqx => Ok(Format::Emqx(args.source.emqx_hash)),
+            Source::Django => Ok(Format::Django),
+            Source::Mosquitto | Source::MosquittoGoAuth | Source::Passlib | Source::Htpasswd => {
+                Ok(Format::PasswordFile(source))
+            }
+        };
+    }
+    if args.scheme.is_none() && !args.mosquitto {
+        bail!("say what wrote `{}`: {}", args.file.display(), import::hint(&import::text(&args.file)?));
+    }
     let scheme = args.scheme.unwrap_or(Scheme::Password);
     let vendors_only = [("--product", args.product.is_some()), ("--plain", args.sealing.plain)];
     match (Vendor::of(scheme), vendors_only.into_iter().find(|(_, given)| *given)) {
         (Some(vendor), _) => Ok(Format::Vendor(vendor, args.product.as_deref())),
         (None, Some((option, _))) => bail!("`{option}` is not for the scheme `{}`", scheme.as_str()),
-        (None, None) if args.mosquitto => Ok(Format::PasswordFile),
+        (None, None) if args.mosquitto => Ok(Format::PasswordFile(Source::Mosquitto)),
         (None, None) => Ok(Format::Passwords),
     }
 }
@@ -208,8 +353,8 @@ struct Draft {
 
 impl Draft {
     fn of(row: Row, scheme: Scheme, grant: &str, sealing: Option<&Sealing>) -> anyhow::Result<Self> {
-        let Row { name, client_ids, credential, line: _ } = row;
-        let record = RecordDocument { client_ids, ..RecordDocument::new(scheme, grant.to_owned()) };
+        let Row { name, client_ids, credential, enabled, line: _, is_superuser: _ } = row;
+        let record = RecordDocument { client_ids, enabled, ..RecordDocument::new(scheme, grant.to_owned()) };
         let (record, password) = match (credential, Vendor::of(scheme).zip(sealing)) {
             (Credential::Secret(secret), Some((vendor, sealing))) => {
                 let secret = vendor.secret(&secret, None)?.sealed(&name, sealing)?;
@@ -245,10 +390,15 @@ struct Checker {
 }
 
 impl Checker {
-    fn new(grants: &BTreeMap<String, GrantDefinition>) -> anyhow::Result<Self> {
-        let grants = Grants::new(grants.clone())?;
+    fn new(
+        grants: BTreeMap<String, GrantDefinition>,
+        memory: Option<FunctionMemory>,
+    ) -> anyhow::Result<Self> {
+        let grants = Grants::new(grants)?;
         let placeholder = Verifier::of_generated(&[], [0; 16]);
-        Ok(Self { loader: RecordLoader::new(grants, any_function()?), placeholder })
+        let any = any_function()?;
+        let function = FunctionSettings { memory: memory.unwrap_or(any.memory), ..any };
+        Ok(Self { loader: RecordLoader::new(grants, function), placeholder })
     }
 
     /// The error does not name the device: its line does.
@@ -260,6 +410,18 @@ impl Checker {
         }
         self.loader.load(name, record).map(drop).map_err(|invalid| invalid.error.into())
     }
+}
+
+/// The records as they would be, with a placeholder for each hash.
+fn unhashed(drafts: Vec<Draft>) -> Vec<(DeviceName, RecordDocument)> {
+    let placeholder = Verifier::of_generated(&[], [0; 16]);
+    let records = drafts.into_iter().map(|Draft { name, mut record, password }| {
+        if password.is_some() {
+            record.verifiers.push(LiveVerifier { verifier: placeholder.clone(), expires_at: None });
+        }
+        (name, record)
+    });
+    records.collect()
 }
 
 /// Hashes the passwords on every core, at some 40 ms each. A terminal shows a progress bar.

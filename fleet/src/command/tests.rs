@@ -18,6 +18,7 @@ use crate::{
 
 mod examples;
 mod import;
+mod sources;
 mod vendors;
 
 #[derive(Parser)]

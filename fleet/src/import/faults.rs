@@ -7,7 +7,7 @@ use device_auth::{device_name::DeviceNameError, verifier::VerifierError};
 
 use indicatif::HumanCount;
 
-use super::table::CsvError;
+use super::{hash::HashError, table::CsvError};
 use crate::secret::SecretError;
 
 /// What is wrong with a row. No message repeats a field: it may be a password in the wrong column.
@@ -29,6 +29,8 @@ pub(super) enum RowError {
     Password(#[from] SecretError),
     #[error(transparent)]
     Verifier(#[from] VerifierError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
     #[error("`client_ids` has something that is not a client id, nor a prefix of one followed by `*`")]
     ClientIds,
     #[error("{}", cli::error_text(.0.as_ref()))]
@@ -36,14 +38,26 @@ pub(super) enum RowError {
 }
 
 /// Errors by line. Lines with the same error are reported together. No error carries a secret.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Faults {
+    noun: &'static str,
     by_message: HashMap<String, usize>,
     groups: Vec<(String, Vec<usize>)>,
     count: u64,
 }
 
+impl Default for Faults {
+    fn default() -> Self {
+        Self::of("bad row")
+    }
+}
+
 impl Faults {
+    /// No errors yet. `noun` is what one of them is called.
+    pub(crate) fn of(noun: &'static str) -> Self {
+        Self { noun, by_message: HashMap::new(), groups: Vec::new(), count: 0 }
+    }
+
     /// Adds what is wrong with a line. A part of the line that it repeats is escaped.
     pub fn add(&mut self, line: usize, error: String) {
         let error = escaped(error).into_owned();
@@ -65,7 +79,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&counted(HumanCount(self.count), "bad row"))?;
+        f.write_str(&counted(HumanCount(self.count), self.noun))?;
         let mut groups = self.groups.iter().collect::<Vec<_>>();
         groups.sort_by_key(|(_, lines)| lines.first());
         groups.into_iter().try_for_each(|(error, lines)| {

@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 use super::{
     columns::{Column, Columns},
     faults::RowError,
+    hash::{self, EmqxHash},
+    source::Source,
     table::{Record, Table},
 };
 use crate::{secret::check_chosen, vendor::Vendor};
@@ -19,7 +21,13 @@ pub enum Format<'a> {
     /// CSV with user names, and passwords or verifiers.
     Passwords,
     /// Lines of `name:hash`, as `mosquitto_passwd` and `htpasswd` write them. Lines that begin with `#` are comments.
-    PasswordFile,
+    PasswordFile(Source),
+    /// The file of mosquitto's dynamic security.
+    Dynsec,
+    /// An export of EMQX's built-in database.
+    Emqx(EmqxHash),
+    /// Django's users.
+    Django,
 }
 
 /// A device of the file.
@@ -32,6 +40,10 @@ pub struct Row {
     pub client_ids: Option<Vec<ClientIdRule>>,
     /// How it proves itself.
     pub credential: Credential,
+    /// Whether it may connect.
+    pub enabled: bool,
+    /// Whether its broker asks no rule about it.
+    pub is_superuser: bool,
 }
 
 /// How a device of the file proves itself. It has no `Debug`.
@@ -50,13 +62,37 @@ impl Format<'_> {
     pub fn scheme(self) -> Scheme {
         match self {
             Self::Vendor(vendor, _) => vendor.scheme(),
-            Self::Passwords | Self::PasswordFile => Scheme::Password,
+            Self::Passwords | Self::PasswordFile(_) | Self::Dynsec | Self::Emqx(_) | Self::Django => {
+                Scheme::Password
+            }
+        }
+    }
+
+    /// What wrote such a file.
+    #[must_use]
+    pub fn source(self) -> Source {
+        match self {
+            Self::Vendor(Vendor::Alibaba, _) => Source::Alibaba,
+            Self::Vendor(Vendor::Tencent, _) => Source::Tencent,
+            Self::Passwords => Source::Csv,
+            Self::PasswordFile(source) => source,
+            Self::Dynsec => Source::MosquittoDynsec,
+            Self::Emqx(_) => Source::Emqx,
+            Self::Django => Source::Django,
         }
     }
 }
 
+impl Row {
+    /// A device that may connect, with the client id that is its name.
+    #[must_use]
+    pub fn new(line: usize, name: DeviceName, credential: Credential) -> Self {
+        Self { line, name, client_ids: None, credential, enabled: true, is_superuser: false }
+    }
+}
+
 /// Lines, each with its row or what is wrong with it.
-type Rows = Vec<(usize, Result<Row, RowError>)>;
+pub(super) type Rows = Vec<(usize, Result<Row, RowError>)>;
 
 /// The rows of lines of `name:hash`. Empty lines and comments are skipped.
 pub(super) fn of_password_file(text: &str) -> Rows {
@@ -64,7 +100,7 @@ pub(super) fn of_password_file(text: &str) -> Rows {
     let lines = lines.filter(|(text, _)| !text.is_empty() && !text.starts_with('#'));
     let row = |line, text: &str| {
         let (name, hash) = text.split_once(':').ok_or(RowError::NotNameHash)?;
-        Ok(Row { line, name: name.try_into()?, client_ids: None, credential: credential(hash)? })
+        Ok(Row::new(line, name.try_into()?, Credential::Verifier(hash::verifier(hash)?)))
     };
     lines.map(|(text, line)| (line, row(line, text))).collect()
 }
@@ -97,7 +133,7 @@ pub(super) fn of_table(text: &str, format: Format<'_>) -> anyhow::Result<Rows> {
             ClientIdRule::try_from(text.to_owned()).map_err(|_| RowError::ClientIds)
         });
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
-        Ok(Row { line, name, client_ids: (!rules.is_empty()).then_some(rules), credential })
+        Ok(Row { client_ids: (!rules.is_empty()).then_some(rules), ..Row::new(line, name, credential) })
     };
     Ok(table
         .map(|(line, record)| (line, record.map_err(RowError::from).and_then(|it| row(line, it))))

@@ -31,7 +31,7 @@ fn every_example_is_a_command() {
             }
         }
     }
-    assert_eq!(count, 36);
+    assert_eq!(count, 37);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn skip_existing_skips_known_devices() {
 #[test]
 fn a_wrong_header_is_refused_and_not_repeated() {
     let folder = with_key();
-    let cases: [(&[&str], &str, &str); 11] = [
+    let cases: [(&[&str], &str, &str); 12] = [
         (&["--scheme", "alibaba"], "", "it is empty"),
         (
             &["--scheme", "alibaba"],
@@ -131,7 +131,8 @@ fn a_wrong_header_is_refused_and_not_repeated() {
             "its first line is the header, and has no column `ProductKey`; `--product`",
         ),
         (&["--scheme", "alibaba", "--product", "k"], "d,hunter2\n", "no column `DeviceName`"),
-        (&["--scheme", "alibaba", "--product", "k"], "DeviceName,psk\n", "no column `DeviceSecret`"),
+        (&["--scheme", "alibaba", "--product", "k"], "DeviceName,key\n", "no column `DeviceSecret`"),
+        (&["--scheme", "alibaba"], "DeviceName,psk\n", "is an export of Tencent Cloud: use `--from tencent`"),
         (
             &["--scheme", "alibaba", "--product", "k"],
             "DeviceName,DeviceSecret,ProductKey\n",
@@ -159,7 +160,9 @@ fn a_wrong_header_is_refused_and_not_repeated() {
     fs::write(folder.file("latin1.csv"), b"DeviceName\n\xe9").unwrap();
     let path = folder.file("latin1.csv").display().to_string();
     assert!(
-        folder.refusal(&["import", &path, "--scheme", "password"], "").contains("save it as \"CSV UTF-8\"")
+        folder
+            .refusal(&["import", &path, "--scheme", "password"], "")
+            .contains("is not UTF-8 in line 2, column 1; save it as \"CSV UTF-8\"")
     );
     assert!(folder.refusal(&["import", "none.csv", "--mosquitto"], "").contains("can't read `none.csv`"));
     let conflict = folder.refusal(&["import", &path, "--mosquitto", "--scheme", "alibaba"], "");
@@ -202,7 +205,7 @@ fn a_password_file_of_mosquitto_is_imported() {
     assert!(folder.store().contains(&hash) && folder.store().contains("\"sub_client\""));
     let message =
         folder.import_refusal("roger:hunter2\nhunter2\na b:hunter2\n", &["--mosquitto", "--skip-existing"]);
-    for part in ["line 1: unknown verifier", "line 2: it is not `name:hash`", "line 3: not a device name"] {
+    for part in ["line 1: it is not a hash", "line 2: it is not `name:hash`", "line 3: not a device name"] {
         assert!(message.contains(part) && !message.contains("hunter2"), "{message}");
     }
 }
