@@ -184,6 +184,12 @@ pub enum EventType {
     UnsupportedKeepAlive,
     /// A client sends a PINGREQ.
     Ping,
+    /// A client asks for a shadow over HTTPS, or for the names of a Thing's shadows.
+    GetThingShadow,
+    /// A client changes a shadow over HTTPS.
+    UpdateThingShadow,
+    /// A client deletes a shadow over HTTPS.
+    DeleteThingShadow,
     /// A connection ends.
     Disconnect,
 }
@@ -227,7 +233,7 @@ impl LogEntry<'_> {
 
 impl EventType {
     /// Every kind of event.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Connect,
         Self::AuthNError,
         Self::PublishIn,
@@ -236,6 +242,9 @@ impl EventType {
         Self::Unsubscribe,
         Self::UnsupportedKeepAlive,
         Self::Ping,
+        Self::GetThingShadow,
+        Self::UpdateThingShadow,
+        Self::DeleteThingShadow,
         Self::Disconnect,
     ];
 
@@ -261,6 +270,9 @@ impl EventType {
             Self::Unsubscribe => "Unsubscribe",
             Self::UnsupportedKeepAlive => "Unsupported keep-alive value",
             Self::Ping => "Ping",
+            Self::GetThingShadow => "GetThingShadow",
+            Self::UpdateThingShadow => "UpdateThingShadow",
+            Self::DeleteThingShadow => "DeleteThingShadow",
             Self::Disconnect => "Disconnect",
         }
     }

@@ -1,4 +1,4 @@
-//! The actions of MQTT, and the patterns that name them.
+//! The actions of MQTT and of device shadows over HTTPS, and the patterns that name them.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -16,6 +16,12 @@ use crate::text::Text;
 pub enum Action {
     /// `iot:Connect` on a client.
     Connect,
+    /// `iot:DeleteThingShadow` on a Thing, over HTTPS (developer guide, `device-shadow-rest-api`).
+    DeleteThingShadow,
+    /// `iot:GetThingShadow` on a Thing, over HTTPS.
+    GetThingShadow,
+    /// `iot:ListNamedShadowsForThing` on a Thing, over HTTPS.
+    ListNamedShadowsForThing,
     /// `iot:Publish` on a topic.
     Publish,
     /// `iot:Receive` on a topic.
@@ -26,17 +32,23 @@ pub enum Action {
     SendDirectMessage,
     /// `iot:Subscribe` on a topic filter.
     Subscribe,
+    /// `iot:UpdateThingShadow` on a Thing, over HTTPS.
+    UpdateThingShadow,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
+        Self::DeleteThingShadow,
+        Self::GetThingShadow,
+        Self::ListNamedShadowsForThing,
         Self::Publish,
         Self::Receive,
         Self::RetainPublish,
         Self::SendDirectMessage,
         Self::Subscribe,
+        Self::UpdateThingShadow,
     ];
 
     /// The name as AWS writes it.
@@ -44,11 +56,15 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "iot:Connect",
+            Self::DeleteThingShadow => "iot:DeleteThingShadow",
+            Self::GetThingShadow => "iot:GetThingShadow",
+            Self::ListNamedShadowsForThing => "iot:ListNamedShadowsForThing",
             Self::Publish => "iot:Publish",
             Self::Receive => "iot:Receive",
             Self::RetainPublish => "iot:RetainPublish",
             Self::SendDirectMessage => "iot:SendDirectMessage",
             Self::Subscribe => "iot:Subscribe",
+            Self::UpdateThingShadow => "iot:UpdateThingShadow",
         }
     }
 
@@ -59,6 +75,10 @@ impl Action {
             Self::Connect | Self::SendDirectMessage => ResourceKind::Client,
             Self::Publish | Self::Receive | Self::RetainPublish => ResourceKind::Topic,
             Self::Subscribe => ResourceKind::TopicFilter,
+            Self::DeleteThingShadow
+            | Self::GetThingShadow
+            | Self::ListNamedShadowsForThing
+            | Self::UpdateThingShadow => ResourceKind::Thing,
         }
     }
 }
@@ -84,8 +104,9 @@ impl FromStr for Action {
 /// A text that names none of the [`Action`]s.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{}` is not an action, expected one of `iot:Connect`, `iot:Publish`, `iot:Receive`, `iot:RetainPublish`, \
-     `iot:SendDirectMessage`, `iot:Subscribe`",
+    "`{}` is not an action, expected one of `iot:Connect`, `iot:DeleteThingShadow`, `iot:GetThingShadow`, \
+     `iot:ListNamedShadowsForThing`, `iot:Publish`, `iot:Receive`, `iot:RetainPublish`, `iot:SendDirectMessage`, \
+     `iot:Subscribe`, `iot:UpdateThingShadow`",
     .0.escape_debug()
 )]
 pub struct UnknownAction(String);
@@ -157,8 +178,11 @@ mod tests {
 
     #[test]
     fn patterns_cover_what_they_name() {
-        use Action::{Connect, Publish, Receive, RetainPublish, SendDirectMessage, Subscribe};
-        let table: [(&str, &[Action]); 13] = [
+        use Action::{
+            Connect, DeleteThingShadow, GetThingShadow, Publish, Receive, RetainPublish, SendDirectMessage,
+            Subscribe, UpdateThingShadow,
+        };
+        let table: [(&str, &[Action]); 14] = [
             ("*", &Action::ALL),
             ("iot:*", &Action::ALL),
             ("iot:Connect", &[Connect]),
@@ -169,7 +193,8 @@ mod tests {
             ("iot:?ubscribe", &[Subscribe]),
             ("iot:S*", &[SendDirectMessage, Subscribe]),
             ("iot:PublishRetain", &[]),
-            ("iot:UpdateThingShadow", &[]),
+            ("iot:*ThingShadow", &[DeleteThingShadow, GetThingShadow, UpdateThingShadow]),
+            ("iot:CreateThing", &[]),
             ("s3:*", &[]),
             ("iotx:Connect", &[]),
         ];

@@ -102,7 +102,7 @@ impl Display for Finding {
 pub enum FindingKind {
     /// `iot:PublishRetain`, which many published policies have, or a pattern for it: it is not an action of AWS IoT.
     PublishRetain,
-    /// An action that isn't one of those evaluated, such as `iot:UpdateThingShadow`.
+    /// An action that isn't one of those evaluated, such as `iot:CreateThing`.
     ActionWithoutEffect(String),
     /// The statement names no resource of the kind that the action is about.
     NoResource(Action),

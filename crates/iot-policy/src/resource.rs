@@ -12,6 +12,7 @@ use crate::text::Text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     client: String,
+    thing: String,
     topic: String,
     topic_filter: String,
 }
@@ -36,6 +37,7 @@ impl Scope {
             |kind: ResourceKind| format!("arn:{partition}:iot:{region}:{account}:{}/", kind.as_str());
         Ok(Self {
             client: prefix(ResourceKind::Client),
+            thing: prefix(ResourceKind::Thing),
             topic: prefix(ResourceKind::Topic),
             topic_filter: prefix(ResourceKind::TopicFilter),
         })
@@ -64,6 +66,7 @@ impl Scope {
     pub fn resource<'a>(&'a self, kind: ResourceKind, name: &'a str) -> Resource<'a> {
         let prefix = match kind {
             ResourceKind::Client => &self.client,
+            ResourceKind::Thing => &self.thing,
             ResourceKind::Topic => &self.topic,
             ResourceKind::TopicFilter => &self.topic_filter,
         };
@@ -90,6 +93,8 @@ pub enum ScopeError {
 pub enum ResourceKind {
     /// `client/ID`.
     Client,
+    /// `thing/NAME`.
+    Thing,
     /// `topic/TOPIC`.
     Topic,
     /// `topicfilter/FILTER`.
@@ -98,20 +103,21 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Client, Self::Topic, Self::TopicFilter];
+    pub const ALL: [Self; 4] = [Self::Client, Self::Thing, Self::Topic, Self::TopicFilter];
 
     /// The name in the ARN.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Thing => "thing",
             Self::Topic => "topic",
             Self::TopicFilter => "topicfilter",
         }
     }
 }
 
-/// One client, topic or topic filter. It displays as its ARN, the name unescaped.
+/// One client, Thing, topic or topic filter. It displays as its ARN, the name unescaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resource<'a> {
     prefix: &'a str,
@@ -119,7 +125,7 @@ pub struct Resource<'a> {
 }
 
 impl<'a> Resource<'a> {
-    /// The client id, topic or topic filter.
+    /// The client id, the Thing's name, the topic or the topic filter.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.name

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use iot_policy::Action;
+use iot_policy::{Action, ResourceKind};
 use mqtt::{Connect, SubAckCode, TopicFilter, TopicName, Version};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -71,7 +71,7 @@ pub(super) struct ConnectionLog {
 
 /// What the log says of a message for a service of AWS that the gateway does not play.
 const UNSERVED: &str =
-    "accepted, and nothing acts on it here: the gateway plays no rules, shadows, jobs and other services";
+    "accepted, and nothing acts on it here: the gateway plays no rules, jobs and other services";
 
 /// The part of a line that differs from one line to the next.
 #[derive(Default)]
@@ -295,10 +295,15 @@ impl ConnectionLog {
         let event_type = match rejection.action {
             Action::Connect => EventType::Connect,
             Action::Publish | Action::RetainPublish | Action::SendDirectMessage => EventType::PublishIn,
+            Action::GetThingShadow | Action::ListNamedShadowsForThing => EventType::GetThingShadow,
+            Action::UpdateThingShadow => EventType::UpdateThingShadow,
+            Action::DeleteThingShadow => EventType::DeleteThingShadow,
             Action::Subscribe => EventType::Subscribe,
             Action::Receive => EventType::PublishOut,
         };
-        let topic_name = (rejection.action != Action::Connect).then_some(&*rejection.resource);
+        let kind = rejection.action.resource_kind();
+        let names_topic = matches!(kind, ResourceKind::Topic | ResourceKind::TopicFilter);
+        let topic_name = names_topic.then_some(&*rejection.resource);
         let is_denial = rejection.reason == DENIED;
         // A denial's details are about an action, all others about the request.
         let explanation = if is_denial {

@@ -206,7 +206,13 @@ impl Line {
             (EventType::UnsupportedKeepAlive, _) => "keep-alive",
             (EventType::Disconnect, _) => "disconnected",
             (
-                EventType::PublishIn | EventType::PublishOut | EventType::Subscribe | EventType::Unsubscribe,
+                EventType::PublishIn
+                | EventType::PublishOut
+                | EventType::Subscribe
+                | EventType::Unsubscribe
+                | EventType::GetThingShadow
+                | EventType::UpdateThingShadow
+                | EventType::DeleteThingShadow,
                 _,
             ) => "denied",
         };
