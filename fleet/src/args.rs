@@ -178,7 +178,7 @@ pub struct AddArgs {
 
     /// What the device may do [default: own-topics, or the vendor's]
     ///
-    /// What the device may do: `own-topics` (all topics under its client id), `sht20`, `alibaba`, `tencent`, or a grant
+    /// What the device may do: `own-topics` (all topics under its client id), `sht20`, `shadow`, `alibaba`, `tencent`, or a grant
     /// of the store. The default is `own-topics`, or the grant of the device's vendor.
     #[arg(long, help_heading = RECORD)]
     pub grant: Option<String>,

@@ -18,6 +18,8 @@ pub mod built_in {
     pub const OWN_TOPICS: &str = "own-topics";
     /// The grant for an SHT20 temperature and humidity sensor.
     pub const SHT20: &str = "sht20";
+    /// The grant for the device shadows of the Thing that has the client id as its name.
+    pub const SHADOW: &str = "shadow";
 
     /// The grant for a device that comes from Alibaba Cloud IoT Platform.
     pub const ALIBABA: &str = "alibaba";
@@ -196,10 +198,34 @@ fn built_in_grants() -> BTreeMap<String, GrantDefinition> {
     let grants = [
         (built_in::OWN_TOPICS, own_topics),
         (built_in::SHT20, sht20),
+        (built_in::SHADOW, shadow()),
         (built_in::ALIBABA, alibaba()),
         (built_in::TENCENT, tencent()),
     ];
     BTreeMap::from(grants.map(|(name, grant)| (name.to_owned(), grant)))
+}
+
+/// The requests to the shadows of the client's own Thing, classic and named, and the answers to them (AWS IoT Core developer
+/// guide, `device-shadow-mqtt`).
+fn shadow() -> GrantDefinition {
+    let answers = templates(&[
+        "$aws/things/{client_id}/shadow/get/*",
+        "$aws/things/{client_id}/shadow/update/*",
+        "$aws/things/{client_id}/shadow/delete/*",
+        "$aws/things/{client_id}/shadow/name/*",
+    ]);
+    GrantDefinition {
+        publish: templates(&[
+            "$aws/things/{client_id}/shadow/get",
+            "$aws/things/{client_id}/shadow/update",
+            "$aws/things/{client_id}/shadow/delete",
+            "$aws/things/{client_id}/shadow/name/*",
+        ]),
+        subscribe: answers.clone(),
+        receive: answers,
+        persistent_session: true,
+        ..GrantDefinition::default()
+    }
 }
 
 /// The device's custom topics and the platform's own ones about it (help document 73731, "Topics"), both ways:
@@ -270,8 +296,13 @@ mod tests {
     #[test]
     fn every_built_in_template_is_valid() {
         let counts = built_in_grants().into_iter().map(|(name, grant)| (name, grant.templates().count()));
-        let expected =
-            [(built_in::ALIBABA, 6), (built_in::OWN_TOPICS, 3), (built_in::SHT20, 6), (built_in::TENCENT, 6)];
+        let expected = [
+            (built_in::ALIBABA, 6),
+            (built_in::OWN_TOPICS, 3),
+            (built_in::SHADOW, 12),
+            (built_in::SHT20, 6),
+            (built_in::TENCENT, 6),
+        ];
         assert_eq!(counts.collect::<Vec<_>>(), expected.map(|(name, count)| (name.to_owned(), count)));
     }
 }

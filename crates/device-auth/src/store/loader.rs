@@ -521,7 +521,7 @@ mod tests {
             (device(&[("client_ids", json!(["a*b"]))]), "its value is not a client id"),
             (
                 device(&[("grant", json!("none"))]),
-                "grant `none` does not exist; the grants are `alibaba`, `own-topics`, `sht20`, `tencent`",
+                "grant `none` does not exist; the grants are `alibaba`, `own-topics`, `shadow`, `sht20`, `tencent`",
             ),
             (device(&[("refresh_after_seconds", json!(299))]), "a timer of 299 s: AWS accepts 300 to 86400"),
             (device(&[("disconnect_after_seconds", json!(86_401))]), "86401 s: AWS accepts"),
