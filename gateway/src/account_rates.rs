@@ -17,12 +17,14 @@ use crate::{
     quotas::{LimitError, Quotas},
     rate::Rate,
     rate_by_key::{Allowed, Exceeded, RateByKey},
+    shadow::{ShadowId, error::ShadowError},
 };
 
 /// What the clients of the account did in the last second.
 pub struct AccountRates {
     connects: RateByKey,
     retained: RateByKey,
+    shadow_requests: RateByKey,
     subscriptions: Mutex<Rate>,
 }
 
@@ -44,6 +46,7 @@ impl AccountRates {
         Arc::new(Self {
             connects: RateByKey::new(now),
             retained: RateByKey::new(now),
+            shadow_requests: RateByKey::new(now),
             subscriptions: Mutex::new(Rate::new(now)),
         })
     }
@@ -60,6 +63,17 @@ impl AccountRates {
             Exceeded::Each(rate) => Throttled::ClientId(rate),
             Exceeded::All(rate) => Throttled::Account(rate),
         })
+    }
+
+    /// Counts a request for a shadow, over MQTT or HTTPS.
+    ///
+    /// # Errors
+    ///
+    /// When it exceeds a quota *(guess: a request above a rate is rejected with 429)*.
+    pub fn shadow(&self, id: &ShadowId, quotas: &Quotas, now: Moment) -> Result<(), ShadowError> {
+        let (each, all) = (quotas.shadow_requests_per_second_per_shadow, quotas.shadow_requests_per_second);
+        let admitted = self.shadow_requests.admit(&id.to_string().into(), Allowed { each, all }, now);
+        admitted.map_err(|_| ShadowError::TooManyRequests)
     }
 
     /// Counts a message that is to be retained, over MQTT or HTTPS.

@@ -2,12 +2,13 @@
 //! endpoint changed.
 //!
 //! A request is for the service that its signature names. It passes through [`signature`], which checks it against the
-//! gateway's [`key`]; [`router`], which has every operation of AWS's once; and the operation's function in [`control`], which
-//! reads its [`input`] and answers with an [`answer`] or an [`error`]. The port is open to this machine only, and not to web
+//! gateway's [`key`]; [`router`], which has every operation of AWS's once; and the operation's function in [`control`] or [`data`],
+//! which reads its [`input`] and answers with an [`answer`] or an [`error`]. The port is open to this machine only, and not to web
 //! pages: a foreign `Host` and any `Origin` are refused.
 
 pub mod answer;
 pub mod control;
+pub mod data;
 pub mod error;
 pub mod input;
 pub mod key;

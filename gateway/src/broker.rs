@@ -9,6 +9,7 @@ mod pace;
 pub mod queue;
 pub mod registration;
 mod retained;
+mod shadow_requests;
 mod steps;
 pub mod store;
 mod subscriber;
@@ -40,6 +41,7 @@ use crate::{
     clock::{Clock, Moment},
     quotas::Quotas,
     rate::Rate,
+    shadow::shadows::{Change, ShadowLimits, Shadows},
 };
 
 /// The broker's memory.
@@ -47,6 +49,7 @@ struct State {
     clients: HashMap<Arc<str>, Client>,
     subscriptions: Subscriptions,
     retained: Retained,
+    shadows: Shadows,
     /// The bytes that wait for all clients together.
     waiting: QueuedBytes,
     storing: StoringRates,
@@ -80,7 +83,7 @@ enum Receiver {
 
 /// The broker knows no policy: sessions request nothing that their policies do not allow.
 impl Broker {
-    /// The broker of a data folder, with the sessions and retained messages in it.
+    /// The broker of a data folder, with the sessions, retained messages and shadows in it, and more up to the quotas.
     ///
     /// # Errors
     ///
@@ -160,10 +163,16 @@ impl Broker {
 impl State {
     fn new(random: SplitMix64, quotas: &Quotas, now: Moment) -> Self {
         let waiting = QueuedBytes::default();
+        let shadows = ShadowLimits {
+            document_bytes: quotas.shadow_document_bytes,
+            shadows: quotas.shadows,
+            bytes: quotas.shadow_bytes,
+        };
         Self {
             clients: HashMap::new(),
             subscriptions: Subscriptions::new(&waiting),
             retained: Retained::new(quotas.retained_messages),
+            shadows: Shadows::new(shadows),
             waiting,
             storing: StoringRates {
                 each: quotas.publishes_per_second,
@@ -176,11 +185,14 @@ impl State {
         }
     }
 
-    /// The sessions and retained messages of the file. Every client is away.
+    /// The sessions, retained messages and shadows of the file. Every client is away.
     fn restored(mut self, stored: Stored, now: Moment) -> Self {
         let state = &mut self;
         for (publish, expires_at) in stored.retained {
             state.retained.restore(publish, expires_at, now);
+        }
+        for (id, shadow) in stored.shadows {
+            state.shadows.apply(Change::Set(id, shadow));
         }
         for (client_id, session) in stored.sessions {
             let StoredSession { principal_id, version, ends_at, subscriptions, messages } = session;

@@ -100,6 +100,12 @@ impl Epoch {
         i64::try_from(self.0.saturating_add(moment.0).as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// A moment, in seconds since 1970.
+    #[must_use]
+    pub fn unix_seconds(self, moment: Moment) -> i64 {
+        self.unix_millis(moment) / 1_000
+    }
+
     /// The moment of a time in milliseconds since 1970. Earlier times become the clock's start.
     #[must_use]
     pub fn moment(self, unix_millis: i64) -> Moment {

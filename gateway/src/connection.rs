@@ -289,11 +289,9 @@ impl Connection {
                     self.outgoing.push_back(Outgoing::Commit(commit));
                 }
                 Effect::Log(rejection) => self.log.rejected(&rejection),
-                Effect::Unserved { topic, has_subscribers } => {
-                    if !has_subscribers {
-                        self.shared.log.metrics().message(Direction::In);
-                        self.log.message(EventType::PublishIn, &topic, false);
-                    }
+                Effect::Unserved(topic) => {
+                    self.shared.log.metrics().message(Direction::In);
+                    self.log.message(EventType::PublishIn, &topic, false);
                     self.log.unserved(topic.as_str());
                 }
                 Effect::Subscribed(outcomes) => {
@@ -337,6 +335,12 @@ impl Connection {
                 self.shared.log.metrics().message(Direction::In);
                 self.log.message(EventType::PublishIn, &topic, publish.retain);
                 broker.publish(Arc::clone(&self.client_id), topic, publish, now)
+            }
+            BrokerEffect::RequestShadow(topic, publish, request, until) => {
+                self.shared.log.metrics().message(Direction::In);
+                self.log.message(EventType::PublishIn, &topic, publish.retain);
+                let at = self.shared.clock.epoch().unix_seconds(now);
+                broker.request_shadow(Arc::clone(&self.client_id), topic, publish, request, until, at, now)
             }
             BrokerEffect::Subscribe(filter) => self.registration.subscribe(filter, now),
             BrokerEffect::Unsubscribe(filter) => self.registration.unsubscribe(filter, now),

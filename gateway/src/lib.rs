@@ -8,7 +8,7 @@
 //! 3. Authentication: by a certificate that the [`registry`] knows, or by [`custom_auth`], which calls the
 //!    authorizer's function through [`lambda`] and checks its answer.
 //! 4. [`session`]: what the client may do, and what follows from each packet. It does no IO and reads no clock.
-//! 5. [`broker`]: carries messages from one connection to the others.
+//! 5. [`broker`]: carries messages from one connection to the others, and requests to the device [`shadow`]s.
 //!
 //! Two limits apply before a session begins: [`handshake_limit`], on connections that have not sent their CONNECT yet,
 //! and [`account_rates`], on CONNECTs a second. One applies after its end: [`delayed_will_limit`].
@@ -43,5 +43,6 @@ pub mod rate_by_key;
 pub mod registry;
 pub mod session;
 pub mod settings;
+pub mod shadow;
 pub mod shared;
 pub mod status;

@@ -74,6 +74,22 @@ pub struct Quotas {
     pub shared_group_members: usize,
     /// Retained messages.
     pub retained_messages: usize,
+    /// Requests a second for all device shadows; one more is rejected.
+    #[serde(deserialize_with = "rate")]
+    pub shadow_requests_per_second: Option<NonZeroU32>,
+    /// Requests a second for one shadow.
+    #[serde(deserialize_with = "rate")]
+    pub shadow_requests_per_second_per_shadow: Option<NonZeroU32>,
+    /// Requests of one connection for the shadows of one Thing that are not answered yet.
+    pub shadow_requests_unanswered: usize,
+    /// Bytes of a shadow's `desired` and `reported` sections.
+    pub shadow_document_bytes: usize,
+    /// Levels of a shadow's `desired` or `reported` section.
+    pub shadow_levels: usize,
+    /// The gateway's own: shadows, with deleted ones whose version is remembered.
+    pub shadows: usize,
+    /// The gateway's own: bytes of all shadows together.
+    pub shadow_bytes: usize,
     /// Seconds that a client has to acknowledge a message before it is sent again *(guess: sent again every 30 s)*.
     pub resend_after_seconds: NonZeroU16,
     /// Seconds for which a message is sent again to an MQTT 3.1.1 client. After that it is dropped.
@@ -135,6 +151,15 @@ impl Quotas {
         shared_groups: limits::MAX_SHARED_GROUPS,
         shared_group_members: limits::MAX_SHARED_GROUP_MEMBERS,
         retained_messages: limits::MAX_RETAINED_MESSAGES,
+        shadow_requests_per_second: NonZeroU32::new(limits::MAX_SHADOW_REQUESTS_PER_SECOND),
+        shadow_requests_per_second_per_shadow: NonZeroU32::new(
+            limits::MAX_SHADOW_REQUESTS_PER_SECOND_PER_SHADOW,
+        ),
+        shadow_requests_unanswered: limits::MAX_UNANSWERED_SHADOW_REQUESTS,
+        shadow_document_bytes: limits::MAX_SHADOW_DOCUMENT_BYTES,
+        shadow_levels: limits::MAX_SHADOW_LEVELS,
+        shadows: 100_000,
+        shadow_bytes: 256 * 1024 * 1024,
         resend_after_seconds: NonZeroU16::new(30).unwrap(),
         resend_for_seconds_mqtt_3: limits::MAX_RESEND_SECONDS_MQTT_3,
         resend_for_seconds_mqtt_5: limits::MAX_RESEND_SECONDS_MQTT_5,
@@ -164,6 +189,8 @@ impl Quotas {
             stored_messages_per_second: None,
             queued_messages_per_second: None,
             shared_messages_per_second: None,
+            shadow_requests_per_second: None,
+            shadow_requests_per_second_per_shadow: None,
             ..self
         }
     }
@@ -294,7 +321,8 @@ mod tests {
         let rates = "connects_per_second = 0\nconnects_per_second_per_client_id = 0\npublishes_per_second = 0\n\
                      bytes_per_second = 0\nstored_messages_per_second = 0\n\
                      queued_messages_per_second = 0\nshared_messages_per_second = 0\nretained_publishes_per_second_per_topic = 0\n\
-                     retained_publishes_per_second = 0\nsubscriptions_per_second = 0\npackets_per_second = 0";
+                     retained_publishes_per_second = 0\nsubscriptions_per_second = 0\npackets_per_second = 0\n\
+                     shadow_requests_per_second = 0\nshadow_requests_per_second_per_shadow = 0";
         assert_eq!(read(rates), Ok(Quotas::AWS.at_any_rate()));
         let quotas =
             read("publishes_per_second = 7\nsession_expiry_seconds = 9999999\ntopic_slashes = 3").unwrap();

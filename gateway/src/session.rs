@@ -8,6 +8,7 @@ mod publish;
 pub mod quotas;
 pub mod reason_string;
 pub mod reserved_topic;
+pub mod shadow;
 mod subscribe;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use self::{
     disconnect_reason::DisconnectReason,
     enforcement::{Enforcement, Rejection},
     reason_string::reason_string,
+    shadow::Unanswered,
 };
 use crate::{
     account_rates::AccountRates,
@@ -36,6 +38,7 @@ use crate::{
     quotas::Quotas,
     rate::Rate,
     settings::Settings,
+    shadow::request::{Rejected, ShadowRequest},
 };
 
 /// A session.
@@ -59,6 +62,7 @@ pub struct Session {
     bytes_in: Rate,
     bytes_out: Rate,
     packets: Rate,
+    unanswered_requests: Unanswered,
     /// Until then, nothing is read from the client.
     paused_until: Option<Moment>,
     /// Until then, the client is sent no message.
@@ -76,12 +80,7 @@ pub enum Effect {
     /// Log a request that was not carried out.
     Log(Rejection),
     /// A message on this reserved topic was accepted, and no service acts on it here.
-    Unserved {
-        /// The topic.
-        topic: TopicName,
-        /// Whether the message goes to the broker too.
-        has_subscribers: bool,
-    },
+    Unserved(TopicName),
     /// Report the outcomes of a SUBSCRIBE, one of which was granted at least.
     Subscribed(Vec<(TopicFilter, SubAckCode)>),
     /// Report an UNSUBSCRIBE, with the subscriptions that it ended.
@@ -107,6 +106,9 @@ pub enum WireEffect {
 pub enum BrokerEffect {
     /// Publish a message.
     Publish(TopicName, Publish),
+    /// Publish a message on a topic of requests to shadows, and carry out the request in it. The last member is to be dropped
+    /// when it is answered.
+    RequestShadow(TopicName, Publish, Result<ShadowRequest, Rejected>, Option<Arc<()>>),
     /// Add a subscription.
     Subscribe(SubscribeFilter),
     /// Remove a subscription, which exists.
@@ -169,6 +171,7 @@ impl Session {
             bytes_in: Rate::new(now),
             bytes_out: Rate::new(now),
             packets: Rate::new(now),
+            unanswered_requests: Unanswered::default(),
             paused_until: None,
             sending_paused_until: None,
             ended: false,

@@ -141,5 +141,6 @@ class Attempt:
         self.say("message", topic=topic, payload=payload.decode())
 
 
-for number, task in enumerate(json.load(sys.stdin)):
-    Attempt(number, task).run()
+if __name__ == "__main__":
+    for number, task in enumerate(json.load(sys.stdin)):
+        Attempt(number, task).run()

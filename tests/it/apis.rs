@@ -2,4 +2,5 @@
 
 mod access;
 mod environment;
+mod shadows;
 mod things;

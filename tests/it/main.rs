@@ -8,5 +8,6 @@ mod functions;
 mod log;
 mod mqtt;
 mod secrecy;
+mod shadows;
 mod stores;
 mod tools;

@@ -129,6 +129,23 @@ pub const DEFAULT_SESSION_EXPIRY_SECONDS: u32 = 3600;
 /// Seconds for which a persistent session is kept, at most: 7 days (gr).
 pub const MAX_SESSION_EXPIRY_SECONDS: u32 = 604_800;
 
+/// Characters of a shadow's name, at most (gr, api/GetThingShadow).
+pub const MAX_SHADOW_NAME_LENGTH: usize = 64;
+/// Bytes of a shadow's `desired` and `reported` sections, at most: 8 KB, read as KiB (gr).
+pub const MAX_SHADOW_DOCUMENT_BYTES: usize = 8 * 1024;
+/// Levels of a shadow's `desired` or `reported` section, at most (gr).
+pub const MAX_SHADOW_LEVELS: usize = 8;
+/// Bytes of a shadow request's `clientToken`, at most (dg/device-shadow-document).
+pub const MAX_CLIENT_TOKEN_BYTES: usize = 64;
+/// Requests a second for all shadows of one account, at most, in large regions (gr).
+pub const MAX_SHADOW_REQUESTS_PER_SECOND: u32 = 4_000;
+/// Requests a second for one shadow, at most (gr).
+pub const MAX_SHADOW_REQUESTS_PER_SECOND_PER_SHADOW: u32 = 20;
+/// Requests of one connection for the shadows of one Thing that are not answered yet, at most (gr).
+pub const MAX_UNANSWERED_SHADOW_REQUESTS: usize = 10;
+/// Seconds for which a deleted shadow's version is remembered: 48 hours (dg/device-shadow-data-flow).
+pub const DELETED_SHADOW_SECONDS: u32 = 172_800;
+
 /// Counts a policy document's text against [`MAX_POLICY_DOCUMENT_CHARACTERS`]: white space between JSON tokens is
 /// free, everything else costs its bytes in UTF-8 (dg/custom-auth-lambda).
 ///
@@ -174,6 +191,12 @@ pub fn is_thing_name(text: &str) -> bool {
     is_name(text, MAX_THING_NAME_LENGTH, ":_-")
 }
 
+/// Whether a text is a shadow's name: 1 to 64 of `[$a-zA-Z0-9:_-]` (api/GetThingShadow).
+#[must_use]
+pub fn is_shadow_name(text: &str) -> bool {
+    is_name(text, MAX_SHADOW_NAME_LENGTH, "$:_-")
+}
+
 fn is_name(text: &str, max_length: usize, punctuation: &str) -> bool {
     (1..=max_length).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
@@ -216,5 +239,9 @@ mod tests {
         assert!(is_token_key_name("a_b-c"));
         assert!(is_thing_name("a:b_c-1") && !is_thing_name("a.b") && !is_thing_name(""));
         assert!(is_thing_name(&longest) && !is_thing_name(&too_long));
+        assert!(
+            is_shadow_name("$a:b_c-1") && is_shadow_name(&longest[..64]) && !is_shadow_name(&longest[..65])
+        );
+        assert!(!is_shadow_name("") && !is_shadow_name("a/b"));
     }
 }

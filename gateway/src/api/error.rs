@@ -7,7 +7,10 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::signature::SignatureError;
-use crate::registry::RegistryError;
+use crate::{
+    registry::RegistryError,
+    shadow::{error::ShadowError, request::Rejected},
+};
 
 /// An error that a client reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +104,27 @@ impl From<SignatureError> for ApiError {
             }
         };
         Self::new(name, StatusCode::FORBIDDEN, error.to_string())
+    }
+}
+
+/// The messages are those of the service over MQTT.
+impl From<ShadowError> for ApiError {
+    fn from(error: ShadowError) -> Self {
+        let (name, status) = match error.code() {
+            404 => ("ResourceNotFoundException", StatusCode::NOT_FOUND),
+            409 => ("ConflictException", StatusCode::CONFLICT),
+            413 => ("RequestEntityTooLargeException", StatusCode::PAYLOAD_TOO_LARGE),
+            415 => ("UnsupportedDocumentEncodingException", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            429 => ("ThrottlingException", StatusCode::TOO_MANY_REQUESTS),
+            _ => ("InvalidRequestException", StatusCode::BAD_REQUEST),
+        };
+        Self::new(name, status, error.to_string())
+    }
+}
+
+impl From<Rejected> for ApiError {
+    fn from(rejected: Rejected) -> Self {
+        rejected.error.into()
     }
 }
 

@@ -19,6 +19,8 @@ impl Text {
     pub const ANY: Self = Self { min: 0, max: usize::MAX, pattern: r"[\s\S]*" };
     /// The name of a Thing, a Thing type, a Thing group or a billing group.
     pub const THING_NAME: Self = Self { min: 1, max: 128, pattern: "[a-zA-Z0-9:_-]+" };
+    /// The name of a shadow.
+    pub const SHADOW_NAME: Self = Self { min: 1, max: 64, pattern: "[$a-zA-Z0-9:_-]+" };
     /// An attribute's name.
     pub const ATTRIBUTE_NAME: Self = Self { min: 0, max: 128, pattern: "[a-zA-Z0-9_.,@/:#-]+" };
     /// An attribute's value.

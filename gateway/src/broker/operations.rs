@@ -8,7 +8,7 @@
 //! does so without the lock, so SQLite holds up neither the runtime's threads nor operations on the memory.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
     task::{Context, Poll},
@@ -22,7 +22,7 @@ use super::{
     State,
     store::{Changes, Store, StoreError},
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, shadow::ShadowId};
 
 /// Operations whose changes are committed in one transaction.
 const MAX_GROUP: usize = 256;
@@ -68,10 +68,12 @@ type Apply = Box<dyn FnOnce(&mut State, Result<(), StoreError>) -> Answer + Send
 type Answer = Box<dyn FnOnce() + Send>;
 
 /// Whether an operation's changes may be committed together with those of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Grouping {
     /// Its preparation does not depend on what the operations just before it change in memory.
     WithOthers,
+    /// Its preparation depends on what an operation with the same shadow changes in memory.
+    OncePerShadow(ShadowId),
     /// It changes clients or subscriptions, on which the preparation of every other operation depends.
     Alone,
 }
@@ -167,6 +169,11 @@ impl Operations {
         self.memory().state.full_groups(client_id, filters, max_groups, max_members)
     }
 
+    /// The names of a Thing's named shadows.
+    pub(super) fn shadow_names(&self, thing: &str, after: Option<&str>, max: usize) -> Vec<Arc<str>> {
+        self.memory().state.shadows.names(thing, after, max)
+    }
+
     /// Removes a client whose connection has ended without an operation.
     pub(super) fn forget(&self, client_id: &str, connection: u64) {
         let mut memory = self.memory();
@@ -240,10 +247,15 @@ impl Memory {
 
     /// Prepares the next operations that are committed together.
     fn next_group(&mut self, no_changes: impl Fn() -> Changes) -> (Vec<Changes>, Vec<Apply>) {
-        let (mut changes, mut applies) = (Vec::new(), Vec::new());
+        let (mut changes, mut applies, mut shadows) = (Vec::new(), Vec::new(), HashSet::new());
         while let Some(Operation { grouping, .. }) = self.queue.front() {
             let alone = *grouping == Grouping::Alone;
             if changes.len() == MAX_GROUP || alone && !changes.is_empty() {
+                break;
+            }
+            if let Grouping::OncePerShadow(id) = grouping
+                && !shadows.insert(id.clone())
+            {
                 break;
             }
             match self.queue.pop_front().map(|operation| operation.step) {

@@ -41,8 +41,10 @@ mod tests {
             operations::{Completion, Pending},
             outbox::DeliveryLimits,
             registration::{Registration, SessionRequest},
+            store::StoreError,
         },
         clock::{Clock, ManualClock, Moment},
+        shadow::RequestTopic,
     };
 
     fn filter(text: &str) -> SubscribeFilter {
@@ -75,8 +77,15 @@ mod tests {
         broker.publish("x".into(), topic, message, now).await.unwrap();
     }
 
-    /// A broker with clients that are connected, sessions that are away with messages, members of a group, and retained
-    /// messages, as many of each.
+    fn request_shadow(broker: &Broker, topic: &str, now: Moment) -> Pending<Result<(), StoreError>> {
+        let message = message(topic, false);
+        let payload = br#"{"state":{"desired":{"a":1}}}"#;
+        let request = RequestTopic::read(topic).unwrap().request(payload, 8);
+        broker.request_shadow("x".into(), topic.parse().unwrap(), message, request, None, 1, now)
+    }
+
+    /// A broker with clients that are connected, sessions that are away with messages, members of a group, retained messages
+    /// and shadows, as many of each.
     async fn broker_with(others: usize, clock: &Clock) -> (Arc<Broker>, Vec<Registration>) {
         let (broker, now) = (Broker::in_memory(clock), clock.now());
         let mut connected = Vec::new();
@@ -92,6 +101,7 @@ mod tests {
             for topic in [format!("away/{n}/x"), format!("here/{n}")] {
                 publish(&broker, &topic, true, now).await;
             }
+            request_shadow(&broker, &format!("$aws/things/{n}/shadow/update"), now).await.unwrap();
         }
         (broker, connected)
     }
@@ -123,6 +133,12 @@ mod tests {
         {
             let publish = || broker.publish("x".into(), topic.parse().unwrap(), message(topic, retain), now);
             all.push((name, steps_of(&broker, publish).await.0));
+        }
+        for (name, operation) in
+            [("update a shadow", "update"), ("get a shadow", "get"), ("delete a shadow", "delete")]
+        {
+            let topic = format!("$aws/things/own/shadow/{operation}");
+            all.push((name, steps_of(&broker, || request_shadow(&broker, &topic, now)).await.0));
         }
         let unsubscribe = || client.unsubscribe(filter("own").filter, now);
         all.push(("unsubscribe", steps_of(&broker, unsubscribe).await.0));

@@ -1,4 +1,4 @@
-//! The sessions' file: sessions, the messages in them, and retained messages, in SQLite.
+//! The sessions' file: sessions, the messages in them, retained messages and shadows, in SQLite.
 //!
 //! A change is in the file before a client reads that it was made, so a killed process loses none. SQLite waits for the disk
 //! only at its checkpoints: a power cut can lose the last changes, and damages nothing.
@@ -30,8 +30,12 @@ pub const FILE: &str = "broker.sqlite3";
 /// What the file is. `LtKy` is its mark.
 const FORMAT: Format = Format {
     application_id: 0x4c74_4b79,
-    versions: &[include_str!("store/version-1.sql"), include_str!("store/version-2.sql")],
-    content: "sessions and retained messages",
+    versions: &[
+        include_str!("store/version-1.sql"),
+        include_str!("store/version-2.sql"),
+        include_str!("store/version-3.sql"),
+    ],
+    content: "sessions, retained messages and shadows",
     locking: Locking::Exclusive,
 };
 

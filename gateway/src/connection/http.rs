@@ -1,9 +1,10 @@
-//! A connection at an HTTP door: HTTPS publishes, one after the other, or an upgrade to WebSocket.
+//! A connection at an HTTP door: HTTPS publishes and calls about shadows, one after the other, or an upgrade to WebSocket.
 //!
 //! Source: AWS IoT Core developer guide, `http` and `protocols`.
 
 mod answer;
 mod publish;
+mod shadows;
 
 use std::{
     convert::Infallible,
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -40,6 +42,7 @@ use uuid::Uuid;
 use self::{
     answer::{Body, RequestError},
     publish::AnswerCache,
+    shadows::ShadowCall,
 };
 use super::{
     limits::HandshakeLimits,
@@ -214,24 +217,33 @@ impl Exchange {
                     Err(error) => Err(refused(&request_log.log, error)),
                 }
             }
-            Some(info) => self.publish(request, &info, &mut request_log.log).await,
+            Some(info) => self.carry_out(request, &info, &mut request_log.log).await,
             None => Err(refused(&request_log.log, RequestError::UnknownHost)),
         };
         request_log.answered = true;
         answer::answer(&result, &id)
     }
 
-    /// Publishes, or refuses a request that is neither a publish nor an upgrade.
-    async fn publish(
+    /// Carries out a publish or a call about a shadow, or refuses a request that is neither of them nor an upgrade. The value is
+    /// the body of the answer to a call.
+    async fn carry_out(
         &self,
         request: Request<Incoming>,
         info: &ConnectionInfo,
         log: &mut ConnectionLog,
-    ) -> Result<(), RequestError> {
+    ) -> Result<Option<Bytes>, RequestError> {
         let path = request.uri().path();
+        if let Some(call) =
+            ShadowCall::read(request.method(), request.uri()).filter(|_| allowed(info).publish)
+        {
+            let call = call.map_err(|error| refused(log, error))?;
+            return shadows::call(call, request, self, info, log).await.map(Some);
+        }
         let error = match (request.method(), path.starts_with(TOPICS_PATH), path) {
             (_, true, _) if !allowed(info).publish => RequestError::PublishNotAllowed,
-            (&Method::POST, true, _) => return publish::publish(request, self, info, log).await,
+            (&Method::POST, true, _) => {
+                return publish::publish(request, self, info, log).await.map(|()| None);
+            }
             (_, true, _) => RequestError::Method("POST"),
             (_, _, WEBSOCKET_PATH) if !allowed(info).websocket => RequestError::WebSocketNotAllowed,
             (_, _, WEBSOCKET_PATH) => RequestError::Method("GET"),

@@ -47,11 +47,18 @@ impl Session {
             return effects.push(Effect::Log(rejection));
         }
         let packet_id = publish.packet_id;
-        match has_subscribers(&topic, publish.retain, effects) {
-            Ok(true) => effects.push(Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish)))),
-            Ok(false) => {}
+        let recipient = match recipient(&topic, publish.retain) {
+            Ok(recipient) => recipient,
             Err(reason) => return self.end(reason, effects),
-        }
+        };
+        effects.push(match recipient {
+            None => Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish))),
+            Some(Recipient::Service) => Effect::Unserved(topic),
+            Some(Recipient::Shadow(requests)) => {
+                let (request, until) = self.shadow_request(requests, &publish.payload, now);
+                Effect::Broker(BrokerEffect::RequestShadow(topic, without_alias(publish), request, until))
+            }
+        });
         if let Some(packet_id) = packet_id {
             effects.push(send(Packet::PubAck(PubAck::new(packet_id, PubAckCode::Success))));
         }
@@ -165,9 +172,10 @@ impl Session {
             return effects.push(Effect::Log(rejection));
         }
         // The CONNECT was refused if clients can't publish to the topic.
-        if !has_subscribers(&will.topic, publish.retain, effects).unwrap_or_default() {
-            return;
+        if let Ok(Some(Recipient::Service)) = recipient(&will.topic, publish.retain) {
+            return effects.push(Effect::Unserved(will.topic));
         }
+        // Subscribers of a shadow's topics get the will, and the shadow ignores it (developer guide, `device-shadow-comms-app`).
         effects.push(if delay.is_zero() {
             Effect::Broker(BrokerEffect::Publish(will.topic, publish))
         } else {
@@ -176,22 +184,16 @@ impl Session {
     }
 }
 
-/// Whether a message that the policies allow goes to subscribers. On a reserved topic it may be for a service alone.
+/// Who gets a message that the policies allow; `None` are the subscribers of a topic that is not reserved.
 ///
 /// # Errors
 ///
 /// When the topic is a reserved one that clients can't publish to.
-fn has_subscribers(
-    topic: &TopicName,
-    retain: bool,
-    effects: &mut Vec<Effect>,
-) -> Result<bool, DisconnectReason> {
+fn recipient(topic: &TopicName, retain: bool) -> Result<Option<Recipient>, DisconnectReason> {
     if !reserved_topic::is_reserved(topic.as_str()) {
-        return Ok(true);
+        return Ok(None);
     }
-    let has_subscribers = reserved_topic::recipient(topic, retain)? == Recipient::ServiceAndSubscribers;
-    effects.push(Effect::Unserved { topic: topic.clone(), has_subscribers });
-    Ok(has_subscribers)
+    reserved_topic::recipient(topic, retain).map(Some)
 }
 
 /// An alias is valid only on the client's own connection.

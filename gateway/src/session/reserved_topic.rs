@@ -7,15 +7,15 @@
 use mqtt::{DisconnectReasonCode as Code, TopicName};
 
 use super::disconnect_reason::DisconnectReason;
-use crate::quotas::LimitError;
+use crate::{quotas::LimitError, shadow::RequestTopic};
 
-/// Who gets a message on a reserved topic. The services themselves are not played here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who gets a message on a reserved topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
-    /// A service alone.
+    /// A service alone, which is not played here.
     Service,
-    /// A service, and the clients that subscribe to the topic.
-    ServiceAndSubscribers,
+    /// The device shadows, and the clients that subscribe to the topic: it has "Publish/Subscribe" in the page.
+    Shadow(RequestTopic),
 }
 
 /// Topics of the page with "Publish". `+` is any level that is not empty, `#` all levels that follow, and `FORMAT` is `json`
@@ -38,16 +38,6 @@ const TO_SERVICES: [&str; 15] = [
     "$aws/things/+/streams/+/get/FORMAT",
 ];
 
-/// Topics of the page with "Publish/Subscribe".
-const TO_SERVICES_AND_SUBSCRIBERS: [&str; 6] = [
-    "$aws/things/+/shadow/delete",
-    "$aws/things/+/shadow/get",
-    "$aws/things/+/shadow/update",
-    "$aws/things/+/shadow/name/+/delete",
-    "$aws/things/+/shadow/name/+/get",
-    "$aws/things/+/shadow/name/+/update",
-];
-
 const BASIC_INGEST: &str = "$aws/rules/";
 const COMMANDS: &str = "$aws/commands/";
 
@@ -66,8 +56,8 @@ pub fn recipient(topic: &TopicName, retain: bool) -> Result<Recipient, Disconnec
     let is_in = |table: &[&str]| table.iter().any(|pattern| matches(pattern, topic.as_str()));
     let recipient = if is_in(&TO_SERVICES) {
         Recipient::Service
-    } else if is_in(&TO_SERVICES_AND_SUBSCRIBERS) {
-        Recipient::ServiceAndSubscribers
+    } else if let Some(requests) = RequestTopic::read(topic.as_str()) {
+        Recipient::Shadow(requests)
     } else {
         return Err(DisconnectReason::Limit(Code::TopicNameInvalid, LimitError::ReservedTopic));
     };
@@ -161,7 +151,7 @@ mod tests {
             assert_eq!(found(topic, false), Ok(Recipient::Service), "{topic}");
         }
         for topic in ["$aws/things/t/shadow/update", "$aws/things/t/shadow/name/s/get"] {
-            assert_eq!(found(topic, false), Ok(Recipient::ServiceAndSubscribers), "{topic}");
+            assert!(matches!(found(topic, false), Ok(Recipient::Shadow(_))), "{topic}");
         }
     }
 

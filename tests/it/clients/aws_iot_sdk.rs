@@ -259,3 +259,52 @@ async fn it_dials_port_443_itself() {
     assert_eq!(run(&list).await, [served(), not_authorized(3)], "{}", gateway.log.text());
     gateway.logged_with(&[("event", "decision"), ("reason", "wrong_password")]).await;
 }
+
+#[tokio::test]
+async fn its_shadow_client_reads_changes_watches_and_deletes_shadows() {
+    let gateway = gateway().await;
+    let right = password(&gateway.add("hall-1", "shadow"));
+    let port = Way::Port(gateway.address.port());
+    let (red, blue) = (json!({"color": "red"}), json!({"color": "blue"}));
+    let mut list = Vec::new();
+    for (mqtt, builder) in [(3, WEBSOCKET), (5, DIRECT)] {
+        for name in [json!(null), json!("lamp")] {
+            let mut attempt = attempt(&gateway, mqtt, builder, port, &right);
+            attempt["actions"] = json!([
+                ["open"],
+                ["get", "hall-1", name],
+                ["update", "hall-1", name, red, red],
+                ["watch", "hall-1", name],
+                ["update", "hall-1", name, blue, null],
+                ["delta"],
+                ["get", "hall-1", name],
+                ["delete", "hall-1", name],
+                ["get", "hall-1", name],
+            ]);
+            list.push((attempt, name));
+        }
+    }
+    let attempts_of_all = list.iter().map(|(attempt, _)| attempt.clone()).collect::<Vec<_>>();
+    let all = attempts(in_python("aws_iot_shadow.py"), &attempts_of_all).await;
+    for (number, ((_, name), events)) in list.iter().zip(all).enumerate() {
+        // The second time, the version follows that of the deleted shadow.
+        let first = if number < 2 { 1 } else { 3 };
+        let message = format!("No shadow exists with name: '{}'", name.as_str().unwrap_or("hall-1"));
+        let absent = json!({"event": "rejected", "code": 404, "message": message});
+        let both = json!({"desired": red, "reported": red});
+        let state = json!({"desired": blue, "reported": red, "delta": blue});
+        let expected = [
+            json!({"event": "connected"}),
+            absent.clone(),
+            json!({"event": "updated", "version": first, "state": both}),
+            json!({"event": "watching", "status": "SUBSCRIPTION_ESTABLISHED"}),
+            json!({"event": "updated", "version": first + 1, "state": {"desired": blue}}),
+            json!({"event": "delta", "version": first + 1, "state": blue}),
+            json!({"event": "got", "version": first + 1, "state": state}),
+            json!({"event": "deleted", "version": first + 1, "state": {}}),
+            absent,
+            json!({"event": "disconnected"}),
+        ];
+        assert_eq!(events, expected, "attempt {number}: {}", gateway.log.text());
+    }
+}

@@ -11,7 +11,7 @@ use mqtt::{Connect, ConnectReasonCode, LastWill, Packet, PubAckCode, Publish, Qo
 const BOTH: [Version; 2] = [Version::V311, Version::V5];
 const SHADOW: &str = "$aws/things/t/shadow/update";
 const UNSERVED: &str =
-    "accepted, and nothing acts on it here: the gateway plays no rules, shadows, jobs and other services";
+    "accepted, and nothing acts on it here: the gateway plays no rules, jobs and other services";
 
 async fn subscriber(gateway: &TestGateway, filters: &[&str]) -> MqttClient {
     let mut client = MqttClient::anybody(gateway, Version::V5, "subscriber").await;

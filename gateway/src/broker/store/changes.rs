@@ -16,6 +16,7 @@ use super::{MessageId, checksum, message, stored::protocol_level};
 use crate::{
     broker::subscriber::Subscriber,
     clock::{Epoch, Moment},
+    shadow::shadows::{self, Content},
 };
 
 /// The changes of one operation, in their order.
@@ -77,6 +78,7 @@ enum Change {
     Unretained {
         topic: TopicName,
     },
+    Shadow(shadows::Change),
 }
 
 impl Changes {
@@ -185,6 +187,11 @@ impl Changes {
         self.list.push(Change::Unretained { topic: topic.clone() });
     }
 
+    /// A shadow changes.
+    pub(in crate::broker) fn shadow(&mut self, change: &shadows::Change) {
+        self.list.push(Change::Shadow(change.clone()));
+    }
+
     /// Makes the changes, within a transaction of the caller's.
     pub(super) fn make(&self, connection: &Connection, epoch: Epoch) -> rusqlite::Result<()> {
         self.list.iter().try_for_each(|change| change.make(connection, epoch))
@@ -260,6 +267,22 @@ impl Change {
             }
             Self::Unretained { topic } => {
                 execute(connection, "DELETE FROM retained WHERE topic = ?", [topic.as_str()])
+            }
+            Self::Shadow(shadows::Change::Set(id, shadow)) => {
+                let (thing, name) = (&**id.thing(), id.name().unwrap_or_default());
+                let version = i64::try_from(shadow.version).unwrap_or(i64::MAX);
+                let (document, deleted_at) = match &shadow.content {
+                    Content::Document(json) => (Some(&**json), None),
+                    Content::Deleted(at) => (None, Some(*at)),
+                };
+                let crc = checksum::of_shadow(thing, name, version, document, deleted_at);
+                let sql = "REPLACE INTO shadow (thing, name, version, document, deleted_at, crc) \
+                           VALUES (?, ?, ?, ?, ?, ?)";
+                execute(connection, sql, params![thing, name, version, document, deleted_at, crc])
+            }
+            Self::Shadow(shadows::Change::Forget(id)) => {
+                let name = id.name().unwrap_or_default();
+                execute(connection, "DELETE FROM shadow WHERE thing = ? AND name = ?", [&**id.thing(), name])
             }
         }
     }

@@ -43,10 +43,22 @@ pub(super) fn of_message(owner: &str, publish: &[u8], expires_at: Option<i64>) -
     of(&[owner.as_bytes(), publish, &time(expires_at)])
 }
 
+/// The checksum of a shadow. It has a document or the time of its deletion.
+pub(super) fn of_shadow(
+    thing: &str,
+    name: &str,
+    version: i64,
+    document: Option<&[u8]>,
+    deleted_at: Option<i64>,
+) -> u32 {
+    let (version, deleted_at) = (version.to_be_bytes(), time(deleted_at));
+    of(&[thing.as_bytes(), name.as_bytes(), &version, document.unwrap_or_default(), &deleted_at])
+}
+
 /// The bytes of a time. Those of an absent time differ from every other's.
-fn time(millis: Option<i64>) -> [u8; 9] {
-    let mut bytes = [millis.is_some().into(); 9];
-    for (byte, of_millis) in bytes.iter_mut().skip(1).zip(millis.unwrap_or_default().to_be_bytes()) {
+fn time(time: Option<i64>) -> [u8; 9] {
+    let mut bytes = [time.is_some().into(); 9];
+    for (byte, of_millis) in bytes.iter_mut().skip(1).zip(time.unwrap_or_default().to_be_bytes()) {
         *byte = of_millis;
     }
     bytes

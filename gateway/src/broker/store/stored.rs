@@ -9,6 +9,10 @@ use super::{MessageId, checksum, message};
 use crate::{
     broker::subscriber::Subscriber,
     clock::{Epoch, Moment},
+    shadow::{
+        ShadowId,
+        shadows::{Content, Shadow},
+    },
 };
 
 /// The content of the file.
@@ -18,6 +22,7 @@ pub(in crate::broker) struct Stored {
     pub(in crate::broker) retained: Vec<(Publish, Option<Moment>)>,
     /// The messages that wait in shared subscriptions, in their order.
     pub(in crate::broker) shared: Vec<(TopicFilter, StoredMessage)>,
+    pub(in crate::broker) shadows: Vec<(ShadowId, Shadow)>,
 }
 
 /// One session.
@@ -62,6 +67,11 @@ impl Stored {
             let (filter, publish, expires_at) = read_message(row, epoch)?;
             let id = MessageId { number: row.get(4)?, shared: true };
             stored.shared.push((filter.parse()?, StoredMessage { id, packet_id: None, publish, expires_at }));
+            Ok(())
+        })?;
+        let sql = "SELECT thing, name, version, document, deleted_at, crc FROM shadow";
+        each(connection, sql, |row| {
+            stored.shadows.push(read_shadow(row)?);
             Ok(())
         })?;
         Ok(stored)
@@ -137,6 +147,21 @@ fn read_message(row: &Row<'_>, epoch: Epoch) -> Result<(String, Publish, Option<
     let expires_at = row.get::<_, Option<i64>>(2)?;
     checksum::check(row.get(3)?, checksum::of_message(&owner, &bytes, expires_at))?;
     Ok((owner, message::from_bytes(&bytes)?, expires_at.map(|at| epoch.moment(at))))
+}
+
+fn read_shadow(row: &Row<'_>) -> Result<(ShadowId, Shadow), Unreadable> {
+    let (thing, name) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+    let (version, document) = (row.get::<_, i64>(2)?, row.get::<_, Option<Vec<u8>>>(3)?);
+    let deleted_at = row.get::<_, Option<i64>>(4)?;
+    let crc = checksum::of_shadow(&thing, &name, version, document.as_deref(), deleted_at);
+    checksum::check(row.get(5)?, crc)?;
+    let content = match (document, deleted_at) {
+        (Some(json), _) => Content::Document(json.into()),
+        (None, at) => Content::Deleted(at.unwrap_or_default()),
+    };
+    let shadow = Shadow { version: version.try_into()?, content };
+    shadow.check()?;
+    Ok((ShadowId::new(&thing, Some(&*name).filter(|name| !name.is_empty()))?, shadow))
 }
 
 fn each(

@@ -1,5 +1,5 @@
 //! The answers to HTTP requests. Those to a publish that succeeds or that the policies deny were measured
-//! (`docs/fidelity.md`); the others were not *(guess: the other statuses of an HTTPS publish)*
+//! (`docs/fidelity.md`), and so were those to calls about shadows that succeed; the others were not *(guess: the other statuses of an HTTPS publish)*
 //! *(guess: the error types of the other statuses)*.
 //!
 //! Source: API reference, `API_iotdata_Publish`.
@@ -13,7 +13,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use crate::{custom_auth::AuthnError, lambda::InvokeError};
+use crate::{custom_auth::AuthnError, lambda::InvokeError, shadow::error::ShadowError};
 
 pub(super) type Body = Full<Bytes>;
 
@@ -49,16 +49,23 @@ pub(super) enum RequestError {
     TooLarge(usize),
     /// The sessions' file can't be written.
     NotWritten,
+    /// A call about a shadow is rejected.
+    Shadow(ShadowError),
+    /// A call about a shadow comes from a client without a certificate.
+    CertificateNeeded,
 }
 
-/// The answer to a request with this id.
-pub(super) fn answer(result: &Result<(), RequestError>, id: &str) -> Response<Body> {
-    let (status, message) = match result {
-        Ok(()) => (StatusCode::OK, Some("OK".to_owned())),
-        Err(error) => (error.status(), error.message()),
+/// The answer to a request with this id, which has a body of its own or none.
+pub(super) fn answer(result: &Result<Option<Bytes>, RequestError>, id: &str) -> Response<Body> {
+    let message = |message: Option<String>| {
+        escaped(json!({"message": message, "traceId": id}).to_string()).into_owned().into()
     };
-    let body = json!({"message": message, "traceId": id}).to_string();
-    let mut response = Response::new(Full::new(escaped(body).into_owned().into()));
+    let (status, body) = match result {
+        Ok(Some(body)) => (StatusCode::OK, body.clone()),
+        Ok(None) => (StatusCode::OK, message(Some("OK".to_owned()))),
+        Err(error) => (error.status(), message(error.message())),
+    };
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -70,6 +77,12 @@ pub(super) fn answer(result: &Result<(), RequestError>, id: &str) -> Response<Bo
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+impl From<ShadowError> for RequestError {
+    fn from(error: ShadowError) -> Self {
+        Self::Shadow(error)
+    }
 }
 
 impl RequestError {
@@ -90,12 +103,15 @@ impl RequestError {
             Self::Malformed(_) | Self::UnknownHost => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(status) => *status,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CertificateNeeded => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PublishNotAllowed | Self::WebSocketNotAllowed => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotWritten => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Shadow(error) => {
+                StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
         }
     }
 
@@ -106,6 +122,8 @@ impl RequestError {
             StatusCode::FORBIDDEN => "ForbiddenException:",
             StatusCode::NOT_FOUND => "ResourceNotFoundException:",
             StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowedException:",
+            StatusCode::CONFLICT => "ConflictException:",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "UnsupportedDocumentEncodingException:",
             StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException:",
             StatusCode::TOO_MANY_REQUESTS => "ThrottlingException:",
             StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException:",
@@ -132,7 +150,7 @@ impl RequestError {
             Self::Throttled => "the rate of retained messages is exceeded: wait a second".to_owned(),
             Self::Forbidden => "not allowed by the policies".to_owned(),
             Self::NotFound => {
-                "nothing is at this path: use `POST /topics/TOPIC`, or WebSocket at `/mqtt`".to_owned()
+                "nothing is at this path: use `POST /topics/TOPIC`, `/things/THING/shadow`, or WebSocket at `/mqtt`".to_owned()
             }
             Self::UnknownHost => {
                 "the client sends no server name (SNI), and its Host header names no domain configuration of this gateway: \
@@ -149,6 +167,12 @@ impl RequestError {
             Self::Method(allowed) => format!("this path needs the method {allowed}"),
             Self::Timeout => format!("the body did not come within {:?}", super::publish::BODY_TIMEOUT),
             Self::NotWritten => "the gateway can't write its sessions' file".to_owned(),
+            Self::Shadow(error) => error.to_string(),
+            Self::CertificateNeeded => {
+                "calls about shadows need a client certificate, at AWS's port 8443, or at 443 with ALPN `x-amzn-http-ca`: \
+                 without one use MQTT, or `POST /topics/$aws/things/THING/shadow/update`"
+                    .to_owned()
+            }
             Self::TooLarge(max) => format!("the body is larger than {max} bytes"),
         }
     }

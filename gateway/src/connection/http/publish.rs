@@ -33,6 +33,7 @@ use crate::{
     session::{
         enforcement::Enforcement,
         reserved_topic::{self, Recipient},
+        shadow,
     },
 };
 
@@ -89,18 +90,28 @@ pub(super) async fn publish(
         log.publish_throttled(topic.as_str(), &error);
         return Err(RequestError::Throttled);
     }
-    if recipient != Some(Recipient::Service) {
-        let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
-        // No client has an empty id, so no subscriber is taken for the sender.
-        let published =
-            exchange.shared.broker.publish("".into(), topic.clone(), publish, exchange.shared.clock.now());
+    let is_unserved = recipient == Some(Recipient::Service);
+    let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
+    // No client has an empty id, so no subscriber is taken for the sender.
+    let (broker, from) = (&exchange.shared.broker, Arc::default());
+    let published = match recipient {
+        Some(Recipient::Service) => None,
+        None => Some(broker.publish(from, topic.clone(), publish, now)),
+        Some(Recipient::Shadow(requests)) => {
+            let rates = &exchange.shared.account_rates;
+            let request = shadow::request(requests, &publish.payload, quotas, rates, now);
+            let at = exchange.shared.clock.epoch().unix_seconds(now);
+            Some(broker.request_shadow(from, topic.clone(), publish, request, None, at, now))
+        }
+    };
+    if let Some(published) = published {
         published.await.map_err(|error| {
             log.not_written(EventType::PublishIn, &error);
             RequestError::NotWritten
         })?;
     }
     exchange.shared.log.metrics().message(Direction::In);
-    log.published(topic.as_str(), retain, recipient.is_some(), unnamed.as_ref());
+    log.published(topic.as_str(), retain, is_unserved, unnamed.as_ref());
     Ok(())
 }
 
@@ -112,23 +123,28 @@ async fn read(
     let (parts, body) = request.into_parts();
     let wanted = PublishRequest::read(&parts)?;
     let http = HttpRequest::read(&parts).map_err(|error| RequestError::Malformed(error.to_string()))?;
-    let max = exchange.shared.settings.quotas.payload_bytes;
-    if body.size_hint().lower() > max as u64 {
-        return Err(RequestError::TooLarge(max));
-    }
-    let body = exchange.shared.clock.timeout(BODY_TIMEOUT, Limited::new(body, max).collect());
-    let payload = match body.await.ok_or(RequestError::Timeout)? {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(RequestError::TooLarge(max)),
-        Err(_) => return Err(RequestError::Malformed("the body can't be read".to_owned())),
-    };
+    let payload = read_body(body, exchange).await?;
     let within = exchange.shared.settings.quotas.check(&wanted.topic, &payload);
     within.map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?;
     Ok((wanted, http, payload))
 }
 
+/// Reads a body of as many bytes as a message may have.
+pub(super) async fn read_body(body: Incoming, exchange: &Exchange) -> Result<Bytes, RequestError> {
+    let max = exchange.shared.settings.quotas.payload_bytes;
+    if body.size_hint().lower() > max as u64 {
+        return Err(RequestError::TooLarge(max));
+    }
+    let body = exchange.shared.clock.timeout(BODY_TIMEOUT, Limited::new(body, max).collect());
+    match body.await.ok_or(RequestError::Timeout)? {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLarge(max)),
+        Err(_) => Err(RequestError::Malformed("the body can't be read".to_owned())),
+    }
+}
+
 /// Authorizes a request. It has no client id and is not a CONNECT *(guess: an HTTPS publish needs no `iot:Connect`)*.
-async fn authorize(
+pub(super) async fn authorize(
     http: HttpRequest,
     exchange: &Exchange,
     info: &ConnectionInfo,

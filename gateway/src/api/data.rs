@@ -1,0 +1,3 @@
+//! The operations of the data plane.
+
+pub mod shadows;
