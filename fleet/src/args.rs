@@ -2,6 +2,7 @@
 
 mod aws;
 mod examples;
+mod migration;
 mod source;
 
 use std::{path::PathBuf, time::Duration};
@@ -21,6 +22,7 @@ use device_sim::Address;
 
 pub use self::{
     aws::{ProvisionArgs, PushArgs, SmokeArgs},
+    migration::CheckMigrationArgs,
     source::SourceArgs,
 };
 use crate::store_option;
@@ -72,6 +74,8 @@ pub enum FleetCommand {
     Smoke(Box<SmokeArgs>),
     /// Write the records of a file to a table or a secret in AWS
     Push(Box<PushArgs>),
+    /// Say what of a fleet will not work on AWS, and how each device can move
+    CheckMigration(Box<CheckMigrationArgs>),
 }
 
 /// A command on a file of records.

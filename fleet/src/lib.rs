@@ -5,7 +5,7 @@
 //!
 //! [`store_file`] is the file of records that the authorizer reads, [`store_option`] the option that names a store,
 //! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
-//! passwords. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
+//! passwords. [`migration`] says what of a fleet will not work on AWS. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
 //!
 //! To add a column to an import, begin at `import::rows`; a command, at [`args`] and then [`command`] or `run`.
 
@@ -15,6 +15,7 @@ pub mod aws;
 pub mod command;
 pub mod import;
 pub mod keyring_file;
+pub mod migration;
 pub mod name_pattern;
 #[cfg(feature = "aws")]
 pub mod provision;

@@ -22,7 +22,7 @@ use crate::{
 };
 use crate::{
     args::{FleetArgs, FleetCommand},
-    command,
+    command, migration,
     store_option::{self, ConfiguredStore},
 };
 
@@ -71,6 +71,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         FleetCommand::Records(command) if command.is_import_to_aws(store.as_ref()) => {
             Err(not_built("import --store"))
         }
+        FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::Records(command) => {
             let file = store_option::file(store.map(|store| store.location))?;
             command::run(*command, &file, &mut console).map(|()| ExitCode::SUCCESS)

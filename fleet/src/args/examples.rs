@@ -175,3 +175,29 @@ Example, changing the key:
 
   latchkey fleet list
       shows which keys are in use; remove the others from the keyring";
+
+pub(super) const CHECK_MIGRATION: &str = "\
+Example:
+  latchkey fleet check-migration passwd --from mosquitto \\
+      --capture /var/log/mosquitto/mosquitto.log
+
+--help explains more.";
+
+pub(super) const CHECK_MIGRATION_LONG: &str = "\
+Each problem is shown with the number of devices, examples, and what to do.
+The last line has how many devices can move with nothing changed, with a DNS
+or certificate change, through a bridge (a broker next to the devices that
+connects to AWS), with new firmware, and not at all. No file shows which roots
+a device trusts: look into its firmware.
+
+Examples:
+  latchkey fleet check-migration passwd --from mosquitto \\
+      --capture /var/log/mosquitto/mosquitto.log
+      users, and what they did by the broker's log (`log_type all`)
+
+  tcpdump -i any -w fleet.pcap 'tcp port 1883 or tcp port 8883'
+  latchkey fleet check-migration devices.csv --from alibaba \\
+      --topics topics.txt --capture fleet.pcap
+      also what the devices offer in TLS, and topics from the firmware
+
+Exit codes: 0 the report was printed, 64 a file can't be read.";

@@ -61,7 +61,7 @@ pub struct SourceArgs {
     pub dry_run: bool,
 }
 
-fn source() -> impl TypedValueParser<Value = Source> {
+pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     PossibleValuesParser::new(SOURCES.iter().map(|source| source.as_str())).try_map(|name| {
         let source = SOURCES.into_iter().find(|source| source.as_str() == name);
         source.ok_or("not a source")

@@ -289,20 +289,11 @@ fn add_client_ids(rows: &mut [Row], rules: &[String], faults: &mut Faults) {
 
 fn format(args: &ImportArgs) -> anyhow::Result<Format<'_>> {
     if let Some(source) = args.source.from {
-        let vendor = |vendor| Ok(Format::Vendor(vendor, args.product.as_deref()));
-        return match source {
-            Source::Alibaba => vendor(Vendor::Alibaba),
-            Source::Tencent => vendor(Vendor::Tencent),
-            _ if args.product.is_some() => bail!("`--product` is not for `--from {}`", source.as_str()),
-            _ if args.sealing.plain => bail!("`--plain` is not for `--from {}`", source.as_str()),
-            Source::Csv => Ok(Format::Passwords),
-            Source::MosquittoDynsec => Ok(Format::Dynsec),
-            Source::Emqx => Ok(Format::Emqx(args.source.emqx_hash)),
-            Source::Django => Ok(Format::Django),
-            Source::Mosquitto | Source::MosquittoGoAuth | Source::Passlib | Source::Htpasswd => {
-                Ok(Format::PasswordFile(source))
-            }
-        };
+        let is_vendor = matches!(source, Source::Alibaba | Source::Tencent);
+        for (option, is_given) in [("--product", args.product.is_some()), ("--plain", args.sealing.plain)] {
+            anyhow::ensure!(is_vendor || !is_given, "`{option}` is not for `--from {}`", source.as_str());
+        }
+        return Ok(Format::of(source, args.product.as_deref(), args.source.emqx_hash));
     }
     if args.scheme.is_none() && !args.mosquitto {
         bail!("say what wrote `{}`: {}", args.file.display(), import::hint(&import::text(&args.file)?));

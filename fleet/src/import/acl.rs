@@ -10,6 +10,8 @@ mod erlang;
 pub(super) mod filter;
 pub(super) mod mosquitto;
 
+use cli::output::escaped;
+
 use self::filter::Filter;
 
 /// What a rule does with what it matches.
@@ -104,7 +106,7 @@ impl Remark {
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 80;
     let more = if text.chars().count() > SHOWN { "…" } else { "" };
-    format!("`{}{more}`", text.chars().take(SHOWN).flat_map(char::escape_debug).collect::<String>())
+    format!("`{}{more}`", escaped(text.chars().take(SHOWN).collect::<String>()))
 }
 
 #[cfg(test)]

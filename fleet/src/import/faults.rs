@@ -70,6 +70,11 @@ impl Faults {
         }
     }
 
+    /// What is wrong with each line.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.groups.iter().flat_map(|(error, lines)| lines.iter().map(move |line| (*line, error.as_str())))
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -56,7 +56,7 @@ pub enum Credential {
     Verifier(Verifier),
 }
 
-impl Format<'_> {
+impl<'a> Format<'a> {
     /// The scheme of the devices.
     #[must_use]
     pub fn scheme(self) -> Scheme {
@@ -64,6 +64,22 @@ impl Format<'_> {
             Self::Vendor(vendor, _) => vendor.scheme(),
             Self::Passwords | Self::PasswordFile(_) | Self::Dynsec | Self::Emqx(_) | Self::Django => {
                 Scheme::Password
+            }
+        }
+    }
+
+    /// The form of a source's file.
+    #[must_use]
+    pub fn of(source: Source, product: Option<&'a str>, hash: EmqxHash) -> Self {
+        match source {
+            Source::Alibaba => Self::Vendor(Vendor::Alibaba, product),
+            Source::Tencent => Self::Vendor(Vendor::Tencent, product),
+            Source::Csv => Self::Passwords,
+            Source::MosquittoDynsec => Self::Dynsec,
+            Source::Emqx => Self::Emqx(hash),
+            Source::Django => Self::Django,
+            Source::Mosquitto | Source::MosquittoGoAuth | Source::Passlib | Source::Htpasswd => {
+                Self::PasswordFile(source)
             }
         }
     }
