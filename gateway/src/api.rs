@@ -45,6 +45,7 @@ use self::{
     signature::{Signature, SignatureError},
 };
 use crate::{
+    certificate::Authority,
     custom_auth::http_request::host,
     gateway::Addresses,
     registry::{Kind, store::RegistryStore},
@@ -57,7 +58,7 @@ const MAX_CONNECTIONS: usize = 256;
 /// The request line and the headers of one request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// How long the headers of a request may take, counted from the end of the request before it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The bytes of a body. The largest that an operation needs is a message of 128 KiB.
@@ -77,6 +78,8 @@ pub struct Api {
     pub key: AccessKey,
     /// Where the gateway listens.
     pub addresses: Addresses,
+    /// The CA that issues certificates.
+    pub authority: Arc<Authority>,
 }
 
 /// Answers requests until the gateway stops.
@@ -219,8 +222,9 @@ pub fn open(
     registry: Arc<RegistryStore>,
     addresses: Addresses,
     address: SocketAddr,
+    authority: Arc<Authority>,
 ) -> anyhow::Result<Api> {
     let settings = &shared.settings;
     let key = key::ApiFile::update(&settings.data, address, &settings.account.region)?.key;
-    Ok(Api { shared, registry, key, addresses })
+    Ok(Api { shared, registry, key, addresses, authority })
 }

@@ -7,15 +7,15 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     sign::CertifiedKey,
 };
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, macros::datetime};
 
 const CA_FILE: &str = "ca.pem";
 const CA_KEY_FILE: &str = "ca.key";
@@ -85,6 +85,32 @@ impl Authority {
         Ok(CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?)
     }
 
+    /// A certificate for a device with a new RSA key of 2,048 bits: the certificate and the key.
+    ///
+    /// # Errors
+    ///
+    /// When the system can't make a key.
+    pub fn issue_device(&self) -> anyhow::Result<(String, KeyPair)> {
+        let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)?;
+        let certificate = device_params().signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), key))
+    }
+
+    /// A certificate for the key of a device's signing request, which is checked.
+    ///
+    /// # Errors
+    ///
+    /// When the request can't be read or is not signed by its key.
+    pub fn issue_for_request(&self, request: &str) -> anyhow::Result<String> {
+        let mut request = CertificateSigningRequestParams::from_pem(request)?;
+        let subject = std::mem::take(&mut request.params.distinguished_name);
+        request.params = device_params();
+        if subject.iter().next().is_some() {
+            request.params.distinguished_name = subject;
+        }
+        Ok(request.signed_by(&self.issuer)?.pem())
+    }
+
     fn make(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
         let pair = KeyPair::generate()?;
         let params = authority_params();
@@ -102,6 +128,18 @@ impl Authority {
             .with_context(|| format!("`{}` is not a private key; delete it and {CA_FILE}", key.display()))?;
         Ok(Self { issuer: Issuer::new(authority_params(), pair), pem: read(certificate)? })
     }
+}
+
+/// What a device's certificate says; its end was measured, its subject was not *(guess: the subject of a certificate that AWS
+/// IoT issues)*.
+fn device_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name("AWS IoT Certificate");
+    params.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
+    params.not_after = datetime!(2049-12-31 23:59:59 UTC);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    params
 }
 
 /// Reads a certificate, followed by its issuers', and its key from PEM files.

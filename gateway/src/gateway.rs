@@ -132,7 +132,7 @@ impl Gateway {
         };
         let addresses =
             local_addresses(&listeners, status.as_ref(), api.as_ref()).context("a port has no address")?;
-        let authority = Authority::open(&settings.data)?;
+        let authority = Arc::new(Authority::open(&settings.data)?);
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
         let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
@@ -162,7 +162,7 @@ impl Gateway {
         let shared = Arc::new(shared);
         let api = match (api, addresses.api) {
             (Some(listener), Some(address)) => {
-                let api = api::open(Arc::clone(&shared), store, addresses.clone(), address)?;
+                let api = api::open(Arc::clone(&shared), store, addresses.clone(), address, authority)?;
                 Some((listener, Arc::new(api)))
             }
             _ => None,

@@ -5,8 +5,13 @@
 //! functions on the [`store`]'s tables, and know no HTTP.
 
 pub mod certificate;
+pub mod certificates;
+pub mod policies;
+pub mod principal;
 mod seed;
 pub mod store;
+pub mod thing_groups;
+pub mod thing_types;
 pub mod things;
 
 use std::{
@@ -15,6 +20,8 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
+
+use iot_policy::PolicyDocument;
 
 use self::store::Tables;
 
@@ -27,6 +34,9 @@ pub trait Registry: Send + Sync {
 
     /// The Thing with this name.
     fn thing(&self, name: &str) -> Option<Arc<Thing>>;
+
+    /// The policies of the groups that the Thing with this name is in, and of the groups above them.
+    fn group_policies(&self, thing: &str) -> Vec<PolicyDocument>;
 }
 
 /// A Thing.
@@ -76,6 +86,21 @@ pub enum RegistryError {
         /// Its ARN.
         arn: String,
     },
+    /// A certificate's status does not allow the call.
+    #[error("{0}")]
+    CertificateState(String),
+    /// Something is still in use.
+    #[error("{0}")]
+    DeleteConflict(String),
+    /// A limit of AWS's is reached.
+    #[error("{0}")]
+    Limit(String),
+    /// A policy document can't be used.
+    #[error("{0}")]
+    MalformedPolicy(String),
+    /// A policy has as many versions as it can have.
+    #[error("{0}")]
+    VersionsLimit(String),
     /// Something has another version than the call expects.
     #[error("{0}")]
     VersionConflict(String),
@@ -113,11 +138,27 @@ pub enum RegistryError {
     Stopped,
 }
 
+impl Thing {
+    /// The Thing as policies can name it.
+    #[must_use]
+    pub fn in_policies(&self) -> iot_policy::Thing {
+        let mut seen = iot_policy::Thing::new(&self.name);
+        if let Some(type_name) = &self.type_name {
+            seen = seen.with_type_name(type_name);
+        }
+        self.attributes.iter().fold(seen, |seen, (name, value)| seen.with_attribute(name, value))
+    }
+}
+
 /// A registry that stays as the settings file describes it when the gateway starts.
 #[derive(Clone, Debug, Default)]
 pub struct FixedRegistry {
     certificates: BTreeMap<CertificateId, Arc<Certificate>>,
     things: BTreeMap<String, Arc<Thing>>,
+    /// The text of each policy, by its name.
+    policies: BTreeMap<String, String>,
+    /// The names of each certificate's policies.
+    attached: BTreeMap<CertificateId, Vec<String>>,
 }
 
 /// Entries of the settings file that contradict each other.
@@ -161,6 +202,17 @@ impl FixedRegistry {
         }
         Ok(registry)
     }
+
+    /// The same registry with the policies' texts by their names, and the names of each certificate's policies, which API calls
+    /// show.
+    #[must_use]
+    pub fn with_policies(
+        self,
+        policies: BTreeMap<String, String>,
+        attached: BTreeMap<CertificateId, Vec<String>>,
+    ) -> Self {
+        Self { policies, attached, ..self }
+    }
 }
 
 impl Registry for FixedRegistry {
@@ -170,6 +222,11 @@ impl Registry for FixedRegistry {
 
     fn thing(&self, name: &str) -> Option<Arc<Thing>> {
         self.things.get(name).cloned()
+    }
+
+    /// The settings file has no groups.
+    fn group_policies(&self, _: &str) -> Vec<PolicyDocument> {
+        Vec::new()
     }
 }
 
@@ -198,6 +255,18 @@ impl fmt::Display for Kind {
             Self::Certificate => "Certificate",
         })
     }
+}
+
+/// A value that a column holds as JSON.
+fn from_json<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+/// The JSON of a column.
+fn to_json(value: &impl serde::Serialize) -> Result<String, RegistryError> {
+    serde_json::to_string(value).map_err(|error| RegistryError::File(error.to_string()))
 }
 
 impl RegistryError {

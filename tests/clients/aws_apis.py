@@ -4,6 +4,9 @@ An attempt with `operation` is a call of boto3: `client` ("iot", "iot-data", "dy
 `input`. Its event has the answer in `output`, or `error` (name), `message` and `status`; `problems` says what in the answer is
 not as botocore's model of the API has it.
 
+An attempt with `violate` (an operation of AWS IoT) is one call for each member of its input that the model constrains, with a
+value that does not meet the constraint. Its events have `member`, `constraint`, `error` and `message`.
+
 An attempt with `path` is a request of its own: `method`, `path`, `body` (or `body_bytes`, its length), `headers` (which replace
 what was signed), `service`, `seconds` (by which the clock is ahead), `secret`, and `times` (how often the same request is
 sent). Its event has `status`, `type` (the exception's name) and `body`.
@@ -62,6 +65,9 @@ def problems(value, shape, where):
             if shape.members[name].serialization.get("name", name) not in value:
                 yield f"{where}: {name} is absent"
         for name, inner in value.items():
+            if name.startswith("latchkey"):
+                # An extension of the gateway's, which SDKs ignore.
+                continue
             if name not in names:
                 yield f"{where}: there is no member {name}"
             elif inner is not None:
@@ -110,12 +116,82 @@ def call(task):
             "members": {k: v for k, v in error.response.items() if k not in ("Error", "ResponseMetadata", "message")},
             "problems": [] if name in known else [f"{name} is no error of {task['operation']}"],
         }
-    found = []
+    found, body = [], None
     shape = model.output_shape
     if shape is not None and "payload" not in shape.serialization:
-        in_body = shape
-        found = list(problems(json.loads(used.raw["body"] or b"{}"), in_body, task["operation"]))
-    return {"output": output, "problems": found}
+        body = json.loads(used.raw["body"] or b"{}")
+        found = list(problems(body, shape, task["operation"]))
+    return {"output": output, "body": body, "problems": found}
+
+
+def texts(shape, where=()):
+    """The constrained texts of an input: where each is, and its shape."""
+    if shape.type_name == "structure":
+        for name, member in shape.members.items():
+            yield from texts(member, (*where, name))
+    elif shape.type_name == "list":
+        yield from texts(shape.member, (*where, None))
+    elif shape.type_name == "string" and {"pattern", "max", "min", "enum"} & set(shape.metadata):
+        yield where, shape
+
+
+def valid(shape):
+    """A value that meets the constraints of a shape, with the required members alone."""
+    if shape.type_name == "structure":
+        return {name: valid(shape.members[name]) for name in shape.required_members}
+    if shape.type_name == "list":
+        return [valid(shape.member)]
+    if shape.type_name == "map":
+        return {}
+    if shape.type_name != "string":
+        return {"boolean": True}.get(shape.type_name, 1)
+    if "enum" in shape.metadata:
+        return shape.metadata["enum"][0]
+    return "a" * max(1, shape.metadata.get("min", 1)) if "0-9]+" != shape.metadata.get("pattern", "")[-5:] else "1"
+
+
+def put(value, where, inner, shape):
+    """Puts a value into an input, and makes what is on the way to it."""
+    name, rest = where[0], where[1:]
+    if name is None:
+        value[:] = [inner] if not rest else [valid(shape.member)]
+        return put(value[0], rest, inner, shape.member) if rest else None
+    member = shape.members[name]
+    if not rest:
+        value[name] = inner
+        return None
+    if name not in value:
+        value[name] = [] if member.type_name == "list" else {}
+    return put(value[name], rest, inner, member)
+
+
+def shape_location(shape, where):
+    """Where the member of an input goes: `header`, for example."""
+    return shape.members[where[0]].serialization.get("location")
+
+
+def violate(operation):
+    model = client("iot").meta.service_model.operation_model(operation)
+    for where, shape in texts(model.input_shape):
+        bounds = shape.metadata
+        values = []
+        # A tag's pattern, and one that any text meets, are left out; so is what a path can't have.
+        if "pattern" in bounds and not bounds["pattern"].startswith(("[\\s", "^")):
+            # Headers are ASCII.
+            wrong = "!~" if shape_location(model.input_shape, where) == "header" else "!\u00e9"
+            values.append(("pattern", wrong + "a" * max(0, bounds.get("min", 0) - 2)))
+        if "enum" in bounds:
+            values.append(("enum", "NO_SUCH_VALUE"))
+        if bounds.get("max", 10**9) < 10_000:
+            values.append(("max", "a" * (bounds["max"] + 1)))
+        for constraint, value in values:
+            arguments = valid(model.input_shape)
+            put(arguments, where, value, model.input_shape)
+            answer = call({"client": "iot", "operation": operation, "input": arguments})
+            yield {
+                "member": ".".join(name or "[]" for name in where), "constraint": constraint,
+                "error": answer.get("error"), "message": answer.get("message"),
+            }
 
 
 class ShiftedAuth(botocore.auth.SigV4Auth):
@@ -159,5 +235,9 @@ def send(task):
 
 
 for number, task in enumerate(json.load(sys.stdin)):
-    for event in [call(task)] if "operation" in task else send(task):
+    if "violate" in task:
+        events = violate(task["violate"])
+    else:
+        events = [call(task)] if "operation" in task else send(task)
+    for event in events:
         print(json.dumps({"attempt": number, **event}), flush=True)

@@ -1,5 +1,6 @@
 //! The documentation against the code.
 
+mod aws_apis;
 mod fidelity;
 mod log_schema;
 mod pages;

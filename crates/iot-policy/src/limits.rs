@@ -39,6 +39,16 @@ pub const MAX_THING_NAME_LENGTH: usize = 128;
 pub const MAX_THING_ATTRIBUTES: usize = 3;
 /// Attributes of a Thing with a type, at most (gr).
 pub const MAX_THING_ATTRIBUTES_WITH_TYPE: usize = 50;
+/// Groups that a Thing can be in, at most (gr).
+pub const MAX_GROUPS_OF_A_THING: usize = 10;
+/// Groups from the root of a hierarchy to its lowest one, at most (gr).
+pub const MAX_THING_GROUP_DEPTH: usize = 7;
+/// Versions of a policy, at most (gr).
+pub const MAX_POLICY_VERSIONS: usize = 5;
+/// Policies that are attached to a certificate, Thing group or identity, at most (gr).
+pub const MAX_POLICIES_OF_A_TARGET: usize = 10;
+/// Characters of a policy's name, at most (api/CreatePolicy).
+pub const MAX_POLICY_NAME_LENGTH: usize = 128;
 /// Characters of the token that a signing authorizer receives, at most (api/TestInvokeAuthorizer).
 pub const MAX_TOKEN_LENGTH: usize = 6144;
 /// Characters of the token's base64 signature, at most (api/TestInvokeAuthorizer).
@@ -183,6 +193,12 @@ pub fn is_authorizer_name(text: &str) -> bool {
 #[must_use]
 pub fn is_token_key_name(text: &str) -> bool {
     is_name(text, MAX_TOKEN_KEY_NAME_LENGTH, "_-")
+}
+
+/// Whether AWS accepts `text` as a policy's name: `[\w+=,.@-]{1,128}` (api/CreatePolicy).
+#[must_use]
+pub fn is_policy_name(text: &str) -> bool {
+    is_name(text, MAX_POLICY_NAME_LENGTH, "_+=,.@-")
 }
 
 /// Whether a text is a Thing's name: 1 to 128 of `[a-zA-Z0-9:_-]` (api/CreateThing).

@@ -42,6 +42,19 @@ impl From<Value> for Answer {
     }
 }
 
+/// Members with one more, if it has a value.
+pub(super) fn with(mut members: Value, name: &str, value: Option<impl Into<Value>>) -> Value {
+    if let (Some(value), Some(object)) = (value, members.as_object_mut()) {
+        object.insert(name.to_owned(), value.into());
+    }
+    members
+}
+
+/// A time in milliseconds since 1970 as AWS's JSON has it, in seconds.
+pub(super) fn seconds(millis: i64) -> i64 {
+    millis / 1_000
+}
+
 /// The HTTP response to a request.
 pub(super) fn response(outcome: Result<Answer, ApiError>) -> Response<Full<Bytes>> {
     let (status, answer, error) = match outcome {

@@ -3,5 +3,11 @@
 //! Each reads the operation's members as the API model names them, calls the registry, and answers with the members of the
 //! model's output.
 
+pub mod authorization;
+pub mod certificates;
 pub mod endpoint;
+pub mod policies;
+pub mod principals;
+pub mod thing_groups;
+pub mod thing_types;
 pub mod things;

@@ -145,6 +145,19 @@ impl From<RegistryError> for ApiError {
             RegistryError::VersionConflict(_) => {
                 Self::new("VersionConflictException", StatusCode::CONFLICT, message)
             }
+            RegistryError::CertificateState(_) => {
+                Self::new("CertificateStateException", StatusCode::NOT_ACCEPTABLE, message)
+            }
+            RegistryError::DeleteConflict(_) => {
+                Self::new("DeleteConflictException", StatusCode::CONFLICT, message)
+            }
+            RegistryError::Limit(_) => Self::new("LimitExceededException", StatusCode::GONE, message),
+            RegistryError::MalformedPolicy(_) => {
+                Self::new("MalformedPolicyException", StatusCode::BAD_REQUEST, message)
+            }
+            RegistryError::VersionsLimit(_) => {
+                Self::new("VersionsLimitExceededException", StatusCode::CONFLICT, message)
+            }
             RegistryError::Invalid(_)
             | RegistryError::OfSettingsFile { .. }
             | RegistryError::Twice { .. } => Self::invalid_request(message),

@@ -153,6 +153,21 @@ impl Members {
         }
     }
 
+    /// A list of structures.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type.
+    pub fn structures(&self, name: &str) -> Result<Option<Vec<Self>>, ApiError> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let list = value.as_array().ok_or_else(|| wrong_type(name, "a list"))?;
+        let structure = |value: &Value| match value {
+            Value::Object(members) => Ok(Self(members.clone())),
+            _ => Err(wrong_type(name, "a list of objects")),
+        };
+        list.iter().map(structure).collect::<Result<_, ApiError>>().map(Some)
+    }
+
     /// A list of texts.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Pages of lists: their sizes, and the tokens that continue them.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     error::ApiError,
@@ -49,21 +49,52 @@ impl Page {
         Ok(Self { operation, size: entries, after })
     }
 
+    /// The text after which it begins, in a list that is ordered by one text; empty for the first page.
+    #[must_use]
+    pub fn after_text(&self) -> &str {
+        self.after.as_ref().and_then(|after| after.first()).map_or("", String::as_str)
+    }
+
+    /// Of a list that was read with one entry more than a page has: the page, and the token of the next one, if there is one.
+    /// `key` is an entry's position.
+    #[must_use]
+    pub fn cut<T>(
+        &self,
+        mut entries: Vec<T>,
+        key: impl FnOnce(&T) -> Vec<String>,
+    ) -> (Vec<T>, Option<String>) {
+        if entries.len() <= self.size {
+            return (entries, None);
+        }
+        entries.truncate(self.size);
+        let token = entries.last().map(|last| {
+            let position = key(last);
+            self.next_token(&position.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        (entries, token)
+    }
+
+    /// The entries to read: one more than the page has, which shows whether there is another.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.size.saturating_add(1)
+    }
+
     /// The token of the page after `position`.
     #[must_use]
     pub fn next_token(&self, position: &[&str]) -> String {
         let position = [self.operation].into_iter().chain(position.iter().copied()).collect::<Vec<_>>();
-        URL_SAFE_NO_PAD.encode(serde_json::json!(position).to_string())
+        STANDARD.encode(serde_json::json!(position).to_string())
     }
 }
 
 fn position(operation: &str, token: &str) -> Result<Vec<String>, ApiError> {
-    let text = URL_SAFE_NO_PAD.decode(token).ok();
+    let text = STANDARD.decode(token).ok();
     let position = text.and_then(|text| serde_json::from_slice::<Vec<String>>(&text).ok());
     match position {
         Some(mut position) if position.first().is_some_and(|first| first == operation) => {
             Ok(position.split_off(1))
         }
-        _ => Err(ApiError::invalid_request("Invalid nextToken")),
+        _ => Err(ApiError::invalid_request("the token is not one that this operation has answered with")),
     }
 }

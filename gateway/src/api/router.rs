@@ -108,6 +108,11 @@ impl Operation {
     }
 }
 
+/// The outcome of an operation that does not wait.
+fn at_once<'a>(outcome: Result<Answer, ApiError>) -> Outcome<'a> {
+    Box::pin(std::future::ready(outcome))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +125,7 @@ mod tests {
             let operations = service.operations();
             assert!(operations.is_sorted_by_key(|operation| operation.name), "{service:?}");
             for operation in operations {
-                let members = operation.path.replace("{", "a%2F").replace("+}", "/b").replace('}', "");
+                let members = operation.path.replace('{', "a%2F").replace("+}", "/b").replace('}', "");
                 let method = Method::from_bytes(operation.method.as_bytes()).unwrap();
                 let (found, _) = service.find(&method, &members).unwrap();
                 assert_eq!(found.name, operation.name);

@@ -312,9 +312,9 @@ mod tests {
                     assert_eq!(verified, Err(SignatureError::Mismatch), "{other_method} {other_uri}");
                 }
             }
-            let changed = format!("0{}", &signature[1..]);
+            let changed = signature.replace('a', "b");
             assert_eq!(verify(method, uri, &changed, NOW), Err(SignatureError::Mismatch));
-            for malformed in ["", "xy", &signature[1..]] {
+            for malformed in ["", "xy", signature.trim_end_matches(|c| c != 'f'), "0"] {
                 assert_eq!(verify(method, uri, malformed, NOW), Err(SignatureError::Mismatch), "{malformed}");
             }
         }

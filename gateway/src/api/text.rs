@@ -25,6 +25,20 @@ impl Text {
     pub const ATTRIBUTE_NAME: Self = Self { min: 0, max: 128, pattern: "[a-zA-Z0-9_.,@/:#-]+" };
     /// An attribute's value.
     pub const ATTRIBUTE_VALUE: Self = Self { min: 0, max: 800, pattern: r"[a-zA-Z0-9_.,@/:#=\[\]-]*" };
+    /// The description of a Thing type or Thing group.
+    pub const DESCRIPTION: Self = Self { min: 0, max: 2028, pattern: r"[\p{Graph}\x20]*" };
+    /// The name of a policy.
+    pub const POLICY_NAME: Self = Self { min: 1, max: 128, pattern: r"[\w+=,.@-]+" };
+    /// The number of a policy's version.
+    pub const POLICY_VERSION: Self = Self { min: 0, max: usize::MAX, pattern: "[0-9]+" };
+    /// A policy document.
+    pub const POLICY_DOCUMENT: Self = Self { min: 0, max: 404_600, pattern: r"[\s\S]*" };
+    /// A certificate's id.
+    pub const CERTIFICATE_ID: Self = Self { min: 64, max: 64, pattern: "(0x)?[a-fA-F0-9]+" };
+    /// A certificate in PEM form.
+    pub const CERTIFICATE_PEM: Self = Self { min: 1, max: 65_536, pattern: r"[\s\S]*" };
+    /// A certificate signing request in PEM form.
+    pub const SIGNING_REQUEST: Self = Self { min: 1, max: 4096, pattern: r"[\s\S]*" };
 
     /// Checks a member's text.
     ///

@@ -1,15 +1,10 @@
 //! `latchkey local env`: the variables with which the AWS CLI and the SDKs use the gateway's APIs.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use cli::console;
+use cli::{console, output};
 use serde_json::{Map, Value};
 
 use super::settings;
@@ -50,7 +45,7 @@ pub enum Export {
 const CLEARED: [&str; 2] = ["AWS_SESSION_TOKEN", "AWS_PROFILE"];
 
 pub(super) fn run(args: EnvArgs) -> ExitCode {
-    let printed = text(args).and_then(|text| Ok(io::stdout().write_all(text.as_bytes())?));
+    let printed = text(args).and_then(|text| Ok(output::stdout().write_all(text.as_bytes())?));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => console::usage_error("latchkey local env", &error),

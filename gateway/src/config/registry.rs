@@ -65,6 +65,7 @@ pub(super) fn read(
     mistakes: &mut Mistakes,
 ) -> FixedRegistry {
     let policies = read_policies(policies, folder, mistakes);
+    let mut attached = BTreeMap::new();
     let things = things.into_iter().filter_map(|table| {
         let offset = table.span().start;
         mistakes.note(offset, Thing::try_from(table.into_inner()))
@@ -73,28 +74,46 @@ pub(super) fn read(
     let certificates = certificates.into_iter().filter_map(|table| {
         let (offset, table) = (table.span().start, table.into_inner());
         let path = folder.join(&table.file);
+        let names = table.policies.clone();
         let certificate = certificate(table, &path, &policies);
+        if let Ok(certificate) = &certificate {
+            attached.insert(certificate.id().clone(), names);
+        }
         mistakes.note(offset, certificate.with_context(|| format!("the certificate `{}`", path.display())))
     });
     let certificates = certificates.collect();
-    mistakes.note(None, FixedRegistry::new(things, certificates)).unwrap_or_default()
+    let registry = mistakes.note(None, FixedRegistry::new(things, certificates)).unwrap_or_default();
+    let texts = policies.into_iter().filter_map(|(name, policy)| Some((name, policy?.0)));
+    registry.with_policies(texts.collect(), attached)
 }
 
-/// The policies by their names; a policy that can't be used is there without a document.
+/// The policies by their names, each with its text; a policy that can't be used is there without a document.
 fn read_policies(
     tables: Vec<Spanned<PolicyTable>>,
     folder: &Path,
     mistakes: &mut Mistakes,
-) -> BTreeMap<String, Option<PolicyDocument>> {
+) -> BTreeMap<String, Option<(String, PolicyDocument)>> {
     let mut policies = BTreeMap::new();
     for table in tables {
         let (offset, PolicyTable { name, file }) = (table.span().start, table.into_inner());
         let path = folder.join(file);
         let document = std::fs::read_to_string(&path)
             .map_err(anyhow::Error::from)
-            .and_then(|text| Ok(PolicyDocument::parse(&text)?))
+            .and_then(|text| {
+                let document = PolicyDocument::parse(&text)?;
+                Ok((text, document))
+            })
             .with_context(|| format!("the policy `{name}` in `{}`", path.display()));
         let document = mistakes.note(offset, document);
+        if !iot_policy::limits::is_policy_name(&name) {
+            mistakes.add(
+                offset,
+                format!(
+                    "the policy `{}`: a policy's name has 1 to 128 of `A-Z a-z 0-9 _ + = , . @ -`",
+                    name.escape_debug()
+                ),
+            );
+        }
         if policies.contains_key(&name) {
             mistakes.add(offset, format!("there are two policies with the name `{name}`"));
         }
@@ -106,7 +125,7 @@ fn read_policies(
 fn certificate(
     table: CertificateTable,
     path: &Path,
-    policies: &BTreeMap<String, Option<PolicyDocument>>,
+    policies: &BTreeMap<String, Option<(String, PolicyDocument)>>,
 ) -> anyhow::Result<Certificate> {
     if table.policies.len() > MAX_POLICY_DOCUMENTS {
         bail!("it has {} policies; AWS accepts at most {MAX_POLICY_DOCUMENTS}", table.policies.len());
@@ -115,7 +134,7 @@ fn certificate(
     for name in &table.policies {
         let document =
             policies.get(name).with_context(|| format!("there is no policy with the name `{name}`"))?;
-        attached.extend(document.clone());
+        attached.extend(document.as_ref().map(|(_, document)| document.clone()));
     }
     let status = match table.status {
         Status::Active => CertificateStatus::Active,

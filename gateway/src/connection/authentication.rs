@@ -41,18 +41,24 @@ pub(super) async fn authenticate(
     shared: &Shared,
 ) -> Result<Authenticated, AuthnError> {
     match &info.identification {
-        Identification::X509(certificate) => Ok(by_certificate(certificate)),
+        Identification::X509(certificate) => Ok(by_certificate(certificate, sent, shared)),
         Identification::Custom | Identification::CustomX509(_) => by_function(sent, info, shared).await,
     }
 }
 
-/// In the handshake, the client has proved that it has the certificate's key, and the certificate was checked.
-fn by_certificate(certificate: &Certificate) -> Authenticated {
-    let authorization = Authorization {
-        principal_id: Arc::clone(certificate.id().as_str()),
-        documents: Arc::clone(&certificate.policies),
-        lifetime: None,
+/// In the handshake, the client has proved that it has the certificate's key, and the certificate was checked. A client whose id is
+/// the name of a Thing that the certificate is attached to also has the policies of the Thing's groups (developer guide,
+/// `thing-groups`).
+fn by_certificate(certificate: &Certificate, sent: &ClientRequest<'_>, shared: &Shared) -> Authenticated {
+    let thing = sent.mqtt.and_then(|mqtt| mqtt.client_id).filter(|id| certificate.things.contains(*id));
+    let of_groups = thing.map(|thing| shared.registry.group_policies(thing)).unwrap_or_default();
+    let documents = if of_groups.is_empty() {
+        Arc::clone(&certificate.policies)
+    } else {
+        certificate.policies.iter().cloned().chain(of_groups).collect()
     };
+    let authorization =
+        Authorization { principal_id: Arc::clone(certificate.id().as_str()), documents, lifetime: None };
     Authenticated { authorization, credentials: None, unnamed: None }
 }
 

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use iot_policy::{Context, Thing};
+use iot_policy::Context;
 
 use crate::{
     door::ConnectionInfo,
-    registry::{self, Certificate, Registry},
+    registry::{Certificate, Registry},
 };
 
 /// The values of every request. A client with a certificate has those of its fields, also if an authorizer is asked too
@@ -46,15 +46,7 @@ fn with_thing(
     let attached = certificate.things.contains(client_id);
     let context = context.with_thing_attached(attached);
     match registry.thing(client_id).filter(|_| attached) {
-        Some(thing) => context.with_thing(policy_thing(&thing)),
+        Some(thing) => context.with_thing(thing.in_policies()),
         None => context,
     }
-}
-
-fn policy_thing(thing: &registry::Thing) -> Thing {
-    let mut seen = Thing::new(&thing.name);
-    if let Some(type_name) = &thing.type_name {
-        seen = seen.with_type_name(type_name);
-    }
-    thing.attributes.iter().fold(seen, |seen, (name, value)| seen.with_attribute(name, value))
 }

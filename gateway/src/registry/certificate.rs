@@ -70,6 +70,12 @@ impl CertificateId {
         Self(digits.collect::<String>().into())
     }
 
+    /// The id with these hex digits.
+    #[must_use]
+    pub fn named(digits: &str) -> Self {
+        Self(digits.to_ascii_lowercase().into())
+    }
+
     /// The 64 hex digits.
     #[must_use]
     pub fn as_str(&self) -> &Arc<str> {
@@ -117,6 +123,12 @@ impl Certificate {
     #[must_use]
     pub fn fields(&self) -> &iot_policy::Certificate {
         &self.fields
+    }
+
+    /// When the certificate begins and ends to be valid, in seconds since 1970.
+    #[must_use]
+    pub fn validity(&self) -> (i64, i64) {
+        (self.not_before, self.not_after)
     }
 
     /// Checks that the certificate may be used now.

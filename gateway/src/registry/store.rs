@@ -9,10 +9,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use iot_policy::PolicyDocument;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Certificate, CertificateId, FixedRegistry, Registry, RegistryError, Thing, seed, things};
+use super::{
+    Certificate, CertificateId, FixedRegistry, Registry, RegistryError, Thing, certificates, policies, seed,
+    things,
+};
 use crate::{
     clock::Clock,
     database_file::{FileError, Format, Locking},
@@ -158,13 +162,26 @@ impl Drop for RegistryStore {
 
 impl Registry for RegistryStore {
     fn certificate(&self, id: &CertificateId) -> Option<Arc<Certificate>> {
-        self.fixed.certificate(id)
+        // Those of the settings file, whose policies are parsed already.
+        if let Some(fixed) = self.fixed.certificate(id) {
+            return Some(fixed);
+        }
+        let found = self.read(|tables| certificates::usable(tables, id.as_str()));
+        found.inspect_err(|error| tracing::error!(%error, "can't look up a certificate")).ok()?.map(Arc::new)
     }
 
     fn thing(&self, name: &str) -> Option<Arc<Thing>> {
         let thing = self.read(|tables| things::find(tables, name));
         let thing = thing.inspect_err(|error| tracing::error!(%error, "can't look up a Thing")).ok()??;
         Some(Arc::new(thing.into()))
+    }
+
+    fn group_policies(&self, thing: &str) -> Vec<PolicyDocument> {
+        let found = self.read(|tables| policies::effective(tables, None, Some(thing)));
+        let found = found.inspect_err(|error| tracing::error!(%error, "can't look up policies"));
+        // Every document was parsed when it was created.
+        let documents = found.unwrap_or_default().into_iter();
+        documents.filter_map(|(_, document)| PolicyDocument::parse(&document).ok()).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use iot_policy::limits::{MAX_THING_ATTRIBUTES, MAX_THING_ATTRIBUTES_WITH_TYPE};
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 use uuid::Uuid;
 
-use super::{Kind, RegistryError, Thing, store::Tables};
+use super::{Kind, RegistryError, Thing, store::Tables, thing_types};
 
 /// A Thing as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub fn create(
             arn: tables.arn(Kind::Thing, name),
         });
     }
+    if let Some(type_name) = type_name {
+        thing_types::check_usable(tables, type_name)?;
+    }
     let entry = ThingEntry {
         name: name.to_owned(),
         id: Uuid::new_v4().to_string(),
@@ -126,8 +129,9 @@ pub fn update(tables: &Tables<'_>, name: &str, update: ThingUpdate) -> Result<()
     check_version(&thing, update.expected_version)?;
     if update.remove_type {
         thing.type_name = None;
-    } else if update.type_name.is_some() {
-        thing.type_name = update.type_name;
+    } else if let Some(type_name) = update.type_name {
+        thing_types::check_usable(tables, &type_name)?;
+        thing.type_name = Some(type_name);
     }
     if let Some(attributes) = update.attributes {
         if !update.merge {
@@ -231,7 +235,7 @@ fn list_by_name(
 /// When the file can't be written.
 pub(super) fn write(tables: &Tables<'_>, thing: &ThingEntry) -> Result<(), RegistryError> {
     let ThingEntry { name, id, type_name, attributes, version, from_file } = thing;
-    let json = serde_json::to_string(attributes).map_err(|error| RegistryError::File(error.to_string()))?;
+    let json = super::to_json(attributes)?;
     let connection = tables.connection;
     let insert = "INSERT INTO thing (name, id, type_name, attributes, version, from_file) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET \
@@ -249,21 +253,18 @@ pub(super) fn write(tables: &Tables<'_>, thing: &ThingEntry) -> Result<(), Regis
 }
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<ThingEntry> {
-    let attributes = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
-    })?;
     Ok(ThingEntry {
         name: row.get(0)?,
         id: row.get(1)?,
         type_name: row.get(2)?,
-        attributes,
+        attributes: super::from_json(row, 3)?,
         version: row.get(4)?,
         from_file: row.get(5)?,
     })
 }
 
 /// An empty value removes an attribute (`API_AttributePayload`).
-fn without_empty(mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn without_empty(mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
     attributes.retain(|_, value| !value.is_empty());
     attributes
 }

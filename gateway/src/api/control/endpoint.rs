@@ -17,7 +17,7 @@ const ENDPOINT_TYPE: Text = Text { min: 0, max: 128, pattern: r"[\s\S]*" };
 /// # Errors
 ///
 /// When the gateway has no endpoint of this type.
-pub async fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let wanted = input.query("endpointType", &ENDPOINT_TYPE)?;
     match wanted.as_deref() {
         None | Some("iot:Data-ATS") => {}

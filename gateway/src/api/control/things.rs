@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Api,
-        answer::Answer,
+        answer::{Answer, with},
         error::ApiError,
         input::{Input, Members},
         page::Page,
@@ -48,16 +48,15 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When the Thing does not exist.
-pub async fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingName", &Text::THING_NAME)?;
     let thing = api.registry.read(|tables| things::get(tables, &name))?;
-    let mut answer = json!({
+    let answer = json!({
         // The name is the default client id too.
         "defaultClientId": thing.name, "thingName": thing.name, "thingId": thing.id,
         "thingArn": api.arn(Kind::Thing, &thing.name), "attributes": thing.attributes, "version": thing.version,
     });
-    set_type(&mut answer, thing.type_name);
-    Ok(answer.into())
+    Ok(with(answer, "thingTypeName", thing.type_name).into())
 }
 
 /// `UpdateThing`.
@@ -97,7 +96,7 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When a member does not meet its constraints.
-pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let page = Page::read(input, "ListThings", "maxResults", 250, "nextToken")?;
     let name = input.query("attributeName", &Text::ATTRIBUTE_NAME)?;
     let value = input.query("attributeValue", &Text::ATTRIBUTE_VALUE)?;
@@ -116,31 +115,20 @@ pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     };
     let (found, last) = api.registry.read(|tables| things::list(tables, &filter, &after, page.size))?;
     let things = found.into_iter().map(|thing| listed(api, thing)).collect::<Vec<_>>();
-    let mut answer = json!({"things": things});
-    if let (Some((value, thing)), Some(members)) = (last, answer.as_object_mut()) {
-        members.insert("nextToken".to_owned(), json!(page.next_token(&[&value, &thing])));
-    }
-    Ok(answer.into())
+    let token = last.map(|(value, thing)| page.next_token(&[&value, &thing]));
+    Ok(with(json!({"things": things}), "nextToken", token).into())
 }
 
 fn listed(api: &Api, thing: ThingEntry) -> Value {
-    let mut entry = json!({
+    let entry = json!({
         "thingName": thing.name, "thingArn": api.arn(Kind::Thing, &thing.name), "attributes": thing.attributes,
         "version": thing.version,
     });
-    set_type(&mut entry, thing.type_name);
-    entry
-}
-
-/// A Thing without a type has no member for it.
-fn set_type(answer: &mut Value, type_name: Option<String>) {
-    if let (Some(type_name), Some(members)) = (type_name, answer.as_object_mut()) {
-        members.insert("thingTypeName".to_owned(), json!(type_name));
-    }
+    with(entry, "thingTypeName", thing.type_name)
 }
 
 /// The attributes of an `attributePayload`, and whether they are merged with the others.
-fn attributes(members: &Members) -> Result<Option<(BTreeMap<String, String>, bool)>, ApiError> {
+pub(super) fn attributes(members: &Members) -> Result<Option<(BTreeMap<String, String>, bool)>, ApiError> {
     let Some(payload) = members.structure("attributePayload")? else { return Ok(None) };
     let attributes = payload.map("attributes", &Text::ATTRIBUTE_NAME, &Text::ATTRIBUTE_VALUE)?;
     let merge = payload.flag("merge")?.unwrap_or(false);

@@ -2,24 +2,34 @@
 //!
 //! Source: the API model of AWS IoT, version 2015-05-28, as of botocore 1.44.8.
 
-use super::Operation;
-use crate::api::control::{endpoint, things};
+use super::{Operation, at_once};
+use crate::api::control::{
+    authorization, certificates, endpoint, policies, principals, thing_groups, thing_types, things,
+};
 
 /// All of them; most are not served.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("AcceptCertificateTransfer", "PATCH", "/accept-certificate-transfer/{certificateId}"),
     Operation::absent("AddThingToBillingGroup", "PUT", "/billing-groups/addThingToBillingGroup"),
-    Operation::absent("AddThingToThingGroup", "PUT", "/thing-groups/addThingToThingGroup"),
+    Operation::served("AddThingToThingGroup", "PUT", "/thing-groups/addThingToThingGroup", |api, input| {
+        Box::pin(thing_groups::add(api, input))
+    }),
     Operation::absent(
         "AssociateSbomWithPackageVersion",
         "PUT",
         "/packages/{packageName}/versions/{versionName}/sbom",
     ),
     Operation::absent("AssociateTargetsWithJob", "POST", "/jobs/{jobId}/targets"),
-    Operation::absent("AttachPolicy", "PUT", "/target-policies/{policyName}"),
-    Operation::absent("AttachPrincipalPolicy", "PUT", "/principal-policies/{policyName}"),
+    Operation::served("AttachPolicy", "PUT", "/target-policies/{policyName}", |api, input| {
+        Box::pin(policies::attach(api, input))
+    }),
+    Operation::served("AttachPrincipalPolicy", "PUT", "/principal-policies/{policyName}", |api, input| {
+        Box::pin(policies::attach_to_principal(api, input))
+    }),
     Operation::absent("AttachSecurityProfile", "PUT", "/security-profiles/{securityProfileName}/targets"),
-    Operation::absent("AttachThingPrincipal", "PUT", "/things/{thingName}/principals"),
+    Operation::served("AttachThingPrincipal", "PUT", "/things/{thingName}/principals", |api, input| {
+        Box::pin(principals::attach(api, input))
+    }),
     Operation::absent(
         "CancelAuditMitigationActionsTask",
         "PUT",
@@ -39,7 +49,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("CreateAuditSuppression", "POST", "/audit/suppressions/create"),
     Operation::absent("CreateAuthorizer", "POST", "/authorizer/{authorizerName}"),
     Operation::absent("CreateBillingGroup", "POST", "/billing-groups/{billingGroupName}"),
-    Operation::absent("CreateCertificateFromCsr", "POST", "/certificates"),
+    Operation::served("CreateCertificateFromCsr", "POST", "/certificates", |api, input| {
+        Box::pin(certificates::create_from_request(api, input))
+    }),
     Operation::absent(
         "CreateCertificateProvider",
         "POST",
@@ -53,13 +65,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("CreateFleetMetric", "PUT", "/fleet-metric/{metricName}"),
     Operation::absent("CreateJob", "PUT", "/jobs/{jobId}"),
     Operation::absent("CreateJobTemplate", "PUT", "/job-templates/{jobTemplateId}"),
-    Operation::absent("CreateKeysAndCertificate", "POST", "/keys-and-certificate"),
+    Operation::served("CreateKeysAndCertificate", "POST", "/keys-and-certificate", |api, input| {
+        Box::pin(certificates::create_keys(api, input))
+    }),
     Operation::absent("CreateMitigationAction", "POST", "/mitigationactions/actions/{actionName}"),
     Operation::absent("CreateOTAUpdate", "POST", "/otaUpdates/{otaUpdateId}"),
     Operation::absent("CreatePackage", "PUT", "/packages/{packageName}"),
     Operation::absent("CreatePackageVersion", "PUT", "/packages/{packageName}/versions/{versionName}"),
-    Operation::absent("CreatePolicy", "POST", "/policies/{policyName}"),
-    Operation::absent("CreatePolicyVersion", "POST", "/policies/{policyName}/version"),
+    Operation::served("CreatePolicy", "POST", "/policies/{policyName}", |api, input| {
+        Box::pin(policies::create(api, input))
+    }),
+    Operation::served("CreatePolicyVersion", "POST", "/policies/{policyName}/version", |api, input| {
+        Box::pin(policies::create_version(api, input))
+    }),
     Operation::absent(
         "CreateProvisioningClaim",
         "POST",
@@ -78,8 +96,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("CreateThing", "POST", "/things/{thingName}", |api, input| {
         Box::pin(things::create(api, input))
     }),
-    Operation::absent("CreateThingGroup", "POST", "/thing-groups/{thingGroupName}"),
-    Operation::absent("CreateThingType", "POST", "/thing-types/{thingTypeName}"),
+    Operation::served("CreateThingGroup", "POST", "/thing-groups/{thingGroupName}", |api, input| {
+        Box::pin(thing_groups::create(api, input))
+    }),
+    Operation::served("CreateThingType", "POST", "/thing-types/{thingTypeName}", |api, input| {
+        Box::pin(thing_types::create(api, input))
+    }),
     Operation::absent("CreateTopicRule", "POST", "/rules/{ruleName}"),
     Operation::absent("CreateTopicRuleDestination", "POST", "/destinations"),
     Operation::absent("DeleteAccountAuditConfiguration", "DELETE", "/audit/configuration"),
@@ -87,7 +109,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DeleteAuthorizer", "DELETE", "/authorizer/{authorizerName}"),
     Operation::absent("DeleteBillingGroup", "DELETE", "/billing-groups/{billingGroupName}"),
     Operation::absent("DeleteCACertificate", "DELETE", "/cacertificate/{caCertificateId}"),
-    Operation::absent("DeleteCertificate", "DELETE", "/certificates/{certificateId}"),
+    Operation::served("DeleteCertificate", "DELETE", "/certificates/{certificateId}", |api, input| {
+        Box::pin(certificates::delete(api, input))
+    }),
     Operation::absent(
         "DeleteCertificateProvider",
         "DELETE",
@@ -115,8 +139,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DeleteOTAUpdate", "DELETE", "/otaUpdates/{otaUpdateId}"),
     Operation::absent("DeletePackage", "DELETE", "/packages/{packageName}"),
     Operation::absent("DeletePackageVersion", "DELETE", "/packages/{packageName}/versions/{versionName}"),
-    Operation::absent("DeletePolicy", "DELETE", "/policies/{policyName}"),
-    Operation::absent("DeletePolicyVersion", "DELETE", "/policies/{policyName}/version/{policyVersionId}"),
+    Operation::served("DeletePolicy", "DELETE", "/policies/{policyName}", |api, input| {
+        Box::pin(policies::delete(api, input))
+    }),
+    Operation::served(
+        "DeletePolicyVersion",
+        "DELETE",
+        "/policies/{policyName}/version/{policyVersionId}",
+        |api, input| Box::pin(policies::delete_version(api, input)),
+    ),
     Operation::absent("DeleteProvisioningTemplate", "DELETE", "/provisioning-templates/{templateName}"),
     Operation::absent(
         "DeleteProvisioningTemplateVersion",
@@ -131,12 +162,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("DeleteThing", "DELETE", "/things/{thingName}", |api, input| {
         Box::pin(things::delete(api, input))
     }),
-    Operation::absent("DeleteThingGroup", "DELETE", "/thing-groups/{thingGroupName}"),
-    Operation::absent("DeleteThingType", "DELETE", "/thing-types/{thingTypeName}"),
+    Operation::served("DeleteThingGroup", "DELETE", "/thing-groups/{thingGroupName}", |api, input| {
+        Box::pin(thing_groups::delete(api, input))
+    }),
+    Operation::served("DeleteThingType", "DELETE", "/thing-types/{thingTypeName}", |api, input| {
+        Box::pin(thing_types::delete(api, input))
+    }),
     Operation::absent("DeleteTopicRule", "DELETE", "/rules/{ruleName}"),
     Operation::absent("DeleteTopicRuleDestination", "DELETE", "/destinations/{arn+}"),
     Operation::absent("DeleteV2LoggingLevel", "DELETE", "/v2LoggingLevel"),
-    Operation::absent("DeprecateThingType", "POST", "/thing-types/{thingTypeName}/deprecate"),
+    Operation::served(
+        "DeprecateThingType",
+        "POST",
+        "/thing-types/{thingTypeName}/deprecate",
+        |api, input| Box::pin(thing_types::deprecate(api, input)),
+    ),
     Operation::absent("DescribeAccountAuditConfiguration", "GET", "/audit/configuration"),
     Operation::absent("DescribeAuditFinding", "GET", "/audit/findings/{findingId}"),
     Operation::absent("DescribeAuditMitigationActionsTask", "GET", "/audit/mitigationactions/tasks/{taskId}"),
@@ -145,7 +185,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DescribeAuthorizer", "GET", "/authorizer/{authorizerName}"),
     Operation::absent("DescribeBillingGroup", "GET", "/billing-groups/{billingGroupName}"),
     Operation::absent("DescribeCACertificate", "GET", "/cacertificate/{caCertificateId}"),
-    Operation::absent("DescribeCertificate", "GET", "/certificates/{certificateId}"),
+    Operation::served("DescribeCertificate", "GET", "/certificates/{certificateId}", |api, input| {
+        at_once(certificates::describe(api, input))
+    }),
     Operation::absent(
         "DescribeCertificateProvider",
         "GET",
@@ -166,7 +208,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("DescribeEncryptionConfiguration", "GET", "/encryption-configuration"),
     Operation::served("DescribeEndpoint", "GET", "/endpoint", |api, input| {
-        Box::pin(endpoint::describe(api, input))
+        at_once(endpoint::describe(api, input))
     }),
     Operation::absent("DescribeEventConfigurations", "GET", "/event-configurations"),
     Operation::absent("DescribeFleetMetric", "GET", "/fleet-metric/{metricName}"),
@@ -187,15 +229,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DescribeSecurityProfile", "GET", "/security-profiles/{securityProfileName}"),
     Operation::absent("DescribeStream", "GET", "/streams/{streamId}"),
     Operation::served("DescribeThing", "GET", "/things/{thingName}", |api, input| {
-        Box::pin(things::describe(api, input))
+        at_once(things::describe(api, input))
     }),
-    Operation::absent("DescribeThingGroup", "GET", "/thing-groups/{thingGroupName}"),
+    Operation::served("DescribeThingGroup", "GET", "/thing-groups/{thingGroupName}", |api, input| {
+        at_once(thing_groups::describe(api, input))
+    }),
     Operation::absent("DescribeThingRegistrationTask", "GET", "/thing-registration-tasks/{taskId}"),
-    Operation::absent("DescribeThingType", "GET", "/thing-types/{thingTypeName}"),
-    Operation::absent("DetachPolicy", "POST", "/target-policies/{policyName}"),
-    Operation::absent("DetachPrincipalPolicy", "DELETE", "/principal-policies/{policyName}"),
+    Operation::served("DescribeThingType", "GET", "/thing-types/{thingTypeName}", |api, input| {
+        at_once(thing_types::describe(api, input))
+    }),
+    Operation::served("DetachPolicy", "POST", "/target-policies/{policyName}", |api, input| {
+        Box::pin(policies::detach(api, input))
+    }),
+    Operation::served("DetachPrincipalPolicy", "DELETE", "/principal-policies/{policyName}", |api, input| {
+        Box::pin(policies::detach_from_principal(api, input))
+    }),
     Operation::absent("DetachSecurityProfile", "DELETE", "/security-profiles/{securityProfileName}/targets"),
-    Operation::absent("DetachThingPrincipal", "DELETE", "/things/{thingName}/principals"),
+    Operation::served("DetachThingPrincipal", "DELETE", "/things/{thingName}/principals", |api, input| {
+        Box::pin(principals::detach(api, input))
+    }),
     Operation::absent("DisableTopicRule", "POST", "/rules/{ruleName}/disable"),
     Operation::absent(
         "DisassociateSbomFromPackageVersion",
@@ -208,7 +260,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("GetCardinality", "POST", "/indices/cardinality"),
     Operation::absent("GetCommand", "GET", "/commands/{commandId}"),
     Operation::absent("GetCommandExecution", "GET", "/command-executions/{executionId}"),
-    Operation::absent("GetEffectivePolicies", "POST", "/effective-policies"),
+    Operation::served("GetEffectivePolicies", "POST", "/effective-policies", |api, input| {
+        at_once(authorization::effective_policies(api, input))
+    }),
     Operation::absent("GetIndexingConfiguration", "GET", "/indexing/config"),
     Operation::absent("GetJobDocument", "GET", "/jobs/{jobId}/job-document"),
     Operation::absent("GetLoggingOptions", "GET", "/loggingOptions"),
@@ -217,8 +271,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("GetPackageConfiguration", "GET", "/package-configuration"),
     Operation::absent("GetPackageVersion", "GET", "/packages/{packageName}/versions/{versionName}"),
     Operation::absent("GetPercentiles", "POST", "/indices/percentiles"),
-    Operation::absent("GetPolicy", "GET", "/policies/{policyName}"),
-    Operation::absent("GetPolicyVersion", "GET", "/policies/{policyName}/version/{policyVersionId}"),
+    Operation::served("GetPolicy", "GET", "/policies/{policyName}", |api, input| {
+        at_once(policies::get(api, input))
+    }),
+    Operation::served(
+        "GetPolicyVersion",
+        "GET",
+        "/policies/{policyName}/version/{policyVersionId}",
+        |api, input| at_once(policies::get_version(api, input)),
+    ),
     Operation::absent("GetRegistrationCode", "GET", "/registrationcode"),
     Operation::absent("GetStatistics", "POST", "/indices/statistics"),
     Operation::absent("GetThingConnectivityData", "POST", "/things/{thingName}/connectivity-data"),
@@ -226,7 +287,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("GetTopicRuleDestination", "GET", "/destinations/{arn+}"),
     Operation::absent("GetV2LoggingOptions", "GET", "/v2LoggingOptions"),
     Operation::absent("ListActiveViolations", "GET", "/active-violations"),
-    Operation::absent("ListAttachedPolicies", "POST", "/attached-policies/{target}"),
+    Operation::served("ListAttachedPolicies", "POST", "/attached-policies/{target}", |api, input| {
+        at_once(policies::list_attached(api, input))
+    }),
     Operation::absent("ListAuditFindings", "POST", "/audit/findings"),
     Operation::absent("ListAuditMitigationActionsExecutions", "GET", "/audit/mitigationactions/executions"),
     Operation::absent("ListAuditMitigationActionsTasks", "GET", "/audit/mitigationactions/tasks"),
@@ -236,7 +299,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListBillingGroups", "GET", "/billing-groups"),
     Operation::absent("ListCACertificates", "GET", "/cacertificates"),
     Operation::absent("ListCertificateProviders", "GET", "/certificate-providers/"),
-    Operation::absent("ListCertificates", "GET", "/certificates"),
+    Operation::served("ListCertificates", "GET", "/certificates", |api, input| {
+        at_once(certificates::list(api, input))
+    }),
     Operation::absent("ListCertificatesByCA", "GET", "/certificates-by-ca/{caCertificateId}"),
     Operation::absent("ListCommandExecutions", "POST", "/command-executions"),
     Operation::absent("ListCommands", "GET", "/commands"),
@@ -258,12 +323,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListOutgoingCertificates", "GET", "/certificates-out-going"),
     Operation::absent("ListPackageVersions", "GET", "/packages/{packageName}/versions"),
     Operation::absent("ListPackages", "GET", "/packages"),
-    Operation::absent("ListPolicies", "GET", "/policies"),
-    Operation::absent("ListPolicyPrincipals", "GET", "/policy-principals"),
-    Operation::absent("ListPolicyVersions", "GET", "/policies/{policyName}/version"),
-    Operation::absent("ListPrincipalPolicies", "GET", "/principal-policies"),
-    Operation::absent("ListPrincipalThings", "GET", "/principals/things"),
-    Operation::absent("ListPrincipalThingsV2", "GET", "/principals/things-v2"),
+    Operation::served("ListPolicies", "GET", "/policies", |api, input| at_once(policies::list(api, input))),
+    Operation::served("ListPolicyPrincipals", "GET", "/policy-principals", |api, input| {
+        at_once(policies::list_principals(api, input))
+    }),
+    Operation::served("ListPolicyVersions", "GET", "/policies/{policyName}/version", |api, input| {
+        at_once(policies::list_versions(api, input))
+    }),
+    Operation::served("ListPrincipalPolicies", "GET", "/principal-policies", |api, input| {
+        at_once(policies::list_of_principal(api, input))
+    }),
+    Operation::served("ListPrincipalThings", "GET", "/principals/things", |api, input| {
+        at_once(principals::list_things(api, input))
+    }),
+    Operation::served("ListPrincipalThingsV2", "GET", "/principals/things-v2", |api, input| {
+        at_once(principals::list_things_with_type(api, input))
+    }),
     Operation::absent(
         "ListProvisioningTemplateVersions",
         "GET",
@@ -282,26 +357,43 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListSecurityProfilesForTarget", "GET", "/security-profiles-for-target"),
     Operation::absent("ListStreams", "GET", "/streams"),
     Operation::absent("ListTagsForResource", "GET", "/tags"),
-    Operation::absent("ListTargetsForPolicy", "POST", "/policy-targets/{policyName}"),
+    Operation::served("ListTargetsForPolicy", "POST", "/policy-targets/{policyName}", |api, input| {
+        at_once(policies::list_targets(api, input))
+    }),
     Operation::absent(
         "ListTargetsForSecurityProfile",
         "GET",
         "/security-profiles/{securityProfileName}/targets",
     ),
-    Operation::absent("ListThingGroups", "GET", "/thing-groups"),
-    Operation::absent("ListThingGroupsForThing", "GET", "/things/{thingName}/thing-groups"),
-    Operation::absent("ListThingPrincipals", "GET", "/things/{thingName}/principals"),
-    Operation::absent("ListThingPrincipalsV2", "GET", "/things/{thingName}/principals-v2"),
+    Operation::served("ListThingGroups", "GET", "/thing-groups", |api, input| {
+        at_once(thing_groups::list(api, input))
+    }),
+    Operation::served("ListThingGroupsForThing", "GET", "/things/{thingName}/thing-groups", |api, input| {
+        at_once(thing_groups::list_for_thing(api, input))
+    }),
+    Operation::served("ListThingPrincipals", "GET", "/things/{thingName}/principals", |api, input| {
+        at_once(principals::list_of_thing(api, input))
+    }),
+    Operation::served("ListThingPrincipalsV2", "GET", "/things/{thingName}/principals-v2", |api, input| {
+        at_once(principals::list_of_thing_with_type(api, input))
+    }),
     Operation::absent(
         "ListThingRegistrationTaskReports",
         "GET",
         "/thing-registration-tasks/{taskId}/reports",
     ),
     Operation::absent("ListThingRegistrationTasks", "GET", "/thing-registration-tasks"),
-    Operation::absent("ListThingTypes", "GET", "/thing-types"),
-    Operation::served("ListThings", "GET", "/things", |api, input| Box::pin(things::list(api, input))),
+    Operation::served("ListThingTypes", "GET", "/thing-types", |api, input| {
+        at_once(thing_types::list(api, input))
+    }),
+    Operation::served("ListThings", "GET", "/things", |api, input| at_once(things::list(api, input))),
     Operation::absent("ListThingsInBillingGroup", "GET", "/billing-groups/{billingGroupName}/things"),
-    Operation::absent("ListThingsInThingGroup", "GET", "/thing-groups/{thingGroupName}/things"),
+    Operation::served(
+        "ListThingsInThingGroup",
+        "GET",
+        "/thing-groups/{thingGroupName}/things",
+        |api, input| at_once(thing_groups::list_things(api, input)),
+    ),
     Operation::absent("ListTopicRuleDestinations", "GET", "/destinations"),
     Operation::absent("ListTopicRules", "GET", "/rules"),
     Operation::absent("ListV2LoggingLevels", "GET", "/v2LoggingLevel"),
@@ -313,15 +405,27 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("RegisterCACertificate", "POST", "/cacertificate"),
     Operation::absent("RegisterCertificate", "POST", "/certificate/register"),
-    Operation::absent("RegisterCertificateWithoutCA", "POST", "/certificate/register-no-ca"),
+    Operation::served("RegisterCertificateWithoutCA", "POST", "/certificate/register-no-ca", |api, input| {
+        Box::pin(certificates::register_without_ca(api, input))
+    }),
     Operation::absent("RegisterThing", "POST", "/things"),
     Operation::absent("RejectCertificateTransfer", "PATCH", "/reject-certificate-transfer/{certificateId}"),
     Operation::absent("RemoveThingFromBillingGroup", "PUT", "/billing-groups/removeThingFromBillingGroup"),
-    Operation::absent("RemoveThingFromThingGroup", "PUT", "/thing-groups/removeThingFromThingGroup"),
+    Operation::served(
+        "RemoveThingFromThingGroup",
+        "PUT",
+        "/thing-groups/removeThingFromThingGroup",
+        |api, input| Box::pin(thing_groups::remove(api, input)),
+    ),
     Operation::absent("ReplaceTopicRule", "PATCH", "/rules/{ruleName}"),
     Operation::absent("SearchIndex", "POST", "/indices/search"),
     Operation::absent("SetDefaultAuthorizer", "POST", "/default-authorizer"),
-    Operation::absent("SetDefaultPolicyVersion", "PATCH", "/policies/{policyName}/version/{policyVersionId}"),
+    Operation::served(
+        "SetDefaultPolicyVersion",
+        "PATCH",
+        "/policies/{policyName}/version/{policyVersionId}",
+        |api, input| Box::pin(policies::set_default_version(api, input)),
+    ),
     Operation::absent("SetLoggingOptions", "POST", "/loggingOptions"),
     Operation::absent("SetV2LoggingLevel", "POST", "/v2LoggingLevel"),
     Operation::absent("SetV2LoggingOptions", "POST", "/v2LoggingOptions"),
@@ -331,7 +435,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("StartThingRegistrationTask", "POST", "/thing-registration-tasks"),
     Operation::absent("StopThingRegistrationTask", "PUT", "/thing-registration-tasks/{taskId}/cancel"),
     Operation::absent("TagResource", "POST", "/tags"),
-    Operation::absent("TestAuthorization", "POST", "/test-authorization"),
+    Operation::served("TestAuthorization", "POST", "/test-authorization", |api, input| {
+        at_once(authorization::test(api, input))
+    }),
     Operation::absent("TestInvokeAuthorizer", "POST", "/authorizer/{authorizerName}/test"),
     Operation::absent("TransferCertificate", "PATCH", "/transfer-certificate/{certificateId}"),
     Operation::absent("UntagResource", "POST", "/untag"),
@@ -340,7 +446,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("UpdateAuthorizer", "PUT", "/authorizer/{authorizerName}"),
     Operation::absent("UpdateBillingGroup", "PATCH", "/billing-groups/{billingGroupName}"),
     Operation::absent("UpdateCACertificate", "PUT", "/cacertificate/{caCertificateId}"),
-    Operation::absent("UpdateCertificate", "PUT", "/certificates/{certificateId}"),
+    Operation::served("UpdateCertificate", "PUT", "/certificates/{certificateId}", |api, input| {
+        Box::pin(certificates::update(api, input))
+    }),
     Operation::absent("UpdateCertificateProvider", "PUT", "/certificate-providers/{certificateProviderName}"),
     Operation::absent("UpdateCommand", "PATCH", "/commands/{commandId}"),
     Operation::absent("UpdateCustomMetric", "PATCH", "/custom-metric/{metricName}"),
@@ -364,8 +472,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("UpdateThing", "PATCH", "/things/{thingName}", |api, input| {
         Box::pin(things::update(api, input))
     }),
-    Operation::absent("UpdateThingGroup", "PATCH", "/thing-groups/{thingGroupName}"),
-    Operation::absent("UpdateThingGroupsForThing", "PUT", "/thing-groups/updateThingGroupsForThing"),
+    Operation::served("UpdateThingGroup", "PATCH", "/thing-groups/{thingGroupName}", |api, input| {
+        Box::pin(thing_groups::update(api, input))
+    }),
+    Operation::served(
+        "UpdateThingGroupsForThing",
+        "PUT",
+        "/thing-groups/updateThingGroupsForThing",
+        |api, input| Box::pin(thing_groups::update_for_thing(api, input)),
+    ),
     Operation::absent("UpdateThingType", "PATCH", "/thing-types/{thingTypeName}"),
     Operation::absent("UpdateTopicRuleDestination", "PATCH", "/destinations"),
     Operation::absent("ValidateSecurityProfileBehaviors", "POST", "/security-profile-behaviors/validate"),

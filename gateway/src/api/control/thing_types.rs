@@ -1,0 +1,106 @@
+//! Thing types.
+//!
+//! Source: API reference, `API_CreateThingType`, `API_DescribeThingType`, `API_ListThingTypes`, `API_DeprecateThingType`,
+//! `API_DeleteThingType`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        Api,
+        answer::{Answer, seconds, with},
+        error::ApiError,
+        input::Input,
+        page::Page,
+        text::Text,
+    },
+    registry::{
+        Kind,
+        store::Tables,
+        thing_types::{self, ThingTypeEntry},
+    },
+};
+
+/// `CreateThingType`.
+///
+/// # Errors
+///
+/// When a member does not meet its constraints, or the registry refuses.
+pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = input.path("thingTypeName", &Text::THING_NAME)?;
+    let properties = input.members()?.structure("thingTypeProperties")?.unwrap_or_default();
+    if properties.structure("mqtt5Configuration")?.is_some() {
+        return Err(ApiError::not_implemented("CreateThingType with an mqtt5Configuration"));
+    }
+    let description = properties.text("thingTypeDescription", &Text::DESCRIPTION)?;
+    let searchable = properties.texts("searchableAttributes", &Text::ATTRIBUTE_NAME)?.unwrap_or_default();
+    let created = name.clone();
+    let create =
+        move |tables: &Tables<'_>| thing_types::create(tables, &created, description.as_deref(), &searchable);
+    let id = api.registry.write(create).await?;
+    let arn = api.arn(Kind::ThingType, &name);
+    Ok(json!({"thingTypeName": name, "thingTypeArn": arn, "thingTypeId": id}).into())
+}
+
+/// `DescribeThingType`.
+///
+/// # Errors
+///
+/// When the type does not exist.
+pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = input.path("thingTypeName", &Text::THING_NAME)?;
+    let entry = api.registry.read(|tables| thing_types::get(tables, &name))?;
+    let id = json!(entry.id);
+    Ok(with(shown(api, &entry), "thingTypeId", Some(id)).into())
+}
+
+/// `ListThingTypes`.
+///
+/// # Errors
+///
+/// When a member does not meet its constraints.
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let page = Page::read(input, "ListThingTypes", "maxResults", 250, "nextToken")?;
+    let only = input.query("thingTypeName", &Text::THING_NAME)?;
+    let found = api
+        .registry
+        .read(|tables| thing_types::list(tables, only.as_deref(), page.after_text(), page.limit()))?;
+    let (found, token) = page.cut(found, |entry| vec![entry.name.clone()]);
+    let types = found.iter().map(|entry| shown(api, entry)).collect::<Vec<_>>();
+    Ok(with(json!({"thingTypes": types}), "nextToken", token).into())
+}
+
+/// `DeprecateThingType`.
+///
+/// # Errors
+///
+/// When the type does not exist.
+pub async fn deprecate(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = input.path("thingTypeName", &Text::THING_NAME)?;
+    let undo = input.members()?.flag("undoDeprecate")?.unwrap_or(false);
+    api.registry.write(move |tables| thing_types::deprecate(tables, &name, undo)).await?;
+    Ok(json!({}).into())
+}
+
+/// `DeleteThingType`.
+///
+/// # Errors
+///
+/// When the registry refuses.
+pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = input.path("thingTypeName", &Text::THING_NAME)?;
+    api.registry.write(move |tables| thing_types::delete(tables, &name)).await?;
+    Ok(json!({}).into())
+}
+
+fn shown(api: &Api, entry: &ThingTypeEntry) -> Value {
+    let properties = json!({"searchableAttributes": entry.searchable});
+    let metadata =
+        json!({"deprecated": entry.deprecated_at.is_some(), "creationDate": seconds(entry.created_at)});
+    json!({
+        "thingTypeName": entry.name,
+        "thingTypeArn": api.arn(Kind::ThingType, &entry.name),
+        "thingTypeProperties": with(properties, "thingTypeDescription", entry.description.as_deref()),
+        "thingTypeMetadata": with(metadata, "deprecationDate", entry.deprecated_at.map(seconds)),
+    })
+}
