@@ -4,6 +4,7 @@ mod aws;
 mod examples;
 mod migration;
 mod source;
+mod inspect;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -24,6 +25,10 @@ pub use self::{
     aws::{ProvisionArgs, PushArgs, SmokeArgs},
     migration::CheckMigrationArgs,
     source::SourceArgs,
+    inspect::{
+        AccountArgs, ExplainArgs, InspectCommand, JwtArgs, PolicyArgs, PolicyCommand, PolicyCommandLine,
+        PolicyTestArgs, RequestArgs, RequestedAction,
+    },
 };
 use crate::store_option;
 
@@ -76,6 +81,9 @@ pub enum FleetCommand {
     Push(Box<PushArgs>),
     /// Say what of a fleet will not work on AWS, and how each device can move
     CheckMigration(Box<CheckMigrationArgs>),
+    /// A command that changes nothing.
+    #[command(flatten)]
+    Inspect(Box<InspectCommand>),
 }
 
 /// A command on a file of records.

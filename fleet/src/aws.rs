@@ -105,6 +105,15 @@ pub fn has_code(error: &impl ProvideErrorMetadata, code: &str) -> bool {
     error.code() == Some(code)
 }
 
+/// Whether `TestInvokeAuthorizer` reports an answer without `principalId` or `policyDocuments` *(measured)*. At a connect
+/// such an answer is a refusal.
+pub fn is_bare_refusal(error: &impl ProvideErrorMetadata) -> bool {
+    has_code(error, "InvalidResponseException")
+        && error.message().is_some_and(|message| {
+            message.contains("null at principalId") || message.contains("List of policies cannot be null")
+        })
+}
+
 /// An error and its causes, from the outside in.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());

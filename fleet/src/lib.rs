@@ -7,16 +7,24 @@
 //! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
 //! passwords. [`migration`] says what of a fleet will not work on AWS. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
 //!
+//! [`inspect`] runs the commands that change nothing: [`explain`] and [`policy_test`], which ask policies about
+//! requests ([`evaluation`]).
+//!
 //! To add a column to an import, begin at `import::rows`; a command, at [`args`] and then [`command`] or `run`.
 
+pub mod account;
 pub mod args;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod command;
+pub mod evaluation;
+pub mod explain;
 pub mod import;
+pub mod inspect;
 pub mod keyring_file;
 pub mod migration;
 pub mod name_pattern;
+pub mod policy_test;
 #[cfg(feature = "aws")]
 pub mod provision;
 #[cfg(feature = "aws")]
@@ -32,4 +40,4 @@ pub mod vendor;
 
 pub use device_auth::grant;
 
-pub use crate::run::run;
+pub use crate::{inspect::run_policy, run::run};

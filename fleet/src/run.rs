@@ -22,7 +22,7 @@ use crate::{
 };
 use crate::{
     args::{FleetArgs, FleetCommand},
-    command, migration,
+    command, inspect, migration,
     store_option::{self, ConfiguredStore},
 };
 
@@ -53,10 +53,6 @@ impl Write for Output {
     }
 }
 
-#[cfg_attr(
-    not(feature = "aws"),
-    expect(clippy::unused_async, reason = "only the commands that call AWS wait")
-)]
 async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCode> {
     let FleetArgs { command, store, json } = args;
     let store = ConfiguredStore::find(store)?;
@@ -72,6 +68,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
             Err(not_built("import --store"))
         }
         FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
+        FleetCommand::Inspect(command) => inspect::run(*command, store, &mut console).await,
         FleetCommand::Records(command) => {
             let file = store_option::file(store.map(|store| store.location))?;
             command::run(*command, &file, &mut console).map(|()| ExitCode::SUCCESS)
@@ -128,7 +125,7 @@ async fn import_to_aws(
 }
 
 #[cfg(not(feature = "aws"))]
-fn not_built(command: &str) -> anyhow::Error {
+pub(crate) fn not_built(command: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "`latchkey fleet {command}` calls AWS, and this program was built without the feature `aws`; build it with \
          `cargo install --locked --path latchkey --features aws`, or run it with `cargo run -p latchkey --features aws`"

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use cli::console;
 use device_sim::SimArgs;
-use fleet::args::FleetArgs;
+use fleet::args::{FleetArgs, PolicyCommandLine};
 use gateway::args::LocalArgs;
 
 /// Let devices with a user name and a password into AWS IoT Core, and try all of it on this machine
@@ -41,6 +41,8 @@ enum Command {
     Sim(Box<SimArgs>),
     /// Give devices their credentials and keep their records
     Fleet(FleetArgs),
+    /// Ask policy documents whether they allow something
+    Policy(PolicyCommandLine),
 }
 
 #[tokio::main]
@@ -63,6 +65,7 @@ async fn main() -> ExitCode {
         Command::Local(args) => local(*args).await,
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Fleet(args) => fleet::run(args).await,
+        Command::Policy(args) => fleet::run_policy(args),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Checks the client id against the record. Only this module makes a [`BoundDevice`].
 
-use crate::{client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyReason};
+use crate::{
+    claim::Claim, client_id::ClientId, credential::VerifiedDevice, deny_reason::DenyReason, record::Record,
+};
 
 /// Whether a client may have a session that outlives its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,15 @@ pub enum AlibabaSessions {
     KeptClientIds,
     /// All. One credential can then leave any number of sessions.
     AnyClientId,
+}
+
+impl PersistentSession {
+    /// Whether the device that makes this claim may have one.
+    #[must_use]
+    pub fn of(claim: &Claim<'_>, alibaba: AlibabaSessions) -> Self {
+        let is_bound = claim.keeps_client_id() || alibaba == AlibabaSessions::AnyClientId;
+        if is_bound { Self::AsGranted } else { Self::Never }
+    }
 }
 
 /// A verified device together with a client id that its record allows. Only such a pair gets a policy.
@@ -62,12 +73,35 @@ pub fn bind(
 ) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
     let client_id = match client_id {
-        Some(id) if !record.allows(&id) => return Err(DenyReason::ClientIdNotAllowed),
-        Some(id) => id,
-        None => device.name().client_id().clone(),
+        Some(id) => {
+            check(record, &id)?;
+            id
+        }
+        None => {
+            let id = device.name().client_id().clone();
+            check_reserved(record, &id)?;
+            id
+        }
     };
+    Ok(BoundDevice { device, client_id, session })
+}
+
+/// Checks that a record's device may connect with this client id.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn check(record: &Record, client_id: &ClientId) -> Result<(), DenyReason> {
+    if record.allows(client_id) {
+        check_reserved(record, client_id)
+    } else {
+        Err(DenyReason::ClientIdNotAllowed)
+    }
+}
+
+fn check_reserved(record: &Record, client_id: &ClientId) -> Result<(), DenyReason> {
     if record.grant.reserves("client_id", client_id.as_str()) {
         return Err(DenyReason::ClientIdReserved);
     }
-    Ok(BoundDevice { device, client_id, session })
+    Ok(())
 }

@@ -163,7 +163,12 @@ fn same_grant(record: &Record, token: &VerifiedToken) -> Result<(), DenyReason> 
     }
 }
 
-fn in_force(record: &Record, now: UnixTime) -> Result<(), DenyReason> {
+/// Checks that a record accepts its device at this moment.
+///
+/// # Errors
+///
+/// The reason for the refusal: the device is disabled, or the moment is outside the record's times.
+pub fn in_force(record: &Record, now: UnixTime) -> Result<(), DenyReason> {
     if !record.enabled {
         return Err(DenyReason::DeviceDisabled);
     }

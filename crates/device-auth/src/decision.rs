@@ -3,7 +3,7 @@
 use iot_policy::arn::FunctionArn;
 
 use crate::{
-    binding::{self, AlibabaSessions, PersistentSession},
+    binding::{self, AlibabaSessions, BoundDevice, PersistentSession},
     claim::IdentifiedRequest,
     credential::{self, FreshnessRules},
     deny_reason::DenyReason,
@@ -60,20 +60,29 @@ pub fn decide(
     lookup: Lookup,
     DecisionContext { arn, freshness, alibaba_sessions, now }: DecisionContext<'_>,
 ) -> Result<Allowed, Stop<DocumentError>> {
-    let is_bound = request.claim.keeps_client_id() || alibaba_sessions == AlibabaSessions::AnyClientId;
-    let session = if is_bound { PersistentSession::AsGranted } else { PersistentSession::Never };
+    let session = PersistentSession::of(&request.claim, alibaba_sessions);
     let verified = credential::verify(request.claim, request.certificate, lookup, freshness, now)?;
     let bound = binding::bind(verified, request.client_id, session)?;
-    let documents = policy::documents(&bound, arn).map_err(Stop::Fault)?;
-    let device = bound.device();
-    let record = device.record();
-    Ok(Allowed {
-        principal_id: device.principal_id().to_owned(),
-        timers: record.timers.refreshed_until(device.expires_at(), now).ended_by(device.ends_at(), now),
-        documents,
-        grant: record.grant.name().to_owned(),
-        verifier: device.matched(),
-    })
+    Allowed::new(&bound, arn, now).map_err(Stop::Fault)
+}
+
+impl Allowed {
+    /// The result for a bound device: the last step of [`decide`].
+    ///
+    /// # Errors
+    ///
+    /// When the grant can't become policy documents. Loading the record has already ruled that out.
+    pub fn new(bound: &BoundDevice, arn: &FunctionArn, now: UnixTime) -> Result<Self, DocumentError> {
+        let device = bound.device();
+        let record = device.record();
+        Ok(Self {
+            principal_id: device.principal_id().to_owned(),
+            timers: record.timers.refreshed_until(device.expires_at(), now).ended_by(device.ends_at(), now),
+            documents: policy::documents(bound, arn)?,
+            grant: record.grant.name().to_owned(),
+            verifier: device.matched(),
+        })
+    }
 }
 
 impl<F> Stop<F> {

@@ -103,6 +103,29 @@ pub fn documents(bound: &BoundDevice, arn: &FunctionArn) -> Result<Vec<PolicyDoc
     build(values, arn, MAX_POLICY_DOCUMENTS)
 }
 
+/// A policy document that a record leads to, for tools that explain and check records. No credential was verified for it,
+/// so no answer can contain it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct DocumentPreview(PolicyDocument);
+
+impl DocumentPreview {
+    /// The documents that a device gets with this record and client id when its credential is right.
+    ///
+    /// # Errors
+    ///
+    /// As [`documents`].
+    pub fn all(values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Self>, DocumentError> {
+        Ok(build(values, arn, MAX_POLICY_DOCUMENTS)?.into_iter().map(Self).collect())
+    }
+
+    /// The number of characters that AWS counts.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        self.0.characters()
+    }
+}
+
 /// Checks that the documents fit for every client id: with the longest possible one, they must leave one document unused,
 /// because other lengths can pack a little worse.
 ///

@@ -3,7 +3,6 @@
 use aws_config::SdkConfig;
 use aws_sdk_iot::{
     Client,
-    error::ProvideErrorMetadata,
     operation::test_invoke_authorizer::TestInvokeAuthorizerOutput,
     primitives::Blob,
     types::{AuthorizerDescription, MqttContext},
@@ -14,7 +13,7 @@ use super::{
     check::{Check, Result},
     device::Device,
 };
-use crate::aws::{call_error, check_location, has_code};
+use crate::aws::{call_error, check_location, has_code, is_bare_refusal};
 
 /// The names of the checks.
 pub(super) const NAMES: [&str; 2] = ["authorizer accepts the password", "authorizer refuses another"];
@@ -128,12 +127,4 @@ impl<'a> AuthorizerChecks<'a> {
             ),
         )
     }
-}
-
-/// Whether IoT Core reports an answer without `principalId` or `policyDocuments` *(measured)*.
-fn is_bare_refusal(error: &impl ProvideErrorMetadata) -> bool {
-    has_code(error, "InvalidResponseException")
-        && error.message().is_some_and(|message| {
-            message.contains("null at principalId") || message.contains("List of policies cannot be null")
-        })
 }
