@@ -2,9 +2,10 @@
 
 mod aws;
 mod examples;
+mod inspect;
+mod lint;
 mod migration;
 mod source;
-mod inspect;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,12 +24,13 @@ use device_sim::Address;
 
 pub use self::{
     aws::{ProvisionArgs, PushArgs, SmokeArgs},
-    migration::CheckMigrationArgs,
-    source::SourceArgs,
     inspect::{
         AccountArgs, ExplainArgs, InspectCommand, JwtArgs, PolicyArgs, PolicyCommand, PolicyCommandLine,
         PolicyTestArgs, RequestArgs, RequestedAction,
     },
+    lint::{Format, LintArgs},
+    migration::CheckMigrationArgs,
+    source::SourceArgs,
 };
 use crate::store_option;
 

@@ -1,9 +1,10 @@
 //! What policy documents say about one request, for people and for scripts.
 
-use cli::console::wrapped;
+use cli::{console::wrapped, output::escaped};
 use device_sim::{TopicFilter, TopicName};
 use iot_policy::{
-    Action, Context, Decision, PolicyDocument, Request, Scope, StatementRef, allowed_resources, evaluate,
+    Action, Context, Decision, PolicyDocument, Request, ResourceKind, Scope, StatementRef, allowed_resources,
+    evaluate,
     limits::{MAX_CLIENT_ID_BYTES, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES},
     near_miss,
 };
@@ -56,9 +57,10 @@ impl Asked {
     /// first levels of a reserved topic don't count, so only the others are checked.
     fn beyond_limits(&self) -> Option<String> {
         let Self { action, name } = self;
-        let (most, what) = match action {
-            Action::Connect | Action::SendDirectMessage => (MAX_CLIENT_ID_BYTES, "a client id"),
-            _ => (MAX_TOPIC_BYTES, "a topic"),
+        let (most, what) = match action.resource_kind() {
+            ResourceKind::Client => (MAX_CLIENT_ID_BYTES, "a client id"),
+            ResourceKind::Topic | ResourceKind::TopicFilter => (MAX_TOPIC_BYTES, "a topic"),
+            ResourceKind::Thing => return None,
         };
         if name.len() > most {
             return Some(format!("{what} has up to {most} bytes, and this one has {}", name.len()));
@@ -150,7 +152,7 @@ impl Evaluation {
     pub fn text(&self) -> String {
         let Self { asked, because, near_miss, .. } = self;
         let kind = asked.action.resource_kind().as_str();
-        let name = asked.name.escape_debug();
+        let name = escaped(&asked.name);
         let mut lines = format!("{:<5}  {} on {kind}/{name}\n", self.outcome(), asked.action);
         let near = near_miss.iter().map(|near| format!("near miss: {near}"));
         for reason in [because.clone()].into_iter().chain(near) {

@@ -6,7 +6,7 @@ mod event;
 #[cfg(feature = "aws")]
 mod live;
 
-use std::time::SystemTime;
+use std::{fmt::Write as _, time::SystemTime};
 
 use anyhow::Context as _;
 use cli::console::{Console, wrapped};
@@ -100,7 +100,7 @@ fn of_device(
     let client_id = client_id(args, &record)?;
     let asked = Asked::of(&args.request, client_id.as_str())?.context("name what it does with `--action`")?;
     let refusal = credential::in_force(&record, now).and_then(|()| binding::check(&record, &client_id));
-    let refusal = refusal.err().map(DenyReason::as_str);
+    let refusal = refusal.err();
     let session = session(name, &client_id, &record);
     let previews =
         DocumentPreview::all(Values { client_id: &client_id, record: &record, session }, &account.function)?;
@@ -118,11 +118,11 @@ fn of_device(
     let grant = record.grant.name();
     let json = json!({
         "device": name, "client_id": client_id.as_str(), "grant": grant,
-        "outcome": evaluation::outcome(is_allowed), "refused_at_connect": refusal, "request": evaluation.json(),
+        "outcome": evaluation::outcome(is_allowed), "refused_at_connect": refusal.map(DenyReason::as_str), "request": evaluation.json(),
         "documents": previews,
     });
     let refusal = refusal.map(|reason| {
-        let line = format!("connect    refused: {reason} (docs/authorizer.md says what to do)");
+        let line = format!("connect    refused, {}: {}", reason.as_str(), reason.explanation());
         format!("{}\n", wrapped(INDENT, &line))
     });
     let text = format!(
@@ -148,13 +148,13 @@ async fn of_event(
     let mut text = trace.text();
     if let Some(evaluation) = requested(args, &trace, moment.account)? {
         is_allowed &= evaluation.is_allowed();
-        text.push_str(&format!("\n{}", evaluation.text()));
+        _ = write!(text, "\n{}", evaluation.text());
         json.insert("request".to_owned(), evaluation.json());
     }
     #[cfg(feature = "aws")]
     if args.live {
         let compared = live::compare(args, event, &trace).await?;
-        text.push_str(&format!("\n{}", compared.text()));
+        _ = write!(text, "\n{}", compared.text());
         json.insert("live".to_owned(), compared.json());
     }
     json.insert("outcome".to_owned(), evaluation::outcome(is_allowed).into());

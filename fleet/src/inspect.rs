@@ -3,16 +3,18 @@
 use std::{fs, io::ErrorKind, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use cli::console::{self, Console, Input};
+use cli::console::Console;
 use device_auth::{
     record::{FunctionSettings, Unsealing},
     seal::Keyring,
-    store::{document::StoreDocument, snapshot::Snapshot},
+    store::{snapshot::Snapshot, text::StoreText},
+    time::{TimerSeconds, Timers},
+    verifier::budget::FunctionMemory,
 };
 
 use crate::{
-    args::{InspectCommand, KeyringArgs, PolicyCommand, PolicyCommandLine},
-    explain, keyring_file, policy_test,
+    args::{InspectCommand, KeyringArgs, PolicyCommand},
+    explain, keyring_file, lint, policy_test,
     sealing::keyring_path,
     store_file::any_function,
     store_option::{self, ConfiguredStore},
@@ -29,57 +31,72 @@ pub(crate) async fn run(
     console: &mut Console<'_>,
 ) -> anyhow::Result<ExitCode> {
     let store = store.map(|store| store.location);
-    let is_good = match command {
-        InspectCommand::Explain(args) => {
-            let document = read(&store_option::file(store)?)?;
-            explain::run(&args, snapshot(document, &args.keyring)?, console).await?
-        }
-        InspectCommand::Policy(args) => policy(args.command, console)?,
-    };
-    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Runs `latchkey policy` on this process's standard streams.
-#[must_use]
-pub fn run_policy(args: PolicyCommandLine) -> ExitCode {
-    let PolicyCommandLine { command, json } = args;
-    let input = Input { terminal: false, reader: &mut std::io::empty() };
-    let mut output = std::io::stdout();
-    let mut console = Console { json, input, output: &mut output };
-    match policy(command, &mut console) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => console::usage_error("latchkey policy", &error),
-    }
-}
-
-fn policy(command: PolicyCommand, console: &mut Console<'_>) -> anyhow::Result<bool> {
     match command {
-        PolicyCommand::Test(args) => policy_test::run(&args, console),
+        InspectCommand::Explain(args) => {
+            let path = store_option::file(store)?;
+            let records = snapshot(parse(&path, &read(&path)?)?, &args.keyring)?;
+            explain::run(&args, records, console).await.map(exit_code)
+        }
+        InspectCommand::Policy(args) => policy(args.command, console),
+        InspectCommand::Lint(args) => lint::run(&args, &store_option::file(store)?, console).map(exit_code),
     }
 }
 
-/// Reads a file of records, whatever is wrong with single ones.
-pub(crate) fn read(path: &Path) -> anyhow::Result<StoreDocument> {
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+/// Runs a command on policy documents, which needs no store.
+pub(crate) fn policy(command: PolicyCommand, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
+    let PolicyCommand::Test(args) = command;
+    policy_test::run(&args, console).map(exit_code)
+}
+
+fn exit_code(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads the text of a file of records.
+///
+/// # Errors
+///
+/// When there is no such file, or it can't be read.
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow::anyhow!(
             "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another file with \
              `--store`",
             path.display()
         ),
         _ => anyhow::Error::new(error).context(format!("can't read `{}`", path.display())),
-    })?;
-    StoreDocument::parse(&text)
-        .map_err(anyhow::Error::msg)
-        .with_context(|| format!("`{}` is not a store", path.display()))
+    })
+}
+
+/// Parses the text of a file of records, as far as it can be parsed.
+///
+/// # Errors
+///
+/// What is wrong with the text as a whole.
+pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<StoreText> {
+    let parsed = StoreText::parse(text).map_err(anyhow::Error::msg);
+    parsed.with_context(|| format!("`{}` is not a store", path.display()))
 }
 
 /// The records as the function holds them. Without a keyring, sealed secrets can't be opened, and their records can't be
 /// used; one in plain text is read, because nothing is decided here.
-fn snapshot(document: StoreDocument, keyring: &KeyringArgs) -> anyhow::Result<Snapshot> {
+fn snapshot(text: StoreText, keyring: &KeyringArgs) -> anyhow::Result<Snapshot> {
     let path = keyring_path(keyring)?;
     let keyring = if path.exists() { keyring_file::read(&path)? } else { Keyring::empty() };
     let unsealing = Unsealing::With(Arc::new(keyring.allow_plain()));
-    let records = document.usable_records(FunctionSettings { unsealing, ..any_function()? });
+    let records = text.records(FunctionSettings { unsealing, timers: timers()?, ..any_function()? });
     Ok(Snapshot::new(records.context("the authorizer can't use these records")?))
+}
+
+/// The settings of a function with this memory, which opens no secrets.
+pub(crate) fn settings(memory: FunctionMemory) -> anyhow::Result<FunctionSettings> {
+    Ok(FunctionSettings { memory, ..any_function()? })
+}
+
+/// The function's timers for records without their own, as its default settings have them: docs/authorizer.md.
+fn timers() -> anyhow::Result<Timers> {
+    Ok(Timers {
+        refresh_after: TimerSeconds::try_from(3_600)?,
+        disconnect_after: TimerSeconds::try_from(86_400)?,
+    })
 }

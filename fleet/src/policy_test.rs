@@ -1,9 +1,12 @@
 //! `latchkey policy test`: asks policy documents, whoever wrote them, about requests.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::Context as _;
-use cli::console::{Console, wrapped};
+use cli::{
+    console::{Console, wrapped},
+    output::escaped,
+};
 use iot_policy::{Action, PolicyDocument, Scope};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -15,9 +18,10 @@ use crate::{
 };
 
 /// A document, and where it came from.
-struct Source {
+pub(crate) struct Source {
     file: String,
-    document: PolicyDocument,
+    /// The document.
+    pub(crate) document: PolicyDocument,
 }
 
 /// Prints what the documents say, and returns whether they allow all that was asked.
@@ -55,14 +59,14 @@ pub fn run(args: &PolicyTestArgs, console: &mut Console<'_>) -> anyhow::Result<b
     });
     let mut text = String::new();
     for (index, file) in files.iter().enumerate() {
-        text.push_str(&format!("document {index}  {}\n", file.escape_debug()));
+        _ = writeln!(text, "document {index}  {}", escaped(file));
     }
     for finding in &findings {
         text.push_str(&wrapped(2, &format!("note: {finding}")));
         text.push('\n');
     }
     for evaluation in &evaluations {
-        text.push_str(&format!("\n{}", evaluation.text()));
+        _ = write!(text, "\n{}", evaluation.text());
     }
     console.print(&json, text)?;
     Ok(is_allowed)
@@ -91,22 +95,30 @@ fn context(args: &PolicyTestArgs, action: Action, scope: &Scope) -> iot_policy::
     }
 }
 
-/// Reads a file of one document, or of an authorizer's answer.
 fn read(path: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("can't read `{file}`"))?;
+    parse(&file, &text, sources)
+}
+
+/// Reads the text of a file: one document, or an authorizer's answer.
+///
+/// # Errors
+///
+/// When it is neither.
+pub(crate) fn parse(file: &str, text: &str, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(rename = "policyDocuments", borrow)]
         documents: Vec<&'a RawValue>,
     }
-    let file = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| format!("can't read `{file}`"))?;
     let not_one = |index: Option<usize>| match index {
         Some(index) => format!("`{file}`, `policyDocuments[{index}]`"),
         None => format!("`{file}`"),
     };
-    let Ok(Answer { documents }) = serde_json::from_str(&text) else {
+    let Ok(Answer { documents }) = serde_json::from_str(text) else {
         let document = text.parse().with_context(|| not_one(None))?;
-        sources.push(Source { file, document });
+        sources.push(Source { file: file.to_owned(), document });
         return Ok(());
     };
     for (index, document) in documents.into_iter().enumerate() {
@@ -120,7 +132,7 @@ fn read(path: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
 }
 
 /// The region and the account of the first resource that names both.
-fn first_location(documents: &[PolicyDocument]) -> [Option<String>; 2] {
+pub(crate) fn first_location(documents: &[PolicyDocument]) -> [Option<String>; 2] {
     let statements = documents.iter().flat_map(PolicyDocument::statements);
     let patterns = statements.flat_map(|statement| statement.resources().patterns());
     let locations = patterns.filter_map(|pattern| {

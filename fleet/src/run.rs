@@ -21,7 +21,7 @@ use crate::{
     push, smoke,
 };
 use crate::{
-    args::{FleetArgs, FleetCommand},
+    args::{FleetArgs, FleetCommand, PolicyCommandLine},
     command, inspect, migration,
     store_option::{self, ConfiguredStore},
 };
@@ -30,17 +30,32 @@ use crate::{
 pub async fn run(args: FleetArgs) -> ExitCode {
     let mut output = Output { stdout: output::stdout(), failed: false };
     let ended = run_with(args, &mut output).await;
-    ended.unwrap_or_else(|error| {
-        let code = console::usage_error("latchkey fleet", &error);
-        // A command prints its result last: it has done its work when standard output fails.
-        if output.failed { ExitCode::FAILURE } else { code }
-    })
+    ended.unwrap_or_else(|error| output.exit_code("latchkey fleet", &error))
+}
+
+/// Runs `latchkey policy` on this process's standard streams.
+#[must_use]
+pub fn run_policy(args: PolicyCommandLine) -> ExitCode {
+    let PolicyCommandLine { command, json } = args;
+    let mut output = Output { stdout: output::stdout(), failed: false };
+    let input = Input { terminal: false, reader: &mut io::empty() };
+    let ended = inspect::policy(command, &mut Console { json, input, output: &mut output });
+    ended.unwrap_or_else(|error| output.exit_code("latchkey policy", &error))
 }
 
 /// Standard output, and whether a write failed.
 struct Output {
     stdout: output::Output<Stdout>,
     failed: bool,
+}
+
+impl Output {
+    /// Prints an error, and returns the exit code for it.
+    fn exit_code(&self, program: &str, error: &anyhow::Error) -> ExitCode {
+        let code = console::usage_error(program, error);
+        // A command prints its result last: it has done its work when standard output fails.
+        if self.failed { ExitCode::FAILURE } else { code }
+    }
 }
 
 impl Write for Output {

@@ -42,7 +42,7 @@ enum Command {
     /// Give devices their credentials and keep their records
     Fleet(FleetArgs),
     /// Ask policy documents whether they allow something
-    Policy(PolicyCommandLine),
+    Policy(Box<PolicyCommandLine>),
 }
 
 #[tokio::main]
@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
         Command::Local(args) => local(*args).await,
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Fleet(args) => fleet::run(args).await,
-        Command::Policy(args) => fleet::run_policy(args),
+        Command::Policy(args) => fleet::run_policy(*args),
     }
 }
 

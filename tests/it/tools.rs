@@ -4,6 +4,7 @@ mod bench;
 mod bundle;
 mod cloudwatch;
 mod deployment;
+mod explain;
 mod local_init;
 mod provision;
 mod provision_passwords;

@@ -72,17 +72,10 @@ pub fn bind(
     session: PersistentSession,
 ) -> Result<BoundDevice, DenyReason> {
     let record = device.record();
-    let client_id = match client_id {
-        Some(id) => {
-            check(record, &id)?;
-            id
-        }
-        None => {
-            let id = device.name().client_id().clone();
-            check_reserved(record, &id)?;
-            id
-        }
-    };
+    // A device's own name is not among the ids that its record lists, if it lists others.
+    let is_allowed = client_id.as_ref().is_none_or(|id| record.allows(id));
+    let client_id = client_id.unwrap_or_else(|| device.name().client_id().clone());
+    check_id(record, &client_id, is_allowed)?;
     Ok(BoundDevice { device, client_id, session })
 }
 
@@ -92,16 +85,15 @@ pub fn bind(
 ///
 /// As [`bind`].
 pub fn check(record: &Record, client_id: &ClientId) -> Result<(), DenyReason> {
-    if record.allows(client_id) {
-        check_reserved(record, client_id)
-    } else {
-        Err(DenyReason::ClientIdNotAllowed)
-    }
+    check_id(record, client_id, record.allows(client_id))
 }
 
-fn check_reserved(record: &Record, client_id: &ClientId) -> Result<(), DenyReason> {
-    if record.grant.reserves("client_id", client_id.as_str()) {
-        return Err(DenyReason::ClientIdReserved);
+fn check_id(record: &Record, client_id: &ClientId, is_allowed: bool) -> Result<(), DenyReason> {
+    if !is_allowed {
+        Err(DenyReason::ClientIdNotAllowed)
+    } else if record.grant.reserves("client_id", client_id.as_str()) {
+        Err(DenyReason::ClientIdReserved)
+    } else {
+        Ok(())
     }
-    Ok(())
 }

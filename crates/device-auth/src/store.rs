@@ -3,6 +3,7 @@
 //! These modules do no IO. The function's stores and the operator's tool read a store's text and make records of it here.
 
 pub mod claims;
+mod conflicts;
 pub mod decoys;
 pub mod document;
 pub mod error;

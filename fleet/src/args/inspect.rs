@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::SystemTime};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use device_auth::{
     client_id::{ClientId, ClientIdError},
     device_name::DeviceName,
@@ -10,12 +10,13 @@ use device_auth::{
 use device_sim::{DeploymentArgs, TopicFilter, TopicName};
 use iot_policy::Action;
 
-use super::{KeyringArgs, OUTPUT, device_name};
+use super::{KeyringArgs, LintArgs, OUTPUT, device_name};
 
 const ACCOUNT: &str = "Account";
 const REQUEST: &str = "Request";
 const EVENT: &str = "Event";
 const DOCUMENTS: &str = "Documents";
+const REQUESTS: [&str; 5] = ["connect", "publish", "retain", "subscribe", "receive"];
 
 /// A command that changes nothing.
 #[derive(Subcommand, Debug)]
@@ -24,6 +25,8 @@ pub enum InspectCommand {
     Explain(ExplainArgs),
     /// Ask policy documents whether they allow something
     Policy(PolicyArgs),
+    /// Find what is wrong or risky in records, grants and policy documents
+    Lint(LintArgs),
 }
 
 /// Say whether a device may do something, and which statement decides
@@ -68,7 +71,7 @@ pub struct ExplainArgs {
 
     /// Ask the deployed authorizer too, and show where the answers differ
     ///
-    /// Ask the deployed authorizer too (TestInvokeAuthorizer), and show where the answers differ. With `--device` the
+    /// Ask the deployed authorizer too (`TestInvokeAuthorizer`), and show where the answers differ. With `--device` the
     /// password is that of the file of passwords. It needs a build with the feature `aws`.
     #[arg(long, help_heading = EVENT)]
     pub live: bool,
@@ -221,7 +224,7 @@ pub enum PolicyCommand {
 /// Say what documents allow and deny, with the statement that decides
 #[derive(Args, Debug)]
 #[command(after_help = POLICY_TEST, after_long_help = POLICY_TEST_LONG)]
-#[group(id = "requests", required = true, multiple = true, args = ["connect", "publish", "retain", "subscribe", "receive"])]
+#[command(group = ArgGroup::new("requests").required(true).multiple(true).args(REQUESTS))]
 pub struct PolicyTestArgs {
     /// Files of a policy document each, or of an authorizer's answer
     ///

@@ -3,7 +3,10 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::Context as _;
-use cli::console::wrapped;
+use cli::{
+    console::{counted, wrapped},
+    output::escaped,
+};
 use device_auth::{
     binding::{self, AlibabaSessions, PersistentSession},
     claim::Claim,
@@ -151,8 +154,8 @@ fn steps(
     let characters = allowed.documents.iter().map(PolicyDocument::characters).sum::<usize>();
     trace.end(format!(
         "{} of the grant `{}`, {characters} characters",
-        cli::console::counted(allowed.documents.len(), "document"),
-        allowed.grant.escape_debug()
+        counted(allowed.documents.len(), "document"),
+        escaped(&allowed.grant)
     ));
     Ok(allowed)
 }
@@ -182,11 +185,11 @@ fn found(lookup: &Lookup) -> String {
         Lookup::Found(record) => format!(
             "scheme {}, grant `{}`, {}",
             record.proof.scheme().as_str(),
-            record.grant.name().escape_debug(),
+            escaped(record.grant.name()),
             if record.enabled { "enabled" } else { "disabled" }
         ),
         Lookup::Unusable { error, .. } | Lookup::UnusableGrant { error, .. } => {
-            format!("can't be used: {error}")
+            format!("can't be used: {}", escaped(error.to_string()))
         }
         Lookup::Unknown { .. } => "none has this name".to_owned(),
     }
@@ -238,7 +241,7 @@ impl Trace {
                 allowed.timers.disconnect_after.get()
             ),
             Err(Stop::Deny(reason)) => {
-                format!("deny, because of `{}`: docs/authorizer.md says what to do about it", reason.as_str())
+                format!("deny, {}: {}", reason.as_str(), reason.explanation())
             }
             Err(Stop::Fault(fault)) => format!("none: {fault}"),
         };

@@ -1,6 +1,6 @@
 //! The deployed authorizer's answer to the same event, and where it differs (`TestInvokeAuthorizer`).
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use anyhow::Context as _;
 use aws_sdk_iot::{
@@ -9,7 +9,7 @@ use aws_sdk_iot::{
     types::{HttpContext, MqttContext},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cli::console::wrapped;
+use cli::{console::wrapped, output::escaped};
 use device_auth::{
     device_name::DeviceName,
     event::{Event, MqttData, ProtocolData},
@@ -170,9 +170,9 @@ impl Compared {
         let same = if differences.is_empty() { ", as here" } else { "; it differs:" };
         let mut text = format!("{:<INDENT$}{answer} by the authorizer `{authorizer}`{same}\n", "live");
         for (name, here, live) in differences {
-            text.push_str(&format!("  {name}\n"));
+            _ = writeln!(text, "  {name}");
             for (side, value) in [("here", here), ("live", live)] {
-                let line = format!("    {side:<7}{}", value.escape_debug());
+                let line = format!("    {side:<7}{}", escaped(value));
                 text.push_str(&wrapped(INDENT, &line));
                 text.push('\n');
             }

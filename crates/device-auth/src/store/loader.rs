@@ -127,7 +127,7 @@ impl Records {
         Ok(topic_overlap::check(records, &ids)?)
     }
 
-    fn reservations(&self) -> impl Iterator<Item = Reservation<'_>> {
+    pub(super) fn reservations(&self) -> impl Iterator<Item = Reservation<'_>> {
         let usable = self.by_name.iter().map(|(name, record)| Reservation::of(name, record));
         let unusable = self.unusable.iter().map(|(device, record)| Reservation {
             device,

@@ -70,13 +70,25 @@ impl StoreText {
     ///
     /// What is wrong with the store as a whole: its version, a grant, or two records that contradict each other.
     pub fn records(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+        let records = self.load(function)?;
+        records.check()?;
+        Ok(records)
+    }
+
+    /// The grants, and the records that could be parsed.
+    #[must_use]
+    pub fn document(&self) -> &StoreDocument {
+        &self.document
+    }
+
+    /// The same as [`StoreText::records`], without a comparison of the records.
+    pub(super) fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
         let mut records = self.document.load(function)?;
         for (device, MalformedRecord { error, remains }) in self.malformed {
             let error = InvalidRecord { device: device.clone(), error: error.into() };
             let unusable = UnusableRecord::new(&device, remains, error);
             records.unusable.insert(device, unusable);
         }
-        records.check()?;
         Ok(records)
     }
 }
