@@ -9,7 +9,7 @@ mod pace;
 pub mod queue;
 pub mod registration;
 mod retained;
-mod shadow_requests;
+pub mod shadow_requests;
 mod steps;
 pub mod store;
 mod subscriber;

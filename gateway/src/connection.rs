@@ -336,11 +336,11 @@ impl Connection {
                 self.log.message(EventType::PublishIn, &topic, publish.retain);
                 broker.publish(Arc::clone(&self.client_id), topic, publish, now)
             }
-            BrokerEffect::RequestShadow(topic, publish, request, until) => {
+            BrokerEffect::RequestShadow(message) => {
                 self.shared.log.metrics().message(Direction::In);
-                self.log.message(EventType::PublishIn, &topic, publish.retain);
+                self.log.message(EventType::PublishIn, &message.topic, message.publish.retain);
                 let at = self.shared.clock.epoch().unix_seconds(now);
-                broker.request_shadow(Arc::clone(&self.client_id), topic, publish, request, until, at, now)
+                broker.request_shadow(Arc::clone(&self.client_id), *message, at, now)
             }
             BrokerEffect::Subscribe(filter) => self.registration.subscribe(filter, now),
             BrokerEffect::Unsubscribe(filter) => self.registration.unsubscribe(filter, now),

@@ -31,6 +31,7 @@ use crate::{
     broker::{
         outbox::{DeliveryLimits, Outbox, OutboxFull, Transmission},
         queue::Delivery,
+        shadow_requests::ShadowMessage,
         store::MessageId,
     },
     clock::Moment,
@@ -38,7 +39,6 @@ use crate::{
     quotas::Quotas,
     rate::Rate,
     settings::Settings,
-    shadow::request::{Rejected, ShadowRequest},
 };
 
 /// A session.
@@ -106,9 +106,8 @@ pub enum WireEffect {
 pub enum BrokerEffect {
     /// Publish a message.
     Publish(TopicName, Publish),
-    /// Publish a message on a topic of requests to shadows, and carry out the request in it. The last member is to be dropped
-    /// when it is answered.
-    RequestShadow(TopicName, Publish, Result<ShadowRequest, Rejected>, Option<Arc<()>>),
+    /// Publish a message on a topic of requests to shadows, and carry out the request in it.
+    RequestShadow(Box<ShadowMessage>),
     /// Add a subscription.
     Subscribe(SubscribeFilter),
     /// Remove a subscription, which exists.

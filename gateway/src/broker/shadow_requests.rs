@@ -20,6 +20,19 @@ use crate::{
     },
 };
 
+/// A message on a topic of requests to shadows.
+#[derive(Debug)]
+pub struct ShadowMessage {
+    /// The topic.
+    pub topic: TopicName,
+    /// The message, for the subscribers of the topic.
+    pub publish: Publish,
+    /// The request in it.
+    pub request: Result<ShadowRequest, Rejected>,
+    /// Is dropped when the request is answered.
+    pub unanswered: Option<Arc<()>>,
+}
+
 /// What a request changes in the memory after the file has it.
 struct Prepared {
     changes: Vec<Change>,
@@ -27,9 +40,8 @@ struct Prepared {
 }
 
 impl Broker {
-    /// Delivers a message to each subscriber of its topic, which is one of requests to shadows, and carries out the request in
-    /// it, at a time in seconds since 1970. The answers go to the subscribers of their topics. `until` is dropped when the
-    /// request is answered.
+    /// Delivers a message to each subscriber of its topic, and carries out the request in it, at a time in seconds since 1970.
+    /// The answers go to the subscribers of their topics.
     ///
     /// # Errors
     ///
@@ -37,13 +49,11 @@ impl Broker {
     pub fn request_shadow(
         &self,
         from: Arc<str>,
-        topic: TopicName,
-        publish: Publish,
-        request: Result<ShadowRequest, Rejected>,
-        until: Option<Arc<()>>,
+        message: ShadowMessage,
         at: i64,
         now: Moment,
     ) -> Pending<Result<(), StoreError>> {
+        let ShadowMessage { topic, publish, request, unanswered } = message;
         let grouping = match &request {
             Ok(request) => Grouping::OncePerShadow(request.id.clone()),
             Err(_) => Grouping::WithOthers,
@@ -58,7 +68,7 @@ impl Broker {
             Prepared::new(of_shadow, deliveries, changes)
         };
         let apply = move |state: &mut State, prepared: Prepared, written: Result<(), StoreError>| {
-            drop(until);
+            drop(unanswered);
             written.map(|()| prepared.apply(state))
         };
         self.operations.submit(grouping, now, prepare, apply)
@@ -132,13 +142,19 @@ impl State {
 
 impl Prepared {
     fn new(of_shadow: Vec<Change>, deliveries: Vec<Accepted>, changes: &mut Changes) -> Self {
-        of_shadow.iter().for_each(|change| changes.shadow(change));
+        for change in &of_shadow {
+            changes.shadow(change);
+        }
         Self { changes: of_shadow, deliveries }
     }
 
     fn apply(self, state: &mut State) {
-        self.changes.into_iter().for_each(|change| state.shadows.apply(change));
-        self.deliveries.into_iter().for_each(|accepted| state.deliver(accepted));
+        for change in self.changes {
+            state.shadows.apply(change);
+        }
+        for accepted in self.deliveries {
+            state.deliver(accepted);
+        }
     }
 }
 
@@ -156,7 +172,7 @@ mod tests {
         let request = RequestTopic::read(&topic).unwrap().request(payload.as_bytes(), 8);
         let topic = topic.parse::<TopicName>().unwrap();
         let publish = Publish::new(topic.clone(), payload);
-        broker.request_shadow("".into(), topic, publish, request, None, 1, now)
+        broker.request_shadow("".into(), ShadowMessage { topic, publish, request, unanswered: None }, 1, now)
     }
 
     async fn get(broker: &Broker, thing: &str, now: Moment) -> Result<serde_json::Value, Rejected> {

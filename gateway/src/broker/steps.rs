@@ -41,6 +41,7 @@ mod tests {
             operations::{Completion, Pending},
             outbox::DeliveryLimits,
             registration::{Registration, SessionRequest},
+            shadow_requests::ShadowMessage,
             store::StoreError,
         },
         clock::{Clock, ManualClock, Moment},
@@ -81,7 +82,9 @@ mod tests {
         let message = message(topic, false);
         let payload = br#"{"state":{"desired":{"a":1}}}"#;
         let request = RequestTopic::read(topic).unwrap().request(payload, 8);
-        broker.request_shadow("x".into(), topic.parse().unwrap(), message, request, None, 1, now)
+        let topic = topic.parse().unwrap();
+        let message = ShadowMessage { topic, publish: message, request, unanswered: None };
+        broker.request_shadow("x".into(), message, 1, now)
     }
 
     /// A broker with clients that are connected, sessions that are away with messages, members of a group, retained messages

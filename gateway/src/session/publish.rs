@@ -17,7 +17,7 @@ use super::{
     reserved_topic::{self, Recipient},
     send,
 };
-use crate::{clock::Moment, quotas::LimitError};
+use crate::{broker::shadow_requests::ShadowMessage, clock::Moment, quotas::LimitError};
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, now: Moment, effects: &mut Vec<Effect>) {
@@ -55,8 +55,9 @@ impl Session {
             None => Effect::Broker(BrokerEffect::Publish(topic, without_alias(publish))),
             Some(Recipient::Service) => Effect::Unserved(topic),
             Some(Recipient::Shadow(requests)) => {
-                let (request, until) = self.shadow_request(requests, &publish.payload, now);
-                Effect::Broker(BrokerEffect::RequestShadow(topic, without_alias(publish), request, until))
+                let (request, unanswered) = self.shadow_request(requests, &publish.payload, now);
+                let message = ShadowMessage { topic, publish: without_alias(publish), request, unanswered };
+                Effect::Broker(BrokerEffect::RequestShadow(Box::new(message)))
             }
         });
         if let Some(packet_id) = packet_id {

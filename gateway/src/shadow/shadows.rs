@@ -37,7 +37,7 @@ pub struct ShadowLimits {
 /// The shadows, and the versions of deleted ones.
 pub struct Shadows {
     limits: ShadowLimits,
-    shadows: BTreeMap<ShadowId, Shadow>,
+    entries: BTreeMap<ShadowId, Shadow>,
     /// The deleted ones by the time of that, so that those whose time is over are found without a look at the others.
     deleted: BTreeSet<(i64, ShadowId)>,
     bytes: usize,
@@ -66,8 +66,8 @@ pub enum Content {
 pub enum Change {
     /// The shadow becomes this.
     Set(ShadowId, Shadow),
-    /// A deleted shadow's version is forgotten.
-    Forget(ShadowId),
+    /// The version of a shadow that was deleted at this time is forgotten, unless the shadow was created again meanwhile.
+    Forget(ShadowId, i64),
 }
 
 /// The outcome of a request that is carried out.
@@ -112,7 +112,7 @@ impl Shadows {
     /// None yet.
     #[must_use]
     pub fn new(limits: ShadowLimits) -> Self {
-        Self { limits, shadows: BTreeMap::new(), deleted: BTreeSet::new(), bytes: 0 }
+        Self { limits, entries: BTreeMap::new(), deleted: BTreeSet::new(), bytes: 0 }
     }
 
     /// Decides about a request, at a time in seconds since 1970.
@@ -140,9 +140,13 @@ impl Shadows {
                 if let Content::Deleted(at) = shadow.content {
                     self.deleted.insert((at, id.clone()));
                 }
-                self.shadows.insert(id, shadow);
+                self.entries.insert(id, shadow);
             }
-            Change::Forget(id) => self.remove(&id),
+            Change::Forget(id, since) => {
+                if self.deleted.contains(&(since, id.clone())) {
+                    self.remove(&id);
+                }
+            }
         }
     }
 
@@ -151,7 +155,7 @@ impl Shadows {
     pub fn names(&self, thing: &str, after: Option<&str>, max: usize) -> Vec<Arc<str>> {
         // The classic shadow, whose name is empty, is not in the list.
         let begin = ShadowId { thing: thing.into(), name: after.unwrap_or_default().into() };
-        let range = self.shadows.range((Bound::Excluded(begin), Bound::Unbounded));
+        let range = self.entries.range((Bound::Excluded(begin), Bound::Unbounded));
         let of_thing = range.take_while(|(id, _)| &*id.thing == thing);
         let existing = of_thing.filter(|(_, shadow)| matches!(shadow.content, Content::Document(_)));
         existing.take(max).map(|(id, _)| Arc::clone(&id.name)).collect()
@@ -198,7 +202,7 @@ impl Shadows {
 
     fn document(&self, id: &ShadowId) -> Result<(Document, u64), ShadowError> {
         let not_found = || ShadowError::NotFound(id.name().unwrap_or(&id.thing).to_owned());
-        match self.shadows.get(id) {
+        match self.entries.get(id) {
             Some(Shadow { version, content: Content::Document(json) }) => {
                 let document = serde_json::from_slice(json).map_err(|_| not_found())?;
                 Ok((document, *version))
@@ -210,7 +214,7 @@ impl Shadows {
     /// The version of a shadow, or of the one that was deleted under its name not long ago. The next one follows it *(guess:
     /// one more than that of the deleted shadow)*.
     fn version(&self, id: &ShadowId, at: i64) -> u64 {
-        match self.shadows.get(id) {
+        match self.entries.get(id) {
             Some(Shadow { content: Content::Deleted(since), .. }) if is_over(*since, at) => 0,
             Some(shadow) => shadow.version,
             None => 0,
@@ -219,8 +223,8 @@ impl Shadows {
 
     /// The changes that make room for a shadow.
     fn make_room(&self, id: &ShadowId, shadow: &Shadow, at: i64) -> Result<Vec<Change>, ShadowError> {
-        let earlier = self.shadows.get(id);
-        let mut number = self.shadows.len() + usize::from(earlier.is_none());
+        let earlier = self.entries.get(id);
+        let mut number = self.entries.len() + usize::from(earlier.is_none());
         let mut bytes = self.bytes + shadow.weight(id) - earlier.map_or(0, |it| it.weight(id));
         let mut changes = Vec::new();
         let others = self.deleted.iter().filter(|(_, deleted)| deleted != id).take(FORGOTTEN_AT_ONCE);
@@ -230,8 +234,8 @@ impl Shadows {
                 break;
             }
             number -= 1;
-            bytes -= self.shadows.get(deleted).map_or(0, |it| it.weight(deleted));
-            changes.push(Change::Forget(deleted.clone()));
+            bytes -= self.entries.get(deleted).map_or(0, |it| it.weight(deleted));
+            changes.push(Change::Forget(deleted.clone(), *since));
         }
         // One that becomes smaller always has room.
         let grows = earlier.is_none_or(|it| it.weight(id) < shadow.weight(id));
@@ -242,7 +246,7 @@ impl Shadows {
     }
 
     fn remove(&mut self, id: &ShadowId) {
-        if let Some(shadow) = self.shadows.remove(id) {
+        if let Some(shadow) = self.entries.remove(id) {
             self.bytes -= shadow.weight(id);
             if let Content::Deleted(at) = shadow.content {
                 self.deleted.remove(&(at, id.clone()));

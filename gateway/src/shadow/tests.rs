@@ -31,7 +31,9 @@ fn answer(
 ) -> Vec<(AnswerKind, Value)> {
     let answers = match request(id, operation, payload).and_then(|request| shadows.prepare(&request, at)) {
         Ok(Outcome { accepted, events, changes }) => {
-            changes.into_iter().for_each(|change| shadows.apply(change));
+            for change in changes {
+                shadows.apply(change);
+            }
             [vec![accepted], events].concat()
         }
         Err(rejected) => vec![Answer::rejected(&rejected)],
@@ -217,4 +219,18 @@ fn named_shadows_of_a_thing_are_listed_in_pages() {
     assert_eq!(names(None, 1), ["$c"]);
     assert_eq!(names(Some("$c"), 1), ["a"]);
     assert!(names(Some("a"), 100).is_empty() && shadows.names("u", None, 100).is_empty());
+}
+
+#[test]
+fn a_shadow_that_is_created_again_is_not_forgotten_for_one_that_was_prepared_at_the_same_time() {
+    let (mut shadows, state) = (Shadows::new(ShadowLimits { shadows: 1, ..LIMITS }), br#"{"state":{}}"#);
+    update(&mut shadows, &classic("a"), &json!({}), 1);
+    answer(&mut shadows, &classic("a"), Operation::Delete, b"", 2);
+    let prepare = |thing| shadows.prepare(&request(&classic(thing), Operation::Update, state).unwrap(), 3);
+    let (other, again) = (prepare("b").unwrap(), prepare("a").unwrap());
+    for change in [again.changes, other.changes].concat() {
+        shadows.apply(change);
+    }
+    let got = answer(&mut shadows, &classic("a"), Operation::Get, b"", 4);
+    assert_eq!(got[0].1["version"], 2, "{got:?}");
 }

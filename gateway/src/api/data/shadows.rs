@@ -46,7 +46,7 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When a member does not meet its constraints.
-pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let thing = ShadowId::new(&input.path("thingName", &Text::THING_NAME)?, None)?;
     let page = Page::read(input, "ListNamedShadowsForThing", "pageSize", MAX_PAGE, "nextToken")?;
     let (shared, now) = (&api.shared, api.shared.clock.now());
@@ -56,11 +56,14 @@ pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let has_more = names.len() > page.size;
     names.truncate(page.size);
     let names = names.iter().map(|name| &**name).collect::<Vec<_>>();
-    let mut answer = json!({"results": names, "timestamp": shared.clock.epoch().unix_seconds(now)});
-    if let Some(last) = names.last().filter(|_| has_more) {
-        answer["nextToken"] = page.next_token(&[last]).into();
-    }
-    Ok(answer.into())
+    let timestamp = shared.clock.epoch().unix_seconds(now);
+    Ok(match names.last().filter(|_| has_more) {
+        None => json!({"results": names, "timestamp": timestamp}).into(),
+        Some(last) => {
+            let next = page.next_token(&[last]);
+            json!({"results": names, "nextToken": next, "timestamp": timestamp}).into()
+        }
+    })
 }
 
 /// Clients that sign their requests are not asked for a policy: the key is the account's own.

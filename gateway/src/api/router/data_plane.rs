@@ -20,7 +20,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "ListNamedShadowsForThing",
         "GET",
         "/api/things/shadow/ListNamedShadowsForThing/{thingName}",
-        |api, input| Box::pin(shadows::list(api, input)),
+        |api, input| Box::pin(std::future::ready(shadows::list(api, input))),
     ),
     Operation::absent("ListRetainedMessages", "GET", "/retainedMessage"),
     Operation::absent("ListSubscriptions", "GET", "/connections/{clientId}/subscriptions"),

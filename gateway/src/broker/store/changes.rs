@@ -280,9 +280,9 @@ impl Change {
                            VALUES (?, ?, ?, ?, ?, ?)";
                 execute(connection, sql, params![thing, name, version, document, deleted_at, crc])
             }
-            Self::Shadow(shadows::Change::Forget(id)) => {
-                let name = id.name().unwrap_or_default();
-                execute(connection, "DELETE FROM shadow WHERE thing = ? AND name = ?", [&**id.thing(), name])
+            Self::Shadow(shadows::Change::Forget(id, since)) => {
+                let sql = "DELETE FROM shadow WHERE thing = ? AND name = ? AND deleted_at = ?";
+                execute(connection, sql, params![&**id.thing(), id.name().unwrap_or_default(), since])
             }
         }
     }

@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Exchange, TOPICS_PATH, answer::RequestError};
 use crate::{
+    broker::shadow_requests::ShadowMessage,
     clock::Moment,
     connection::{
         authentication::{Authenticated, authenticate},
@@ -101,7 +102,8 @@ pub(super) async fn publish(
             let rates = &exchange.shared.account_rates;
             let request = shadow::request(requests, &publish.payload, quotas, rates, now);
             let at = exchange.shared.clock.epoch().unix_seconds(now);
-            Some(broker.request_shadow(from, topic.clone(), publish, request, None, at, now))
+            let message = ShadowMessage { topic: topic.clone(), publish, request, unanswered: None };
+            Some(broker.request_shadow(from, message, at, now))
         }
     };
     if let Some(published) = published {
