@@ -40,6 +40,12 @@ pub struct AcceptedConnection {
 /// What the handshake decided about a connection.
 #[derive(Clone)]
 pub struct ConnectionInfo {
+    /// The port of AWS's that it came to.
+    pub port: Port,
+    /// The version of TLS, such as `TLSv1_3`.
+    pub tls: &'static str,
+    /// The protocol that ALPN agreed on, if any.
+    pub alpn: Option<String>,
     /// The server name that the client asked for (SNI), if any.
     pub server_name: Option<String>,
     /// Its domain configuration.
@@ -100,7 +106,19 @@ impl Doors {
         };
         match self.complete(handshake, &domain, route).await {
             Ok((stream, identification)) => {
-                let info = ConnectionInfo { server_name, domain, protocol: route.protocol, identification };
+                let tls = stream.get_ref().1;
+                let version = tls.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+                let alpn = tls.alpn_protocol().map(shown);
+                let protocol = route.protocol;
+                let info = ConnectionInfo {
+                    port,
+                    tls: version,
+                    alpn,
+                    server_name,
+                    domain,
+                    protocol,
+                    identification,
+                };
                 Ok(AcceptedConnection { stream, info })
             }
             Err(error) => {

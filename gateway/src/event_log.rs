@@ -14,6 +14,7 @@ mod line_writer;
 pub mod terminal;
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
@@ -109,6 +110,15 @@ pub struct LogEntry<'a> {
     /// Where `details` is AWS's: what exactly is wrong, and what to do about it. AWS does not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// How the connection came to its door, in the lines about its authentication. AWS does not have this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub door: Option<&'a Door>,
+    /// The authorizer that let the client in. AWS does not have this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorizer: Option<&'a str>,
+    /// What the policies let the client do, by action, once it is connected. AWS does not have this field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub allows: &'a BTreeMap<String, String>,
     /// Whether the function may have written a decision line about this, with which the terminal joins this one.
     #[serde(skip)]
     pub awaits_decision: bool,
@@ -148,6 +158,25 @@ pub struct AuthnAttempt {
     /// The gateway's port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
+}
+
+/// How a connection came to its door.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Door {
+    /// The port of AWS's.
+    pub port: u16,
+    /// The version of TLS.
+    pub tls: &'static str,
+    /// The protocol that ALPN agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// What is spoken there: `MQTT` or `HTTP`.
+    pub protocol: &'static str,
+    /// `AWS_X509`, `CUSTOM_AUTH` or `CUSTOM_AUTH_X509`.
+    pub authentication: &'static str,
+    /// The domain configuration.
+    pub domain: String,
 }
 
 /// What a CONNECT asks for, in the lines of `Connect`.

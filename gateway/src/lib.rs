@@ -16,8 +16,8 @@
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
 //! [`api`] serves AWS's own APIs, whose calls change the [`registry`].
-//! [`event_log`] and [`metrics`] show what happens, [`lifecycle_versions`] numbers the connections of a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and
-//! [`clock`] is the time, which tests move.
+//! [`event_log`] and [`metrics`] show what happens, [`why`] reads it again, [`lifecycle_versions`] numbers the connections of
+//! a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and [`clock`] is the time, which tests move.
 
 pub mod account_rates;
 pub mod api;
@@ -46,3 +46,4 @@ pub mod settings;
 pub mod shadow;
 pub mod shared;
 pub mod status;
+pub mod why;

@@ -11,7 +11,7 @@ pub mod reserved_topic;
 pub mod shadow;
 mod subscribe;
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use iot_policy::Action;
 use mqtt::{
@@ -253,6 +253,12 @@ impl Session {
     #[must_use]
     pub fn findings(&self) -> Option<String> {
         self.enforcement.findings()
+    }
+
+    /// What the policies allow the client after its connect, by action.
+    #[must_use]
+    pub fn allowed(&self) -> BTreeMap<String, String> {
+        self.enforcement.allowed()
     }
 
     /// The principal that the authorizer returned.

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use cli::console;
 use device_sim::SimArgs;
 use fleet::args::{FleetArgs, PolicyCommandLine};
-use gateway::args::LocalArgs;
+use gateway::{args::LocalArgs, why::WhyArgs};
 
 /// Let devices with a user name and a password into AWS IoT Core, and try all of it on this machine
 #[derive(Parser)]
@@ -24,6 +24,7 @@ const FIRST_STEPS: &str = "First steps:
   latchkey demo                 see everything work, in ten seconds
   latchkey local                run AWS IoT Core's side, until Ctrl-C
   latchkey fleet add my-device  give one of your devices its password
+  latchkey why my-device        tell why it can't connect, or what it may do
 
 `latchkey COMMAND -h` has the options of a command, --help explains them.";
 
@@ -37,6 +38,8 @@ enum Command {
     Demo,
     /// Run AWS IoT Core on this machine, with the real authorizer
     Local(Box<LocalArgs>),
+    /// Tell why a device can't connect, from the log of `latchkey local`
+    Why(WhyArgs),
     /// Simulate a fleet of SHT20 devices, here or against AWS
     Sim(Box<SimArgs>),
     /// Give devices their credentials and keep their records
@@ -63,6 +66,7 @@ async fn main() -> ExitCode {
             ),
         ),
         Command::Local(args) => local(*args).await,
+        Command::Why(args) => gateway::why::run(&args),
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Fleet(args) => fleet::run(args).await,
         Command::Policy(args) => fleet::run_policy(*args),

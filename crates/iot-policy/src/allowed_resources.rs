@@ -49,13 +49,17 @@ fn without_scope<'a>(pattern: &'a str, request: &Request<'_>) -> &'a str {
     pattern.strip_prefix(request.resource().scope_prefix()).unwrap_or(pattern)
 }
 
-impl Display for AllowedResources<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none allows it on anything");
-        }
-        f.write_str("it is allowed on ")?;
-        let mut columns = 0;
+impl AllowedResources<'_> {
+    /// Whether no statement allows the action on anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names alone, as one phrase of bounded length.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let (mut phrase, mut columns) = (String::new(), 0);
         for (shown, name) in self.0.iter().enumerate() {
             let mut text = name.escape_debug().to_string();
             if shown == 0 && text.chars().count() > COLUMNS {
@@ -63,12 +67,22 @@ impl Display for AllowedResources<'_> {
             }
             columns += text.chars().count() + "`, `".len();
             if shown > 0 && columns > COLUMNS {
-                return write!(f, " and {} more", self.0.len() - shown);
+                phrase += &format!(" and {} more", self.0.len() - shown);
+                break;
             }
             let separator = if shown == 0 { "" } else { ", " };
-            write!(f, "{separator}`{text}`")?;
+            phrase.extend([separator, "`", &text, "`"]);
         }
-        Ok(())
+        phrase
+    }
+}
+
+impl Display for AllowedResources<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none allows it on anything");
+        }
+        write!(f, "it is allowed on {}", self.names())
     }
 }
 

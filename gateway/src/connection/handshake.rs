@@ -13,7 +13,7 @@ use super::{
     authentication::{Authenticated, Credentials, authenticate},
     context, http,
     limits::HandshakeLimits,
-    log::{Addresses, ConnectionLog},
+    log::{Addresses, Connected, ConnectionLog},
     presence::{self, Lifecycle},
     transport::{Stream, Transport, WRITE_TIMEOUT, write},
 };
@@ -126,7 +126,11 @@ pub(super) async fn accept(
     let unnamed = unnamed.filter(|_| shared.unnamed.is_new(&connect.client_id));
     let details = [unnamed.map(|unnamed| unnamed.to_string()), session.findings()];
     let details = details.into_iter().flatten().collect::<Vec<_>>().join("; ");
-    handshake.log.connected(Some(details).filter(|text| !text.is_empty()));
+    handshake.log.connected(Connected {
+        explanation: Some(details).filter(|text| !text.is_empty()),
+        authorizer: credentials.as_ref().map(|credentials| credentials.authorizer.name.as_str()),
+        allows: session.allowed(),
+    });
     let version = shared.lifecycle_versions.connected(&client_id, shared.clock.now());
     presence::published(shared, &client_id, &handshake.log, Lifecycle::Connected(version)).await;
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));

@@ -1,6 +1,7 @@
 //! The lines of one connection in the log.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -16,9 +17,13 @@ use uuid::Uuid;
 use crate::{
     broker::store::StoreError,
     custom_auth::{AuthnError, unnamed::Unnamed},
-    door::{ConnectionInfo, Identification, handshake_error::FailedHandshake, route::Authentication},
+    door::{
+        ConnectionInfo, Identification,
+        handshake_error::FailedHandshake,
+        route::{Authentication, Protocol},
+    },
     event_log::{
-        AuthnAttempt, ConnectRequest, EventLog, EventType, LogEntry, Ping, Status, Subscription,
+        AuthnAttempt, ConnectRequest, Door, EventLog, EventType, LogEntry, Ping, Status, Subscription,
         authn_reason::AuthnReason, levels::LogLevel,
     },
     quotas::{LimitError, Quotas},
@@ -56,6 +61,8 @@ pub(super) struct ConnectionLog {
     local: Option<SocketAddr>,
     server_name: Option<String>,
     authentication: Option<Authentication>,
+    /// Until the client is connected.
+    door: Option<Box<Door>>,
     client_id: Option<Arc<str>>,
     principal_id: Option<Arc<str>>,
     connect: Option<Box<ConnectRequest>>,
@@ -67,6 +74,16 @@ pub(super) struct ConnectionLog {
     /// When the last PINGREQ came, if it gets a line.
     pinged_at: Option<OffsetDateTime>,
     successes: AtomicU32,
+}
+
+/// What the log says of a client that is connected.
+pub(super) struct Connected<'a> {
+    /// What is suspicious about it, above all in its policies.
+    pub(super) explanation: Option<String>,
+    /// The authorizer that let it in.
+    pub(super) authorizer: Option<&'a str>,
+    /// What its policies allow, by action.
+    pub(super) allows: BTreeMap<String, String>,
 }
 
 /// What the log says of a message for a service of AWS that the gateway does not play.
@@ -87,6 +104,8 @@ struct Line<'a> {
     /// The gateway's own words.
     explanation: Option<String>,
     disconnect_reason: Option<&'static str>,
+    authorizer: Option<&'a str>,
+    allows: BTreeMap<String, String>,
     awaits_decision: bool,
 }
 
@@ -105,6 +124,7 @@ impl ConnectionLog {
             local,
             server_name: None,
             authentication: None,
+            door: None,
             client_id: None,
             principal_id: None,
             connect: None,
@@ -148,7 +168,19 @@ impl ConnectionLog {
     /// From now on, lines have the server name that the client sent, and how it authenticates.
     pub(super) fn set_door(&mut self, info: &ConnectionInfo) {
         self.server_name.clone_from(&info.server_name);
-        self.authentication = Some(info.identification.authentication());
+        let authentication = info.identification.authentication();
+        self.authentication = Some(authentication);
+        self.door = Some(Box::new(Door {
+            port: info.port.number(),
+            tls: info.tls,
+            alpn: info.alpn.clone(),
+            protocol: match info.protocol {
+                Protocol::Mqtt => "MQTT",
+                Protocol::Http(_) => "HTTP",
+            },
+            authentication: authentication.as_str(),
+            domain: info.domain.name.clone(),
+        }));
     }
 
     /// From now on, each line has the client id, and those about the CONNECT have what it asks for.
@@ -178,9 +210,12 @@ impl ConnectionLog {
         self.principal_id = Some(Arc::clone(principal_id));
     }
 
-    /// The client is connected. `findings` are suspicious parts of its policies.
-    pub(super) fn connected(&self, findings: Option<String>) {
-        self.write(EventType::Connect, Line { explanation: findings, ..Line::default() });
+    /// The client is connected.
+    pub(super) fn connected(&mut self, connected: Connected<'_>) {
+        let Connected { explanation, authorizer, allows } = connected;
+        self.write(EventType::Connect, Line { explanation, authorizer, allows, ..Line::default() });
+        // A connection that lasts needs no memory for it.
+        self.door = None;
     }
 
     /// The client asks for a keep-alive that is not within the quotas.
@@ -328,7 +363,7 @@ impl ConnectionLog {
             failed: !matches!(reason, DisconnectReason::Client { .. }),
             reason: Some(reason.log_reason()),
             message: reason.message(),
-            explanation: reason.details(),
+            explanation: reason.explanation(),
             disconnect_reason: Some(reason.aws_name()),
             ..Line::default()
         };
@@ -414,6 +449,12 @@ impl ConnectionLog {
             disconnect_reason: line.disconnect_reason,
             connection_id: &self.connection_id,
             explanation,
+            door: self.door.as_deref().filter(|_| {
+                let is_connect = matches!(event_type, EventType::Connect | EventType::AuthNError);
+                is_connect || self.protocol == "HTTP"
+            }),
+            authorizer: line.authorizer,
+            allows: &line.allows,
             awaits_decision: line.awaits_decision,
         });
     }

@@ -88,6 +88,36 @@ impl DisconnectReason {
         }
     }
 
+    /// The cause, and what to do about it, for the log.
+    #[must_use]
+    pub fn explanation(self) -> Option<String> {
+        let text = match self {
+            Self::Client { with_will: false } => return None,
+            Self::Client { with_will: true } => "the client asked for its last will (0x04)",
+            Self::Lost => "the network failed, or the client closed without DISCONNECT",
+            Self::TakenOver => {
+                "give each device a client id of its own, or wait longer before a new connection"
+            }
+            Self::Forbidden => "the policies don't allow what the line before names",
+            Self::RefreshRefused => "the authorizer was asked again, and the line before says why it refused",
+            Self::TimeToLive => {
+                "`disconnectAfterInSeconds` of the authorizer's answer has passed; connect again"
+            }
+            Self::WebSocketTimeToLive => "a WebSocket lasts no longer (`websocket_seconds`); connect again",
+            Self::KeepAlive => {
+                "no packet came for one and a half keep-alive times; send PINGREQ in time, or ask for a longer keep-alive"
+            }
+            Self::SlowReader => {
+                "the client does not read or acknowledge its QoS 1 messages as fast as they come; subscribe to less, or \
+                 send PUBACK sooner"
+            }
+            Self::NotWritten => "the gateway can't write its sessions' file; the line before says why",
+            Self::Shutdown => "the gateway stops; connect again, with backoff",
+            Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => return self.details(),
+        };
+        Some(text.to_owned())
+    }
+
     /// The text of the reason string for an MQTT 5 client. AWS's is known for two of them.
     #[must_use]
     pub fn text(self) -> Cow<'static, str> {

@@ -1,8 +1,11 @@
 //! The returned policies, held against what a client requests.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use cli::output::escaped;
@@ -95,6 +98,20 @@ impl Enforcement {
             }
         }
         (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// The resources that the policies allow each action on after the connect, whatever their conditions: for the log. An
+    /// action that they don't allow is left out.
+    #[must_use]
+    pub fn allowed(&self) -> BTreeMap<String, String> {
+        let actions = Action::ALL.into_iter().filter(|action| *action != Action::Connect);
+        let allowed = actions.map(|action| {
+            // The resource is not looked at.
+            let request = Request::new(action, &self.scope, "", &self.context);
+            (action, allowed_resources(&self.authorization.documents, &request))
+        });
+        let allowed = allowed.filter(|(_, resources)| !resources.is_empty());
+        allowed.map(|(action, resources)| (action.to_string(), resources.names())).collect()
     }
 
     /// The rejection of a CONNECT, with the suspicious parts of the policies: one of them may be the cause.
