@@ -138,11 +138,11 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
 /// The authorizer's own message says why it does not start; without `--json` it is on the terminal already.
 fn describe(error: &StartError, json: bool) -> String {
     match error {
-        StartError::Authorizer(InvokeError::Init { message, .. }) if json && !message.is_empty() => {
-            format!("the authorizer does not start: {message}")
+        StartError::Authorizer(InvokeError::Init { message, hint, .. }) if json && !message.is_empty() => {
+            format!("the authorizer does not start: {message}{hint}")
         }
-        StartError::Authorizer(InvokeError::Init { status, .. }) => {
-            format!("the authorizer does not start: it ended with {status}")
+        StartError::Authorizer(InvokeError::Init { status, hint, .. }) => {
+            format!("the authorizer does not start: it ended with {status}{hint}")
         }
         StartError::Authorizer(InvokeError::Start { program, error }) => format!(
             "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \

@@ -45,7 +45,7 @@ pub enum InvokeError {
         error: String,
     },
     /// The program ended before it asked for its first event.
-    #[error("the authorizer ended during its start with {status}: {message}")]
+    #[error("the authorizer ended during its start with {status}: {message}{hint}")]
     Init {
         /// Its exit status.
         status: String,
@@ -53,13 +53,18 @@ pub enum InvokeError {
         code: Option<i32>,
         /// The last lines that it wrote to standard error.
         message: String,
+        /// What to do, beginning with a separator, or nothing.
+        hint: &'static str,
     },
     /// The program did not ask for an event in time.
     #[error(
         "the authorizer did not ask for its first event within {INIT_LIMIT:?}, AWS's limit for a start; its own lines may say \
-             what it waits for"
+             what it waits for{hint}"
     )]
-    InitTimeout,
+    InitTimeout {
+        /// What else may be the cause, beginning with a separator, or nothing.
+        hint: &'static str,
+    },
     /// All instances were busy during the whole time limit.
     #[error("all instances of the authorizer are busy; `--instances` allows more")]
     Throttled,

@@ -292,6 +292,22 @@ pub enum LimitError {
     /// `retained_publishes_per_second`.
     #[error("discarded: at most {0} a second of all messages may be retained")]
     Retained(NonZeroU32),
+    /// `bytes_per_second`, from the client.
+    #[error(
+        "the client sends more than {0} bytes a second: the gateway reads nothing from it until the rate is kept again"
+    )]
+    BytesIn(NonZeroU32),
+    /// `bytes_per_second`, to the client.
+    #[error(
+        "more than {0} bytes a second go to the client: further messages wait until the rate is kept again"
+    )]
+    BytesOut(NonZeroU32),
+    /// `packets_per_second`.
+    #[error(
+        "the client sends more than {0} packets or topic filters a second: the gateway reads nothing from it until the rate \
+         is kept again"
+    )]
+    Packets(NonZeroU32),
     /// `subscriptions_per_second`.
     #[error("all clients together subscribe to more than {0} topic filters a second")]
     Subscriptions(NonZeroU32),

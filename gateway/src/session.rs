@@ -67,6 +67,9 @@ pub struct Session {
     paused_until: Option<Moment>,
     /// Until then, the client is sent no message.
     sending_paused_until: Option<Moment>,
+    /// Whether the log has a line about a pause, in either direction.
+    said_paused: bool,
+    said_sending_paused: bool,
     ended: bool,
 }
 
@@ -173,6 +176,8 @@ impl Session {
             unanswered_requests: Unanswered::default(),
             paused_until: None,
             sending_paused_until: None,
+            said_paused: false,
+            said_sending_paused: false,
             ended: false,
         }
     }
@@ -284,6 +289,7 @@ impl Session {
                 _ => 1,
             },
             now,
+            effects,
         );
         match packet {
             Packet::Publish(publish) => self.on_publish(publish, now, effects),
@@ -319,7 +325,7 @@ impl Session {
         }
         let counted = self.count_message(now);
         if counted.is_ok() || delivery.publish().qos != QoS::AtMostOnce {
-            self.count_bytes_out(delivery.publish().payload.len(), now);
+            self.count_bytes_out(delivery.publish().payload.len(), now, effects);
         }
         if delivery.publish().qos == QoS::AtMostOnce {
             match counted {
@@ -526,6 +532,10 @@ fn send_ready(outbox: &mut Outbox, now: Moment, effects: &mut Vec<Effect>) {
     while let Some(transmission) = outbox.next_transmission(now) {
         match transmission {
             Transmission::Dropped(message) => effects.push(settled(message)),
+            Transmission::NotAcknowledged(message, topic) => {
+                effects.push(Effect::Log(Rejection::not_acknowledged(&topic)));
+                effects.extend(message.map(settled));
+            }
             Transmission::Send { first_sent, publish } => {
                 if let (Some(message), Some(packet_id)) = (first_sent, publish.packet_id) {
                     effects.push(Effect::Broker(BrokerEffect::Sent(message, packet_id)));

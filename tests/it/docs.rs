@@ -6,4 +6,5 @@ mod log_schema;
 mod pages;
 mod readme;
 mod tables;
+mod troubleshooting;
 mod where_to_change;

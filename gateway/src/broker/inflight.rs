@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mqtt::Publish;
+use mqtt::{Publish, TopicName};
 
 use super::{queue::Delivery, store::MessageId};
 use crate::clock::Moment;
@@ -47,8 +47,10 @@ struct Sent {
 /// What is to be done about a message without an acknowledgement.
 pub(super) enum Unacknowledged {
     SendAgain(Publish),
-    /// It leaves the file.
-    Dropped(MessageId),
+    /// Its own time is over, so it leaves the file.
+    Expired(MessageId),
+    /// It was sent again for too long. If it is in the file, it leaves it.
+    Dropped(Option<MessageId>, TopicName),
 }
 
 #[cfg(test)]
@@ -100,10 +102,14 @@ impl Inflight {
             let is_full = self.is_full(limits);
             let mut sent = self.sent.pop_front()?;
             let again = sent.message.as_ref().and_then(|message| message.at(now));
-            if now >= sent.began + limits.resend_for || sent.message.is_some() && again.is_none() {
-                match sent.message.and_then(|message| message.id()) {
-                    Some(id) => return Some(Unacknowledged::Dropped(id)),
-                    None => continue,
+            let is_expired = sent.message.is_some() && again.is_none();
+            if is_expired || now >= sent.began + limits.resend_for {
+                let id = sent.message.as_ref().and_then(Delivery::id);
+                match (again.and_then(|publish| publish.topic), id) {
+                    (Some(topic), id) => return Some(Unacknowledged::Dropped(id, topic)),
+                    (None, Some(id)) => return Some(Unacknowledged::Expired(id)),
+                    // It is in memory only, or was not to be sent again.
+                    (None, None) => continue,
                 }
             }
             sent.repeated = now;

@@ -12,7 +12,7 @@ use std::{
     num::NonZeroU16,
 };
 
-use mqtt::{Publish, QoS};
+use mqtt::{Publish, QoS, TopicName};
 
 pub use super::inflight::DeliveryLimits;
 use super::{
@@ -59,9 +59,11 @@ pub struct Outbox {
 /// The next thing to do for a client.
 #[derive(Debug)]
 pub enum Transmission {
-    /// A message is not sent any more, and leaves the file: its time is over, or the client has not acknowledged it for too
-    /// long (developer guide, `mqtt`).
+    /// A message is not sent any more, and leaves the file: its time is over.
     Dropped(MessageId),
+    /// A message is not sent any more, because the client has not acknowledged it for too long (developer guide, `mqtt`). If
+    /// it is in the file, it leaves it.
+    NotAcknowledged(Option<MessageId>, TopicName),
     /// A message is to be sent at QoS 1. If it is in the file and is sent for the first time, the file has to know the packet
     /// id first.
     Send {
@@ -217,7 +219,10 @@ impl Outbox {
     pub fn next_transmission(&mut self, now: Moment) -> Option<Transmission> {
         let limits = self.limits?;
         match self.inflight.next_due(limits, now) {
-            Some(Unacknowledged::Dropped(id)) => return Some(Transmission::Dropped(id)),
+            Some(Unacknowledged::Expired(id)) => return Some(Transmission::Dropped(id)),
+            Some(Unacknowledged::Dropped(id, topic)) => {
+                return Some(Transmission::NotAcknowledged(id, topic));
+            }
             Some(Unacknowledged::SendAgain(publish)) => {
                 return Some(Transmission::Send { first_sent: None, publish });
             }
@@ -342,7 +347,7 @@ mod tests {
     fn next(outbox: &mut Outbox) -> Option<Publish> {
         outbox.next_transmission(now()).map(|transmission| match transmission {
             Transmission::Send { publish, .. } => publish,
-            other @ Transmission::Dropped(_) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         })
     }
 
@@ -433,7 +438,7 @@ mod tests {
         let sent = std::iter::from_fn(|| outbox.next_transmission(at));
         sent.filter_map(|transmission| match transmission {
             Transmission::Send { publish, .. } => Some(String::from_utf8(publish.payload.to_vec()).unwrap()),
-            Transmission::Dropped(_) => None,
+            Transmission::Dropped(_) | Transmission::NotAcknowledged(..) => None,
         })
         .collect()
     }

@@ -9,7 +9,6 @@ use std::{
     },
 };
 
-use iot_policy::{Action, ResourceKind};
 use mqtt::{Connect, SubAckCode, TopicFilter, TopicName, Version};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -327,34 +326,16 @@ impl ConnectionLog {
 
     /// A request of the client's was not carried out.
     pub(super) fn rejected(&self, rejection: &Rejection) {
-        let event_type = match rejection.action {
-            Action::Connect => EventType::Connect,
-            Action::Publish | Action::RetainPublish | Action::SendDirectMessage => EventType::PublishIn,
-            Action::GetThingShadow | Action::ListNamedShadowsForThing => EventType::GetThingShadow,
-            Action::UpdateThingShadow => EventType::UpdateThingShadow,
-            Action::DeleteThingShadow => EventType::DeleteThingShadow,
-            Action::Subscribe => EventType::Subscribe,
-            Action::Receive => EventType::PublishOut,
-        };
-        let kind = rejection.action.resource_kind();
-        let names_topic = matches!(kind, ResourceKind::Topic | ResourceKind::TopicFilter);
-        let topic_name = names_topic.then_some(&*rejection.resource);
-        let is_denial = rejection.reason == DENIED;
-        // A denial's details are about an action, all others about the request.
-        let explanation = if is_denial {
-            format!("{} {}", rejection.action, rejection.details)
-        } else {
-            rejection.details.clone()
-        };
+        let topic_name = Some(&*rejection.resource).filter(|name| !name.is_empty());
         let line = Line {
             failed: true,
             topic_name,
             reason: Some(rejection.reason),
-            message: is_denial.then_some(AUTHORIZATION_FAILURE),
-            explanation: Some(explanation),
+            message: (rejection.reason == DENIED).then_some(AUTHORIZATION_FAILURE),
+            explanation: Some(rejection.details.clone()),
             ..Line::default()
         };
-        self.write(event_type, line);
+        self.write(rejection.event_type, line);
     }
 
     /// The connection has ended.
@@ -410,7 +391,7 @@ impl ConnectionLog {
         }
         let Some(is_last) = self.admit(event_type, line.failed) else { return };
         if is_last {
-            let kind = if line.failed { "denials" } else { "subscriptions" };
+            let kind = if line.failed { "failures" } else { "subscriptions" };
             let explanation = line.explanation.get_or_insert_default();
             let separator = if explanation.is_empty() { "" } else { "; " };
             explanation.extend([separator, "further ", kind, " of this connection get no line"]);

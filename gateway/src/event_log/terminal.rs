@@ -205,6 +205,8 @@ impl Line {
             (EventType::Unsubscribe, Status::Success) => "unsubscribed",
             (EventType::UnsupportedKeepAlive, _) => "keep-alive",
             (EventType::Disconnect, _) => "disconnected",
+            _ if entry.reason == Some("NOT_ACKNOWLEDGED") => "dropped",
+            _ if entry.reason == Some("THROTTLED") => "throttled",
             (
                 EventType::PublishIn
                 | EventType::PublishOut

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use cli::output::escaped;
+use cli::{exit, output::escaped};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::TcpListener,
@@ -78,9 +78,11 @@ impl Instance {
             () = exchange.ready() => Ok(instance),
             status = instance.process.wait() => {
                 let (status, code) = describe(status);
-                Err(InvokeError::Init { status, code, message: last_words.join().await })
+                // With this code the function says itself what is wrong with its configuration.
+                let hint = if code == Some(exit::USAGE.into()) { "" } else { program.runtime_api.hint() };
+                Err(InvokeError::Init { status, code, message: last_words.join().await, hint })
             }
-            () = clock.sleep_until(clock.now() + INIT_LIMIT) => Err(InvokeError::InitTimeout),
+            () = clock.sleep_until(clock.now() + INIT_LIMIT) => Err(InvokeError::InitTimeout { hint: program.runtime_api.hint() }),
         }
     }
 

@@ -47,6 +47,20 @@ pub enum RuntimeApiAddress {
     HostAndPort,
 }
 
+impl RuntimeApiAddress {
+    /// What to do if a program with this address never asks for an event, beginning with a separator, or nothing.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::SecretPath => {
+                "; `AWS_LAMBDA_RUNTIME_API` has the form `http://HOST:PORT/PATH` here, and `HOST:PORT` in Lambda: if the \
+                 program's runtime writes `http://` before it, set `runtime_api_path = false` for this authorizer"
+            }
+            Self::HostAndPort => "",
+        }
+    }
+}
+
 impl Program {
     /// A program without arguments.
     #[must_use]

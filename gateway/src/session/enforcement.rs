@@ -10,12 +10,12 @@ use std::{
 
 use cli::output::escaped;
 use iot_policy::{
-    Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, Scope, allowed_resources,
-    evaluate, near_miss,
+    Action, Context, Decision, Finding, FindingKind, PolicyDocument, Request, ResourceKind, Scope,
+    allowed_resources, evaluate, near_miss,
 };
 use mqtt::{InvalidFilter, LastWill, TopicFilter, TopicName};
 
-use crate::{custom_auth::answer::Authorization, quotas::LimitError};
+use crate::{custom_auth::answer::Authorization, event_log::EventType, quotas::LimitError};
 
 /// The policies of one client, with everything that their evaluation needs.
 pub struct Enforcement {
@@ -39,9 +39,9 @@ pub struct PolicyDecision<'a> {
 /// A request that was not carried out, as the log reports it.
 #[derive(Debug)]
 pub struct Rejection {
-    /// The action that was requested.
-    pub action: Action,
-    /// The client id, topic or topic filter.
+    /// The kind of event that the log has it under.
+    pub event_type: EventType,
+    /// The topic or topic filter; empty if it is about no single one.
     pub resource: String,
     /// AWS's name for the reason.
     pub reason: &'static str,
@@ -49,6 +49,8 @@ pub struct Rejection {
     pub details: String,
 }
 
+/// The gateway's own name for a message that the client does not acknowledge.
+pub const NOT_ACKNOWLEDGED: &str = "NOT_ACKNOWLEDGED";
 /// AWS's name for what a policy does not allow.
 pub const DENIED: &str = "AUTHORIZATION_FAILURE";
 
@@ -187,13 +189,14 @@ impl Enforcement {
     /// `life-cycle-events`).
     #[must_use]
     pub fn will_denial(&self, will: &LastWill) -> Option<Rejection> {
-        let denial = self.decide_publish(&will.topic, will.retain).denial()?;
-        let Rejection { action, resource, reason, details } = denial;
+        let decision = self.decide_publish(&will.topic, will.retain);
+        let denied = decision.denied()?;
+        let (action, topic) = (decision.request.action(), escaped(will.topic.as_str()));
         Some(Rejection {
-            action: Action::Connect,
-            resource: self.client_id.to_string(),
-            reason,
-            details: format!("denied: its last will needs {action} on `{}`, {details}", escaped(resource)),
+            event_type: EventType::Connect,
+            resource: String::new(),
+            reason: DENIED,
+            details: format!("iot:Connect denied: its last will needs {action} on `{topic}`, {denied}"),
         })
     }
 
@@ -210,10 +213,24 @@ impl Enforcement {
 }
 
 impl PolicyDecision<'_> {
-    /// The rejection, if the request was denied. Where no statement allows it, the details name the one that comes
-    /// nearest and what it lacks, or else the resources that the policies allow the action on.
+    /// The rejection, if the request was denied.
     #[must_use]
     pub fn denial(&self) -> Option<Rejection> {
+        let denied = self.denied()?;
+        let action = self.request.action();
+        let names_topic = matches!(action.resource_kind(), ResourceKind::Topic | ResourceKind::TopicFilter);
+        let resource = if names_topic { self.request.resource().name() } else { "" };
+        Some(Rejection {
+            event_type: event_type(action),
+            resource: resource.to_owned(),
+            reason: DENIED,
+            details: format!("{action} {denied}"),
+        })
+    }
+
+    /// Which statement denied the request. Where no statement allows it, the one that comes nearest and what it lacks, or
+    /// else the resources that the policies allow the action on.
+    fn denied(&self) -> Option<String> {
         if self.decision.is_allowed() {
             return None;
         }
@@ -223,12 +240,7 @@ impl PolicyDecision<'_> {
             Decision::NotAllowed if is_logged => format!(": {}", self.hint()),
             _ => String::new(),
         };
-        Some(Rejection {
-            action: self.request.action(),
-            resource: self.request.resource().name().to_owned(),
-            reason: DENIED,
-            details: format!("{}{hint}", self.decision),
-        })
+        Some(format!("{}{hint}", self.decision))
     }
 
     /// The statement that comes nearest to allowing the request and what it lacks, or what the policies do allow.
@@ -243,13 +255,14 @@ impl PolicyDecision<'_> {
 impl Rejection {
     /// A request at QoS 2, which AWS does not answer.
     pub(super) fn qos_2(action: Action, resource: &str) -> Self {
-        Self { action, resource: resource.to_owned(), reason: "CLIENT_ERROR", details: NO_QOS_2.to_owned() }
+        let (event_type, resource) = (event_type(action), resource.to_owned());
+        Self { event_type, resource, reason: "CLIENT_ERROR", details: NO_QOS_2.to_owned() }
     }
 
     /// A last will whose delay is left out, because too many wait for theirs.
     pub(crate) fn will_without_delay(topic: &TopicName) -> Self {
         Self {
-            action: Action::Publish,
+            event_type: EventType::PublishIn,
             resource: topic.as_str().to_owned(),
             reason: "THROTTLED",
             details: "the last will is published without its delay, because too many wait for theirs: \
@@ -261,7 +274,7 @@ impl Rejection {
     /// A subscription that breaks one of AWS's limits.
     pub(super) fn limit(filter: &TopicFilter, error: LimitError) -> Self {
         Self {
-            action: Action::Subscribe,
+            event_type: EventType::Subscribe,
             resource: filter.as_str().to_owned(),
             reason: "CLIENT_ERROR",
             details: error.to_string(),
@@ -269,10 +282,10 @@ impl Rejection {
     }
 
     /// A text in a SUBSCRIBE or UNSUBSCRIBE that is not a topic filter. It may be long, so only its beginning is shown.
-    pub(super) fn invalid_filter(filter: &InvalidFilter) -> Self {
+    pub(super) fn invalid_filter(event_type: EventType, filter: &InvalidFilter) -> Self {
         const SHOWN: usize = 256;
         Self {
-            action: Action::Subscribe,
+            event_type,
             resource: filter.text.chars().take(SHOWN).collect(),
             reason: "CLIENT_ERROR",
             details: "this is not a topic filter (MQTT 5 section 4.7)".to_owned(),
@@ -281,6 +294,38 @@ impl Rejection {
 
     /// A request above a rate.
     pub(super) fn throttled(action: Action, resource: &str, error: LimitError) -> Self {
-        Self { action, resource: resource.to_owned(), reason: "THROTTLED", details: error.to_string() }
+        let (event_type, resource) = (event_type(action), resource.to_owned());
+        Self { event_type, resource, reason: "THROTTLED", details: error.to_string() }
+    }
+
+    /// The first pause of a connection in one direction: nothing more moves there until the rate is kept again.
+    pub(super) fn paused(event_type: EventType, error: LimitError) -> Self {
+        let details = format!("{error}; further pauses of this connection get no line");
+        Self { event_type, resource: String::new(), reason: "THROTTLED", details }
+    }
+
+    /// A QoS 1 message that is not sent again.
+    pub(super) fn not_acknowledged(topic: &TopicName) -> Self {
+        Self {
+            event_type: EventType::PublishOut,
+            resource: topic.as_str().to_owned(),
+            reason: NOT_ACKNOWLEDGED,
+            details: "dropped: the client did not acknowledge it, however often it was sent; it has to send a PUBACK for each \
+                 message with QoS 1"
+                .to_owned(),
+        }
+    }
+}
+
+/// The kind of event that the log has a request under.
+fn event_type(action: Action) -> EventType {
+    match action {
+        Action::Connect => EventType::Connect,
+        Action::Publish | Action::RetainPublish | Action::SendDirectMessage => EventType::PublishIn,
+        Action::GetThingShadow | Action::ListNamedShadowsForThing => EventType::GetThingShadow,
+        Action::UpdateThingShadow => EventType::UpdateThingShadow,
+        Action::DeleteThingShadow => EventType::DeleteThingShadow,
+        Action::Subscribe => EventType::Subscribe,
+        Action::Receive => EventType::PublishOut,
     }
 }

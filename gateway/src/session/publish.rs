@@ -17,7 +17,9 @@ use super::{
     reserved_topic::{self, Recipient},
     send,
 };
-use crate::{broker::shadow_requests::ShadowMessage, clock::Moment, quotas::LimitError};
+use crate::{
+    broker::shadow_requests::ShadowMessage, clock::Moment, event_log::EventType, quotas::LimitError,
+};
 
 impl Session {
     pub(super) fn on_publish(&mut self, publish: Publish, now: Moment, effects: &mut Vec<Effect>) {
@@ -25,7 +27,7 @@ impl Session {
             Ok(topic) => topic,
             Err(reason) => return self.end(reason, effects),
         };
-        self.count_bytes_in(publish.payload.len(), now);
+        self.count_bytes_in(publish.payload.len(), now, effects);
         if let Err(error) = self.count_message(now) {
             let rejection = Rejection::throttled(Action::Publish, topic.as_str(), error);
             return effects.push(Effect::Log(rejection));
@@ -104,35 +106,42 @@ impl Session {
 
     /// Counts payload bytes from the client. Above the rate, nothing is read from the client until the rate is kept again (AWS
     /// general reference, `iot-core`).
-    fn count_bytes_in(&mut self, bytes: usize, now: Moment) {
+    fn count_bytes_in(&mut self, bytes: usize, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(rate) = self.settings.quotas.bytes_per_second {
             let wait = self.bytes_in.take(bytes, rate, now);
-            self.pause(wait, now);
+            self.pause(wait, LimitError::BytesIn(rate), now, effects);
         }
     }
 
     /// Counts payload bytes to the client. Above the rate, messages wait until it is kept again. The client is read meanwhile:
     /// it is not held back for what others send to it *(guess: a client is read while messages to it are delayed)*.
-    pub(super) fn count_bytes_out(&mut self, bytes: usize, now: Moment) {
+    pub(super) fn count_bytes_out(&mut self, bytes: usize, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(rate) = self.settings.quotas.bytes_per_second {
             let wait = self.bytes_out.take(bytes, rate, now);
             if !wait.is_zero() {
                 self.sending_paused_until = Some(now + wait);
+                if !std::mem::replace(&mut self.said_sending_paused, true) {
+                    let rejection = Rejection::paused(EventType::PublishOut, LimitError::BytesOut(rate));
+                    effects.push(Effect::Log(rejection));
+                }
             }
         }
     }
 
     /// Counts packets from the client, so that one client can't keep the gateway busy for all others.
-    pub(super) fn count_packets(&mut self, packets: usize, now: Moment) {
+    pub(super) fn count_packets(&mut self, packets: usize, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(rate) = self.settings.quotas.packets_per_second {
             let wait = self.packets.take(packets, rate, now);
-            self.pause(wait, now);
+            self.pause(wait, LimitError::Packets(rate), now, effects);
         }
     }
 
-    fn pause(&mut self, wait: Duration, now: Moment) {
+    fn pause(&mut self, wait: Duration, rate: LimitError, now: Moment, effects: &mut Vec<Effect>) {
         if !wait.is_zero() {
             self.paused_until = self.paused_until.max(Some(now + wait));
+            if !std::mem::replace(&mut self.said_paused, true) {
+                effects.push(Effect::Log(Rejection::paused(EventType::PublishIn, rate)));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     BrokerEffect, Effect, Session, disconnect_reason::DisconnectReason, enforcement::Rejection,
     reason_string::NOT_AUTHORIZED, reserved_topic, send,
 };
-use crate::{clock::Moment, quotas::LimitError};
+use crate::{clock::Moment, event_log::EventType, quotas::LimitError};
 
 impl Session {
     pub(super) fn on_subscribe(&mut self, subscribe: Subscribe, now: Moment, effects: &mut Vec<Effect>) {
@@ -43,7 +43,12 @@ impl Session {
         }
         let is_reported = !granted.is_empty();
         effects.extend(granted.into_iter().map(|filter| Effect::Broker(BrokerEffect::Subscribe(filter))));
-        effects.extend(subscribe.invalid.iter().map(|filter| Effect::Log(Rejection::invalid_filter(filter))));
+        effects.extend(
+            subscribe
+                .invalid
+                .iter()
+                .map(|filter| Effect::Log(Rejection::invalid_filter(EventType::Subscribe, filter))),
+        );
         let mut codes = outcomes.iter().map(|(_, code)| *code).collect::<Vec<_>>();
         let invalid = SubAckCode::Failed(SubscribeFailure::TopicFilterInvalid);
         insert_at(&subscribe.invalid, invalid, &mut codes);
@@ -73,8 +78,12 @@ impl Session {
                 removed.push(filter.clone());
             }
         }
-        effects
-            .extend(unsubscribe.invalid.iter().map(|filter| Effect::Log(Rejection::invalid_filter(filter))));
+        effects.extend(
+            unsubscribe
+                .invalid
+                .iter()
+                .map(|filter| Effect::Log(Rejection::invalid_filter(EventType::Unsubscribe, filter))),
+        );
         let mut codes = Vec::new();
         if self.version == Version::V5 {
             codes.resize(unsubscribe.filters.len(), UnsubAckCode::Success);

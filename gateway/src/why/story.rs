@@ -132,8 +132,9 @@ fn steps(line: &Line) -> Vec<Step> {
     let is_success = line.text("status") == Some("Success");
     let mut steps = Vec::new();
     if let Some(door) = line.value("door") {
-        steps.push(step("tls", false, None, tls(door, line.text("serverNameIndication"))));
-        steps.push(step("door", false, None, door_text(door)));
+        // They came before everything else, at a time that the log does not have.
+        let steps_before = [("tls", tls(door, line.text("serverNameIndication"))), ("door", door_text(door))];
+        steps.extend(steps_before.map(|(name, text)| Step { time: None, ..step(name, false, None, text) }));
     }
     if let Some(authorizer) = line.text("authorizer") {
         steps.push(step("authorizer", false, None, format!("`{authorizer}` let the client in")));
@@ -154,10 +155,13 @@ fn steps(line: &Line) -> Vec<Step> {
         ("Disconnect", _) => "disconnected",
         (_, _) => "denied",
     };
-    let words = [line.text("topicName"), line.text("explanation").or_else(|| line.text("details"))];
-    let session = line.value("keepAliveDuration").filter(|_| name == "connected").map(|_| session(line));
-    let words = words.into_iter().flatten().map(str::to_owned).chain(session).collect::<Vec<_>>();
-    steps.push(step(name, !is_success, line.text("reason"), words.join(": ")));
+    let words = line.text("explanation").or_else(|| line.text("details"));
+    let (about, separator) = match name {
+        "connected" => (Some(session(line)), "; "),
+        _ => (line.text("topicName").map(str::to_owned), ": "),
+    };
+    let text = about.into_iter().chain(words.map(str::to_owned)).collect::<Vec<_>>().join(separator);
+    steps.push(step(name, !is_success, line.text("reason"), text));
     steps
 }
 
@@ -214,7 +218,7 @@ impl Display for Attempt {
                 device.as_ref().or(client_id.as_ref()).map_or("no client id", |name| name).to_owned()
             }
         };
-        let time = self.steps.first().and_then(|step| step.time);
+        let time = self.steps.iter().find_map(|step| step.time);
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
         let time = time.and_then(|time| time.format(&format).ok()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or("an unknown address");

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gateway::{gateway::StartError, lambda::InvokeError};
+use gateway::{
+    gateway::StartError,
+    lambda::{InvokeError, program::RuntimeApiAddress},
+};
 use integration::{
     eventually::{eventually, within},
     mqtt_client::{MqttClient, connect},
@@ -245,4 +248,22 @@ async fn a_program_that_does_not_exist_or_is_not_a_function_ends_the_start() {
     };
     assert_eq!(code, Some(64));
     assert!(message.contains("LATCHKEY_STORE: `x` is not a store"), "{message}");
+}
+
+/// A runtime client that writes `http://` before the address dies before its first event.
+#[tokio::test]
+async fn a_program_that_ends_before_its_first_event_has_the_form_of_the_runtime_apis_address_explained() {
+    for (runtime_api, exit, is_explained) in [
+        (RuntimeApiAddress::SecretPath, 3, true),
+        (RuntimeApiAddress::SecretPath, 64, false),
+        (RuntimeApiAddress::HostAndPort, 3, false),
+    ] {
+        let start = Start::with_authorizer().with_program(|program| {
+            (program.path, program.runtime_api) = ("sh".into(), runtime_api);
+            program.arguments = vec!["-c".to_owned(), format!("exit {exit}")];
+        });
+        let error = start.try_run().await.err().expect("it does not start").to_string();
+        assert_eq!(error.contains("`http://HOST:PORT/PATH` here"), is_explained, "{error}");
+        assert_eq!(error.contains("`runtime_api_path = false`"), is_explained, "{error}");
+    }
 }

@@ -75,7 +75,7 @@ async fn a_call_waits_for_an_instance_no_longer_than_a_call_may_take() {
         };
         match within("a call", ended).await {
             Err(InvokeError::Throttled) => throttled += 1,
-            Err(InvokeError::Timeout(_) | InvokeError::InitTimeout) => {}
+            Err(InvokeError::Timeout(_) | InvokeError::InitTimeout { .. }) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -521,4 +521,10 @@ async fn packets_beyond_a_rate_are_delayed_and_other_clients_are_served() {
         gateway.advance(Duration::from_millis(100));
         assert!(matches!(busy.receive().await, Some(Packet::PingResp)));
     }
+    // The log says so once.
+    let details = "the client sends more than 10 packets or topic filters a second: the gateway reads nothing from it until the \
+         rate is kept again; further pauses of this connection get no line";
+    gateway.logged_with(&[("reason", "THROTTLED"), ("clientId", "busy"), ("details", details)]).await;
+    let lines = gateway.log.lines();
+    assert_eq!(lines.iter().filter(|line| line["reason"] == "THROTTLED").count(), 1, "{lines:?}");
 }

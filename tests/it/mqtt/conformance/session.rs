@@ -170,6 +170,9 @@ async fn a_message_that_is_never_acknowledged_is_dropped_after_an_hour_or_16_min
             gateway.advance(Duration::from_secs(30));
             client.ping().await;
         }
+        let wanted = [("eventType", "Publish-Out"), ("reason", "NOT_ACKNOWLEDGED"), ("clientId", &id)];
+        let line = gateway.logged_with(&wanted).await;
+        assert!(line["topicName"] == "t" && line["details"].as_str().unwrap().contains("PUBACK"), "{line}");
         drop(client);
         ended(&gateway, &id).await;
         let mut client = MqttClient::connected(&gateway, persistent(version, &id)).await;

@@ -125,6 +125,10 @@ async fn an_invalid_filter_of_mqtt_5_is_in_the_log() {
     assert!(matches!(client.receive().await, Some(Packet::SubAck(_))));
     let line = gateway.logged_with(&[("eventType", "Subscribe"), ("clientId", "c")]).await;
     assert_eq!((&line["reason"], &line["topicName"]), (&"CLIENT_ERROR".into(), &"a#\u{1b}[2J".into()));
+    client.send_bytes(b"\xa2\x0b\x00\x02\x00\x00\x06a#\x1b[2J").await;
+    assert!(matches!(client.receive().await, Some(Packet::UnsubAck(_))));
+    let line = gateway.logged_with(&[("eventType", "Unsubscribe"), ("reason", "CLIENT_ERROR")]).await;
+    assert_eq!(line["topicName"], "a#\u{1b}[2J");
 }
 
 #[tokio::test]
