@@ -62,6 +62,9 @@ pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults
 /// Reads a file of text, which may begin with the mark that spreadsheets write. It is wiped when dropped.
 pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?);
+    if let Some(kind) = binary_kind(&bytes) {
+        anyhow::bail!("`{}` is {kind}", path.display());
+    }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = valid.split(|byte| *byte == b'\n').count();
@@ -71,4 +74,14 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
         anyhow::anyhow!("`{path}` is not UTF-8 in line {line}, column {column}; save it as \"CSV UTF-8\"")
     })?;
     Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+}
+
+/// What a file is that is no text in UTF-8, by its first bytes, and what to do with it.
+fn binary_kind(bytes: &[u8]) -> Option<&'static str> {
+    let kinds: [(&[&[u8]], _); 3] = [
+        (&[b"PK\x03\x04", b"\xd0\xcf\x11\xe0"], "a spreadsheet or an archive; save it as \"CSV UTF-8\""),
+        (&[b"\xff\xfe", b"\xfe\xff"], "UTF-16; save it as \"CSV UTF-8\""),
+        (&[b"SQLite format 3"], "a SQLite database; export its table as CSV with a header"),
+    ];
+    kinds.into_iter().find(|(starts, _)| starts.iter().any(|of| bytes.starts_with(of))).map(|(_, kind)| kind)
 }

@@ -93,7 +93,9 @@ pub enum InvokeError {
         cure: &'static str,
     },
     /// The connection ended during the call.
-    #[error("the connection to the authorizer at `{place}` broke during the call: {error}")]
+    #[error(
+        "the connection to the authorizer at `{place}` broke during the call: {error}; the log of what runs there may say why"
+    )]
     Broken {
         /// Where the function is.
         place: String,
@@ -117,7 +119,7 @@ pub enum InvokeError {
         place: String,
     },
     /// The answer is larger than [`MAX_ANSWER_BYTES`].
-    #[error("the authorizer's answer is larger than {} KiB", MAX_ANSWER_BYTES / 1024)]
+    #[error("the authorizer's answer is larger than {} KiB: an answer has at most 10 policy documents", MAX_ANSWER_BYTES / 1024)]
     TooLarge,
 }
 

@@ -20,13 +20,13 @@ pub struct ClientId(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientIdError {
     /// The text is empty.
-    #[error("a client id is empty")]
+    #[error("it is empty")]
     Empty,
     /// More than 128 bytes, AWS's limit.
-    #[error("a client id has {0} bytes, AWS IoT Core accepts up to {MAX_CLIENT_ID_BYTES}")]
+    #[error("it has {0} bytes, and AWS IoT Core accepts up to {MAX_CLIENT_ID_BYTES}")]
     TooLong(usize),
     /// A byte outside the allowed set.
-    #[error("a client id has a character other than `A-Z a-z 0-9 _ . : @ = , | & ~ -` at byte {0}")]
+    #[error("it has a character other than `A-Z a-z 0-9 _ . : @ = , | & ~ -` at byte {0}")]
     Character(usize),
 }
 

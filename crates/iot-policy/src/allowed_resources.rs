@@ -67,7 +67,7 @@ impl AllowedResources<'_> {
             }
             columns += text.chars().count() + "`, `".len();
             if shown > 0 && columns > COLUMNS {
-                phrase += &format!(" and {} more", self.0.len() - shown);
+                phrase.extend([" and ", &(self.0.len() - shown).to_string(), " more"]);
                 break;
             }
             let separator = if shown == 0 { "" } else { ", " };

@@ -42,11 +42,11 @@ fn add_with_password(
     grant: &str,
     console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
-    let AddArgs { name, client_ids, password_stdin, credentials, endpoint, .. } = args;
+    let AddArgs { name, client_ids, password_stdin, credentials: file_of_passwords, endpoint, .. } = args;
     let record = RecordDocument::new(Scheme::Password, grant.to_owned());
     let record = RecordDocument { client_ids: own_rules(client_ids.clone()), ..record };
     let allowed = loader::client_ids(&name, &record);
-    let row_id = credentials.as_ref().map(|_| whole_client_id(&allowed)).transpose()?;
+    let row_id = file_of_passwords.as_ref().map(|_| whole_client_id(&allowed)).transpose()?;
     let secret = if password_stdin {
         let how = format!("printf %s PASSWORD | latchkey fleet add {name} --password-stdin");
         Secret::chosen(console.input.line("password", &how)?)?
@@ -54,14 +54,14 @@ fn add_with_password(
         Secret::generate()?
     };
     // Rows that another program adds meanwhile would be lost.
-    let _lock = credentials.as_deref().map(lock_credentials).transpose()?;
+    let _lock = file_of_passwords.as_deref().map(lock_credentials).transpose()?;
     let mut file = StoreFile::open(store)?;
     file.add(NewDevice { name: name.clone(), client_ids, grant: grant.to_owned() }, &secret)?;
     // Written before the record is, and moved into place after it, under the store's lock.
-    let credentials = match credentials.zip(row_id) {
+    let credentials = match file_of_passwords.as_deref().zip(row_id) {
         Some((path, client_id)) => {
             let (device, user_name, password) = (name.to_string(), name.to_string(), secret.text().into());
-            Some(Replacement::of(&path, &Row { device, client_id, user_name, password })?)
+            Some(Replacement::of(path, &Row { device, client_id, user_name, password })?)
         }
         None => None,
     };
@@ -72,8 +72,16 @@ fn add_with_password(
              `latchkey fleet remove {name}` and add it again"
         )
     })?;
-    Added { name: &name, client_ids: &allowed, grant, secret: &secret, store, endpoint: &endpoint }
-        .print(console)
+    Added {
+        name: &name,
+        client_ids: &allowed,
+        grant,
+        secret: &secret,
+        credentials: file_of_passwords.as_deref(),
+        store,
+        endpoint: &endpoint,
+    }
+    .print(console)
 }
 
 fn add_with_secret(

@@ -23,6 +23,8 @@ pub(super) struct Added<'a> {
     pub(super) client_ids: &'a [ClientIdRule],
     pub(super) grant: &'a str,
     pub(super) secret: &'a Secret,
+    /// The file that has the password in clear, if there is one.
+    pub(super) credentials: Option<&'a Path>,
     pub(super) store: &'a Path,
     pub(super) endpoint: &'a Address,
 }
@@ -36,13 +38,20 @@ impl Added<'_> {
             "device": name, "client_id": client_ids.first(), "user_name": name, "password": generated,
             "grant": grant,
         });
-        let (password, note) = match generated {
-            Some(password) => (password, "shown only now: the record has its hash and no more"),
-            None => ("the one that you chose", "the record has its argon2id hash and no more"),
+        let hash = match generated {
+            Some(_) => "the record has its hash and no more",
+            None => "the record has its argon2id hash and no more",
         };
+        let note = match (generated, self.credentials) {
+            (_, Some(file)) => format!("`{}` has it in clear, {hash}", file.display()),
+            (Some(_), None) => format!("shown only now: {hash}"),
+            (None, None) => hash.to_owned(),
+        };
+        let note = wrapped(INDENT, &format!("{:INDENT$}{note}", ""));
+        let password = generated.unwrap_or("the one that you chose");
         let record = std::path::absolute(store).context("the store has no path")?;
         let text = format!(
-            "device     {name}\n{}\npassword   {password}\n           {note}\n\
+            "device     {name}\n{}\npassword   {password}\n{note}\n\
              grant      {}\nrecord     {}\n\n{}",
             wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
             escaped(*grant),

@@ -192,6 +192,7 @@ fn describe_alert(alert: AlertDescription) -> String {
         }
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateRevoked
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::InternalError
         | AlertDescription::AccessDenied => {
@@ -203,6 +204,24 @@ fn describe_alert(alert: AlertDescription) -> String {
         | AlertDescription::HandshakeFailure
         | AlertDescription::InsufficientSecurity => {
             format!("the client and the gateway have no TLS in common ({alert:?}): TLS 1.2 or 1.3 is needed")
+        }
+        AlertDescription::UnexpectedMessage
+        | AlertDescription::BadRecordMac
+        | AlertDescription::RecordOverflow
+        | AlertDescription::DecodeError
+        | AlertDescription::DecryptError
+        | AlertDescription::IllegalParameter
+        | AlertDescription::MissingExtension
+        | AlertDescription::UnsupportedExtension => {
+            format!(
+                "the client can't read the gateway's part of the handshake ({alert:?}): update its TLS library, and look for \
+                 a proxy that changes the bytes"
+            )
+        }
+        AlertDescription::NoApplicationProtocol | AlertDescription::UnrecognisedName => {
+            format!(
+                "the client does not accept the ALPN protocol or the server name that it asked for itself ({alert:?})"
+            )
         }
         AlertDescription::CloseNotify | AlertDescription::UserCanceled => {
             format!("the client closed the connection in the handshake ({alert:?})")

@@ -42,7 +42,8 @@ pub(super) struct Attempt {
 struct Step {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
     time: Option<OffsetDateTime>,
-    step: &'static str,
+    #[serde(rename = "step")]
+    name: &'static str,
     /// Whether something was refused, denied or broken.
     problem: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,9 +117,9 @@ impl Attempt {
 /// The steps that a line tells of.
 fn steps(line: &Line) -> Vec<Step> {
     let time = line.time();
-    let step = |step, problem, reason: Option<&str>, text: String| Step {
+    let step = |name, problem, reason: Option<&str>, text: String| Step {
         time,
-        step,
+        name,
         problem,
         reason: reason.map(str::to_owned),
         text,
@@ -229,7 +230,7 @@ impl Display for Attempt {
                 write!(f, "\n  … {} are left out", console::counted(self.omitted, "step"))?;
             }
             let reason = step.reason.as_ref().map_or(String::new(), |reason| format!("{reason}  "));
-            let text = format!("  {:<12}  {reason}{}", step.step, step.text);
+            let text = format!("  {:<12}  {reason}{}", step.name, step.text);
             write!(f, "\n{}", console::wrapped_to(console::COLUMNS, INDENT, escaped(text).trim_end()))?;
         }
         writeln!(f)

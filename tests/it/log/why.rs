@@ -166,7 +166,7 @@ async fn large_log_and_lines_that_are_none_are_read_in_bounded_memory() {
         )
     };
     let mut log = (0..5_000).map(line).collect::<String>();
-    log += &format!("{{\"clientId\":\"d1\",\"connectionId\":\"{}\"}}\n", "x".repeat(100_000));
+    log.extend(["{\"clientId\":\"d1\",\"connectionId\":\"", &"x".repeat(100_000), "\"}\n"]);
     log += "not JSON of d1\n\u{0}\n{\"clientId\":\"d1\",\"conn";
     std::fs::write(folder.path().join("events.jsonl"), log).unwrap();
     let told = why(folder.path(), &["d1", "--last", "100"]).await;
