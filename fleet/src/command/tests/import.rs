@@ -164,6 +164,15 @@ fn a_wrong_header_is_refused_and_not_repeated() {
             .refusal(&["import", &path, "--scheme", "password"], "")
             .contains("is not UTF-8 in line 2, column 1; save it as \"CSV UTF-8\"")
     );
+    for (bytes, kind) in [
+        (&b"PK\x03\x04rest"[..], "is a spreadsheet or an archive"),
+        (b"\xff\xfeu\0s\0", "is UTF-16; save it as \"CSV UTF-8\""),
+        (b"SQLite format 3\0", "is a SQLite database"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let message = folder.refusal(&["import", &path, "--scheme", "password"], "");
+        assert!(message.contains(kind), "{message}");
+    }
     assert!(folder.refusal(&["import", "none.csv", "--mosquitto"], "").contains("can't read `none.csv`"));
     let conflict = folder.refusal(&["import", &path, "--mosquitto", "--scheme", "alibaba"], "");
     assert!(conflict.contains("cannot be used with"), "{conflict}");
