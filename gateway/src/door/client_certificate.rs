@@ -27,8 +27,8 @@ pub struct ClientCertificates {
 pub enum ClientCertificateError {
     /// It is not registered.
     #[error(
-        "the client's certificate is not registered: its id (the SHA-256 of its DER form) is {0}; register it with `[[certificate]]` in the \
-             settings file, or give the device one that is registered"
+        "the client's certificate is not registered: its id (the SHA-256 of its DER form) is {0}; register it with \
+         `[[certificate]]` in the settings file, or give the device one that is registered"
     )]
     Unknown(Arc<str>),
     /// The handshake is not signed by its key.
@@ -36,7 +36,8 @@ pub enum ClientCertificateError {
     NotItsKey,
     /// It can't be read, or its key can't sign a handshake.
     #[error(
-        "the client's certificate can't be used in a TLS handshake: it needs X.509 version 3 and a key that TLS can sign with"
+        "the client's certificate can't be used in a TLS handshake: it needs X.509 version 3 and a key that TLS can sign \
+         with"
     )]
     Unreadable,
     /// It is not active or not valid now.
