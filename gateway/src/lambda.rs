@@ -69,9 +69,7 @@ pub enum InvokeError {
     #[error("all instances of the authorizer are busy; `--instances` allows more")]
     Throttled,
     /// The call exceeded its time limit. Its instance was ended.
-    #[error(
-        "the authorizer did not answer within {0:?}, which is AWS's limit; its own lines may say what it waits for"
-    )]
+    #[error("the authorizer did not answer within {0:?}, AWS's limit; its own log may say what it waits for")]
     Timeout(Duration),
     /// The instance ended during the call.
     #[error("the authorizer ended during the call with {0}; its own lines before this one may say why")]

@@ -223,8 +223,10 @@ impl Display for Attempt {
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
         let time = time.and_then(|time| time.format(&format).ok()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or("an unknown address");
-        let head = format!("{name}  from {address}  {time}  connection {}", self.connection_id);
-        f.write_str(&console::wrapped_to(console::COLUMNS, 2, &escaped(head)))?;
+        let head = escaped(format!("{name}  from {address}  {time}"));
+        f.write_str(&console::wrapped_to(console::COLUMNS, 2, &head))?;
+        let id = escaped(&*self.connection_id);
+        write!(f, "\n  {:<12}  {id}", "connection")?;
         for (at, step) in self.steps.iter().enumerate() {
             if at == FIRST_STEPS && self.omitted > 0 {
                 write!(f, "\n  … {} are left out", console::counted(self.omitted, "step"))?;
