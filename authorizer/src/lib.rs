@@ -31,6 +31,7 @@ pub mod store;
 
 use std::{env, io::Write as _, process::ExitCode};
 
+use cli::output::escaped;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -70,6 +71,10 @@ async fn configure() -> anyhow::Result<handler::Handler<store::any::AnyStore>> {
 
 fn unusable(error: &anyhow::Error) -> ExitCode {
     // There may be no log to write to yet. A failed write to standard error has no other place to go.
-    _ = writeln!(cli::output::stderr(), "latchkey-authorizer: {}", cli::error_text(error.as_ref()));
+    let text = match error.downcast_ref::<config::ConfigError>() {
+        Some(mistakes) => mistakes.to_string(),
+        None => escaped(cli::error_text(error.as_ref())).into_owned(),
+    };
+    _ = writeln!(cli::output::stderr(), "latchkey-authorizer: {text}");
     ExitCode::from(cli::exit::USAGE)
 }

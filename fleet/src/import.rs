@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     cost::Cost,
-    faults::Faults,
+    faults::{Faults, error_list},
     hash::EmqxHash,
     rows::{Credential, Format, Row},
     rules::{GrantsOfRules, Rules},

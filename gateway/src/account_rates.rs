@@ -25,6 +25,7 @@ pub struct AccountRates {
     connects: RateByKey,
     retained: RateByKey,
     shadow_requests: RateByKey,
+    https_publishes: RateByKey,
     subscriptions: Mutex<Rate>,
 }
 
@@ -47,6 +48,7 @@ impl AccountRates {
             connects: RateByKey::new(now),
             retained: RateByKey::new(now),
             shadow_requests: RateByKey::new(now),
+            https_publishes: RateByKey::new(now),
             subscriptions: Mutex::new(Rate::new(now)),
         })
     }
@@ -89,6 +91,23 @@ impl AccountRates {
                 Exceeded::Each(rate) => LimitError::RetainedPerTopic(rate),
                 Exceeded::All(rate) => LimitError::Retained(rate),
             }
+        })
+    }
+
+    /// Counts an HTTPS publish of a principal. A client with many connections has no more than one with one.
+    ///
+    /// # Errors
+    ///
+    /// When it exceeds a quota.
+    pub fn publish_over_https(
+        &self,
+        principal_id: &Arc<str>,
+        quotas: &Quotas,
+        now: Moment,
+    ) -> Result<(), LimitError> {
+        let allowed = Allowed { each: quotas.publishes_per_second, all: None };
+        self.https_publishes.admit(principal_id, allowed, now).map_err(|exceeded| match exceeded {
+            Exceeded::Each(rate) | Exceeded::All(rate) => LimitError::PublishesOfPrincipal(rate),
         })
     }
 

@@ -10,9 +10,12 @@ mod settings;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use cli::{console, exit, output, signal};
+use cli::{
+    console::{self, ErrorList},
+    exit, output, signal,
+};
 
 use self::{function::FunctionArgs, greeting::Greeting};
 use crate::{
@@ -107,8 +110,9 @@ pub async fn run(mut args: LocalArgs, authorizer: PathBuf) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            console::status(&format!("latchkey local: {}", describe(&error, json)));
-            ExitCode::from(exit_code(&error))
+            let exit = exit_code(&error);
+            console::print_error("latchkey local", &describe(error, json));
+            ExitCode::from(exit)
         }
     }
 }
@@ -136,20 +140,21 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
 }
 
 /// The authorizer's own message says why it does not start; without `--json` it is on the terminal already.
-fn describe(error: &StartError, json: bool) -> String {
+fn describe(error: StartError, json: bool) -> anyhow::Error {
     match error {
         StartError::Authorizer(InvokeError::Init { message, hint, .. }) if json && !message.is_empty() => {
-            format!("the authorizer does not start: {message}{hint}")
+            let mut lines = message.lines().map(str::to_owned).collect::<Vec<_>>();
+            ErrorList::new(format!("the authorizer does not start: {}", lines.remove(0) + hint), lines).into()
         }
         StartError::Authorizer(InvokeError::Init { status, hint, .. }) => {
-            format!("the authorizer does not start: it ended with {status}{hint}")
+            anyhow!("the authorizer does not start: it ended with {status}{hint}")
         }
-        StartError::Authorizer(InvokeError::Start { program, error }) => format!(
+        StartError::Authorizer(InvokeError::Start { program, error }) => anyhow!(
             "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \
              it with `--authorizer`"
         ),
-        StartError::Other(error) => cli::error_text(error.as_ref()),
-        other => other.to_string(),
+        StartError::Other(error) => error,
+        other => other.into(),
     }
 }
 

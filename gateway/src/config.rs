@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use cli::output::escaped;
+use cli::console::ErrorList;
 use serde::{Deserialize, Deserializer, de};
 use toml::{
     Spanned,
@@ -186,11 +186,6 @@ struct Mistake {
     offset: Option<usize>,
     message: String,
 }
-
-/// Settings that can't be used. It names every mistake with its line in the settings file.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSettings(String);
 
 /// Reads a settings file. Keys that can't be used are left out, and are among the mistakes.
 ///
@@ -410,7 +405,7 @@ impl Mistakes {
     /// # Errors
     ///
     /// When there are some.
-    pub fn check(mut self) -> Result<(), InvalidSettings> {
+    pub fn check(mut self) -> Result<(), ErrorList> {
         self.found.sort_by_key(|mistake| mistake.offset.unwrap_or(usize::MAX));
         let place = |mistake: &Mistake| match (&self.file, mistake.offset) {
             (Some((_, text)), Some(offset)) => {
@@ -419,15 +414,16 @@ impl Mistakes {
             }
             _ => String::new(),
         };
-        let lines = self.found.iter().map(|mistake| place(mistake) + &escaped(&mistake.message));
-        let lines = lines.collect::<Vec<_>>();
+        let lines = self.found.iter().map(|mistake| place(mistake) + &mistake.message);
+        let mut lines = lines.collect::<Vec<_>>();
         let file = self.file.as_ref().map(|(path, _)| format!("the settings file `{}`", path.display()));
-        Err(InvalidSettings(match (&*lines, file) {
-            ([], _) => return Ok(()),
-            ([line], Some(file)) => format!("{file}: {line}"),
-            (_, Some(file)) => format!("{file} has {} mistakes:\n  {}", lines.len(), lines.join("\n  ")),
-            (_, None) => lines.join("\n  "),
-        }))
+        let head = match (lines.len(), file) {
+            (0, _) => return Ok(()),
+            (1, Some(file)) => format!("{file}: {}", lines.remove(0)),
+            (count, Some(file)) => format!("{file} has {count} mistakes:"),
+            (_, None) => lines.remove(0),
+        };
+        Err(ErrorList::new(head, lines))
     }
 }
 
@@ -477,7 +473,7 @@ mod tests {
     }
 
     /// The settings of a file in `folder` with this text, and everything that is wrong with it.
-    fn settings(typed: Overrides, text: &str, folder: &str) -> (Settings, Result<(), InvalidSettings>) {
+    fn settings(typed: Overrides, text: &str, folder: &str) -> (Settings, Result<(), ErrorList>) {
         let (file, found) = parse(text);
         let mut mistakes = Mistakes { file: Some(("f.toml".into(), text.to_owned())), found };
         let mut settings = Settings::new("data".into(), program());

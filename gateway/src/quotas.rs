@@ -34,7 +34,8 @@ pub struct Quotas {
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
     /// Messages a second on one connection, in and out together; one more from the client is discarded. As many are stored
-    /// for a client that is away.
+    /// for a client that is away. An HTTPS connection has as many requests, and a principal as many HTTPS publishes on all of
+    /// its connections.
     #[serde(deserialize_with = "rate")]
     pub publishes_per_second: Option<NonZeroU32>,
     /// Messages that are to be retained, a second on one topic; one more is discarded.
@@ -286,6 +287,12 @@ pub enum LimitError {
     /// `publishes_per_second`.
     #[error("discarded: the connection has more than {0} messages a second")]
     Publishes(NonZeroU32),
+    /// `publishes_per_second`, for the requests of an HTTPS connection.
+    #[error("the connection has more than {0} requests a second: wait a second")]
+    Requests(NonZeroU32),
+    /// `publishes_per_second`, for the HTTPS publishes of a principal.
+    #[error("discarded: the principal has more than {0} HTTPS publishes a second: wait a second")]
+    PublishesOfPrincipal(NonZeroU32),
     /// `retained_publishes_per_second_per_topic`.
     #[error("discarded: at most {0} a second of the messages on a topic may be retained")]
     RetainedPerTopic(NonZeroU32),

@@ -1,4 +1,4 @@
-//! Two rates at once: one for each key, and one for all of them together. Keys are client ids or topics.
+//! Two rates at once: one for each key, and one for all of them together. Keys are client ids, topics or principals.
 
 use std::{
     collections::HashMap,

@@ -5,6 +5,7 @@ mod fidelity;
 mod log_schema;
 mod pages;
 mod readme;
+mod security;
 mod tables;
 mod troubleshooting;
 mod where_to_change;

@@ -10,4 +10,5 @@ mod mqtt;
 mod secrecy;
 mod shadows;
 mod stores;
+mod terminal;
 mod tools;

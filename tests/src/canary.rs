@@ -77,6 +77,11 @@ impl Writings {
         }
     }
 
+    /// Each part, with its name.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(place, bytes)| (place.as_str(), &**bytes))
+    }
+
     /// Where the canary is, and in which form.
     pub fn places_of<'a>(&'a self, canary: &'a Canary) -> Vec<(&'a str, &'a str)> {
         let found = |(place, bytes): &'a (String, Vec<u8>)| Some((place.as_str(), canary.found_in(bytes)?));

@@ -85,6 +85,13 @@ impl GatewayProcess {
         &self.ca
     }
 
+    /// Where it says how it is doing, if it writes for a person and has `--port-status`.
+    pub fn status(&self) -> Option<SocketAddr> {
+        let address =
+            |line: &str| line.trim().strip_prefix("status  http://")?.strip_suffix("/metrics")?.parse().ok();
+        self.running.out().lines().find_map(address)
+    }
+
     /// Connects a device that presents this.
     ///
     /// # Errors

@@ -2,15 +2,17 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, ops::RangeInclusive, str::FromStr};
 
+use cli::output::escaped;
+
 /// The variables that are not read yet, and the mistakes in those that are.
 pub(super) struct Reader {
     unread: BTreeMap<String, String>,
     mistakes: Vec<String>,
 }
 
-/// All mistakes in the environment, each with its variable's name.
+/// All mistakes in the environment, each in a line, with its variable's name.
 #[derive(Debug, Default, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
+#[error("{}", .0.iter().map(escaped).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
 
 /// What is wrong with one variable's value.

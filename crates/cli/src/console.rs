@@ -1,7 +1,9 @@
 //! Input, output and error lines of a program that a person types.
 
 use std::{
-    fmt::Display,
+    env,
+    error::Error,
+    fmt::{self, Display},
     io::{self, BufRead, Read as _, Write},
     process::ExitCode,
 };
@@ -13,16 +15,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     exit,
-    output::{self, escaped, is_unprintable},
+    output::{self, escaped},
 };
 
 /// The width of all output. Help is never wider either.
 pub const COLUMNS: usize = 80;
 /// The least width that lines are wrapped to.
 const MIN_COLUMNS: usize = 40;
-
-/// The beginning of a further line of a message.
-const LIST_LINE: &str = "\n  ";
 
 /// The longest password that MQTT can carry, and a line end as Windows writes it.
 const MAX_LINE_BYTES: usize = 65_537;
@@ -79,11 +78,56 @@ impl Input<'_> {
     }
 }
 
-/// Prints why a command failed, with the program's name before it, and returns [`exit::USAGE`].
+/// Several mistakes: a text, and one line for each. Both may repeat text from elsewhere.
+#[derive(Debug)]
+pub struct ErrorList {
+    head: String,
+    lines: Vec<String>,
+}
+
+impl ErrorList {
+    /// An error of these lines.
+    #[must_use]
+    pub fn new(head: String, lines: Vec<String>) -> Self {
+        Self { head, lines }
+    }
+
+    /// The lines below the text.
+    fn tail(&self) -> String {
+        self.lines.iter().fold(String::new(), |tail, line| tail + "\n  " + &escaped(line))
+    }
+}
+
+impl Display for ErrorList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.head, self.tail())
+    }
+}
+
+impl Error for ErrorList {}
+
+/// [`print_error`], for a command that can't be run. Returns [`exit::USAGE`].
 #[must_use]
 pub fn usage_error(program: &str, error: &anyhow::Error) -> ExitCode {
-    status(&format!("{program}: {}", crate::error_text(error.as_ref())));
+    print_error(program, error);
     ExitCode::from(exit::USAGE)
+}
+
+/// Prints why a command failed to standard error, with the program's name before it: in one line, unless the error or one of
+/// its causes is an [`ErrorList`].
+pub fn print_error(program: &str, error: &anyhow::Error) {
+    let mut stderr = output::stderr();
+    let text = error_message(program, error, stderr.is_terminal());
+    writeln!(stderr, "{text}").unwrap_or_default();
+}
+
+fn error_message(program: &str, error: &anyhow::Error, is_terminal: bool) -> String {
+    let text = crate::error_text(error.as_ref());
+    // A list has no cause, so its lines are the last ones.
+    let tail = error.chain().find_map(|cause| cause.downcast_ref::<ErrorList>()).map(ErrorList::tail);
+    let tail = tail.unwrap_or_default();
+    let text = format!("{program}: {}{tail}", escaped(text.strip_suffix(&tail).unwrap_or(&text)));
+    if is_terminal { filled(0, &text) } else { text }
 }
 
 /// Prints a [`message`] to standard error. A failed write has no other place to go.
@@ -93,15 +137,10 @@ pub fn status(text: &str) {
     writeln!(stderr, "{message}").unwrap_or_default();
 }
 
-/// A message without its last line end. It is wrapped on a terminal only, so that a script finds it in one piece.
-///
-/// A message is one line, unless it has a list: each further line of it begins with two spaces. Other line ends are in a
-/// text from elsewhere, and are escaped.
+/// A line for a person, without its end. It is wrapped on a terminal only, so that a script finds it in one piece.
 #[must_use]
-pub fn message(text: &str, is_terminal: bool) -> String {
-    let lines = text.split(LIST_LINE).map(escaped).collect::<Vec<_>>();
-    let text = lines.join(LIST_LINE);
-    if is_terminal { filled(0, &text) } else { text }
+pub fn message(line: &str, is_terminal: bool) -> String {
+    if is_terminal { wrapped(0, line) } else { escaped(line).into_owned() }
 }
 
 /// Parses a command line. Help and wrong usage are printed; the exit code is then returned as the error.
@@ -111,13 +150,12 @@ pub fn message(text: &str, is_terminal: bool) -> String {
 /// When there is nothing to run: 0 after help, [`exit::USAGE`] after wrong usage.
 pub fn parse<P: clap::Parser>() -> Result<P, ExitCode> {
     P::try_parse().map_err(|error| {
-        let plain = error.render().to_string();
-        // Help goes to standard output and is not an error; a failed write has no other place to go.
-        if plain.contains(|character| character != '\n' && is_unprintable(character)) {
-            // An argument may come from a file. clap's own colours are lost.
-            write!(output::stderr(), "{plain}").unwrap_or_default();
-        } else {
-            error.print().unwrap_or_default();
+        // An error repeats the argument, which may come from a file. So it is the error of the escaped arguments, if they
+        // are wrong too. Help is not an error. A failed write has no other place to go.
+        let arguments = env::args_os().map(|argument| escaped(argument.to_string_lossy()).into_owned());
+        match P::try_parse_from(arguments) {
+            Err(escaped) => escaped.print().unwrap_or_default(),
+            Ok(_) => status(&error.to_string()),
         }
         if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS }
     })
@@ -202,15 +240,19 @@ mod tests {
     }
 
     #[test]
-    fn text_from_elsewhere_begins_no_line_of_a_message() {
-        let text = "2 bad rows\n  line 2: `a\nlatchkey: all is well`\n  line 3: `\u{202e}`";
+    fn text_from_elsewhere_begins_no_line_of_an_error() {
+        let lines = vec!["line 2: `a\n  latchkey: all is well`".to_owned(), "line 3: `\u{202e}`".to_owned()];
+        let list = ErrorList::new("`a\n  b` has 2 bad rows".to_owned(), lines);
+        let (list, one) = (anyhow::Error::new(list).context("can't\nimport"), anyhow::anyhow!("no\n  file"));
         for is_terminal in [true, false] {
             assert_eq!(
-                message(text, is_terminal),
-                "2 bad rows\n  line 2: `a\\u000alatchkey: all is well`\n  line 3: `\\u202e`"
+                error_message("latchkey", &list, is_terminal),
+                "latchkey: can't\\u000aimport: `a\\u000a  b` has 2 bad rows\n  \
+                 line 2: `a\\u000a  latchkey: all is well`\n  line 3: `\\u202e`"
             );
+            assert_eq!(error_message("latchkey", &one, is_terminal), "latchkey: no\\u000a  file");
+            assert_eq!(message("a\n  b\u{1b}", is_terminal), "a\\u000a  b\\u001b");
         }
-        assert_eq!(wrapped(2, "a\n  b\u{1b}"), "a\\u000a  b\\u001b");
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(crate) async fn run_in_aws(
     }
     anyhow::ensure!(
         known.is_empty(),
-        "devices with another record already: {}; `--skip-existing` leaves them unchanged\n  nothing was imported",
+        "devices with another record already: {}; `--skip-existing` leaves them unchanged; nothing was imported",
         known.join(", ")
     );
     // No two of the records may allow the same client id.
@@ -205,11 +205,11 @@ impl Imported {
         }
         let losses =
             report.as_ref().and_then(|report| report.losses.as_deref()).filter(|_| !args.source.skip_rules);
-        let faults = (!faults.is_empty()).then(|| format!("`{}` has {faults}", args.file.display()));
-        if faults.is_some() || losses.is_some() {
+        if !faults.is_empty() || losses.is_some() {
+            let faults = (!faults.is_empty()).then(|| faults.of_file(args.file.display()));
             let skip = losses.map(|_| "`--skip-rules` imports without the unusable rules");
             let parts = [faults.as_deref(), losses, skip, Some("nothing was imported")];
-            bail!("{}", parts.into_iter().flatten().collect::<Vec<_>>().join("\n  "));
+            return Err(import::error_list(parts.into_iter().flatten()).into());
         }
         if let Some(cost) = cost.shown(args.source.memory) {
             status(&cost.to_string());

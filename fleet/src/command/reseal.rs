@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use anyhow::{Context as _, ensure};
-use cli::{
-    console::{Console, counted, wrapped},
-    output::escaped,
-};
+use anyhow::Context as _;
+use cli::console::{Console, ErrorList, counted, wrapped};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, Keyring, SealedSecret},
@@ -75,18 +72,15 @@ fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyho
                     *secret = again;
                     count = count.saturating_add(1);
                 }
-                Err(error) => {
-                    faults.push(format!("\n  `{name}`: {}", escaped(cli::error_text(error.as_ref()))));
-                }
+                Err(error) => faults.push(format!("`{name}`: {}", cli::error_text(error.as_ref()))),
             }
         }
     }
-    ensure!(
-        faults.is_empty(),
-        "{} can't be opened, so nothing was changed:{}",
-        counted(faults.len(), "secret"),
-        faults.concat()
-    );
+    if !faults.is_empty() {
+        let count = counted(faults.len(), "secret");
+        let head = format!("{count} can't be opened, so nothing was changed:");
+        return Err(ErrorList::new(head, faults).into());
+    }
     Ok(Resealed { count, unchanged, unused })
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt};
 
-use cli::{console::counted, output::escaped};
+use cli::{
+    console::{ErrorList, counted},
+    output::escaped,
+};
 use device_auth::{device_name::DeviceNameError, verifier::VerifierError};
 
 use indicatif::HumanCount;
@@ -75,6 +78,11 @@ impl Faults {
         self.groups.iter().flat_map(|(error, lines)| lines.iter().map(move |line| (*line, error.as_str())))
     }
 
+    /// All of it as the text of an error about this file.
+    pub fn of_file(&self, file: impl fmt::Display) -> String {
+        format!("`{}` has {self}", escaped(file.to_string()))
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -92,6 +100,13 @@ impl fmt::Display for Faults {
             write!(f, "\n  {word} {}: {error}", Ranges(lines))
         })
     }
+}
+
+/// An error of these parts. Their texts are escaped already, so each line end in them begins a line of the list.
+pub fn error_list<'a>(parts: impl IntoIterator<Item = &'a str>) -> ErrorList {
+    let mut lines = parts.into_iter().flat_map(|part| part.split("\n  ")).map(str::to_owned);
+    let head = lines.next().unwrap_or_default();
+    ErrorList::new(head, lines.collect())
 }
 
 /// Ascending line numbers, written as `3, 7-9`.

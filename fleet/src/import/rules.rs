@@ -7,7 +7,7 @@ use device_auth::grant::GrantDefinition;
 
 use super::{
     acl::{Acl, dynsec, emqx, mosquitto},
-    faults::Faults,
+    faults::{Faults, error_list},
     grants,
     rows::Row,
     source::Source,
@@ -52,9 +52,9 @@ impl Rules {
         let acl = match source {
             Source::Mosquitto | Source::MosquittoGoAuth => {
                 let file = mosquitto::AclFile::parse(&text, source == Source::MosquittoGoAuth);
-                Acl::Mosquitto(
-                    file.map_err(|faults| anyhow::anyhow!("`{shown}` has {faults}\n  nothing was imported"))?,
-                )
+                Acl::Mosquitto(file.map_err(|faults| {
+                    error_list([faults.of_file(&shown).as_str(), "nothing was imported"])
+                })?)
             }
             Source::MosquittoDynsec => {
                 Acl::Dynsec(dynsec::Roles::parse(&text).with_context(|| format!("can't use `{shown}`"))?)
@@ -92,7 +92,7 @@ impl Rules {
                 notes.push((remark.line, remark.text));
             }
         }
-        let losses = (!losses.is_empty()).then(|| format!("`{}` has {losses}", self.path));
+        let losses = (!losses.is_empty()).then(|| losses.of_file(&self.path));
         Ok(GrantsOfRules { grants: assigned.grants, of_rows: assigned.of_rows, notes, losses, lost })
     }
 }

@@ -83,7 +83,9 @@ fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
             Err(error) => faults.add(line, error.to_string()),
         }
     }
-    anyhow::ensure!(faults.is_empty(), "`{shown}` has {faults}\n  nothing was provisioned");
+    if !faults.is_empty() {
+        return Err(import::error_list([faults.of_file(shown).as_str(), "nothing was provisioned"]).into());
+    }
     anyhow::ensure!(!devices.is_empty(), "`{shown}` has no devices");
     Ok(devices)
 }

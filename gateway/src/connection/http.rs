@@ -57,6 +57,8 @@ use crate::{
         route::{Http, Protocol},
     },
     handshake_limit::HandshakePermit,
+    quotas::LimitError,
+    rate::Rate,
     shared::Shared,
 };
 
@@ -98,6 +100,7 @@ struct Exchange {
     /// Held until a request is authenticated.
     permit: Arc<HandshakePermit>,
     failures: Arc<AtomicU32>,
+    requests: Mutex<Rate>,
     upgrade: Mutex<Option<Upgrade>>,
     /// Whether a request came that could be read.
     any: AtomicBool,
@@ -144,6 +147,7 @@ pub(super) async fn serve(
         cache: AnswerCache::default(),
         permit,
         failures: Arc::default(),
+        requests: Mutex::new(Rate::new(shared.clock.now())),
         upgrade: Mutex::new(None),
         any: AtomicBool::new(false),
     });
@@ -226,12 +230,24 @@ impl Exchange {
 
     /// Carries out a publish or a call about a shadow, or refuses a request that is neither of them nor an upgrade. The value is
     /// the body of the answer to a call.
+    ///
+    /// Refused requests count for the rate too, because the authorizer may be asked about them *(guess: 100 HTTPS publishes a
+    /// second)*.
     async fn carry_out(
         &self,
         request: Request<Incoming>,
         info: &ConnectionInfo,
         log: &mut ConnectionLog,
     ) -> Result<Option<Bytes>, RequestError> {
+        if let Some(rate) = self.shared.settings.quotas.publishes_per_second {
+            let now = self.shared.clock.now();
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            if !requests.try_take(rate, now) {
+                let error = LimitError::Requests(rate);
+                log.publish_throttled(None, &error);
+                return Err(RequestError::Throttled(error));
+            }
+        }
         let path = request.uri().path();
         if let Some(call) =
             ShadowCall::read(request.method(), request.uri()).filter(|_| allowed(info).publish)

@@ -291,10 +291,10 @@ impl ConnectionLog {
         self.failed(EventType::PublishIn, "CLIENT_ERROR", explanation);
     }
 
-    /// An HTTPS request to publish exceeds a rate.
-    pub(super) fn publish_throttled(&self, topic: &str, error: &LimitError) {
+    /// An HTTPS request exceeds a rate. The topic is known once the request is read.
+    pub(super) fn publish_throttled(&self, topic: Option<&str>, error: &LimitError) {
         let (reason, explanation) = (Some("THROTTLED"), Some(error.to_string()));
-        let line = Line { failed: true, topic_name: Some(topic), reason, explanation, ..Line::default() };
+        let line = Line { failed: true, topic_name: topic, reason, explanation, ..Line::default() };
         self.write(EventType::PublishIn, line);
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use cli::{exit, output::escaped};
+use cli::exit;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::TcpListener,
@@ -141,14 +141,14 @@ struct LastWords {
 }
 
 impl LastWords {
-    /// The lines of a process that has ended, as a list.
+    /// The lines of a process that has ended.
     async fn join(mut self) -> String {
         if let Some(reader) = self.reader.take() {
             // Another process may keep the pipe open.
             _ = tokio::time::timeout(LAST_WORDS_LIMIT, reader).await;
         }
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(escaped).collect::<Vec<_>>().join("\n  ")
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 

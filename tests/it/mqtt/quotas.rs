@@ -423,6 +423,45 @@ async fn a_retained_message_beyond_the_quota_is_delivered_and_not_retained() {
 }
 
 #[tokio::test]
+async fn https_requests_have_a_rate_for_each_connection_and_for_each_principal() {
+    const RATE: usize = 5;
+    let (start, script) = Start::with_script(&Step::Answer(allow_all()));
+    let rate = NonZeroU32::new(RATE as u32);
+    let start = start.with(|settings| settings.quotas.publishes_per_second = rate).on_manual_clock();
+    let gateway = start.run().await;
+    let statuses = async |client: &mut HttpClient| {
+        let mut statuses = [0; RATE + 2];
+        for status in &mut statuses {
+            *status = client.request("POST", "/topics/t", &[], "x").await.status;
+        }
+        statuses
+    };
+    let full = [200, 200, 200, 200, 200, 429, 429];
+    let mut client = HttpClient::open(&gateway).await;
+    assert_eq!(statuses(&mut client).await, full);
+    assert_eq!(script.calls(), RATE, "the function is not asked about a request that is too many");
+    gateway.logged_with(&[("reason", "THROTTLED"), ("eventType", "Publish-In")]).await;
+    // Other connections of the principal have nothing left.
+    let mut other = HttpClient::open(&gateway).await;
+    assert_eq!(statuses(&mut other).await, [429; RATE + 2]);
+    assert_eq!(script.calls(), 2 * RATE);
+    // Another principal has its own rate.
+    let mut answer = allow_all();
+    answer["principalId"] = "another".into();
+    script.set(&Step::Answer(answer));
+    let mut another = HttpClient::open(&gateway).await;
+    assert_eq!(statuses(&mut another).await, full);
+    // Refused requests count for their connection, whatever they ask for.
+    script.set(&Step::Answer(serde_json::json!({"isAuthenticated": false})));
+    let mut refused = HttpClient::open(&gateway).await;
+    assert_eq!(statuses(&mut refused).await, [401, 401, 401, 401, 401, 429, 429]);
+    assert_eq!(refused.request("GET", "/", &[], "").await.status, 429);
+    script.set(&Step::Answer(allow_all()));
+    gateway.advance(Duration::from_secs(1));
+    assert_eq!(statuses(&mut client).await, full);
+}
+
+#[tokio::test]
 async fn a_topic_has_one_retained_message_a_second_and_one_more_is_discarded() {
     let gateway = as_with_aws().await;
     let mut sender = MqttClient::anybody(&gateway, Version::V5, "sender").await;

@@ -42,8 +42,9 @@ async fn tencent_device_connects() {
     ] {
         entries.set(key, value);
     }
-    let _device = Device::start(gateway.folder(), &entries);
+    let mut device = Device::start(gateway.folder(), &entries);
     reading::wait_for(&mut viewer, "sensor/AB12CD34EFhall/humidity", 0).await;
+    assert!(!device.printed().contains("c2VjcmV0IG9mIGEgdGVuY2VudCBkZXZpY2U="));
 }
 
 #[tokio::test]
@@ -55,7 +56,9 @@ async fn registered_client_certificate_connects_and_another_is_refused() {
     entries.set(Key::Scheme, "certificate");
     for (device, connects) in [(&registered, true), (&unknown, false)] {
         entries.set(Key::Certificate, device.pem());
-        entries.set(Key::PrivateKey, device.key_pem());
+        let key = device.key_pem();
+        let line_of_the_key = key.lines().nth(1).unwrap().to_owned();
+        entries.set(Key::PrivateKey, key);
         let mut device = Device::start(gateway.folder(), &entries);
         if connects {
             reading::wait_for(&mut viewer, "sensor/sht20/temperature", 0).await;
@@ -63,5 +66,6 @@ async fn registered_client_certificate_connects_and_another_is_refused() {
             device.wait_for_line("ERROR");
             assert!(!device.printed().contains("mqtt: connected"), "{}", device.printed());
         }
+        assert!(!device.printed().contains(&line_of_the_key), "{}", device.printed());
     }
 }

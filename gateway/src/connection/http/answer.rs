@@ -13,7 +13,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use crate::{custom_auth::AuthnError, lambda::InvokeError, shadow::error::ShadowError};
+use crate::{custom_auth::AuthnError, lambda::InvokeError, quotas::LimitError, shadow::error::ShadowError};
 
 pub(super) type Body = Full<Bytes>;
 
@@ -30,7 +30,7 @@ pub(super) enum RequestError {
     /// The client is not authenticated, or the authorizer can't be asked.
     NotAuthenticated(StatusCode),
     /// It exceeds a rate.
-    Throttled,
+    Throttled(LimitError),
     /// The policies don't allow it.
     Forbidden,
     /// The path does not exist.
@@ -102,7 +102,7 @@ impl RequestError {
         match self {
             Self::Malformed(_) | Self::UnknownHost => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(status) => *status,
-            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden | Self::CertificateNeeded => StatusCode::FORBIDDEN,
             Self::NotFound | Self::PublishNotAllowed | Self::WebSocketNotAllowed => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -147,7 +147,7 @@ impl RequestError {
         match self {
             Self::Malformed(details) => details.clone(),
             Self::NotAuthenticated(_) => "not authenticated".to_owned(),
-            Self::Throttled => "the rate of retained messages is exceeded: wait a second".to_owned(),
+            Self::Throttled(error) => error.to_string(),
             Self::Forbidden => "not allowed by the policies".to_owned(),
             Self::NotFound => {
                 "nothing is at this path: use `POST /topics/TOPIC`, `/things/THING/shadow`, or WebSocket at `/mqtt`".to_owned()

@@ -31,11 +31,13 @@ use crate::{
     door::ConnectionInfo,
     event_log::EventType,
     metrics::Direction,
+    quotas::LimitError,
     session::{
         enforcement::Enforcement,
         reserved_topic::{self, Recipient},
         shadow,
     },
+    shared::Shared,
 };
 
 /// How long a body may take.
@@ -84,12 +86,9 @@ pub(super) async fn publish(
     }
     let PublishRequest { topic, qos, retain, recipient } = wanted;
     let (quotas, now) = (&exchange.shared.settings.quotas, exchange.shared.clock.now());
-    if retain
-        && !payload.is_empty()
-        && let Err(error) = exchange.shared.account_rates.retain(&topic, quotas, now)
-    {
-        log.publish_throttled(topic.as_str(), &error);
-        return Err(RequestError::Throttled);
+    if retain && !payload.is_empty() {
+        let kept = exchange.shared.account_rates.retain(&topic, quotas, now);
+        kept.map_err(|error| throttled(log, Some(&topic), error))?;
     }
     let is_unserved = recipient == Some(Recipient::Service);
     let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
@@ -115,6 +114,11 @@ pub(super) async fn publish(
     exchange.shared.log.metrics().message(Direction::In);
     log.published(topic.as_str(), retain, is_unserved, unnamed.as_ref());
     Ok(())
+}
+
+fn throttled(log: &ConnectionLog, topic: Option<&TopicName>, error: LimitError) -> RequestError {
+    log.publish_throttled(topic.map(TopicName::as_str), &error);
+    RequestError::Throttled(error)
 }
 
 /// Reads the whole body before the authorizer is asked, so that a slow client occupies no instance of it.
@@ -160,6 +164,9 @@ pub(super) async fn authorize(
         None => ask(http, exchange, info, log).await.inspect_err(|_| exchange.permit.reacquire())?,
     };
     log.set_principal(&authorization.principal_id);
+    let Shared { settings, clock, account_rates, .. } = &*exchange.shared;
+    let kept = account_rates.publish_over_https(&authorization.principal_id, &settings.quotas, clock.now());
+    kept.map_err(|error| throttled(log, None, error))?;
     let context = context::of_request(info, exchange.addresses.peer.ip());
     let scope = Arc::clone(&exchange.shared.scope);
     // A request has no client id, so its principal says which device it is.
