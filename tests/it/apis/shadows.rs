@@ -5,7 +5,7 @@ use integration::{aws_api::answers, mqtt_client::MqttClient, test_gateway::TestG
 use mqtt::{QoS, Version};
 use serde_json::{Value, json};
 
-fn call(operation: &str, input: Value) -> Value {
+fn call(operation: &str, input: &Value) -> Value {
     json!({"client": "iot-data", "operation": operation, "input": input})
 }
 
@@ -25,31 +25,31 @@ async fn shadows_are_read_changed_listed_and_deleted_and_their_subscribers_hear_
         if let Some(name) = name {
             input["shadowName"] = name.into();
         }
-        call("UpdateThingShadow", input)
+        call("UpdateThingShadow", &input)
     };
     let desired = json!({"state": {"desired": {"on": true}}, "clientToken": "c"});
-    let list = |more: Value| {
+    let list = |more: &Value| {
         let mut input = json!({"thingName": "lamp"});
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        call("ListNamedShadowsForThing", input)
+        call("ListNamedShadowsForThing", &input)
     };
     let classic = json!({"thingName": "lamp"});
     let calls = [
-        call("GetThingShadow", classic.clone()),
+        call("GetThingShadow", &classic),
         update(None, &desired),
-        call("GetThingShadow", classic.clone()),
+        call("GetThingShadow", &classic),
         update(None, &json!({"state": {}, "version": 7})),
         update(None, &json!({"state": {"delta": {}}})),
         update(None, &json!({"state": {"desired": {"a": "x".repeat(8_192)}}})),
         update(Some("b"), &json!({"state": {}})),
         update(Some("a"), &json!({"state": {}})),
-        list(json!({})),
-        list(json!({"pageSize": 1})),
-        list(json!({"pageSize": 0})),
-        list(json!({"nextToken": "x"})),
-        call("DeleteThingShadow", classic.clone()),
-        call("DeleteThingShadow", classic),
-        call("GetThingShadow", json!({"thingName": "lamp", "shadowName": "a.b"})),
+        list(&json!({})),
+        list(&json!({"pageSize": 1})),
+        list(&json!({"pageSize": 0})),
+        list(&json!({"nextToken": "x"})),
+        call("DeleteThingShadow", &classic),
+        call("DeleteThingShadow", &classic),
+        call("GetThingShadow", &json!({"thingName": "lamp", "shadowName": "a.b"})),
     ];
     let answered = answers(gateway.folder.path(), &calls).await;
     let error = |n: usize| (answered[n]["error"].as_str().unwrap_or("none"), answered[n]["status"].as_u64());
