@@ -9,6 +9,8 @@
 pub mod answer;
 pub mod control;
 pub mod data;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod error;
 pub mod input;
 pub mod key;
@@ -63,6 +65,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The bytes of a body. The largest that an operation needs is a message of 128 KiB.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The bytes of a body for DynamoDB: 16 MB in one `BatchWriteItem` (DynamoDB API reference), and its JSON around them.
+const MAX_DYNAMODB_BODY_BYTES: usize = 20 * 1024 * 1024;
+/// The name of DynamoDB in a signature's scope.
+const DYNAMODB: &str = "dynamodb";
+/// The header that names an operation of DynamoDB's.
+const TARGET: &str = "x-amz-target";
 /// The bytes that are read of a body that is too large, so that its client reads the answer.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 /// The pause after a connection could not be accepted, for example because too many files are open.
@@ -80,6 +88,9 @@ pub struct Api {
     pub addresses: Addresses,
     /// The CA that issues certificates.
     pub authority: Arc<Authority>,
+    /// DynamoDB's tables.
+    #[cfg(feature = "dynamodb")]
+    pub tables: dynamodb::Tables,
 }
 
 /// Answers requests until the gateway stops.
@@ -137,12 +148,21 @@ impl Api {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let admitted = self.admit(&parts);
-        let max = if admitted.is_ok() { MAX_BODY_BYTES } else { 0 };
+        let max = match &admitted {
+            Ok(signature) if signature.service == DYNAMODB => MAX_DYNAMODB_BODY_BYTES,
+            Ok(_) => MAX_BODY_BYTES,
+            Err(_) => 0,
+        };
+        let is_json_protocol = parts.headers.contains_key(TARGET);
         let outcome = match (admitted, read(body, max).await) {
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
             (Ok(signature), Ok(body)) => self.carry_out(&signature, parts, body).await,
         };
-        answer::response(outcome)
+        answer::response(if is_json_protocol {
+            outcome.map_err(ApiError::for_json_protocol)
+        } else {
+            outcome
+        })
     }
 
     /// Checks what can be checked without the body.
@@ -161,9 +181,12 @@ impl Api {
 
     async fn carry_out(&self, signature: &Signature, parts: Parts, body: Bytes) -> Result<Answer, ApiError> {
         signature.verify(&parts.method, &parts.uri, &parts.headers, &body, &self.key)?;
+        if signature.service == DYNAMODB {
+            return self.dynamodb(&parts, body).await;
+        }
         let service = Service::of_scope(&signature.service).ok_or_else(|| {
             SignatureError::Scope(
-                "Credential should be scoped to correct service: 'iot' or 'iotdata'.".to_owned(),
+                "Credential should be scoped to correct service: 'iot', 'iotdata' or 'dynamodb'.".to_owned(),
             )
         })?;
         let (operation, path) =
@@ -171,6 +194,17 @@ impl Api {
         let handler = operation.handler.ok_or_else(|| ApiError::not_implemented(operation.name))?;
         let query = parts.uri.query().unwrap_or_default().to_owned();
         handler(self, &Input { path, query, headers: parts.headers, body }).await
+    }
+
+    #[cfg(feature = "dynamodb")]
+    async fn dynamodb(&self, parts: &Parts, body: Bytes) -> Result<Answer, ApiError> {
+        self.tables.answer(parts.headers.get(TARGET).and_then(|target| target.to_str().ok()), body).await
+    }
+
+    #[cfg(not(feature = "dynamodb"))]
+    #[expect(clippy::unused_async, reason = "it waits where there is a database")]
+    async fn dynamodb(&self, _: &Parts, _: Bytes) -> Result<Answer, ApiError> {
+        Err(ApiError::not_implemented("DynamoDB, without which this program was built,"))
     }
 
     /// The ARN of an entry of the registry.
@@ -226,5 +260,15 @@ pub fn open(
 ) -> anyhow::Result<Api> {
     let settings = &shared.settings;
     let key = key::ApiFile::update(&settings.data, address, &settings.account.region)?.key;
-    Ok(Api { shared, registry, key, addresses, authority })
+    #[cfg(feature = "dynamodb")]
+    let tables = dynamodb::Tables::new(&settings.data);
+    Ok(Api {
+        shared: Arc::clone(&shared),
+        registry,
+        key,
+        addresses,
+        authority,
+        #[cfg(feature = "dynamodb")]
+        tables,
+    })
 }

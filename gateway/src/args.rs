@@ -3,6 +3,7 @@
 pub mod env;
 pub mod function;
 pub mod init;
+pub mod reset;
 
 mod greeting;
 mod network;
@@ -89,6 +90,8 @@ pub enum LocalCommand {
     Init(init::InitArgs),
     /// Print the variables with which the AWS CLI and the SDKs use this gateway
     Env(env::EnvArgs),
+    /// Delete what clients and API calls have stored, while no gateway runs
+    Reset(reset::ResetArgs),
 }
 
 /// Runs a gateway until it is stopped. `authorizer` is the authorizer's program unless the arguments name another.
@@ -98,6 +101,7 @@ pub async fn run(mut args: LocalArgs, authorizer: PathBuf) -> ExitCode {
     match args.command.take() {
         Some(LocalCommand::Init(init)) => return init::run(&init),
         Some(LocalCommand::Env(env)) => return env::run(env),
+        Some(LocalCommand::Reset(reset)) => return reset::run(reset),
         None => {}
     }
     let (stop_with_stdin, json) = (args.stop_with_stdin, args.json);

@@ -161,7 +161,11 @@ impl Format {
 }
 
 /// Creates the file, if it does not exist, so that no other user can read it. SQLite gives the files next to it the same mode.
-fn make_private(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When it can't be created.
+pub fn make_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]

@@ -3,6 +3,8 @@
 mod access;
 mod certificates;
 mod constraints;
+mod durability;
+mod dynamodb;
 mod environment;
 mod groups;
 mod policies;

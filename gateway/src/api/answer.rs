@@ -19,6 +19,8 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// What an operation answers with.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
     /// The body.
     pub body: Bytes,
     /// Its type.
@@ -31,7 +33,7 @@ impl Answer {
     /// An answer whose body is the operation's payload.
     #[must_use]
     pub fn payload(body: impl Into<Bytes>, content_type: &'static str) -> Self {
-        Self { body: body.into(), content_type, headers: Vec::new() }
+        Self { status: StatusCode::OK, body: body.into(), content_type, headers: Vec::new() }
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) fn seconds(millis: i64) -> i64 {
 /// The HTTP response to a request.
 pub(super) fn response(outcome: Result<Answer, ApiError>) -> Response<Full<Bytes>> {
     let (status, answer, error) = match outcome {
-        Ok(answer) => (StatusCode::OK, answer, None),
+        Ok(answer) => (answer.status, answer, None),
         Err(error) => (error.status, Answer::from(error.body()), Some(error.name)),
     };
     let mut response = Response::new(Full::new(answer.body));

@@ -1,7 +1,8 @@
 //! Errors of the APIs, in the shape of AWS's REST-JSON protocol: the status, the exception's name in `x-amzn-ErrorType`, and a
 //! JSON body with `message`.
 //!
-//! Source: the API models of AWS IoT and AWS IoT data (names and statuses), Smithy's specification of `aws.protocols#restJson1`.
+//! Source: the API models of AWS IoT and AWS IoT data (names and statuses), Smithy's specification of `aws.protocols#restJson1` and
+//! `aws.protocols#awsJson1_0`.
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -81,6 +82,13 @@ impl ApiError {
     pub fn internal_failure() -> Self {
         let message = "the gateway can't carry out the request; its log says why";
         Self::new("InternalFailureException", StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// The same error for a client of DynamoDB, which reads the exception's name in the body.
+    #[must_use]
+    pub fn for_json_protocol(mut self) -> Self {
+        self.members.insert("__type".to_owned(), json!(self.name));
+        self
     }
 
     /// The body of the answer.

@@ -221,6 +221,7 @@ pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
 }
 
 /// The error of a member that does not meet a constraint.
+#[must_use]
 pub fn constraint_error(value: &str, name: &str, constraint: &str) -> ApiError {
     let value = if value == "null" { value.to_owned() } else { format!("'{value}'") };
     ApiError::invalid_request(format!(

@@ -92,16 +92,12 @@ impl Operation {
             match expected.strip_prefix('{').and_then(|member| member.strip_suffix('}')) {
                 None if expected == segment => rest = after,
                 None => return None,
-                Some(member) => match member.strip_suffix('+') {
-                    Some(member) => {
-                        members.push((member, rest?.to_owned()));
-                        rest = None;
-                    }
-                    None => {
-                        members.push((member, segment.to_owned()));
-                        rest = after;
-                    }
-                },
+                Some(member) => {
+                    let all = member.strip_suffix('+');
+                    let value = if all.is_some() { rest? } else { segment };
+                    members.push((all.unwrap_or(member), value.to_owned()));
+                    rest = after.filter(|_| all.is_none());
+                }
             }
         }
         rest.is_none().then_some(members)

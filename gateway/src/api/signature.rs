@@ -34,7 +34,7 @@ pub struct Signature {
     /// The service that the request was signed for, such as `iot`.
     pub service: String,
     signed_headers: Vec<String>,
-    signature: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 /// A request that is not signed as it has to be. No message says what the right signature would be.
@@ -132,7 +132,7 @@ impl Signature {
             region: scope_region.to_owned(),
             service: service.to_owned(),
             signed_headers,
-            signature: decode_hex(signature).ok_or(SignatureError::Mismatch)?,
+            bytes: decode_hex(signature).ok_or(SignatureError::Mismatch)?,
         })
     }
 
@@ -158,12 +158,12 @@ impl Signature {
         for name in &self.signed_headers {
             let values = headers.get_all(name).iter().map(|value| value.to_str().map(one_space));
             let values = values.collect::<Result<Vec<_>, _>>().map_err(|_| SignatureError::Mismatch)?;
-            request.push_str(&format!("{name}:{}\n", values.join(",")));
+            request.extend([name, ":", &values.join(","), "\n"]);
         }
-        request.push_str(&format!("\n{}\n{payload}", self.signed_headers.join(";")));
+        request.extend(["\n", &self.signed_headers.join(";"), "\n", &payload]);
         let request = encode_hex(digest(&SHA256, request.as_bytes()).as_ref());
         let text = format!("{ALGORITHM}\n{}\n{}\n{request}", self.date_time, self.scope);
-        hmac::verify(&self.signing_key(key), text.as_bytes(), &self.signature)
+        hmac::verify(&self.signing_key(key), text.as_bytes(), &self.bytes)
             .map_err(|_| SignatureError::Mismatch)
     }
 

@@ -81,6 +81,16 @@ pub enum StoreError {
     Stopped,
 }
 
+/// Keeps gateways from starting with this data folder for as long as the connection lives, if the folder has a sessions' file.
+///
+/// # Errors
+///
+/// When a gateway runs with it, or the file can't be used.
+pub fn lock(data: &Path) -> Result<Option<Connection>, FileError> {
+    let path = data.join(FILE);
+    if path.exists() { FORMAT.open(&path).map(Some) } else { Ok(None) }
+}
+
 impl Store {
     /// Opens the file or creates it, readable by its owner alone, and reads everything in it.
     ///

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::things;
+use super::things::AttributePayload;
 use crate::{
     api::{
         Api,
@@ -223,10 +223,10 @@ fn group_and_thing(api: &Api, members: &Members) -> Result<(String, String), Api
 /// The members `thingGroupProperties`.
 fn properties(members: &Members) -> Result<Option<ThingGroupProperties>, ApiError> {
     let Some(properties) = members.structure("thingGroupProperties")? else { return Ok(None) };
-    let (attributes, merge) = things::attributes(&properties)?.unzip();
+    let payload = AttributePayload::read(&properties)?;
     Ok(Some(ThingGroupProperties {
         description: properties.text("thingGroupDescription", &Text::DESCRIPTION)?,
-        attributes,
-        merge: merge.unwrap_or(false),
+        merge: payload.as_ref().is_some_and(|payload| payload.merge),
+        attributes: payload.map(|payload| payload.attributes),
     }))
 }
