@@ -61,19 +61,25 @@ pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults
 
 /// Reads a file of text, which may begin with the mark that spreadsheets write. It is wiped when dropped.
 pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?);
+    let bytes = fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?;
     if let Some(kind) = binary_kind(&bytes) {
         anyhow::bail!("`{}` is {kind}", path.display());
     }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    // The bytes are not copied: a file may be large, and what is wiped later is then all of it.
+    let mut text = Zeroizing::new(String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let bytes = Zeroizing::new(error.into_bytes());
+        let valid = bytes.get(..end).unwrap_or_default();
         let line = valid.split(|byte| *byte == b'\n').count();
         let before = valid.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(before).chars().count().saturating_add(1);
         let path = path.display();
         anyhow::anyhow!("`{path}` is not UTF-8 in line {line}, column {column}; save it as \"CSV UTF-8\"")
-    })?;
-    Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+    })?);
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 /// What a file is that is no text in UTF-8, by its first bytes, and what to do with it.

@@ -67,12 +67,9 @@ pub fn run(args: &CheckMigrationArgs, console: &mut Console<'_>) -> anyhow::Resu
     }
     observed.conclude();
     if observed.hosts().is_empty() {
-        match args.from {
-            Source::Alibaba | Source::Tencent => {
-                observed.add_to_all(Problem::VendorHost, "the vendor's name")
-            }
-            _ => observed.add_to_all(Problem::OwnHost, "the broker's name"),
-        }
+        let is_vendor = matches!(args.from, Source::Alibaba | Source::Tencent);
+        let problem = if is_vendor { Problem::VendorHost } else { Problem::OwnHost };
+        observed.add_to_all(problem, "every device, because no capture shows a host name");
     }
     let report = Report::of(&observed, seen);
     Ok(console.print(&report.json(), &report)?)
@@ -206,17 +203,16 @@ impl fmt::Display for Report {
         if !self.hosts.is_empty() {
             let hosts = self.hosts.iter().map(|(name, connections)| format!("{name} ({connections})"));
             let shown = hosts.take(5).collect::<Vec<_>>().join(", ");
-            let from = counted(HumanCount(self.addresses), "address").replace("addresss", "addresses");
-            line("hosts", &format!("{shown}, from {from}"))?;
+            line("hosts", &format!("{shown}, from {}", addresses(self.addresses)))?;
         }
-        for Found { explanation: Explanation { name, reason, cure, way }, devices, addresses, examples } in
-            &self.problems
+        for Found {
+            explanation: Explanation { name, reason, cure, way },
+            devices,
+            addresses: found,
+            examples,
+        } in &self.problems
         {
-            let addresses = match addresses {
-                0 => String::new(),
-                1 => ", 1 address".to_owned(),
-                more => format!(", {} addresses", HumanCount(*more)),
-            };
+            let addresses = if *found > 0 { format!(", {}", addresses(*found)) } else { String::new() };
             line(name, &format!("{}{addresses}: {reason}", count(*devices, "device")))?;
             line("", &format!("fix: {cure} ({})", way.as_str()))?;
             if !examples.is_empty() {
@@ -226,6 +222,10 @@ impl fmt::Display for Report {
         let ways = WAYS.map(|way| format!("{} {}", HumanCount(self.count(way)), way.as_str()));
         line("moves", &format!("of {}: {}", count(self.devices, "device"), ways.join(", ")))
     }
+}
+
+fn addresses(count: u64) -> String {
+    if count == 1 { "1 address".to_owned() } else { format!("{} addresses", HumanCount(count)) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use cli::console::counted;
 use device_auth::verifier::{Verifier, budget::FunctionMemory};
 use indicatif::HumanCount;
 
@@ -48,11 +47,8 @@ impl fmt::Display for CostText<'_> {
                 0 => String::new(),
                 memory => format!(" and {memory} MB"),
             };
-            format!(
-                "{} {}{memory}",
-                counted(HumanCount(*count), "hash").replace("hashs", "hashes"),
-                millis(with_memory)
-            )
+            let noun = if *count == 1 { "hash" } else { "hashes" };
+            format!("{} {noun} {}{memory}", HumanCount(*count), millis(with_memory))
         });
         let more = if self.cost.0.len() > SHOWN { ", and cheaper ones" } else { "" };
         write!(

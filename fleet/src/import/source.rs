@@ -117,7 +117,7 @@ impl fmt::Display for Found {
 #[must_use]
 pub fn hint(text: &str) -> String {
     recognise(text).map_or_else(
-        || "it is no file that is known: name its source with `--from`".to_owned(),
+        || "it is not a file that is known: name its source with `--from`".to_owned(),
         |found| format!("it is {found}"),
     )
 }

@@ -132,7 +132,7 @@ fn file_of_another_source_is_told_apart() {
         assert!(message.contains(of) && message.contains("name it with `--acl`"), "{message}");
     }
     let message = Folder::new().bring_refusal("hello\n", None, &[]);
-    assert!(message.contains("it is no file that is known: name its source with `--from`"), "{message}");
+    assert!(message.contains("it is not a file that is known: name its source with `--from`"), "{message}");
 }
 
 #[test]
@@ -341,6 +341,17 @@ fn roles_of_dynamic_security_become_grants() {
     let view = folder.grant_of("view");
     assert_eq!(view["publish"], json!(["hall/all/x"]));
     assert_eq!((&view["subscribe"][0], &view["receive"][1]), (&json!("hall/#"), &json!("hall/*")));
+    // mosquitto 2.0 has no placeholders, and writes passwords in another form.
+    let fields = MOSQUITTO.split('$').collect::<Vec<_>>();
+    let user = json!({
+        "username": "a", "iterations": 101, "salt": fields[3], "password": fields[4], "roles": [{"rolename": "r"}],
+    });
+    let role = json!({"rolename": "r", "acls": [acl("publishClientSend", "x/%u", 0, true)]});
+    let folder = Folder::new();
+    let old = json!({"clients": [user], "roles": [role]}).to_string();
+    let printed = folder.bring(&old, None, &["--from", "mosquitto-dynsec"]).unwrap();
+    assert!(printed.contains("note       line 1: `x/%u`: mosquitto 2.0 wrote this file"), "{printed}");
+    assert_eq!(folder.grant_of("a")["publish"], json!(["x/%u"]));
     let unknown =
         json!({"clients": [client("a", json!({"roles": [{"rolename": "none"}]}))], "roles": []}).to_string();
     let message = Folder::new().bring_refusal(&unknown, None, &["--from", "mosquitto-dynsec"]);

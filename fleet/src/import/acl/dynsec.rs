@@ -6,11 +6,17 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
-use super::{super::json_lines::Element, Access, Effect, Remark, Rule, User, filter::Filter, quoted};
+use super::{
+    super::json_lines::Element,
+    Access, Effect, Remark, Rule, User,
+    filter::{Filter, Placeholders},
+    quoted,
+};
 
-const PLACEHOLDERS: (&str, &str) = ("%u", "%c");
+/// mosquitto 2.0 has no placeholders here; 2.1 has these (measured with 2.0.11).
+const PLACEHOLDERS: Placeholders = ("%u", "%c");
 /// The priority of what has none.
 const NO_PRIORITY: i64 = -1;
 /// Why a rule about a filter with a wildcard is not in force.
@@ -26,6 +32,8 @@ pub(in crate::import) struct Roles {
     /// The default access, with its line.
     defaults: (Defaults, usize),
     anonymous_group: Option<(String, usize)>,
+    /// Whether `%u` and `%c` have a meaning.
+    has_placeholders: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +63,8 @@ struct File {
 #[derive(Deserialize)]
 struct Client {
     username: String,
+    /// Only mosquitto 2.1 and later write it.
+    encoded_password: Option<IgnoredAny>,
     #[serde(default)]
     roles: Vec<RoleName>,
     #[serde(default)]
@@ -138,12 +148,15 @@ impl Roles {
                 error.column()
             )
         })?;
+        let has_placeholders = file.clients.iter().any(|client| client.encoded_password.is_some());
+        let placeholders = has_placeholders.then_some(PLACEHOLDERS);
         let mut roles = HashMap::new();
         for (entry, element) in file.roles.into_iter().zip(Element::of(text).elements(&["roles"])) {
             let (line, lines) = (element.line, element.lines(&["acls"]));
             let name = entry.rolename.clone();
             anyhow::ensure!(!roles.contains_key(&name), "line {line}: role {} is a duplicate", quoted(&name));
-            let role = Role::of(entry, &lines).with_context(|| format!("role {}", quoted(&name)))?;
+            let role =
+                Role::of(entry, &lines, placeholders).with_context(|| format!("role {}", quoted(&name)))?;
             roles.insert(name, role);
         }
         let groups =
@@ -189,7 +202,7 @@ impl Roles {
         let defaults = (file.defaults, key_line("\"defaultACLAccess\""));
         let anonymous_group = file.anonymous_group.filter(|group| !group.is_empty());
         let anonymous_group = anonymous_group.map(|group| (group, key_line("\"anonymousGroup\"")));
-        Ok(Self { by_name: roles, of_client, defaults, anonymous_group })
+        Ok(Self { by_name: roles, of_client, defaults, anonymous_group, has_placeholders })
     }
 
     pub(super) fn access(&self, user: User<'_>) -> Access {
@@ -232,7 +245,17 @@ impl Roles {
             );
             Remark::loss(*line, text)
         });
-        anonymous.collect()
+        let rules = self.by_name.values().flat_map(|role| role.publish.iter().chain(&role.subscribe));
+        let plain = rules.filter(|rule| !self.has_placeholders && !rule.is_exact);
+        let percents = plain.filter(|rule| ["%u", "%c"].iter().any(|it| rule.filter.as_str().contains(it)));
+        let percents = percents.map(|rule| {
+            let text = format!(
+                "{}: mosquitto 2.0 wrote this file, and reads `%u` and `%c` as they are; from 2.1 on they are placeholders",
+                quoted(rule.filter.as_str())
+            );
+            Remark::note(rule.line, text)
+        });
+        anonymous.chain(percents).collect()
     }
 }
 
@@ -247,7 +270,7 @@ fn in_order(roles: &[RoleName]) -> Vec<&str> {
 impl Role {
     /// The rules of a role. Among rules of one priority, those that deny come first: their order in the plugin is not
     /// documented.
-    fn of(entry: RoleEntry, lines: &[usize]) -> anyhow::Result<Self> {
+    fn of(entry: RoleEntry, lines: &[usize], placeholders: Option<Placeholders>) -> anyhow::Result<Self> {
         let RoleEntry { acls: entries, allows_wildcards, rolename: _ } = entry;
         let mut entries =
             entries.into_iter().zip(lines.iter().copied().chain(std::iter::repeat(1))).collect::<Vec<_>>();
@@ -255,7 +278,7 @@ impl Role {
         let (mut all, mut patterns) = (Self { allows_wildcards, ..Self::default() }, Vec::new());
         for (entry, line) in entries {
             let is_literal = entry.kind == "subscribeLiteral";
-            let filter = Filter::new(&entry.topic, (!is_literal).then_some(PLACEHOLDERS));
+            let filter = Filter::new(&entry.topic, placeholders.filter(|_| !is_literal));
             let filter = filter.with_context(|| format!("line {line}: {}", quoted(&entry.topic)))?;
             let effect = if entry.allow { Effect::Allow } else { Effect::Deny };
             let rule = Rule { effect, filter, is_exact: is_literal, retain: true, condition: None, line };
