@@ -88,9 +88,9 @@ pub struct Api {
     pub addresses: Addresses,
     /// The CA that issues certificates.
     pub authority: Arc<Authority>,
-    /// DynamoDB's tables.
+    /// DynamoDB.
     #[cfg(feature = "dynamodb")]
-    pub tables: dynamodb::Tables,
+    pub tables: dynamodb::Emulator,
 }
 
 /// Answers requests until the gateway stops.
@@ -261,9 +261,9 @@ pub fn open(
     let settings = &shared.settings;
     let key = key::ApiFile::update(&settings.data, address, &settings.account.region)?.key;
     #[cfg(feature = "dynamodb")]
-    let tables = dynamodb::Tables::new(&settings.data);
+    let tables = dynamodb::Emulator::new(&settings.data);
     Ok(Api {
-        shared: Arc::clone(&shared),
+        shared,
         registry,
         key,
         addresses,

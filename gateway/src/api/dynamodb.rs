@@ -20,14 +20,14 @@ const TARGET: &str = "DynamoDB_20120810.";
 /// The type of DynamoDB's bodies.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-/// The tables. The file is made at the first request.
-pub struct Tables {
+/// The emulator. Its file is made at the first request.
+pub struct Emulator {
     path: PathBuf,
     database: OnceCell<Database>,
 }
 
-impl Tables {
-    /// The tables of a data folder.
+impl Emulator {
+    /// The emulator with the tables of a data folder.
     #[must_use]
     pub fn new(data: &Path) -> Self {
         Self { path: data.join(FILE), database: OnceCell::new() }
