@@ -113,7 +113,7 @@ impl Endpoint {
 }
 
 /// Amazon's roots, as Debian's `ca-certificates` has them.
-const AMAZON: &[u8] = include_bytes!("endpoint/amazon_roots.pem");
+pub const AMAZON_ROOTS: &str = include_str!("endpoint/amazon_roots.pem");
 
 fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
     let Some(ca) = ca else { return amazon() };
@@ -128,7 +128,7 @@ fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
 
 fn amazon() -> Result<RootCertStore, EndpointError> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(AMAZON) {
+    for certificate in CertificateDer::pem_slice_iter(AMAZON_ROOTS.as_bytes()) {
         let certificate = certificate.map_err(|_| EndpointError::Amazon)?;
         roots.add(certificate).map_err(|_| EndpointError::Amazon)?;
     }
@@ -169,7 +169,9 @@ mod tests {
         let digest = |certificate: CertificateDer<'_>| {
             hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate))
         };
-        let ours = CertificateDer::pem_slice_iter(AMAZON).map(|it| digest(it.unwrap())).collect::<Vec<_>>();
+        let ours = CertificateDer::pem_slice_iter(AMAZON_ROOTS.as_bytes())
+            .map(|it| digest(it.unwrap()))
+            .collect::<Vec<_>>();
         assert_eq!(ours, published);
         assert_eq!(Endpoint::new(target(None)).ok().unwrap().ca(), None);
     }

@@ -3,6 +3,7 @@
 mod aws;
 mod examples;
 mod inspect;
+mod kit;
 mod lint;
 mod migration;
 mod source;
@@ -28,6 +29,7 @@ pub use self::{
         AccountArgs, ExplainArgs, InspectCommand, JwtArgs, PolicyArgs, PolicyCommand, PolicyCommandLine,
         PolicyTestArgs, RequestArgs, RequestedAction,
     },
+    kit::KitArgs,
     lint::{Format, LintArgs},
     migration::CheckMigrationArgs,
     source::SourceArgs,

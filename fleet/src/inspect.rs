@@ -14,7 +14,7 @@ use device_auth::{
 
 use crate::{
     args::{InspectCommand, KeyringArgs, PolicyCommand},
-    explain, keyring_file, lint, policy_test,
+    explain, keyring_file, kit, lint, policy_test,
     sealing::keyring_path,
     store_file::any_function,
     store_option::{self, ConfiguredStore},
@@ -36,6 +36,11 @@ pub(crate) async fn run(
             let path = store_option::file(store)?;
             let records = snapshot(parse(&path, &read(&path)?)?, &args.keyring)?;
             explain::run(&args, records, console).await.map(exit_code)
+        }
+        InspectCommand::Kit(args) => {
+            let path = store_option::file(store)?;
+            let records = parse(&path, &read(&path)?)?.records(any_function()?)?;
+            kit::run(&args, &Snapshot::new(records), console).map(exit_code)
         }
         InspectCommand::Policy(args) => policy(args.command, console),
         InspectCommand::Lint(args) => lint::run(&args, &store_option::file(store)?, console).map(exit_code),

@@ -8,7 +8,7 @@
 //! passwords. [`migration`] says what of a fleet will not work on AWS. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
 //!
 //! [`inspect`] runs the commands that change nothing: [`explain`] and [`policy_test`], which ask policies about
-//! requests ([`evaluation`]), and [`lint`].
+//! requests ([`evaluation`]), [`lint`], and [`kit`].
 //!
 //! To add a column to an import, begin at `import::rows`; a command, at [`args`] and then [`command`] or `run`.
 
@@ -22,6 +22,7 @@ pub mod explain;
 pub mod import;
 pub mod inspect;
 pub mod keyring_file;
+pub mod kit;
 pub mod lint;
 pub mod migration;
 pub mod name_pattern;

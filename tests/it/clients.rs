@@ -2,6 +2,7 @@
 
 mod aws_iot_sdk;
 mod curl;
+mod kits;
 mod mosquitto;
 mod mosquitto_bridge;
 mod mqtt_js;

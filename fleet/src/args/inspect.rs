@@ -10,7 +10,7 @@ use device_auth::{
 use device_sim::{DeploymentArgs, TopicFilter, TopicName};
 use iot_policy::Action;
 
-use super::{KeyringArgs, LintArgs, OUTPUT, device_name};
+use super::{KeyringArgs, KitArgs, LintArgs, OUTPUT, device_name};
 
 const ACCOUNT: &str = "Account";
 const REQUEST: &str = "Request";
@@ -27,6 +27,8 @@ pub enum InspectCommand {
     Policy(PolicyArgs),
     /// Find what is wrong or risky in records, grants and policy documents
     Lint(LintArgs),
+    /// Print a device's connection as a configuration for its platform
+    Kit(Box<KitArgs>),
 }
 
 /// Say whether a device may do something, and which statement decides
@@ -284,7 +286,7 @@ pub struct PolicyTestArgs {
     pub account: Option<String>,
 }
 
-fn client_id(text: &str) -> Result<ClientId, ClientIdError> {
+pub(super) fn client_id(text: &str) -> Result<ClientId, ClientIdError> {
     text.try_into()
 }
 
