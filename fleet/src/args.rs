@@ -16,12 +16,13 @@ use clap::{
 };
 use device_auth::{
     device_name::{DeviceName, DeviceNameError},
+    grant::template::{TemplateError, TopicTemplate},
     location::StoreLocation,
     record::{ClientIdRule, ClientIdRuleError},
     scheme::Scheme,
     seal::{KeyId, KeyIdError},
 };
-use device_sim::Address;
+use device_sim::{Address, DeploymentArgs};
 
 pub use self::{
     aws::{ProvisionArgs, PushArgs, SmokeArgs},
@@ -43,6 +44,8 @@ const RECORD: &str = "Record";
 const STORE: &str = "Store";
 const CREDENTIAL: &str = "Credential";
 const OUTPUT: &str = "Output";
+const DEVICES: &str = "Devices";
+const GRANT: &str = "Grant";
 
 /// Give devices their credentials and keep their records
 #[derive(Args, Debug)]
@@ -52,11 +55,11 @@ pub struct FleetArgs {
     #[command(subcommand)]
     pub command: FleetCommand,
 
-    /// Where the records are [default: `LATCHKEY_STORE`, or else .latchkey/devices.json]
+    /// Where the records are [default: the deployment's, or .latchkey/devices.json]
     ///
-    /// Where the records are: a JSON file by its path or as `file:PATH`. `provision`, `push` and `import` also accept
-    /// `dynamodb:TABLE` and `secretsmanager:NAME`. The variable `LATCHKEY_STORE` names the store as it does for the function. Without both,
-    /// `provision` uses the deployment's store, and every other command uses .latchkey/devices.json.
+    /// Where the records are: a JSON file by its path or as `file:PATH`, `dynamodb:TABLE`, or `secretsmanager:NAME`.
+    /// The variable `LATCHKEY_STORE` names the store as it does for the function. Without both it is the store of the
+    /// deployment that `cdk-outputs.json` in this folder describes, or else .latchkey/devices.json.
     #[arg(
         long, global = true, value_name = "STORE", value_parser = store_option::parse, help_heading = OUTPUT,
         verbatim_doc_comment
@@ -71,7 +74,7 @@ pub struct FleetArgs {
 /// A command.
 #[derive(Subcommand, Debug)]
 pub enum FleetCommand {
-    /// A command on a file of records.
+    /// A command on records.
     #[command(flatten)]
     Records(Box<RecordsCommand>),
     /// Make devices in AWS: a Thing, a password and a record each
@@ -90,7 +93,7 @@ pub enum FleetCommand {
     Inspect(Box<InspectCommand>),
 }
 
-/// A command on a file of records.
+/// A command on records, wherever they are.
 #[derive(Subcommand, Debug)]
 pub enum RecordsCommand {
     /// Add a device, with a new password or with its secret from another cloud
@@ -102,15 +105,44 @@ pub enum RecordsCommand {
     /// Seal every vendor's secret under the keyring's current key
     Reseal(ResealArgs),
     /// List the devices, their schemes, grants, client ids and keys
-    List,
+    List(ListArgs),
+    /// Show a device's record, without its hashes and secrets
+    Show(NameArgs),
+    /// Change what a device may do
+    Set(SetArgs),
     /// Accept a disabled device again
     Enable(NameArgs),
     /// Refuse a device: when it connects, and at the next refresh of its connection
     Disable(NameArgs),
     /// Remove a device's record
     Remove(NameArgs),
+    /// List, show and set the grants of a store, or of a table's function
+    Grants(GrantsArgs),
+    /// Check all records: each one, and each with the others
+    Check(CheckArgs),
     /// Make and rotate the keys that vendors' secrets are sealed under
     Keys(KeysArgs),
+}
+
+/// How a store in AWS is found and reached.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StoreArgs {
+    /// The function's own grants, for a table
+    ///
+    /// A records file with the function's grants besides the built-in ones, as `LATCHKEY_GRANTS` names it. A table has no
+    /// grants; a file and a secret contain theirs.
+    #[arg(long, value_name = "FILE", help_heading = STORE)]
+    pub grants: Option<PathBuf>,
+
+    /// AWS's region [default: the deployment's, or the profile's]
+    ///
+    /// AWS's region. The default is the deployment's region, or else `AWS_REGION` or the profile's region.
+    #[arg(long, value_name = "REGION", help_heading = STORE)]
+    pub region: Option<String>,
+
+    /// The deployment.
+    #[command(flatten, next_help_heading = STORE)]
+    pub deployment: DeploymentArgs,
 }
 
 /// Make and rotate the keys that vendors' secrets (Alibaba's and Tencent's HMAC keys) are sealed under
@@ -244,9 +276,15 @@ pub struct AddArgs {
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub credentials: Option<PathBuf>,
 
-    /// The server in the command that is printed for trying it
-    #[arg(long, default_value = "localhost:10443", value_name = "HOST:PORT", help_heading = OUTPUT)]
-    pub endpoint: Address,
+    /// The server in the command that is printed [default: the deployment's]
+    ///
+    /// The server in the command that is printed for trying it. The default is the deployment's, or localhost:10443.
+    #[arg(long, value_name = "HOST:PORT", help_heading = OUTPUT)]
+    pub endpoint: Option<Address>,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// Add the devices of a file: another cloud's export, or passwords
@@ -282,19 +320,6 @@ pub struct ImportArgs {
     #[arg(long, help_heading = RECORD)]
     pub grant: Option<String>,
 
-    /// A records file with the function's own grants, for a table
-    ///
-    /// A records file with the function's grants besides the built-in ones. It is needed for `--grant` with one of them
-    /// if the records go to a table, which has no grants.
-    #[arg(long, value_name = "FILE", help_heading = STORE)]
-    pub grants: Option<PathBuf>,
-
-    /// AWS's region [default: `AWS_REGION`, or the profile's]
-    ///
-    /// AWS's region, for records in a table or a secret. The default is `AWS_REGION`, or else the profile's region.
-    #[arg(long, value_name = "REGION", help_heading = STORE)]
-    pub region: Option<String>,
-
     /// Skip devices that have a record, and duplicate rows
     ///
     /// Skip devices that have a record already, and use the first of several rows for one device. Otherwise both are
@@ -305,6 +330,10 @@ pub struct ImportArgs {
     /// How vendors' secrets are kept.
     #[command(flatten)]
     pub sealing: SealingArgs,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// Give a device a new password or secret; the old one stays valid for a while
@@ -322,10 +351,16 @@ pub struct RotateArgs {
     )]
     pub old_for: Duration,
 
+    /// Read the new password from standard input, and make none
+    ///
+    /// Read the new password from standard input, as one line, and make none. The record keeps its argon2id hash.
+    #[arg(long, help_heading = CREDENTIAL)]
+    pub password_stdin: bool,
+
     /// Read the vendor's new secret from standard input
     ///
     /// Read the new secret of an Alibaba or Tencent device from standard input, as one line.
-    #[arg(long, help_heading = CREDENTIAL)]
+    #[arg(long, conflicts_with = "password_stdin", help_heading = CREDENTIAL)]
     pub secret_stdin: bool,
 
     /// The `ClientID` of an Alibaba `DeviceToken`, which is the secret
@@ -337,6 +372,10 @@ pub struct RotateArgs {
     /// How the vendor's secret is kept.
     #[command(flatten)]
     pub sealing: SealingArgs,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// Seal every vendor's secret under the keyring's current key
@@ -346,6 +385,10 @@ pub struct ResealArgs {
     /// The keyring.
     #[command(flatten)]
     pub keyring: KeyringArgs,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// A device's name.
@@ -354,6 +397,191 @@ pub struct NameArgs {
     /// The device's name
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// List the devices, their schemes, grants, client ids and keys
+#[derive(Args, Debug, Default)]
+#[command(after_help = examples::LIST)]
+pub struct ListArgs {
+    /// Only devices whose names begin with this
+    #[arg(long, value_name = "TEXT", help_heading = DEVICES)]
+    pub prefix: Option<String>,
+
+    /// Only devices with this grant
+    #[arg(long, value_name = "GRANT", help_heading = DEVICES)]
+    pub grant: Option<String>,
+
+    /// Only devices of this scheme
+    #[arg(long, value_parser = one_of(&SCHEMES), help_heading = DEVICES)]
+    pub scheme: Option<Scheme>,
+
+    /// Only disabled devices
+    #[arg(long, help_heading = DEVICES)]
+    pub disabled: bool,
+
+    /// At most so many devices
+    #[arg(long, value_name = "N", help_heading = OUTPUT)]
+    pub limit: Option<usize>,
+
+    /// Only devices that come after this name: the next page
+    #[arg(long, value_name = "NAME", help_heading = OUTPUT)]
+    pub after: Option<String>,
+
+    /// Print only how many there are, by scheme, grant and state
+    #[arg(long, conflicts_with_all = ["limit", "after"], help_heading = OUTPUT)]
+    pub count: bool,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Change what a device may do
+#[derive(Args, Debug)]
+#[command(after_help = examples::SET)]
+pub struct SetArgs {
+    /// The device's name
+    #[arg(value_parser = device_name)]
+    pub name: DeviceName,
+
+    /// What the device may do from now on
+    #[arg(long, help_heading = RECORD, required_unless_present_any = ["client_ids", "parameters"])]
+    pub grant: Option<String>,
+
+    /// A client id that it may use, or `prefix*`; replaces all that it has
+    #[arg(long = "client-id", value_parser = client_id_rule, value_name = "ID", help_heading = RECORD)]
+    pub client_ids: Vec<ClientIdRule>,
+
+    /// A value for a placeholder of the grant, as `NAME=VALUE`
+    #[arg(long = "parameter", value_parser = parameter, value_name = "NAME=VALUE", help_heading = RECORD)]
+    pub parameters: Vec<(String, DeviceName)>,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// List, show and set the grants of a store, or of a table's function
+#[derive(Args, Debug)]
+#[command(after_help = examples::GRANTS)]
+pub struct GrantsArgs {
+    /// The command.
+    #[command(subcommand)]
+    pub command: GrantsCommand,
+}
+
+/// A command on grants.
+#[derive(Subcommand, Debug)]
+pub enum GrantsCommand {
+    /// List the grants, the built-in ones too
+    List(StoreArgs),
+    /// Show a grant as JSON
+    Show(ShowGrantArgs),
+    /// Make a grant, or replace one
+    Set(Box<SetGrantArgs>),
+}
+
+/// A grant's name.
+#[derive(Args, Debug)]
+pub struct ShowGrantArgs {
+    /// The grant's name
+    pub name: String,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// A grant, as topics with placeholders.
+#[derive(Args, Debug)]
+pub struct SetGrantArgs {
+    /// The grant's name
+    pub name: String,
+
+    /// A topic that devices may publish to; `*` is any text
+    #[arg(long, value_parser = topic, value_name = "TOPIC", help_heading = GRANT)]
+    pub publish: Vec<TopicTemplate>,
+
+    /// A topic filter that they may subscribe to
+    #[arg(long, value_parser = topic, value_name = "FILTER", help_heading = GRANT)]
+    pub subscribe: Vec<TopicTemplate>,
+
+    /// A topic whose messages they may receive; `*` is any text
+    #[arg(long, value_parser = topic, value_name = "TOPIC", help_heading = GRANT)]
+    pub receive: Vec<TopicTemplate>,
+
+    /// A topic to which they may publish retained messages
+    #[arg(long, value_parser = topic, value_name = "TOPIC", help_heading = GRANT)]
+    pub retain: Vec<TopicTemplate>,
+
+    /// Let devices with this grant share topics
+    #[arg(long, help_heading = GRANT)]
+    pub shared: bool,
+
+    /// Let them have a last will
+    #[arg(long, help_heading = GRANT)]
+    pub last_will: bool,
+
+    /// Let them ask for a persistent session
+    #[arg(long, help_heading = GRANT)]
+    pub persistent_session: bool,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Check all records: each one, and each with the others
+#[derive(Args, Debug)]
+#[command(after_help = examples::CHECK)]
+pub struct CheckArgs {
+    /// Write what is missing in a table, and remove what is left over
+    ///
+    /// In a table, write the items that say which device owns a client id or has a value, where they are missing, and
+    /// remove those of devices that have no record.
+    #[arg(long, help_heading = STORE)]
+    pub repair: bool,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+impl RecordsCommand {
+    /// How the command finds its store. The keyring is in none.
+    #[must_use]
+    pub fn store(&self) -> Option<&StoreArgs> {
+        Some(match self {
+            Self::Add(args) => &args.store,
+            Self::Import(args) => &args.store,
+            Self::Rotate(args) => &args.store,
+            Self::Reseal(args) => &args.store,
+            Self::List(args) => &args.store,
+            Self::Set(args) => &args.store,
+            Self::Check(args) => &args.store,
+            Self::Show(args) | Self::Enable(args) | Self::Disable(args) | Self::Remove(args) => &args.store,
+            Self::Grants(GrantsArgs { command }) => match command {
+                GrantsCommand::List(store) => store,
+                GrantsCommand::Show(args) => &args.store,
+                GrantsCommand::Set(args) => &args.store,
+            },
+            Self::Keys(_) => return None,
+        })
+    }
+}
+
+fn parameter(text: &str) -> Result<(String, DeviceName), String> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is `NAME=VALUE`")?;
+    let value = DeviceName::try_from(value).map_err(|error| error.0.to_string())?;
+    Ok((name.to_owned(), value))
+}
+
+fn topic(text: &str) -> Result<TopicTemplate, TemplateError> {
+    text.to_owned().try_into()
 }
 
 fn device_name(text: &str) -> Result<DeviceName, DeviceNameError> {

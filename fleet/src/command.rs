@@ -1,80 +1,122 @@
-//! The operator's commands on a file of records.
+//! The operator's commands on records, wherever they are.
 
 mod add;
 mod added;
+mod check;
+mod grants;
 mod import;
 mod list;
 mod reseal;
 mod rotate;
+mod show;
 
-use std::path::Path;
-
-use cli::{console::Console, output::escaped};
-use device_auth::{device_name::DeviceName, location::StoreLocation};
+use cli::{
+    console::{Console, wrapped},
+    output::escaped,
+};
+use device_auth::device_name::DeviceName;
 use serde_json::json;
 
 use crate::{
-    args::{KeysArgs, KeysCommand, RecordsCommand},
+    args::{KeysArgs, KeysCommand, NameArgs, RecordsCommand, SetArgs},
     keyring_file,
+    record_store::RecordStore,
     sealing::keyring_path,
-    store_file::StoreFile,
-    store_option::ConfiguredStore,
+    store_option::Target,
 };
 
-/// Runs one command on a file of records. It reads a chosen password or a vendor's secret from the console's input, and
-/// prints its result to the console's output.
+/// Runs one command on the records of a store. It reads a chosen password or a vendor's secret from the console's input,
+/// and prints its result to the console's output. Returns whether everything was done that was asked for.
 ///
 /// # Errors
 ///
-/// What went wrong and what to do about it. The file is then unchanged.
-pub fn run(command: RecordsCommand, store: &Path, console: &mut Console<'_>) -> anyhow::Result<()> {
-    match command {
-        RecordsCommand::Add(args) => add::run(store, args, console),
-        RecordsCommand::Import(args) => import::run(store, &args, console),
-        RecordsCommand::Rotate(args) => rotate::run(store, args, console),
-        RecordsCommand::Reseal(args) => reseal::run(store, &args, console),
-        RecordsCommand::List => list::run(&StoreFile::read(store)?, console),
-        RecordsCommand::Enable(args) => set_enabled(store, &args.name, true, console),
-        RecordsCommand::Disable(args) => set_enabled(store, &args.name, false, console),
-        RecordsCommand::Remove(args) => {
-            let mut file = StoreFile::open_existing(store)?;
-            file.remove(&args.name)?;
-            file.save()?;
-            done(&args.name, "removed", console)
-        }
-        RecordsCommand::Keys(args) => keys(args, console),
-    }
-}
-
-#[cfg(feature = "aws")]
-pub(crate) use self::import::run_in_aws as import_to_aws;
-
-impl RecordsCommand {
-    /// Whether it is an import to a table or a secret. Every other command is on a file.
-    pub(crate) fn is_import_to_aws(&self, store: Option<&ConfiguredStore>) -> bool {
-        let is_in_aws = store.is_some_and(|store| !matches!(store.location, StoreLocation::File(_)));
-        matches!(self, Self::Import(_)) && is_in_aws
-    }
-}
-
-fn set_enabled(
-    store: &Path,
-    name: &DeviceName,
-    enabled: bool,
+/// What went wrong and what to do about it. The records are then unchanged, but those that `reseal` reports.
+pub async fn run(
+    command: RecordsCommand,
+    target: &Target,
     console: &mut Console<'_>,
-) -> anyhow::Result<()> {
-    let mut file = StoreFile::open_existing(store)?;
-    file.record_mut(name)?.enabled = enabled;
-    file.save()?;
-    done(name, if enabled { "enabled" } else { "disabled" }, console)
+) -> anyhow::Result<bool> {
+    // It reads the file of a table's grants and no record.
+    if let RecordsCommand::Grants(args) = command {
+        return grants::run(args.command, target, console).await.map(|()| true);
+    }
+    let mut access = target.access.clone();
+    if let RecordsCommand::Import(args) = &command
+        && args.source.acl.is_some()
+    {
+        // The import makes the file of a table's grants, if there is none.
+        access.grants = access.grants.filter(|path| path.exists());
+    }
+    let store = RecordStore::open(&target.location, &access).await?;
+    match command {
+        RecordsCommand::Import(args) => return import::run(&store, target, &args, console).await,
+        RecordsCommand::Check(args) => return check::run(&store, args.repair, console).await,
+        RecordsCommand::Add(args) => add::run(&store, target, args, console).await?,
+        RecordsCommand::Rotate(args) => rotate::run(&store, args, console).await?,
+        RecordsCommand::Reseal(args) => reseal::run(&store, &args, console).await?,
+        RecordsCommand::List(args) => list::run(&store.contents().await?, &args, console)?,
+        RecordsCommand::Show(args) => show::run(&args.name, &store.get(&args.name).await?, console)?,
+        RecordsCommand::Set(args) => set(&store, args, console).await?,
+        RecordsCommand::Enable(NameArgs { name, .. }) => {
+            set_enabled(&store, &name, true).await?;
+            done(&name, "enabled", None, console)?;
+        }
+        RecordsCommand::Disable(NameArgs { name, .. }) => {
+            set_enabled(&store, &name, false).await?;
+            done(&name, "disabled", Some(STAYS), console)?;
+        }
+        RecordsCommand::Remove(NameArgs { name, .. }) => {
+            store.remove(&name).await?;
+            done(&name, "removed", Some(STAYS), console)?;
+        }
+        RecordsCommand::Grants(_) | RecordsCommand::Keys(_) => {}
+    }
+    Ok(true)
 }
 
-fn done(name: &DeviceName, what: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
-    Ok(console.print(&json!({"device": name, "done": what}), format_args!("{name} {what}\n"))?)
+/// What to know after a device lost its rights.
+const STAYS: &str = "A device that is connected stays until AWS IoT asks the function again, at the latest after the \
+                     record's `refresh_after_seconds`. To end it now: aws iot-data delete-connection --client-id ID";
+
+async fn set_enabled(store: &RecordStore, name: &DeviceName, enabled: bool) -> anyhow::Result<()> {
+    store
+        .change(name, |record| {
+            record.enabled = enabled;
+            Ok(())
+        })
+        .await
+}
+
+/// Changes what a device may do.
+async fn set(store: &RecordStore, args: SetArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let SetArgs { name, grant, client_ids, parameters, .. } = args;
+    store
+        .change(&name, |record| {
+            if let Some(grant) = &grant {
+                record.grant.clone_from(grant);
+            }
+            if !client_ids.is_empty() {
+                record.client_ids = Some(client_ids.clone());
+            }
+            record.parameters.extend(parameters.iter().cloned());
+            Ok(())
+        })
+        .await?;
+    let note = "A connected device keeps its present rights until AWS IoT asks the function again.";
+    done(&name, "changed", Some(note), console)
+}
+
+fn done(name: &DeviceName, what: &str, note: Option<&str>, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let note = note.map(|note| wrapped(0, note) + "\n").unwrap_or_default();
+    Ok(console.print(&json!({"device": name, "done": what}), format_args!("{name} {what}\n{note}"))?)
 }
 
 /// Runs a command on the keys that vendors' secrets are sealed under, and prints the ids of the keys: never a key.
-fn keys(args: KeysArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// When the keyring can't be read or written.
+pub fn keys(args: KeysArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
     let KeysArgs { command, keyring } = args;
     let path = keyring_path(&keyring)?;
     let keyring = match command {

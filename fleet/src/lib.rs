@@ -31,6 +31,7 @@ pub mod policy_test;
 pub mod provision;
 #[cfg(feature = "aws")]
 pub mod push;
+pub mod record_store;
 mod run;
 pub mod sealing;
 pub mod secret;

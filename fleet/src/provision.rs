@@ -30,7 +30,6 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::device::ProvisionError;
 pub use self::report::Ended;
 use self::{
     device::Device,
@@ -42,8 +41,9 @@ use self::{
 use crate::{
     args::ProvisionArgs,
     aws,
+    record_store::WriteError,
     secret::Secret,
-    store_option::{self, ConfiguredStore, Source},
+    store_option::{self, ConfiguredStore},
 };
 
 /// Devices that are made at a time: enough for any allowed rate, as each is five calls one after the other.
@@ -82,8 +82,9 @@ pub async fn run(
     registry.check_attributes(&devices)?;
     registry.check(deployment.as_ref()).await?;
     let known = Passwords::open(&passwords)?;
-    let records = Records::open(&store, &aws).await?;
-    records.check(&devices, args.grants.as_deref())?;
+    let grants = args.grants.as_deref().filter(|_| matches!(store, StoreLocation::DynamoDb(_)));
+    let records = Records::open(&store, &aws, grants).await?;
+    records.check(&devices)?;
     let run = Run { registry, records, passwords: known };
     let mut report = Report::new(devices.len(), store, passwords, deployment.is_some());
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
@@ -141,8 +142,8 @@ impl Run {
             };
             match next {
                 Some((name, Ok(done))) => report.done(&name, done),
-                Some((name, Err(ProvisionError::Device(why)))) => report.failed(&name, why),
-                Some((_, Err(ProvisionError::Run(error)))) => {
+                Some((name, Err(WriteError::Device(why)))) => report.failed(&name, why),
+                Some((_, Err(WriteError::Run(error)))) => {
                     report.stopped(error);
                     stop.cancel();
                 }
@@ -152,7 +153,7 @@ impl Run {
         }
     }
 
-    async fn one(&self, device: &Device) -> Result<Done, ProvisionError> {
+    async fn one(&self, device: &Device) -> Result<Done, WriteError> {
         let existing = self.records.find(&device.name).await?;
         let known = self.passwords.of(&device.name);
         let thing = self.registry.ensure(device).await?;
@@ -198,32 +199,18 @@ fn devices(args: &ProvisionArgs) -> anyhow::Result<Vec<Device>> {
     Ok(devices.map(|name| Device { name, grant: args.grant.clone(), attributes: BTreeMap::new() }).collect())
 }
 
-/// Chooses the store. A variable that was set for another command must not separate the records from the Things.
+/// The store for the records of new devices, which must be named.
 pub(crate) fn store_location(
     store: Option<ConfiguredStore>,
     deployment: Option<&Deployment>,
 ) -> anyhow::Result<StoreLocation> {
-    match (store, deployment) {
-        (Some(ConfiguredStore { location, source: Source::Environment }), Some(deployment)) => {
-            let deployed = store_option::of_deployment(deployment)?;
-            anyhow::ensure!(
-                location == deployed,
-                "{} names {}, and the records of the stage `{}` are in {}: unset it, or choose the store with `--store`",
-                store_option::VARIABLE,
-                store_option::description(&location),
-                deployment.stage,
-                store_option::description(&deployed),
-            );
-            Ok(deployed)
-        }
-        (Some(store), _) => Ok(store.location),
-        (None, Some(deployment)) => Ok(store_option::of_deployment(deployment)?),
-        (None, None) => anyhow::bail!(
+    store_option::choose(store, deployment)?.with_context(|| {
+        format!(
             "no store is named for the records: run it where `make deploy` wrote `{}`, or name one with `--store \
              dynamodb:TABLE`, `--store secretsmanager:NAME` or `--store FILE`",
             device_sim::deployment::DEFAULT_FILE
-        ),
-    }
+        )
+    })
 }
 
 fn passwords_file(

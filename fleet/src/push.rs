@@ -18,11 +18,8 @@ use serde_json::json;
 use crate::{
     args::PushArgs,
     aws,
-    provision::{
-        ProvisionError,
-        records::{Records, Stored},
-        store_location,
-    },
+    provision::{records::Records, store_location},
+    record_store::{Stored, WriteError},
     store_file::StoreFile,
     store_option::{self, ConfiguredStore},
 };
@@ -60,7 +57,7 @@ pub async fn run(
     }
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
     let aws = aws::configuration(region, aws::PATIENT).await?;
-    let records = Records::open(&store, &aws).await?;
+    let records = Records::open(&store, &aws, Some(&args.file)).await?;
     let pushed = write(records, document, &store, shutdown).await;
     console.print(&pushed.json(), &pushed)?;
     Ok(pushed.is_complete())
@@ -97,8 +94,8 @@ pub(crate) async fn write(
                 Ok(Stored::Absent) => pushed.written.push(name),
                 Ok(Stored::Equal) => pushed.unchanged = pushed.unchanged.saturating_add(1),
                 Ok(Stored::Different) => pushed.different.push(name),
-                Err(ProvisionError::Device(why)) => pushed.failed.push((name, why)),
-                Err(ProvisionError::Run(error)) => {
+                Err(WriteError::Device(why)) => pushed.failed.push((name, why)),
+                Err(WriteError::Run(error)) => {
                     pushed.stopped = Some(error);
                     break;
                 }
@@ -118,11 +115,7 @@ pub(crate) async fn write(
     pushed
 }
 
-async fn one(
-    records: &Records,
-    name: &DeviceName,
-    record: &RecordDocument,
-) -> Result<Stored, ProvisionError> {
+async fn one(records: &Records, name: &DeviceName, record: &RecordDocument) -> Result<Stored, WriteError> {
     let stored = records.compare(name, record).await?;
     if matches!(stored, Stored::Absent) {
         records.put(name, record).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cli::{
-    console::{self, Console, Input},
+    console::{self, Console, Input, status},
     output,
 };
 #[cfg(feature = "aws")]
@@ -14,16 +14,15 @@ use cli::{exit, signal};
 #[cfg(feature = "aws")]
 use tokio_util::sync::CancellationToken;
 
+use crate::{
+    args::{FleetArgs, FleetCommand, PolicyCommandLine, RecordsCommand, StoreArgs},
+    command, inspect, migration,
+    store_option::{ConfiguredStore, Target},
+};
 #[cfg(feature = "aws")]
 use crate::{
-    args::RecordsCommand,
     provision::{self, Ended},
     push, smoke,
-};
-use crate::{
-    args::{FleetArgs, FleetCommand, PolicyCommandLine},
-    command, inspect, migration,
-    store_option::{self, ConfiguredStore},
 };
 
 /// Runs one command on this process's standard streams.
@@ -74,20 +73,20 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };
     let mut console = Console { json, input, output };
     match command {
-        #[cfg(feature = "aws")]
-        FleetCommand::Records(command) if command.is_import_to_aws(store.as_ref()) => {
-            import_to_aws(*command, store, &mut console).await
-        }
-        #[cfg(not(feature = "aws"))]
-        FleetCommand::Records(command) if command.is_import_to_aws(store.as_ref()) => {
-            Err(not_built("import --store"))
-        }
         FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::Inspect(command) => inspect::run(*command, store, &mut console).await,
-        FleetCommand::Records(command) => {
-            let file = store_option::file(store.map(|store| store.location))?;
-            command::run(*command, &file, &mut console).map(|()| ExitCode::SUCCESS)
-        }
+        FleetCommand::Records(command) => match *command {
+            RecordsCommand::Keys(args) => command::keys(args, &mut console).map(|()| ExitCode::SUCCESS),
+            command => {
+                let target = match command.store() {
+                    Some(args) => Target::find(store, args)?,
+                    None => Target::find(store, &StoreArgs::default())?,
+                };
+                status(&target.description());
+                let complete = command::run(command, &target, &mut console).await?;
+                Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        },
         #[cfg(feature = "aws")]
         FleetCommand::Provision(args) => {
             until_interrupted(async |stop| {
@@ -124,19 +123,6 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         #[cfg(not(feature = "aws"))]
         FleetCommand::Smoke(_) => Err(not_built("smoke")),
     }
-}
-
-#[cfg(feature = "aws")]
-async fn import_to_aws(
-    command: RecordsCommand,
-    store: Option<ConfiguredStore>,
-    console: &mut Console<'_>,
-) -> anyhow::Result<ExitCode> {
-    let (RecordsCommand::Import(args), Some(store)) = (command, store) else {
-        anyhow::bail!("only `import` writes to a table or a secret");
-    };
-    let is_complete = command::import_to_aws(&store.location, &args, console).await?;
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(not(feature = "aws"))]

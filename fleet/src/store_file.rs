@@ -11,12 +11,12 @@ use device_auth::{
     device_name::DeviceName,
     record::{ClientIdRule, FunctionSettings, Unsealing},
     scheme::Scheme,
-    store::document::{RecordDocument, SecretDocument, StoreDocument},
-    time::{Timers, UnixTime},
+    store::document::{RecordDocument, StoreDocument},
+    time::Timers,
     verifier::{LiveVerifier, budget::FunctionMemory},
 };
 
-use crate::secret::Secret;
+use crate::{record_store, secret::Secret};
 
 /// The file, locked against other writers until this is dropped.
 pub struct StoreFile {
@@ -111,65 +111,9 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Adds a second password to a device. Of its passwords, the newest stays valid until `until`.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such device.
-    pub fn rotate(&mut self, name: &DeviceName, secret: &Secret, until: UnixTime) -> anyhow::Result<()> {
-        let verifier = secret.verifier()?;
-        let record = self.record_mut(name)?;
-        let old = record.verifiers.pop().map(|old| {
-            let expires_at = Some(old.expires_at.map_or(until, |known| known.min(until)));
-            LiveVerifier { expires_at, ..old }
-        });
-        record.verifiers = old.into_iter().chain([LiveVerifier { verifier, expires_at: None }]).collect();
-        Ok(())
-    }
-
-    /// Adds a second secret to a vendor's device, as [`StoreFile::rotate`] adds a password.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such device.
-    pub fn rotate_secret(
-        &mut self,
-        name: &DeviceName,
-        secret: SecretDocument,
-        until: UnixTime,
-    ) -> anyhow::Result<()> {
-        let record = self.record_mut(name)?;
-        let old = record.secrets.pop().map(|old| {
-            let expires_at = Some(old.expires_at.map_or(until, |known| known.min(until)));
-            SecretDocument { expires_at, ..old }
-        });
-        record.secrets = old.into_iter().chain([secret]).collect();
-        Ok(())
-    }
-
-    /// The record of `name`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn record_mut(&mut self, name: &DeviceName) -> anyhow::Result<&mut RecordDocument> {
-        let path = self.path.display().to_string();
-        self.document.devices.get_mut(name).with_context(|| no_such_device(name, &path))
-    }
-
-    /// Removes the record of `name`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn remove(&mut self, name: &DeviceName) -> anyhow::Result<()> {
-        let removed = self.document.devices.remove(name);
-        removed.map(drop).with_context(|| no_such_device(name, &self.path.display().to_string()))
-    }
-
     fn check_new(&self, name: &DeviceName) -> anyhow::Result<()> {
         if self.document.devices.contains_key(name) {
-            bail!("`{name}` has a record already; remove it with `latchkey fleet remove '{name}'` first");
+            bail!(record_store::exists(name));
         }
         Ok(())
     }
@@ -272,10 +216,6 @@ fn check_exists(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn no_such_device(name: &DeviceName, path: &str) -> String {
-    format!("`{path}` has no device `{name}`; `latchkey fleet list` lists its devices")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,27 +243,6 @@ mod tests {
         let unknown = NewDevice { grant: "none".to_owned(), ..device("c", &[]) };
         assert!(add(&path, unknown).unwrap_err().to_string().contains("grant `none` does not exist"));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
-    }
-
-    #[test]
-    fn a_rotation_keeps_the_newest_password_until_it_expires() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("devices.json");
-        add(&path, device("a", &[])).unwrap();
-        let name = "a".try_into().unwrap();
-        let secrets = [Secret::generate().unwrap(), Secret::generate().unwrap()];
-        for (secret, until) in secrets.iter().zip([100, 200]) {
-            let mut file = StoreFile::open(&path).unwrap();
-            file.rotate(&name, secret, UnixTime(until)).unwrap();
-            file.save().unwrap();
-        }
-        let verifiers = StoreFile::read(&path).unwrap().devices[&name].verifiers.clone();
-        let fits =
-            |n: usize, secret: &Secret| bool::from(verifiers[n].verifier.matches(secret.text().as_bytes()));
-        assert!(verifiers.len() == 2 && fits(0, &secrets[0]) && fits(1, &secrets[1]));
-        assert_eq!((verifiers[0].expires_at, verifiers[1].expires_at), (Some(UnixTime(200)), None));
-        let nobody = "nobody".try_into().unwrap();
-        assert!(StoreFile::open(&path).unwrap().rotate(&nobody, &secrets[0], UnixTime(1)).is_err());
     }
 
     #[test]

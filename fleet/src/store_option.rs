@@ -1,14 +1,21 @@
 //! The option `--store`, and the variable with its default.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use device_auth::location::{LocationError, SecretId, StoreLocation, TableName};
 use device_sim::deployment::{Deployment, Records};
+
+use crate::{args::StoreArgs, record_store::Access};
 
 const DEFAULT_FILE: &str = ".latchkey/devices.json";
 
 /// The variable that the function reads too.
 pub const VARIABLE: &str = "LATCHKEY_STORE";
+/// The variable with which the function finds a table's grants.
+const GRANTS_VARIABLE: &str = "LATCHKEY_GRANTS";
 /// What the variable was called before the function's name for it became everybody's.
 const OLD_VARIABLE: &str = "LATCHKEY_DEVICES";
 
@@ -41,10 +48,9 @@ pub enum StoreOptionError {
     /// The variable names no store.
     #[error("{VARIABLE}: {0}")]
     Variable(LocationError),
-    /// The command changes a file, and the store is not one.
+    /// The command reads a file, and the store is not one.
     #[error(
-        "this command keeps records in a file, and `--store` names {0}; `latchkey fleet provision`, `push` and `import` \
-         write there, and docs/operations.md says how to change one record there"
+        "this command reads a file of records, and `--store` names {0}; `latchkey fleet check` reads that"
     )]
     NotAFile(String),
 }
@@ -105,7 +111,7 @@ pub fn description(store: &StoreLocation) -> String {
     }
 }
 
-/// The path of a file of records, for the commands that change one.
+/// The path of a file of records, for the commands that read one.
 ///
 /// # Errors
 ///
@@ -115,6 +121,79 @@ pub fn file(store: Option<StoreLocation>) -> Result<PathBuf, StoreOptionError> {
         None => Ok(PathBuf::from(DEFAULT_FILE)),
         Some(StoreLocation::File(path)) => Ok(path),
         Some(other) => Err(StoreOptionError::NotAFile(description(&other))),
+    }
+}
+
+/// The store of one command.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it is.
+    pub location: StoreLocation,
+    /// How it is reached.
+    pub access: Access,
+    /// The deployment in this folder, or the one that the command line names.
+    pub deployment: Option<Deployment>,
+}
+
+impl Target {
+    /// The store that is configured, or else the deployment's, or else the file in this folder.
+    ///
+    /// # Errors
+    ///
+    /// When the deployment can't be read, or the environment names another store than the deployment's.
+    pub fn find(store: Option<ConfiguredStore>, args: &StoreArgs) -> anyhow::Result<Self> {
+        let deployment = args.deployment.find(Path::new("."))?;
+        let location = choose(store, deployment.as_ref())?;
+        let location = location.unwrap_or_else(|| StoreLocation::File(PathBuf::from(DEFAULT_FILE)));
+        let region = args.region.clone().or_else(|| deployment.as_ref().map(|it| it.region.clone()));
+        let grants = match (&args.grants, variable(GRANTS_VARIABLE), &location) {
+            (None, Some(text), StoreLocation::DynamoDb(_)) => {
+                Some(PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)))
+            }
+            (grants, _, _) => grants.clone(),
+        };
+        Ok(Self { location, access: Access { region, grants }, deployment })
+    }
+
+    /// One line that says which store it is.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let store = description(&self.location);
+        match &self.deployment {
+            Some(deployment) if of_deployment(deployment).is_ok_and(|it| it == self.location) => {
+                format!("using {store} of {deployment}")
+            }
+            _ => format!("using {store}"),
+        }
+    }
+}
+
+/// Chooses between the store that is configured and the deployment's. A variable that was set for another command must not
+/// separate the records from their deployment.
+///
+/// # Errors
+///
+/// When the environment names another store than the deployment's.
+pub fn choose(
+    store: Option<ConfiguredStore>,
+    deployment: Option<&Deployment>,
+) -> anyhow::Result<Option<StoreLocation>> {
+    match (store, deployment) {
+        (Some(ConfiguredStore { location, source: Source::Environment }), Some(deployment)) => {
+            let deployed = of_deployment(deployment)?;
+            anyhow::ensure!(
+                location == deployed,
+                "{VARIABLE} names {}, and the records of the stage `{}` are in {}: unset it, or choose the store with \
+                 `--store`",
+                description(&location),
+                deployment.stage,
+                description(&deployed),
+            );
+            Ok(Some(deployed))
+        }
+        (Some(store), _) => Ok(Some(store.location)),
+        (None, Some(deployment)) => Ok(Some(of_deployment(deployment)?)),
+        (None, None) => Ok(None),
     }
 }
 
@@ -147,8 +226,5 @@ mod tests {
             assert_eq!(parse(&value(&store)).unwrap(), store);
         }
         assert!(parse("dynamodb:x").unwrap_err().to_string().contains("is not a table's name"));
-        let error = file(Some(parse("dynamodb:devices").unwrap())).unwrap_err().to_string();
-        assert!(error.contains("`--store` names the table `devices`; `latchkey fleet provision`"), "{error}");
-        assert_eq!(file(None).unwrap(), PathBuf::from(".latchkey/devices.json"));
     }
 }

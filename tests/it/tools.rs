@@ -5,6 +5,7 @@ mod bundle;
 mod cloudwatch;
 mod deployment;
 mod explain;
+mod fleet_stores;
 mod local_init;
 mod provision;
 mod provision_passwords;

@@ -89,7 +89,9 @@ impl Cloud {
     pub async fn records(&self) -> HashMap<String, HashMap<String, AttributeValue>> {
         let client = aws_sdk_dynamodb::Client::new(&self.aws);
         let items = client.scan().table_name(TABLE).send().await.unwrap().items.unwrap_or_default();
-        items.into_iter().map(|item| (item["device"].as_s().unwrap().clone(), item)).collect()
+        // Without the items that say who owns a client id.
+        let records = items.into_iter().filter(|item| item.contains_key("scheme"));
+        records.map(|item| (item["device"].as_s().unwrap().clone(), item)).collect()
     }
 
     /// The names of all Things.

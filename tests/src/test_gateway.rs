@@ -208,7 +208,7 @@ impl TestGateway {
     /// Changes a device's record. A running authorizer sees it at once.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut RecordDocument)) {
         let mut store = StoreFile::open(&self.folder.path().join("devices.json")).unwrap();
-        change(store.record_mut(&name.try_into().unwrap()).unwrap());
+        change(store.document_mut().devices.get_mut(name).unwrap());
         store.save().unwrap();
     }
 

@@ -5,10 +5,9 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 use clap::Args;
 use device_sim::{DeploymentArgs, connection_settings::ConnectionArgs};
 
-use super::{OUTPUT, examples};
+use super::{DEVICES, OUTPUT, examples};
 use crate::name_pattern::NamePattern;
 
-const DEVICES: &str = "Devices";
 const DEPLOYMENT: &str = "Deployment";
 const CONNECTION: &str = "Connection";
 

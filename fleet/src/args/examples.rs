@@ -165,6 +165,40 @@ Examples:
   latchkey fleet rotate 'sensor-07&a1Key' --secret-stdin --old-for 7d < s.txt
       adds the device's new secret; the old one is valid for a week";
 
+pub(super) const LIST: &str = "\
+Examples:
+  latchkey fleet list --grant sht20 --disabled
+  latchkey fleet list --limit 100 --after device-0100
+      the next page of a large fleet
+
+  latchkey fleet list --count --store dynamodb:devices";
+
+pub(super) const SET: &str = "\
+Examples:
+  latchkey fleet set my-device --grant sht20
+  latchkey fleet set panel-1 --grant panel --parameter site=hall";
+
+pub(super) const GRANTS: &str = "\
+Examples:
+  latchkey fleet grants list
+  latchkey fleet grants set panel --subscribe 'sensor/+/temperature' \\
+      --receive 'sensor/*'
+      `+` and `#` are for subscribe; elsewhere `*` is any text
+
+  latchkey fleet grants show panel
+
+A table has no grants: name the file of the function's with `--grants FILE`.";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  latchkey fleet check
+  latchkey fleet check --store dynamodb:devices --grants grants.json
+  latchkey fleet check --store dynamodb:devices --repair
+      once for a table that an earlier version wrote, and after a change of
+      the function's grants
+
+Exit codes: 0 nothing is wrong, 1 something is, 64 nothing was checked.";
+
 pub(super) const RESEAL: &str = "\
 Example, changing the key:
   latchkey fleet keys rotate 2027-01

@@ -5,46 +5,57 @@ use std::{fs::File, path::Path};
 use anyhow::Context as _;
 use cli::console::Console;
 use device_auth::{
-    device_name::DeviceName,
     record::ClientIdRule,
     scheme::Scheme,
     store::{document::RecordDocument, loader},
+    verifier::LiveVerifier,
 };
 use device_sim::credentials_file::{Replacement, Row, folder_for};
 
 use super::added::{Added, AddedByOther};
 use crate::{
     args::AddArgs,
+    record_store::RecordStore,
     sealing::Sealing,
     secret::Secret,
-    store_file::{NewDevice, StoreFile, lock},
+    store_file::lock,
+    store_option::Target,
     vendor::{Vendor, default_grant},
 };
 
 /// Adds the device and prints what its owner has to know.
-pub(super) fn run(store: &Path, args: AddArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    store: &RecordStore,
+    target: &Target,
+    args: AddArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
     check_options(&args)?;
     let grant = args.grant.clone().unwrap_or_else(|| default_grant(args.scheme).to_owned());
     match Vendor::of(args.scheme) {
-        Some(vendor) => add_with_secret(store, vendor, args, grant, console),
-        None if args.scheme == Scheme::Password => add_with_password(store, args, &grant, console),
+        Some(vendor) => add_with_secret(store, target, vendor, args, grant, console).await,
+        None if args.scheme == Scheme::Password => {
+            add_with_password(store, target, args, &grant, console).await
+        }
         None => {
             let record = RecordDocument::new(args.scheme, grant);
             let record = RecordDocument { client_ids: own_rules(args.client_ids), ..record };
-            insert(store, &args.name, &record, None, console)
+            store.insert(&args.name, &record).await?;
+            AddedByOther { name: &args.name, record: &record, sealing: None, target }.print(console)
         }
     }
 }
 
-fn add_with_password(
-    store: &Path,
+async fn add_with_password(
+    store: &RecordStore,
+    target: &Target,
     args: AddArgs,
     grant: &str,
     console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
     let AddArgs { name, client_ids, password_stdin, credentials: file_of_passwords, endpoint, .. } = args;
     let record = RecordDocument::new(Scheme::Password, grant.to_owned());
-    let record = RecordDocument { client_ids: own_rules(client_ids.clone()), ..record };
+    let mut record = RecordDocument { client_ids: own_rules(client_ids), ..record };
     let allowed = loader::client_ids(&name, &record);
     let row_id = file_of_passwords.as_ref().map(|_| whole_client_id(&allowed)).transpose()?;
     let secret = if password_stdin {
@@ -53,11 +64,10 @@ fn add_with_password(
     } else {
         Secret::generate()?
     };
+    record.verifiers.push(LiveVerifier { verifier: secret.verifier()?, expires_at: None });
     // Rows that another program adds meanwhile would be lost.
     let _lock = file_of_passwords.as_deref().map(lock_credentials).transpose()?;
-    let mut file = StoreFile::open(store)?;
-    file.add(NewDevice { name: name.clone(), client_ids, grant: grant.to_owned() }, &secret)?;
-    // Written before the record is, and moved into place after it, under the store's lock.
+    // Written before the record is, and moved into place after it.
     let credentials = match file_of_passwords.as_deref().zip(row_id) {
         Some((path, client_id)) => {
             let (device, user_name, password) = (name.to_string(), name.to_string(), secret.text().into());
@@ -65,7 +75,7 @@ fn add_with_password(
         }
         None => None,
     };
-    file.save()?;
+    store.insert(&name, &record).await?;
     credentials.map(Replacement::commit).transpose().with_context(|| {
         format!(
             "`{name}` was added, but its password could not be written; remove the device with \
@@ -78,14 +88,15 @@ fn add_with_password(
         grant,
         secret: &secret,
         credentials: file_of_passwords.as_deref(),
-        store,
-        endpoint: &endpoint,
+        target,
+        endpoint: endpoint.as_ref(),
     }
     .print(console)
 }
 
-fn add_with_secret(
-    store: &Path,
+async fn add_with_secret(
+    store: &RecordStore,
+    target: &Target,
     vendor: Vendor,
     args: AddArgs,
     grant: String,
@@ -100,22 +111,8 @@ fn add_with_secret(
     let secret = vendor.secret(secret.trim(), device_token_id)?.sealed(&name, &sealing)?;
     let record = RecordDocument::new(scheme, grant);
     let record = RecordDocument { secrets: vec![secret], client_ids: own_rules(client_ids), ..record };
-    insert(store, &name, &record, Some(&sealing), console)
-}
-
-/// Adds a device that has its credential from somewhere else already.
-fn insert(
-    store: &Path,
-    name: &DeviceName,
-    record: &RecordDocument,
-    sealing: Option<&Sealing>,
-    console: &mut Console<'_>,
-) -> anyhow::Result<()> {
-    let client_ids = loader::client_ids(name, record);
-    let mut file = StoreFile::open(store)?;
-    file.insert(name.clone(), record.clone())?;
-    file.save()?;
-    AddedByOther { name, record, client_ids: &client_ids, sealing, store }.print(console)
+    store.insert(&name, &record).await?;
+    AddedByOther { name: &name, record: &record, sealing: Some(&sealing), target }.print(console)
 }
 
 /// Refuses options that mean nothing in this scheme: the operator meant something else.

@@ -1,17 +1,26 @@
 //! What `latchkey fleet add` prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cli::{
     console::{Console, wrapped},
     output::escaped,
 };
-use device_auth::{device_name::DeviceName, record::ClientIdRule, store::document::RecordDocument};
+use device_auth::{
+    device_name::DeviceName,
+    location::StoreLocation,
+    record::ClientIdRule,
+    store::{document::RecordDocument, loader},
+};
 use device_sim::Address;
 use serde_json::json;
 
-use crate::{sealing::Sealing, secret::Secret};
+use crate::{
+    sealing::Sealing,
+    secret::Secret,
+    store_option::{self, Target},
+};
 
 /// Where the second column begins.
 const INDENT: usize = 11;
@@ -25,14 +34,15 @@ pub(super) struct Added<'a> {
     pub(super) secret: &'a Secret,
     /// The file that has the password in clear, if there is one.
     pub(super) credentials: Option<&'a Path>,
-    pub(super) store: &'a Path,
-    pub(super) endpoint: &'a Address,
+    pub(super) target: &'a Target,
+    /// The server that the operator named.
+    pub(super) endpoint: Option<&'a Address>,
 }
 
 impl Added<'_> {
     /// Prints what the device needs in order to connect. JSON has no password that a person chose.
     pub(super) fn print(&self, console: &mut Console<'_>) -> anyhow::Result<()> {
-        let Self { name, client_ids, grant, secret, store, .. } = self;
+        let Self { name, client_ids, grant, secret, target, .. } = self;
         let generated = secret.is_generated().then(|| secret.text());
         let json = json!({
             "device": name, "client_id": client_ids.first(), "user_name": name, "password": generated,
@@ -49,23 +59,39 @@ impl Added<'_> {
         };
         let note = wrapped(INDENT, &format!("{:INDENT$}{note}", ""));
         let password = generated.unwrap_or("the one that you chose");
-        let record = std::path::absolute(store).context("the store has no path")?;
         let text = format!(
             "device     {name}\n{}\npassword   {password}\n{note}\n\
              grant      {}\nrecord     {}\n\n{}",
             wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
             escaped(*grant),
-            escaped(record.display().to_string()),
-            self.example()
+            place(target)?,
+            self.example()?
         );
         Ok(console.print(&json, text)?)
     }
 
-    /// A command that connects as the device.
-    fn example(&self) -> String {
-        let Self { name, grant, endpoint, .. } = self;
+    /// A command that connects as the device: to the deployment's server, or to the local gateway.
+    fn example(&self) -> anyhow::Result<String> {
+        let Self { name, grant, target, .. } = self;
+        let deployment = target.deployment.as_ref();
+        let local = || "localhost:10443".parse::<Address>();
+        let endpoint = match (self.endpoint, deployment) {
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Some(deployment)) => deployment.endpoint.clone(),
+            (None, None) => local()?,
+        };
         let (host, port) = (endpoint.host(), endpoint.port());
-        let ca = quoted(&escaped(self.store.with_file_name("ca.pem").display().to_string()));
+        // AWS's certificate is signed by an authority that every system knows, the gateway's by its own.
+        let trust = if deployment.is_some() && self.endpoint.is_none() {
+            "--tls-use-os-certs".to_owned()
+        } else {
+            let ca = match &target.location {
+                StoreLocation::File(path) => path.with_file_name("ca.pem"),
+                _ => PathBuf::from(".latchkey/ca.pem"),
+            };
+            format!("--cafile {}", quoted(&escaped(ca.display().to_string())))
+        };
+        let authorizer = deployment.map_or("latchkey".to_owned(), |it| it.authorizer.to_string());
         let client_id = match self.client_ids.first() {
             Some(ClientIdRule::Exact(id)) => id.to_string(),
             Some(ClientIdRule::Prefix(prefix)) => format!("{prefix}1"),
@@ -82,12 +108,23 @@ impl Added<'_> {
                 "\"$TOPIC\"".to_owned(),
             ),
         };
-        format!(
-            "{}\nmosquitto_pub -h {host} -p {port} --cafile {ca} --tls-alpn mqtt \\\n  -i '{client_id}' \
-             -u '{name}?x-amz-customauthorizer-name=latchkey' \\\n  -P \"$PASSWORD\" -t {topic} -q 1 -m hello\n",
+        Ok(format!(
+            "{}\nmosquitto_pub -h {host} -p {port} {trust} --tls-alpn mqtt \\\n  -i '{client_id}' \
+             -u '{name}?x-amz-customauthorizer-name={authorizer}' \\\n  -P \"$PASSWORD\" -t {topic} -q 1 -m hello\n",
             wrapped(0, &opening)
-        )
+        ))
     }
+}
+
+/// Where the record is.
+fn place(target: &Target) -> anyhow::Result<String> {
+    Ok(match &target.location {
+        StoreLocation::File(path) => {
+            escaped(std::path::absolute(path).context("the store has no path")?.display().to_string())
+                .to_string()
+        }
+        other => store_option::description(other),
+    })
 }
 
 const PASSWORD: &str = "Set the variable PASSWORD to the password, and try it:";
@@ -96,21 +133,20 @@ const PASSWORD: &str = "Set the variable PASSWORD to the password, and try it:";
 pub(super) struct AddedByOther<'a> {
     pub(super) name: &'a DeviceName,
     pub(super) record: &'a RecordDocument,
-    pub(super) client_ids: &'a [ClientIdRule],
     /// How its secret is kept; none if its record has no secret.
     pub(super) sealing: Option<&'a Sealing>,
-    pub(super) store: &'a Path,
+    pub(super) target: &'a Target,
 }
 
 impl AddedByOther<'_> {
     /// Prints what the device's owner has to know.
     pub(super) fn print(&self, console: &mut Console<'_>) -> anyhow::Result<()> {
-        let Self { name, record, client_ids, sealing, store } = self;
+        let Self { name, record, sealing, target } = self;
+        let client_ids = loader::client_ids(name, record);
         let json = json!({
             "device": name, "scheme": record.scheme, "client_ids": client_ids, "grant": record.grant,
             "key": sealing.and_then(Sealing::key),
         });
-        let store = std::path::absolute(store).context("the store has no path")?;
         let (proof, next) = match sealing {
             Some(sealing) => (
                 format!("secret     {}", sealing.description()),
@@ -124,10 +160,10 @@ impl AddedByOther<'_> {
         let text = format!(
             "device     {name}\nscheme     {}\n{}\n{}\ngrant      {}\nrecord     {}\n\n{}\n",
             record.scheme.as_str(),
-            wrapped(INDENT, &format!("client id  {}", joined(client_ids))),
+            wrapped(INDENT, &format!("client id  {}", joined(&client_ids))),
             wrapped(INDENT, &proof),
             escaped(&record.grant),
-            escaped(store.display().to_string()),
+            place(target)?,
             wrapped(0, next)
         );
         Ok(console.print(&json, text)?)

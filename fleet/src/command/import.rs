@@ -6,7 +6,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     iter::repeat,
     num::NonZero,
-    path::Path,
     thread,
 };
 
@@ -32,19 +31,23 @@ use zeroize::Zeroizing;
 #[cfg(feature = "aws")]
 use crate::{
     aws,
-    provision::{
-        ProvisionError,
-        records::{Records, Stored},
-    },
+    provision::records::Records,
     push,
+    record_store::{Stored, WriteError},
+    store_file::StoreFile,
 };
 
 use crate::{
     args::ImportArgs,
     import::{self, Cost, Credential, Faults, Format, GrantsOfRules, Row, Rules, Source},
+    record_store::{
+        self, RecordStore,
+        whole::{Missing, WholeStore},
+    },
     sealing::Sealing,
     secret::Secret,
-    store_file::{StoreFile, any_function},
+    store_file::any_function,
+    store_option::Target,
     vendor::{Vendor, default_grant},
 };
 
@@ -55,50 +58,66 @@ const GRANTS_SHOWN: usize = 10;
 const SUPERUSER: &str = "the user is a superuser, and no grant allows every topic: `--skip-rules` imports it with the rules \
                          that it has as a user";
 
-/// Adds the devices to a file of records, and prints how many there are.
-pub(super) fn run(store: &Path, args: &ImportArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
-    for (option, is_given) in [("--grants", args.grants.is_some()), ("--region", args.region.is_some())] {
-        anyhow::ensure!(
-            !is_given,
-            "`{option}` is for `--store dynamodb:TABLE` and `--store secretsmanager:NAME`"
-        );
+/// Adds the devices to a store, and prints how many there are. A file and a secret get all or none; a table gets those that
+/// the report names, and the same command goes on. Returns whether the store has all of them.
+#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only a table is opened a second time"))]
+pub(super) async fn run(
+    store: &RecordStore,
+    target: &Target,
+    args: &ImportArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<bool> {
+    match store {
+        RecordStore::Whole(whole) => import_whole(whole, args, console).await.map(|()| true),
+        #[cfg(feature = "aws")]
+        RecordStore::Table(_) => import_to_table(target, args, console).await,
     }
-    let mut file = StoreFile::open(store)?;
-    let mut imported = Imported::read(args, file.document())?;
+}
+
+async fn import_whole(
+    whole: &WholeStore,
+    args: &ImportArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
+    let mut document = whole.read(Missing::IsEmpty).await?;
+    let mut imported = Imported::read(args, &document)?;
     let devices = u64::try_from(imported.records.len())?;
-    file.document_mut().grants.append(&mut imported.grants);
-    for (name, record) in std::mem::take(&mut imported.records) {
-        file.insert(name, record)?;
-    }
+    let (records, grants) = (std::mem::take(&mut imported.records), std::mem::take(&mut imported.grants));
+    let add = |document: &mut StoreDocument| {
+        document.grants.extend(grants.clone());
+        for (name, record) in &records {
+            anyhow::ensure!(!document.devices.contains_key(name), record_store::exists(name));
+            document.devices.insert(name.clone(), record.clone());
+        }
+        Ok(())
+    };
     if args.source.dry_run {
-        file.check().context("nothing would be imported")?;
+        add(&mut document)?;
+        document.records(any_function()?).context("nothing would be imported")?;
     } else if devices > 0 {
-        file.save().context("nothing was imported")?;
+        whole.update(Missing::IsEmpty, add).await.context("nothing was imported")?;
     }
     Ok(console.print(&imported.json(devices), imported.text(args, devices))?)
 }
 
-/// Adds the devices to a table or a secret, and prints how many there are. Returns whether the store has all of them.
 #[cfg(feature = "aws")]
-pub(crate) async fn run_in_aws(
-    store: &StoreLocation,
+async fn import_to_table(
+    target: &Target,
     args: &ImportArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<bool> {
-    let aws = aws::configuration(args.region.as_deref(), aws::PATIENT).await?;
-    let stored = Records::open(store, &aws).await?;
-    let mut document = stored.document();
+    let store = &target.location;
+    let aws = aws::configuration(target.access.region.as_deref(), aws::PATIENT).await?;
     // The grants of access rules are added to the file, which need not exist before.
-    let is_new = args.source.acl.is_some() && args.grants.as_ref().is_some_and(|path| !path.exists());
-    if let Some(path) = args.grants.as_ref().filter(|_| !is_new) {
-        document.grants.extend(StoreFile::read(path)?.grants);
-    }
+    let known_grants = target.access.grants.as_deref().filter(|path| path.exists());
+    let mut stored = Records::open(store, &aws, known_grants).await?;
+    let mut document = stored.document();
     let mut imported = Imported::read(args, &document)?;
     let grants = std::mem::take(&mut imported.grants);
     document.grants.extend(grants.clone());
     let (mut known, mut devices) = (Vec::new(), BTreeMap::new());
     for (name, record) in std::mem::take(&mut imported.records) {
-        match stored.compare(&name, &record).await.map_err(ProvisionError::into_cause)? {
+        match stored.compare(&name, &record).await.map_err(WriteError::into_cause)? {
             Stored::Different if args.skip_existing => imported.skipped = imported.skipped.saturating_add(1),
             Stored::Different => known.push(format!("`{name}`")),
             Stored::Absent | Stored::Equal => _ = devices.insert(name, record),
@@ -118,13 +137,14 @@ pub(crate) async fn run_in_aws(
         return Ok(true);
     }
     if matches!(store, StoreLocation::DynamoDb(_)) && !grants.is_empty() {
-        let path = args.grants.as_ref().context(
+        let path = target.access.grants.as_deref().context(
             "a table has no grants: name a file for those of the access rules with `--grants FILE`, and give it to the \
              function with `function.grants` in the stage's settings or with LATCHKEY_GRANTS",
         )?;
         let mut file = StoreFile::open(path)?;
         file.document_mut().grants.extend(grants);
         file.save().context("nothing was imported")?;
+        stored = Records::open(store, &aws, Some(path)).await?;
     }
     let pushed = push::write(stored, StoreDocument { devices, ..document }, store, pending()).await;
     let written = u64::try_from(pushed.written.len())?;

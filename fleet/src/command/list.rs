@@ -1,22 +1,21 @@
 //! `latchkey fleet list`: lists the devices.
 
-use std::iter;
+use std::{collections::BTreeMap, iter};
 
 use cli::{
-    console::{COLUMNS, Console, wrapped},
+    console::{COLUMNS, Console, counted, wrapped},
     output::escaped,
 };
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, SealedSecret},
-    store::{
-        document::{RecordDocument, StoreDocument},
-        loader,
-    },
+    store::{document::RecordDocument, loader},
 };
+use indicatif::HumanCount;
 use serde_json::json;
 
 use super::added::joined;
+use crate::{args::ListArgs, record_store::Contents};
 
 const TITLES: [&str; 6] = ["device", "scheme", "grant", "state", "keys", "client ids"];
 /// Between two columns.
@@ -26,9 +25,22 @@ const INDENT: usize = 14;
 /// No key has such an id.
 const IN_PLAIN_TEXT: &str = "(plain text)";
 
-/// Prints the list: columns for people, one line of JSON for scripts.
-pub(super) fn run(store: &StoreDocument, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let devices = &store.devices;
+/// Prints the devices that the options choose: columns for people, one line of JSON for scripts.
+pub(super) fn run(contents: &Contents, args: &ListArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let Contents { document, malformed } = contents;
+    let chosen = document.devices.iter().filter(|(name, record)| {
+        args.prefix.as_ref().is_none_or(|prefix| name.as_str().starts_with(prefix))
+            && args.grant.as_ref().is_none_or(|grant| record.grant == *grant)
+            && args.scheme.is_none_or(|scheme| record.scheme == scheme)
+            && !(args.disabled && record.enabled)
+            && args.after.as_ref().is_none_or(|after| name.as_str() > after.as_str())
+    });
+    if args.count {
+        return print_counts(chosen, malformed.len(), console);
+    }
+    let mut chosen = chosen.peekable();
+    let devices = chosen.by_ref().take(args.limit.unwrap_or(usize::MAX)).collect::<Vec<_>>();
+    let next = chosen.peek().is_some().then(|| devices.last().map(|(name, _)| *name)).flatten();
     if console.json {
         let list = devices.iter().map(|(name, record)| {
             let RecordDocument { enabled, grant, scheme, .. } = record;
@@ -39,13 +51,54 @@ pub(super) fn run(store: &StoreDocument, console: &mut Console<'_>) -> anyhow::R
             })
         });
         writeln!(console.output, "{}", serde_json::to_string(&list.collect::<Vec<_>>())?)?;
-    } else if devices.is_empty() {
+        return Ok(());
+    }
+    if document.devices.is_empty() && malformed.is_empty() {
         writeln!(console.output, "no devices yet; `latchkey fleet add NAME` adds one")?;
+    } else if devices.is_empty() {
+        writeln!(console.output, "no such devices")?;
     } else {
         let rows = devices.iter().map(|(name, record)| row(name, record)).collect::<Vec<_>>();
         write!(console.output, "{}", table(&rows).unwrap_or_else(|| paragraphs(&rows)))?;
     }
+    if let Some(last) = next {
+        writeln!(console.output, "more: the same command with `--after '{last}'`")?;
+    }
+    for (key, why) in malformed {
+        let line = format!("not a record, so its device is refused: `{}`: {why}", escaped(key));
+        writeln!(console.output, "{}", wrapped(0, &line))?;
+    }
     Ok(())
+}
+
+/// Prints how many devices there are of each kind.
+fn print_counts<'a>(
+    devices: impl Iterator<Item = (&'a DeviceName, &'a RecordDocument)>,
+    malformed: usize,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
+    let mut counts = BTreeMap::<(&str, &str, &str), u64>::new();
+    for (_, record) in devices {
+        let kind = (record.scheme.as_str(), record.grant.as_str(), state(record));
+        let count = counts.entry(kind).or_default();
+        *count = count.saturating_add(1);
+    }
+    let all = counts.values().sum::<u64>();
+    let kinds = counts.iter().map(|((scheme, grant, state), count)| {
+        json!({"scheme": scheme, "grant": grant, "state": state, "devices": count})
+    });
+    let json = json!({"devices": all, "kinds": kinds.collect::<Vec<_>>(), "not_records": malformed});
+    let lines = counts.iter().map(|((scheme, grant, state), count)| {
+        format!("{:>9}  {scheme}, {grant}, {state}\n", HumanCount(*count).to_string())
+    });
+    let lines = lines.collect::<String>();
+    let rest = if malformed == 0 { String::new() } else { format!("{malformed:>9}  not records\n") };
+    let all = counted(HumanCount(all), "device");
+    Ok(console.print(&json, format_args!("{lines}{rest}{all}\n"))?)
+}
+
+fn state(record: &RecordDocument) -> &'static str {
+    if record.enabled { "enabled" } else { "disabled" }
 }
 
 type Row = [String; TITLES.len()];
@@ -83,7 +136,6 @@ fn paragraphs(rows: &[Row]) -> String {
 }
 
 fn row(name: &DeviceName, record: &RecordDocument) -> Row {
-    let state = if record.enabled { "enabled" } else { "disabled" };
     let mut keys =
         secrets(record).map(|secret| secret.key().map_or(IN_PLAIN_TEXT, KeyId::as_str)).collect::<Vec<_>>();
     keys.dedup();
@@ -91,13 +143,13 @@ fn row(name: &DeviceName, record: &RecordDocument) -> Row {
         name.to_string(),
         record.scheme.as_str().to_owned(),
         escaped(&record.grant).into_owned(),
-        state.to_owned(),
+        state(record).to_owned(),
         if keys.is_empty() { "-".to_owned() } else { keys.join(", ") },
         joined(&loader::client_ids(name, record)),
     ]
 }
 
-fn secrets(record: &RecordDocument) -> impl Iterator<Item = &SealedSecret> {
+pub(super) fn secrets(record: &RecordDocument) -> impl Iterator<Item = &SealedSecret> {
     record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten()
 }
 

@@ -1,29 +1,57 @@
 //! `latchkey fleet reseal`: seals every vendor's secret under the current key.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use cli::console::{Console, ErrorList, counted, wrapped};
 use device_auth::{
     device_name::DeviceName,
     seal::{KeyId, Keyring, SealedSecret},
-    store::document::StoreDocument,
+    store::document::{RecordDocument, StoreDocument},
 };
 use indicatif::HumanCount;
 use serde_json::json;
 
-use crate::{args::ResealArgs, keyring_file, sealing::keyring_path, store_file::StoreFile};
+use crate::{
+    args::ResealArgs,
+    keyring_file,
+    record_store::{RecordStore, whole::Missing},
+    sealing::keyring_path,
+};
 
-/// Seals all secrets again, or none if one can't be opened.
-pub(super) fn run(store: &Path, args: &ResealArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
+/// Seals all secrets again, or none if one can't be opened. In a table each record is written on its own, so the same command
+/// goes on after it was stopped.
+pub(super) async fn run(
+    store: &RecordStore,
+    args: &ResealArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
     let path = keyring_path(&args.keyring)?;
     let keyring = keyring_file::read(&path)?;
     let current = keyring.current().context("the keyring has no key")?.clone();
-    let mut file = StoreFile::open_existing(store)?;
-    let Resealed { count, unchanged, unused } = reseal(file.document_mut(), keyring, &current)?;
-    if count > 0 {
-        file.save()?;
-    }
+    let ids = keyring.ids().cloned().collect::<BTreeSet<_>>();
+    let keyring = keyring.allow_plain();
+    let reseal = |document: &mut StoreDocument| reseal(document, &keyring, ids.clone(), &current);
+    let Resealed { count, unchanged, unused } = match store {
+        RecordStore::Whole(whole) => whole.update(Missing::IsAnError, reseal).await?,
+        #[cfg(feature = "aws")]
+        RecordStore::Table(_) => {
+            let mut document = store.contents().await?.document;
+            let old = document.devices.clone();
+            let resealed = reseal(&mut document)?;
+            for name in document.devices.into_keys() {
+                let is_due = |record: &RecordDocument| {
+                    super::list::secrets(record).any(|secret| secret.key() != Some(&current))
+                };
+                if old.get(&name).is_some_and(is_due) {
+                    store
+                        .change(&name, |record| seal_again(&name, record, &keyring, &current).map(drop))
+                        .await?;
+                }
+            }
+            resealed
+        }
+    };
     let json = json!({"resealed": count, "kept": unchanged, "key": current, "no_longer_needed": unused});
     let in_use = if count.saturating_add(unchanged) > 0 { current.as_str() } else { "no key" };
     let unused = match unused.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ") {
@@ -55,25 +83,24 @@ struct Resealed {
     unused: BTreeSet<KeyId>,
 }
 
-fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyhow::Result<Resealed> {
-    let mut unused = keyring.ids().cloned().collect::<BTreeSet<_>>();
-    let keyring = keyring.allow_plain();
+fn reseal(
+    store: &mut StoreDocument,
+    keyring: &Keyring,
+    mut unused: BTreeSet<KeyId>,
+    current: &KeyId,
+) -> anyhow::Result<Resealed> {
     let (mut count, mut unchanged) = (0_u64, 0_u64);
     let mut faults = Vec::new();
     for (name, record) in &mut store.devices {
-        let secrets = record.secrets.iter_mut();
-        let sealed = secrets.flat_map(|s| [&mut s.device_secret, &mut s.device_token, &mut s.psk]).flatten();
-        for secret in sealed {
-            unused.remove(current);
-            match sealed_again(secret, name, &keyring) {
-                // It was opened only to find out whether it can be.
-                Ok(_) if secret.key() == Some(current) => unchanged = unchanged.saturating_add(1),
-                Ok(again) => {
-                    *secret = again;
-                    count = count.saturating_add(1);
+        match seal_again(name, record, keyring, current) {
+            Ok((sealed, kept)) => {
+                if sealed.saturating_add(kept) > 0 {
+                    unused.remove(current);
                 }
-                Err(error) => faults.push(format!("`{name}`: {}", cli::error_text(error.as_ref()))),
+                count = count.saturating_add(sealed);
+                unchanged = unchanged.saturating_add(kept);
             }
+            Err(error) => faults.push(format!("`{name}`: {}", cli::error_text(error.as_ref()))),
         }
     }
     if !faults.is_empty() {
@@ -82,6 +109,28 @@ fn reseal(store: &mut StoreDocument, keyring: Keyring, current: &KeyId) -> anyho
         return Err(ErrorList::new(head, faults).into());
     }
     Ok(Resealed { count, unchanged, unused })
+}
+
+/// Seals a record's secrets again. Returns how many were, and how many had the key already.
+fn seal_again(
+    name: &DeviceName,
+    record: &mut RecordDocument,
+    keyring: &Keyring,
+    current: &KeyId,
+) -> anyhow::Result<(u64, u64)> {
+    let (mut count, mut unchanged) = (0_u64, 0_u64);
+    let secrets = record.secrets.iter_mut();
+    for secret in secrets.flat_map(|s| [&mut s.device_secret, &mut s.device_token, &mut s.psk]).flatten() {
+        let again = sealed_again(secret, name, keyring)?;
+        // It was opened only to find out whether it can be.
+        if secret.key() == Some(current) {
+            unchanged = unchanged.saturating_add(1);
+        } else {
+            *secret = again;
+            count = count.saturating_add(1);
+        }
+    }
+    Ok((count, unchanged))
 }
 
 fn sealed_again(

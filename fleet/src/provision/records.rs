@@ -1,6 +1,5 @@
 //! The records of the devices. A record that exists is never overwritten.
 
-mod table;
 mod whole;
 
 use std::{collections::BTreeMap, path::Path};
@@ -18,15 +17,17 @@ use device_auth::{
 };
 use device_sim::Password;
 
-use self::{table::Table, whole::Whole};
-pub(crate) use super::device::Stored;
-use super::device::{Device, ProvisionError};
-use crate::store_file::{StoreFile, any_function};
+use self::whole::Whole;
+use super::device::Device;
+use crate::{
+    record_store::{Stored, WriteError, table::Table, whole::WholeStore},
+    store_file::any_function,
+};
 
 /// The store of the records.
 pub(crate) enum Records {
     /// A table, to which each record is written when it is made.
-    Table(Table),
+    Table(Box<Table>),
     /// A file or a secret, which is written as a whole at the end.
     Whole(Whole),
 }
@@ -42,23 +43,27 @@ impl Existing {
 }
 
 impl Records {
-    /// Opens a store. A file and a secret are read, a table is called once to find out whether it can be read.
-    pub(crate) async fn open(store: &StoreLocation, aws: &SdkConfig) -> anyhow::Result<Self> {
-        Ok(match store {
-            StoreLocation::DynamoDb(table) => Self::Table(Table::open(aws, table).await?),
-            StoreLocation::File(path) => Self::Whole(Whole::in_file(path)?),
-            StoreLocation::SecretsManager(secret) => Self::Whole(Whole::in_secret(aws, secret).await?),
-        })
+    /// Opens a store. A file and a secret are read, a table is called once to find out whether it can be read. `grants` is
+    /// the file with the grants of a table's function.
+    pub(crate) async fn open(
+        store: &StoreLocation,
+        aws: &SdkConfig,
+        grants: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let whole = match store {
+            StoreLocation::DynamoDb(table) => {
+                return Ok(Self::Table(Box::new(Table::open(aws, table, grants).await?)));
+            }
+            StoreLocation::File(path) => WholeStore::File(path.clone()),
+            StoreLocation::SecretsManager(secret) => WholeStore::secret(aws, secret),
+        };
+        Whole::open(whole).await.map(Self::Whole)
     }
 
     /// Checks, before any record is made, that the authorizer would accept records with these grants, and that the store
-    /// has room for them. A table has no grants: `grants` is the file from which the function reads them.
-    pub(super) fn check(&self, devices: &[Device], grants: Option<&Path>) -> anyhow::Result<()> {
-        let document = match (self, grants) {
-            (Self::Table(_), Some(path)) => StoreFile::read(path)?,
-            (Self::Table(_), None) => StoreDocument::empty(),
-            (Self::Whole(whole), _) => whole.document().clone(),
-        };
+    /// has room for them.
+    pub(super) fn check(&self, devices: &[Device]) -> anyhow::Result<()> {
+        let document = self.document();
         let grants = Grants::new(document.grants)?;
         let loader = RecordLoader::new(grants, any_function()?);
         let placeholder = Verifier::of_generated(&[], [0; 16]);
@@ -68,7 +73,7 @@ impl Records {
         let all = devices.iter().map(|device| (device.name.clone(), record(device, placeholder.clone())));
         match self {
             Self::Table(_) => Ok(()),
-            Self::Whole(whole) => whole.check_room(all.collect()),
+            Self::Whole(whole) => whole.check_room(&all.collect()),
         }
     }
 
@@ -80,14 +85,14 @@ impl Records {
     }
 
     /// Writes the record of a device that has none.
-    pub(super) async fn write(&self, device: &Device, verifier: Verifier) -> Result<(), ProvisionError> {
+    pub(super) async fn write(&self, device: &Device, verifier: Verifier) -> Result<(), WriteError> {
         self.put(&device.name, &record(device, verifier)).await
     }
 
     /// Writes a record, if the device has none.
-    pub(crate) async fn put(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), ProvisionError> {
+    pub(crate) async fn put(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), WriteError> {
         match self {
-            Self::Table(table) => table.put(name, record).await,
+            Self::Table(table) => table.insert(name, record).await,
             Self::Whole(whole) => {
                 whole.keep(name.clone(), record.clone());
                 Ok(())
@@ -100,17 +105,17 @@ impl Records {
         &self,
         name: &DeviceName,
         record: &RecordDocument,
-    ) -> Result<Stored, ProvisionError> {
+    ) -> Result<Stored, WriteError> {
         match self {
             Self::Table(table) => Ok(table.compare(name, record).await?),
             Self::Whole(whole) => Ok(whole.compare(name, record)),
         }
     }
 
-    /// The records and grants that were read. A table has none of them at hand.
+    /// The grants and the records that were read. A table's records are not at hand.
     pub(crate) fn document(&self) -> StoreDocument {
         match self {
-            Self::Table(_) => StoreDocument::empty(),
+            Self::Table(table) => StoreDocument { grants: table.grants().clone(), ..StoreDocument::empty() },
             Self::Whole(whole) => whole.document().clone(),
         }
     }

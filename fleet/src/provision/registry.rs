@@ -8,8 +8,9 @@ use aws_sdk_iot::{
 };
 use device_sim::Deployment;
 
-use super::device::{Device, ProvisionError};
+use super::device::Device;
 use crate::aws::{call_error, check_location, has_code, patient};
+use crate::record_store::WriteError;
 
 /// How many attributes a Thing without a type can have (AWS IoT Core quotas, "Thing resource limits").
 const MAX_WITHOUT_TYPE: usize = 3;
@@ -81,38 +82,34 @@ impl Registry {
     }
 
     /// Makes the device's Thing, or adds what it lacks. What it has is never changed.
-    pub(super) async fn ensure(&self, device: &Device) -> Result<ThingChange, ProvisionError> {
+    pub(super) async fn ensure(&self, device: &Device) -> Result<ThingChange, WriteError> {
         let name = device.name.as_str();
         let thing = match self.client.describe_thing().thing_name(name).send().await {
             Ok(thing) => self.complete(device, thing).await?,
             Err(error) if has_code(&error, "ResourceNotFoundException") => self.make(device).await?,
-            Err(error) => return Err(ProvisionError::of(&error, "iot:DescribeThing")),
+            Err(error) => return Err(WriteError::of(&error, "iot:DescribeThing")),
         };
         if let Some(group) = &self.thing_group {
             let added =
                 self.client.add_thing_to_thing_group().thing_group_name(group).thing_name(name).send().await;
-            added.map_err(|error| ProvisionError::of(&error, "iot:AddThingToThingGroup"))?;
+            added.map_err(|error| WriteError::of(&error, "iot:AddThingToThingGroup"))?;
         }
         Ok(thing)
     }
 
-    async fn make(&self, device: &Device) -> Result<ThingChange, ProvisionError> {
+    async fn make(&self, device: &Device) -> Result<ThingChange, WriteError> {
         let attributes = payload(device.thing_attributes());
         let call = self.client.create_thing().thing_name(device.name.as_str()).attribute_payload(attributes);
         match call.set_thing_type_name(self.thing_type.clone()).send().await {
             Ok(_) => Ok(ThingChange::Made),
-            Err(error) if has_code(&error, "ResourceAlreadyExistsException") => Err(ProvisionError::Device(
+            Err(error) if has_code(&error, "ResourceAlreadyExistsException") => Err(WriteError::Device(
                 "somebody else made its Thing at the same time: run this again".to_owned(),
             )),
-            Err(error) => Err(ProvisionError::of(&error, "iot:CreateThing")),
+            Err(error) => Err(WriteError::of(&error, "iot:CreateThing")),
         }
     }
 
-    async fn complete(
-        &self,
-        device: &Device,
-        thing: DescribeThingOutput,
-    ) -> Result<ThingChange, ProvisionError> {
+    async fn complete(&self, device: &Device, thing: DescribeThingOutput) -> Result<ThingChange, WriteError> {
         let name = device.name.as_str();
         let lacks_type = match (&self.thing_type, thing.thing_type_name()) {
             (Some(wanted), Some(found)) if wanted != found => return Err(other_type(name, found, wanted)),
@@ -130,7 +127,7 @@ impl Registry {
         if !missing.is_empty() {
             call = call.attribute_payload(payload(missing));
         }
-        call.send().await.map_err(|error| ProvisionError::of(&error, "iot:UpdateThing"))?;
+        call.send().await.map_err(|error| WriteError::of(&error, "iot:UpdateThing"))?;
         Ok(ThingChange::Completed)
     }
 }
@@ -140,8 +137,8 @@ fn payload(attributes: BTreeMap<String, String>) -> AttributePayload {
     AttributePayload::builder().set_attributes(Some(attributes)).merge(true).build()
 }
 
-fn other_type(name: &str, found: &str, wanted: &str) -> ProvisionError {
-    ProvisionError::Device(format!(
+fn other_type(name: &str, found: &str, wanted: &str) -> WriteError {
+    WriteError::Device(format!(
         "its Thing exists already and has the type `{found}`, not `{wanted}`: give the device another name, or \
          change the Thing with `aws iot update-thing --thing-name {name} --thing-type-name {wanted}` and run this again"
     ))

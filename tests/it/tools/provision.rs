@@ -289,7 +289,8 @@ async fn a_file_and_a_secret_are_written_as_a_whole() {
     let empty = json!({"version": 1, "devices": {}}).to_string();
     secrets.create_secret().name("latchkey-dev/devices").secret_string(empty).send().await.unwrap();
     let text = async || {
-        let secret = secrets.get_secret_value().secret_id("latchkey-dev/devices").send().await.unwrap();
+        let secret = secrets.get_secret_value().secret_id("latchkey-dev/devices");
+        let secret = secret.version_stage("AWSCURRENT").send().await.unwrap();
         secret.secret_string.unwrap()
     };
     let file = async || fs::read_to_string(cloud.file("devices.json")).unwrap();

@@ -66,6 +66,25 @@ impl Claims {
         claims
     }
 
+    /// Claims of client ids alone.
+    #[must_use]
+    pub fn of_ids(ids: impl IntoIterator<Item = String>) -> Self {
+        Self { ids: ids.into_iter().collect(), ..Self::default() }
+    }
+
+    /// What these claims have and `other` has not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let less = |one: &BTreeSet<String>, other: &BTreeSet<String>| one - other;
+        Self {
+            ids: less(&self.ids, &other.ids),
+            prefixes: less(&self.prefixes, &other.prefixes),
+            marks: less(&self.marks, &other.marks),
+            watched: less(&self.watched, &other.watched),
+            values: less(&self.values, &other.values),
+        }
+    }
+
     /// Whether a prefix rule of another device reaches what this record claims.
     #[must_use]
     pub fn is_reached_by(&self, prefix: &str) -> bool {

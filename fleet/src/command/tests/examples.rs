@@ -19,7 +19,20 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_example_is_a_command() {
     let mut count = 0;
-    for command in ["add", "import", "rotate", "reseal", "provision", "push", "smoke", "check-migration"] {
+    for command in [
+        "add",
+        "import",
+        "rotate",
+        "reseal",
+        "list",
+        "set",
+        "grants",
+        "check",
+        "provision",
+        "push",
+        "smoke",
+        "check-migration",
+    ] {
         for option in ["-h", "--help"] {
             let help = Cli::try_parse_from(["fleet", command, option]).err().unwrap().to_string();
             // A line that ends in a backslash goes on in the next one.
@@ -31,7 +44,7 @@ fn every_example_is_a_command() {
             }
         }
     }
-    assert_eq!(count, 40);
+    assert_eq!(count, 62);
 }
 
 #[test]

@@ -1,55 +1,33 @@
-//! Records in a file or in a secret, which is written as a whole.
+//! Records in a file or in a secret, which are collected and written at the end of a run.
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::Context as _;
-use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::{Client, config::Builder};
 use device_auth::{
     device_name::DeviceName,
     grant::GrantDefinition,
-    location::SecretId,
     store::document::{RecordDocument, StoreDocument},
     verifier::Verifier,
 };
 
-use super::super::device::Stored;
-use crate::{
-    aws::{call_error, has_code, patient},
-    store_file::{StoreFile, any_function},
+use crate::record_store::{
+    Stored,
+    whole::{Missing, WholeStore},
 };
-
-/// Secrets Manager's limit (API reference, `PutSecretValue`).
-const MAX_SECRET_BYTES: usize = 65_536;
 
 /// The records that were read, and those to be written.
 pub(crate) struct Whole {
-    target: Target,
+    store: WholeStore,
     read: StoreDocument,
     new: Mutex<BTreeMap<DeviceName, RecordDocument>>,
 }
 
-/// Where the records are written.
-enum Target {
-    File(PathBuf),
-    Secret(Client, SecretId),
-}
-
 impl Whole {
-    pub(super) fn in_file(path: &Path) -> anyhow::Result<Self> {
-        let read = StoreFile::open(path)?.document().clone();
-        Ok(Self { target: Target::File(path.to_owned()), read, new: Mutex::default() })
-    }
-
-    pub(super) async fn in_secret(aws: &SdkConfig, secret: &SecretId) -> anyhow::Result<Self> {
-        let config = Builder::from(aws).retry_partition(patient()).build();
-        let client = Client::from_conf(config);
-        let read = read(&client, secret).await?;
-        Ok(Self { target: Target::Secret(client, secret.clone()), read, new: Mutex::default() })
+    pub(super) async fn open(store: WholeStore) -> anyhow::Result<Self> {
+        let read = store.read(Missing::IsEmpty).await?;
+        Ok(Self { store, read, new: Mutex::default() })
     }
 
     pub(super) fn document(&self) -> &StoreDocument {
@@ -57,11 +35,10 @@ impl Whole {
     }
 
     /// Checks that there is room for new records next to those that exist.
-    pub(super) fn check_room(&self, new: BTreeMap<DeviceName, RecordDocument>) -> anyhow::Result<()> {
-        let Target::Secret(..) = self.target else { return Ok(()) };
+    pub(super) fn check_room(&self, new: &BTreeMap<DeviceName, RecordDocument>) -> anyhow::Result<()> {
         let mut document = self.read.clone();
         insert(&mut document, new);
-        secret_text(&document).map(drop)
+        self.store.check_room(&document)
     }
 
     pub(super) fn find(&self, name: &DeviceName) -> Option<Vec<Verifier>> {
@@ -82,92 +59,50 @@ impl Whole {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(name, record);
     }
 
-    /// Reads the records again, because others may have written meanwhile, and adds those that are new. It returns the
-    /// devices whose records others wrote.
+    /// Adds the records that are new to those that the store has now. It returns the devices whose records others wrote
+    /// meanwhile.
     pub(super) async fn finish(
         self,
         grants: BTreeMap<String, GrantDefinition>,
     ) -> anyhow::Result<Vec<DeviceName>> {
-        let Self { target, new, .. } = self;
+        let Self { store, new, .. } = self;
         let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        match target {
-            Target::File(path) => {
-                let mut file = StoreFile::open(&path)?;
-                let conflicts = insert(file.document_mut(), new);
-                add_grants(file.document_mut(), grants);
-                file.save().map(|()| conflicts)
-            }
-            Target::Secret(client, secret) => {
-                let mut document = read(&client, &secret).await?;
-                let conflicts = insert(&mut document, new);
-                add_grants(&mut document, grants);
-                write(&client, &secret, &document).await.map(|()| conflicts)
-            }
-        }
+        store
+            .update(Missing::IsEmpty, |document| {
+                let conflicts = insert(document, &new);
+                add_grants(document, &grants);
+                Ok(conflicts)
+            })
+            .await
     }
 }
 
 /// Adds the records of devices that have none, and returns the devices that have another one. An equal record is our
 /// own, from a write whose answer was lost.
-fn insert(document: &mut StoreDocument, new: BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
+fn insert(document: &mut StoreDocument, new: &BTreeMap<DeviceName, RecordDocument>) -> Vec<DeviceName> {
     let mut conflicts = Vec::new();
     for (name, record) in new {
-        match document.devices.get(&name) {
-            None => _ = document.devices.insert(name, record),
-            Some(found) if are_equal(found, &record) => {}
-            Some(_) => conflicts.push(name),
+        match document.devices.get(name) {
+            None => _ = document.devices.insert(name.clone(), record.clone()),
+            Some(found) if are_equal(found, record) => {}
+            Some(_) => conflicts.push(name.clone()),
         }
     }
     conflicts
 }
 
 /// Adds grants that the store does not have.
-fn add_grants(document: &mut StoreDocument, grants: BTreeMap<String, GrantDefinition>) {
+fn add_grants(document: &mut StoreDocument, grants: &BTreeMap<String, GrantDefinition>) {
     for (name, grant) in grants {
-        document.grants.entry(name).or_insert(grant);
+        document.grants.entry(name.clone()).or_insert_with(|| grant.clone());
     }
 }
 
 fn are_equal(one: &RecordDocument, other: &RecordDocument) -> bool {
     matches!((serde_json::to_value(one), serde_json::to_value(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// The text of a secret, if it is not too long.
-fn secret_text(document: &StoreDocument) -> anyhow::Result<String> {
-    let text = serde_json::to_string(document)?;
-    anyhow::ensure!(
-        text.len() <= MAX_SECRET_BYTES,
-        "the records have {} bytes, and a secret has room for {MAX_SECRET_BYTES}: use a table for this number of devices \
-         (`records` in the stage's settings)",
-        text.len()
-    );
-    Ok(text)
-}
-
-async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<StoreDocument> {
-    let found = client.get_secret_value().secret_id(secret.as_str()).send().await;
-    let found = found.map_err(|error| {
-        if has_code(&error, "ResourceNotFoundException") {
-            anyhow::anyhow!(
-                "there is no secret `{secret}` with a value: `make deploy` makes it, or name another with `--store`"
-            )
-        } else {
-            call_error(&error, "secretsmanager:GetSecretValue")
-        }
-    })?;
-    let text = found.secret_string().with_context(|| format!("the secret `{secret}` is binary"))?;
-    StoreDocument::parse(text)
-        .with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))
-}
-
-async fn write(client: &Client, secret: &SecretId, document: &StoreDocument) -> anyhow::Result<()> {
-    document.clone().records(any_function()?)?;
-    let text = secret_text(document)?;
-    let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text).send().await;
-    put.map(drop).map_err(|error| call_error(&error, "secretsmanager:PutSecretValue"))
 }
 
 #[cfg(test)]
@@ -188,7 +123,7 @@ mod tests {
         let mut document = StoreDocument::empty();
         document.devices.extend([(name("a"), record(1)), (name("b"), record(2))]);
         let new = BTreeMap::from([(name("a"), record(1)), (name("b"), record(3)), (name("c"), record(4))]);
-        assert_eq!(insert(&mut document, new), [name("b")]);
+        assert_eq!(insert(&mut document, &new), [name("b")]);
         let salted = |it: &str| String::from(document.devices[&name(it)].verifiers[0].verifier.clone());
         let expected = |salt| String::from(record(salt).verifiers[0].verifier.clone());
         assert_eq!(["a", "b", "c"].map(salted), [1, 2, 4].map(expected));

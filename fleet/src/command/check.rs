@@ -1,0 +1,114 @@
+//! `latchkey fleet check`: each record, and each with the others.
+
+use std::fmt::Write as _;
+
+use cli::console::{Console, counted, wrapped};
+use device_auth::{
+    record::ClientIdRule,
+    scheme::Scheme,
+    store::{document::StoreDocument, error::RecordsError, id_ranges::IdRangeError},
+};
+use indicatif::HumanCount;
+use serde_json::json;
+
+use super::grants::check_wildcards;
+use crate::{
+    record_store::{ClaimsReport, Contents, RecordStore},
+    store_file::any_function,
+};
+
+/// How many contradictions are named. Each needs another comparison of all records.
+const MOST_CONTRADICTIONS: usize = 10;
+
+/// Checks the records, and returns whether nothing is wrong.
+pub(super) async fn run(
+    store: &RecordStore,
+    repair: bool,
+    console: &mut Console<'_>,
+) -> anyhow::Result<bool> {
+    let Contents { mut document, malformed } = match store {
+        RecordStore::Whole(whole) => {
+            Contents { document: whole.read_unchecked().await?, malformed: Vec::new() }
+        }
+        #[cfg(feature = "aws")]
+        RecordStore::Table(_) => store.contents().await?,
+    };
+    let records = document.devices.len();
+    let mut problems =
+        malformed.into_iter().map(|(key, why)| format!("device `{key}`: {why}")).collect::<Vec<_>>();
+    for (name, grant) in &document.grants {
+        problems.extend(check_wildcards(name, grant).err().map(|error| error.to_string()));
+    }
+    let claims = match store {
+        #[cfg(feature = "aws")]
+        RecordStore::Table(table) => Some(table.check_claims(&document, repair).await?),
+        RecordStore::Whole(_) => None::<ClaimsReport>,
+    };
+    if claims.is_some() {
+        only_qualified_ids(&mut document);
+    }
+    anyhow::ensure!(!repair || claims.is_some(), "`--repair` is for a table");
+    problems.extend(contradictions(document)?);
+    if let Some(claims) = &claims {
+        problems.extend(claims.refused.iter().cloned());
+        if !repair && claims.missing > 0 {
+            let missing = counted(HumanCount(claims.missing), "record");
+            problems.push(format!(
+                "{missing} without all items that say what is the device's: `latchkey fleet check --repair` writes them"
+            ));
+        }
+    }
+    let mut text = format!("records    {}\n", HumanCount(u64::try_from(records)?));
+    if let Some(claims) = &claims {
+        let (missing, left_over) = (HumanCount(claims.missing), HumanCount(claims.left_over));
+        let verb = if repair { "written" } else { "missing" };
+        let rest = if repair { "removed" } else { "left over" };
+        writeln!(text, "claims     {missing} {verb}, {left_over} {rest}")?;
+    }
+    for problem in &problems {
+        writeln!(text, "{}", wrapped(11, &format!("problem    {problem}")))?;
+    }
+    if problems.is_empty() {
+        text += "nothing is wrong\n";
+    }
+    let json = json!({
+        "records": records, "problems": problems, "missing_claims": claims.as_ref().map(|it| it.missing),
+        "left_over_claims": claims.as_ref().map(|it| it.left_over), "repaired": repair,
+    });
+    console.print(&json, text)?;
+    Ok(problems.is_empty())
+}
+
+/// What is wrong with records, the first ones of it.
+fn contradictions(mut document: StoreDocument) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    while found.len() < MOST_CONTRADICTIONS {
+        let Err(error) = document.clone().records(any_function()?) else { break };
+        found.push(error.to_string());
+        let device = match &error {
+            RecordsError::Record(invalid) => &invalid.device,
+            RecordsError::IdRange(
+                IdRangeError::Overlap { other, .. } | IdRangeError::Parameter { other, .. },
+            ) => other,
+            RecordsError::TopicOverlap(overlap) => &overlap.other,
+            _ => break,
+        };
+        if document.devices.remove(device).is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Gives Alibaba's devices the client ids that they have in a table, where names are not compared at load.
+fn only_qualified_ids(document: &mut StoreDocument) {
+    for (name, record) in &mut document.devices {
+        if record.scheme == Scheme::Alibaba
+            && record.client_ids.is_none()
+            && let Some((device, product)) = name.as_str().split_once('&')
+            && let Ok(rule) = ClientIdRule::try_from(format!("{product}.{device}"))
+        {
+            record.client_ids = Some(vec![rule]);
+        }
+    }
+}
