@@ -13,7 +13,9 @@ use crate::{
 
 /// A call of boto3's client for AWS IoT.
 pub fn call(operation: &str, input: Value) -> Value {
-    json!({"client": "iot", "operation": operation, "input": input})
+    let mut call = json!({"client": "iot", "operation": operation});
+    call["input"] = input;
+    call
 }
 
 /// What a gateway with this data folder answers to calls and requests, each as `tests/clients/aws_apis.py` explains.

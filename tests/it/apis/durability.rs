@@ -58,7 +58,7 @@ async fn killed_in_the_middle_of_writes_the_gateway_has_every_answered_thing_as_
     let pages = client.list_things().max_results(250).into_paginator().send();
     let pages = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
     let mut listed = BTreeSet::new();
-    for thing in pages.iter().flat_map(|page| page.things()) {
+    for thing in pages.iter().flat_map(aws_sdk_iot::operation::list_things::ListThingsOutput::things) {
         let name = thing.thing_name().unwrap();
         assert_eq!(thing.attributes().unwrap()["own"], name, "half a Thing");
         listed.insert(name.to_owned());

@@ -4,14 +4,16 @@ use integration::{aws_api::run, test_gateway::TestGateway};
 use serde_json::{Value, json};
 
 fn call(operation: &str, input: Value) -> Value {
-    json!({"client": "dynamodb", "operation": operation, "input": input})
+    let mut call = json!({"client": "dynamodb", "operation": operation});
+    call["input"] = input;
+    call
 }
 
 fn name() -> Value {
     json!({"TableName": "devices"})
 }
 
-fn with(members: Value) -> Value {
+fn with(members: &Value) -> Value {
     let mut input = name();
     input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     input
@@ -20,23 +22,23 @@ fn with(members: Value) -> Value {
 #[tokio::test]
 async fn tables_are_read_and_written_with_the_same_key_and_outlive_the_gateway() {
     let gateway = TestGateway::open_to_all().await;
-    let create = with(json!({
+    let create = with(&json!({
         "AttributeDefinitions": [{"AttributeName": "device", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "device", "KeyType": "HASH"}],
         "BillingMode": "PAY_PER_REQUEST",
     }));
     let item = json!({"device": {"S": "sht20"}, "enabled": {"BOOL": true}});
-    let key = with(json!({"Key": {"device": {"S": "sht20"}}}));
+    let key = with(&json!({"Key": {"device": {"S": "sht20"}}}));
     let condition = json!({"Item": item, "ConditionExpression": "attribute_not_exists(device)"});
     let calls = [
         call("CreateTable", create.clone()),
         call("CreateTable", create),
-        call("PutItem", with(condition.clone())),
-        call("PutItem", with(condition)),
+        call("PutItem", with(&condition)),
+        call("PutItem", with(&condition)),
         call("GetItem", key.clone()),
         call("GetItem", json!({"TableName": "no-such", "Key": {"device": {"S": "a"}}})),
         call("ListTables", json!({})),
-        call("CreateBackup", with(json!({"BackupName": "b"}))),
+        call("CreateBackup", with(&json!({"BackupName": "b"}))),
         json!({"method": "POST", "path": "/", "body": "{}", "service": "dynamodb"}),
         json!({
             "method": "POST", "path": "/", "body": "{", "service": "dynamodb",

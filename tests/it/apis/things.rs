@@ -115,8 +115,10 @@ async fn things_are_listed_by_pages_and_by_attributes() {
             .send();
         let pages = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
         assert!(pages.iter().all(|page| page.things().len() <= usize::try_from(size).unwrap()));
-        let listed =
-            pages.iter().flat_map(|page| page.things()).map(|thing| thing.thing_name().unwrap().to_owned());
+        let listed = pages
+            .iter()
+            .flat_map(aws_sdk_iot::operation::list_things::ListThingsOutput::things)
+            .map(|thing| thing.thing_name().unwrap().to_owned());
         let listed = listed.collect::<Vec<_>>();
         let wanted = wanted.iter().map(|n| format!("t{n:02}")).collect::<BTreeSet<_>>();
         assert_eq!(listed.len(), wanted.len(), "{size} {value:?}: {listed:?}");

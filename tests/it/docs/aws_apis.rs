@@ -26,9 +26,12 @@ fn with_lists(page: &str) -> String {
 /// One operation a line.
 fn list(service: Service, served: bool) -> String {
     let operations = service.operations().iter().filter(|operation| operation.handler.is_some() == served);
-    let lines = operations.map(|operation| match served {
-        true => format!("- `{}`: `{} {}`\n", operation.name, operation.method, operation.path),
-        false => format!("- `{}`\n", operation.name),
+    let lines = operations.map(|operation| {
+        if served {
+            format!("- `{}`: `{} {}`\n", operation.name, operation.method, operation.path)
+        } else {
+            format!("- `{}`\n", operation.name)
+        }
     });
     let lines = lines.collect::<String>();
     if lines.is_empty() { "None.\n".to_owned() } else { lines }
