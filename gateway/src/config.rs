@@ -27,7 +27,7 @@ use toml::{
 };
 
 use self::{
-    authorizer::AuthorizerTable,
+    authorizer::{AuthorizerTable, FunctionTable},
     domain::DomainTable,
     ports::PortOverrides,
     registry::{CertificateTable, PolicyTable, ThingTable},
@@ -125,6 +125,8 @@ pub struct Overrides {
 
     #[arg(skip)]
     authorizer: Vec<Spanned<AuthorizerTable>>,
+    #[arg(skip)]
+    function: Vec<Spanned<FunctionTable>>,
     #[arg(skip)]
     domain: Vec<Spanned<DomainTable>>,
     #[arg(skip)]
@@ -333,6 +335,16 @@ impl Overrides {
                 })
                 .collect();
         }
+        settings.functions = self
+            .function
+            .into_iter()
+            .filter_map(|table| {
+                let (offset, table) = (table.span().start, table.into_inner());
+                let name = table.name.clone();
+                let function = table.settings(folder, own);
+                mistakes.note(offset, function.with_context(|| format!("the function `{name}`")))
+            })
+            .collect();
         settings.domains = self
             .domain
             .into_iter()

@@ -6,10 +6,12 @@
 pub mod admission;
 pub mod answer;
 pub mod authorizer;
+pub mod definition;
 pub mod event;
 pub mod http_request;
 pub mod parameters;
 pub mod signing;
+pub mod test_invocation;
 pub mod unnamed;
 
 mod error;

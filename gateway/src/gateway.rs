@@ -20,8 +20,9 @@ use crate::{
     clock::Clock,
     connection,
     custom_auth::{
-        admission::{Authorizer, Authorizers},
+        admission::{Authorizer, AuthorizerSet, Authorizers, Origin},
         authorizer::AuthorizerStatus,
+        definition::Definition,
         unnamed::ReportedDevices,
     },
     delayed_will_limit::DelayedWillLimit,
@@ -33,7 +34,11 @@ use crate::{
     },
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
-    lambda::{InvokeError, function::Function},
+    lambda::{
+        InvokeError,
+        function::{Function, FunctionSource},
+        functions::Functions,
+    },
     lifecycle_versions::LifecycleVersions,
     registry::{
         Registry,
@@ -136,7 +141,7 @@ impl Gateway {
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
         let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
-        let authorizers = start_authorizers(settings, &clock, &log).await?;
+        let (authorizers, functions) = start_authorizers(settings, &clock, &log).await?;
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
@@ -145,7 +150,8 @@ impl Gateway {
             clock,
             log,
             broker: Arc::new(broker),
-            authorizers,
+            authorizers: Authorizers::new(authorizers),
+            functions,
             unnamed: ReportedDevices::default(),
             doors: Doors::new(domains, Arc::clone(&registry)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
@@ -261,20 +267,45 @@ async fn start_authorizers(
     settings: &Settings,
     clock: &Clock,
     log: &EventLog,
-) -> Result<Authorizers, StartError> {
+) -> Result<(AuthorizerSet, Functions), StartError> {
     let local_arn = settings.account.function_arn(LOCAL_FUNCTION);
+    let now = clock.epoch().unix_millis(clock.now());
     let mut authorizers = Vec::new();
     for authorizer in settings.authorizers.clone() {
         let AuthorizerSettings { name, status, signing, caching_for_http, function } = authorizer;
+        let function_arn = match &function.source {
+            FunctionSource::FunctionArn(arn) => arn.as_str().to_owned(),
+            FunctionSource::Program(_) | FunctionSource::InvokeUrl(_) => local_arn.clone(),
+        };
         let function = Function::new(function, &local_arn, clock, log).await;
         let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == AuthorizerStatus::Active {
             function.warm_up().await?;
         }
-        authorizers.push(Authorizer { name, status, signing, caching_for_http, function });
+        let definition = Definition {
+            function_arn,
+            token_key_name: signing.token_key_name().map(|name| name.as_str().to_owned()),
+            keys: signing.keys(),
+            status,
+            caching_for_http,
+            created_at: now,
+            modified_at: now,
+        };
+        authorizers.push(Authorizer {
+            name,
+            status,
+            signing,
+            caching_for_http,
+            function: Arc::new(function),
+            origin: Origin::Settings,
+            definition,
+        });
     }
-    let authorizers = Authorizers::new(authorizers, settings.default_authorizer.clone());
-    Ok(authorizers.context("the authorizers can't be used")?)
+    let own = authorizers.first().map(|first| (LOCAL_FUNCTION.to_owned(), Arc::clone(&first.function)));
+    let functions = Functions::new(settings.functions.clone(), own, &settings.account, clock, log).await;
+    let functions = functions.context("a function can't be called")?;
+    let set = AuthorizerSet::new(authorizers, settings.default_authorizer.clone());
+    Ok((set.context("the authorizers can't be used")?, functions))
 }
 
 /// The domain configurations with their certificates.
@@ -282,7 +313,7 @@ fn issue_domains(
     settings: &Settings,
     authority: &Authority,
     registry: &Arc<dyn Registry>,
-    authorizers: &Authorizers,
+    authorizers: &AuthorizerSet,
 ) -> anyhow::Result<Domains> {
     let default = Domain {
         name: DEFAULT_DOMAIN.to_owned(),
@@ -304,10 +335,10 @@ fn issue_domain(
     settings: &DomainSettings,
     authority: &Authority,
     registry: &Arc<dyn Registry>,
-    authorizers: &Authorizers,
+    authorizers: &AuthorizerSet,
 ) -> anyhow::Result<Domain> {
     if let Some(name) = &settings.default_authorizer
-        && !authorizers.has(name)
+        && authorizers.get(name).is_none()
     {
         bail!("its default authorizer `{name}` does not exist");
     }

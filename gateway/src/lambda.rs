@@ -8,6 +8,7 @@
 #[cfg(feature = "aws-lambda")]
 pub mod aws;
 pub mod function;
+pub mod functions;
 pub mod instance;
 pub mod invoke_url;
 pub mod pool;
@@ -16,7 +17,9 @@ pub mod runtime_api;
 pub mod slots;
 pub mod url;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt, time::Duration};
+
+use iot_policy::arn::FunctionArn;
 
 /// The time limit of a function's initialisation (developer guide, `lambda-runtime-environment`).
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -75,11 +78,11 @@ pub enum InvokeError {
     #[error("the authorizer ended during the call with {0}; its own lines before this one may say why")]
     Crash(String),
     /// The function reported an error.
-    #[error("the authorizer reported `{error_type}`; its own log has details")]
-    Function {
-        /// The error's type. Its message is not logged.
-        error_type: String,
-    },
+    #[error("the authorizer reported `{}`; its own log has details", .0.error_type)]
+    Function(FunctionFault),
+    /// The function's ARN is that of an authorizer, and nothing stands for it here.
+    #[error("no function stands for `{0}` here: name it in a table `[[function]]` of the settings file")]
+    Absent(FunctionArn),
     /// Nothing accepted the call.
     #[error("can't reach the authorizer at `{place}`: {error}; {cure}")]
     Unreachable {
@@ -119,6 +122,21 @@ pub enum InvokeError {
     /// The answer is larger than [`MAX_ANSWER_BYTES`].
     #[error("the authorizer's answer is larger than {} KiB: an answer has at most 10 policy documents", MAX_ANSWER_BYTES / 1024)]
     TooLarge,
+}
+
+/// An error that a function reports.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FunctionFault {
+    /// The error's type, or words that say that there is none.
+    pub error_type: String,
+    /// The error's message. It may contain secrets, so it is in no log: only who calls TestInvokeAuthorizer reads it.
+    pub message: String,
+}
+
+impl fmt::Debug for FunctionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FunctionFault").field("error_type", &self.error_type).finish_non_exhaustive()
+    }
 }
 
 /// The innermost error's text: the errors around it only say that a client failed.

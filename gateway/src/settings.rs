@@ -23,6 +23,7 @@ use crate::{
     event_log::levels::LogLevels,
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
+        functions::NamedFunction,
         program::Program,
     },
     quotas::Quotas,
@@ -51,6 +52,8 @@ pub struct Settings {
     pub authorizers: Vec<AuthorizerSettings>,
     /// The authorizer of clients that name none.
     pub default_authorizer: Option<DefaultAuthorizer>,
+    /// What runs in the place of functions that API calls name.
+    pub functions: Vec<NamedFunction>,
     /// The domain configurations besides the default one.
     pub domains: Vec<DomainSettings>,
     /// Things, and certificates with their policies.
@@ -146,6 +149,7 @@ impl Settings {
             account: Account::default(),
             authorizers: vec![AuthorizerSettings::new(name.clone(), authorizer)],
             default_authorizer: Some(DefaultAuthorizer::Implied(name)),
+            functions: Vec::new(),
             domains: Vec::new(),
             registry: FixedRegistry::default(),
             limits: Limits::default(),

@@ -15,6 +15,7 @@ use crate::{
     door::Doors,
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
+    lambda::functions::Functions,
     lifecycle_versions::LifecycleVersions,
     registry::Registry,
     settings::Settings,
@@ -32,6 +33,8 @@ pub struct Shared {
     pub broker: Arc<Broker>,
     /// The authorizers.
     pub authorizers: Authorizers,
+    /// What runs in the place of functions that API calls name.
+    pub functions: Functions,
     /// The devices whose use of the implied default authorizer was reported.
     pub unnamed: ReportedDevices,
     /// The doors.

@@ -58,6 +58,19 @@ impl FunctionArn {
         self.text.split(':').nth(3).unwrap_or_default()
     }
 
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.split(':').nth(6).unwrap_or_default()
+    }
+
+    /// The ARN without its alias or version.
+    #[must_use]
+    pub fn unqualified(&self) -> &str {
+        let end = self.account_end + ":function:".len() + self.name().len();
+        self.text.get(..end).unwrap_or(&self.text)
+    }
+
     /// The ARN of an AWS IoT resource in the same partition, region and account: `kind` is `client`, `topic` or
     /// `topicfilter`.
     #[must_use]

@@ -22,6 +22,8 @@ pub const MAX_DISCONNECT_SECONDS: u32 = 86_400;
 pub const MAX_REFRESH_DELAY_SECONDS: u32 = 300;
 /// Seconds that the authorizer's Lambda function has to answer (dg/custom-authorizer).
 pub const AUTHORIZER_TIMEOUT_SECONDS: u32 = 5;
+/// Custom authorizers of one account, at most (gr).
+pub const MAX_AUTHORIZERS: usize = 100;
 /// Active custom authorizers of one account, at most (gr).
 pub const MAX_ACTIVE_AUTHORIZERS: usize = 32;
 

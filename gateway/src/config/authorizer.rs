@@ -1,4 +1,4 @@
-//! A table `[[authorizer]]` of the settings file.
+//! The tables `[[authorizer]]` and `[[function]]` of the settings file.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use iot_policy::arn::FunctionArn;
 use serde::Deserialize;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     },
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
+        functions::NamedFunction,
         program::{Program, RuntimeApiAddress},
     },
     settings::AuthorizerSettings,
@@ -48,6 +50,52 @@ pub struct AuthorizerTable {
     instances: Option<NonZeroUsize>,
 }
 
+/// A table `[[function]]`: what runs in the place of a function that API calls name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionTable {
+    /// The function's name or ARN.
+    pub(super) name: String,
+    program: Option<PathBuf>,
+    arguments: Option<Vec<String>>,
+    working_folder: Option<PathBuf>,
+    handler: Option<String>,
+    runtime_api_path: Option<bool>,
+    env: Option<BTreeMap<String, String>>,
+    invoke_url: Option<String>,
+    function_arn: Option<String>,
+    instances: Option<NonZeroUsize>,
+}
+
+/// The keys about a function, which both tables have. serde refuses unknown keys only in a table that has all keys itself.
+struct FunctionKeys {
+    program: Option<PathBuf>,
+    arguments: Option<Vec<String>>,
+    working_folder: Option<PathBuf>,
+    handler: Option<String>,
+    runtime_api_path: Option<bool>,
+    env: Option<BTreeMap<String, String>>,
+    invoke_url: Option<String>,
+    function_arn: Option<String>,
+    instances: Option<NonZeroUsize>,
+}
+
+macro_rules! function_keys_of {
+    ($table:expr) => {
+        FunctionKeys {
+            program: $table.program,
+            arguments: $table.arguments,
+            working_folder: $table.working_folder,
+            handler: $table.handler,
+            runtime_api_path: $table.runtime_api_path,
+            env: $table.env,
+            invoke_url: $table.invoke_url,
+            function_arn: $table.function_arn,
+            instances: $table.instances,
+        }
+    };
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "UPPERCASE")]
 enum StatusName {
@@ -74,8 +122,25 @@ impl AuthorizerTable {
             StatusName::Inactive => AuthorizerStatus::Inactive,
         };
         let caching_for_http = self.enable_caching_for_http;
-        let function = function(self, folder, own)?;
+        let function = function(function_keys_of!(self), folder, own)?;
         Ok(AuthorizerSettings { name, status, signing, caching_for_http, function })
+    }
+}
+
+impl FunctionTable {
+    /// The function that the table describes. Paths are relative to `folder`; what the table leaves out is as in `own`.
+    pub(super) fn settings(self, folder: &Path, own: &Program) -> anyhow::Result<NamedFunction> {
+        let is_arn = self.name.contains(':');
+        if is_arn {
+            self.name.parse::<FunctionArn>().with_context(|| format!("`name = \"{}\"`", self.name))?;
+        } else if self.name.is_empty() {
+            bail!("`name` is a function's name or its ARN");
+        }
+        if self.program.is_none() && self.invoke_url.is_none() && self.function_arn.is_none() {
+            bail!("a function has one of `program`, `invoke_url` and `function_arn`");
+        }
+        let configuration = function(function_keys_of!(self), folder, own)?;
+        Ok(NamedFunction { name: self.name, configuration })
     }
 }
 
@@ -90,7 +155,7 @@ fn keys(files: &BTreeMap<String, PathBuf>, folder: &Path) -> anyhow::Result<Sign
 }
 
 /// The function that the table describes; what the table leaves out is as in the gateway's own authorizer.
-fn function(table: AuthorizerTable, folder: &Path, own: &Program) -> anyhow::Result<FunctionConfiguration> {
+fn function(table: FunctionKeys, folder: &Path, own: &Program) -> anyhow::Result<FunctionConfiguration> {
     let instances = table.instances.map_or(FunctionConfiguration::DEFAULT_INSTANCES, NonZeroUsize::get);
     let only_a_program_has = [
         ("arguments", table.arguments.is_some()),
@@ -108,7 +173,7 @@ fn function(table: AuthorizerTable, folder: &Path, own: &Program) -> anyhow::Res
         (None, None, Some(arn)) => {
             FunctionSource::FunctionArn(arn.parse().with_context(|| format!("`function_arn = \"{arn}\"`"))?)
         }
-        _ => bail!("an authorizer has one of `program`, `invoke_url` and `function_arn`"),
+        _ => bail!("a function has one of `program`, `invoke_url` and `function_arn`"),
     };
     match only_a_program_has.iter().find(|(_, there)| *there) {
         Some((key, _)) if !matches!(source, FunctionSource::Program(_)) => {
@@ -118,7 +183,7 @@ fn function(table: AuthorizerTable, folder: &Path, own: &Program) -> anyhow::Res
     }
 }
 
-fn program(table: AuthorizerTable, folder: &Path, own: &Program) -> Program {
+fn program(table: FunctionKeys, folder: &Path, own: &Program) -> Program {
     let runtime_api = match table.runtime_api_path {
         None | Some(true) => RuntimeApiAddress::SecretPath,
         Some(false) => RuntimeApiAddress::HostAndPort,
@@ -149,7 +214,8 @@ mod tests {
 
     fn settings_of(text: &str) -> anyhow::Result<FunctionConfiguration> {
         let own = Program::new("/own".into(), vec![("A".to_owned(), "1".to_owned())]);
-        function(toml::from_str(&format!("name = 'a'\n{text}")).unwrap(), Path::new(FOLDER), &own)
+        let table: AuthorizerTable = toml::from_str(&format!("name = 'a'\n{text}")).unwrap();
+        function(function_keys_of!(table), Path::new(FOLDER), &own)
     }
 
     #[test]
@@ -203,7 +269,7 @@ mod tests {
     fn function_with_two_sources_or_with_keys_of_another_source_is_an_error() {
         let url = "invoke_url = 'http://127.0.0.1:9000/f'\n";
         let arn = "function_arn = 'arn:aws:lambda:us-east-1:123456789012:function:f'\n";
-        let one = "an authorizer has one of `program`, `invoke_url` and `function_arn`";
+        let one = "a function has one of `program`, `invoke_url` and `function_arn`";
         for (text, part) in [
             (format!("program = 'p'\n{url}"), one),
             (format!("program = 'p'\n{arn}"), one),

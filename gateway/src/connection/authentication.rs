@@ -75,7 +75,7 @@ async fn by_function(
         default: info.domain.default_authorizer.as_ref(),
         allow_override: info.domain.allow_authorizer_override,
     };
-    let admitted = shared.authorizers.admit(&parameters, choice)?;
+    let admitted = shared.authorizers.current().admit(&parameters, choice)?;
     let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| AuthnError::Crowded)?;
     let presented = AuthorizerEvent::new(sent, admitted.token());
     let (authorizer, unnamed) = (Arc::clone(admitted.authorizer()), admitted.unnamed().cloned());

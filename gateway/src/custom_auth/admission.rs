@@ -1,21 +1,27 @@
-//! The authorizers of a gateway, and everything that is checked before a function is called.
+//! The authorizers of a gateway, and everything that is checked before a function is called. API calls change them while
+//! clients connect: a connect is served by those that there were when it came.
 //!
 //! Source: AWS IoT Core developer guide, `config-custom-auth`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use iot_policy::limits::MAX_ACTIVE_AUTHORIZERS;
+use iot_policy::{arn::FunctionArn, limits::MAX_ACTIVE_AUTHORIZERS};
 
 use super::{
     authorizer::{AuthorizerName, AuthorizerStatus},
+    definition::{Definition, DefinitionError},
     error::AuthnError,
     parameters::Parameters,
     signing::{Signing, Token},
     unnamed::Unnamed,
 };
-use crate::lambda::function::Function;
+use crate::lambda::{function::Function, functions::Functions};
 
 /// An authorizer that can be called.
+#[derive(Clone)]
 pub struct Authorizer {
     /// Its name.
     pub name: AuthorizerName,
@@ -26,11 +32,57 @@ pub struct Authorizer {
     /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
     pub caching_for_http: bool,
     /// Its function.
-    pub function: Function,
+    pub function: Arc<Function>,
+    /// Who defined it.
+    pub origin: Origin,
+    /// Its definition, as the API describes it.
+    pub definition: Definition,
+}
+
+impl Authorizer {
+    /// The authorizer of an API call.
+    ///
+    /// # Errors
+    ///
+    /// When AWS does not accept its definition.
+    pub fn of_api(
+        name: AuthorizerName,
+        definition: Definition,
+        functions: &Functions,
+    ) -> Result<Self, DefinitionError> {
+        let arn = definition.function_arn.parse::<FunctionArn>();
+        let arn = arn.map_err(|_| DefinitionError::FunctionArn(name.clone()))?;
+        Ok(Self {
+            status: definition.status,
+            signing: definition.signing(&name)?,
+            caching_for_http: definition.caching_for_http,
+            function: functions.find(&arn),
+            origin: Origin::Api,
+            name,
+            definition,
+        })
+    }
+}
+
+/// Who defined an authorizer. API calls change only their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The settings, or the gateway itself.
+    Settings,
+    /// An API call.
+    Api,
 }
 
 /// The authorizers of a gateway.
 pub struct Authorizers {
+    current: RwLock<Arc<AuthorizerSet>>,
+    /// Held by one change from its checks until it is in force.
+    changes: tokio::sync::Mutex<()>,
+}
+
+/// Authorizers, and the one of clients that name none. Those of a gateway are replaced as a whole.
+#[derive(Clone)]
+pub struct AuthorizerSet {
     by_name: BTreeMap<AuthorizerName, Arc<Authorizer>>,
     default: Option<DefaultAuthorizer>,
 }
@@ -38,8 +90,10 @@ pub struct Authorizers {
 /// The authorizer of clients that name none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultAuthorizer {
-    /// A person set it.
+    /// The settings set it.
     Set(AuthorizerName),
+    /// An API call set it.
+    SetByApi(AuthorizerName),
     /// The gateway's only one, because nobody set any.
     Implied(AuthorizerName),
 }
@@ -67,7 +121,7 @@ pub enum AuthorizersError {
     TooMany(usize),
 }
 
-/// A client whose authorizer may be called. Only [`Authorizers::admit`] makes it.
+/// A client whose authorizer may be called. Only [`AuthorizerSet::admit`] makes it.
 pub struct SelectedAuthorizer {
     authorizer: Arc<Authorizer>,
     token: Option<Token>,
@@ -79,12 +133,36 @@ impl DefaultAuthorizer {
     #[must_use]
     pub fn name(&self) -> &AuthorizerName {
         match self {
-            Self::Set(name) | Self::Implied(name) => name,
+            Self::Set(name) | Self::SetByApi(name) | Self::Implied(name) => name,
         }
     }
 }
 
 impl Authorizers {
+    /// These authorizers.
+    #[must_use]
+    pub fn new(set: AuthorizerSet) -> Self {
+        Self { current: RwLock::new(Arc::new(set)), changes: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The authorizers as they are now.
+    #[must_use]
+    pub fn current(&self) -> Arc<AuthorizerSet> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins a change. The next one begins when this is dropped.
+    pub async fn begin_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changes.lock().await
+    }
+
+    /// From now on, connects are served by these.
+    pub fn replace(&self, set: AuthorizerSet) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+    }
+}
+
+impl AuthorizerSet {
     /// The authorizers; `default` is the authorizer of clients that name none.
     ///
     /// # Errors
@@ -94,24 +172,63 @@ impl Authorizers {
         authorizers: Vec<Authorizer>,
         default: Option<DefaultAuthorizer>,
     ) -> Result<Self, AuthorizersError> {
-        let active =
-            authorizers.iter().filter(|authorizer| authorizer.status == AuthorizerStatus::Active).count();
+        let mut set = Self { by_name: BTreeMap::new(), default: None };
+        for authorizer in authorizers {
+            if set.get(&authorizer.name).is_some() {
+                return Err(AuthorizersError::Duplicate(authorizer.name));
+            }
+            set = set.with(authorizer)?;
+        }
+        match default {
+            Some(default) if set.get(default.name()).is_none() => {
+                Err(AuthorizersError::NoDefault(default.name().clone()))
+            }
+            default => Ok(set.with_default(default)),
+        }
+    }
+
+    /// These and another one, which replaces one of its name.
+    ///
+    /// # Errors
+    ///
+    /// When too many are active.
+    pub fn with(mut self, authorizer: Authorizer) -> Result<Self, AuthorizersError> {
+        self.by_name.insert(authorizer.name.clone(), Arc::new(authorizer));
+        let active = self.by_name.values().filter(|it| it.status == AuthorizerStatus::Active).count();
         if active > MAX_ACTIVE_AUTHORIZERS {
             return Err(AuthorizersError::TooMany(active));
         }
-        let mut by_name = BTreeMap::new();
-        for authorizer in authorizers {
-            let name = authorizer.name.clone();
-            if by_name.insert(name.clone(), Arc::new(authorizer)).is_some() {
-                return Err(AuthorizersError::Duplicate(name));
-            }
-        }
-        match default {
-            Some(default) if !by_name.contains_key(default.name()) => {
-                Err(AuthorizersError::NoDefault(default.name().clone()))
-            }
-            default => Ok(Self { by_name, default }),
-        }
+        Ok(self)
+    }
+
+    /// These without one.
+    #[must_use]
+    pub fn without(mut self, name: &AuthorizerName) -> Self {
+        self.by_name.remove(name);
+        self
+    }
+
+    /// These with another default one.
+    #[must_use]
+    pub fn with_default(self, default: Option<DefaultAuthorizer>) -> Self {
+        Self { default, ..self }
+    }
+
+    /// The authorizer with this name.
+    #[must_use]
+    pub fn get(&self, name: &AuthorizerName) -> Option<&Arc<Authorizer>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Authorizer>> {
+        self.by_name.values()
+    }
+
+    /// The authorizer of clients that name none.
+    #[must_use]
+    pub fn default_authorizer(&self) -> Option<&DefaultAuthorizer> {
+        self.default.as_ref()
     }
 
     /// Finds the authorizer that the parameters name, and checks the token.
@@ -148,12 +265,6 @@ impl Authorizers {
             _ => None,
         };
         Ok(SelectedAuthorizer { authorizer: Arc::clone(authorizer), token, unnamed })
-    }
-
-    /// Whether there is an authorizer with this name.
-    #[must_use]
-    pub fn has(&self, name: &AuthorizerName) -> bool {
-        self.by_name.contains_key(name)
     }
 
     fn find(&self, name: &str) -> Option<&Arc<Authorizer>> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use iot_policy::limits::is_authorizer_name;
+use serde::{Deserialize, Serialize};
 
 /// An authorizer's name, `[\w=,@-]{1,128}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +15,8 @@ pub struct AuthorizerName(String);
 pub struct InvalidAuthorizerName;
 
 /// Whether AWS IoT Core calls the authorizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum AuthorizerStatus {
     /// It calls it.
     Active,
@@ -33,6 +35,17 @@ impl AuthorizerName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl AuthorizerStatus {
+    /// AWS's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Inactive => "INACTIVE",
+        }
     }
 }
 

@@ -45,6 +45,45 @@ pub struct ClientRequest<'a> {
     pub mqtt: Option<ConnectFields<'a>>,
 }
 
+/// What a caller of `TestInvokeAuthorizer` describes in the place of a client. It has no `Debug`, as there are credentials in it.
+#[derive(Default)]
+pub struct Contexts {
+    /// `tlsContext`, and the `serverName` in it.
+    pub tls: Option<Option<String>>,
+    /// `httpContext`.
+    pub http: Option<HttpContext>,
+    /// `mqttContext`.
+    pub mqtt: Option<MqttContext>,
+}
+
+/// `httpContext`.
+#[derive(Default)]
+pub struct HttpContext {
+    /// `headers`, whose names keep their case.
+    pub headers: Headers,
+    /// `queryString`, with its `?`.
+    pub query_string: Option<Zeroizing<String>>,
+}
+
+/// `mqttContext`.
+#[derive(Default)]
+pub struct MqttContext {
+    /// `username`.
+    pub user_name: Option<Zeroizing<String>>,
+    /// `password`, in base64.
+    pub password: Option<Zeroizing<String>>,
+    /// `clientId`.
+    pub client_id: Option<String>,
+}
+
+impl Contexts {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tls.is_none() && self.http.is_none() && self.mqtt.is_none()
+    }
+}
+
 /// The credentials in a CONNECT.
 #[derive(Clone, Copy)]
 pub struct ConnectFields<'a> {
@@ -72,8 +111,10 @@ impl ClientRequest<'_> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
-    protocol_data: ProtocolData<'a>,
-    protocols: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_data: Option<ProtocolData<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    protocols: &'a [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     signature_verified: bool,
@@ -94,7 +135,8 @@ struct ProtocolData<'a> {
 #[serde(rename_all = "camelCase")]
 struct Http<'a> {
     headers: &'a Headers,
-    query_string: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_string: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -134,28 +176,57 @@ impl AuthorizerEvent {
             (Some(_), None) => &["tls", "http"],
         };
         let event = Event {
-            protocol_data: ProtocolData {
+            protocol_data: Some(ProtocolData {
                 tls: Tls::of(sent),
                 mqtt: sent.mqtt.map(Mqtt::from),
                 http: sent
                     .http
-                    .map(|http| Http { headers: http.headers(), query_string: http.query_string() }),
-            },
+                    .map(|http| Http { headers: http.headers(), query_string: Some(http.query_string()) }),
+            }),
             protocols,
             token: token.map(Token::text),
             signature_verified: token.is_some_and(Token::is_verified),
             connection_metadata: ConnectionMetadata { id: sent.connection_id },
         };
-        // Allocated once: a buffer that grows would leave copies of the password in memory.
-        let mut json = Zeroizing::new(Vec::with_capacity((sent.weight_kib() as usize + 1) * 1_024));
-        // Strings and booleans can always be written as JSON; the function would refuse an empty event.
-        let written = serde_json::to_writer(&mut *json, &event);
-        let event = Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()));
+        let event = event.to_json((sent.weight_kib() as usize + 1) * 1_024);
         let certificate = sent.certificate.map(|certificate| ClientCertificate {
             principal_id: Arc::clone(certificate.id().as_str()),
             policies: Arc::clone(&certificate.policies),
         });
         Self { event, certificate }
+    }
+
+    /// The event of `TestInvokeAuthorizer`. Parts that the caller does not describe are absent (measured: `docs/fidelity.md`).
+    #[must_use]
+    pub fn of_contexts(contexts: &Contexts, token: Option<&Token>, id: &str) -> Self {
+        let Contexts { tls, http, mqtt } = contexts;
+        let protocols = [("tls", tls.is_some()), ("http", http.is_some()), ("mqtt", mqtt.is_some())];
+        let protocols =
+            protocols.into_iter().filter_map(|(name, there)| there.then_some(name)).collect::<Vec<_>>();
+        let data = ProtocolData {
+            tls: tls.as_ref().map(|server_name| Tls {
+                server_name: server_name.as_deref(),
+                certificate_pem: None,
+                principal_id: None,
+            }),
+            mqtt: mqtt.as_ref().map(|mqtt| Mqtt {
+                username: mqtt.user_name.as_deref().map(String::as_str),
+                password: mqtt.password.clone(),
+                client_id: mqtt.client_id.as_deref(),
+            }),
+            http: http.as_ref().map(|http| Http {
+                headers: &http.headers,
+                query_string: http.query_string.as_deref().map(String::as_str),
+            }),
+        };
+        let event = Event {
+            protocol_data: Some(data).filter(|_| !contexts.is_empty()),
+            protocols: &protocols,
+            token: token.map(Token::text),
+            signature_verified: token.is_some_and(Token::is_verified),
+            connection_metadata: ConnectionMetadata { id },
+        };
+        Self { event: event.to_json(1_024), certificate: None }
     }
 
     /// The principal that the answer has to name: the certificate's, if there is a certificate (developer guide,
@@ -175,6 +246,16 @@ impl AuthorizerEvent {
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         Bytes::copy_from_slice(&self.event)
+    }
+}
+
+impl Event<'_> {
+    /// The event as JSON. The buffer is allocated once if `bytes` suffice: one that grows leaves copies of the password in memory.
+    fn to_json(&self, bytes: usize) -> Zeroizing<Vec<u8>> {
+        let mut json = Zeroizing::new(Vec::with_capacity(bytes));
+        // Strings and booleans can always be written as JSON; the function would refuse an empty event.
+        let written = serde_json::to_writer(&mut *json, self);
+        Zeroizing::new(written.map_or(Vec::new(), |()| json.to_vec()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Source: AWS IoT Core developer guide, `config-custom-auth` and `custom-auth`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use aws_lc_rs::{
     rsa::PublicEncryptingKey,
@@ -33,7 +33,11 @@ pub struct SigningKeys(BTreeMap<String, SigningKey>);
 
 /// An RSA key of 2,048 to 8,192 bits.
 #[derive(Clone)]
-pub struct SigningKey(ParsedPublicKey);
+pub struct SigningKey {
+    parsed: ParsedPublicKey,
+    /// As it was given, to be shown again.
+    pem: Arc<str>,
+}
 
 /// Why a key can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +47,12 @@ pub enum KeyError {
         "it is not a public key in PEM form (`-----BEGIN PUBLIC KEY-----`), as `openssl rsa -pubout` writes it"
     )]
     NotPem,
-    /// It is not RSA, or too short.
+    /// It is not RSA.
     #[error("it is not an RSA key of at least 2,048 bits")]
     NotRsa,
+    /// It is RSA and too short.
+    #[error("it is an RSA key of {0} bits, and AWS wants at least 2,048")]
+    TooShort(usize),
     /// Signing is enabled without a key.
     #[error("signing needs at least one public key")]
     None,
@@ -61,6 +68,26 @@ pub struct Token {
 }
 
 impl Signing {
+    /// The name of the token's parameter.
+    #[must_use]
+    pub fn token_key_name(&self) -> Option<&TokenKeyName> {
+        match self {
+            Self::Disabled(name) => name.as_ref(),
+            Self::Enabled(name, _) => Some(name),
+        }
+    }
+
+    /// The keys as PEM, if signing is enabled.
+    #[must_use]
+    pub fn keys(&self) -> Option<BTreeMap<String, String>> {
+        match self {
+            Self::Disabled(_) => None,
+            Self::Enabled(_, SigningKeys(keys)) => {
+                Some(keys.iter().map(|(name, key)| (name.clone(), key.pem.to_string())).collect())
+            }
+        }
+    }
+
     /// The token to pass to the function.
     ///
     /// # Errors
@@ -77,10 +104,7 @@ impl Signing {
             Self::Enabled(key, keys) => {
                 let text = parameters.token(key)?.ok_or(ParameterError::Absent(Parameter::Token))?;
                 let signature = signature.ok_or(ParameterError::Absent(Parameter::Signature))?;
-                let signature =
-                    STANDARD.decode(signature.as_bytes()).map_err(|_| ParameterError::NotBase64)?;
-                let verified = keys.0.values().any(|key| key.verifies(text.as_bytes(), &signature));
-                if verified { Ok(Some(Token { text, verified })) } else { Err(AuthnError::Signature) }
+                keys.verify(text, &signature).map(Some)
             }
         }
     }
@@ -113,6 +137,17 @@ impl SigningKeys {
             more => Err(KeyError::TooMany(more)),
         }
     }
+
+    /// The token, if one of the keys made its signature, which is in base64.
+    ///
+    /// # Errors
+    ///
+    /// When the signature is not base64, or another key made it.
+    pub(super) fn verify(&self, text: Zeroizing<String>, signature: &str) -> Result<Token, AuthnError> {
+        let signature = STANDARD.decode(signature.as_bytes()).map_err(|_| ParameterError::NotBase64)?;
+        let verified = self.0.values().any(|key| key.verifies(text.as_bytes(), &signature));
+        if verified { Ok(Token { text, verified }) } else { Err(AuthnError::Signature) }
+    }
 }
 
 impl SigningKey {
@@ -126,14 +161,14 @@ impl SigningKey {
         // `ParsedPublicKey` accepts a short key, and then verifies nothing with it.
         let bits = PublicEncryptingKey::from_der(&der).map_err(|_| KeyError::NotRsa)?.key_size_bits();
         if bits < MIN_TOKEN_KEY_BITS {
-            return Err(KeyError::NotRsa);
+            return Err(KeyError::TooShort(bits));
         }
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &*der).map_err(|_| KeyError::NotRsa)?;
-        Ok(Self(key))
+        Ok(Self { parsed: key, pem: pem.into() })
     }
 
     fn verifies(&self, token: &[u8], signature: &[u8]) -> bool {
-        self.0.verify_sig(token, signature).is_ok()
+        self.parsed.verify_sig(token, signature).is_ok()
     }
 }
 
@@ -178,7 +213,7 @@ mod tests {
             (pem("PUBLIC KEY", private.as_ref()), KeyError::NotRsa),
             (pem("PUBLIC KEY", b"garbage"), KeyError::NotRsa),
             (pem("PUBLIC KEY", curve.as_ref()), KeyError::NotRsa),
-            (short.to_owned(), KeyError::NotRsa),
+            (short.to_owned(), KeyError::TooShort(1_024)),
         ];
         for (pem, error) in cases {
             assert_eq!(SigningKey::from_pem(&pem).err(), Some(error), "{pem}");

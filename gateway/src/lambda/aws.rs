@@ -16,7 +16,7 @@ use bytes::Bytes;
 use hyper_util::client::legacy;
 use iot_policy::arn::FunctionArn;
 
-use super::{Call, InvokeError, MAX_ANSWER_BYTES, innermost, runtime_api::error_type, slots::Slots};
+use super::{Call, InvokeError, MAX_ANSWER_BYTES, innermost, runtime_api::function_fault, slots::Slots};
 
 const UNREACHABLE: &str =
     "are there credentials (`aws sts get-caller-identity`), and does this machine reach AWS?";
@@ -67,7 +67,7 @@ impl AwsFunction {
         let answer = call.send().await.map_err(|error| self.fault(&error))?;
         let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
         if answer.function_error.is_some() {
-            return Err(InvokeError::Function { error_type: error_type(&body) });
+            return Err(InvokeError::Function(function_fault(&body)));
         }
         if body.len() > MAX_ANSWER_BYTES {
             return Err(InvokeError::TooLarge);

@@ -49,6 +49,8 @@ pub enum Function {
     /// A function in AWS.
     #[cfg(feature = "aws-lambda")]
     Aws(Box<AwsFunction>),
+    /// Nothing: no function of the settings stands for this ARN.
+    Absent(FunctionArn),
 }
 
 /// Where a function writes its own log. It displays as a clause that sends a person there.
@@ -131,7 +133,7 @@ impl Function {
     pub async fn warm_up(&self) -> Result<(), InvokeError> {
         match self {
             Self::Program(pool) => pool.warm_up().await,
-            Self::Url(_) => Ok(()),
+            Self::Url(_) | Self::Absent(_) => Ok(()),
             #[cfg(feature = "aws-lambda")]
             Self::Aws(_) => Ok(()),
         }
@@ -158,6 +160,7 @@ impl Function {
         match self {
             Self::Program(pool) => pool.invoke(call, payload).await,
             Self::Url(function) => function.invoke(call, payload).await,
+            Self::Absent(arn) => Err(InvokeError::Absent(arn.clone())),
             #[cfg(feature = "aws-lambda")]
             Self::Aws(function) => function.invoke(call, payload).await,
         }

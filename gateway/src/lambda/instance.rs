@@ -119,7 +119,7 @@ impl Instance {
             biased;
             answer = exchange => match answer {
                 Some(Answer::Response(body)) => Ok(body),
-                Some(Answer::Error(error_type)) => Err(InvokeError::Function { error_type }),
+                Some(Answer::Error(fault)) => Err(InvokeError::Function(fault)),
                 None => Err(InvokeError::Crash("its Runtime API closed".to_owned())),
             },
             status = self.process.wait() => Err(InvokeError::Crash(describe(status).0)),

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::MAX_ANSWER_BYTES;
+use super::{FunctionFault, MAX_ANSWER_BYTES};
 
 /// One call of the function.
 pub struct Invocation {
@@ -32,8 +32,8 @@ pub struct Invocation {
 pub enum Answer {
     /// The result, unchanged.
     Response(Bytes),
-    /// The type of an error.
-    Error(String),
+    /// An error.
+    Error(FunctionFault),
 }
 
 /// The server's side of an instance.
@@ -124,7 +124,7 @@ async fn response(
 }
 
 async fn error(State(exchange): State<Exchange>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
-    exchange.finish(&request_id, Answer::Error(error_type(&body)))
+    exchange.finish(&request_id, Answer::Error(function_fault(&body)))
 }
 
 /// The process ends after this by itself, and its end is reported.
@@ -135,18 +135,22 @@ async fn init_error() -> StatusCode {
 /// A function's error.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FunctionError {
+struct ReportedError {
     error_type: String,
+    #[serde(default)]
+    error_message: String,
 }
 
-/// The error's type, if it looks like one. The message is left out, because it may contain secrets.
-pub(super) fn error_type(body: &[u8]) -> String {
+/// The error that a function reports. Its type is kept if it looks like one.
+pub(super) fn function_fault(body: &[u8]) -> FunctionFault {
     let plain = |text: &str| {
         text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     };
-    let error = serde_json::from_slice::<FunctionError>(body).ok();
-    let error_type = error.map(|error| error.error_type).filter(|text| plain(text));
-    error_type.unwrap_or_else(|| "an error without a type".to_owned())
+    let reported = serde_json::from_slice::<ReportedError>(body).ok();
+    match reported.filter(|reported| plain(&reported.error_type)) {
+        Some(ReportedError { error_type, error_message: message }) => FunctionFault { error_type, message },
+        None => FunctionFault { error_type: "an error without a type".to_owned(), message: String::new() },
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +161,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::lambda::InvokeError;
 
     async fn get(address: std::net::SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -186,9 +191,12 @@ mod tests {
 
     #[test]
     fn error_type_is_kept_only_if_it_looks_like_one() {
-        assert_eq!(error_type(br#"{"errorType":"store_fault","errorMessage":"hunter2"}"#), "store_fault");
+        let fault = function_fault(br#"{"errorType":"store_fault","errorMessage":"hunter2"}"#);
+        assert_eq!((&*fault.error_type, &*fault.message), ("store_fault", "hunter2"));
+        let error = InvokeError::Function(fault);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         for body in [&b""[..], b"hunter2", br#"{"errorType":"a b"}"#, br#"{"errorType":7}"#] {
-            assert_eq!(error_type(body), "an error without a type");
+            assert_eq!(function_fault(body).error_type, "an error without a type");
         }
     }
 }

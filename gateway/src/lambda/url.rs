@@ -18,7 +18,7 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 use super::{
-    Call, InvokeError, MAX_ANSWER_BYTES, innermost, invoke_url::InvokeUrl, runtime_api::error_type,
+    Call, InvokeError, MAX_ANSWER_BYTES, innermost, invoke_url::InvokeUrl, runtime_api::function_fault,
     slots::Slots,
 };
 
@@ -106,7 +106,7 @@ impl UrlFunction {
             Err(error) if error.is::<LengthLimitError>() => return Err(InvokeError::TooLarge),
             Err(error) => return Err(self.broken(error.as_ref())),
         };
-        if failed { Err(InvokeError::Function { error_type: error_type(&body) }) } else { Ok(body) }
+        if failed { Err(InvokeError::Function(function_fault(&body))) } else { Ok(body) }
     }
 
     fn fault(&self, error: &legacy::Error) -> InvokeError {
