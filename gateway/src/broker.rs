@@ -1,8 +1,10 @@
 //! The message broker: sessions, subscriptions, and the messages between connections.
 
 mod client;
+pub mod direct;
 mod group;
 mod inflight;
+pub mod inspection;
 mod operations;
 pub mod outbox;
 mod pace;

@@ -32,11 +32,11 @@ use crate::{
         registration::{Departure, Registration, Signals},
         store::StoreError,
     },
+    client_records::{self, ConnectionEnd, ConnectionRecord, Deletion},
     custom_auth::{self, AuthnError, answer::Authorization},
     door::route::Port,
     event_log::EventType,
     lambda::Call,
-    lifecycle_versions,
     metrics::Direction,
     session::{
         BrokerEffect, Effect, Session, WireEffect, disconnect_reason::DisconnectReason,
@@ -75,8 +75,8 @@ struct Connection {
     registration: Registration,
     credentials: Option<Arc<Credentials>>,
     client_id: Arc<str>,
-    /// The `versionNumber` of the connection's lifecycle events.
-    version: u64,
+    /// What others know of the connection.
+    record: Arc<ConnectionRecord>,
     log: ConnectionLog,
     /// The first effects of a session that is resumed.
     first_effects: Vec<Effect>,
@@ -95,6 +95,7 @@ enum Event {
     Message(Box<Delivery>),
     Refreshed(Result<Authorization, AuthnError>),
     Time,
+    Deleted(Deletion),
     Outside(DisconnectReason),
 }
 
@@ -109,7 +110,7 @@ enum Outgoing {
 impl Established {
     /// Boxed, so that it is not moved again.
     fn into_connection(self: Box<Self>, shared: Arc<Shared>) -> Box<Connection> {
-        let Self { stream, session, registration, credentials, client_id, version, effects, log } = *self;
+        let Self { stream, session, registration, credentials, client_id, record, effects, log } = *self;
         let credentials = credentials.map(Arc::new);
         Box::new(Connection {
             stream,
@@ -117,7 +118,7 @@ impl Established {
             registration,
             credentials,
             client_id,
-            version,
+            record,
             log,
             first_effects: effects,
             outgoing: VecDeque::new(),
@@ -177,6 +178,7 @@ impl Connection {
             () = self.shared.stopping.cancelled() => Event::Outside(DisconnectReason::Shutdown),
             () = signals.taken_over.cancelled() => Event::Outside(DisconnectReason::TakenOver),
             () = signals.overflowed.cancelled() => Event::Outside(DisconnectReason::SlowReader),
+            deletion = self.record.deleted() => Event::Deleted(deletion),
             () = self.shared.clock.sleep_until(deadline) => Event::Time,
             answer = refreshed(&mut self.refresh) => Event::Refreshed(answer),
             packet = self.stream.next(), if !self.session.is_paused() => self.read(packet),
@@ -215,6 +217,7 @@ impl Connection {
             }
             Event::Message(delivery) => self.session.on_message(*delivery, &mut outbox, now, effects),
             Event::Time => self.session.on_time(&mut outbox, now, effects),
+            Event::Deleted(deletion) => self.session.delete(deletion, effects),
             Event::Outside(reason) => self.session.end(reason, effects),
             Event::Closed => self.session.end(DisconnectReason::Lost, effects),
             Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
@@ -458,12 +461,13 @@ impl Connection {
             }
         }
         self.log.disconnected(reason);
-        let lifecycle = Lifecycle::Disconnected(self.version, reason);
+        let lifecycle = Lifecycle::Disconnected(self.record.version, reason);
         presence::published(&self.shared, &self.client_id, &self.log, lifecycle).await;
-        let Self { mut stream, session, registration, client_id, version, will, shared, .. } = *self;
+        let Self { mut stream, session, registration, client_id, record, will, shared, .. } = *self;
         let (now, expiry) = (shared.clock.now(), session.expiry());
-        let kept = if expiry.is_zero() { lifecycle_versions::KEPT } else { expiry };
-        shared.lifecycle_versions.disconnected(&client_id, version, now + kept);
+        let kept = if expiry.is_zero() { client_records::KEPT } else { expiry };
+        let end = ConnectionEnd { at: now, reason: reason.aws_name() };
+        shared.clients.disconnected(&client_id, &record, end, now + kept);
         // From here on nothing is delivered to the connection, however long its end takes.
         let departure = if expiry.is_zero() {
             registration.end(now).await;

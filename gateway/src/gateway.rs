@@ -17,6 +17,7 @@ use crate::{
     api::{self, Api},
     broker::{Broker, store::StoreError},
     certificate::{self, Authority},
+    client_records::ClientRecords,
     clock::Clock,
     connection,
     custom_auth::{
@@ -39,7 +40,6 @@ use crate::{
         function::{Function, FunctionSource},
         functions::Functions,
     },
-    lifecycle_versions::LifecycleVersions,
     registry::{
         Registry,
         store::{OpenError, RegistryStore},
@@ -146,7 +146,7 @@ impl Gateway {
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
             account_rates: AccountRates::new(clock.now()),
-            lifecycle_versions: LifecycleVersions::default(),
+            clients: ClientRecords::default(),
             clock,
             log,
             broker: Arc::new(broker),

@@ -16,14 +16,15 @@
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
 //! [`api`] serves AWS's own APIs, whose calls change the [`registry`].
-//! [`event_log`] and [`metrics`] show what happens, [`why`] reads it again, [`lifecycle_versions`] numbers the connections of
-//! a client id, [`status`] serves the metrics, [`certificate`] is the local CA, and [`clock`] is the time, which tests move.
+//! [`event_log`] and [`metrics`] show what happens, [`why`] reads it again, [`client_records`] knows the last connection of each
+//! client id, [`status`] serves the metrics, [`certificate`] is the local CA, and [`clock`] is the time, which tests move.
 
 pub mod account_rates;
 pub mod api;
 pub mod args;
 pub mod broker;
 pub mod certificate;
+pub mod client_records;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -35,7 +36,7 @@ pub mod event_log;
 pub mod gateway;
 pub mod handshake_limit;
 pub mod lambda;
-pub mod lifecycle_versions;
+pub mod message_properties;
 pub mod metrics;
 pub mod quotas;
 pub mod rate;

@@ -29,11 +29,13 @@ use self::{
 use crate::{
     account_rates::AccountRates,
     broker::{
+        direct::{DirectMessage, DirectOutcome},
         outbox::{DeliveryLimits, Outbox, OutboxFull, Transmission},
         queue::Delivery,
         shadow_requests::ShadowMessage,
         store::MessageId,
     },
+    client_records::Deletion,
     clock::Moment,
     custom_auth::answer::Authorization,
     quotas::Quotas,
@@ -318,6 +320,9 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let Some(topic) = delivery.publish().topic.as_ref() else { return };
+        if let Some(direct) = delivery.direct().cloned() {
+            return self.on_direct_message(&direct, delivery, outbox, now, effects);
+        }
         if let Some(rejection) = self.enforcement.receive_denial(topic, &self.subscriptions) {
             effects.push(Effect::Log(rejection));
             effects.extend(delivery.id().map(settled));
@@ -344,6 +349,39 @@ impl Session {
             Ok(()) => send_ready(outbox, now, effects),
             Err(OutboxFull) => self.end(DisconnectReason::SlowReader, effects),
         }
+    }
+
+    /// A direct message came. It needs no subscription, and its sender is told what has become of it (developer guide,
+    /// `direct-messaging`).
+    fn on_direct_message(
+        &mut self,
+        direct: &DirectMessage,
+        delivery: Delivery,
+        outbox: &mut Outbox,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(topic) = delivery.publish().topic.as_ref() else { return };
+        if let Some(rejection) = self.enforcement.decide(Action::Receive, topic.as_str()).denial() {
+            effects.push(Effect::Log(rejection));
+            return direct.report(DirectOutcome::NotAllowed);
+        }
+        if self.count_message(now).is_err() {
+            return direct.report(DirectOutcome::Throttled);
+        }
+        if delivery.publish().qos > QoS::AtMostOnce {
+            if !outbox.sends_at_once() {
+                return direct.report(DirectOutcome::TooManyUnacknowledged);
+            }
+            self.count_bytes_out(delivery.publish().payload.len(), now);
+            return match outbox.enqueue(delivery) {
+                Ok(()) => send_ready(outbox, now, effects),
+                Err(OutboxFull) => self.end(DisconnectReason::SlowReader, effects),
+            };
+        }
+        self.count_bytes_out(delivery.publish().payload.len(), now);
+        effects.extend(delivery.at(now).map(|publish| send(Packet::Publish(publish))));
+        direct.report(DirectOutcome::Sent);
     }
 
     /// A QoS 1 message was larger than the client accepts: the session goes on as if it had been acknowledged (MQTT 5 section
@@ -472,6 +510,14 @@ impl Session {
             self.publish_will(effects);
         }
         effects.push(Effect::Wire(WireEffect::Close(reason)));
+    }
+
+    /// An API call ends the connection, and the session too if it says so.
+    pub fn delete(&mut self, deletion: Deletion, effects: &mut Vec<Effect>) {
+        if deletion.clean_session {
+            self.expiry = Duration::ZERO;
+        }
+        self.end(DisconnectReason::Api { with_will: !deletion.prevent_will }, effects);
     }
 
     /// The reason string of a packet with this name. Only MQTT 5 has reason strings.

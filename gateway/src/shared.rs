@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     account_rates::AccountRates,
     broker::Broker,
+    client_records::ClientRecords,
     clock::Clock,
     custom_auth::{admission::Authorizers, unnamed::ReportedDevices},
     delayed_will_limit::DelayedWillLimit,
@@ -16,7 +17,6 @@ use crate::{
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
     lambda::functions::Functions,
-    lifecycle_versions::LifecycleVersions,
     registry::Registry,
     settings::Settings,
 };
@@ -53,8 +53,8 @@ pub struct Shared {
     pub scope: Arc<Scope>,
     /// The rates that all connections share.
     pub account_rates: Arc<AccountRates>,
-    /// The version numbers of lifecycle events.
-    pub lifecycle_versions: LifecycleVersions,
+    /// What is known of the last connection of each client id.
+    pub clients: ClientRecords,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
     /// Cancelled when the connections that have not ended by themselves are dropped.

@@ -158,6 +158,11 @@ impl Operations {
         Pending(Progress::Queued(receiver))
     }
 
+    /// Does something with the memory alone, at once.
+    pub(super) fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.memory().state)
+    }
+
     /// The shared filters to which a client can't subscribe now.
     pub(super) fn full_groups(
         &self,

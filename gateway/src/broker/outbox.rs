@@ -16,6 +16,7 @@ use mqtt::{Publish, QoS, TopicName};
 
 pub use super::inflight::DeliveryLimits;
 use super::{
+    direct::DirectOutcome,
     inflight::{Inflight, Unacknowledged},
     pace::Pace,
     queue::{Delivery, Queue},
@@ -136,6 +137,23 @@ impl Outbox {
         self.waiting.extend(live);
         let delivered = std::mem::take(&mut self.delivered).into_iter().map(|delivery| *delivery);
         self.waiting.extend(delivered.filter(|delivery| delivery.publish().qos > QoS::AtMostOnce));
+        self.resend.retain(|(_, message)| message.direct().is_none());
+        self.waiting.retain(|message| message.direct().is_none());
+    }
+
+    /// Delivers a message to the connection if there is room. Returns whether there is.
+    pub(super) fn deliver_if_room(&mut self, delivery: Delivery) -> bool {
+        let has_room = self.delivered.len() < MAX_MESSAGES;
+        if has_room {
+            self.delivered.push_back(Box::new(delivery));
+        }
+        has_room
+    }
+
+    /// Whether a message that is enqueued now is sent at once.
+    #[must_use]
+    pub fn sends_at_once(&self) -> bool {
+        self.waiting.is_empty() && self.limits.is_some_and(|limits| !self.inflight.is_full(limits))
     }
 
     /// Ends a connection's use of the outbox, and takes the QoS 1 messages of shared subscriptions out of it, for other members.
@@ -258,7 +276,11 @@ impl Outbox {
 
     /// The client has acknowledged a message. If it is in the file, it is to be deleted there.
     pub fn acknowledge(&mut self, packet_id: NonZeroU16) -> Option<MessageId> {
-        self.inflight.acknowledge(packet_id)?.id()
+        let message = self.inflight.acknowledge(packet_id)?;
+        if let Some(direct) = message.direct() {
+            direct.report(DirectOutcome::Acknowledged);
+        }
+        message.id()
     }
 
     /// Removes the messages not in flight that `keep` does not accept. Those in the file are to be deleted there.

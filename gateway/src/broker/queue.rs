@@ -11,7 +11,10 @@ use std::{
 use iot_policy::limits::{MAX_MESSAGE_EXPIRY_SECONDS, MIN_MESSAGE_EXPIRY_SECONDS};
 use mqtt::{Publish, TopicFilter, TopicName};
 
-use super::store::{Changes, MessageId};
+use super::{
+    direct::DirectMessage,
+    store::{Changes, MessageId},
+};
 use crate::clock::Moment;
 
 /// Bytes that may wait for one client. A client that reads its messages is far below.
@@ -41,6 +44,8 @@ pub struct Delivery {
     id: Option<MessageId>,
     /// The shared subscription that it came by.
     shared: Option<TopicFilter>,
+    /// Its sender, if it is a direct message.
+    direct: Option<DirectMessage>,
     queue: Queue,
     /// The bytes that it counts for its client, and for all clients.
     own_bytes: usize,
@@ -83,7 +88,8 @@ impl Queue {
         let bytes = weight(&publish);
         self.own.fetch_add(bytes, Ordering::Relaxed);
         self.all.fetch_add(bytes, Ordering::Relaxed);
-        Delivery { publish, id, shared: None, queue: self.clone(), own_bytes: bytes, bytes, expires_at }
+        let queue = self.clone();
+        Delivery { publish, id, shared: None, direct: None, queue, own_bytes: bytes, bytes, expires_at }
     }
 }
 
@@ -97,6 +103,13 @@ impl Delivery {
     #[must_use]
     pub(super) fn shared_by(mut self, filter: &TopicFilter) -> Self {
         self.shared = Some(filter.clone());
+        self
+    }
+
+    /// The message is a direct one.
+    #[must_use]
+    pub(super) fn sent_directly(mut self, direct: DirectMessage) -> Self {
+        self.direct = Some(direct);
         self
     }
 
@@ -130,6 +143,12 @@ impl Delivery {
     #[must_use]
     pub fn shared(&self) -> Option<&TopicFilter> {
         self.shared.as_ref()
+    }
+
+    /// The sender, if this is a direct message. It is not kept for a later connection.
+    #[must_use]
+    pub fn direct(&self) -> Option<&DirectMessage> {
+        self.direct.as_ref()
     }
 
     /// The message, with the QoS and the retain flag with which it is to be sent.

@@ -1,7 +1,8 @@
 //! The retained messages, one for each topic. Their number and their bytes are bounded.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use mqtt::{Publish, TopicName};
 
 use super::{
+    inspection::RetainedEntry,
     queue::{expires_at, weight},
     steps::step,
     store::Changes,
@@ -20,7 +22,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The retained messages.
 pub(super) struct Retained {
     max_messages: usize,
-    messages: HashMap<TopicName, RetainedMessage>,
+    messages: BTreeMap<TopicName, RetainedMessage>,
     /// The messages whose time ends, by that time: so that those that are over are found without a look at the others.
     expiring: BTreeSet<(Moment, TopicName)>,
     bytes: usize,
@@ -29,6 +31,7 @@ pub(super) struct Retained {
 pub(super) struct RetainedMessage {
     publish: Publish,
     expires_at: Option<Moment>,
+    stored_at: Moment,
 }
 
 /// The change that a message makes to its topic's retained message.
@@ -40,7 +43,7 @@ pub(super) enum RetainedChange {
 
 impl Retained {
     pub(super) fn new(max_messages: usize) -> Self {
-        Self { max_messages, messages: HashMap::new(), expiring: BTreeSet::new(), bytes: 0 }
+        Self { max_messages, messages: BTreeMap::new(), expiring: BTreeSet::new(), bytes: 0 }
     }
 
     /// The change that a message makes, which is to be applied once the file has it. The message replaces its topic's earlier
@@ -65,7 +68,7 @@ impl Retained {
             tracing::warn!("no room for another retained message");
             return RetainedChange::None;
         }
-        let message = RetainedMessage { expires_at: expires_at(&publish, now), publish };
+        let message = RetainedMessage { expires_at: expires_at(&publish, now), publish, stored_at: now };
         changes.retained(topic, &message.publish, message.expires_at);
         RetainedChange::Replace(message)
     }
@@ -82,7 +85,7 @@ impl Retained {
     /// Adds a message from the file, unless its time is over.
     pub(super) fn restore(&mut self, publish: Publish, expires_at: Option<Moment>, now: Moment) {
         if let Some(topic) = publish.topic.clone().filter(|_| expires_at.is_none_or(|at| at > now)) {
-            self.insert(topic, RetainedMessage { publish, expires_at });
+            self.insert(topic, RetainedMessage { publish, expires_at, stored_at: now });
         }
     }
 
@@ -122,14 +125,42 @@ impl Retained {
 
     /// The message of a topic, if its time is not over, and when it is.
     pub(super) fn of_topic(&self, topic: &TopicName, now: Moment) -> Option<(&Publish, Option<Moment>)> {
-        let RetainedMessage { publish, expires_at } = self.messages.get(topic)?;
+        let RetainedMessage { publish, expires_at, .. } = self.messages.get(topic)?;
         expires_at.is_none_or(|at| at > now).then_some((publish, *expires_at))
+    }
+
+    /// The message of a topic, if its time is not over, for an API call.
+    pub(super) fn entry(&self, topic: &TopicName, now: Moment) -> Option<RetainedEntry> {
+        self.messages.get(topic)?.entry(topic, now)
+    }
+
+    /// The next messages whose time is not over, in the order of their topics, after one of them.
+    pub(super) fn entries_after(
+        &self,
+        after: Option<&TopicName>,
+        count: usize,
+        now: Moment,
+    ) -> Vec<RetainedEntry> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let messages = self.messages.range::<TopicName, _>((begin, Bound::Unbounded));
+        messages.filter_map(|(topic, message)| message.entry(topic, now)).take(count).collect()
     }
 
     /// How many messages there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.messages.len()
+    }
+}
+
+impl RetainedMessage {
+    fn entry(&self, topic: &TopicName, now: Moment) -> Option<RetainedEntry> {
+        let is_over = self.expires_at.is_some_and(|at| at <= now);
+        (!is_over).then(|| RetainedEntry {
+            topic: topic.clone(),
+            publish: self.publish.clone(),
+            stored_at: self.stored_at,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use device_core::random::SplitMix64;
-use mqtt::{TopicFilter, TopicName};
+use mqtt::{QoS, TopicFilter, TopicName};
 
 use super::{group::Group, queue::QueuedBytes, steps::step, subscriber::Subscriber};
 
@@ -58,6 +58,27 @@ impl Subscriptions {
     /// The filters of one client.
     pub(super) fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
         self.by_client.get(client_id).cloned().unwrap_or_default()
+    }
+
+    /// The subscriptions of one client, with the highest QoS of each.
+    pub(super) fn with_qos(&mut self, client_id: &str) -> Vec<(TopicFilter, QoS)> {
+        let filters = self.of_client(client_id);
+        filters
+            .into_iter()
+            .filter_map(|filter| Some((filter.clone(), self.qos(&filter, client_id)?)))
+            .collect()
+    }
+
+    fn qos(&mut self, filter: &TopicFilter, client_id: &str) -> Option<QoS> {
+        if let Some(group) = self.group_mut(filter) {
+            return group.subscriber(client_id).map(|subscriber| subscriber.qos);
+        }
+        let mut node = &self.root;
+        for level in filter.levels() {
+            step();
+            node = node.children.get(level)?;
+        }
+        node.subscribers.get(client_id).map(|subscriber| subscriber.qos)
     }
 
     /// Whether a client has a subscription with this filter.

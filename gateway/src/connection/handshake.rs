@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     broker::registration::{Registration, SessionRequest},
+    client_records::{ConnectionDetails, ConnectionRecord},
     custom_auth::{
         answer::Authorization,
         event::{ClientRequest, ConnectFields},
@@ -59,8 +60,8 @@ pub(super) struct Established {
     pub(super) registration: Registration,
     pub(super) credentials: Option<Credentials>,
     pub(super) client_id: Arc<str>,
-    /// The `versionNumber` of the connection's lifecycle events.
-    pub(super) version: u64,
+    /// What others know of the connection.
+    pub(super) record: Arc<ConnectionRecord>,
     /// The first effects of a session that is resumed.
     pub(super) effects: Vec<Effect>,
     pub(super) log: ConnectionLog,
@@ -131,8 +132,17 @@ pub(super) async fn accept(
         authorizer: credentials.as_ref().map(|credentials| credentials.authorizer.name.as_str()),
         allows: session.allowed(),
     });
-    let version = shared.lifecycle_versions.connected(&client_id, shared.clock.now());
-    presence::published(shared, &client_id, &handshake.log, Lifecycle::Connected(version)).await;
+    let details = ConnectionDetails {
+        source: handshake.addresses.peer,
+        target: handshake.addresses.local,
+        keep_alive: connect.keep_alive,
+        clean_session: connect.clean_start,
+        session_expiry: session.expiry(),
+        thing_name: info.certificate().and_then(|certificate| certificate.things.get(&*client_id).cloned()),
+    };
+    let record = shared.clients.connected(&client_id, details, shared.clock.now());
+    let connected = Lifecycle::Connected(record.version);
+    presence::published(shared, &client_id, &handshake.log, connected).await;
     let ack = Packet::ConnAck(Box::new(session.conn_ack(&connect, session_present)));
     // A connection that breaks here is noticed, and its session ended, at the first read.
     write(&mut stream, ack, shared).await;
@@ -144,7 +154,7 @@ pub(super) async fn accept(
         registration,
         credentials,
         client_id,
-        version,
+        record,
         effects,
         log,
     }))

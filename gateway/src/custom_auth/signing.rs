@@ -4,13 +4,11 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use aws_lc_rs::{
-    rsa::PublicEncryptingKey,
-    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
-};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use iot_policy::limits::{MAX_TOKEN_KEYS, MIN_TOKEN_KEY_BITS};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
+use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 use zeroize::Zeroizing;
 
 use super::{
@@ -159,7 +157,7 @@ impl SigningKey {
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         // `ParsedPublicKey` accepts a short key, and then verifies nothing with it.
-        let bits = PublicEncryptingKey::from_der(&der).map_err(|_| KeyError::NotRsa)?.key_size_bits();
+        let bits = rsa_bits(&der).ok_or(KeyError::NotRsa)?;
         if bits < MIN_TOKEN_KEY_BITS {
             return Err(KeyError::TooShort(bits));
         }
@@ -169,6 +167,14 @@ impl SigningKey {
 
     fn verifies(&self, token: &[u8], signature: &[u8]) -> bool {
         self.parsed.verify_sig(token, signature).is_ok()
+    }
+}
+
+/// The size of an RSA key, which is in a `SubjectPublicKeyInfo`.
+fn rsa_bits(der: &[u8]) -> Option<usize> {
+    match SubjectPublicKeyInfo::from_der(der).ok()?.1.parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        _ => None,
     }
 }
 

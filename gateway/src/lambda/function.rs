@@ -143,7 +143,8 @@ impl Function {
     #[must_use]
     pub fn log(&self) -> FunctionLog {
         match self {
-            Self::Program(_) => FunctionLog::Here,
+            // One that is absent has no log, and its error says that.
+            Self::Program(_) | Self::Absent(_) => FunctionLog::Here,
             Self::Url(function) => FunctionLog::At(function.url().to_string()),
             #[cfg(feature = "aws-lambda")]
             Self::Aws(function) => FunctionLog::CloudWatch(function.arn().clone()),

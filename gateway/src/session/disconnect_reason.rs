@@ -15,6 +15,11 @@ pub enum DisconnectReason {
         /// It wants its last will published (MQTT 5).
         with_will: bool,
     },
+    /// An API call ended the connection.
+    Api {
+        /// The last will is published.
+        with_will: bool,
+    },
     /// The connection broke.
     Lost,
     /// Another connection has the client id now.
@@ -49,6 +54,7 @@ impl DisconnectReason {
     pub fn aws_name(self) -> &'static str {
         match self {
             Self::Client { .. } => "CLIENT_INITIATED_DISCONNECT",
+            Self::Api { .. } => "API_INITIATED_DISCONNECT",
             Self::Lost => "CONNECTION_LOST",
             Self::TakenOver => "DUPLICATE_CLIENTID",
             Self::Forbidden | Self::RefreshRefused => "AUTH_ERROR",
@@ -124,6 +130,7 @@ impl DisconnectReason {
         match self {
             Self::Forbidden | Self::RefreshRefused => NOT_AUTHORIZED.into(),
             Self::Protocol(Code::SubscriptionIdentifiersNotSupported, _) => SUBSCRIPTION_ID.into(),
+            Self::Api { .. } => "an API call ended the connection".into(),
             Self::TakenOver => "another connection uses the client id".into(),
             Self::TimeToLive | Self::WebSocketTimeToLive => "the connection's time is over".into(),
             Self::KeepAlive => "no packet came within one and a half keep-alive times".into(),
@@ -137,6 +144,8 @@ impl DisconnectReason {
     pub fn disconnect_code(self) -> Option<Code> {
         Some(match self {
             Self::Client { .. } | Self::Lost => return None,
+            // *(guess: DISCONNECT of a connection that an API call ends)*
+            Self::Api { .. } => Code::AdministrativeAction,
             Self::TakenOver => Code::SessionTakenOver,
             Self::Forbidden | Self::RefreshRefused => Code::NotAuthorized,
             Self::TimeToLive | Self::WebSocketTimeToLive => Code::MaximumConnectTime,
@@ -149,10 +158,10 @@ impl DisconnectReason {
         })
     }
 
-    /// Whether the last will is published: always, but after a disconnect by the client that does not ask for it (MQTT 5
-    /// section 3.1.2.5; developer guide, `life-cycle-events`).
+    /// Whether the last will is published: always, but after a disconnect by the client that does not ask for it, or by an API
+    /// call that prevents it (MQTT 5 section 3.1.2.5; developer guide, `life-cycle-events`).
     #[must_use]
     pub fn publishes_will(self) -> bool {
-        !matches!(self, Self::Client { with_will: false })
+        !matches!(self, Self::Client { with_will: false } | Self::Api { with_will: false })
     }
 }

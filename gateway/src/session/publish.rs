@@ -12,7 +12,6 @@ use super::{
     BrokerEffect, Effect, Session,
     disconnect_reason::DisconnectReason,
     enforcement::{NO_QOS_2, Rejection},
-    quotas::MessageProperties,
     reason_string::NOT_AUTHORIZED,
     reserved_topic::{self, Recipient},
     send,
@@ -84,14 +83,7 @@ impl Session {
     }
 
     fn within_quotas(&self, topic: TopicName, publish: &Publish) -> Result<TopicName, DisconnectReason> {
-        self.settings.quotas.check(&topic, &publish.payload)?;
-        if let Some(properties) = publish.properties.as_deref() {
-            self.settings.quotas.check_properties(MessageProperties {
-                content_type: properties.content_type.as_deref(),
-                correlation_data: properties.correlation_data.as_deref(),
-                user: &properties.user_properties,
-            })?;
-        }
+        self.settings.quotas.check_message(&topic, &publish.payload, publish.properties.as_deref())?;
         Ok(topic)
     }
 

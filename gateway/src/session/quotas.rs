@@ -1,6 +1,6 @@
 //! Checks a session's packets against the quotas.
 
-use mqtt::{DisconnectReasonCode as Code, TopicFilter, TopicName, UserProperty};
+use mqtt::{DisconnectReasonCode as Code, PublishProperties, TopicFilter, TopicName, UserProperty};
 
 use super::{disconnect_reason::DisconnectReason, reserved_topic};
 use crate::quotas::{LimitError, Quotas};
@@ -45,6 +45,28 @@ impl Quotas {
             return Err(DisconnectReason::Limit(Code::PacketTooLarge, error));
         }
         Ok(())
+    }
+}
+
+impl Quotas {
+    /// Checks a message's topic, payload and properties.
+    ///
+    /// # Errors
+    ///
+    /// The quota that the message breaks.
+    pub fn check_message(
+        &self,
+        topic: &TopicName,
+        payload: &[u8],
+        properties: Option<&PublishProperties>,
+    ) -> Result<(), DisconnectReason> {
+        self.check(topic, payload)?;
+        let Some(properties) = properties else { return Ok(()) };
+        self.check_properties(MessageProperties {
+            content_type: properties.content_type.as_deref(),
+            correlation_data: properties.correlation_data.as_deref(),
+            user: &properties.user_properties,
+        })
     }
 }
 

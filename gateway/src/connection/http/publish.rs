@@ -1,7 +1,6 @@
 //! `POST /topics/TOPIC?qos=1&retain=true`: a publish over HTTPS, with custom authentication or a client certificate.
 //!
-//! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`. The properties of MQTT 5,
-//! which AWS reads from parameters and headers, are not read yet.
+//! Source: AWS IoT Core developer guide, `http`, and API reference, `API_iotdata_Publish`.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +14,7 @@ use hyper::{
     body::{Body as _, Incoming},
     http::request::Parts,
 };
-use mqtt::{Publish, QoS, TopicName};
+use mqtt::{Publish, PublishProperties, QoS, TopicName};
 use percent_encoding::percent_decode_str;
 
 use super::{Exchange, TOPICS_PATH, answer::RequestError};
@@ -30,6 +29,7 @@ use crate::{
     custom_auth::{answer::Authorization, event::ClientRequest, http_request::HttpRequest, unnamed::Unnamed},
     door::ConnectionInfo,
     event_log::EventType,
+    message_properties,
     metrics::Direction,
     quotas::LimitError,
     session::{
@@ -49,6 +49,7 @@ struct PublishRequest {
     topic: TopicName,
     qos: QoS,
     retain: bool,
+    properties: Option<Arc<PublishProperties>>,
     /// Who gets the message, if the topic is a reserved one.
     recipient: Option<Recipient>,
 }
@@ -84,14 +85,14 @@ pub(super) async fn publish(
         log.rejected(&rejection);
         return Err(RequestError::Forbidden);
     }
-    let PublishRequest { topic, qos, retain, recipient } = wanted;
+    let PublishRequest { topic, qos, retain, properties, recipient } = wanted;
     let (quotas, now) = (&exchange.shared.settings.quotas, exchange.shared.clock.now());
     if retain && !payload.is_empty() {
         let kept = exchange.shared.account_rates.retain(&topic, quotas, now);
         kept.map_err(|error| throttled(log, Some(&topic), error))?;
     }
     let is_unserved = recipient == Some(Recipient::Service);
-    let publish = Publish { qos, retain, ..Publish::new(topic.clone(), payload) };
+    let publish = Publish { qos, retain, properties, ..Publish::new(topic.clone(), payload) };
     // No client has an empty id, so no subscriber is taken for the sender.
     let (broker, from) = (&exchange.shared.broker, Arc::default());
     let published = match recipient {
@@ -130,7 +131,8 @@ async fn read(
     let wanted = PublishRequest::read(&parts)?;
     let http = HttpRequest::read(&parts).map_err(|error| RequestError::Malformed(error.to_string()))?;
     let payload = read_body(body, exchange).await?;
-    let within = exchange.shared.settings.quotas.check(&wanted.topic, &payload);
+    let within =
+        exchange.shared.settings.quotas.check_message(&wanted.topic, &payload, wanted.properties.as_deref());
     within.map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?;
     Ok((wanted, http, payload))
 }
@@ -236,7 +238,9 @@ impl PublishRequest {
         } else {
             None
         };
-        Ok(Self { topic, qos, retain, recipient })
+        let properties = message_properties::read(query, &parts.headers)
+            .map_err(|error| RequestError::Malformed(error.to_string()))?;
+        Ok(Self { topic, qos, retain, properties, recipient })
     }
 }
 
