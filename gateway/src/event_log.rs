@@ -211,6 +211,8 @@ pub enum EventType {
     Unsubscribe,
     /// A client asks for a keep-alive that is not supported.
     UnsupportedKeepAlive,
+    /// A client is sent a direct message.
+    SendDirectMessage,
     /// A client sends a PINGREQ.
     Ping,
     /// A client asks for a shadow over HTTPS, or for the names of a Thing's shadows.
@@ -262,7 +264,7 @@ impl LogEntry<'_> {
 
 impl EventType {
     /// Every kind of event.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Connect,
         Self::AuthNError,
         Self::PublishIn,
@@ -270,6 +272,7 @@ impl EventType {
         Self::Subscribe,
         Self::Unsubscribe,
         Self::UnsupportedKeepAlive,
+        Self::SendDirectMessage,
         Self::Ping,
         Self::GetThingShadow,
         Self::UpdateThingShadow,
@@ -298,6 +301,7 @@ impl EventType {
             Self::Subscribe => "Subscribe",
             Self::Unsubscribe => "Unsubscribe",
             Self::UnsupportedKeepAlive => "Unsupported keep-alive value",
+            Self::SendDirectMessage => "SendDirectMessage",
             Self::Ping => "Ping",
             Self::GetThingShadow => "GetThingShadow",
             Self::UpdateThingShadow => "UpdateThingShadow",

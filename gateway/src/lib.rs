@@ -31,6 +31,7 @@ pub mod connection;
 pub mod custom_auth;
 pub mod database_file;
 pub mod delayed_will_limit;
+pub mod direct_message;
 pub mod door;
 pub mod event_log;
 pub mod gateway;

@@ -3,6 +3,7 @@
 //! Source: AWS IoT Core developer guide, `http` and `protocols`.
 
 mod answer;
+mod direct_message;
 mod publish;
 mod shadows;
 
@@ -72,6 +73,9 @@ const MQTT_CONNECT: u8 = 0x10;
 const WEBSOCKET_PATH: &str = "/mqtt";
 /// AWS's path of a publish, before its topic.
 const TOPICS_PATH: &str = "/topics/";
+/// AWS's path of a direct message, before and after its receiver.
+const CONNECTIONS_PATH: &str = "/connections/";
+const MESSAGES_PATH: &str = "/messages";
 /// The subprotocol of MQTT 3.1.1 and 5. `mqttv3.1` is that of 3.1, which the gateway does not accept.
 const SUBPROTOCOL: &str = "mqtt";
 
@@ -254,6 +258,12 @@ impl Exchange {
         {
             let call = call.map_err(|error| refused(log, error))?;
             return shadows::call(call, request, self, info, log).await.map(Some);
+        }
+        let receiver = path.strip_prefix(CONNECTIONS_PATH).and_then(|rest| rest.strip_suffix(MESSAGES_PATH));
+        if let Some(receiver) = receiver.filter(|_| allowed(info).publish && request.method() == Method::POST)
+        {
+            let receiver = receiver.to_owned();
+            return direct_message::send(&receiver, request, self, info, log).await.map(|()| None);
         }
         let error = match (request.method(), path.starts_with(TOPICS_PATH), path) {
             (_, true, _) if !allowed(info).publish => RequestError::PublishNotAllowed,

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     broker::store::StoreError,
     custom_auth::{AuthnError, unnamed::Unnamed},
+    direct_message::DirectFault,
     door::{
         ConnectionInfo, Identification,
         handshake_error::FailedHandshake,
@@ -233,6 +234,16 @@ impl ConnectionLog {
         let explanation = Some(explanation).filter(|text| !text.is_empty());
         let line = Line { topic_name: Some(topic), retain, explanation, ..Line::default() };
         self.write(EventType::PublishIn, line);
+    }
+
+    /// A direct message was sent.
+    pub(super) fn direct_message_sent(&self, topic: &str) {
+        self.write(EventType::SendDirectMessage, Line { topic_name: Some(topic), ..Line::default() });
+    }
+
+    /// A direct message was not sent, or is not known to have arrived.
+    pub(super) fn direct_message_failed(&self, fault: &DirectFault) {
+        self.failed(EventType::SendDirectMessage, fault.reason(), fault.to_string());
     }
 
     /// Whether each message from the client, or each to it, has a line.

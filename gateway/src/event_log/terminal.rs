@@ -200,6 +200,7 @@ impl Line {
             (EventType::Connect | EventType::AuthNError, _) => "refused",
             (EventType::PublishIn, Status::Success) => "published",
             (EventType::PublishOut, Status::Success) => "received",
+            (EventType::SendDirectMessage, Status::Success) => "sent",
             (EventType::Ping, _) => "ping",
             (EventType::Subscribe, Status::Success) => "subscribed",
             (EventType::Unsubscribe, Status::Success) => "unsubscribed",
@@ -214,7 +215,8 @@ impl Line {
                 | EventType::Unsubscribe
                 | EventType::GetThingShadow
                 | EventType::UpdateThingShadow
-                | EventType::DeleteThingShadow,
+                | EventType::DeleteThingShadow
+                | EventType::SendDirectMessage,
                 _,
             ) => "denied",
         };

@@ -149,6 +149,14 @@ impl Enforcement {
         self.decide_in(&self.context, action, resource)
     }
 
+    /// The rejection of a direct message to a client, if the policies do not let this one send it (developer guide,
+    /// `direct-messaging-policy-examples`).
+    #[must_use]
+    pub fn direct_message_denial(&self, receiver: &str, topic: &TopicName) -> Option<Rejection> {
+        let context = self.context.clone().with_direct_message_topic(topic.as_str());
+        self.decide_in(&context, Action::SendDirectMessage, receiver).denial()
+    }
+
     /// Decides about a PUBLISH. A retained message needs `iot:RetainPublish` too (developer guide, `pub-sub-policy`).
     #[must_use]
     pub fn decide_publish<'a>(&'a self, topic: &'a TopicName, retain: bool) -> PolicyDecision<'a> {

@@ -13,7 +13,10 @@ use hyper::{
 };
 use serde_json::json;
 
-use crate::{custom_auth::AuthnError, lambda::InvokeError, quotas::LimitError, shadow::error::ShadowError};
+use crate::{
+    custom_auth::AuthnError, direct_message::DirectFault, lambda::InvokeError, quotas::LimitError,
+    shadow::error::ShadowError,
+};
 
 pub(super) type Body = Full<Bytes>;
 
@@ -53,6 +56,8 @@ pub(super) enum RequestError {
     Shadow(ShadowError),
     /// A call about a shadow comes from a client without a certificate.
     CertificateNeeded,
+    /// A direct message was not sent, or is not known to have arrived.
+    Direct(DirectFault),
 }
 
 /// The answer to a request with this id, which has a body of its own or none.
@@ -112,6 +117,7 @@ impl RequestError {
             Self::Shadow(error) => {
                 StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
+            Self::Direct(fault) => fault.status(),
         }
     }
 
@@ -127,6 +133,7 @@ impl RequestError {
             StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException:",
             StatusCode::TOO_MANY_REQUESTS => "ThrottlingException:",
             StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException:",
+            StatusCode::GATEWAY_TIMEOUT => "GatewayTimeoutException:",
             StatusCode::INTERNAL_SERVER_ERROR => "InternalFailureException:",
             _ => "InvalidRequestException:",
         }
@@ -173,6 +180,7 @@ impl RequestError {
                  without one use MQTT, or `POST /topics/$aws/things/THING/shadow/update`"
                     .to_owned()
             }
+            Self::Direct(fault) => fault.to_string(),
             Self::TooLarge(max) => format!("the body is larger than {max} bytes"),
         }
     }
