@@ -48,6 +48,7 @@ use self::{
 };
 use crate::{
     certificate::Authority,
+    clock::Moment,
     custom_auth::http_request::host,
     gateway::Addresses,
     registry::{Kind, store::RegistryStore},
@@ -145,7 +146,7 @@ async fn serve_connection(stream: TcpStream, api: Arc<Api>) {
 impl Api {
     /// The response to a request. A body is read to its end even if the request is refused, or its client could be cut off
     /// before it reads why.
-    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let admitted = self.admit(&parts);
         let max = match &admitted {
@@ -156,7 +157,13 @@ impl Api {
         let is_json_protocol = parts.headers.contains_key(TARGET);
         let outcome = match (admitted, read(body, max).await) {
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(signature), Ok(body)) => self.carry_out(&signature, parts, body).await,
+            // A call is carried out to its end even if its client goes: half of one would leave the registry and what is in force
+            // apart.
+            (Ok(signature), Ok(body)) => {
+                tokio::spawn(async move { self.carry_out(&signature, parts, body).await })
+                    .await
+                    .unwrap_or_else(|_| Err(ApiError::internal_failure()))
+            }
         };
         answer::response(if is_json_protocol {
             outcome.map_err(ApiError::for_json_protocol)
@@ -213,9 +220,14 @@ impl Api {
         self.shared.settings.account.iot_arn(kind.resource(), name)
     }
 
+    /// A moment, in milliseconds since 1970.
+    #[must_use]
+    pub fn millis(&self, moment: Moment) -> i64 {
+        self.shared.clock.epoch().unix_millis(moment)
+    }
+
     fn now(&self) -> OffsetDateTime {
-        let clock = &self.shared.clock;
-        let millis = clock.epoch().unix_millis(clock.now());
+        let millis = self.millis(self.shared.clock.now());
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }

@@ -21,8 +21,8 @@ use crate::{
     clock::Clock,
     connection,
     custom_auth::{
-        admission::{Authorizer, AuthorizerSet, Authorizers, Origin},
-        authorizer::AuthorizerStatus,
+        admission::{Authorizer, AuthorizerSet, Authorizers, AuthorizersError, DefaultAuthorizer, Origin},
+        authorizer::{AuthorizerName, AuthorizerStatus},
         definition::Definition,
         unnamed::ReportedDevices,
     },
@@ -41,7 +41,7 @@ use crate::{
         functions::Functions,
     },
     registry::{
-        Registry,
+        self, Kind, Registry, RegistryError,
         store::{OpenError, RegistryStore},
     },
     settings::{AuthorizerSettings, DomainSettings, Settings},
@@ -141,7 +141,7 @@ impl Gateway {
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
         let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
-        let (authorizers, functions) = start_authorizers(settings, &clock, &log).await?;
+        let (authorizers, functions) = start_authorizers(settings, &store, &clock, &log).await?;
         let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
@@ -265,6 +265,7 @@ fn local_addresses(
 /// The authorizers. One instance of each active program starts at once, so that a wrong configuration shows.
 async fn start_authorizers(
     settings: &Settings,
+    store: &RegistryStore,
     clock: &Clock,
     log: &EventLog,
 ) -> Result<(AuthorizerSet, Functions), StartError> {
@@ -305,7 +306,35 @@ async fn start_authorizers(
     let functions = Functions::new(settings.functions.clone(), own, &settings.account, clock, log).await;
     let functions = functions.context("a function can't be called")?;
     let set = AuthorizerSet::new(authorizers, settings.default_authorizer.clone());
-    Ok((set.context("the authorizers can't be used")?, functions))
+    let set = with_stored(set.context("the authorizers can't be used")?, store, &functions)?;
+    Ok((set, functions))
+}
+
+/// Adds the authorizers that API calls have made, and the default one that a call has set.
+fn with_stored(
+    mut set: AuthorizerSet,
+    store: &RegistryStore,
+    functions: &Functions,
+) -> anyhow::Result<AuthorizerSet> {
+    let twice = |name: &AuthorizerName| {
+        let path = store.settings_file().to_owned();
+        RegistryError::Twice { kind: Kind::Authorizer, name: name.to_string(), path }
+    };
+    for (name, definition) in store.read(registry::authorizers::all)? {
+        if set.get(&name).is_some() {
+            return Err(twice(&name).into());
+        }
+        let authorizer = Authorizer::of_api(name, definition, functions)?;
+        set = set.with(authorizer).context("the authorizers can't be used")?;
+    }
+    match (store.read(registry::authorizers::default)?, set.default_authorizer()) {
+        (Some(name), Some(DefaultAuthorizer::Set(_))) => Err(twice(&name).into()),
+        (Some(name), _) if set.get(&name).is_none() => {
+            Err(AuthorizersError::NoDefault(name)).context("the authorizers can't be used")
+        }
+        (Some(name), _) => Ok(set.with_default(Some(DefaultAuthorizer::SetByApi(name)))),
+        (None, _) => Ok(set),
+    }
 }
 
 /// The domain configurations with their certificates.

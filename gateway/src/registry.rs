@@ -4,6 +4,7 @@
 //! certificates ask it through [`Registry`]; API calls change it through [`store`]. The modules of each kind of entry are
 //! functions on the [`store`]'s tables, and know no HTTP.
 
+pub mod authorizers;
 pub mod certificate;
 pub mod certificates;
 pub mod policies;
@@ -63,6 +64,8 @@ pub enum Kind {
     Policy,
     /// A certificate.
     Certificate,
+    /// An authorizer.
+    Authorizer,
 }
 
 /// A call that the registry does not carry out.
@@ -240,6 +243,7 @@ impl Kind {
             Self::ThingGroup => "thinggroup",
             Self::Policy => "policy",
             Self::Certificate => "cert",
+            Self::Authorizer => "authorizer",
         }
     }
 }
@@ -253,6 +257,7 @@ impl fmt::Display for Kind {
             Self::ThingGroup => "Thing group",
             Self::Policy => "Policy",
             Self::Certificate => "Certificate",
+            Self::Authorizer => "authorizer",
         })
     }
 }

@@ -1,8 +1,10 @@
 //! AWS's own APIs on the gateway: boto3, the AWS CLI and the AWS SDK for Rust with only their endpoint changed.
 
 mod access;
+mod authorizers;
 mod certificates;
 mod constraints;
+mod data_plane;
 mod durability;
 mod dynamodb;
 mod environment;

@@ -17,6 +17,7 @@ use gateway::{
     gateway::{Addresses, Gateway, StartError},
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
+        functions::NamedFunction,
         program::Program,
     },
     quotas::Quotas,
@@ -131,6 +132,19 @@ impl Start {
         let script = Script::new(&folder, step);
         let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
         self.settings.authorizers.push(authorizer(name, "scripted-function", variables));
+        (self, script)
+    }
+
+    /// With a function for this name or ARN, which does as the script says.
+    #[must_use]
+    pub fn function(mut self, name: &str, step: &Step) -> (Self, Script) {
+        let folder = self.folder.path().join(format!("function-{name}"));
+        std::fs::create_dir(&folder).unwrap();
+        let script = Script::new(&folder, step);
+        let variables = vec![(VARIABLE.to_owned(), script.path().display().to_string())];
+        let program = Program::new(program("scripted-function"), variables);
+        let configuration = FunctionConfiguration::new(FunctionSource::Program(program));
+        self.settings.functions.push(NamedFunction { name: name.to_owned(), configuration });
         (self, script)
     }
 

@@ -52,9 +52,12 @@ pub(super) fn with(mut members: Value, name: &str, value: Option<impl Into<Value
     members
 }
 
-/// A time in milliseconds since 1970 as AWS's JSON has it, in seconds.
-pub(super) fn seconds(millis: i64) -> i64 {
-    millis / 1_000
+/// A timestamp of the API models: seconds since 1970, of milliseconds.
+#[must_use]
+pub fn seconds(millis: i64) -> Value {
+    // Whole milliseconds, without the digits that a division of floats would add.
+    let text = format!("{}.{:03}", millis.div_euclid(1_000), millis.rem_euclid(1_000));
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// The HTTP response to a request.

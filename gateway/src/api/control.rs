@@ -4,10 +4,13 @@
 //! model's output.
 
 pub mod authorization;
+pub mod authorizers;
 pub mod certificates;
+pub mod connectivity;
 pub mod endpoint;
 pub mod policies;
 pub mod principals;
+pub mod test_invocation;
 pub mod thing_groups;
 pub mod thing_types;
 pub mod things;

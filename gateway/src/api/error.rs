@@ -43,6 +43,71 @@ impl ApiError {
         Self::new("SerializationException", StatusCode::BAD_REQUEST, message)
     }
 
+    /// A call that can't be carried out as it is, for a reason that AWS may leave out.
+    #[must_use]
+    pub fn invalid_request_with(message: Option<String>) -> Self {
+        let is_absent = message.is_none();
+        let mut error = Self::invalid_request(message.unwrap_or_default());
+        if is_absent {
+            error.members.insert("message".to_owned(), Value::Null);
+        }
+        error
+    }
+
+    /// A function's answer that AWS does not accept.
+    #[must_use]
+    pub fn invalid_response(message: impl Into<String>) -> Self {
+        Self::new("InvalidResponseException", StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Something that exists.
+    #[must_use]
+    pub fn already_exists(message: impl Into<String>, id: &str, arn: &str) -> Self {
+        let mut error = Self::new("ResourceAlreadyExistsException", StatusCode::CONFLICT, message);
+        error.members.insert("resourceId".to_owned(), json!(id));
+        error.members.insert("resourceArn".to_owned(), json!(arn));
+        error
+    }
+
+    /// Something that can't be deleted now.
+    #[must_use]
+    pub fn delete_conflict(message: impl Into<String>) -> Self {
+        Self::new("DeleteConflictException", StatusCode::CONFLICT, message)
+    }
+
+    /// More than AWS allows. 410 is the status of the API model.
+    #[must_use]
+    pub fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self::new("LimitExceededException", StatusCode::GONE, message)
+    }
+
+    /// A request beyond a rate.
+    #[must_use]
+    pub fn throttling(message: impl Into<String>) -> Self {
+        Self::new("ThrottlingException", StatusCode::TOO_MANY_REQUESTS, message)
+    }
+
+    /// The data plane's error of this status.
+    #[must_use]
+    pub fn of_status(status: StatusCode, message: impl Into<String>) -> Self {
+        let name = match status {
+            StatusCode::FORBIDDEN => "ForbiddenException",
+            StatusCode::NOT_FOUND => "ResourceNotFoundException",
+            StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException",
+            StatusCode::TOO_MANY_REQUESTS => "ThrottlingException",
+            StatusCode::INTERNAL_SERVER_ERROR => "InternalFailureException",
+            StatusCode::GATEWAY_TIMEOUT => "GatewayTimeoutException",
+            _ => return Self::invalid_request(message),
+        };
+        Self::new(name, status, message)
+    }
+
+    /// The error of a member of this structure, whose message names both.
+    #[must_use]
+    pub fn inside(self, structure: &str) -> Self {
+        Self { message: self.message.replacen(" at '", &format!(" at '{structure}."), 1), ..self }
+    }
+
     /// Something that does not exist.
     #[must_use]
     pub fn not_found(message: impl Into<String>) -> Self {
@@ -95,7 +160,7 @@ impl ApiError {
     #[must_use]
     pub fn body(&self) -> Value {
         let mut body = self.members.clone();
-        body.insert("message".to_owned(), json!(self.message));
+        body.entry("message").or_insert_with(|| json!(self.message));
         Value::Object(body)
     }
 }

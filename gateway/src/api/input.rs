@@ -1,8 +1,8 @@
 //! The input of an operation: members of the path, the query string, the headers and the JSON body, each checked against the
 //! constraints of the API model.
 //!
-//! The messages have the form of AWS's services; the first member that can't be used is reported *(guess: the message of a
-//! constraint that is not met)*.
+//! The messages have the form of AWS's services; the first member that can't be used is reported *(guess: of several
+//! constraints that are not met)*.
 
 use hyper::{HeaderMap, body::Bytes};
 use percent_encoding::percent_decode_str;
@@ -217,15 +217,18 @@ impl Members {
 ///
 /// When it is absent.
 pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
-    value.ok_or_else(|| constraint_error("null", name, "Member must not be null"))
+    value.ok_or_else(|| validation_error(&format!("Value null at '{name}'"), "Member must not be null"))
 }
 
-/// The error of a member that does not meet a constraint.
+/// The error of a member that does not meet a constraint. It repeats no value, as AWS's does not (measured).
 #[must_use]
-pub fn constraint_error(value: &str, name: &str, constraint: &str) -> ApiError {
-    let value = if value == "null" { value.to_owned() } else { format!("'{value}'") };
+pub fn constraint_error(name: &str, constraint: &str) -> ApiError {
+    validation_error(&format!("Value at '{name}'"), constraint)
+}
+
+fn validation_error(value: &str, constraint: &str) -> ApiError {
     ApiError::invalid_request(format!(
-        "1 validation error detected: Value {value} at '{name}' failed to satisfy constraint: {constraint}"
+        "1 validation error detected: {value} failed to satisfy constraint: {constraint}"
     ))
 }
 

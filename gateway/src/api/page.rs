@@ -35,8 +35,7 @@ impl Page {
     ) -> Result<Self, ApiError> {
         let number = input.query_number(size)?;
         let limit = |limit, than| {
-            let value = number.unwrap_or_default().to_string();
-            constraint_error(&value, size, &format!("Member must have value {than} than or equal to {limit}"))
+            constraint_error(size, &format!("Member must have value {than} than or equal to {limit}"))
         };
         let entries = match number.map(usize::try_from) {
             None => DEFAULT_SIZE.min(max),

@@ -21,6 +21,16 @@ impl Text {
     pub const THING_NAME: Self = Self { min: 1, max: 128, pattern: "[a-zA-Z0-9:_-]+" };
     /// The name of a shadow.
     pub const SHADOW_NAME: Self = Self { min: 1, max: 64, pattern: "[$a-zA-Z0-9:_-]+" };
+    /// The name of an authorizer.
+    pub const AUTHORIZER_NAME: Self = Self { min: 1, max: 128, pattern: r"[\w=,@-]+" };
+    /// A function's ARN. What is wrong with it has a message of its own.
+    pub const FUNCTION_ARN: Self = Self { max: 2_048, ..Self::ANY };
+    /// A token key name.
+    pub const TOKEN_KEY_NAME: Self = Self { min: 1, max: 128, pattern: "[a-zA-Z0-9_-]+" };
+    /// The name of a public key.
+    pub const KEY_NAME: Self = Self { min: 1, max: 128, pattern: "[a-zA-Z0-9:_-]+" };
+    /// A public key.
+    pub const KEY: Self = Self { max: 5_120, ..Self::ANY };
     /// An attribute's name.
     pub const ATTRIBUTE_NAME: Self = Self { min: 0, max: 128, pattern: "[a-zA-Z0-9_.,@/:#-]+" };
     /// An attribute's value.
@@ -56,9 +66,7 @@ impl Text {
         } else {
             format!("Member must satisfy regular expression pattern: {}", self.pattern)
         };
-        // A value that is far too long is not repeated as a whole.
-        let shown = text.chars().take(self.max.saturating_add(1)).take(256).collect::<String>();
-        Err(constraint_error(&shown, name, &constraint))
+        Err(constraint_error(name, &constraint))
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -148,15 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn the_message_names_the_member_the_value_and_the_constraint() {
+    fn the_message_names_the_member_and_the_constraint() {
         let message = |text: &str| Text::THING_NAME.check("thingName", text).unwrap_err().message;
         assert_eq!(
             message("a b"),
-            "1 validation error detected: Value 'a b' at 'thingName' failed to satisfy constraint: Member must satisfy \
+            "1 validation error detected: Value at 'thingName' failed to satisfy constraint: Member must satisfy \
              regular expression pattern: [a-zA-Z0-9:_-]+"
         );
         assert!(message("").contains("Member must have length greater than or equal to 1"));
-        let long = message(&"a".repeat(100_000));
-        assert!(long.contains("less than or equal to 128") && long.len() < 500, "{long}");
+        assert!(message(&"a".repeat(129)).contains("less than or equal to 128"));
     }
 }

@@ -133,11 +133,10 @@ async fn init_error() -> StatusCode {
 }
 
 /// A function's error.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct ReportedError {
     error_type: String,
-    #[serde(default)]
     error_message: String,
 }
 
@@ -146,10 +145,11 @@ pub(super) fn function_fault(body: &[u8]) -> FunctionFault {
     let plain = |text: &str| {
         text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     };
-    let reported = serde_json::from_slice::<ReportedError>(body).ok();
-    match reported.filter(|reported| plain(&reported.error_type)) {
-        Some(ReportedError { error_type, error_message: message }) => FunctionFault { error_type, message },
-        None => FunctionFault { error_type: "an error without a type".to_owned(), message: String::new() },
+    let ReportedError { error_type, error_message } = serde_json::from_slice(body).unwrap_or_default();
+    let error_type = Some(error_type).filter(|text| !text.is_empty() && plain(text));
+    FunctionFault {
+        error_type: error_type.unwrap_or_else(|| "an error without a type".to_owned()),
+        message: error_message,
     }
 }
 

@@ -112,6 +112,12 @@ impl RegistryStore {
         Ok(Self { context, fixed, reader: Mutex::new(reader), calls: Some(calls), writer: Some(writer) })
     }
 
+    /// The settings file, or the name that it would have.
+    #[must_use]
+    pub fn settings_file(&self) -> &Path {
+        &self.context.settings_file
+    }
+
     /// Does what `read` does with the tables. It must not write, and look at no more than a page of rows.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
+use aws_sdk_iot::{Client, types::AuthorizerStatus};
 use device_sim::credentials_file::{self, Row};
+use gateway::api::key::ApiFile;
 use integration::{
+    aws_api,
     cloud::outputs,
     eventually::eventually,
     fake_aws::{Act, FakeAws},
@@ -204,6 +207,42 @@ async fn a_deployment_passes_every_check() {
     assert_eq!(calls[1]["logGroupName"], "/aws/lambda/latchkey-dev");
     assert_eq!(calls[1]["filterPattern"], r#"{ $.event = "decision" && $.client_id = "hall-1" }"#);
     assert!(!finished.out().contains(&password) && !finished.err().contains(&password));
+}
+
+/// The authorizer is described and invoked by the gateway's own API. Only CloudWatch Logs is played.
+#[tokio::test]
+async fn the_gateways_api_passes_the_checks_with_only_the_endpoint_changed() {
+    let gateway = gateway().await;
+    let folder = gateway.folder.path();
+    credentials(folder, &gateway.add("hall-1", "sht20"));
+    let api = Client::new(&aws_api::configuration(folder));
+    let create = api.create_authorizer().authorizer_name("latchkey-dev").signing_disabled(true);
+    let function = "arn:aws:lambda:us-east-1:123456789012:function:latchkey-authorizer";
+    create.authorizer_function_arn(function).status(AuthorizerStatus::Active).send().await.unwrap();
+    let fake = FakeAws::start([logged(&decisions())]).await;
+    let ApiFile { endpoint, key, .. } = ApiFile::read(folder).unwrap();
+    fs::write(folder.join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
+    let mut command = Command::new(program("latchkey"));
+    command.args([
+        "fleet",
+        "--json",
+        "smoke",
+        "--credentials",
+        "credentials.csv",
+        "--settle",
+        "0s",
+        "--endpoint",
+    ]);
+    command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+    command.args(["--authorizer", "latchkey", "--outputs", "cdk-outputs.json"]).current_dir(folder);
+    command.env("AWS_ENDPOINT_URL", fake.endpoint()).env("AWS_ENDPOINT_URL_IOT", endpoint);
+    command.env("AWS_ACCESS_KEY_ID", &key.id).env("AWS_SECRET_ACCESS_KEY", key.secret.as_str());
+    let finished = Running::start(command).finish().await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+    let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+    let checks = report["checks"].as_array().unwrap().iter().map(|check| check["result"].as_str().unwrap());
+    let checks = checks.collect::<Vec<_>>();
+    assert_eq!((&checks[..2], &checks[3..]), (&["pass"; 2][..], &["pass"; 5][..]), "{report}");
 }
 
 #[tokio::test]

@@ -189,10 +189,9 @@ fn status_named(member: &str, text: &str) -> Result<CertificateStatus, ApiError>
             "A certificate can't be given the status {known}"
         ))
         .into()),
-        other => {
+        _ => {
             let constraint = format!("Member must satisfy enum value set: [{}]", STATUSES.join(", "));
-            let shown = other.chars().take(64).collect::<String>();
-            Err(constraint_error(&shown, member, &constraint))
+            Err(constraint_error(member, &constraint))
         }
     }
 }

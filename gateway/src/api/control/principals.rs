@@ -127,10 +127,9 @@ fn attachment(input: &Input) -> Result<Option<Attachment>, ApiError> {
         None => Ok(None),
         Some("EXCLUSIVE_THING") => Ok(Some(Attachment::Exclusive)),
         Some("NON_EXCLUSIVE_THING") => Ok(Some(Attachment::NonExclusive)),
-        Some(other) => {
-            let shown = other.chars().take(64).collect::<String>();
+        Some(_) => {
             let constraint = "Member must satisfy enum value set: [EXCLUSIVE_THING, NON_EXCLUSIVE_THING]";
-            Err(constraint_error(&shown, "thingPrincipalType", constraint))
+            Err(constraint_error("thingPrincipalType", constraint))
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use super::{Operation, at_once};
 use crate::api::control::{
-    authorization, certificates, endpoint, policies, principals, thing_groups, thing_types, things,
+    authorization, authorizers, certificates, connectivity, endpoint, policies, principals, test_invocation,
+    thing_groups, thing_types, things,
 };
 
 /// All of them; most are not served.
@@ -44,10 +45,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("CancelJob", "PUT", "/jobs/{jobId}/cancel"),
     Operation::absent("CancelJobExecution", "PUT", "/things/{thingName}/jobs/{jobId}/cancel"),
-    Operation::absent("ClearDefaultAuthorizer", "DELETE", "/default-authorizer"),
+    Operation::served("ClearDefaultAuthorizer", "DELETE", "/default-authorizer", |api, input| {
+        Box::pin(authorizers::clear_default(api, input))
+    }),
     Operation::absent("ConfirmTopicRuleDestination", "GET", "/confirmdestination/{confirmationToken+}"),
     Operation::absent("CreateAuditSuppression", "POST", "/audit/suppressions/create"),
-    Operation::absent("CreateAuthorizer", "POST", "/authorizer/{authorizerName}"),
+    Operation::served("CreateAuthorizer", "POST", "/authorizer/{authorizerName}", |api, input| {
+        Box::pin(authorizers::create(api, input))
+    }),
     Operation::absent("CreateBillingGroup", "POST", "/billing-groups/{billingGroupName}"),
     Operation::served("CreateCertificateFromCsr", "POST", "/certificates", |api, input| {
         Box::pin(certificates::create_from_request(api, input))
@@ -106,7 +111,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("CreateTopicRuleDestination", "POST", "/destinations"),
     Operation::absent("DeleteAccountAuditConfiguration", "DELETE", "/audit/configuration"),
     Operation::absent("DeleteAuditSuppression", "POST", "/audit/suppressions/delete"),
-    Operation::absent("DeleteAuthorizer", "DELETE", "/authorizer/{authorizerName}"),
+    Operation::served("DeleteAuthorizer", "DELETE", "/authorizer/{authorizerName}", |api, input| {
+        Box::pin(authorizers::delete(api, input))
+    }),
     Operation::absent("DeleteBillingGroup", "DELETE", "/billing-groups/{billingGroupName}"),
     Operation::absent("DeleteCACertificate", "DELETE", "/cacertificate/{caCertificateId}"),
     Operation::served("DeleteCertificate", "DELETE", "/certificates/{certificateId}", |api, input| {
@@ -182,7 +189,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DescribeAuditMitigationActionsTask", "GET", "/audit/mitigationactions/tasks/{taskId}"),
     Operation::absent("DescribeAuditSuppression", "POST", "/audit/suppressions/describe"),
     Operation::absent("DescribeAuditTask", "GET", "/audit/tasks/{taskId}"),
-    Operation::absent("DescribeAuthorizer", "GET", "/authorizer/{authorizerName}"),
+    Operation::served("DescribeAuthorizer", "GET", "/authorizer/{authorizerName}", |api, input| {
+        Box::pin(authorizers::describe(api, input))
+    }),
     Operation::absent("DescribeBillingGroup", "GET", "/billing-groups/{billingGroupName}"),
     Operation::absent("DescribeCACertificate", "GET", "/cacertificate/{caCertificateId}"),
     Operation::served("DescribeCertificate", "GET", "/certificates/{certificateId}", |api, input| {
@@ -194,7 +203,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/certificate-providers/{certificateProviderName}",
     ),
     Operation::absent("DescribeCustomMetric", "GET", "/custom-metric/{metricName}"),
-    Operation::absent("DescribeDefaultAuthorizer", "GET", "/default-authorizer"),
+    Operation::served("DescribeDefaultAuthorizer", "GET", "/default-authorizer", |api, input| {
+        Box::pin(authorizers::describe_default(api, input))
+    }),
     Operation::absent(
         "DescribeDetectMitigationActionsTask",
         "GET",
@@ -282,7 +293,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("GetRegistrationCode", "GET", "/registrationcode"),
     Operation::absent("GetStatistics", "POST", "/indices/statistics"),
-    Operation::absent("GetThingConnectivityData", "POST", "/things/{thingName}/connectivity-data"),
+    Operation::served(
+        "GetThingConnectivityData",
+        "POST",
+        "/things/{thingName}/connectivity-data",
+        |api, input| Box::pin(connectivity::get(api, input)),
+    ),
     Operation::absent("GetTopicRule", "GET", "/rules/{ruleName}"),
     Operation::absent("GetTopicRuleDestination", "GET", "/destinations/{arn+}"),
     Operation::absent("GetV2LoggingOptions", "GET", "/v2LoggingOptions"),
@@ -295,7 +311,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListAuditMitigationActionsTasks", "GET", "/audit/mitigationactions/tasks"),
     Operation::absent("ListAuditSuppressions", "POST", "/audit/suppressions/list"),
     Operation::absent("ListAuditTasks", "GET", "/audit/tasks"),
-    Operation::absent("ListAuthorizers", "GET", "/authorizers/"),
+    Operation::served("ListAuthorizers", "GET", "/authorizers/", |api, input| {
+        Box::pin(authorizers::list(api, input))
+    }),
     Operation::absent("ListBillingGroups", "GET", "/billing-groups"),
     Operation::absent("ListCACertificates", "GET", "/cacertificates"),
     Operation::absent("ListCertificateProviders", "GET", "/certificate-providers/"),
@@ -419,7 +437,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("ReplaceTopicRule", "PATCH", "/rules/{ruleName}"),
     Operation::absent("SearchIndex", "POST", "/indices/search"),
-    Operation::absent("SetDefaultAuthorizer", "POST", "/default-authorizer"),
+    Operation::served("SetDefaultAuthorizer", "POST", "/default-authorizer", |api, input| {
+        Box::pin(authorizers::set_default(api, input))
+    }),
     Operation::served(
         "SetDefaultPolicyVersion",
         "PATCH",
@@ -438,12 +458,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("TestAuthorization", "POST", "/test-authorization", |api, input| {
         at_once(authorization::test(api, input))
     }),
-    Operation::absent("TestInvokeAuthorizer", "POST", "/authorizer/{authorizerName}/test"),
+    Operation::served("TestInvokeAuthorizer", "POST", "/authorizer/{authorizerName}/test", |api, input| {
+        Box::pin(test_invocation::invoke(api, input))
+    }),
     Operation::absent("TransferCertificate", "PATCH", "/transfer-certificate/{certificateId}"),
     Operation::absent("UntagResource", "POST", "/untag"),
     Operation::absent("UpdateAccountAuditConfiguration", "PATCH", "/audit/configuration"),
     Operation::absent("UpdateAuditSuppression", "PATCH", "/audit/suppressions/update"),
-    Operation::absent("UpdateAuthorizer", "PUT", "/authorizer/{authorizerName}"),
+    Operation::served("UpdateAuthorizer", "PUT", "/authorizer/{authorizerName}", |api, input| {
+        Box::pin(authorizers::update(api, input))
+    }),
     Operation::absent("UpdateBillingGroup", "PATCH", "/billing-groups/{billingGroupName}"),
     Operation::absent("UpdateCACertificate", "PUT", "/cacertificate/{caCertificateId}"),
     Operation::served("UpdateCertificate", "PUT", "/certificates/{certificateId}", |api, input| {

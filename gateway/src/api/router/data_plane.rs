@@ -3,16 +3,22 @@
 //! Source: the API model of AWS IoT data, version 2015-05-28, as of botocore 1.44.8.
 
 use super::Operation;
-use crate::api::data::shadows;
+use crate::api::data::{connections, direct_messages, publish, retained, shadows};
 
 /// All of them.
 pub(super) const OPERATIONS: &[Operation] = &[
-    Operation::absent("DeleteConnection", "DELETE", "/connections/{clientId}"),
+    Operation::served("DeleteConnection", "DELETE", "/connections/{clientId}", |api, input| {
+        Box::pin(connections::delete(api, input))
+    }),
     Operation::served("DeleteThingShadow", "DELETE", "/things/{thingName}/shadow", |api, input| {
         Box::pin(shadows::delete(api, input))
     }),
-    Operation::absent("GetConnection", "GET", "/connections/{clientId}"),
-    Operation::absent("GetRetainedMessage", "GET", "/retainedMessage/{topic}"),
+    Operation::served("GetConnection", "GET", "/connections/{clientId}", |api, input| {
+        Box::pin(connections::get(api, input))
+    }),
+    Operation::served("GetRetainedMessage", "GET", "/retainedMessage/{topic}", |api, input| {
+        Box::pin(retained::get(api, input))
+    }),
     Operation::served("GetThingShadow", "GET", "/things/{thingName}/shadow", |api, input| {
         Box::pin(shadows::get(api, input))
     }),
@@ -22,10 +28,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/api/things/shadow/ListNamedShadowsForThing/{thingName}",
         |api, input| Box::pin(std::future::ready(shadows::list(api, input))),
     ),
-    Operation::absent("ListRetainedMessages", "GET", "/retainedMessage"),
-    Operation::absent("ListSubscriptions", "GET", "/connections/{clientId}/subscriptions"),
-    Operation::absent("Publish", "POST", "/topics/{topic}"),
-    Operation::absent("SendDirectMessage", "POST", "/connections/{clientId}/messages"),
+    Operation::served("ListRetainedMessages", "GET", "/retainedMessage", |api, input| {
+        Box::pin(retained::list(api, input))
+    }),
+    Operation::served("ListSubscriptions", "GET", "/connections/{clientId}/subscriptions", |api, input| {
+        Box::pin(connections::list_subscriptions(api, input))
+    }),
+    Operation::served("Publish", "POST", "/topics/{topic}", |api, input| {
+        Box::pin(publish::publish(api, input))
+    }),
+    Operation::served("SendDirectMessage", "POST", "/connections/{clientId}/messages", |api, input| {
+        Box::pin(direct_messages::send(api, input))
+    }),
     Operation::served("UpdateThingShadow", "POST", "/things/{thingName}/shadow", |api, input| {
         Box::pin(shadows::update(api, input))
     }),

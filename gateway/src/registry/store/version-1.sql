@@ -106,3 +106,15 @@ CREATE TABLE thing_principal (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX thing_of_principal ON thing_principal (principal, thing);
+
+CREATE TABLE authorizer (
+    name       TEXT PRIMARY KEY,
+    -- JSON.
+    definition TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The default authorizer that an API call has set, if any.
+CREATE TABLE default_authorizer (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    name TEXT NOT NULL
+) STRICT;
