@@ -4,12 +4,13 @@
 //! Source: AWS IoT Core developer guide, `protocols`.
 
 pub mod client_certificate;
+pub mod definition;
 pub mod domain;
 pub mod handshake_error;
 pub mod route;
 pub mod tls;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -17,16 +18,24 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 
 use self::{
     client_certificate::ClientCertificateError,
+    definition::DomainDefinition,
     domain::{Domain, DomainStatus, Domains},
     handshake_error::{FailedHandshake, HandshakeError},
     route::{Authentication, Port, Protocol, Route},
 };
-use crate::registry::{Certificate, CertificateId, Registry};
+use crate::{
+    certificate::Authority,
+    registry::{Certificate, CertificateId, Registry},
+};
 
-/// The doors of a gateway.
+/// The doors of a gateway. API calls change its domain configurations while clients connect: a handshake is served by those that
+/// there were when it began.
 pub struct Doors {
-    domains: Domains,
+    domains: RwLock<Arc<Domains>>,
+    /// Held by one change from its checks until it is in force.
+    changes: tokio::sync::Mutex<()>,
     registry: Arc<dyn Registry>,
+    authority: Arc<Authority>,
 }
 
 /// A connection after its TLS handshake.
@@ -76,8 +85,38 @@ const UNRECOGNIZED_NAME: u8 = 112;
 impl Doors {
     /// The doors of these domain configurations, for these certificates.
     #[must_use]
-    pub fn new(domains: Domains, registry: Arc<dyn Registry>) -> Self {
-        Self { domains, registry }
+    pub fn new(domains: Domains, registry: Arc<dyn Registry>, authority: Arc<Authority>) -> Self {
+        Self {
+            domains: RwLock::new(Arc::new(domains)),
+            changes: tokio::sync::Mutex::new(()),
+            registry,
+            authority,
+        }
+    }
+
+    /// The domain configurations as they are now.
+    #[must_use]
+    pub fn domains(&self) -> Arc<Domains> {
+        Arc::clone(&self.domains.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins a change. The next one begins when this is dropped.
+    pub async fn begin_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changes.lock().await
+    }
+
+    /// From now on, handshakes are served by these.
+    pub fn replace(&self, domains: Domains) {
+        *self.domains.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(domains);
+    }
+
+    /// The domain configuration of an API call, with a certificate of the gateway's CA.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate can't have its server name, or AWS does not accept its access.
+    pub fn issue(&self, name: String, definition: DomainDefinition) -> anyhow::Result<Domain> {
+        Domain::of_api(name, definition, &self.authority, &self.registry)
     }
 
     /// Does the TLS handshake, or refuses the connection after its `ClientHello`.
@@ -146,7 +185,8 @@ impl Doors {
         server_name: Option<&str>,
         offered: Vec<String>,
     ) -> Result<(Arc<Domain>, Route), (HandshakeError, u8)> {
-        let domain = self.domains.find(server_name).ok_or((HandshakeError::ServerName, UNRECOGNIZED_NAME))?;
+        let domains = self.domains();
+        let domain = domains.find(server_name).ok_or((HandshakeError::ServerName, UNRECOGNIZED_NAME))?;
         if let Some(route) = domain.access.route(port, &offered) {
             return Ok((Arc::clone(domain), route));
         }
@@ -163,7 +203,8 @@ impl Doors {
             return Some(info.clone());
         }
         let name = host?.trim_matches(['[', ']']).to_ascii_lowercase();
-        let domain = self.domains.find(Some(&name)).filter(|it| it.status == DomainStatus::Enabled)?;
+        let domains = self.domains();
+        let domain = domains.find(Some(&name)).filter(|it| it.status == DomainStatus::Enabled)?;
         let domain = Arc::clone(domain);
         // Only port 443 has custom authentication without SNI.
         let route = domain.access.route(Port::P443, &[])?;

@@ -29,7 +29,8 @@ use crate::{
     delayed_will_limit::DelayedWillLimit,
     door::{
         Doors,
-        domain::{Domain, DomainStatus, Domains},
+        definition::DomainDefinition,
+        domain::{self, ACCOUNT_DOMAIN, Domain, DomainStatus, Domains},
         route::{Access, Port},
         tls::Tls,
     },
@@ -58,8 +59,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WAITING_ROOM_KIB: usize = 64 * 1024;
 /// The name that an authorizer's program has in the ARN that it is told.
 const LOCAL_FUNCTION: &str = "latchkey-authorizer";
-/// AWS's name for the domain configuration that every account has.
-const DEFAULT_DOMAIN: &str = "iot:Data-ATS";
 
 /// A gateway that listens, and whose authorizers have started.
 pub struct Gateway {
@@ -142,7 +141,9 @@ impl Gateway {
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
         let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
         let (authorizers, functions) = start_authorizers(settings, &store, &clock, &log).await?;
-        let domains = issue_domains(settings, &authority, &registry, &authorizers)?;
+        let opened = clock.epoch().unix_millis(clock.now());
+        let domains = issue_domains(settings, &authority, &registry, &authorizers, opened)?;
+        let domains = with_stored_domains(domains, &store, &authority)?;
         let scope = settings.account.scope().context("the account's settings don't make an ARN")?;
         let shared = Shared {
             account_rates: AccountRates::new(clock.now()),
@@ -153,7 +154,7 @@ impl Gateway {
             authorizers: Authorizers::new(authorizers),
             functions,
             unnamed: ReportedDevices::default(),
-            doors: Doors::new(domains, Arc::clone(&registry)),
+            doors: Doors::new(domains, Arc::clone(&registry), Arc::clone(&authority)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
             delayed_wills: DelayedWillLimit::new(settings.limits.delayed_wills),
             registry,
@@ -337,27 +338,54 @@ fn with_stored(
     }
 }
 
-/// The domain configurations with their certificates.
+/// Adds the domain configurations that API calls have made.
+fn with_stored_domains(
+    mut domains: Domains,
+    store: &Arc<RegistryStore>,
+    authority: &Authority,
+) -> anyhow::Result<Domains> {
+    let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(store);
+    for (name, definition) in store.read(registry::domain_configurations::all)? {
+        if domains.find_by_name(&name).is_some() || domains.find(Some(&definition.server_name)).is_some() {
+            let path = store.settings_file().to_owned();
+            return Err(RegistryError::Twice { kind: Kind::DomainConfiguration, name, path }.into());
+        }
+        let about = format!("the domain configuration `{}`", name.escape_debug());
+        let domain = Domain::of_api(name, definition, authority, &registry).context(about)?;
+        domains = domains.with(domain)?;
+    }
+    Ok(domains)
+}
+
+/// The domain configurations of the account and the settings with their certificates. They have their status since `opened`.
 fn issue_domains(
     settings: &Settings,
     authority: &Authority,
     registry: &Arc<dyn Registry>,
     authorizers: &AuthorizerSet,
+    opened: i64,
 ) -> anyhow::Result<Domains> {
+    let server_name = settings.names.first().cloned().unwrap_or_default();
     let default = Domain {
-        name: DEFAULT_DOMAIN.to_owned(),
+        name: ACCOUNT_DOMAIN.to_owned(),
+        origin: domain::Origin::Account,
+        definition: DomainDefinition::new(server_name, false, opened),
         status: DomainStatus::Enabled,
         access: Access::BY_TABLE,
         default_authorizer: None,
         allow_authorizer_override: true,
         tls: Tls::new(authority.issue(&settings.names)?, Arc::clone(registry))?,
     };
-    let others = settings.domains.iter().map(|domain| {
-        let issued = issue_domain(domain, authority, registry, authorizers);
+    let mut domains = Domains::new(default, &settings.names);
+    for domain in &settings.domains {
+        let issued = issue_domain(domain, authority, registry, authorizers, opened);
         let issued = issued.with_context(|| format!("the domain configuration `{}`", domain.name))?;
-        anyhow::Ok((domain.server_name.clone(), issued))
-    });
-    Ok(Domains::new(default, &settings.names, others.collect::<Result<_, _>>()?)?)
+        if domains.find_by_name(&domain.name).is_some() {
+            bail!("there are two domain configurations with the name `{}`", domain.name);
+        }
+        domains = domains.with(issued)?;
+    }
+    Ok(domains)
 }
 
 fn issue_domain(
@@ -365,6 +393,7 @@ fn issue_domain(
     authority: &Authority,
     registry: &Arc<dyn Registry>,
     authorizers: &AuthorizerSet,
+    opened: i64,
 ) -> anyhow::Result<Domain> {
     if let Some(name) = &settings.default_authorizer
         && authorizers.get(name).is_none()
@@ -375,8 +404,18 @@ fn issue_domain(
         Some((certificate, key)) => certificate::read(certificate, key)?,
         None => authority.issue(std::slice::from_ref(&settings.server_name))?,
     };
+    let (authentication_type, application_protocol) = settings.access.pair();
     Ok(Domain {
         name: settings.name.clone(),
+        origin: domain::Origin::Settings,
+        definition: DomainDefinition {
+            status: settings.status,
+            authentication_type,
+            application_protocol,
+            default_authorizer: settings.default_authorizer.as_ref().map(ToString::to_string),
+            allow_authorizer_override: settings.allow_authorizer_override,
+            ..DomainDefinition::new(settings.server_name.clone(), true, opened)
+        },
         status: settings.status,
         access: settings.access,
         default_authorizer: settings.default_authorizer.clone(),

@@ -7,6 +7,7 @@
 pub mod authorizers;
 pub mod certificate;
 pub mod certificates;
+pub mod domain_configurations;
 pub mod policies;
 pub mod principal;
 mod seed;
@@ -66,6 +67,8 @@ pub enum Kind {
     Certificate,
     /// An authorizer.
     Authorizer,
+    /// A domain configuration.
+    DomainConfiguration,
 }
 
 /// A call that the registry does not carry out.
@@ -244,6 +247,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Certificate => "cert",
             Self::Authorizer => "authorizer",
+            Self::DomainConfiguration => "domainconfiguration",
         }
     }
 }
@@ -258,6 +262,7 @@ impl fmt::Display for Kind {
             Self::Policy => "Policy",
             Self::Certificate => "Certificate",
             Self::Authorizer => "authorizer",
+            Self::DomainConfiguration => "domain configuration",
         })
     }
 }

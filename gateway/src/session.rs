@@ -373,13 +373,13 @@ impl Session {
             if !outbox.sends_at_once() {
                 return direct.report(DirectOutcome::TooManyUnacknowledged);
             }
-            self.count_bytes_out(delivery.publish().payload.len(), now);
+            self.count_bytes_out(delivery.publish().payload.len(), now, effects);
             return match outbox.enqueue(delivery) {
                 Ok(()) => send_ready(outbox, now, effects),
                 Err(OutboxFull) => self.end(DisconnectReason::SlowReader, effects),
             };
         }
-        self.count_bytes_out(delivery.publish().payload.len(), now);
+        self.count_bytes_out(delivery.publish().payload.len(), now, effects);
         effects.extend(delivery.at(now).map(|publish| send(Packet::Publish(publish))));
         direct.report(DirectOutcome::Sent);
     }

@@ -5,6 +5,7 @@ mod authorizers;
 mod certificates;
 mod constraints;
 mod data_plane;
+mod domain_configurations;
 mod durability;
 mod dynamodb;
 mod environment;

@@ -26,6 +26,8 @@ pub const AUTHORIZER_TIMEOUT_SECONDS: u32 = 5;
 pub const MAX_AUTHORIZERS: usize = 100;
 /// Active custom authorizers of one account, at most (gr).
 pub const MAX_ACTIVE_AUTHORIZERS: usize = 32;
+/// Domain configurations of one account, at most (gr).
+pub const MAX_DOMAIN_CONFIGURATIONS: usize = 10;
 
 /// Characters of `principalId`, at least (dg/custom-auth-lambda).
 pub const MIN_PRINCIPAL_ID_LENGTH: usize = 1;

@@ -7,6 +7,7 @@ pub mod authorization;
 pub mod authorizers;
 pub mod certificates;
 pub mod connectivity;
+pub mod domain_configurations;
 pub mod endpoint;
 pub mod policies;
 pub mod principals;

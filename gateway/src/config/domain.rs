@@ -21,23 +21,14 @@ use crate::{
 pub struct DomainTable {
     pub(super) name: String,
     #[serde(default)]
-    status: StatusName,
+    status: DomainStatus,
     server_name: String,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     authentication_type: Option<AuthenticationTypeName>,
-    application_protocol: Option<ApplicationProtocolName>,
+    application_protocol: Option<ApplicationProtocol>,
     default_authorizer: Option<String>,
     allow_authorizer_override: Option<bool>,
-}
-
-/// AWS's names of the statuses.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum StatusName {
-    #[default]
-    Enabled,
-    Disabled,
 }
 
 /// AWS's names of the authentication types.
@@ -53,19 +44,6 @@ enum AuthenticationTypeName {
     AwsX509,
     #[serde(rename = "AWS_SIGV4")]
     AwsSigV4,
-}
-
-/// AWS's names of the application protocols.
-#[derive(Clone, Copy, Deserialize)]
-enum ApplicationProtocolName {
-    #[serde(rename = "DEFAULT")]
-    Default,
-    #[serde(rename = "SECURE_MQTT")]
-    SecureMqtt,
-    #[serde(rename = "MQTT_WSS")]
-    MqttWss,
-    #[serde(rename = "HTTPS")]
-    Https,
 }
 
 impl DomainTable {
@@ -86,10 +64,7 @@ impl DomainTable {
         }
         Ok(DomainSettings {
             name: self.name,
-            status: match self.status {
-                StatusName::Enabled => DomainStatus::Enabled,
-                StatusName::Disabled => DomainStatus::Disabled,
-            },
+            status: self.status,
             server_name: self.server_name,
             certificate,
             access: access(self.authentication_type, self.application_protocol)?,
@@ -101,7 +76,7 @@ impl DomainTable {
 
 fn access(
     authentication: Option<AuthenticationTypeName>,
-    protocol: Option<ApplicationProtocolName>,
+    protocol: Option<ApplicationProtocol>,
 ) -> anyhow::Result<Access> {
     let authentication = match authentication.unwrap_or(AuthenticationTypeName::Default) {
         AuthenticationTypeName::Default => AuthenticationType::Default,
@@ -110,11 +85,5 @@ fn access(
         AuthenticationTypeName::AwsX509 => AuthenticationType::AwsX509,
         AuthenticationTypeName::AwsSigV4 => bail!("this gateway does not support AWS_SIGV4"),
     };
-    let protocol = match protocol.unwrap_or(ApplicationProtocolName::Default) {
-        ApplicationProtocolName::Default => ApplicationProtocol::Default,
-        ApplicationProtocolName::SecureMqtt => ApplicationProtocol::SecureMqtt,
-        ApplicationProtocolName::MqttWss => ApplicationProtocol::MqttWss,
-        ApplicationProtocolName::Https => ApplicationProtocol::Https,
-    };
-    Ok(Access::new(authentication, protocol)?)
+    Ok(Access::new(authentication, protocol.unwrap_or(ApplicationProtocol::Default))?)
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A port of AWS IoT Core, which another port of this machine may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Port {
@@ -46,20 +48,24 @@ pub enum Authentication {
 }
 
 /// `authenticationType` of a domain configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthenticationType {
     /// `DEFAULT`: by port and ALPN.
     Default,
     /// `CUSTOM_AUTH`.
     CustomAuth,
     /// `CUSTOM_AUTH_X509`.
+    #[serde(rename = "CUSTOM_AUTH_X509")]
     CustomAuthX509,
     /// `AWS_X509`.
+    #[serde(rename = "AWS_X509")]
     AwsX509,
 }
 
 /// `applicationProtocol` of a domain configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApplicationProtocol {
     /// `DEFAULT`: by port and ALPN.
     Default,
@@ -73,7 +79,11 @@ pub enum ApplicationProtocol {
 
 /// The authentication type and the application protocol of a domain configuration: one of the pairs that AWS accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access(Kind);
+pub struct Access {
+    kind: Kind,
+    authentication: AuthenticationType,
+    protocol: ApplicationProtocol,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -153,7 +163,11 @@ impl fmt::Display for Port {
 
 impl Access {
     /// By port and ALPN, as in AWS's table: `DEFAULT` with `DEFAULT`.
-    pub const BY_TABLE: Self = Self(Kind::ByTable);
+    pub const BY_TABLE: Self = Self {
+        kind: Kind::ByTable,
+        authentication: AuthenticationType::Default,
+        protocol: ApplicationProtocol::Default,
+    };
 
     /// The access of this pair.
     ///
@@ -170,28 +184,31 @@ impl Access {
             AuthenticationType::CustomAuthX509 => Some(Authentication::CustomX509),
             AuthenticationType::AwsX509 => Some(Authentication::X509),
         };
-        let fixed = match protocol {
+        let spoken = match protocol {
             ApplicationProtocol::Default => None,
             ApplicationProtocol::SecureMqtt => Some(Protocol::Mqtt),
             ApplicationProtocol::MqttWss => Some(WEBSOCKET),
             ApplicationProtocol::Https => Some(PUBLISH),
         };
-        match (fixed, authenticates) {
-            (None, None) => Ok(Self::BY_TABLE),
-            (Some(protocol), Some(Authentication::Custom)) => {
-                Ok(Self(Kind::Fixed(protocol, Authentication::Custom)))
-            }
-            (Some(protocol), Some(authentication)) if protocol != WEBSOCKET => {
-                Ok(Self(Kind::Fixed(protocol, authentication)))
-            }
-            _ => Err(UnsupportedPair(authentication, protocol)),
-        }
+        let kind = match (spoken, authenticates) {
+            (None, None) => Kind::ByTable,
+            (Some(spoken), Some(Authentication::Custom)) => Kind::Fixed(spoken, Authentication::Custom),
+            (Some(spoken), Some(authenticates)) if spoken != WEBSOCKET => Kind::Fixed(spoken, authenticates),
+            _ => return Err(UnsupportedPair(authentication, protocol)),
+        };
+        Ok(Self { kind, authentication, protocol })
+    }
+
+    /// The pair that it is of.
+    #[must_use]
+    pub fn pair(self) -> (AuthenticationType, ApplicationProtocol) {
+        (self.authentication, self.protocol)
     }
 
     /// The route of a connection to `port` that offers these ALPN protocols; `None` if it is refused.
     #[must_use]
     pub fn route(self, port: Port, offered: &[String]) -> Option<Route> {
-        match self.0 {
+        match self.kind {
             Kind::ByTable => TABLE
                 .into_iter()
                 .filter(|(of, ..)| *of == port)

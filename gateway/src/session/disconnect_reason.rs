@@ -119,6 +119,7 @@ impl DisconnectReason {
             }
             Self::NotWritten => "the gateway can't write its sessions' file; the line before says why",
             Self::Shutdown => "the gateway stops; connect again, with backoff",
+            Self::Api { .. } => "somebody called DeleteConnection; the client may connect again",
             Self::Malformed(_) | Self::Protocol(..) | Self::Limit(..) => return self.details(),
         };
         Some(text.to_owned())

@@ -329,7 +329,8 @@ impl Rejection {
 fn event_type(action: Action) -> EventType {
     match action {
         Action::Connect => EventType::Connect,
-        Action::Publish | Action::RetainPublish | Action::SendDirectMessage => EventType::PublishIn,
+        Action::Publish | Action::RetainPublish => EventType::PublishIn,
+        Action::SendDirectMessage => EventType::SendDirectMessage,
         Action::GetThingShadow | Action::ListNamedShadowsForThing => EventType::GetThingShadow,
         Action::UpdateThingShadow => EventType::UpdateThingShadow,
         Action::DeleteThingShadow => EventType::DeleteThingShadow,

@@ -86,6 +86,10 @@ async fn the_control_plane_refuses_in_awss_words() {
     let made = |name: &str| Ok(json!({"authorizerName": name, "authorizerArn": arn(name)}));
     let cases = [
         (named("DescribeAuthorizer", "a"), not_found("a")),
+        (
+            call("TestInvokeAuthorizer", json!({"authorizerName": "a", "mqttContext": {"clientId": "c"}})),
+            not_found("a"),
+        ),
         (update("a", json!({"status": "ACTIVE"})), not_found("a")),
         (named("DeleteAuthorizer", "a"), not_found("a")),
         (

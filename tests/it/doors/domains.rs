@@ -201,7 +201,13 @@ async fn an_invalid_domain_configuration_ends_the_start() {
         Ok(_) => panic!("it starts"),
     };
     let doubled = error(|settings| settings.domains.push(settings.domains[0].clone())).await;
-    assert_eq!(doubled, "the server name `iot.example.com` belongs to two domain configurations");
+    assert_eq!(doubled, "there are two domain configurations with the name `iot.example.com`");
+    let doubled = error(|settings| {
+        let mut other = settings.domains[0].clone();
+        other.name = "other".to_owned();
+        settings.domains.push(other);
+    });
+    assert_eq!(doubled.await, "the server name `iot.example.com` belongs to two domain configurations");
     let own = error(|settings| settings.domains[0].server_name = "LocalHost".to_owned()).await;
     assert_eq!(own, "the server name `localhost` belongs to two domain configurations");
     let nobody = error(|settings| settings.domains[0].default_authorizer = "x".try_into().ok()).await;

@@ -4,12 +4,15 @@ use std::{collections::HashMap, fs};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use device_sim::credentials_file::{self, Row};
+use gateway::api::key::ApiFile;
 use integration::{
+    aws_api,
     cloud::{Cloud, TABLE, THING_GROUP, THING_TYPE, outputs},
     eventually::until,
     fake_aws::{Act, FakeAws},
     refusing::{Refusal, Refusing},
     running::{Finished, Running},
+    test_gateway::TestGateway,
 };
 use serde_json::{Value, json};
 
@@ -80,6 +83,32 @@ async fn each_device_gets_one_thing_one_password_and_one_record() {
     assert_eq!(report["things"], json!({"made": 0, "completed": 0, "present": 3}));
     assert_eq!(report["records"], json!({"written": 0, "present": 3}));
     assert_eq!((cloud.records().await, fs::read(cloud.file(PASSWORDS)).unwrap()), before);
+}
+
+/// The registry is the gateway's, the table moto's.
+#[tokio::test]
+async fn devices_are_provisioned_in_the_gateways_registry_with_only_the_endpoint_changed() {
+    let (cloud, gateway) = tokio::join!(Cloud::start(), TestGateway::open_to_all());
+    let iot = aws_sdk_iot::Client::new(&aws_api::configuration(gateway.folder.path()));
+    iot.create_thing_type().thing_type_name(THING_TYPE).send().await.unwrap();
+    iot.create_thing_group().thing_group_name(THING_GROUP).send().await.unwrap();
+    let ApiFile { endpoint, key, .. } = ApiFile::read(gateway.folder.path()).unwrap();
+    for (made, present) in [(2, 0), (0, 2)] {
+        let mut command = cloud.command(cloud.endpoint(), &words(&["--count", "2", "--name", "hall-##"]));
+        command.env("AWS_ENDPOINT_URL_IOT", &endpoint);
+        command.env("AWS_ACCESS_KEY_ID", &key.id).env("AWS_SECRET_ACCESS_KEY", key.secret.as_str());
+        let finished = Running::start(command).finish().await;
+        assert_eq!(finished.code, Some(0), "{}", finished.err());
+        let report = serde_json::from_slice::<Value>(&finished.out).unwrap();
+        assert_eq!(report["things"], json!({"made": made, "completed": 0, "present": present}));
+    }
+    assert!(cloud.things().await.is_empty(), "nothing in moto's registry");
+    assert_eq!(cloud.records().await.len(), 2);
+    let thing = iot.describe_thing().thing_name("hall-02").send().await.unwrap();
+    assert_eq!(thing.thing_type_name(), Some(THING_TYPE));
+    assert_eq!(thing.attributes().unwrap()["grant"], "sht20");
+    let group = iot.list_things_in_thing_group().thing_group_name(THING_GROUP).send().await.unwrap();
+    assert_eq!(group.things().len(), 2);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{Api, answer::Answer, error::ApiError, input::Input, text::Text},
+    broker::shadow_requests::ShadowMessage,
     message_properties,
     metrics::Direction,
     session::{
@@ -58,7 +59,8 @@ pub async fn publish(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         Some(Recipient::Shadow(requests)) => {
             let request = shadow::request(requests, &publish.payload, quotas, &shared.account_rates, now);
             let at = shared.clock.epoch().unix_seconds(now);
-            Some(shared.broker.request_shadow(from, topic, publish, request, None, at, now))
+            let message = ShadowMessage { topic, publish, request, unanswered: None };
+            Some(shared.broker.request_shadow(from, message, at, now))
         }
     };
     if let Some(published) = published {

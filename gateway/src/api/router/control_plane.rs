@@ -4,8 +4,8 @@
 
 use super::{Operation, at_once};
 use crate::api::control::{
-    authorization, authorizers, certificates, connectivity, endpoint, policies, principals, test_invocation,
-    thing_groups, thing_types, things,
+    authorization, authorizers, certificates, connectivity, domain_configurations, endpoint, policies,
+    principals, test_invocation, thing_groups, thing_types, things,
 };
 
 /// All of them; most are not served.
@@ -65,7 +65,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("CreateCommand", "PUT", "/commands/{commandId}"),
     Operation::absent("CreateCustomMetric", "POST", "/custom-metric/{metricName}"),
     Operation::absent("CreateDimension", "POST", "/dimensions/{name}"),
-    Operation::absent("CreateDomainConfiguration", "POST", "/domainConfigurations/{domainConfigurationName}"),
+    Operation::served(
+        "CreateDomainConfiguration",
+        "POST",
+        "/domainConfigurations/{domainConfigurationName}",
+        |api, input| Box::pin(domain_configurations::create(api, input)),
+    ),
     Operation::absent("CreateDynamicThingGroup", "POST", "/dynamic-thing-groups/{thingGroupName}"),
     Operation::absent("CreateFleetMetric", "PUT", "/fleet-metric/{metricName}"),
     Operation::absent("CreateJob", "PUT", "/jobs/{jobId}"),
@@ -128,10 +133,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DeleteCommandExecution", "DELETE", "/command-executions/{executionId}"),
     Operation::absent("DeleteCustomMetric", "DELETE", "/custom-metric/{metricName}"),
     Operation::absent("DeleteDimension", "DELETE", "/dimensions/{name}"),
-    Operation::absent(
+    Operation::served(
         "DeleteDomainConfiguration",
         "DELETE",
         "/domainConfigurations/{domainConfigurationName}",
+        |api, input| Box::pin(domain_configurations::delete(api, input)),
     ),
     Operation::absent("DeleteDynamicThingGroup", "DELETE", "/dynamic-thing-groups/{thingGroupName}"),
     Operation::absent("DeleteFleetMetric", "DELETE", "/fleet-metric/{metricName}"),
@@ -212,10 +218,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/detect/mitigationactions/tasks/{taskId}",
     ),
     Operation::absent("DescribeDimension", "GET", "/dimensions/{name}"),
-    Operation::absent(
+    Operation::served(
         "DescribeDomainConfiguration",
         "GET",
         "/domainConfigurations/{domainConfigurationName}",
+        |api, input| Box::pin(domain_configurations::describe(api, input)),
     ),
     Operation::absent("DescribeEncryptionConfiguration", "GET", "/encryption-configuration"),
     Operation::served("DescribeEndpoint", "GET", "/endpoint", |api, input| {
@@ -327,7 +334,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListDetectMitigationActionsExecutions", "GET", "/detect/mitigationactions/executions"),
     Operation::absent("ListDetectMitigationActionsTasks", "GET", "/detect/mitigationactions/tasks"),
     Operation::absent("ListDimensions", "GET", "/dimensions"),
-    Operation::absent("ListDomainConfigurations", "GET", "/domainConfigurations"),
+    Operation::served("ListDomainConfigurations", "GET", "/domainConfigurations", |api, input| {
+        Box::pin(domain_configurations::list(api, input))
+    }),
     Operation::absent("ListFleetMetrics", "GET", "/fleet-metrics"),
     Operation::absent("ListIndices", "GET", "/indices"),
     Operation::absent("ListJobExecutionsForJob", "GET", "/jobs/{jobId}/things"),
@@ -477,7 +486,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("UpdateCommand", "PATCH", "/commands/{commandId}"),
     Operation::absent("UpdateCustomMetric", "PATCH", "/custom-metric/{metricName}"),
     Operation::absent("UpdateDimension", "PATCH", "/dimensions/{name}"),
-    Operation::absent("UpdateDomainConfiguration", "PUT", "/domainConfigurations/{domainConfigurationName}"),
+    Operation::served(
+        "UpdateDomainConfiguration",
+        "PUT",
+        "/domainConfigurations/{domainConfigurationName}",
+        |api, input| Box::pin(domain_configurations::update(api, input)),
+    ),
     Operation::absent("UpdateDynamicThingGroup", "PATCH", "/dynamic-thing-groups/{thingGroupName}"),
     Operation::absent("UpdateEncryptionConfiguration", "PATCH", "/encryption-configuration"),
     Operation::absent("UpdateEventConfigurations", "PATCH", "/event-configurations"),

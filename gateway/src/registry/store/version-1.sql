@@ -118,3 +118,9 @@ CREATE TABLE default_authorizer (
     one  INTEGER PRIMARY KEY CHECK (one = 1),
     name TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE domain_configuration (
+    name       TEXT PRIMARY KEY,
+    -- JSON.
+    definition TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

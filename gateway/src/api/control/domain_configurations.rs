@@ -1,0 +1,289 @@
+//! Domain configurations.
+//!
+//! Source: API reference, `API_CreateDomainConfiguration`, `API_UpdateDomainConfiguration` and their neighbours.
+
+use iot_policy::limits::MAX_DOMAIN_CONFIGURATIONS;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        Api,
+        answer::{Answer, seconds},
+        error::ApiError,
+        input::{Input, Members, constraint_error},
+        page::Page,
+        text::Text,
+    },
+    door::{
+        definition::DomainDefinition,
+        domain::{DomainStatus, Origin},
+        route::UnsupportedPair,
+    },
+    registry::{Kind, RegistryError, domain_configurations},
+};
+
+/// The ARN of a certificate; its form is checked by itself.
+const CERTIFICATE_ARN: Text = Text { min: 1, max: 2048, ..Text::ANY };
+const SERVICES: [&str; 3] = ["DATA", "CREDENTIAL_PROVIDER", "JOBS"];
+const NAME: Text = Text { min: 1, max: 128, pattern: r"[\w.:-]+" };
+
+/// `CreateDomainConfiguration`. Without a `domainName` the gateway gives one under `localhost`.
+///
+/// # Errors
+///
+/// When AWS does not accept it, or there is one of its name.
+pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = name(input)?;
+    if name.contains(':') {
+        let pattern = r"Member must satisfy regular expression pattern: [\w.-]+";
+        return Err(constraint_error("domainConfigurationName", pattern));
+    }
+    let members = input.members()?;
+    match members.text("serviceType", &Text::ANY)?.as_deref() {
+        None | Some("DATA") => {}
+        Some(other) => {
+            return Err(ApiError::not_implemented(&format!(
+                "CreateDomainConfiguration of service type {other}"
+            )));
+        }
+    }
+    // It proves that the name is the account's, which nobody asks for here.
+    let proof = members.text("validationCertificateArn", &CERTIFICATE_ARN)?;
+    let domain_name = members.text("domainName", &Text { min: 1, max: 253, ..Text::ANY })?;
+    let id = Uuid::new_v4().simple().to_string().chars().take(5).collect::<String>();
+    let (is_customer_managed, now) = (domain_name.is_some(), api.millis(api.shared.clock.now()));
+    let server_name = domain_name.unwrap_or_else(|| format!("{id}.localhost")).to_ascii_lowercase();
+    let definition = DomainDefinition {
+        id,
+        certificate_arns: members.texts("serverCertificateArns", &CERTIFICATE_ARN)?.unwrap_or_default(),
+        ..DomainDefinition::new(server_name, is_customer_managed, now)
+    };
+    if definition.is_customer_managed
+        && !matches!(ServerName::try_from(definition.server_name.as_str()), Ok(ServerName::DnsName(_)))
+    {
+        return Err(ApiError::invalid_request("domainName has to be a host name"));
+    }
+    let arns = definition.certificate_arns.iter().chain(&proof);
+    if arns.into_iter().any(|arn| !(arn.starts_with("arn:aws") && arn.contains(":acm:"))) {
+        return Err(constraint_error("serverCertificateArns", "Member must be the ARN of a certificate"));
+    }
+    let definition = changed(definition, &members)?;
+    let _one_at_a_time = api.shared.doors.begin_change().await;
+    let domains = api.shared.doors.domains();
+    if let Some(existing) = domains.find_by_name(&name) {
+        let arn = arn(api, &name, &existing.definition);
+        return Err(ApiError::already_exists(
+            format!("Domain configuration {name} already exists"),
+            &name,
+            &arn,
+        ));
+    }
+    if domains.all().filter(|domain| domain.origin != Origin::Account).count() >= MAX_DOMAIN_CONFIGURATIONS {
+        let message = format!("at most {MAX_DOMAIN_CONFIGURATIONS} domain configurations are possible");
+        return Err(ApiError::limit_exceeded(message));
+    }
+    put(api, name, definition).await
+}
+
+/// `UpdateDomainConfiguration`.
+///
+/// # Errors
+///
+/// When AWS does not accept the change, or there is none of this name.
+pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let (name, members) = (name(input)?, input.members()?);
+    let _one_at_a_time = api.shared.doors.begin_change().await;
+    let mut definition = own(api, &name)?;
+    if members.flag("removeAuthorizerConfig")?.unwrap_or_default() {
+        (definition.default_authorizer, definition.allow_authorizer_override) = (None, true);
+    }
+    if let Some(status) = members.text("domainConfigurationStatus", &Text::ANY)? {
+        let status = one_of("domainConfigurationStatus", &status)?;
+        if status != definition.status {
+            definition.status_changed_at = api.millis(api.shared.clock.now());
+        }
+        definition.status = status;
+    }
+    let definition = changed(definition, &members)?;
+    put(api, name, definition).await
+}
+
+/// `DescribeDomainConfiguration`.
+///
+/// # Errors
+///
+/// When there is none of this name.
+pub async fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = name(input)?;
+    let domains = api.shared.doors.domains();
+    let domain = domains.find_by_name(&name).ok_or_else(|| not_found(&name))?;
+    let definition = &domain.definition;
+    let certificates = definition.certificate_arns.iter();
+    let certificates =
+        certificates.map(|arn| json!({"serverCertificateArn": arn, "serverCertificateStatus": "VALID"}));
+    let mut answer = json!({
+        "domainConfigurationName": name, "domainConfigurationArn": arn(api, &name, definition),
+        "domainName": definition.server_name, "domainConfigurationStatus": definition.status, "serviceType": "DATA",
+        "serverCertificates": certificates.collect::<Vec<_>>(), "authenticationType": definition.authentication_type,
+        "applicationProtocol": definition.application_protocol,
+        "tlsConfig": {"securityPolicy": definition.security_policy},
+        "lastStatusChangeDate": seconds(definition.status_changed_at),
+        "domainType": match domain.origin {
+            Origin::Account => "AWS_MANAGED",
+            _ if definition.is_customer_managed => "CUSTOMER_MANAGED",
+            _ => "ENDPOINT",
+        },
+    });
+    if let (Some(default), Some(members)) = (&definition.default_authorizer, answer.as_object_mut()) {
+        let allow = definition.allow_authorizer_override;
+        let config = json!({"defaultAuthorizerName": default, "allowAuthorizerOverride": allow});
+        members.insert("authorizerConfig".to_owned(), config);
+    }
+    Ok(answer.into())
+}
+
+/// `DeleteDomainConfiguration`. One that is ENABLED is not deleted (measured).
+///
+/// # Errors
+///
+/// When there is none of this name, or it is ENABLED.
+pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = name(input)?;
+    let _one_at_a_time = api.shared.doors.begin_change().await;
+    if own(api, &name)?.status == DomainStatus::Enabled {
+        let message = format!("Domain configuration {name} is ENABLED: disable it first");
+        return Err(ApiError::invalid_request(message));
+    }
+    let deleted = name.clone();
+    api.registry.write(move |tables| domain_configurations::delete(tables, &deleted)).await?;
+    api.shared.doors.replace((*api.shared.doors.domains()).clone().without(&name));
+    Ok(json!({}).into())
+}
+
+/// `ListDomainConfigurations`, in the order of the names.
+///
+/// # Errors
+///
+/// When a member does not meet its constraints.
+pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let page = Page::read(input, "ListDomainConfigurations", "pageSize", 250, "marker")?;
+    let service = input.query("serviceType", &Text::ANY)?;
+    if service.as_deref().is_some_and(|service| !SERVICES.contains(&service)) {
+        return Err(constraint_error("serviceType", "Member must satisfy enum value set"));
+    }
+    let domains = api.shared.doors.domains();
+    // The gateway has configurations of one service type.
+    let all = domains.all().filter(|_| service.as_deref().is_none_or(|service| service == "DATA"));
+    let mut all = all.collect::<Vec<_>>();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    let begin = match page.after.as_deref() {
+        Some([last]) => all.partition_point(|domain| domain.name <= *last),
+        _ => 0,
+    };
+    let listed = all.iter().skip(begin).take(page.size).collect::<Vec<_>>();
+    let summaries = listed.iter().map(|domain| {
+        json!({
+            "domainConfigurationName": domain.name, "serviceType": "DATA",
+            "domainConfigurationArn": arn(api, &domain.name, &domain.definition),
+        })
+    });
+    let mut answer = json!({"domainConfigurations": summaries.collect::<Vec<_>>()});
+    if let (Some(last), Some(members)) = (listed.last(), answer.as_object_mut())
+        && begin + listed.len() < all.len()
+    {
+        members.insert("nextMarker".to_owned(), json!(page.next_token(&[&last.name])));
+    }
+    Ok(answer.into())
+}
+
+/// Writes a domain configuration into the file, and then puts it in force: the next handshake is served by it.
+async fn put(api: &Api, name: String, definition: DomainDefinition) -> Result<Answer, ApiError> {
+    let doors = &api.shared.doors;
+    let domain = doors.issue(name.clone(), definition.clone()).map_err(|error| {
+        tracing::error!(%error, "a domain configuration has no certificate");
+        ApiError::internal_failure()
+    })?;
+    let answer =
+        json!({"domainConfigurationName": name, "domainConfigurationArn": arn(api, &name, &definition)});
+    let domains = (*doors.domains()).clone().with(domain);
+    let domains = domains.map_err(|error| ApiError::invalid_request(error.to_string()))?;
+    api.registry.write(move |tables| domain_configurations::put(tables, &name, &definition)).await?;
+    doors.replace(domains);
+    Ok(answer.into())
+}
+
+/// What both a creation and an update can set.
+fn changed(mut definition: DomainDefinition, members: &Members) -> Result<DomainDefinition, ApiError> {
+    if let Some(config) = members.structure("authorizerConfig")? {
+        let inside = |error: ApiError| error.inside("authorizerConfig");
+        definition.default_authorizer =
+            config.text("defaultAuthorizerName", &Text::AUTHORIZER_NAME).map_err(inside)?;
+        let allow = config.flag("allowAuthorizerOverride").map_err(inside)?;
+        // *(guess: an authorizer configuration without `allowAuthorizerOverride`)*
+        definition.allow_authorizer_override = allow.unwrap_or(definition.default_authorizer.is_none());
+    }
+    if let Some(text) = members.text("authenticationType", &Text::ANY)? {
+        if text == "AWS_SIGV4" {
+            return Err(ApiError::not_implemented("A domain configuration of AWS_SIGV4"));
+        }
+        definition.authentication_type = one_of("authenticationType", &text)?;
+    }
+    if let Some(text) = members.text("applicationProtocol", &Text::ANY)? {
+        definition.application_protocol = one_of("applicationProtocol", &text)?;
+    }
+    if let Some(tls) = members.structure("tlsConfig")?
+        && let Some(policy) = tls.text("securityPolicy", &Text { max: 128, ..Text::ANY })?
+    {
+        definition.security_policy = policy;
+    }
+    for config in ["serverCertificateConfig", "clientCertificateConfig"] {
+        if members.structure(config)?.is_some() {
+            return Err(ApiError::not_implemented(&format!("A domain configuration with {config}")));
+        }
+    }
+    match definition.access() {
+        Ok(_) => Ok(definition),
+        Err(UnsupportedPair(authentication, protocol)) => {
+            let message = format!(
+                "authenticationType {authentication} does not go with applicationProtocol {protocol}"
+            );
+            Err(ApiError::invalid_request(message))
+        }
+    }
+}
+
+/// A word of an enumeration.
+fn one_of<T: serde::de::DeserializeOwned>(member: &str, text: &str) -> Result<T, ApiError> {
+    serde_json::from_value(Value::from(text))
+        .map_err(|_| constraint_error(member, "Member must satisfy enum value set"))
+}
+
+fn name(input: &Input) -> Result<String, ApiError> {
+    input.path("domainConfigurationName", &NAME)
+}
+
+/// The definition of one that an API call has made.
+fn own(api: &Api, name: &str) -> Result<DomainDefinition, ApiError> {
+    let domains = api.shared.doors.domains();
+    let domain = domains.find_by_name(name).ok_or_else(|| not_found(name))?;
+    match domain.origin {
+        Origin::Api => Ok(domain.definition.clone()),
+        Origin::Account => Err(ApiError::invalid_request(format!(
+            "the gateway does not change the domain configuration {name}"
+        ))),
+        Origin::Settings => {
+            let (name, path) = (name.to_owned(), api.registry.settings_file().to_owned());
+            Err(RegistryError::OfSettingsFile { kind: Kind::DomainConfiguration, name, path }.into())
+        }
+    }
+}
+
+fn not_found(name: &str) -> ApiError {
+    ApiError::not_found(format!("Domain configuration {name} not found"))
+}
+
+fn arn(api: &Api, name: &str, definition: &DomainDefinition) -> String {
+    api.arn(Kind::DomainConfiguration, &format!("{name}/{}", definition.id))
+}
