@@ -217,7 +217,7 @@ async fn a_broken_devices_file_ends_the_start_and_the_message_names_the_line() {
     let cases = [
         ("{\n  \"version\": 1,\n  \"devices\": {\n}", "line 4 column 1"),
         ("", "line 1 column 0"),
-        ("{\"version\": 1,\n\"devices\": {\"a\": {}}}", "missing field `scheme` at line 2 column 19"),
+        ("{\"version\": 1,\n\"devices\": []}", "line 2 column 11"),
         ("{\"version\": 1,\n\"device\": {}}", "unknown field `device`"),
         ("{\"version\": 2, \"devices\": {}}", "the format's version is 2, this program reads 1"),
     ];

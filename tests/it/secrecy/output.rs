@@ -1,6 +1,7 @@
 //! No program writes a password, a token, a signature or a query string: on success, refusal, fault and crash, with all logs
 //! at the most detailed level.
 
+mod doors;
 mod planted;
 
 use std::{fs, path::Path, time::Duration};

@@ -48,6 +48,10 @@ impl Planted {
         format!("{device}{}", self.query("latchkey"))
     }
 
+    pub(super) fn signature(&self) -> &str {
+        self.signature.secret()
+    }
+
     /// Bytes that are not UTF-8, with the secret in their middle.
     fn raw_password(&self) -> Vec<u8> {
         [&[0xff, 0x00, 0xc3][..], self.raw.secret().as_bytes(), &[0x80, 0xfe]].concat()
