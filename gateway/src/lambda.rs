@@ -129,7 +129,7 @@ pub enum InvokeError {
 pub struct FunctionFault {
     /// The error's type, or words that say that there is none.
     pub error_type: String,
-    /// The error's message. It may contain secrets, so it is in no log: only who calls TestInvokeAuthorizer reads it.
+    /// The error's message. It may contain secrets, so it is in no log: only the caller of `TestInvokeAuthorizer` reads it.
     pub message: String,
 }
 

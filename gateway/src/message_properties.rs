@@ -79,7 +79,7 @@ pub fn read(query: &str, headers: &HeaderMap) -> Result<Option<Arc<PublishProper
 fn has_valid_texts(properties: &PublishProperties) -> bool {
     let texts = properties.user_properties.iter().flat_map(|(name, value)| [name, value]);
     let mut texts = texts.chain(&properties.content_type);
-    texts.all(|text| !text.contains('\0') && text.len() <= usize::from(u16::MAX))
+    texts.all(|text| !text.contains('\0') && u16::try_from(text.len()).is_ok())
 }
 
 /// `[{"name": "value"}, …]`, in base64.

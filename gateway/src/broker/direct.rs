@@ -79,7 +79,7 @@ impl State {
         let client = self.clients.get_mut(client_id).ok_or(NotConnected::Unknown)?;
         let (sender, outcome) = oneshot::channel();
         let message = Publish { topic: Some(topic), ..publish };
-        client.deliver_direct(message, DirectMessage(Arc::new(Mutex::new(Some(sender)))), now)?;
+        client.deliver_direct(message, &DirectMessage(Arc::new(Mutex::new(Some(sender)))), now)?;
         Ok(outcome)
     }
 }
@@ -89,7 +89,7 @@ impl Client {
     fn deliver_direct(
         &mut self,
         publish: Publish,
-        direct: DirectMessage,
+        direct: &DirectMessage,
         now: Moment,
     ) -> Result<(), NotConnected> {
         let ClientState::Connected { signals, .. } = &self.state else { return Err(NotConnected::Away) };

@@ -135,7 +135,7 @@ fn not_admitted(authorizer: &Authorizer, error: &AuthnError) -> TestError {
 }
 
 /// AWS's words for an error of the function's. Those for another fault are not known *(guess: a function that could not be called,
-/// in TestInvokeAuthorizer)*.
+/// in `TestInvokeAuthorizer`)*.
 fn described(error: &InvokeError) -> String {
     let prefix = "Lambda function encountered error in execution";
     match error {

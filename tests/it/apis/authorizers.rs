@@ -46,6 +46,7 @@ fn named(operation: &str, name: &str) -> Value {
     call(operation, json!({"authorizerName": name}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a call reads as one expression with its input")]
 fn update(name: &str, more: Value) -> Value {
     let mut input = json!({"authorizerName": name});
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -75,6 +76,7 @@ const SHORT_KEY: &str = "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4G
     -----END PUBLIC KEY-----\n";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of AWS's answers")]
 async fn the_control_plane_refuses_in_awss_words() {
     let (gateway, _script) = start().await;
     let pem = TokenSigner::generate().public_pem();
@@ -377,7 +379,7 @@ async fn test_invoke_holds_an_answer_against_awss_rules() {
     for name in ["plain", "inactive"] {
         let answer = invoke(name).await.unwrap();
         assert_eq!((answer.is_authenticated(), answer.principal_id()), (Some(true), Some("p")), "{name}");
-        assert_eq!(answer.policy_documents(), [text.clone()]);
+        assert_eq!(answer.policy_documents(), std::slice::from_ref(&text));
         assert_eq!(
             (answer.refresh_after_in_seconds(), answer.disconnect_after_in_seconds()),
             (Some(300), Some(86_400))

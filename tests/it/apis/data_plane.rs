@@ -13,6 +13,7 @@ use integration::{
 use mqtt::{DisconnectReasonCode, LastWill, Packet, Publish, QoS, Version};
 use serde_json::{Value, json};
 
+#[expect(clippy::needless_pass_by_value, reason = "a call reads as one expression with its input")]
 fn call(operation: &str, input: Value) -> Value {
     json!({"client": "iot-data", "operation": operation, "input": input})
 }
@@ -291,13 +292,14 @@ async fn a_direct_message_counts_for_the_receivers_rate() {
     // Signatures need the real time, so more than one may be sent: each second has one.
     let answered = answers(gateway.folder.path(), &vec![send; 10]).await;
     let statuses = answered.iter().map(failure).collect::<Vec<_>>();
-    let (sent, refused) = statuses.iter().copied().partition::<Vec<_>, _>(|status| *status == ("none", 0));
+    let (accepted, refused) =
+        statuses.iter().copied().partition::<Vec<_>, _>(|status| *status == ("none", 0));
     assert_eq!(statuses[0], ("none", 0));
     assert!(
         !refused.is_empty() && refused.iter().all(|it| *it == ("ThrottlingException", 429)),
         "{statuses:?}"
     );
-    for _ in sent {
+    for _ in accepted {
         assert_eq!(receiver.message().await.payload, "x");
     }
     receiver.ping().await;

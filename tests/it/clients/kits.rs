@@ -127,8 +127,8 @@ async fn kit_for_c_compiles() {
     let program = header.with_file_name("kit");
     let mut compiler = Command::new("cc");
     compiler.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(&main);
-    let compiled = Running::start(compiler).finish().await;
-    assert_eq!(compiled.code, Some(0), "{}", compiled.err());
+    let finished = Running::start(compiler).finish().await;
+    assert_eq!(finished.code, Some(0), "{}", finished.err());
     assert_eq!(Running::start(Command::new(program)).finish().await.code, Some(0));
 }
 

@@ -426,7 +426,7 @@ async fn a_retained_message_beyond_the_quota_is_delivered_and_not_retained() {
 async fn https_requests_have_a_rate_for_each_connection_and_for_each_principal() {
     const RATE: usize = 5;
     let (start, script) = Start::with_script(&Step::Answer(allow_all()));
-    let rate = NonZeroU32::new(RATE as u32);
+    let rate = RATE.try_into().ok().and_then(NonZeroU32::new);
     let start = start.with(|settings| settings.quotas.publishes_per_second = rate).on_manual_clock();
     let gateway = start.run().await;
     let statuses = async |client: &mut HttpClient| {

@@ -178,7 +178,7 @@ async fn the_live_answer_is_compared_field_by_field() {
         let found =
             serde_json::from_slice::<Value>(&finished.out).unwrap_or_else(|_| panic!("{}", finished.err()));
         let fields = found["live"]["differences"].as_array().unwrap().iter().map(|it| it["field"].clone());
-        assert_eq!(Value::from_iter(fields), differing, "{found}");
+        assert_eq!(fields.collect::<Value>(), differing, "{found}");
         let asked = &fake.calls()[0]["mqttContext"];
         assert_eq!(
             asked,

@@ -224,7 +224,7 @@ async fn import_that_was_killed_goes_on_and_leaves_nothing_half_done() {
     let database = DynamoDb::start().await;
     let store = Store::table(&database);
     let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
-    let users = (0..400).map(|n| format!("user-{n}:{hash}\n")).collect::<String>();
+    let users = (0..400).map(|n| format!("user-{n}:{hash}")).collect::<Vec<_>>().join("\n");
     fs::write(store.path().join("passwd"), users).unwrap();
     let words = ["import", "passwd", "--mosquitto", "--grant", "sht20"];
     let running = store.start(&words);

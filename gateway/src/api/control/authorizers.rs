@@ -37,7 +37,8 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     required("authorizerFunctionArn", changes.function_arn.as_ref())?;
     let _one_at_a_time = api.shared.authorizers.begin_change().await;
     let set = api.shared.authorizers.current();
-    let definition = Definition::new(&name, changes, api.millis(api.shared.clock.now())).map_err(refused)?;
+    let definition = Definition::new(&name, changes, api.millis(api.shared.clock.now()))
+        .map_err(|error| refused(&error))?;
     if set.get(&name).is_some() {
         let message = format!("Authorizer {name} already exist for this account");
         return Err(ApiError::already_exists(message, name.as_str(), &arn(api, &name)));
@@ -61,8 +62,10 @@ pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let _one_at_a_time = api.shared.authorizers.begin_change().await;
     let set = api.shared.authorizers.current();
     let authorizer = own(api, &set, &name)?;
-    let definition =
-        authorizer.definition.updated(&name, changes, api.millis(api.shared.clock.now())).map_err(refused)?;
+    let definition = authorizer
+        .definition
+        .updated(&name, changes, api.millis(api.shared.clock.now()))
+        .map_err(|error| refused(&error))?;
     put(api, &set, name, definition).await
 }
 
@@ -71,7 +74,7 @@ pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When there is no such authorizer.
-pub async fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
     let set = api.shared.authorizers.current();
     Ok(json!({"authorizerDescription": description(api, find(&set, &name)?)}).into())
@@ -107,7 +110,7 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When a member does not meet its constraints.
-pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let page = Page::read(input, "ListAuthorizers", "pageSize", 250, "marker")?;
     let status = status(input.query("status", &Text::ANY)?)?;
     let ascending = input.query_flag("isAscendingOrder")?;
@@ -183,7 +186,7 @@ pub async fn clear_default(api: &Api, _input: &Input) -> Result<Answer, ApiError
 /// # Errors
 ///
 /// When there is none.
-pub async fn describe_default(api: &Api, _input: &Input) -> Result<Answer, ApiError> {
+pub fn describe_default(api: &Api, _input: &Input) -> Result<Answer, ApiError> {
     let set = api.shared.authorizers.current();
     match set.default_authorizer() {
         Some(DefaultAuthorizer::Set(name) | DefaultAuthorizer::SetByApi(name)) => {
@@ -211,7 +214,7 @@ async fn put(
     definition: Definition,
 ) -> Result<Answer, ApiError> {
     let authorizer = Authorizer::of_api(name.clone(), definition.clone(), &api.shared.functions);
-    let set = set.clone().with(authorizer.map_err(refused)?);
+    let set = set.clone().with(authorizer.map_err(|error| refused(&error))?);
     let set = set.map_err(|error| ApiError::limit_exceeded(error.to_string()))?;
     let answer = named(api, &name);
     api.registry.write(move |tables| authorizers::put(tables, &name, &definition)).await?;
@@ -288,7 +291,7 @@ fn no_default() -> ApiError {
     ApiError::not_found("Default authorizer not found")
 }
 
-fn refused(error: impl ToString) -> ApiError {
+fn refused(error: &impl ToString) -> ApiError {
     ApiError::invalid_request(error.to_string())
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 ///
 /// When the Thing does not exist.
-pub async fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingName", &Text::THING_NAME)?;
     let with_sockets = input.members()?.flag("includeSocketInformation")?.unwrap_or_default();
     api.registry.read(|tables| things::get(tables, &name))?;

@@ -115,7 +115,7 @@ pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When there is none of this name.
-pub async fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
     let domains = api.shared.doors.domains();
     let domain = domains.find_by_name(&name).ok_or_else(|| not_found(&name))?;
@@ -167,7 +167,7 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When a member does not meet its constraints.
-pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let page = Page::read(input, "ListDomainConfigurations", "pageSize", 250, "marker")?;
     let service = input.query("serviceType", &Text::ANY)?;
     if service.as_deref().is_some_and(|service| !SERVICES.contains(&service)) {

@@ -25,7 +25,7 @@ const CLIENT_ID: Text = Text { min: 1, max: 128, ..Text::ANY };
 /// # Errors
 ///
 /// When nothing is known of the client.
-pub async fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let client_id = client_id(input)?;
     let with_sockets = input.query_flag("includeSocketInformation")?;
     let (connection, end) = known(api, &client_id)?;
@@ -46,7 +46,7 @@ pub async fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When the client has no session.
-pub async fn list_subscriptions(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list_subscriptions(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let client_id = client_id(input)?;
     let page = Page::read(input, "ListSubscriptions", "maxResults", 200, "nextToken")?;
     let all = api.shared.broker.subscriptions_of(&client_id).ok_or_else(|| unknown(&client_id))?;
@@ -70,7 +70,7 @@ pub async fn list_subscriptions(api: &Api, input: &Input) -> Result<Answer, ApiE
 /// # Errors
 ///
 /// When the client is not connected.
-pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let client_id = client_id(input)?;
     let deletion = Deletion {
         clean_session: input.query_flag("cleanSession")?,

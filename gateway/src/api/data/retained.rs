@@ -18,7 +18,7 @@ use crate::{
 /// # Errors
 ///
 /// When the topic has none.
-pub async fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let topic = topic(&input.path("topic", &Text::ANY)?)?;
     let found = api.shared.broker.retained_message(&topic, api.shared.clock.now());
     let entry = found.ok_or_else(|| ApiError::not_found("No retained message exists for the topic"))?;
@@ -40,7 +40,7 @@ pub async fn get(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// # Errors
 ///
 /// When a member does not meet its constraints.
-pub async fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let page = Page::read(input, "ListRetainedMessages", "maxResults", 200, "nextToken")?;
     let after = match page.after.as_deref() {
         Some([last]) => Some(topic(last)?),

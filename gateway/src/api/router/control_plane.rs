@@ -196,7 +196,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("DescribeAuditSuppression", "POST", "/audit/suppressions/describe"),
     Operation::absent("DescribeAuditTask", "GET", "/audit/tasks/{taskId}"),
     Operation::served("DescribeAuthorizer", "GET", "/authorizer/{authorizerName}", |api, input| {
-        Box::pin(authorizers::describe(api, input))
+        at_once(authorizers::describe(api, input))
     }),
     Operation::absent("DescribeBillingGroup", "GET", "/billing-groups/{billingGroupName}"),
     Operation::absent("DescribeCACertificate", "GET", "/cacertificate/{caCertificateId}"),
@@ -210,7 +210,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::absent("DescribeCustomMetric", "GET", "/custom-metric/{metricName}"),
     Operation::served("DescribeDefaultAuthorizer", "GET", "/default-authorizer", |api, input| {
-        Box::pin(authorizers::describe_default(api, input))
+        at_once(authorizers::describe_default(api, input))
     }),
     Operation::absent(
         "DescribeDetectMitigationActionsTask",
@@ -222,7 +222,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "DescribeDomainConfiguration",
         "GET",
         "/domainConfigurations/{domainConfigurationName}",
-        |api, input| Box::pin(domain_configurations::describe(api, input)),
+        |api, input| at_once(domain_configurations::describe(api, input)),
     ),
     Operation::absent("DescribeEncryptionConfiguration", "GET", "/encryption-configuration"),
     Operation::served("DescribeEndpoint", "GET", "/endpoint", |api, input| {
@@ -304,7 +304,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "GetThingConnectivityData",
         "POST",
         "/things/{thingName}/connectivity-data",
-        |api, input| Box::pin(connectivity::get(api, input)),
+        |api, input| at_once(connectivity::get(api, input)),
     ),
     Operation::absent("GetTopicRule", "GET", "/rules/{ruleName}"),
     Operation::absent("GetTopicRuleDestination", "GET", "/destinations/{arn+}"),
@@ -319,7 +319,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListAuditSuppressions", "POST", "/audit/suppressions/list"),
     Operation::absent("ListAuditTasks", "GET", "/audit/tasks"),
     Operation::served("ListAuthorizers", "GET", "/authorizers/", |api, input| {
-        Box::pin(authorizers::list(api, input))
+        at_once(authorizers::list(api, input))
     }),
     Operation::absent("ListBillingGroups", "GET", "/billing-groups"),
     Operation::absent("ListCACertificates", "GET", "/cacertificates"),
@@ -335,7 +335,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListDetectMitigationActionsTasks", "GET", "/detect/mitigationactions/tasks"),
     Operation::absent("ListDimensions", "GET", "/dimensions"),
     Operation::served("ListDomainConfigurations", "GET", "/domainConfigurations", |api, input| {
-        Box::pin(domain_configurations::list(api, input))
+        at_once(domain_configurations::list(api, input))
     }),
     Operation::absent("ListFleetMetrics", "GET", "/fleet-metrics"),
     Operation::absent("ListIndices", "GET", "/indices"),

@@ -2,22 +2,22 @@
 //!
 //! Source: the API model of AWS IoT data, version 2015-05-28, as of botocore 1.44.8.
 
-use super::Operation;
+use super::{Operation, at_once};
 use crate::api::data::{connections, direct_messages, publish, retained, shadows};
 
 /// All of them.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("DeleteConnection", "DELETE", "/connections/{clientId}", |api, input| {
-        Box::pin(connections::delete(api, input))
+        at_once(connections::delete(api, input))
     }),
     Operation::served("DeleteThingShadow", "DELETE", "/things/{thingName}/shadow", |api, input| {
         Box::pin(shadows::delete(api, input))
     }),
     Operation::served("GetConnection", "GET", "/connections/{clientId}", |api, input| {
-        Box::pin(connections::get(api, input))
+        at_once(connections::get(api, input))
     }),
     Operation::served("GetRetainedMessage", "GET", "/retainedMessage/{topic}", |api, input| {
-        Box::pin(retained::get(api, input))
+        at_once(retained::get(api, input))
     }),
     Operation::served("GetThingShadow", "GET", "/things/{thingName}/shadow", |api, input| {
         Box::pin(shadows::get(api, input))
@@ -26,13 +26,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "ListNamedShadowsForThing",
         "GET",
         "/api/things/shadow/ListNamedShadowsForThing/{thingName}",
-        |api, input| Box::pin(std::future::ready(shadows::list(api, input))),
+        |api, input| at_once(shadows::list(api, input)),
     ),
     Operation::served("ListRetainedMessages", "GET", "/retainedMessage", |api, input| {
-        Box::pin(retained::list(api, input))
+        at_once(retained::list(api, input))
     }),
     Operation::served("ListSubscriptions", "GET", "/connections/{clientId}/subscriptions", |api, input| {
-        Box::pin(connections::list_subscriptions(api, input))
+        at_once(connections::list_subscriptions(api, input))
     }),
     Operation::served("Publish", "POST", "/topics/{topic}", |api, input| {
         Box::pin(publish::publish(api, input))
