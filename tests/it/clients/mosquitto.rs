@@ -176,7 +176,7 @@ async fn mosquitto_pub_comes_in_with_a_certificate_and_not_with_another_or_none(
 async fn mosquitto_pub_with_a_certificate_does_not_get_in_by_another_door() {
     let cases = [
         (Port::P443, None, "speaks MQTT, and this door accepts HTTP"),
-        (Port::P443, Some("mqtt"), "the authorizer refused"),
+        (Port::P443, Some("mqtt"), "the function answered `isAuthenticated: false`"),
         (Port::P443, Some("x-amzn-http-ca"), "the client speaks MQTT"),
         (Port::P8883, Some("mqtt"), "AWS's port 8883 accepts none or `x-amzn-mqtt-ca`"),
         (Port::P8443, None, "the client speaks MQTT"),
