@@ -31,11 +31,11 @@ struct Args {
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(line) => {
-            _ = writeln!(std::io::stdout(), "{line}");
+            _ = writeln!(cli::output::stdout(), "{line}");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            _ = writeln!(std::io::stderr(), "latchkey-configure: {error:#}");
+            _ = writeln!(cli::output::stderr(), "latchkey-configure: {error:#}");
             ExitCode::from(64)
         }
     }

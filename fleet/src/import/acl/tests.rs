@@ -26,6 +26,12 @@ fn matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// Whether AWS delivers messages of a topic for a filter: as [`matches`], but `a/#` is without `a` there (AWS IoT Core
+/// developer guide, `topics`).
+fn delivers(filter: &str, topic: &str) -> bool {
+    matches(filter, topic) && !filter.strip_suffix("/#").is_some_and(|parent| matches(parent, topic))
+}
+
 /// Whether a resource of a policy covers a text: `*` is any text.
 fn covers(resource: &str, text: &str) -> bool {
     match resource.split_once('*') {
@@ -55,7 +61,7 @@ impl Granted<'_> {
     }
 
     fn read(&self, topic: &str, filters: &[String]) -> bool {
-        let subscribes = |filter: &str| matches(filter, topic) && self.allows(&self.grant.subscribe, filter);
+        let subscribes = |filter: &str| delivers(filter, topic) && self.allows(&self.grant.subscribe, filter);
         self.allows(&self.grant.receive, topic)
             && (subscribes(topic) || filters.iter().any(|filter| subscribes(filter)))
     }
@@ -124,7 +130,7 @@ fn filled(rule: &Rule, client_id: &str) -> String {
     if rule.is_exact { text } else { placeholders.into_iter().fold(text, fill) }
 }
 
-/// Whether a client may read a topic, by rules about subscriptions and messages.
+/// Whether a client may read a topic, by rules about subscriptions and messages, with AWS's delivery.
 fn readable(access: &Access, client_id: &str, topic: &str, filters: &[String]) -> bool {
     let message = access.receive.is_empty()
         || decide(&access.receive, client_id, |rule, text| {
@@ -136,7 +142,7 @@ fn readable(access: &Access, client_id: &str, topic: &str, filters: &[String]) -
         })
     };
     let mut all = filters.iter().map(String::as_str).chain([topic]);
-    message && all.any(|filter| matches(filter, topic) && subscription(filter))
+    message && all.any(|filter| delivers(filter, topic) && subscription(filter))
 }
 
 /// Whether a filter is inside another one.
@@ -162,7 +168,11 @@ fn check(
     may_read: impl Fn(&str, &[String]) -> bool,
 ) -> Result<(), TestCaseError> {
     let mut filters = texts(&["a", "b", "u1", "+"], &["#"]);
-    filters.extend(access.subscribe.iter().map(|rule| filled(rule, actual)));
+    for filter in access.subscribe.iter().map(|rule| filled(rule, actual)) {
+        // A client that wants the parent too has to subscribe to it on AWS.
+        filters.extend(filter.strip_suffix("/#").map(str::to_owned));
+        filters.push(filter);
+    }
     for form in [Form::PlaceholdersAndOwnName, Form::Placeholders, Form::Values] {
         let mut remarks = BTreeSet::new();
         let grant = compile(access, User { name: NAME, client_id }, form, &mut remarks);
