@@ -36,6 +36,7 @@ use self::{
 use crate::{
     custom_auth::{admission::DefaultAuthorizer, authorizer::AuthorizerName},
     delayed_will_limit::DelayedWills,
+    door::DoorRequirements,
     event_log::levels::LogLevels,
     lambda::program::Program,
     quotas::Quotas,
@@ -94,6 +95,10 @@ pub struct Overrides {
     /// AWS's quotas.
     #[arg(skip)]
     quotas: Quotas,
+
+    /// What a client needs for a handshake where AWS's pages disagree.
+    #[arg(skip)]
+    doors: DoorRequirements,
 
     /// The log's levels.
     #[arg(skip)]
@@ -301,6 +306,7 @@ impl Overrides {
             Some(seconds) => self.quotas.with_session_expiry(seconds),
             None => self.quotas,
         };
+        settings.doors = self.doors;
         settings.logging = self.logging;
         mistakes.note(None, settings.quotas.validate().context("the quotas"));
         let account = &mut settings.account;

@@ -13,6 +13,7 @@ pub mod tls;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::Acceptor;
+use serde::Deserialize;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 
@@ -21,12 +22,24 @@ use self::{
     definition::DomainDefinition,
     domain::{Domain, DomainStatus, Domains},
     handshake_error::{FailedHandshake, HandshakeError},
-    route::{Authentication, Port, Protocol, Route},
+    route::{Access, Authentication, MQTT, PROTOCOLS, Port, Protocol, Route},
 };
 use crate::{
     certificate::Authority,
     registry::{Certificate, CertificateId, Registry},
 };
+
+/// What a client needs for a handshake where AWS's pages disagree: each setting chooses the stricter page.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoorRequirements {
+    /// A client that sends no server name (SNI) is refused, as page `mqtt` of the developer guide has it. Page
+    /// `transport-security` only recommends SNI.
+    pub require_server_name: bool,
+    /// MQTT with custom authentication needs port 443 and ALPN `mqtt` on every domain configuration, as page `custom-auth`
+    /// has it. By page `protocols`, that table is for domain configurations that fix nothing.
+    pub require_alpn: bool,
+}
 
 /// The doors of a gateway. API calls change its domain configurations while clients connect: a handshake is served by those that
 /// there were when it began.
@@ -34,6 +47,7 @@ pub struct Doors {
     domains: RwLock<Arc<Domains>>,
     /// Held by one change from its checks until it is in force.
     changes: tokio::sync::Mutex<()>,
+    requirements: DoorRequirements,
     registry: Arc<dyn Registry>,
     authority: Arc<Authority>,
 }
@@ -85,10 +99,16 @@ const UNRECOGNIZED_NAME: u8 = 112;
 impl Doors {
     /// The doors of these domain configurations, for these certificates.
     #[must_use]
-    pub fn new(domains: Domains, registry: Arc<dyn Registry>, authority: Arc<Authority>) -> Self {
+    pub fn new(
+        domains: Domains,
+        requirements: DoorRequirements,
+        registry: Arc<dyn Registry>,
+        authority: Arc<Authority>,
+    ) -> Self {
         Self {
             domains: RwLock::new(Arc::new(domains)),
             changes: tokio::sync::Mutex::new(()),
+            requirements,
             registry,
             authority,
         }
@@ -185,13 +205,32 @@ impl Doors {
         server_name: Option<&str>,
         offered: Vec<String>,
     ) -> Result<(Arc<Domain>, Route), (HandshakeError, u8)> {
+        if server_name.is_none() && self.requirements.require_server_name {
+            // *(guess: a client without SNI)*
+            return Err((HandshakeError::NoServerName, UNRECOGNIZED_NAME));
+        }
         let domains = self.domains();
         let domain = domains.find(server_name).ok_or((HandshakeError::ServerName, UNRECOGNIZED_NAME))?;
-        if let Some(route) = domain.access.route(port, &offered) {
+        if let Some(route) = self.route(domain.access, port, &offered) {
             return Ok((Arc::clone(domain), route));
         }
-        let accepted = domain.access.accepted(port).collect();
-        Err((HandshakeError::Alpn { port, offered, accepted }, NO_APPLICATION_PROTOCOL))
+        let all = [None].into_iter().chain(PROTOCOLS.map(Some));
+        let accepted = all.filter(|alpn| {
+            let offered = alpn.map(str::to_owned).into_iter().collect::<Vec<_>>();
+            self.route(domain.access, port, &offered).is_some()
+        });
+        Err((HandshakeError::Alpn { port, offered, accepted: accepted.collect() }, NO_APPLICATION_PROTOCOL))
+    }
+
+    /// The route of a connection, if it meets the requirements too.
+    fn route(&self, access: Access, port: Port, offered: &[String]) -> Option<Route> {
+        let route = access.route(port, offered)?;
+        let is_mqtt_with_custom_auth =
+            route.protocol == Protocol::Mqtt && route.authentication == Authentication::Custom;
+        let is_met = !self.requirements.require_alpn
+            || !is_mqtt_with_custom_auth
+            || (port, route.alpn) == (Port::P443, Some(MQTT));
+        is_met.then_some(route)
     }
 
     /// The connection as a request with this `Host` header sees it. A client with custom authentication that sends no SNI has to

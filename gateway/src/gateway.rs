@@ -154,7 +154,7 @@ impl Gateway {
             authorizers: Authorizers::new(authorizers),
             functions,
             unnamed: ReportedDevices::default(),
-            doors: Doors::new(domains, Arc::clone(&registry), Arc::clone(&authority)),
+            doors: Doors::new(domains, settings.doors, Arc::clone(&registry), Arc::clone(&authority)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
             delayed_wills: DelayedWillLimit::new(settings.limits.delayed_wills),
             registry,

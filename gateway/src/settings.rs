@@ -17,6 +17,7 @@ use crate::{
     },
     delayed_will_limit::DelayedWills,
     door::{
+        DoorRequirements,
         domain::DomainStatus,
         route::{Access, Port},
     },
@@ -56,6 +57,8 @@ pub struct Settings {
     pub functions: Vec<NamedFunction>,
     /// The domain configurations besides the default one.
     pub domains: Vec<DomainSettings>,
+    /// What a client needs for a handshake where AWS's pages disagree.
+    pub doors: DoorRequirements,
     /// Things, and certificates with their policies.
     pub registry: FixedRegistry,
     /// The gateway's own limits.
@@ -151,6 +154,7 @@ impl Settings {
             default_authorizer: Some(DefaultAuthorizer::Implied(name)),
             functions: Vec::new(),
             domains: Vec::new(),
+            doors: DoorRequirements::default(),
             registry: FixedRegistry::default(),
             limits: Limits::default(),
             quotas: Quotas::AWS,

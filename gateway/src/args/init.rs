@@ -93,6 +93,7 @@ mod tests {
             "[ports]\n",
             "[limits]\n",
             "[quotas]\n",
+            "[doors]\n",
             "[[authorizer]]\n",
             "[[domain]]\n",
             "[[thing]]\n",

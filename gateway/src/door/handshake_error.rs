@@ -38,6 +38,8 @@ pub enum HandshakeError {
     },
     /// The client asks for a server name that the gateway does not have.
     ServerName,
+    /// The client sends no server name, and the settings require one.
+    NoServerName,
     /// The domain configuration of the server name is disabled.
     Disabled,
     /// The client's certificate is not accepted.
@@ -59,7 +61,7 @@ impl HandshakeError {
             Self::Certificate(refusal) => refusal,
             Self::NoCertificate => return Some(AuthnReason::NotAuthenticated),
             Self::Disabled => return Some(AuthnReason::DomainDisabled),
-            Self::Alpn { .. } | Self::ServerName | Self::Tls(_) => return None,
+            Self::Alpn { .. } | Self::ServerName | Self::NoServerName | Self::Tls(_) => return None,
         };
         Some(match refusal {
             ClientCertificateError::Unknown(_) => AuthnReason::CertificateNotRegistered,
@@ -79,7 +81,7 @@ impl HandshakeError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Alpn { .. } => "ALPN_NOT_SUPPORTED",
-            Self::ServerName => "SNI_MISUSED",
+            Self::ServerName | Self::NoServerName => "SNI_MISUSED",
             Self::Tls(_) => "TLS_HANDSHAKE_FAILED",
             Self::Certificate(_) | Self::NoCertificate | Self::Disabled => {
                 self.authn_reason().map_or("NOT_AUTHENTICATED", AuthnReason::as_str)
@@ -118,6 +120,9 @@ impl fmt::Display for HandshakeError {
             Self::Alpn { port, offered, accepted } => write_alpn(f, *port, offered, accepted),
             Self::ServerName => f.write_str(
                 "the client asked for a server name (SNI) that this gateway doesn't have; add it with `--name`",
+            ),
+            Self::NoServerName => f.write_str(
+                "the client sent no server name (SNI), and `require_server_name` is set; connect by a name, not by an address",
             ),
             Self::Disabled => f.write_str(
                 "the domain configuration of the client's server name (SNI) is DISABLED: set its `status` to ENABLED",

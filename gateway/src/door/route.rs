@@ -217,15 +217,6 @@ impl Access {
             Kind::Fixed(protocol, authentication) => fixed(protocol, authentication, port, offered),
         }
     }
-
-    /// The ALPN protocols that `port` accepts; `None` among them means no ALPN.
-    pub fn accepted(self, port: Port) -> impl Iterator<Item = Option<&'static str>> {
-        let all = [None].into_iter().chain(PROTOCOLS.map(Some));
-        all.filter(move |alpn| {
-            let offered = alpn.map(str::to_owned).into_iter().collect::<Vec<_>>();
-            self.route(port, &offered).is_some()
-        })
-    }
 }
 
 /// The route of a domain configuration that sets both. It needs no ALPN *(guess: a client without ALPN on a domain)*. A

@@ -2,6 +2,7 @@
 
 use gateway::{
     door::{
+        DoorRequirements,
         domain::DomainStatus,
         route::{ApplicationProtocol, AuthenticationType, Port},
     },
@@ -9,6 +10,7 @@ use gateway::{
     settings::Settings,
 };
 use integration::{
+    captured_log::words,
     device_certificate::{DeviceCertificate, Knock},
     eventually::within,
     http_client::HttpClient,
@@ -95,6 +97,40 @@ async fn a_domains_default_authorizer_serves_clients_that_name_none() {
         let code = answer(&gateway, by_name(server_name, &["mqtt"]), &format!("c{n}"), user_name).await;
         assert_eq!(code, ConnectReasonCode::Success, "{server_name} {user_name}");
         assert_eq!((first.calls(), second.calls()), calls, "{server_name} {user_name}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_stricter_page_requires_is_refused_if_it_is_set() {
+    let https = "https.example.com";
+    for is_required in [false, true] {
+        let start = start().0.domain(https, AuthenticationType::CustomAuth, ApplicationProtocol::Https);
+        let required = DoorRequirements { require_server_name: is_required, require_alpn: is_required };
+        let gateway = start.with(|settings| settings.doors = required).run().await;
+        let at_8883 = |alpn| Knock { port: Port::P8883, ..by_name(NAME, alpn) };
+        // An address is not a server name, so a client that connects to one sends none.
+        for (knock, is_stricter) in [
+            (by_name(NAME, &["mqtt"]), false),
+            (by_name(NAME, &[]), true),
+            (at_8883(&["mqtt"]), true),
+            (at_8883(&[]), true),
+            (by_name(https, &[]), false),
+            (by_name("localhost", &["mqtt"]), false),
+            (by_name("localhost", &[]), false),
+            (by_name("127.0.0.1", &["mqtt"]), true),
+            (by_name("127.0.0.1", &[]), true),
+        ] {
+            let case = format!("{} {:?} {:?}", knock.port, knock.server_name, knock.alpn);
+            assert_eq!(knock.tls(&gateway).await.is_err(), is_required && is_stricter, "{case}");
+        }
+        if is_required {
+            let alpn = "the client offered no ALPN; AWS's port 443 accepts `mqtt`";
+            for details in
+                [alpn, "AWS's port 8883 is not for this server name", "the client sent no server name (SNI)"]
+            {
+                gateway.logged(details, |line| words(line).contains(details)).await;
+            }
+        }
     }
 }
 
