@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    document::{Document, Fields, MetadataOf, StateOf, StatePatch},
+    document::{Document, Fields, StatePatch, View},
     request::Rejected,
 };
 
@@ -43,8 +43,8 @@ pub(super) struct Envelope<'a> {
 /// A version of a document, in `documents`.
 #[derive(Serialize)]
 struct Versioned<'a> {
-    state: StateOf<&'a Document>,
-    metadata: MetadataOf<&'a Document>,
+    state: View<'a, Document>,
+    metadata: View<'a, Document>,
     version: u64,
 }
 
@@ -94,18 +94,18 @@ impl Answer {
         #[derive(Serialize)]
         struct State<'a> {
             #[serde(flatten)]
-            sections: StateOf<&'a Document>,
+            sections: View<'a, Document>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            delta: Option<StateOf<&'a Fields>>,
+            delta: Option<View<'a, Fields>>,
         }
-        let delta = Some(StateOf(delta)).filter(|delta| !delta.0.is_empty());
-        let state = State { sections: StateOf(document), delta };
-        Self::accepted(Some((state, MetadataOf(document))), version, envelope)
+        let delta = Some(delta).filter(|delta| !delta.is_empty()).map(View::state);
+        let state = State { sections: View::state(document), delta };
+        Self::accepted(Some((state, View::metadata(document))), version, envelope)
     }
 
     /// The answer to an `update`: what was in the request, and `null` where the request removes something.
     pub(super) fn updated(patch: &StatePatch, version: u64, envelope: Envelope<'_>) -> Self {
-        Self::accepted(Some((&patch.0, MetadataOf((patch, envelope.at)))), version, envelope)
+        Self::accepted(Some((&patch.0, patch.metadata(envelope.at))), version, envelope)
     }
 
     /// The answer to a `delete`.
@@ -120,13 +120,13 @@ impl Answer {
         struct Body<'a> {
             version: u64,
             timestamp: i64,
-            state: StateOf<&'a Fields>,
-            metadata: MetadataOf<&'a Fields>,
+            state: View<'a, Fields>,
+            metadata: View<'a, Fields>,
             #[serde(skip_serializing_if = "Option::is_none")]
             client_token: Option<&'a str>,
         }
         let Envelope { at, client_token } = envelope;
-        let (state, metadata) = (StateOf(delta), MetadataOf(delta));
+        let (state, metadata) = (View::state(delta), View::metadata(delta));
         Self::new(AnswerKind::Delta, &Body { version, timestamp: at, state, metadata, client_token })
     }
 
@@ -147,8 +147,8 @@ impl Answer {
             client_token: Option<&'a str>,
         }
         let versioned = |(document, version)| Versioned {
-            state: StateOf(document),
-            metadata: MetadataOf(document),
+            state: View::state(document),
+            metadata: View::metadata(document),
             version,
         };
         let Envelope { at, client_token } = envelope;

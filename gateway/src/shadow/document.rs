@@ -1,11 +1,13 @@
 //! A shadow's document: its `desired` and `reported` sections, with the time of each value.
 
-use std::collections::{BTreeMap, btree_map::Entry};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
     ser::SerializeMap,
 };
 use serde_json::{Map, Number, Value};
@@ -27,7 +29,8 @@ pub struct Document {
 pub struct Fields(BTreeMap<String, Node>);
 
 /// A value in a document. In the file an object is an object, and any other value `[TIME, VALUE]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 enum Node {
     /// An object, whose fields are updated one by one.
     Object(Fields),
@@ -40,11 +43,17 @@ enum Node {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatePatch(pub(super) Value);
 
-/// The state of a document or of some fields, as AWS writes it.
-pub struct StateOf<T>(pub T);
+/// The state or the metadata of a document or of some fields, as AWS writes it.
+pub struct View<'a, T> {
+    of: &'a T,
+    part: Part,
+}
 
-/// The metadata of a document, of some fields or of a change, as AWS writes it.
-pub struct MetadataOf<T>(pub T);
+#[derive(Clone, Copy)]
+enum Part {
+    State,
+    Metadata,
+}
 
 /// The metadata of a value that was updated at a time, in seconds since 1970.
 struct ValueMetadata<'a>(&'a Value, i64);
@@ -78,10 +87,20 @@ impl Document {
     /// sections are counted as JSON without white space)*.
     #[must_use]
     pub fn counted_bytes(&self) -> usize {
-        let bytes =
-            |fields: &Fields| serde_json::to_vec(&StateOf(fields)).map_or(usize::MAX, |json| json.len());
-        let sections = [&self.desired, &self.reported].into_iter().filter(|fields| !fields.is_empty());
-        sections.map(bytes).fold(0, usize::saturating_add)
+        let sections = self.sections().map(|(_, fields)| serde_json::to_vec(&View::state(fields)));
+        sections.map(|json| json.map_or(usize::MAX, |json| json.len())).fold(0, usize::saturating_add)
+    }
+
+    fn sections(&self) -> impl Iterator<Item = (&'static str, &Fields)> {
+        let sections = [("desired", &self.desired), ("reported", &self.reported)];
+        sections.into_iter().filter(|(_, fields)| !fields.is_empty())
+    }
+}
+
+impl StatePatch {
+    /// The metadata of the change at this time, in seconds since 1970, as AWS writes it.
+    pub(super) fn metadata(&self, at: i64) -> impl Serialize {
+        ValueMetadata(&self.0, at)
     }
 }
 
@@ -94,16 +113,10 @@ impl Fields {
 
     fn merge(&mut self, patch: &Map<String, Value>, at: i64) {
         for (name, value) in patch {
-            match (value, self.0.entry(name.clone())) {
-                (Value::Null, Entry::Vacant(_)) => {}
-                (Value::Null, Entry::Occupied(field)) => drop(field.remove()),
-                (Value::Object(patch), Entry::Occupied(mut field)) => match field.get_mut() {
-                    Node::Object(fields) => fields.merge(patch, at),
-                    node @ Node::Value(..) => *node = Node::new(patch, at),
-                },
-                (Value::Object(patch), Entry::Vacant(field)) => drop(field.insert(Node::new(patch, at))),
-                (value, Entry::Vacant(field)) => drop(field.insert(Node::Value(at, value.clone()))),
-                (value, Entry::Occupied(mut field)) => *field.get_mut() = Node::Value(at, value.clone()),
+            match (value, self.0.get_mut(name)) {
+                (Value::Null, _) => drop(self.0.remove(name)),
+                (Value::Object(patch), Some(Node::Object(fields))) => fields.merge(patch, at),
+                _ => drop(self.0.insert(name.clone(), Node::new(value, at))),
             }
         }
     }
@@ -124,10 +137,15 @@ impl Fields {
 }
 
 impl Node {
-    fn new(fields: &Map<String, Value>, at: i64) -> Self {
-        let mut object = Fields::default();
-        object.merge(fields, at);
-        Self::Object(object)
+    fn new(value: &Value, at: i64) -> Self {
+        match value {
+            Value::Object(patch) => {
+                let mut fields = Fields::default();
+                fields.merge(patch, at);
+                Self::Object(fields)
+            }
+            value => Self::Value(at, value.clone()),
+        }
     }
 }
 
@@ -160,56 +178,39 @@ pub(super) fn levels(value: &Value) -> usize {
     below.map_or(0, |below| 1 + below)
 }
 
-impl Serialize for StateOf<&Document> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let sections = self.0.sections();
-        serializer.collect_map(sections.map(|(name, fields)| (name, StateOf(fields))))
+impl<'a, T> View<'a, T> {
+    /// The state.
+    pub(super) const fn state(of: &'a T) -> Self {
+        Self { of, part: Part::State }
+    }
+
+    /// The metadata.
+    pub(super) const fn metadata(of: &'a T) -> Self {
+        Self { of, part: Part::Metadata }
     }
 }
 
-impl Serialize for StateOf<&Fields> {
+impl Serialize for View<'_, Document> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.0.0.iter();
-        serializer.collect_map(fields.map(|(name, node)| (name, StateOf(node))))
+        let Self { of, part } = *self;
+        serializer.collect_map(of.sections().map(|(name, fields)| (name, View { of: fields, part })))
     }
 }
 
-impl Serialize for StateOf<&Node> {
+impl Serialize for View<'_, Fields> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Node::Object(fields) => StateOf(fields).serialize(serializer),
-            Node::Value(_, value) => value.serialize(serializer),
+        let Self { of, part } = *self;
+        serializer.collect_map(of.0.iter().map(|(name, node)| (name, View { of: node, part })))
+    }
+}
+
+impl Serialize for View<'_, Node> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.of, self.part) {
+            (Node::Object(fields), part) => View { of: fields, part }.serialize(serializer),
+            (Node::Value(_, value), Part::State) => value.serialize(serializer),
+            (Node::Value(at, value), Part::Metadata) => ValueMetadata(value, *at).serialize(serializer),
         }
-    }
-}
-
-impl Serialize for MetadataOf<&Document> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let sections = self.0.sections();
-        serializer.collect_map(sections.map(|(name, fields)| (name, MetadataOf(fields))))
-    }
-}
-
-impl Serialize for MetadataOf<&Fields> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.0.0.iter();
-        serializer.collect_map(fields.map(|(name, node)| (name, MetadataOf(node))))
-    }
-}
-
-impl Serialize for MetadataOf<&Node> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Node::Object(fields) => MetadataOf(fields).serialize(serializer),
-            Node::Value(at, value) => ValueMetadata(value, *at).serialize(serializer),
-        }
-    }
-}
-
-impl Serialize for MetadataOf<(&StatePatch, i64)> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (patch, at) = self.0;
-        ValueMetadata(&patch.0, at).serialize(serializer)
     }
 }
 
@@ -230,22 +231,6 @@ impl Serialize for ValueMetadata<'_> {
     }
 }
 
-impl Document {
-    fn sections(&self) -> impl Iterator<Item = (&'static str, &Fields)> {
-        let sections = [("desired", &self.desired), ("reported", &self.reported)];
-        sections.into_iter().filter(|(_, fields)| !fields.is_empty())
-    }
-}
-
-impl Serialize for Node {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Object(fields) => fields.serialize(serializer),
-            Self::Value(at, value) => (at, value).serialize(serializer),
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NodeVisitor;
@@ -257,18 +242,12 @@ impl<'de> Deserialize<'de> for Node {
                 f.write_str("an object, or a time and a value")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some((name, node)) = map.next_entry()? {
-                    fields.insert(name, node);
-                }
-                Ok(Node::Object(Fields(fields)))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Node, A::Error> {
+                Fields::deserialize(MapAccessDeserializer::new(map)).map(Node::Object)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-                let missing = |n| serde::de::Error::invalid_length(n, &"a time and a value");
-                let at = seq.next_element()?.ok_or_else(|| missing(0))?;
-                let value = seq.next_element()?.ok_or_else(|| missing(1))?;
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Node, A::Error> {
+                let (at, value) = Deserialize::deserialize(SeqAccessDeserializer::new(seq))?;
                 Ok(Node::Value(at, value))
             }
         }
