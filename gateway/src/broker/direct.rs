@@ -85,7 +85,7 @@ impl State {
 }
 
 impl Client {
-    /// A message for which there is no room is as one over the connection's rate.
+    /// A message for which there is no room has the outcome of one above the connection's rate.
     fn deliver_direct(
         &mut self,
         publish: Publish,

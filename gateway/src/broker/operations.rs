@@ -15,7 +15,6 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use mqtt::TopicFilter;
 use tokio::sync::oneshot;
 
 use super::{
@@ -161,22 +160,6 @@ impl Operations {
     /// Does something with the memory alone, at once.
     pub(super) fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.memory().state)
-    }
-
-    /// The shared filters to which a client can't subscribe now.
-    pub(super) fn full_groups(
-        &self,
-        client_id: &str,
-        filters: &[&TopicFilter],
-        max_groups: usize,
-        max_members: usize,
-    ) -> Vec<TopicFilter> {
-        self.memory().state.full_groups(client_id, filters, max_groups, max_members)
-    }
-
-    /// The names of a Thing's named shadows.
-    pub(super) fn shadow_names(&self, thing: &str, after: Option<&str>, max: usize) -> Vec<Arc<str>> {
-        self.memory().state.shadows.names(thing, after, max)
     }
 
     /// Removes a client whose connection has ended without an operation.

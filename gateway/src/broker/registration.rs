@@ -204,7 +204,8 @@ impl Registration {
         max_groups: usize,
         max_members: usize,
     ) -> Vec<TopicFilter> {
-        self.operations.full_groups(&self.client_id, filters, max_groups, max_members)
+        self.operations
+            .with_state(|state| state.full_groups(&self.client_id, filters, max_groups, max_members))
     }
 
     /// Adds a subscription, or replaces the one with the same filter, and delivers the topic's retained message if the filter is

@@ -115,7 +115,7 @@ impl Broker {
     /// The names of a Thing's named shadows, in their order: at most this many, after this name.
     #[must_use]
     pub fn shadow_names(&self, thing: &str, after: Option<&str>, max: usize) -> Vec<Arc<str>> {
-        self.operations.shadow_names(thing, after, max)
+        self.operations.with_state(|state| state.shadows.names(thing, after, max))
     }
 }
 
