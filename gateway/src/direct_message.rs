@@ -103,10 +103,7 @@ impl DirectRequest {
         payload: Bytes,
         quotas: &Quotas,
     ) -> Result<Self, DirectFault> {
-        let parameter = |name: &str| {
-            let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
-            found.map(|(_, value)| value.into_owned())
-        };
+        let parameter = |name| message_properties::parameter(query, name);
         if client_id.is_empty() || client_id.len() > quotas.client_id_bytes || client_id.starts_with('$') {
             return Err(DirectFault::ClientId);
         }

@@ -42,10 +42,6 @@ pub enum PropertyError {
 ///
 /// When one can't be used.
 pub fn read(query: &str, headers: &HeaderMap) -> Result<Option<Arc<PublishProperties>>, PropertyError> {
-    let parameter = |name: &str| {
-        let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
-        found.map(|(_, value)| value.into_owned())
-    };
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let properties = PublishProperties {
         payload_is_utf8: match header(PAYLOAD_FORMAT) {
@@ -53,11 +49,11 @@ pub fn read(query: &str, headers: &HeaderMap) -> Result<Option<Arc<PublishProper
             Some("UTF8_DATA") => true,
             Some(_) => return Err(PropertyError::PayloadFormat),
         },
-        message_expiry_interval: match parameter("messageExpiry") {
+        message_expiry_interval: match parameter(query, "messageExpiry") {
             Some(seconds) => Some(seconds.parse().map_err(|_| PropertyError::MessageExpiry)?),
             None => None,
         },
-        response_topic: match parameter("responseTopic") {
+        response_topic: match parameter(query, "responseTopic") {
             Some(topic) => Some(topic.parse::<TopicName>().map_err(|_| PropertyError::ResponseTopic)?),
             None => None,
         },
@@ -65,7 +61,7 @@ pub fn read(query: &str, headers: &HeaderMap) -> Result<Option<Arc<PublishProper
             Some(data) => Some(STANDARD.decode(data).map_err(|_| PropertyError::CorrelationData)?.into()),
             None => None,
         },
-        content_type: parameter("contentType").map(Into::into),
+        content_type: parameter(query, "contentType").map(Into::into),
         user_properties: header(USER_PROPERTIES).map(user_properties).transpose()?.unwrap_or_default(),
         ..PublishProperties::default()
     };
@@ -73,6 +69,12 @@ pub fn read(query: &str, headers: &HeaderMap) -> Result<Option<Arc<PublishProper
         return Err(PropertyError::Character);
     }
     Ok((properties != PublishProperties::default()).then(|| Arc::new(properties)))
+}
+
+/// The first value of a parameter of the query string.
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    found.map(|(_, value)| value.into_owned())
 }
 
 /// MQTT 5 section 1.5.4.
