@@ -40,8 +40,8 @@ pub fn request(
 }
 
 impl Session {
-    /// The request in a message on this topic, and what is to be kept until it is answered. One connection may wait for so many
-    /// answers about a Thing (AWS general reference, `iot-core`).
+    /// The request in a message on this topic, and what is to be kept until it is answered. The number of
+    /// answers about one Thing for which a connection may wait is bounded (AWS general reference, `iot-core`).
     pub(super) fn shadow_request(
         &mut self,
         topic: RequestTopic,

@@ -41,7 +41,7 @@ const DEFAULT_PAGE: usize = 25;
 pub(super) enum ShadowCall {
     /// An operation on a shadow.
     Shadow(ShadowId, Operation),
-    /// The names of a Thing's named shadows: at most so many, after this name.
+    /// The names of a Thing's named shadows: up to `max` of them, after this name.
     List { thing: ShadowId, after: Option<String>, max: usize },
 }
 
