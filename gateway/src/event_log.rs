@@ -41,6 +41,9 @@ const FILE_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the end of the gateway waits for the terminal, which may be a pipe that nobody reads.
 const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The gateway's own name for the reason of a message that the client does not acknowledge.
+pub const NOT_ACKNOWLEDGED: &str = "NOT_ACKNOWLEDGED";
+
 /// The log. Clones write to the same file and terminal.
 #[derive(Clone)]
 pub struct EventLog(Arc<Sinks>);
@@ -288,6 +291,12 @@ impl EventType {
             Status::Success => LogLevel::Info,
             Status::Failure => LogLevel::Error,
         }
+    }
+
+    /// The kind of event with this name of AWS's.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event_type| event_type.as_str() == name)
     }
 
     /// AWS's name.

@@ -16,10 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use cli::{
-    console,
-    output::{self, escaped},
-};
+use cli::{console, output};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -96,7 +93,6 @@ fn tell(args: &WhyArgs) -> anyhow::Result<u8> {
     let last = NonZeroU16::new(args.last).unwrap_or(NonZeroU16::MIN);
     let search = Search { subject: &args.subject, last, since };
     let attempts = read(&args.log, &search)?;
-    let subject = escaped(args.subject.as_str());
     let text = match &attempts {
         Ok(attempts) if args.json => json!({"subject": args.subject, "attempts": attempts}).to_string(),
         Ok(attempts) => attempts.iter().map(Attempt::to_string).collect::<Vec<_>>().join("\n"),
@@ -105,7 +101,7 @@ fn tell(args: &WhyArgs) -> anyhow::Result<u8> {
                 print(&json!({"subject": args.subject, "attempts": []}).to_string());
             }
             let within = if since.is_some() { " in this time" } else { "" };
-            let log = args.log.display();
+            let (log, subject) = (args.log.display(), &args.subject);
             console::status(&format!("latchkey why: `{log}` has no connection of `{subject}`{within}{hint}"));
             return Ok(NOT_FOUND);
         }
@@ -130,7 +126,7 @@ fn read(log: &Path, search: &Search<'_>) -> anyhow::Result<Result<Vec<Attempt>, 
     }
 }
 
-/// Nobody may read standard output any more; then there is nothing to do.
+/// A reader that has closed standard output needs nothing.
 fn print(text: &str) {
     use std::io::Write as _;
     writeln!(output::stdout(), "{text}").unwrap_or_default();

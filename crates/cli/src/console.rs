@@ -177,7 +177,8 @@ fn filled(indent: usize, text: &str) -> String {
     textwrap::fill(text, options)
 }
 
-/// Wraps a line to `columns`. Every line but the first is indented. A word that is longer than a line is broken.
+/// Wraps a line to `columns`. Every line but the first is indented. A word that is longer than a line is broken. Unprintable
+/// characters are escaped.
 #[must_use]
 pub fn wrapped_to(columns: usize, indent: usize, line: &str) -> String {
     let indent = " ".repeat(indent);
@@ -185,7 +186,7 @@ pub fn wrapped_to(columns: usize, indent: usize, line: &str) -> String {
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation)
         .subsequent_indent(&indent);
-    textwrap::fill(line, options)
+    textwrap::fill(&escaped(line), options)
 }
 
 /// The columns of the terminal that shows this program's output, [`COLUMNS`] if there is none, and at least 40.

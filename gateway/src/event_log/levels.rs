@@ -75,7 +75,7 @@ impl Default for LogLevels {
 impl<'de> Deserialize<'de> for EventType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Self::ALL.into_iter().find(|event_type| event_type.as_str() == name).ok_or_else(|| {
+        Self::from_name(&name).ok_or_else(|| {
             let names = Self::ALL.map(|event_type| format!("`{}`", event_type.as_str())).join(", ");
             de::Error::custom(format!("`{}` is not a kind of event: use {names}", name.escape_debug()))
         })

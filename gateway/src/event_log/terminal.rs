@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cli::{console, output::escaped};
+use cli::console;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
-    EventType, LogEntry, Status,
+    EventType, LogEntry, NOT_ACKNOWLEDGED, Status,
     attempts::{Attempt, Attempts, Half},
     line_writer::LineWriter,
 };
@@ -195,31 +195,7 @@ impl Line {
     }
 
     fn of_entry(entry: &LogEntry<'_>) -> Self {
-        let event = match (entry.event_type, entry.status) {
-            (EventType::Connect, Status::Success) => "connected",
-            (EventType::Connect | EventType::AuthNError, _) => "refused",
-            (EventType::PublishIn, Status::Success) => "published",
-            (EventType::PublishOut, Status::Success) => "received",
-            (EventType::SendDirectMessage, Status::Success) => "sent",
-            (EventType::Ping, _) => "ping",
-            (EventType::Subscribe, Status::Success) => "subscribed",
-            (EventType::Unsubscribe, Status::Success) => "unsubscribed",
-            (EventType::UnsupportedKeepAlive, _) => "keep-alive",
-            (EventType::Disconnect, _) => "disconnected",
-            _ if entry.reason == Some("NOT_ACKNOWLEDGED") => "dropped",
-            _ if entry.reason == Some("THROTTLED") => "throttled",
-            (
-                EventType::PublishIn
-                | EventType::PublishOut
-                | EventType::Subscribe
-                | EventType::Unsubscribe
-                | EventType::GetThingShadow
-                | EventType::UpdateThingShadow
-                | EventType::DeleteThingShadow
-                | EventType::SendDirectMessage,
-                _,
-            ) => "denied",
-        };
+        let event = event_word(entry.event_type, entry.status, entry.reason);
         let client = entry.client_id.or(Some(entry.source_ip));
         let words = entry.explanation.as_ref().or(entry.details.as_ref());
         let parts = [entry.topic_name, entry.reason, words.map(String::as_str)];
@@ -236,12 +212,12 @@ impl Line {
             text.push_str("  ");
             text.push_str(part);
         }
-        console::wrapped_to(columns, INDENT, &escaped(text))
+        console::wrapped_to(columns, INDENT, &text)
     }
 }
 
 impl Decision {
-    /// Reads a decision line; `None` if it is none of a refusal or a fault.
+    /// Reads a decision line; `None` if it is not about a refusal or a fault.
     fn of_line(line: &Value) -> Option<Self> {
         let text = |key: &str| line.get(key).and_then(Value::as_str).map(str::to_owned);
         if text("event")? != "decision" || text("outcome").is_none_or(|outcome| outcome == "allow") {
@@ -259,14 +235,45 @@ impl Decision {
         })
     }
 
-    /// The device, with the client id if that is another text.
     fn client(&self) -> Option<String> {
-        match (&self.device, &self.client_id) {
-            (Some(device), Some(client_id)) if device != client_id => {
-                Some(format!("{device} as {client_id}"))
-            }
-            (device, client_id) => device.clone().or_else(|| client_id.clone()),
-        }
+        client_name(self.device.as_deref(), self.client_id.as_deref())
+    }
+}
+
+/// What happened, in one word. It depends on the reason of a failure too.
+pub(crate) fn event_word(event_type: EventType, status: Status, reason: Option<&str>) -> &'static str {
+    match (event_type, status) {
+        (EventType::Connect, Status::Success) => "connected",
+        (EventType::Connect | EventType::AuthNError, _) => "refused",
+        (EventType::PublishIn, Status::Success) => "published",
+        (EventType::PublishOut, Status::Success) => "received",
+        (EventType::SendDirectMessage, Status::Success) => "sent",
+        (EventType::Ping, _) => "ping",
+        (EventType::Subscribe, Status::Success) => "subscribed",
+        (EventType::Unsubscribe, Status::Success) => "unsubscribed",
+        (EventType::UnsupportedKeepAlive, _) => "keep-alive",
+        (EventType::Disconnect, _) => "disconnected",
+        _ if reason == Some(NOT_ACKNOWLEDGED) => "dropped",
+        _ if reason == Some("THROTTLED") => "throttled",
+        (
+            EventType::PublishIn
+            | EventType::PublishOut
+            | EventType::Subscribe
+            | EventType::Unsubscribe
+            | EventType::GetThingShadow
+            | EventType::UpdateThingShadow
+            | EventType::DeleteThingShadow
+            | EventType::SendDirectMessage,
+            _,
+        ) => "denied",
+    }
+}
+
+/// A client's name: that of the device, with the client id if that is another text.
+pub(crate) fn client_name(device: Option<&str>, client_id: Option<&str>) -> Option<String> {
+    match (device, client_id) {
+        (Some(device), Some(client_id)) if device != client_id => Some(format!("{device} as {client_id}")),
+        (device, client_id) => device.or(client_id).map(str::to_owned),
     }
 }
 

@@ -15,7 +15,11 @@ use iot_policy::{
 };
 use mqtt::{InvalidFilter, LastWill, TopicFilter, TopicName};
 
-use crate::{custom_auth::answer::Authorization, event_log::EventType, quotas::LimitError};
+use crate::{
+    custom_auth::answer::Authorization,
+    event_log::{EventType, NOT_ACKNOWLEDGED},
+    quotas::LimitError,
+};
 
 /// The policies of one client, with everything that their evaluation needs.
 pub struct Enforcement {
@@ -49,8 +53,6 @@ pub struct Rejection {
     pub details: String,
 }
 
-/// The gateway's own name for a message that the client does not acknowledge.
-pub const NOT_ACKNOWLEDGED: &str = "NOT_ACKNOWLEDGED";
 /// AWS's name for what a policy does not allow.
 pub const DENIED: &str = "AUTHORIZATION_FAILURE";
 

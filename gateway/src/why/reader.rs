@@ -58,7 +58,7 @@ impl Line {
         Some(line)
     }
 
-    /// A field with a text. A text that is empty is none.
+    /// A field with a text that is not empty.
     pub(super) fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }

@@ -95,11 +95,10 @@ impl Search<'_> {
                 nameless = line.text("sourceIp").map(str::to_owned);
             }
         }
-        let names = similar.names.iter().map(|(_, name)| format!("`{}`", escaped(name.as_str())));
+        let names = similar.names.iter().map(|(_, name)| format!("`{name}`"));
         let names = names.collect::<Vec<_>>().join(", ");
         let names = if names.is_empty() { names } else { format!("; similar names are {names}") };
         let nameless = nameless.map_or(String::new(), |address| {
-            let address = escaped(address);
             format!("; a connection from {address} ended before its CONNECT: `latchkey why {address}`")
         });
         Ok(names + &nameless)

@@ -13,6 +13,10 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use super::reader::{Line, Lines};
+use crate::event_log::{
+    EventType, Status,
+    terminal::{client_name, event_word},
+};
 
 /// The steps of one connection that are kept: the first ones, which have the connect, and the last ones.
 const FIRST_STEPS: usize = 50;
@@ -114,7 +118,7 @@ impl Attempt {
     }
 }
 
-/// The steps that a line tells of.
+/// The steps that a line reports.
 fn steps(line: &Line) -> Vec<Step> {
     let time = line.time();
     let step = |name, problem, reason: Option<&str>, text: String| Step {
@@ -129,8 +133,9 @@ fn steps(line: &Line) -> Vec<Step> {
         let reason = line.text("reason").or_else(|| line.text("error_type"));
         return vec![step("decision", outcome != "allow", reason, decision(line, outcome))];
     }
-    let Some(event_type) = line.text("eventType") else { return Vec::new() };
-    let is_success = line.text("status") == Some("Success");
+    let Some(event_type) = line.text("eventType").and_then(EventType::from_name) else { return Vec::new() };
+    let is_success = line.text("status") == Some(Status::Success.as_str());
+    let status = if is_success { Status::Success } else { Status::Failure };
     let mut steps = Vec::new();
     if let Some(door) = line.value("door") {
         // They came before everything else, at a time that the log does not have.
@@ -144,18 +149,7 @@ fn steps(line: &Line) -> Vec<Step> {
         let allowed = allows.iter().filter_map(|(action, on)| Some(format!("{action} on {}", on.as_str()?)));
         steps.push(step("policies", false, None, allowed.collect::<Vec<_>>().join("; ")));
     }
-    let name = match (event_type, is_success) {
-        ("Connect", true) => "connected",
-        ("Connect" | "Connection.AuthNError", _) => "refused",
-        ("Publish-In", true) => "published",
-        ("Publish-Out", true) => "received",
-        ("Subscribe", true) => "subscribed",
-        ("Unsubscribe", true) => "unsubscribed",
-        ("Unsupported keep-alive value", _) => "keep-alive",
-        ("Ping", _) => "ping",
-        ("Disconnect", _) => "disconnected",
-        (_, _) => "denied",
-    };
+    let name = event_word(event_type, status, line.text("reason"));
     let words = line.text("explanation").or_else(|| line.text("details"));
     let (about, separator) = match name {
         "connected" => (Some(session(line)), "; "),
@@ -213,17 +207,13 @@ fn session(line: &Line) -> String {
 /// For a person. Each part that a client may have chosen is escaped.
 impl Display for Attempt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = match (&self.device, &self.client_id) {
-            (Some(device), Some(client_id)) if device != client_id => format!("{device} as {client_id}"),
-            (device, client_id) => {
-                device.as_ref().or(client_id.as_ref()).map_or("no client id", |name| name).to_owned()
-            }
-        };
+        let name = client_name(self.device.as_deref(), self.client_id.as_deref());
+        let name = name.as_deref().unwrap_or("no client id");
         let time = self.steps.iter().find_map(|step| step.time);
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
         let time = time.and_then(|time| time.format(&format).ok()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or("an unknown address");
-        let head = escaped(format!("{name}  from {address}  {time}"));
+        let head = format!("{name}  from {address}  {time}");
         f.write_str(&console::wrapped_to(console::COLUMNS, 2, &head))?;
         let id = escaped(&*self.connection_id);
         write!(f, "\n  {:<12}  {id}", "connection")?;
@@ -233,7 +223,7 @@ impl Display for Attempt {
             }
             let reason = step.reason.as_ref().map_or(String::new(), |reason| format!("{reason}  "));
             let text = format!("  {:<12}  {reason}{}", step.name, step.text);
-            write!(f, "\n{}", console::wrapped_to(console::COLUMNS, INDENT, escaped(text).trim_end()))?;
+            write!(f, "\n{}", console::wrapped_to(console::COLUMNS, INDENT, text.trim_end()))?;
         }
         writeln!(f)
     }

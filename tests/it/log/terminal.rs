@@ -6,11 +6,13 @@ use integration::{
     devices,
     eventually::eventually,
     gateway_process::GatewayProcess,
-    mqtt_client::{MqttClient, connect, tls},
+    mqtt_client::{MqttClient, tls},
     script::{self, Script, Step, allow},
 };
-use mqtt::{Connect, Packet, Publish, QoS, Version};
+use mqtt::{Packet, Publish, QoS};
 use serde_json::json;
+
+use super::{refused, v5};
 
 /// The columns of a line where there is no terminal.
 const COLUMNS: usize = 80;
@@ -34,17 +36,6 @@ fn events(gateway: &GatewayProcess) -> Vec<String> {
 /// Waits for the event that comes after `before` others.
 async fn event(gateway: &GatewayProcess, what: &str, before: usize) -> String {
     eventually(what, || events(gateway).get(before).cloned()).await
-}
-
-/// Connects, and waits until the server has ended the connection.
-async fn refused(gateway: &GatewayProcess, connect: Connect) {
-    let (mut client, ack) = MqttClient::connect(gateway, connect).await;
-    assert!(ack.is_none_or(|ack| u8::from(ack.code) >= 0x80));
-    client.closed().await;
-}
-
-fn v5(client_id: &str, user_name: &str, password: &str) -> Connect {
-    connect(Version::V5, client_id, user_name, password)
 }
 
 #[tokio::test]

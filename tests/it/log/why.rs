@@ -6,13 +6,15 @@ use integration::{
     devices,
     eventually::eventually,
     gateway_process::GatewayProcess,
-    mqtt_client::{MqttClient, connect, tls},
+    mqtt_client::{MqttClient, tls},
     programs::program,
     running::{Finished, Running},
 };
-use mqtt::{Connect, Disconnect, DisconnectReasonCode, Packet, QoS, Version};
-use serde_json::Value;
+use mqtt::{Disconnect, DisconnectReasonCode, Packet, QoS};
+use serde_json::{Value, json};
 use tokio::process::Command;
+
+use super::{refused, v5};
 
 /// A topic filter that would turn the line around on a terminal.
 const TURNED: &str = "\u{202e}a/\u{200b}b";
@@ -29,16 +31,6 @@ fn words(text: &str) -> String {
         assert!(line.chars().count() <= 80, "{line}");
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn v5(client_id: &str, user_name: &str, password: &str) -> Connect {
-    connect(Version::V5, client_id, user_name, password)
-}
-
-async fn refused(gateway: &GatewayProcess, connect: Connect) {
-    let (mut client, ack) = MqttClient::connect(gateway, connect).await;
-    assert!(ack.is_none_or(|ack| u8::from(ack.code) >= 0x80));
-    client.closed().await;
 }
 
 /// Waits until the log has this many lines with this text.
@@ -153,10 +145,33 @@ async fn subject_that_is_not_there_has_a_code_of_its_own_and_a_hint() {
     assert!(told.err().contains("run this in the folder of `latchkey local`"), "{}", told.err());
 }
 
+#[tokio::test]
+async fn steps_have_the_words_of_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = [
+        ("SendDirectMessage", "Success", None, "sent"),
+        ("SendDirectMessage", "Failure", Some("CLIENT_ERROR"), "denied"),
+        ("Publish-In", "Failure", Some("THROTTLED"), "throttled"),
+        ("Publish-Out", "Failure", Some("NOT_ACKNOWLEDGED"), "dropped"),
+    ];
+    let log = events.map(|(event_type, status, reason, _)| {
+        let id = "9c1d3f5e-0000-4000-8000-000000000000";
+        let line = json!({
+            "eventType": event_type, "status": status, "reason": reason, "clientId": "d1", "connectionId": id,
+        });
+        format!("{line}\n")
+    });
+    std::fs::write(folder.path().join("events.jsonl"), log.concat()).unwrap();
+    let told = why(folder.path(), &["d1", "--json"]).await;
+    let json = serde_json::from_str::<Value>(&told.out()).unwrap();
+    let steps = json["attempts"][0]["steps"].as_array().unwrap().iter().map(|step| step["step"].clone());
+    assert_eq!(steps.collect::<Vec<_>>(), events.map(|(.., word)| word), "{json}");
+}
+
 /// Lines that are cut, too long, or not JSON are passed over, and a connection with thousands of lines keeps its first and
 /// its last ones.
 #[tokio::test]
-async fn large_log_and_lines_that_are_none_are_read_in_bounded_memory() {
+async fn large_log_and_lines_that_can_not_be_used_are_read_in_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let line = |n: usize| {
         format!(
