@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_lines_wait_and_none_is_lost() {
+    fn number_of_waiting_lines_is_bounded_and_none_is_lost() {
         let now = Instant::now();
         let mut attempts = Attempts::<usize, usize>::default();
         let early = (0..MAX_WAITING + 9).filter_map(|n| attempts.add(&n.to_string(), Half::Decision(n), now));

@@ -109,7 +109,7 @@ async fn a_call_that_is_wrong_is_rejected_with_awss_error() {
         assert_eq!(error(&answer), expected, "{method} {target}");
     }
     assert_eq!(call(&gateway, &certificate, "POST", classic, r#"{"state":{}}"#).await.body["version"], 2);
-    assert_eq!(watcher.answer().await.0, "update/accepted", "a rejection is no message");
+    assert_eq!(watcher.answer().await.0, "update/accepted", "a rejection publishes nothing");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ fn state() -> impl Strategy<Value = Value> {
 
 type Path = Vec<String>;
 
-/// A section that keeps each value that is no object, and each object that is there, under its path.
+/// A section that keeps each value that is not an object, and each object that is there, under its path.
 #[derive(Clone, Default)]
 struct Twin(BTreeMap<Path, (Value, i64)>);
 
