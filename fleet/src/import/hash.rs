@@ -142,7 +142,7 @@ pub(super) fn of_emqx(hash: &str, salt: &str, form: EmqxHash) -> Result<Verifier
     if hash.starts_with('$') {
         return verifier(hash);
     }
-    let digest = hex(hash).ok_or(HashError::Unknown)?;
+    let digest = hex::decode(hash).map_err(|_| HashError::Unknown)?;
     let name = match digest.len() {
         32 => "sha256",
         64 => "sha512",
@@ -162,13 +162,4 @@ pub(super) fn of_emqx(hash: &str, salt: &str, form: EmqxHash) -> Result<Verifier
     };
     let (salt, digest) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(digest));
     Ok(Verifier::try_from(format!("${name}{side}${salt}${digest}"))?)
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.chars().map(|char| char.to_digit(16)).collect::<Option<Vec<_>>>()?;
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(high.checked_mul(16)?.checked_add(*low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
 }
