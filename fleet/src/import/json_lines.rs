@@ -1,4 +1,17 @@
-//! Lines of values in a text of JSON. `serde_json` gives the line of an error only.
+//! JSON of other programs, and the lines of its values. `serde_json` gives the line of an error only.
+
+use serde::de::DeserializeOwned;
+
+/// Reads a text. `what` is what it should be.
+///
+/// # Errors
+///
+/// The line and the column, without serde's message, which could quote a password or a hash.
+pub(super) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> anyhow::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        anyhow::anyhow!("line {}, column {}: it is not {what}", error.line(), error.column())
+    })
+}
 
 /// An element of an array.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +28,8 @@ impl<'t> Element<'t> {
         Self { line: 1, text }
     }
 
-    /// The elements of the array at `path`, a list of keys, in this element of a text that is valid JSON. There are none if it has no such array.
+    /// The elements of the array at `path`, a list of keys, in this element of a text that is valid JSON. There are none if
+    /// it has no such array.
     pub(super) fn elements(self, path: &[&str]) -> Vec<Self> {
         let mut scanner = Scanner { rest: self.text, line: self.line };
         if path.iter().any(|key| scanner.enter(key).is_none()) {

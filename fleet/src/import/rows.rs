@@ -127,12 +127,7 @@ pub(super) fn of_password_file(text: &str) -> Rows {
 ///
 /// When the header is wrong.
 pub(super) fn of_table(text: &str, format: Format<'_>) -> anyhow::Result<Rows> {
-    let mut table = Table::new(text);
-    let header = match table.next() {
-        Some((_, Ok(header))) => header,
-        Some((line, Err(error))) => bail!("line {line}: {error}"),
-        None => bail!("it is empty"),
-    };
+    let (table, header) = Table::with_header(text)?;
     let columns = Columns::of(&header);
     let wanted = columns.len();
     let credentials = CredentialColumns::new(&columns, format)?;

@@ -184,9 +184,8 @@ fn of_lines(text: &str) -> Option<Found> {
 }
 
 fn of_header(text: &str) -> Option<Found> {
-    let mut table = Table::new(text);
-    let (_, header) = table.next()?;
-    let columns = Columns::of(&header.ok()?);
+    let (mut table, header) = Table::with_header(text).ok()?;
+    let columns = Columns::of(&header);
     let has = |names: &[&str]| matches!(columns.find(names), Ok(Some(_)));
     let first = table.next().and_then(|(_, record)| record.ok());
     let is_django = first.is_some_and(|record| {

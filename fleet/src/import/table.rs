@@ -3,6 +3,7 @@
 //! The fields are parsed by `csv-core`, which is the parser of the crate `csv` without its reader: that one copies every
 //! field, secrets too, through buffers that are not wiped.
 
+use anyhow::bail;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use zeroize::Zeroizing;
 
@@ -43,7 +44,7 @@ pub(crate) enum CsvError {
 }
 
 impl<'t> Table<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
+    fn new(text: &'t str) -> Self {
         let first = text.trim_start().lines().next().unwrap_or_default().as_bytes();
         let separator = SEPARATORS.into_iter().find(|separator| first.contains(separator)).unwrap_or(b',');
         Self {
@@ -53,6 +54,20 @@ impl<'t> Table<'t> {
             reader: ReaderBuilder::new().delimiter(separator).build(),
             fields: Zeroizing::new(vec![0; 1_024]),
             ends: vec![0; 16],
+        }
+    }
+
+    /// A table and its header.
+    ///
+    /// # Errors
+    ///
+    /// When the text has no record, or the first one is not CSV.
+    pub(crate) fn with_header(text: &'t str) -> anyhow::Result<(Self, Record)> {
+        let mut table = Self::new(text);
+        match table.next() {
+            Some((_, Ok(header))) => Ok((table, header)),
+            Some((line, Err(error))) => bail!("line {line}: {error}"),
+            None => bail!("it is empty"),
         }
     }
 

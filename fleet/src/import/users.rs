@@ -1,15 +1,14 @@
 //! The users of other programs: mosquitto's dynamic security, EMQX and Django.
 
-use anyhow::bail;
 use device_auth::{client_id::ClientId, record::ClientIdRule};
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
-    columns::Columns,
+    columns::{Column, Columns},
     faults::RowError,
     hash::{self, EmqxHash, HashError},
-    json_lines::Element,
+    json_lines::{self, Element},
     rows::{Credential, Row, Rows},
     table::Table,
 };
@@ -35,7 +34,7 @@ pub(super) fn of_dynsec(text: &str) -> anyhow::Result<Rows> {
         #[serde(default)]
         disabled: bool,
     }
-    let clients = json::<File>(text, "the JSON of dynamic security")?.clients;
+    let clients = json_lines::parse::<File>(text, "the JSON of dynamic security")?.clients;
     let lines = Element::of(text).lines(&["clients"]);
     let row = |client: Client, line| {
         let hash = match (client.encoded_password, client.password, client.salt, client.iterations) {
@@ -92,12 +91,13 @@ pub(super) fn of_emqx(text: &str, form: EmqxHash) -> anyhow::Result<Rows> {
         });
         return Ok(rows.collect());
     }
-    let (mut table, columns) = with_header(text)?;
+    let (table, header) = Table::with_header(text)?;
+    let columns = Columns::of(&header);
     let (name, hash) = (columns.get(&["user_id"])?, columns.get(&["password_hash"])?);
     let (salt, superuser) = (columns.find(&["salt"])?, columns.find(&["is_superuser"])?);
-    let rows = table.by_ref().map(|(line, record)| {
+    let rows = table.map(|(line, record)| {
         let read = record.map_err(RowError::from).and_then(|record| {
-            let optional = |column: &Option<super::columns::Column>| {
+            let optional = |column: &Option<Column>| {
                 column.as_ref().map(|column| column.text(&record)).unwrap_or_default().trim()
             };
             let is_superuser = is_true(optional(&superuser));
@@ -135,10 +135,11 @@ pub(super) fn of_django(text: &str) -> anyhow::Result<Rows> {
         });
         return Ok(rows.collect());
     }
-    let (mut table, columns) = with_header(text)?;
+    let (table, header) = Table::with_header(text)?;
+    let columns = Columns::of(&header);
     let (name, hash) = (columns.get(&["username"])?, columns.get(&["password"])?);
     let active = columns.find(&["is_active"])?;
-    let rows = table.by_ref().map(|(line, record)| {
+    let rows = table.map(|(line, record)| {
         let read = record.map_err(RowError::from).and_then(|record| {
             let enabled = active.as_ref().is_none_or(|column| is_true(column.text(&record).trim()));
             row(line, name.word(&record)?, hash.word(&record)?, enabled)
@@ -146,16 +147,6 @@ pub(super) fn of_django(text: &str) -> anyhow::Result<Rows> {
         (line, read)
     });
     Ok(rows.collect())
-}
-
-fn with_header(text: &str) -> anyhow::Result<(Table<'_>, Columns)> {
-    let mut table = Table::new(text);
-    let header = match table.next() {
-        Some((_, Ok(header))) => header,
-        Some((line, Err(error))) => bail!("line {line}: {error}"),
-        None => bail!("it is empty"),
-    };
-    Ok((table, Columns::of(&header)))
 }
 
 /// The elements of a list in JSON, or in its `data`, and their lines. None if the text is not JSON.
@@ -166,18 +157,11 @@ fn list<T: DeserializeOwned>(text: &str, what: &str) -> anyhow::Result<Option<(V
     }
     let start = text.trim_start();
     Ok(if start.starts_with('[') {
-        Some((json::<Vec<T>>(text, what)?, Element::of(text).lines(&[])))
+        Some((json_lines::parse::<Vec<T>>(text, what)?, Element::of(text).lines(&[])))
     } else if start.starts_with('{') {
-        Some((json::<Page<T>>(text, what)?.data, Element::of(text).lines(&["data"])))
+        Some((json_lines::parse::<Page<T>>(text, what)?.data, Element::of(text).lines(&["data"])))
     } else {
         None
-    })
-}
-
-fn json<T: DeserializeOwned>(text: &str, what: &str) -> anyhow::Result<T> {
-    // serde's message could quote a hash.
-    serde_json::from_str(text).map_err(|error| {
-        anyhow::anyhow!("line {}, column {}: it is not {what}", error.line(), error.column())
     })
 }
 

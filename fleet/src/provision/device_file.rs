@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cli::console::counted;
 use device_auth::device_name::{DeviceName, DeviceNameError};
 use iot_policy::limits::MAX_THING_NAME_LENGTH;
@@ -65,12 +65,8 @@ pub(super) fn read(path: &Path, grant: &str) -> anyhow::Result<Vec<Device>> {
 }
 
 fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
-    let mut table = Table::new(text);
-    let columns = match table.next() {
-        Some((_, Ok(header))) => columns(&header).with_context(|| format!("can't use `{shown}`"))?,
-        Some((line, Err(error))) => bail!("can't use `{shown}`: line {line}: {error}"),
-        None => bail!("can't use `{shown}`: it is empty"),
-    };
+    let table = Table::with_header(text).and_then(|(table, header)| Ok((table, columns(&header)?)));
+    let (table, columns) = table.with_context(|| format!("can't use `{shown}`"))?;
     let (mut devices, mut faults, mut first) = (Vec::new(), Faults::default(), HashMap::new());
     for (line, record) in table {
         let device = record.map_err(RowError::from).and_then(|record| device(&record, &columns, grant));

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    super::json_lines::Element,
+    super::json_lines::{self, Element},
     Access, Effect, Remark, Rule, User,
     filter::{Filter, Placeholders},
     quoted,
@@ -41,7 +41,7 @@ struct Role {
     /// Whether it accepts a subscription with a wildcard. If not, no role after it is asked about one either.
     allows_wildcards: bool,
     publish: Vec<Rule>,
-    /// Filters to subscribe to as they are are asked before the others.
+    /// The rules about a filter itself come before those about what is inside it.
     subscribe: Vec<Rule>,
     receive: Vec<Rule>,
 }
@@ -140,14 +140,7 @@ impl Default for Defaults {
 
 impl Roles {
     pub(in crate::import) fn parse(text: &str) -> anyhow::Result<Self> {
-        let file = serde_json::from_str::<File>(text).map_err(|error| {
-            // The message could quote a value, which may be a password.
-            anyhow::anyhow!(
-                "line {}, column {}: it is not the JSON of dynamic security",
-                error.line(),
-                error.column()
-            )
-        })?;
+        let file = json_lines::parse::<File>(text, "the JSON of dynamic security")?;
         let has_placeholders = file.clients.iter().any(|client| client.encoded_password.is_some());
         let placeholders = has_placeholders.then_some(PLACEHOLDERS);
         let mut roles = HashMap::new();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    super::json_lines::Element,
+    super::json_lines::{self, Element},
     Access, Effect, Remark, Rule, User,
     erlang::{self, Term},
     filter::Filter,
@@ -74,7 +74,7 @@ impl Rules {
                 Applies::Perhaps(why) => Some(why),
             };
             let rule = Rule { condition, ..rule.clone() };
-            // Nobody publishes to a filter with a wildcard.
+            // No client publishes to a filter with a wildcard.
             if *publish && !(rule.is_exact && rule.filter.has_wildcard()) {
                 access.publish.push(rule.clone());
             }
@@ -300,17 +300,13 @@ struct ScopeRule {
 }
 
 fn of_json(text: &str) -> anyhow::Result<Vec<Entry>> {
-    let not_rules = |error: serde_json::Error| {
-        anyhow::anyhow!("line {}, column {}: it is not JSON with EMQX's rules", error.line(), error.column())
-    };
-    let whole = serde_json::from_str::<Value>(text).map_err(not_rules)?;
-    let path: &[&str] = if whole.get("data").is_some() { &["data"] } else { &[] };
-    let (values, elements) = match whole {
-        Value::Array(values) => (values, Element::of(text).elements(path)),
+    let whole = Element::of(text);
+    let (values, elements) = match json_lines::parse(text, "JSON with EMQX's rules")? {
+        Value::Array(values) => (values, whole.elements(&[])),
         Value::Object(mut object) => match object.remove("data") {
-            Some(Value::Array(values)) => (values, Element::of(text).elements(path)),
+            Some(Value::Array(values)) => (values, whole.elements(&["data"])),
             Some(_) => bail!("`data` is not a list"),
-            None => (vec![Value::Object(object)], vec![Element::of(text)]),
+            None => (vec![Value::Object(object)], vec![whole]),
         },
         _ => bail!("it is not a list of rules"),
     };

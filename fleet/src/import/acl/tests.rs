@@ -242,7 +242,7 @@ proptest! {
         actual in prop::sample::select(vec!["u1", "u2", "a"]),
     ) {
         let client_id = is_known.then_some(actual);
-        // Nobody publishes to a filter, and no message has one.
+        // No client publishes to a filter, and no message has one.
         let of_topics = |rules: Vec<Rule>| rules.into_iter().map(|rule| Rule { is_exact: false, ..rule }).collect::<Vec<_>>();
         let access = Access { publish: of_topics(publish), subscribe, receive: of_topics(receive) };
         let may_publish = |topic: &str| decide(&access.publish, actual, |_, text| matches(text, topic));
