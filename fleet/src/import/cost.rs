@@ -22,9 +22,11 @@ impl Cost {
         *count = count.saturating_add(1);
     }
 
-    /// What a person is told before the hashes are stored. None if there are no hashes.
+    /// What a person is told before the hashes are stored, for a function of this memory or, without one, for the function
+    /// that the deployment makes. None if there are no hashes.
     #[must_use]
     pub fn shown(&self, memory: Option<FunctionMemory>) -> Option<CostText<'_>> {
+        let memory = memory.or_else(|| FunctionMemory::try_from(DEPLOYED_MB).ok())?;
         (!self.0.is_empty()).then_some(CostText { cost: self, memory })
     }
 }
@@ -32,28 +34,26 @@ impl Cost {
 /// The text of a [`Cost`].
 pub struct CostText<'a> {
     cost: &'a Cost,
-    memory: Option<FunctionMemory>,
+    memory: FunctionMemory,
 }
 
 impl fmt::Display for CostText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mb = self.memory.map_or(DEPLOYED_MB, FunctionMemory::mb);
-        let whole = FunctionMemory::WHOLE_CPU.mb();
         // The most expensive kinds first.
         let kinds = self.cost.0.iter().rev();
         let kinds = kinds.take(SHOWN).map(|((time, memory_kib), count)| {
-            let with_memory = time.saturating_mul(whole).checked_div(mb.min(whole)).unwrap_or(*time);
             let memory = match memory_kib.div_ceil(1_024) {
                 0 => String::new(),
                 memory => format!(" and {memory} MB"),
             };
             let noun = if *count == 1 { "hash" } else { "hashes" };
-            format!("{} {noun} {}{memory}", HumanCount(*count), millis(with_memory))
+            format!("{} {noun} {}{memory}", HumanCount(*count), millis(self.memory.time(*time)))
         });
         let more = if self.cost.0.len() > SHOWN { ", and cheaper ones" } else { "" };
         write!(
             f,
-            "what a connect costs a function of {mb} MB, about: {}{more}",
+            "what a connect costs a function of {} MB, about: {}{more}",
+            self.memory.mb(),
             kinds.collect::<Vec<_>>().join(", ")
         )
     }

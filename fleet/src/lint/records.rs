@@ -99,8 +99,7 @@ fn check_credentials(
         }
     }
     let whole = record.verifiers.iter().map(|live| live.verifier.estimate().time).sum::<Duration>();
-    let share = f64::from(memory.mb()) / f64::from(FunctionMemory::WHOLE_CPU.mb());
-    let time = whole.div_f64(share.min(1.0));
+    let time = memory.time(whole);
     if time > SLOW {
         add(
             Rule::VerifierSlow,

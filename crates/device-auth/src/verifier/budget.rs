@@ -69,6 +69,15 @@ impl FunctionMemory {
         self.0.get()
     }
 
+    /// How long such a function needs for a check that takes this time on one whole vCPU. A check runs on one, so more than
+    /// one does not help.
+    #[must_use]
+    pub fn time(self, on_whole_cpu: Duration) -> Duration {
+        let mb = self.0.min(Self::WHOLE_CPU.0).get();
+        let nanos = on_whole_cpu.as_nanos().saturating_mul(u128::from(Self::WHOLE_CPU.mb()));
+        Duration::from_nanos(u64::try_from(nanos.div_ceil(u128::from(mb))).unwrap_or(u64::MAX))
+    }
+
     /// Checks that such a function can check these verifiers one after the other. Each attempt checks all of them, expired
     /// ones too.
     ///
@@ -86,15 +95,13 @@ impl FunctionMemory {
         if whole > BUDGET {
             return Err(BudgetError::TooSlow { millis: rounded(whole.as_nanos()) });
         }
-        let whole_mb = u128::from(Self::WHOLE_CPU.mb());
-        let mb_nanos = whole.as_nanos().saturating_mul(whole_mb);
-        // A check runs on one CPU, so more than one does not help.
-        let nanos = mb_nanos.div_ceil(u128::from(self.mb()).min(whole_mb));
-        if nanos <= BUDGET.as_nanos() {
+        let time = self.time(whole);
+        if time <= BUDGET {
             return Ok(());
         }
+        let mb_nanos = whole.as_nanos().saturating_mul(u128::from(Self::WHOLE_CPU.mb()));
         let needed_mb = mb_nanos.div_ceil(BUDGET.as_nanos());
-        Err(BudgetError::Slow { millis: rounded(nanos), memory_mb: self.mb(), needed_mb })
+        Err(BudgetError::Slow { millis: rounded(time.as_nanos()), memory_mb: self.mb(), needed_mb })
     }
 }
 
