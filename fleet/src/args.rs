@@ -8,7 +8,7 @@ mod lint;
 mod migration;
 mod source;
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::ParseIntError, path::PathBuf, time::Duration};
 
 use clap::{
     Args, Subcommand,
@@ -21,6 +21,7 @@ use device_auth::{
     record::{ClientIdRule, ClientIdRuleError},
     scheme::Scheme,
     seal::{KeyId, KeyIdError},
+    verifier::budget::{FunctionMemory, FunctionMemoryError},
 };
 use device_sim::{Address, DeploymentArgs};
 
@@ -240,7 +241,7 @@ pub struct AddArgs {
 
     /// How the device proves itself
     #[arg(
-        long, default_value = Scheme::Password.as_str(), value_parser = one_of(&SCHEMES), help_heading = CREDENTIAL
+        long, default_value = Scheme::Password.as_str(), value_parser = one_of(&SCHEMES, Scheme::as_str), help_heading = CREDENTIAL
     )]
     pub scheme: Scheme,
 
@@ -300,7 +301,7 @@ pub struct ImportArgs {
 
     /// How the devices prove themselves
     #[arg(
-        long, value_parser = one_of(&VENDORS_AND_PASSWORD), conflicts_with = "from", help_heading = CREDENTIAL
+        long, value_parser = one_of(&VENDORS_AND_PASSWORD, Scheme::as_str), conflicts_with = "from", help_heading = CREDENTIAL
     )]
     pub scheme: Option<Scheme>,
 
@@ -416,14 +417,14 @@ pub struct ListArgs {
     pub grant: Option<String>,
 
     /// Only devices of this scheme
-    #[arg(long, value_parser = one_of(&SCHEMES), help_heading = DEVICES)]
+    #[arg(long, value_parser = one_of(&SCHEMES, Scheme::as_str), help_heading = DEVICES)]
     pub scheme: Option<Scheme>,
 
     /// Only disabled devices
     #[arg(long, help_heading = DEVICES)]
     pub disabled: bool,
 
-    /// At most so many devices
+    /// Up to N devices
     #[arg(long, value_name = "N", help_heading = OUTPUT)]
     pub limit: Option<usize>,
 
@@ -596,9 +597,26 @@ fn client_id_rule(text: &str) -> Result<ClientIdRule, ClientIdRuleError> {
     text.to_owned().try_into()
 }
 
-fn one_of(schemes: &'static [Scheme]) -> impl TypedValueParser<Value = Scheme> {
-    PossibleValuesParser::new(schemes.iter().map(|scheme| scheme.as_str())).try_map(|name| {
-        let scheme = schemes.iter().copied().find(|scheme| scheme.as_str() == name);
-        scheme.ok_or("not a scheme")
+/// Why a text is not a function's memory.
+#[derive(Debug, thiserror::Error)]
+enum MemoryError {
+    #[error(transparent)]
+    Number(#[from] ParseIntError),
+    #[error(transparent)]
+    Memory(#[from] FunctionMemoryError),
+}
+
+fn memory(text: &str) -> Result<FunctionMemory, MemoryError> {
+    Ok(FunctionMemory::try_from(text.parse::<u32>()?)?)
+}
+
+/// Accepts the name of one of these values.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    values: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(values.iter().map(|value| name(*value))).try_map(move |text| {
+        let value = values.iter().copied().find(|value| name(*value) == text);
+        value.ok_or("not one of the names")
     })
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use device_auth::verifier::budget::{FunctionMemory, FunctionMemoryError};
+use device_auth::verifier::budget::FunctionMemory;
 
-use super::OUTPUT;
+use super::{OUTPUT, memory};
 use crate::lint::rule::Level;
 
 const CHECKED: &str = "Checked";
@@ -20,7 +20,7 @@ pub struct LintArgs {
     #[arg(long = "document", value_name = "FILE", help_heading = CHECKED)]
     pub documents: Vec<PathBuf>,
 
-    /// The authorizer's log, for credentials that nobody uses
+    /// The authorizer's log, for credentials that are never used
     ///
     /// The authorizer's log, one JSON object a line: `.latchkey/events.jsonl`, or the messages of its log group. A device
     /// and a second password that were never accepted in it are reported.
@@ -51,19 +51,6 @@ pub enum Format {
     Sarif,
 }
 
-/// Why a text is not a function's memory.
-#[derive(Debug, thiserror::Error)]
-enum MemoryError {
-    #[error(transparent)]
-    Number(#[from] std::num::ParseIntError),
-    #[error(transparent)]
-    Memory(#[from] FunctionMemoryError),
-}
-
-fn memory(text: &str) -> Result<FunctionMemory, MemoryError> {
-    Ok(FunctionMemory::try_from(text.parse::<u32>()?)?)
-}
-
 const LINT: &str = "\
 Examples:
   latchkey fleet lint
@@ -82,7 +69,7 @@ Examples:
       the records and grants of the store
 
   latchkey fleet lint --log .latchkey/events.jsonl --fail-on note
-      also devices and second passwords that nobody used
+      also devices and second passwords that were never used
 
   latchkey fleet lint --document policy.json --format sarif > lint.sarif
       for a code scanner, with a policy that the fleet's backend uses

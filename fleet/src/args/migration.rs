@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CREDENTIAL, examples, source::source};
-use crate::import::{EmqxHash, Source};
+use super::{CREDENTIAL, examples, one_of};
+use crate::import::{EmqxHash, SOURCES, Source};
 
 /// Say what of a fleet will not work on AWS, and how each device can move
 #[derive(Args, Debug)]
@@ -15,7 +15,7 @@ pub struct CheckMigrationArgs {
     pub export: PathBuf,
 
     /// What wrote the file
-    #[arg(long, value_name = "SOURCE", value_parser = source(), help_heading = CREDENTIAL)]
+    #[arg(long, value_name = "SOURCE", value_parser = one_of(&SOURCES, Source::as_str), help_heading = CREDENTIAL)]
     pub from: Source,
 
     /// The product of all devices, if the file has no column for it

@@ -2,13 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{
-    Args,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::Args;
 use device_auth::verifier::budget::FunctionMemory;
 
-use super::{CREDENTIAL, OUTPUT, RECORD};
+use super::{CREDENTIAL, OUTPUT, RECORD, memory, one_of};
 use crate::import::{EmqxHash, SOURCES, Source};
 
 /// Where the users come from, and what they may do.
@@ -18,7 +15,7 @@ pub struct SourceArgs {
     ///
     /// What wrote FILE. `csv` is a table with the columns `username`, and `password` or `verifier`. `mosquitto-dynsec` is
     /// dynamic-security.json, with its roles and groups. `django` is the JSON of `dumpdata auth.user`, or a table.
-    #[arg(long, value_name = "SOURCE", value_parser = source(), help_heading = CREDENTIAL)]
+    #[arg(long, value_name = "SOURCE", value_parser = one_of(&SOURCES, Source::as_str), help_heading = CREDENTIAL)]
     pub from: Option<Source>,
 
     /// The broker's access rules, which become grants
@@ -59,16 +56,4 @@ pub struct SourceArgs {
     /// Check everything and write nothing
     #[arg(long, help_heading = OUTPUT)]
     pub dry_run: bool,
-}
-
-pub(super) fn source() -> impl TypedValueParser<Value = Source> {
-    PossibleValuesParser::new(SOURCES.iter().map(|source| source.as_str())).try_map(|name| {
-        let source = SOURCES.into_iter().find(|source| source.as_str() == name);
-        source.ok_or("not a source")
-    })
-}
-
-fn memory(text: &str) -> Result<FunctionMemory, String> {
-    let mb = text.parse::<u32>().map_err(|error| error.to_string())?;
-    FunctionMemory::try_from(mb).map_err(|error| error.to_string())
 }
