@@ -82,7 +82,7 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// What a file is that is no text in UTF-8, by its first bytes, and what to do with it.
+/// What a file that is not text in UTF-8 is, by its first bytes, and what to do with it.
 fn binary_kind(bytes: &[u8]) -> Option<&'static str> {
     let kinds: [(&[&[u8]], _); 3] = [
         (&[b"PK\x03\x04", b"\xd0\xcf\x11\xe0"], "a spreadsheet or an archive; save it as \"CSV UTF-8\""),

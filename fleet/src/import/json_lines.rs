@@ -1,6 +1,7 @@
 //! JSON of other programs, and the lines of its values. `serde_json` gives the line of an error only.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Reads a text. `what` is what it should be.
 ///
@@ -46,6 +47,11 @@ impl<'t> Element<'t> {
             }
         }
         elements
+    }
+
+    /// The element itself. None if it is not valid JSON.
+    pub(super) fn value(self) -> Option<Value> {
+        serde_json::Deserializer::from_str(self.text).into_iter().next()?.ok()
     }
 
     /// The lines of the elements of the array at `path`.

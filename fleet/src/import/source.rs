@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{columns::Columns, table::Table};
+use super::{columns::Columns, json_lines::Element, table::Table};
 
 /// What wrote a file of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// What to do with a file whose source nobody has named.
+/// What to do with a file whose source is not named.
 #[must_use]
 pub fn hint(text: &str) -> String {
     recognise(text).map_or_else(
@@ -132,15 +133,11 @@ pub(super) fn recognise(text: &str) -> Option<Found> {
 }
 
 fn of_json(text: &str) -> Option<Found> {
-    let value = serde_json::from_str::<Value>(text).ok()?;
-    let first = match &value {
-        Value::Array(values) => values.first()?,
-        Value::Object(object) => match object.get("data") {
-            Some(Value::Array(values)) => values.first()?,
-            _ => &value,
-        },
-        _ => return None,
-    };
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    let whole = Element::of(text);
+    let path: &[&str] = if text.starts_with('[') { &[] } else { &["data"] };
+    // A file of many users is told by its first one; the others, with their secrets, are not copied.
+    let first = whole.elements(path).first().copied().unwrap_or(whole).value()?;
     let has = |key: &str| first.get(key).is_some();
     if has("roles") && (has("clients") || has("defaultACLAccess")) {
         Some(Found::Users(Source::MosquittoDynsec))
