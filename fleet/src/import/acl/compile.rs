@@ -29,7 +29,7 @@ pub(crate) fn compile(
             continue;
         }
         match usable(rule, before, user)
-            .and_then(|()| rule.filter.to_publish(user, form).map_err(unfit(rule)))
+            .and_then(|()| rule.filter.to_publish(user, form).map_err(|error| unfit(rule, error)))
         {
             Ok(topics) => {
                 covered.push(rule);
@@ -42,9 +42,10 @@ pub(crate) fn compile(
         }
     }
     for (rule, before) in allowed(&access.subscribe) {
-        let read = usable(rule, before, user)
-            .and_then(|()| receivable(rule, &access.receive, user))
-            .and_then(|()| rule.filter.to_read(rule.is_exact, user, form).map_err(unfit(rule)));
+        let read =
+            usable(rule, before, user).and_then(|()| receivable(rule, &access.receive, user)).and_then(
+                |()| rule.filter.to_read(rule.is_exact, user, form).map_err(|error| unfit(rule, error)),
+            );
         match read {
             Ok(Topics { subscribe, topics }) => {
                 if subscribe != topics && rule.filter.has_wildcard() && !rule.is_exact {
@@ -71,14 +72,14 @@ fn allowed(rules: &[Rule]) -> impl Iterator<Item = (&Rule, &[Rule])> {
 
 /// Checks that a rule is sure to be in force, and that no rule before it denies a part of it.
 fn usable(rule: &Rule, before: &[Rule], user: User<'_>) -> Result<(), Remark> {
-    let topic = quoted(rule.filter.as_str());
     if let Some(condition) = rule.condition {
-        return Err(Remark::loss(rule.line, format!("{topic}: {condition}")));
+        let text = format!("{}: {condition}", quoted(rule.filter.as_str()));
+        return Err(Remark::loss(rule.line, text));
     }
     let mut denied =
         before.iter().filter(|deny| deny.effect == Effect::Deny && deny.filter.overlaps(&rule.filter, user));
     let Some(deny) = denied.next() else { return Ok(()) };
-    let line = deny.line;
+    let (line, topic) = (deny.line, quoted(rule.filter.as_str()));
     let is_whole = deny.condition.is_none()
         && deny.filter.covers(&rule.filter, user)
         && (!deny.is_exact || deny.filter == rule.filter);
@@ -104,7 +105,6 @@ fn usable(rule: &Rule, before: &[Rule], user: User<'_>) -> Result<(), Remark> {
 
 /// Checks that all messages of a subscription are allowed.
 fn receivable(rule: &Rule, receive: &[Rule], user: User<'_>) -> Result<(), Remark> {
-    let topic = quoted(rule.filter.as_str());
     for about in receive {
         match about.effect {
             Effect::Allow if about.condition.is_none() && about.filter.covers(&rule.filter, user) => {
@@ -112,9 +112,10 @@ fn receivable(rule: &Rule, receive: &[Rule], user: User<'_>) -> Result<(), Remar
             }
             Effect::Deny if about.filter.overlaps(&rule.filter, user) => {
                 let text = format!(
-                    "line {} denies messages of {topic}, and a grant has no exceptions: write the topics that are allowed \
+                    "line {} denies messages of {}, and a grant has no exceptions: write the topics that are allowed \
                      instead",
-                    about.line
+                    about.line,
+                    quoted(rule.filter.as_str())
                 );
                 return Err(Remark::loss(rule.line, text));
             }
@@ -125,14 +126,14 @@ fn receivable(rule: &Rule, receive: &[Rule], user: User<'_>) -> Result<(), Remar
         return Ok(());
     }
     let text = format!(
-        "{topic} may be subscribed to, but not all of its messages received: allow the same topics for both"
+        "{} may be subscribed to, but not all of its messages received: allow the same topics for both",
+        quoted(rule.filter.as_str())
     );
     Err(Remark::loss(rule.line, text))
 }
 
-fn unfit(rule: &Rule) -> impl FnOnce(Unfit) -> Remark {
-    let (line, topic) = (rule.line, quoted(rule.filter.as_str()));
-    move |unfit| Remark::loss(line, format!("{topic}: {unfit}"))
+fn unfit(rule: &Rule, error: Unfit) -> Remark {
+    Remark::loss(rule.line, format!("{}: {error}", quoted(rule.filter.as_str())))
 }
 
 fn add(templates: &mut Vec<TopicTemplate>, topics: &[String]) {
