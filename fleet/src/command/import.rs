@@ -128,11 +128,11 @@ async fn import_to_table(
         "devices with another record already: {}; `--skip-existing` leaves them unchanged; nothing was imported",
         known.join(", ")
     );
+    let document = StoreDocument { devices, ..document };
     // No two of the records may allow the same client id.
-    let all = StoreDocument { devices: devices.clone(), ..document.clone() };
-    all.records(any_function()?).context("nothing was imported")?;
+    document.clone().records(any_function()?).context("nothing was imported")?;
     if args.source.dry_run {
-        let count = u64::try_from(devices.len())?;
+        let count = u64::try_from(document.devices.len())?;
         console.print(&imported.json(count), imported.text(args, count))?;
         return Ok(true);
     }
@@ -146,7 +146,7 @@ async fn import_to_table(
         file.save().context("nothing was imported")?;
         stored = Records::open(store, &aws, Some(path)).await?;
     }
-    let pushed = push::write(stored, StoreDocument { devices, ..document }, store, pending()).await;
+    let pushed = push::write(stored, document, store, pending()).await;
     let written = u64::try_from(pushed.written.len())?;
     let mut json = imported.json(written);
     if let Some(json) = json.as_object_mut() {
@@ -234,7 +234,12 @@ impl Imported {
         if let Some(cost) = cost.shown(args.source.memory) {
             status(&cost.to_string());
         }
-        let records = if args.source.dry_run { unhashed(drafts) } else { hash(drafts)? };
+        let records = if args.source.dry_run {
+            let unhashed = drafts.into_iter().map(|draft| draft.finish(|_| Ok(checker.placeholder.clone())));
+            unhashed.collect::<anyhow::Result<_>>()?
+        } else {
+            hash(drafts)?
+        };
         Ok(Self { records, grants, rules: report, skipped, sealing })
     }
 
@@ -381,13 +386,14 @@ impl Draft {
         Ok(Self { name, record, password })
     }
 
-    /// Adds the hash of the password, if there is one, and counts it.
-    fn finish(self, bar: &ProgressBar) -> anyhow::Result<(DeviceName, RecordDocument)> {
+    /// Adds the hash of the password, if there is one.
+    fn finish(
+        self,
+        hash: impl FnOnce(Zeroizing<String>) -> anyhow::Result<Verifier>,
+    ) -> anyhow::Result<(DeviceName, RecordDocument)> {
         let Self { name, mut record, password } = self;
         if let Some(password) = password {
-            let verifier = Secret::chosen(password)?.verifier()?;
-            record.verifiers.push(LiveVerifier { verifier, expires_at: None });
-            bar.inc(1);
+            record.verifiers.push(LiveVerifier { verifier: hash(password)?, expires_at: None });
         }
         Ok((name, record))
     }
@@ -423,18 +429,6 @@ impl Checker {
     }
 }
 
-/// The records as they would be, with a placeholder for each hash.
-fn unhashed(drafts: Vec<Draft>) -> Vec<(DeviceName, RecordDocument)> {
-    let placeholder = Verifier::of_generated(&[], [0; 16]);
-    let records = drafts.into_iter().map(|Draft { name, mut record, password }| {
-        if password.is_some() {
-            record.verifiers.push(LiveVerifier { verifier: placeholder.clone(), expires_at: None });
-        }
-        (name, record)
-    });
-    records.collect()
-}
-
 /// Hashes the passwords on every core, at some 40 ms each. A terminal shows a progress bar.
 fn hash(mut drafts: Vec<Draft>) -> anyhow::Result<Vec<(DeviceName, RecordDocument)>> {
     let passwords = drafts.iter().filter(|draft| draft.password.is_some()).count();
@@ -453,7 +447,14 @@ fn hash(mut drafts: Vec<Draft>) -> anyhow::Result<Vec<(DeviceName, RecordDocumen
     let records = thread::scope(|scope| {
         let workers = shares.into_iter().map(|share| {
             scope.spawn(|| {
-                share.into_iter().map(|draft| draft.finish(&bar)).collect::<anyhow::Result<Vec<_>>>()
+                let records = share.into_iter().map(|draft| {
+                    draft.finish(|password| {
+                        let verifier = Secret::chosen(password)?.verifier()?;
+                        bar.inc(1);
+                        Ok(verifier)
+                    })
+                });
+                records.collect::<anyhow::Result<Vec<_>>>()
             })
         });
         // All of them are started before the first is waited for.
