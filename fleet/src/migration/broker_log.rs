@@ -1,23 +1,29 @@
 //! The log of mosquitto, as `log_type all` writes it.
 
-use std::io::BufRead;
+use std::{
+    collections::HashMap,
+    io::{BufRead, Read as _},
+};
 
 use super::observed::{Connected, Observed};
 
-/// The longest line that is looked at.
-const MAX_LINE_BYTES: usize = 4_096;
+/// How much of a line is read.
+const MAX_LINE_BYTES: u64 = 4_096;
 
 /// Reads a log. Lines that are not known are skipped.
 pub(super) fn read(mut log: impl BufRead, observed: &mut Observed) -> anyhow::Result<u64> {
     let (mut known, mut line) = (0_u64, Vec::new());
-    let mut names = std::collections::HashMap::<String, String>::new();
+    let mut names = HashMap::<String, String>::new();
     let mut subscriber = None::<String>;
     loop {
         line.clear();
-        if log.read_until(b'\n', &mut line)? == 0 {
+        if log.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
             return Ok(known);
         }
-        let text = String::from_utf8_lossy(line.get(..line.len().min(MAX_LINE_BYTES)).unwrap_or_default());
+        if !line.ends_with(b"\n") {
+            log.skip_until(b'\n')?;
+        }
+        let text = String::from_utf8_lossy(&line);
         // The time ends at the first `: `.
         let Some((_, text)) = text.trim_end().split_once(": ") else { continue };
         if let Some(topic) = text.strip_prefix('\t') {

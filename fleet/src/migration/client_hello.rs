@@ -16,7 +16,7 @@ pub(super) struct ClientHello {
 pub(super) enum Parsed {
     /// More bytes are needed.
     Incomplete,
-    /// They are no such message.
+    /// They are not such a message.
     Other,
     Hello(ClientHello),
 }
@@ -88,7 +88,7 @@ fn hello(body: &[u8]) -> Option<ClientHello> {
             SUPPORTED_VERSIONS => {
                 let mut versions = Reader(content.vector8()?);
                 while let Some(version) = versions.u16() {
-                    // GREASE (RFC 8701) and drafts are no versions.
+                    // GREASE (RFC 8701) and drafts are not versions.
                     if (0x0300..=0x0304).contains(&version) {
                         hello.newest = hello.newest.max(version);
                     }

@@ -31,7 +31,7 @@ type Key = ((IpAddr, u16), (IpAddr, u16));
 #[derive(Default)]
 pub(super) struct Flows {
     by_ends: HashMap<Key, Flow>,
-    /// How many connections were left out.
+    /// How many segments of other connections were left out.
     pub(super) left_out: u64,
     /// How many began with TLS or MQTT.
     pub(super) connections: u64,
@@ -153,12 +153,12 @@ impl Flow {
     fn mqtt(&mut self, new: &[u8], segment: &Segment<'_>, observed: &mut Observed) {
         let State::Mqtt(flow) = &mut self.state else { return };
         flow.bytes.extend_from_slice(new);
-        let address = segment.from.0.to_string();
         let is_open = loop {
             match flow.codec.decode(&mut flow.bytes) {
                 Ok(Some(packet)) => flow.packet(packet, observed),
                 Ok(None) => break flow.bytes.len() <= MAX_WAITING_BYTES,
                 Err(error) => {
+                    let address = segment.from.0.to_string();
                     let device = if flow.device.is_empty() { address.as_str() } else { flow.device.as_str() };
                     let (problem, example) = match error {
                         DecodeError::UnsupportedProtocolVersion(3) => (Problem::Mqtt31, address.clone()),

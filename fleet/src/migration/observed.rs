@@ -15,9 +15,7 @@ use super::problem::Problem;
 const EXAMPLES: usize = 3;
 /// How much of an example is kept.
 const EXAMPLE_CHARACTERS: usize = 120;
-/// How many client ids of a user are kept. More say nothing new.
-const IDS_OF_A_USER: usize = 64;
-/// From how many different client ids of one user on they are taken for ids that change.
+/// From how many different client ids of one user on they are taken for ids that change. More are not kept.
 const CHANGING_IDS: usize = 4;
 
 /// Everything that is known.
@@ -95,7 +93,7 @@ impl Observed {
     /// A CONNECT. Returns what its device is called here: its user name if it has one, and else its client id.
     pub(super) fn connected(&mut self, connect: &Connected<'_>) -> String {
         let Connected { client_id, user, keep_alive, is_old, is_assigned } = *connect;
-        // An authorizer's name after a `?`, and Tencent's fields after a `;`, are no part of the name.
+        // An authorizer's name after a `?`, and Tencent's fields after a `;`, are not a part of the name.
         let name = user.map(|user| user.split(['?', ';']).next().unwrap_or_default());
         let device = name.unwrap_or(client_id).to_owned();
         self.devices.entry(device.clone()).or_default();
@@ -128,7 +126,7 @@ impl Observed {
             return;
         }
         let ids = self.client_ids.entry(device.to_owned()).or_default();
-        if ids.len() < IDS_OF_A_USER {
+        if ids.len() < CHANGING_IDS {
             ids.insert(client_id.to_owned());
         }
         if ids.len() >= CHANGING_IDS {

@@ -149,7 +149,7 @@ impl Problem {
             ),
             Self::Registration => (
                 "registration",
-                "the device asks its vendor for a secret when it connects, and nobody answers on AWS".into(),
+                "the device asks its vendor for a secret when it connects, and nothing answers on AWS".into(),
                 "let it register on the old platform once more and keep its secret; a device that keeps none can't move",
                 Way::Never,
             ),

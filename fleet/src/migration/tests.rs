@@ -76,7 +76,7 @@ fn capture_shows_tls_and_plain_mqtt() {
                 "keep-alive"
             ]
         );
-        // Its segments are out of order and there twice.
+        // Its segments are out of order, with duplicates.
         assert_eq!(problem(&report, "reserved-topic")["examples"], json!(["$SYS/broker/#"]));
         assert_eq!(problem(&report, "keep-alive")["examples"], json!(["pump-1: 0 s"]));
         assert_eq!(problem(&report, "no-sni")["addresses"], 1);
@@ -109,7 +109,8 @@ fn log_of_mosquitto_is_read() {
         1796006100: New client connected from 127.0.0.1:1 as sub-1 (p2, c1, k60, u'eve').\n";
     let ids =
         (0..5).map(|id| format!("1: New client connected from h:1 as roam-{id} (p2, c1, k60, u'roam').\n"));
-    let log = log.to_owned() + &ids.collect::<Vec<_>>().concat();
+    let tail = "x".repeat(4_096) + "1: New client connected from h:1 as tail-of-a-long-line (p2, c1, k60).\n";
+    let log = log.to_owned() + &tail + &ids.collect::<Vec<_>>().concat();
     let report = report(&["al", "bob", "eve", "roam", "idle"], None, &[log.as_bytes()]);
     let of = |name: &str| problem(&report, name)["devices"].as_u64().unwrap();
     assert_eq!((of("qos-2"), of("mqtt-3.1"), of("keep-alive"), of("payload")), (1, 1, 1, 1));
@@ -118,6 +119,7 @@ fn log_of_mosquitto_is_read() {
         (2, 1, 0, 0)
     );
     assert_eq!(report["ways"], json!({"unchanged": 0, "domain": 2, "bridge": 2, "firmware": 1, "never": 0}));
+    assert_eq!(report["not_in_export"], 1);
     let error = check(&["a"], None, &[b"hello\n"], true).unwrap_err();
     assert!(format!("{error:#}").contains("neither pcap nor pcapng"), "{error:#}");
 }
