@@ -118,12 +118,6 @@ impl DocumentPreview {
     pub fn all(values: Values<'_>, arn: &FunctionArn) -> Result<Vec<Self>, DocumentError> {
         Ok(build(values, arn, MAX_POLICY_DOCUMENTS)?.into_iter().map(Self).collect())
     }
-
-    /// The number of characters that AWS counts.
-    #[must_use]
-    pub fn characters(&self) -> usize {
-        self.0.characters()
-    }
 }
 
 /// Checks that the documents fit for every client id: with the longest possible one, they must leave one document unused,

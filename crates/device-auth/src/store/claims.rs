@@ -75,13 +75,12 @@ impl Claims {
     /// What these claims have and `other` has not.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        let less = |one: &BTreeSet<String>, other: &BTreeSet<String>| one - other;
         Self {
-            ids: less(&self.ids, &other.ids),
-            prefixes: less(&self.prefixes, &other.prefixes),
-            marks: less(&self.marks, &other.marks),
-            watched: less(&self.watched, &other.watched),
-            values: less(&self.values, &other.values),
+            ids: &self.ids - &other.ids,
+            prefixes: &self.prefixes - &other.prefixes,
+            marks: &self.marks - &other.marks,
+            watched: &self.watched - &other.watched,
+            values: &self.values - &other.values,
         }
     }
 

@@ -118,11 +118,10 @@ pub(super) fn slots(record: &Record, grants: &Grants) -> Slots {
     let devices = [(&record.device, record)];
     for own in uses(&devices) {
         for grant in grants.all() {
-            let definition = grant.definition();
-            let published = definition.publish.iter().chain(&definition.retain).map(|it| (it, true));
-            let read = definition.subscribe.iter().chain(&definition.receive).map(|it| (it, false));
-            let others = published.chain(read).filter(|(_, publishes)| *publishes || own.publishes);
-            for (other, _) in others.filter(|_| !(definition.shared && own.grant.definition().shared)) {
+            if grant.definition().shared && own.grant.definition().shared {
+                continue;
+            }
+            for (other, _) in templates(grant).filter(|(_, publishes)| *publishes || own.publishes) {
                 let Meeting::DependsOnValues { equal, client_id_of_one, client_id_of_other } =
                     meeting(own.template, other)
                 else {
@@ -168,13 +167,8 @@ pub fn grant_reached_by_newcomer<'g>(
         })
     };
     grants.find(|grant| {
-        let definition = grant.definition();
-        let mut published = definition.publish.iter().chain(&definition.retain);
-        let mut read = definition.subscribe.iter().chain(&definition.receive);
-        let intended = definition.shared && record.grant.definition().shared;
-        !intended
-            && (published.any(|template| meets(template, true))
-                || read.any(|template| meets(template, false)))
+        let intended = grant.definition().shared && record.grant.definition().shared;
+        !intended && templates(grant).any(|(template, publishes)| meets(template, publishes))
     })
 }
 
@@ -192,15 +186,20 @@ impl TopicOverlap {
     }
 }
 
+/// The templates of a grant, each with whether it is for publishing.
+fn templates(grant: &Grant) -> impl Iterator<Item = (&TopicTemplate, bool)> {
+    let definition = grant.definition();
+    let published = definition.publish.iter().chain(&definition.retain).map(|template| (template, true));
+    let read = definition.subscribe.iter().chain(&definition.receive).map(|template| (template, false));
+    published.chain(read)
+}
+
 /// The templates of the devices' grant. A template that is in several of its lists counts once.
 fn uses<'a>(devices: &'a [Device<'a>]) -> Vec<Use<'a>> {
     let Some((_, record)) = devices.first() else { return Vec::new() };
     let grant = &*record.grant;
-    let definition = grant.definition();
     let mut uses = Vec::<Use<'_>>::new();
-    let published = definition.publish.iter().chain(&definition.retain).map(|template| (template, true));
-    let read = definition.subscribe.iter().chain(&definition.receive).map(|template| (template, false));
-    for (template, publishes) in published.chain(read) {
+    for (template, publishes) in templates(grant) {
         if !uses.iter().any(|known| known.template == template) {
             uses.push(Use { grant, template, publishes, devices });
         }
