@@ -8,6 +8,7 @@ use iot_policy::{
     limits::{MAX_CLIENT_ID_BYTES, MAX_TOPIC_BYTES, MAX_TOPIC_SLASHES},
     near_miss,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{RequestArgs, RequestedAction};
@@ -70,6 +71,12 @@ impl Asked {
         (counts && slashes > MAX_TOPIC_SLASHES)
             .then(|| format!("a topic has up to {MAX_TOPIC_SLASHES} slashes, and this one has {slashes}"))
     }
+}
+
+/// The documents that a record leads to, as the evaluator reads them.
+pub(crate) fn parsed<T: Serialize>(documents: &[T]) -> anyhow::Result<Vec<PolicyDocument>> {
+    let texts = documents.iter().map(serde_json::to_string);
+    texts.map(|text| Ok(text?.parse()?)).collect()
 }
 
 /// The context of a connection, with what only its CONNECT has if that is asked for.

@@ -3,11 +3,7 @@
 use std::fmt::Write as _;
 
 use cli::console::{Console, counted, wrapped};
-use device_auth::{
-    record::ClientIdRule,
-    scheme::Scheme,
-    store::{document::StoreDocument, error::RecordsError, id_ranges::IdRangeError},
-};
+use device_auth::{record::ClientIdRule, scheme::Scheme, store::document::StoreDocument};
 use indicatif::HumanCount;
 use serde_json::json;
 
@@ -79,24 +75,16 @@ pub(super) async fn run(
     Ok(problems.is_empty())
 }
 
-/// What is wrong with records, the first ones of it.
-fn contradictions(mut document: StoreDocument) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
-    while found.len() < MOST_CONTRADICTIONS {
-        let Err(error) = document.clone().records(any_function()?) else { break };
-        found.push(error.to_string());
-        let device = match &error {
-            RecordsError::Record(invalid) => &invalid.device,
-            RecordsError::IdRange(
-                IdRangeError::Overlap { other, .. } | IdRangeError::Parameter { other, .. },
-            ) => other,
-            RecordsError::TopicOverlap(overlap) => &overlap.other,
-            _ => break,
-        };
-        if document.devices.remove(device).is_none() {
-            break;
-        }
-    }
+/// What is wrong with single records and between them, up to [`MOST_CONTRADICTIONS`] in all.
+fn contradictions(document: StoreDocument) -> anyhow::Result<Vec<String>> {
+    let records = match document.load(any_function()?) {
+        Ok(records) => records,
+        Err(error) => return Ok(vec![error.to_string()]),
+    };
+    let mut found = records.unusable.values().map(|it| it.error.to_string()).collect::<Vec<_>>();
+    found.truncate(MOST_CONTRADICTIONS);
+    let conflicts = records.conflicts(MOST_CONTRADICTIONS.saturating_sub(found.len()));
+    found.extend(conflicts.iter().map(ToString::to_string));
     Ok(found)
 }
 

@@ -44,7 +44,7 @@ pub(super) fn run(contents: &Contents, args: &ListArgs, console: &mut Console<'_
     if console.json {
         let list = devices.iter().map(|(name, record)| {
             let RecordDocument { enabled, grant, scheme, .. } = record;
-            let keys = secrets(record).map(SealedSecret::key).collect::<Vec<_>>();
+            let keys = record.sealed_secrets().map(SealedSecret::key).collect::<Vec<_>>();
             json!({
                 "device": name, "scheme": scheme, "enabled": enabled, "grant": grant, "keys": keys,
                 "client_ids": loader::client_ids(name, record),
@@ -97,7 +97,7 @@ fn print_counts<'a>(
     Ok(console.print(&json, format_args!("{lines}{rest}{all}\n"))?)
 }
 
-fn state(record: &RecordDocument) -> &'static str {
+pub(super) fn state(record: &RecordDocument) -> &'static str {
     if record.enabled { "enabled" } else { "disabled" }
 }
 
@@ -136,8 +136,8 @@ fn paragraphs(rows: &[Row]) -> String {
 }
 
 fn row(name: &DeviceName, record: &RecordDocument) -> Row {
-    let mut keys =
-        secrets(record).map(|secret| secret.key().map_or(IN_PLAIN_TEXT, KeyId::as_str)).collect::<Vec<_>>();
+    let keys = record.sealed_secrets().map(|secret| secret.key().map_or(IN_PLAIN_TEXT, KeyId::as_str));
+    let mut keys = keys.collect::<Vec<_>>();
     keys.dedup();
     [
         name.to_string(),
@@ -147,10 +147,6 @@ fn row(name: &DeviceName, record: &RecordDocument) -> Row {
         if keys.is_empty() { "-".to_owned() } else { keys.join(", ") },
         joined(&loader::client_ids(name, record)),
     ]
-}
-
-pub(super) fn secrets(record: &RecordDocument) -> impl Iterator<Item = &SealedSecret> {
-    record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten()
 }
 
 #[cfg(test)]

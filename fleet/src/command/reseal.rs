@@ -37,17 +37,14 @@ pub(super) async fn run(
         #[cfg(feature = "aws")]
         RecordStore::Table(_) => {
             let mut document = store.contents().await?.document;
-            let old = document.devices.clone();
+            let due = document
+                .devices
+                .iter()
+                .filter(|(_, record)| record.sealed_secrets().any(|secret| secret.key() != Some(&current)));
+            let due = due.map(|(name, _)| name.clone()).collect::<Vec<_>>();
             let resealed = reseal(&mut document)?;
-            for name in document.devices.into_keys() {
-                let is_due = |record: &RecordDocument| {
-                    super::list::secrets(record).any(|secret| secret.key() != Some(&current))
-                };
-                if old.get(&name).is_some_and(is_due) {
-                    store
-                        .change(&name, |record| seal_again(&name, record, &keyring, &current).map(drop))
-                        .await?;
-                }
+            for name in due {
+                store.change(&name, |record| seal_again(&name, record, &keyring, &current).map(drop)).await?;
             }
             resealed
         }
@@ -119,8 +116,7 @@ fn seal_again(
     current: &KeyId,
 ) -> anyhow::Result<(u64, u64)> {
     let (mut count, mut unchanged) = (0_u64, 0_u64);
-    let secrets = record.secrets.iter_mut();
-    for secret in secrets.flat_map(|s| [&mut s.device_secret, &mut s.device_token, &mut s.psk]).flatten() {
+    for secret in record.sealed_secrets_mut() {
         let again = sealed_again(secret, name, keyring)?;
         // It was opened only to find out whether it can be.
         if secret.key() == Some(current) {

@@ -9,7 +9,7 @@ use device_auth::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{added::joined, list::secrets};
+use super::{added::joined, list::state};
 
 /// Where the second column begins.
 const INDENT: usize = 13;
@@ -24,7 +24,7 @@ pub(super) fn run(
         let kind = format!("{:?}", live.verifier);
         json!({"kind": kind.trim_end_matches("(…)"), "expires_at": live.expires_at})
     });
-    let keys = secrets(record).map(|secret| secret.key().map(KeyId::as_str)).collect::<Vec<_>>();
+    let keys = record.sealed_secrets().map(|secret| secret.key().map(KeyId::as_str)).collect::<Vec<_>>();
     let client_ids = loader::client_ids(name, record);
     let json = json!({
         "device": name, "scheme": record.scheme, "enabled": record.enabled, "grant": record.grant,
@@ -39,7 +39,7 @@ pub(super) fn run(
         text.push('\n');
     };
     line("scheme", record.scheme.as_str().to_owned());
-    line("state", if record.enabled { "enabled" } else { "disabled" }.to_owned());
+    line("state", state(record).to_owned());
     line("grant", record.grant.clone());
     line("client ids", joined(&client_ids));
     for (name, value) in &record.parameters {
@@ -49,7 +49,7 @@ pub(super) fn run(
         let kind = format!("{:?}", live.verifier);
         line("password", format!("a hash, {}{}", kind.trim_end_matches("(…)"), until(live.expires_at)));
     }
-    for (secret, document) in secrets(record).zip(&record.secrets) {
+    for (secret, document) in record.sealed_secrets().zip(&record.secrets) {
         let key =
             secret.key().map_or("in plain text".to_owned(), |key| format!("sealed under the key `{key}`"));
         line("secret", key + &until(document.expires_at));

@@ -94,10 +94,8 @@ impl Folder {
         let keyring = crate::keyring_file::read(&self.file("keyring.json")).unwrap();
         let store = StoreFile::read(&self.file("devices.json")).unwrap();
         let (name, record) = store.devices.get_key_value(name).unwrap();
-        let secrets =
-            record.secrets.iter().flat_map(|s| [&s.device_secret, &s.device_token, &s.psk]).flatten();
         let open = |sealed| String::from_utf8(keyring.open(sealed, name).unwrap().to_vec()).unwrap();
-        secrets.map(open).collect()
+        record.sealed_secrets().map(open).collect()
     }
 
     fn is_empty(&self) -> bool {

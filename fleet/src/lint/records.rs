@@ -7,7 +7,6 @@ use device_auth::{
     device_name::DeviceName,
     policy::{DocumentPreview, Values},
     record::ClientIdRule,
-    seal::SealedSecret,
     store::{
         document::{RecordDocument, StoreDocument},
         error::RecordsError,
@@ -17,10 +16,10 @@ use device_auth::{
     time::UnixTime,
     verifier::{Verifier, budget::FunctionMemory},
 };
-use iot_policy::{PolicyDocument, limits::MAX_POLICY_DOCUMENTS};
+use iot_policy::limits::MAX_POLICY_DOCUMENTS;
 
 use super::{Finding, Subject, accepted::Accepted, policies, rule::Rule};
-use crate::{account::Account, inspect::settings};
+use crate::{account::Account, evaluation::parsed, inspect::settings};
 
 /// How many contradictions between records are looked for: each one costs a comparison of the whole store.
 const MAX_CONFLICTS: usize = 10;
@@ -42,13 +41,13 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<usize> {
     let document = text.document().clone();
-    let (records, conflicts) = text.examined(settings(memory)?, MAX_CONFLICTS)?;
+    let records = text.load(settings(memory)?)?;
     for (name, unusable) in &records.unusable {
         let text = unusable.error.error.to_string();
         findings.push(Finding::new(Rule::RecordUnusable, Subject::Device(name.clone()), text));
     }
-    for conflict in &conflicts {
-        let subject = match conflict {
+    for conflict in records.conflicts(MAX_CONFLICTS) {
+        let subject = match &conflict {
             RecordsError::TopicOverlap(overlap) => Subject::Device(overlap.publisher.clone()),
             _ => Subject::Store,
         };
@@ -106,9 +105,7 @@ fn check_credentials(
             format!("a check takes about {} ms with {} MB", time.as_millis(), memory.mb()),
         );
     }
-    let secrets =
-        record.secrets.iter().flat_map(|it| [&it.device_secret, &it.device_token, &it.psk]).flatten();
-    if secrets.map(SealedSecret::key).any(|key| key.is_none()) {
+    if record.sealed_secrets().any(|secret| secret.key().is_none()) {
         add(
             Rule::PlainSecret,
             "its secret is not sealed: `latchkey fleet reseal` seals it under a key".to_owned(),
@@ -182,9 +179,7 @@ fn check_grants(
             let text = format!("{} of {MAX_POLICY_DOCUMENTS} documents: shorten it", previews.len());
             findings.push(Finding::new(Rule::DocumentsNearLimit, subject.clone(), text));
         }
-        let texts = previews.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        let documents = texts.iter().map(|text| text.parse::<PolicyDocument>());
-        policies::check(&documents.collect::<Result<Vec<_>, _>>()?, &subject, &account.scope, findings);
+        policies::check(&parsed(&previews)?, &subject, &account.scope, findings);
     }
     Ok(())
 }

@@ -114,6 +114,17 @@ impl RecordDocument {
             not_after: None,
         }
     }
+
+    /// The secrets, of every kind.
+    pub fn sealed_secrets(&self) -> impl Iterator<Item = &SealedSecret> {
+        self.secrets.iter().flat_map(|it| [&it.device_secret, &it.device_token, &it.psk]).flatten()
+    }
+
+    /// The same, for changes.
+    pub fn sealed_secrets_mut(&mut self) -> impl Iterator<Item = &mut SealedSecret> {
+        let secrets = self.secrets.iter_mut();
+        secrets.flat_map(|it| [&mut it.device_secret, &mut it.device_token, &mut it.psk]).flatten()
+    }
 }
 
 impl StoreDocument {

@@ -10,7 +10,7 @@ use credentials::{Secret, SecretError, alibaba, tencent};
 use super::{
     document::{RecordDocument, SecretDocument, StoreDocument, VERSION},
     error::{InvalidRecord, RecordError, RecordsError},
-    id_ranges::{self, Reservation, TakenNames},
+    id_ranges::{Reservation, TakenNames},
     topic_overlap,
 };
 use crate::{
@@ -68,7 +68,11 @@ impl StoreDocument {
     }
 
     /// The records, and for each one that can't be used what is wrong with it. They are not compared with each other.
-    pub(super) fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the store as a whole: its version, or a grant.
+    pub fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
         if self.version != VERSION {
             return Err(RecordsError::Version { found: self.version, known: VERSION });
         }
@@ -117,14 +121,6 @@ impl Records {
         }
         let names = TakenNames::new(&self.reservations().collect::<Vec<_>>())?;
         Ok(self.taken_names.get_or_init(|| names))
-    }
-
-    /// Checks that no two records contradict each other, unusable ones included.
-    pub(super) fn check(&self) -> Result<(), RecordsError> {
-        let reservations = self.reservations().collect::<Vec<_>>();
-        let ids = id_ranges::check(&reservations)?;
-        let records = self.by_name.iter().map(|(name, record)| (name, &**record));
-        Ok(topic_overlap::check(records, &ids)?)
     }
 
     pub(super) fn reservations(&self) -> impl Iterator<Item = Reservation<'_>> {
@@ -181,6 +177,12 @@ impl RecordLoader {
     #[must_use]
     pub fn alone(self) -> Self {
         Self { alone: true, ..self }
+    }
+
+    /// The grants of its records.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// The record of the device called `name`.

@@ -82,7 +82,11 @@ impl StoreText {
     }
 
     /// The same as [`StoreText::records`], without a comparison of the records.
-    pub(super) fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the store as a whole: its version, or a grant.
+    pub fn load(self, function: FunctionSettings) -> Result<Records, RecordsError> {
         let mut records = self.document.load(function)?;
         for (device, MalformedRecord { error, remains }) in self.malformed {
             let error = InvalidRecord { device: device.clone(), error: error.into() };
