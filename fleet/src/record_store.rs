@@ -1,8 +1,8 @@
 //! Where the records are: a file, a table of DynamoDB or a secret of Secrets Manager, with the same operations on each.
 //!
 //! [`whole`] has the stores that are read and written as a whole, [`table`] the one with an item for each device, and
-//! [`claims`] what it writes besides, so that no two of its records contradict each other. A write succeeds only if nobody
-//! else has changed the same part since it was read; then the operation begins again with what is there now.
+//! [`claims`] what it writes besides, so that no two of its records contradict each other. A write succeeds only if no
+//! other program has changed the same part since it was read; otherwise the operation begins again with what is there now.
 
 #[cfg(feature = "aws")]
 mod claims;
@@ -12,7 +12,7 @@ pub(crate) mod whole;
 
 #[cfg(feature = "aws")]
 use std::error::Error;
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 #[cfg(feature = "aws")]
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
@@ -224,6 +224,11 @@ pub(crate) fn exists(name: &DeviceName) -> String {
         "`{name}` has a record already: `latchkey fleet rotate '{name}'` gives it a new password or secret, and \
          `latchkey fleet remove '{name}'` removes it"
     )
+}
+
+/// What to do with a name that has no record in a store, which is named as in a sentence.
+pub(crate) fn no_such_device(store: &dyn Display, name: &DeviceName) -> anyhow::Error {
+    anyhow::anyhow!("{store} has no device `{name}`; `latchkey fleet list` lists its devices")
 }
 
 #[cfg(feature = "aws")]

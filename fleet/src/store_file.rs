@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use device_auth::{
     device_name::DeviceName,
     record::{ClientIdRule, FunctionSettings, Unsealing},
@@ -72,12 +72,6 @@ impl StoreFile {
         Ok(document)
     }
 
-    /// The records.
-    #[must_use]
-    pub fn document(&self) -> &StoreDocument {
-        &self.document
-    }
-
     /// The records, for changes. [`StoreFile::save`] checks them.
     pub fn document_mut(&mut self) -> &mut StoreDocument {
         &mut self.document
@@ -90,41 +84,15 @@ impl StoreFile {
     /// When the name has a record already.
     pub fn add(&mut self, device: NewDevice, secret: &Secret) -> anyhow::Result<()> {
         let NewDevice { name, client_ids, grant } = device;
-        self.check_new(&name)?;
+        ensure!(!self.document.devices.contains_key(&name), record_store::exists(&name));
         let verifier = secret.verifier()?;
         let record = RecordDocument {
             verifiers: vec![LiveVerifier { verifier, expires_at: None }],
             client_ids: (!client_ids.is_empty()).then_some(client_ids),
             ..RecordDocument::new(Scheme::Password, grant)
         };
-        self.insert(name, record)
-    }
-
-    /// Adds a device with this record.
-    ///
-    /// # Errors
-    ///
-    /// When the name has a record already.
-    pub fn insert(&mut self, name: DeviceName, record: RecordDocument) -> anyhow::Result<()> {
-        self.check_new(&name)?;
         self.document.devices.insert(name, record);
         Ok(())
-    }
-
-    fn check_new(&self, name: &DeviceName) -> anyhow::Result<()> {
-        if self.document.devices.contains_key(name) {
-            bail!(record_store::exists(name));
-        }
-        Ok(())
-    }
-
-    /// Checks that the authorizer would accept the records.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with them.
-    pub fn check(&self) -> anyhow::Result<()> {
-        check(&self.document)
     }
 
     /// Writes the file, if the authorizer would accept it, as a new file that then replaces the old one.
@@ -163,7 +131,7 @@ pub(crate) fn lock_or_refuse(path: &Path) -> anyhow::Result<File> {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
             let path = path.display();
-            bail!("another run holds `{path}`: wait for it, then run the same command again")
+            anyhow::bail!("another run holds `{path}`: wait for it, then run the same command again")
         }
         Err(fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("can't lock `{}`", path.display()))
@@ -184,7 +152,9 @@ fn lock_file(path: &Path) -> anyhow::Result<File> {
     file.with_context(|| format!("can't open the lock file `{}`", path.display()))
 }
 
-fn read(path: &Path) -> anyhow::Result<StoreDocument> {
+/// Reads a file as it is, whether the authorizer accepts it or not. A file that does not exist is a store without devices.
+/// As in [`StoreFile::read`], no lock is needed.
+pub(crate) fn read(path: &Path) -> anyhow::Result<StoreDocument> {
     match fs::read_to_string(path) {
         Ok(text) => StoreDocument::parse(&text)
             .map_err(anyhow::Error::msg)
@@ -206,9 +176,10 @@ pub(crate) fn any_function() -> anyhow::Result<FunctionSettings> {
     Ok(FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed })
 }
 
-fn check_exists(path: &Path) -> anyhow::Result<()> {
+/// Refuses a path without a file: the operator meant another one.
+pub(crate) fn check_exists(path: &Path) -> anyhow::Result<()> {
     let gone = matches!(path.try_exists(), Ok(false));
-    anyhow::ensure!(
+    ensure!(
         !gone,
         "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another file with `--store`",
         path.display()
@@ -255,7 +226,7 @@ mod tests {
                 scope.spawn(move || add(path, device(&format!("d{n}"), &[])).unwrap());
             }
         });
-        assert_eq!(StoreFile::open(&path).unwrap().document().devices.len(), 8);
+        assert_eq!(StoreFile::read(&path).unwrap().devices.len(), 8);
     }
 
     #[cfg(unix)]

@@ -1,7 +1,5 @@
 //! `latchkey fleet grants`: the grants of a store, or of a table's function.
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, ensure};
 use cli::console::{Console, wrapped};
 use device_auth::{
@@ -14,7 +12,7 @@ use serde_json::json;
 use crate::{
     args::{GrantsCommand, SetGrantArgs, ShowGrantArgs},
     record_store::{
-        Access, RecordStore,
+        RecordStore,
         whole::{Missing, WholeStore},
     },
     store_option::Target,
@@ -49,8 +47,8 @@ async fn open(target: &Target) -> anyhow::Result<WholeStore> {
             "the table `{table}` has no grants: name the file of the function's with `--grants FILE` (`function.grants` in \
              the stage's settings)"
         ),
-        (StoreLocation::DynamoDb(_), Some(path)) => Ok(WholeStore::File(PathBuf::from(path))),
-        (location, _) => match RecordStore::open(location, &Access { ..target.access.clone() }).await? {
+        (StoreLocation::DynamoDb(_), Some(path)) => Ok(WholeStore::File(path.clone())),
+        (location, _) => match RecordStore::open(location, &target.access).await? {
             RecordStore::Whole(whole) => Ok(whole),
             #[cfg(feature = "aws")]
             RecordStore::Table(_) => anyhow::bail!("a table has no grants"),

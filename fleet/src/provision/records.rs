@@ -115,7 +115,9 @@ impl Records {
     /// The grants and the records that were read. A table's records are not at hand.
     pub(crate) fn document(&self) -> StoreDocument {
         match self {
-            Self::Table(table) => StoreDocument { grants: table.grants().clone(), ..StoreDocument::empty() },
+            Self::Table(table) => {
+                StoreDocument { grants: table.own_grants().clone(), ..StoreDocument::empty() }
+            }
             Self::Whole(whole) => whole.document().clone(),
         }
     }

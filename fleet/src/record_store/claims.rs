@@ -25,7 +25,7 @@ use device_auth::{
 
 use super::{
     ClaimsReport, WriteError, exists,
-    table::{Item, Table, text},
+    table::{Item, Table, text, text_of},
 };
 use crate::aws::{call_error, has_code};
 
@@ -137,7 +137,7 @@ impl Table {
         let keys = claims.watched.iter().map(String::as_str).chain([PREFIXES]).collect::<Vec<_>>();
         let mut others = BTreeSet::new();
         for found in self.items(&keys).await? {
-            let key = found.get(KEY).and_then(|key| key.as_s().ok()).map_or("", String::as_str);
+            let key = text_of(&found, KEY).unwrap_or_default();
             if key == PREFIXES {
                 let reaching =
                     found.iter().filter(|(prefix, _)| *prefix != KEY && claims.is_reached_by(prefix));
@@ -198,7 +198,7 @@ impl Table {
 
     async fn compare_with(&self, device: Device<'_>, other: &str) -> Result<(), WriteError> {
         let name = DeviceName::try_from(other).map_err(anyhow::Error::new)?;
-        let Some(found) = self.item(other).await?.filter(|it| !item::is_owner(it)) else { return Ok(()) };
+        let Some(found) = self.record_item(&name).await? else { return Ok(()) };
         let found = item::document(&name, found).map_err(anyhow::Error::new);
         let record = found.and_then(|found| self.load(&name, &found));
         let record = record.map_err(|error| {
@@ -213,7 +213,7 @@ impl Table {
     async fn compare_with_all(&self, device: Device<'_>) -> Result<(), WriteError> {
         let mut refused = None;
         self.scan(|found| {
-            let name = found.get(KEY).and_then(|key| DeviceName::try_from(key.as_s().ok()?.as_str()).ok());
+            let name = text_of(&found, KEY).and_then(|key| DeviceName::try_from(key).ok());
             let Some(name) = name.filter(|name| name != device.0 && !item::is_owner(&found)) else { return };
             let Ok(document) = item::document(&name, found) else { return };
             if let Ok(record) = self.load(&name, &document)
@@ -253,7 +253,7 @@ impl Table {
     ) -> anyhow::Result<ClaimsReport> {
         let mut present = BTreeMap::<String, (String, bool)>::new();
         self.scan(|found| {
-            let Some(key) = found.get(KEY).and_then(|key| key.as_s().ok()).cloned() else { return };
+            let Some(key) = text_of(&found, KEY).map(str::to_owned) else { return };
             if key == PREFIXES {
                 let prefixes = found.into_iter().filter(|(prefix, _)| prefix != KEY);
                 present.extend(prefixes.filter_map(|(prefix, owner)| {
@@ -269,7 +269,7 @@ impl Table {
         for (name, record) in &document.devices {
             // What is wrong with a record alone is reported elsewhere.
             let Ok(record) = self.load(name, record) else { continue };
-            let claims = Claims::of(name, &record, &self.grants);
+            let claims = Claims::of(name, &record, self.grants());
             let owned = |key: &String| present.get(key).is_some_and(|(owner, _)| owner == name.as_str());
             let marked = |key: &String| present.contains_key(key);
             let prefixes = claims.prefixes.iter().map(|prefix| format!("{prefix}*"));
@@ -335,7 +335,7 @@ impl Table {
 }
 
 fn owner(item: &Item) -> Option<&str> {
-    item.get(OWNER)?.as_s().ok().map(String::as_str)
+    text_of(item, OWNER)
 }
 
 fn several(key: &str) -> WriteError {

@@ -21,14 +21,14 @@ use device_auth::{
     verifier::Verifier,
 };
 
-use super::{Contents, Stored, WriteError};
+use super::{Contents, Stored, WriteError, no_such_device};
 use crate::{
     aws::{call_error, has_code, patient},
     store_file::{StoreFile, any_function},
 };
 
 /// A name that no device has. DynamoDB looks for the table before it looks for the item.
-const NOBODY: &str = "latchkey-fleet-provision";
+const NO_DEVICE: &str = "latchkey-fleet-provision";
 /// Why the put of a record fails although the device had none.
 const MEANWHILE: &str = "somebody else wrote its record at the same time, with another credential: remove its row from the \
                          file of passwords, if it has one";
@@ -42,7 +42,6 @@ pub struct Table {
     pub(super) client: Client,
     pub(super) name: TableName,
     own_grants: BTreeMap<String, GrantDefinition>,
-    pub(super) grants: Grants,
     loader: RecordLoader,
 }
 
@@ -58,22 +57,26 @@ impl Table {
         let table = Self {
             client: Client::from_conf(config),
             name: name.clone(),
-            grants: Grants::new(own_grants.clone())?,
             loader: RecordLoader::new(Grants::new(own_grants.clone())?, any_function()?).alone(),
             own_grants,
         };
-        table.item(NOBODY).await?;
+        table.item(NO_DEVICE).await?;
         Ok(table)
     }
 
     /// The function's own grants, as far as they are known here.
-    pub(crate) fn grants(&self) -> &BTreeMap<String, GrantDefinition> {
+    pub(crate) fn own_grants(&self) -> &BTreeMap<String, GrantDefinition> {
         &self.own_grants
+    }
+
+    /// The same, with the built-in ones.
+    pub(super) fn grants(&self) -> &Grants {
+        self.loader.grants()
     }
 
     /// The verifiers of a device's record, without those in an unknown form.
     pub(crate) async fn find(&self, name: &DeviceName) -> anyhow::Result<Option<Vec<Verifier>>> {
-        Ok(self.item(name.as_str()).await?.filter(|it| !item::is_owner(it)).map(|item| {
+        Ok(self.record_item(name).await?.map(|item| {
             let list = item.get("verifiers").and_then(|it| it.as_l().ok()).cloned().unwrap_or_default();
             let texts = list.iter().filter_map(|it| it.as_m().ok()?.get("verifier")?.as_s().ok().cloned());
             texts.filter_map(|text| Verifier::try_from(text).ok()).collect()
@@ -82,7 +85,7 @@ impl Table {
 
     /// Compares a device's item with a record.
     pub(crate) async fn compare(&self, name: &DeviceName, record: &RecordDocument) -> anyhow::Result<Stored> {
-        Ok(match self.item(name.as_str()).await?.filter(|it| !item::is_owner(it)) {
+        Ok(match self.record_item(name).await? {
             None => Stored::Absent,
             Some(found) if found == item(name, record)? => Stored::Equal,
             Some(_) => Stored::Different,
@@ -90,14 +93,14 @@ impl Table {
     }
 
     pub(super) async fn get(&self, name: &DeviceName) -> anyhow::Result<RecordDocument> {
-        Ok(item::document(name, self.record_item(name).await?)?)
+        Ok(item::document(name, self.existing_item(name).await?)?)
     }
 
     /// Puts the item of a device that has none, after all that the record claims is its own.
     pub(crate) async fn insert(&self, name: &DeviceName, record: &RecordDocument) -> Result<(), WriteError> {
         let loaded =
             self.load(name, record).map_err(|error| WriteError::Device(cli::error_text(error.as_ref())))?;
-        let claims = Claims::of(name, &loaded, &self.grants);
+        let claims = Claims::of(name, &loaded, self.grants());
         if let Err(error) = self.claim((name, &loaded), &claims, None).await {
             return match error {
                 WriteError::Device(_) if self.compare(name, record).await? == Stored::Equal => Ok(()),
@@ -129,8 +132,7 @@ impl Table {
         mut change: impl FnMut(&mut RecordDocument) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         for _ in 0..MOST_ATTEMPTS {
-            let before = self.record_item(name).await?;
-            let old = item::document(name, before.clone())?;
+            let old = self.get(name).await?;
             let mut new = old.clone();
             let changed = change(&mut new)?;
             let (given_up, taken) = self.claim_changes(name, &old, &new).await?;
@@ -160,7 +162,7 @@ impl Table {
             return Ok(Default::default());
         }
         let loaded = self.load(name, new)?;
-        let new = Claims::of(name, &loaded, &self.grants);
+        let new = Claims::of(name, &loaded, self.grants());
         let old = self.claims(name, old);
         self.claim((name, &loaded), &new, Some(&old)).await.map_err(WriteError::into_cause)?;
         Ok((old.without(&new), new.without(&old)))
@@ -169,7 +171,7 @@ impl Table {
     /// The claims of a record, or its client ids alone if it can't be used.
     fn claims(&self, name: &DeviceName, document: &RecordDocument) -> Claims {
         match self.load(name, document) {
-            Ok(record) => Claims::of(name, &record, &self.grants),
+            Ok(record) => Claims::of(name, &record, self.grants()),
             Err(_) => Claims::of_ids(loader::client_ids(name, document).into_iter().map(String::from)),
         }
     }
@@ -211,7 +213,7 @@ impl Table {
     }
 
     pub(super) async fn remove(&self, name: &DeviceName) -> anyhow::Result<()> {
-        let found = self.record_item(name).await?;
+        let found = self.existing_item(name).await?;
         let mut claims = match item::document(name, found) {
             Ok(document) => self.claims(name, &document),
             // What else it claims is not known; `check --repair` finds it.
@@ -231,12 +233,12 @@ impl Table {
         Ok(())
     }
 
-    /// All records, and the items that are none. What [`super::claims`] writes besides them is left out.
+    /// All records, and the items that are not records. What [`super::claims`] writes besides them is left out.
     pub(super) async fn contents(&self) -> anyhow::Result<Contents> {
         let mut document = StoreDocument { grants: self.own_grants.clone(), ..StoreDocument::empty() };
         let mut malformed = Vec::new();
         self.scan(|found| {
-            let key = found.get(KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+            let key = text_of(&found, KEY).unwrap_or_default().to_owned();
             if key.starts_with('#') || item::is_owner(&found) {
                 return;
             }
@@ -263,7 +265,7 @@ impl Table {
     /// A record as the function would use it.
     pub(super) fn load(&self, name: &DeviceName, record: &RecordDocument) -> anyhow::Result<Record> {
         self.loader.load(name, record.clone()).map_err(|error| {
-            let is_grant = self.grants.get(&record.grant).is_err();
+            let is_grant = self.grants().get(&record.grant).is_err();
             let error = anyhow::Error::new(error);
             if is_grant {
                 error.context("a table has no grants: name the file with the function's with `--grants`")
@@ -273,9 +275,13 @@ impl Table {
         })
     }
 
-    async fn record_item(&self, name: &DeviceName) -> anyhow::Result<Item> {
-        let found = self.item(name.as_str()).await?.filter(|it| !item::is_owner(it));
-        found.ok_or_else(|| self.no_such_device(name))
+    async fn existing_item(&self, name: &DeviceName) -> anyhow::Result<Item> {
+        self.record_item(name).await?.ok_or_else(|| self.no_such_device(name))
+    }
+
+    /// The item of a device's record. There is none if the item only says whose client id the name is.
+    pub(super) async fn record_item(&self, name: &DeviceName) -> anyhow::Result<Option<Item>> {
+        Ok(self.item(name.as_str()).await?.filter(|it| !item::is_owner(it)))
     }
 
     pub(super) async fn item(&self, key: &str) -> anyhow::Result<Option<Item>> {
@@ -290,10 +296,7 @@ impl Table {
     }
 
     fn no_such_device(&self, name: &DeviceName) -> anyhow::Error {
-        anyhow::anyhow!(
-            "the table `{}` has no device `{name}`; `latchkey fleet list` lists its devices",
-            self.name
-        )
+        no_such_device(&format_args!("the table `{}`", self.name), name)
     }
 
     fn missing(&self) -> anyhow::Error {
@@ -302,6 +305,11 @@ impl Table {
             self.name
         )
     }
+}
+
+/// The attribute of an item, if it is a text.
+pub(super) fn text_of<'i>(item: &'i Item, attribute: &str) -> Option<&'i str> {
+    item.get(attribute)?.as_s().ok().map(String::as_str)
 }
 
 pub(super) fn text(text: &str) -> AttributeValue {

@@ -12,12 +12,10 @@ use aws_sdk_secretsmanager::{Client, config::Builder, error::ProvideErrorMetadat
 use device_auth::location::SecretId;
 use device_auth::{device_name::DeviceName, store::document::StoreDocument};
 
-use crate::store_file::StoreFile;
+use super::no_such_device;
 #[cfg(feature = "aws")]
-use crate::{
-    aws::{call_error, has_code, patient},
-    store_file::any_function,
-};
+use crate::aws::{call_error, has_code, patient};
+use crate::store_file::{self, StoreFile};
 
 /// Secrets Manager's limit (API reference, `PutSecretValue`).
 #[cfg(feature = "aws")]
@@ -59,7 +57,7 @@ impl WholeStore {
     pub(crate) async fn read(&self, missing: Missing) -> anyhow::Result<StoreDocument> {
         match self {
             Self::File(path) if missing == Missing::IsAnError => StoreFile::read(path),
-            Self::File(path) => Ok(StoreFile::open(path)?.document().clone()),
+            Self::File(path) => store_file::read(path),
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => Ok(read(client, secret).await?.0),
         }
@@ -69,14 +67,17 @@ impl WholeStore {
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only a secret is waited for"))]
     pub(crate) async fn read_unchecked(&self) -> anyhow::Result<StoreDocument> {
         match self {
-            Self::File(path) => Ok(StoreFile::open_existing(path)?.document().clone()),
+            Self::File(path) => {
+                store_file::check_exists(path)?;
+                store_file::read(path)
+            }
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => Ok(read(client, secret).await?.0),
         }
     }
 
     /// Changes the records, and writes them if the authorizer accepts them. A file is locked meanwhile; a secret is written
-    /// only if nobody else has written it since it was read, and otherwise `change` is called again.
+    /// only if no other program has written it since it was read, and otherwise `change` is called again.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only a secret is waited for"))]
     pub(crate) async fn update<T>(
         &self,
@@ -122,12 +123,11 @@ impl WholeStore {
     }
 
     pub(crate) fn no_such_device(&self, name: &DeviceName) -> anyhow::Error {
-        let store = match self {
-            Self::File(path) => format!("`{}`", path.display()),
+        match self {
+            Self::File(path) => no_such_device(&format_args!("`{}`", path.display()), name),
             #[cfg(feature = "aws")]
-            Self::Secret(_, secret) => format!("the secret `{secret}`"),
-        };
-        anyhow::anyhow!("{store} has no device `{name}`; `latchkey fleet list` lists its devices")
+            Self::Secret(_, secret) => no_such_device(&format_args!("the secret `{secret}`"), name),
+        }
     }
 }
 
@@ -176,7 +176,7 @@ async fn write(
     document: &StoreDocument,
     version: &str,
 ) -> anyhow::Result<bool> {
-    document.clone().records(any_function()?)?;
+    document.clone().records(store_file::any_function()?)?;
     let text = secret_text(document)?;
     let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text);
     let put = put.version_stages(NEXT).send().await;
