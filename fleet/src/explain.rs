@@ -18,18 +18,19 @@ use device_auth::{
     device_name::DeviceName,
     event::Event,
     policy::{DocumentPreview, Values},
-    record::{ClientIdRule, Record},
-    store::{Lookup, snapshot::Snapshot},
+    record::Record,
+    store::snapshot::Snapshot,
     time::UnixTime,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::event::{Trace, Verification};
+use self::event::Verification;
 use crate::{
     account::Account,
     args::ExplainArgs,
     evaluation::{self, Asked, Evaluation},
+    inspect,
 };
 
 /// Where the second column begins.
@@ -87,33 +88,15 @@ fn of_device(
     records: &Snapshot,
     Moment { account, now }: Moment<'_>,
 ) -> anyhow::Result<Explanation> {
-    let record = match records.look_up(name, None) {
-        Lookup::Found(record) => record,
-        Lookup::Unusable { error, .. } => {
-            return Err(anyhow::Error::msg(error))
-                .context("the authorizer refuses this device, because its record can't be used");
-        }
-        Lookup::UnusableGrant { .. } | Lookup::Unknown { .. } => {
-            anyhow::bail!("the store has no device `{name}`; `latchkey fleet list` lists its devices")
-        }
-    };
-    let client_id = client_id(args, &record)?;
-    let asked = Asked::of(&args.request, client_id.as_str())?.context("name what it does with `--action`")?;
+    let record = inspect::record(records, name)?;
+    let client_id = inspect::client_id(args.client_id.as_ref(), &record)?;
     let refusal = credential::in_force(&record, now).and_then(|()| binding::check(&record, &client_id));
     let refusal = refusal.err();
     let session = session(name, &client_id, &record);
     let previews =
         DocumentPreview::all(Values { client_id: &client_id, record: &record, session }, &account.function)?;
-    let documents = parsed(&previews)?;
-    let request = &args.request;
-    let context = evaluation::context(
-        Some(client_id.as_str()),
-        asked.action,
-        &account.scope,
-        request.last_will.as_ref(),
-        request.persistent_session,
-    );
-    let evaluation = Evaluation::new(asked, &documents, &account.scope, &context);
+    let evaluation = requested(args, Some(client_id.as_str()), &previews, account)?
+        .context("name what it does with `--action`")?;
     let is_allowed = refusal.is_none() && evaluation.is_allowed();
     let grant = record.grant.name();
     let json = json!({
@@ -146,7 +129,10 @@ async fn of_event(
     let mut is_allowed = trace.is_allowed();
     let mut json = trace.json();
     let mut text = trace.text();
-    if let Some(evaluation) = requested(args, &trace, moment.account)? {
+    if let Ok(allowed) = &trace.result
+        && let Some(evaluation) =
+            requested(args, trace.client_id.as_deref(), &allowed.documents, moment.account)?
+    {
         is_allowed &= evaluation.is_allowed();
         _ = write!(text, "\n{}", evaluation.text());
         json.insert("request".to_owned(), evaluation.json());
@@ -161,26 +147,18 @@ async fn of_event(
     Ok(Explanation { is_allowed, json: json.into(), text })
 }
 
-/// What the documents of an allowed event say about the request of the command line.
-fn requested(args: &ExplainArgs, trace: &Trace, account: &Account) -> anyhow::Result<Option<Evaluation>> {
-    let Ok(allowed) = &trace.result else { return Ok(None) };
-    let client_id = trace.client_id.as_deref();
+/// What documents say about the request of the command line. `None` if there is none.
+fn requested<T: Serialize>(
+    args: &ExplainArgs,
+    client_id: Option<&str>,
+    documents: &[T],
+    account: &Account,
+) -> anyhow::Result<Option<Evaluation>> {
     let Some(asked) = Asked::of(&args.request, client_id.unwrap_or_default())? else { return Ok(None) };
     let request = &args.request;
     let (will, persistent) = (request.last_will.as_ref(), request.persistent_session);
     let context = evaluation::context(client_id, asked.action, &account.scope, will, persistent);
-    Ok(Some(Evaluation::new(asked, &parsed(&allowed.documents)?, &account.scope, &context)))
-}
-
-/// The client id of the command line, or the first one that the record allows.
-fn client_id(args: &ExplainArgs, record: &Record) -> anyhow::Result<ClientId> {
-    if let Some(id) = &args.client_id {
-        return Ok(id.clone());
-    }
-    match record.client_ids.first() {
-        Some(ClientIdRule::Exact(id)) => Ok(id.clone()),
-        _ => anyhow::bail!("the record allows every client id with a prefix: name one with `--client-id`"),
-    }
+    Ok(Some(Evaluation::new(asked, &evaluation::parsed(documents)?, &account.scope, &context)))
 }
 
 /// Whether a device with this client id may have a persistent session, as the function's default setting has it.
@@ -193,10 +171,4 @@ fn session(name: &DeviceName, client_id: &ClientId, record: &Record) -> Persiste
         _ => true,
     };
     if is_kept { PersistentSession::AsGranted } else { PersistentSession::Never }
-}
-
-/// The documents as the evaluator reads them.
-fn parsed<T: Serialize>(documents: &[T]) -> anyhow::Result<Vec<iot_policy::PolicyDocument>> {
-    let texts = documents.iter().map(serde_json::to_string);
-    texts.map(|text| Ok(text?.parse()?)).collect()
 }

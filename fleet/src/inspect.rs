@@ -1,13 +1,15 @@
 //! The commands that change nothing, and how they read records.
 
-use std::{fs, io::ErrorKind, path::Path, process::ExitCode, sync::Arc};
+use std::{fs, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use cli::console::Console;
 use device_auth::{
-    record::{FunctionSettings, Unsealing},
+    client_id::ClientId,
+    device_name::DeviceName,
+    record::{ClientIdRule, FunctionSettings, Record, Unsealing},
     seal::Keyring,
-    store::{snapshot::Snapshot, text::StoreText},
+    store::{Lookup, snapshot::Snapshot, text::StoreText},
     time::{TimerSeconds, Timers},
     verifier::budget::FunctionMemory,
 };
@@ -15,8 +17,9 @@ use device_auth::{
 use crate::{
     args::{InspectCommand, KeyringArgs, PolicyCommand},
     explain, keyring_file, kit, lint, policy_test,
+    record_store::no_such_device,
     sealing::keyring_path,
-    store_file::any_function,
+    store_file::{any_function, check_exists},
     store_option::{self, ConfiguredStore},
 };
 
@@ -63,14 +66,8 @@ fn exit_code(is_good: bool) -> ExitCode {
 ///
 /// When there is no such file, or it can't be read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow::anyhow!(
-            "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another file with \
-             `--store`",
-            path.display()
-        ),
-        _ => anyhow::Error::new(error).context(format!("can't read `{}`", path.display())),
-    })
+    check_exists(path)?;
+    fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
 }
 
 /// Parses the text of a file of records, as far as it can be parsed.
@@ -81,6 +78,34 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<StoreText> {
     let parsed = StoreText::parse(text).map_err(anyhow::Error::msg);
     parsed.with_context(|| format!("`{}` is not a store", path.display()))
+}
+
+/// The record of a device.
+///
+/// # Errors
+///
+/// When the device has none, or has one that can't be used.
+pub(crate) fn record(records: &Snapshot, name: &DeviceName) -> anyhow::Result<Arc<Record>> {
+    match records.look_up(name, None) {
+        Lookup::Found(record) => Ok(record),
+        Lookup::Unusable { error, .. } => Err(anyhow::Error::msg(error))
+            .context("the authorizer refuses this device, because its record can't be used"),
+        Lookup::UnusableGrant { .. } | Lookup::Unknown { .. } => Err(no_such_device(&"the store", name)),
+    }
+}
+
+/// The client id of the command line, or the first one that the record allows.
+///
+/// # Errors
+///
+/// When the record allows many and the command line names none.
+pub(crate) fn client_id(named: Option<&ClientId>, record: &Record) -> anyhow::Result<ClientId> {
+    match (named, record.client_ids.first()) {
+        (Some(id), _) | (None, Some(ClientIdRule::Exact(id))) => Ok(id.clone()),
+        (None, _) => {
+            anyhow::bail!("the record allows every client id with a prefix: name one with `--client-id`")
+        }
+    }
 }
 
 /// The records as the function holds them. Without a keyring, sealed secrets can't be opened, and their records can't be

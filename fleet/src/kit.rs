@@ -8,22 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use cli::{
     console::{Console, status, wrapped},
     output::escaped,
 };
-use device_auth::{
-    record::{ClientIdRule, Record},
-    scheme::Scheme,
-    store::{Lookup, snapshot::Snapshot},
-};
+use device_auth::{record::Record, scheme::Scheme, store::snapshot::Snapshot};
 use device_sim::{connection_settings::ConnectionSettings, endpoint::AMAZON_ROOTS};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use self::platform::{Platform, Quoting};
-use crate::args::KitArgs;
+use crate::{args::KitArgs, inspect};
 
 /// The keep-alive of every kit: AWS accepts 30 to 1,200 seconds.
 const KEEP_ALIVE_SECONDS: &str = "60";
@@ -41,15 +37,7 @@ struct Values {
 /// When the device has no record, its scheme needs no configuration, or a file can't be read or written.
 pub fn run(args: &KitArgs, records: &Snapshot, console: &mut Console<'_>) -> anyhow::Result<bool> {
     let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."))?;
-    let record = match records.look_up(&args.name, None) {
-        Lookup::Found(record) => record,
-        Lookup::Unusable { error, .. } => {
-            return Err(anyhow::Error::msg(error)).context("its record can't be used");
-        }
-        Lookup::UnusableGrant { .. } | Lookup::Unknown { .. } => {
-            bail!("the store has no device `{}`; `latchkey fleet list` lists its devices", args.name)
-        }
-    };
+    let record = inspect::record(records, &args.name)?;
     ensure!(
         record.proof.scheme() == Scheme::Password,
         "the device has the scheme `{}`: it computes its client id, user name and password itself, so only host, port and \
@@ -138,7 +126,7 @@ fn notes(platform: Platform, settings: &ConnectionSettings, written_ca: Option<&
         notes.push(
             "this platform can't offer an ALPN protocol, and AWS IoT Core's own endpoint accepts a password on port 443 \
              with ALPN `mqtt` only. A domain of your own with a domain configuration of type CUSTOM_AUTH and SECURE_MQTT \
-             should need none (nobody measured that): docs/deploy.md makes one, and `--endpoint DOMAIN:443 --alpn none` \
+             should need none (not measured): docs/deploy.md makes one, and `--endpoint DOMAIN:443 --alpn none` \
              makes the kit for it"
                 .to_owned(),
         );
@@ -153,16 +141,9 @@ fn notes(platform: Platform, settings: &ConnectionSettings, written_ca: Option<&
 
 impl Values {
     fn new(args: &KitArgs, record: &Record, settings: &ConnectionSettings, ca: &str) -> anyhow::Result<Self> {
-        let client_id = match (&args.client_id, record.client_ids.first()) {
-            (Some(id), _) => {
-                ensure!(record.allows(id), "the record does not allow the client id `{id}`");
-                id.to_string()
-            }
-            (None, Some(ClientIdRule::Exact(id))) => id.to_string(),
-            (None, _) => {
-                bail!("the record allows every client id with a prefix: name one with `--client-id`")
-            }
-        };
+        let client_id = inspect::client_id(args.client_id.as_ref(), record)?;
+        ensure!(record.allows(&client_id), "the record does not allow the client id `{client_id}`");
+        let client_id = client_id.to_string();
         let target = &settings.target;
         let (host, port) = (target.address.host().to_owned(), target.address.port());
         let user_name = settings.authorizer.as_ref().map(|authorizer| authorizer.name_in(args.name.as_str()));

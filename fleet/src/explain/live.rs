@@ -22,6 +22,7 @@ use super::{INDENT, event::Trace};
 use crate::{
     args::ExplainArgs,
     aws::{self, call_error, is_bare_refusal},
+    evaluation::outcome,
 };
 
 /// The answer that AWS reports.
@@ -166,7 +167,7 @@ impl Compared {
 
     pub(super) fn text(&self) -> String {
         let Self { authorizer, is_authenticated, differences } = self;
-        let answer = if *is_authenticated { "allow" } else { "deny" };
+        let answer = outcome(*is_authenticated);
         let same = if differences.is_empty() { ", as here" } else { "; it differs:" };
         let mut text = format!("{:<INDENT$}{answer} by the authorizer `{authorizer}`{same}\n", "live");
         for (name, here, live) in differences {
