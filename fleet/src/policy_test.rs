@@ -1,4 +1,4 @@
-//! `latchkey policy test`: asks policy documents, whoever wrote them, about requests.
+//! `latchkey policy test`: asks policy documents about requests.
 
 use std::{fmt::Write as _, fs, path::Path};
 

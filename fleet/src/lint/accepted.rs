@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-/// A longer line is no decision.
+/// A longer line is not a decision.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// The devices that were accepted, each with the indexes of the credentials that matched.
@@ -27,7 +27,7 @@ struct Decision<'a> {
 }
 
 impl Accepted {
-    /// Reads a log. Lines that are no decisions are skipped.
+    /// Reads a log. Lines that are not decisions are skipped.
     ///
     /// # Errors
     ///

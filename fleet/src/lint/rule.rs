@@ -68,7 +68,7 @@ rules! {
     DenyMisses, "deny-misses", Warning, "A Deny does not deny what its author meant (Device Defender: `IOT_POLICY_POTENTIAL_MISCONFIGURATION_CHECK`).";
     PublishRetain, "publish-retain", Warning, "`iot:PublishRetain` is not an action of AWS IoT; the action is `iot:RetainPublish`.";
     PolicyFinding, "policy-finding", Warning, "A part of a policy has no effect, or more effect than it seems.";
-    VerifierWeak, "verifier-weak", Warning, "A chosen password with this verifier can be guessed by whoever gets the records.";
+    VerifierWeak, "verifier-weak", Warning, "A chosen password with this verifier can be guessed by anyone who gets the records.";
     VerifierSlow, "verifier-slow", Warning, "Checking the password takes longer than half a second in the function.";
     CredentialExpired, "credential-expired", Warning, "The record or all its credentials have expired, and the device is refused.";
     CredentialLeftOver, "credential-left-over", Note, "One of two credentials has expired and can be removed.";

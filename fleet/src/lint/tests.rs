@@ -194,7 +194,7 @@ fn text_has_ten_findings_of_a_rule_and_fits_the_columns() {
     let (_, text) = Folder::new(&store).lint(&[]).unwrap();
     let begin = "\
 warning  verifier-weak: A chosen password with this verifier can be guessed by
-  whoever gets the records.
+  anyone who gets the records.
   device d00: bcrypt with a cost below 10; a random password of 20 characters is
     safe all the same
 ";

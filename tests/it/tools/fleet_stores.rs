@@ -263,7 +263,7 @@ async fn table_of_an_earlier_version_is_checked_and_repaired() {
         assert!(store.refusal(words).await.contains("`a`"), "{words:?}");
     }
 
-    // Two records that some other program wrote, and one that is none.
+    // Two records that some other program wrote, and an item that is not a record.
     database.put(&record("c", &["b-2"])).await;
     database.put(&record("d", &["b-2"])).await;
     database.put(&json!({"device": {"S": "e"}, "schema_version": {"N": "1"}, "scheme": {"S": "jwt"}})).await;
