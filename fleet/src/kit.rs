@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use cli::{
-    console::{Console, status, wrapped},
+    console::{Console, status},
     output::escaped,
 };
 use device_auth::{record::Record, scheme::Scheme, store::snapshot::Snapshot};
@@ -62,7 +62,7 @@ pub fn run(args: &KitArgs, records: &Snapshot, console: &mut Console<'_>) -> any
         console.print(&json, &text)?;
     }
     for note in &notes {
-        status(&wrapped(2, &format!("note: {note}")));
+        status(&format!("note: {note}"));
     }
     Ok(true)
 }

@@ -154,6 +154,7 @@ async fn what_a_platform_cannot_do_is_said() {
             "{platform}: {}",
             finished.err()
         );
+        assert!(!finished.err().contains("\\u000a"), "{platform}: {}", finished.err());
         for part in ["localhost", "hall-1?x-amz-customauthorizer-name=latchkey"] {
             assert!(text.contains(part), "{platform} lacks {part}: {text}");
         }
