@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Api,
-        answer::{Answer, seconds},
+        answer::{Answer, seconds, with},
         error::ApiError,
         input::{Input, Members, constraint_error, required},
         page::Page,
@@ -125,17 +125,12 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         Some([last]) => all.iter().position(|it| it.name.as_str() == last).map_or(all.len(), |at| at + 1),
         _ => 0,
     };
-    let listed = all.iter().skip(begin).take(page.size).collect::<Vec<_>>();
+    let found = all.into_iter().skip(begin).take(page.limit()).collect();
+    let (listed, token) = page.cut(found, |last: &&Arc<Authorizer>| vec![last.name.to_string()]);
     let summaries = listed
         .iter()
         .map(|it| json!({"authorizerName": it.name.as_str(), "authorizerArn": arn(api, &it.name)}));
-    let mut answer = json!({"authorizers": summaries.collect::<Vec<_>>()});
-    if let (Some(last), Some(members)) = (listed.last(), answer.as_object_mut())
-        && begin + listed.len() < all.len()
-    {
-        members.insert("nextMarker".to_owned(), json!(page.next_token(&[last.name.as_str()])));
-    }
-    Ok(answer.into())
+    Ok(with(json!({"authorizers": summaries.collect::<Vec<_>>()}), "nextMarker", token).into())
 }
 
 /// `SetDefaultAuthorizer`.
@@ -181,7 +176,7 @@ pub async fn clear_default(api: &Api, _input: &Input) -> Result<Answer, ApiError
     Ok(json!({}).into())
 }
 
-/// `DescribeDefaultAuthorizer`. The one that nobody set is none for AWS.
+/// `DescribeDefaultAuthorizer`. One that no call and no settings file has set is none for AWS.
 ///
 /// # Errors
 ///

@@ -2,6 +2,8 @@
 //!
 //! Source: API reference, `API_CreateDomainConfiguration`, `API_UpdateDomainConfiguration` and their neighbours.
 
+use std::sync::Arc;
+
 use iot_policy::limits::MAX_DOMAIN_CONFIGURATIONS;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Api,
-        answer::{Answer, seconds},
+        answer::{Answer, seconds, with},
         error::ApiError,
         input::{Input, Members, constraint_error},
         page::Page,
@@ -18,7 +20,7 @@ use crate::{
     },
     door::{
         definition::DomainDefinition,
-        domain::{DomainStatus, Origin},
+        domain::{Domain, DomainStatus, Origin},
         route::UnsupportedPair,
     },
     registry::{Kind, RegistryError, domain_configurations},
@@ -49,7 +51,7 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
             )));
         }
     }
-    // It proves that the name is the account's, which nobody asks for here.
+    // It proves that the name is the account's, which is not checked here.
     let proof = members.text("validationCertificateArn", &CERTIFICATE_ARN)?;
     let domain_name = members.text("domainName", &Text { min: 1, max: 253, ..Text::ANY })?;
     let id = Uuid::new_v4().simple().to_string().chars().take(5).collect::<String>();
@@ -123,7 +125,7 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let certificates = definition.certificate_arns.iter();
     let certificates =
         certificates.map(|arn| json!({"serverCertificateArn": arn, "serverCertificateStatus": "VALID"}));
-    let mut answer = json!({
+    let answer = json!({
         "domainConfigurationName": name, "domainConfigurationArn": arn(api, &name, definition),
         "domainName": definition.server_name, "domainConfigurationStatus": definition.status, "serviceType": "DATA",
         "serverCertificates": certificates.collect::<Vec<_>>(), "authenticationType": definition.authentication_type,
@@ -136,12 +138,11 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
             _ => "ENDPOINT",
         },
     });
-    if let (Some(default), Some(members)) = (&definition.default_authorizer, answer.as_object_mut()) {
+    let config = definition.default_authorizer.as_ref().map(|default| {
         let allow = definition.allow_authorizer_override;
-        let config = json!({"defaultAuthorizerName": default, "allowAuthorizerOverride": allow});
-        members.insert("authorizerConfig".to_owned(), config);
-    }
-    Ok(answer.into())
+        json!({"defaultAuthorizerName": default, "allowAuthorizerOverride": allow})
+    });
+    Ok(with(answer, "authorizerConfig", config).into())
 }
 
 /// `DeleteDomainConfiguration`. One that is ENABLED is not deleted (measured).
@@ -182,20 +183,16 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         Some([last]) => all.partition_point(|domain| domain.name <= *last),
         _ => 0,
     };
-    let listed = all.iter().skip(begin).take(page.size).collect::<Vec<_>>();
+    let found = all.into_iter().skip(begin).take(page.limit()).collect();
+    let (listed, token) = page.cut(found, |last: &&Arc<Domain>| vec![last.name.clone()]);
     let summaries = listed.iter().map(|domain| {
         json!({
             "domainConfigurationName": domain.name, "serviceType": "DATA",
             "domainConfigurationArn": arn(api, &domain.name, &domain.definition),
         })
     });
-    let mut answer = json!({"domainConfigurations": summaries.collect::<Vec<_>>()});
-    if let (Some(last), Some(members)) = (listed.last(), answer.as_object_mut())
-        && begin + listed.len() < all.len()
-    {
-        members.insert("nextMarker".to_owned(), json!(page.next_token(&[&last.name])));
-    }
-    Ok(answer.into())
+    let summaries = summaries.collect::<Vec<_>>();
+    Ok(with(json!({"domainConfigurations": summaries}), "nextMarker", token).into())
 }
 
 /// Writes a domain configuration into the file, and then puts it in force: the next handshake is served by it.

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use mqtt::{QoS, TopicFilter};
 use serde_json::{Value, json};
 
 use crate::{
     api::{
         Api,
-        answer::Answer,
+        answer::{Answer, with},
         error::ApiError,
         input::{Input, constraint_error},
         page::Page,
@@ -54,15 +55,13 @@ pub fn list_subscriptions(api: &Api, input: &Input) -> Result<Answer, ApiError> 
         Some([last]) => all.partition_point(|(filter, _)| filter.as_str() <= last.as_str()),
         _ => 0,
     };
-    let listed = all.iter().skip(begin).take(page.size).collect::<Vec<_>>();
-    let entry = |(filter, qos): &&(mqtt::TopicFilter, mqtt::QoS)| json!({"topicFilter": filter.as_str(), "qos": u8::from(*qos)});
-    let mut answer = json!({"subscriptions": listed.iter().map(entry).collect::<Vec<_>>()});
-    if let (Some((last, _)), Some(members)) = (listed.last(), answer.as_object_mut())
-        && begin + listed.len() < all.len()
-    {
-        members.insert("nextToken".to_owned(), json!(page.next_token(&[last.as_str()])));
-    }
-    Ok(answer.into())
+    let found = all.into_iter().skip(begin).take(page.limit()).collect();
+    let (listed, token) = page.cut(found, |(last, _): &(TopicFilter, QoS)| vec![last.as_str().to_owned()]);
+    let subscriptions = listed
+        .iter()
+        .map(|(filter, qos)| json!({"topicFilter": filter.as_str(), "qos": u8::from(*qos)}))
+        .collect::<Vec<_>>();
+    Ok(with(json!({"subscriptions": subscriptions}), "nextToken", token).into())
 }
 
 /// `DeleteConnection`. The connection ends soon after the answer.

@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 
 use super::publish::topic;
 use crate::{
-    api::{Api, answer::Answer, error::ApiError, input::Input, page::Page, text::Text},
+    api::{
+        Api,
+        answer::{Answer, with},
+        error::ApiError,
+        input::Input,
+        page::Page,
+        text::Text,
+    },
     broker::inspection::RetainedEntry,
     message_properties::encoded_user_properties,
 };
@@ -47,16 +54,10 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         _ => None,
     };
     let now = api.shared.clock.now();
-    // One more than the page shows whether there is a next one.
-    let mut entries = api.shared.broker.retained_messages(after.as_ref(), page.size + 1, now);
-    let has_more = entries.len() > page.size;
-    entries.truncate(page.size);
+    let found = api.shared.broker.retained_messages(after.as_ref(), page.limit(), now);
+    let (entries, token) = page.cut(found, |last| vec![last.topic.as_str().to_owned()]);
     let summaries = entries.iter().map(|entry| summary(api, entry)).collect::<Vec<_>>();
-    let mut answer = json!({"retainedTopics": summaries});
-    if let (Some(last), Some(members)) = (entries.last().filter(|_| has_more), answer.as_object_mut()) {
-        members.insert("nextToken".to_owned(), json!(page.next_token(&[last.topic.as_str()])));
-    }
-    Ok(answer.into())
+    Ok(with(json!({"retainedTopics": summaries}), "nextToken", token).into())
 }
 
 fn summary(api: &Api, entry: &RetainedEntry) -> Value {

@@ -6,7 +6,14 @@
 use serde_json::json;
 
 use crate::{
-    api::{Api, answer::Answer, error::ApiError, input::Input, page::Page, text::Text},
+    api::{
+        Api,
+        answer::{Answer, with},
+        error::ApiError,
+        input::Input,
+        page::Page,
+        text::Text,
+    },
     session::shadow,
     shadow::{Operation, RequestTopic, ShadowId},
 };
@@ -52,18 +59,11 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let (shared, now) = (&api.shared, api.shared.clock.now());
     shared.account_rates.shadow(&thing, &shared.settings.quotas, now)?;
     let after = page.after.as_ref().and_then(|position| position.first()).map(String::as_str);
-    let mut names = shared.broker.shadow_names(thing.thing(), after, page.size + 1);
-    let has_more = names.len() > page.size;
-    names.truncate(page.size);
+    let found = shared.broker.shadow_names(thing.thing(), after, page.limit());
+    let (names, token) = page.cut(found, |last| vec![last.to_string()]);
     let names = names.iter().map(|name| &**name).collect::<Vec<_>>();
     let timestamp = shared.clock.epoch().unix_seconds(now);
-    Ok(match names.last().filter(|_| has_more) {
-        None => json!({"results": names, "timestamp": timestamp}).into(),
-        Some(last) => {
-            let next = page.next_token(&[last]);
-            json!({"results": names, "nextToken": next, "timestamp": timestamp}).into()
-        }
-    })
+    Ok(with(json!({"results": names, "timestamp": timestamp}), "nextToken", token).into())
 }
 
 /// Clients that sign their requests are not asked for a policy: the key is the account's own.
