@@ -132,7 +132,7 @@ impl Signature {
             region: scope_region.to_owned(),
             service: service.to_owned(),
             signed_headers,
-            bytes: decode_hex(signature).ok_or(SignatureError::Mismatch)?,
+            bytes: hex::decode(signature).map_err(|_| SignatureError::Mismatch)?,
         })
     }
 
@@ -149,7 +149,7 @@ impl Signature {
         body: &[u8],
         key: &AccessKey,
     ) -> Result<(), SignatureError> {
-        let payload = encode_hex(digest(&SHA256, body).as_ref());
+        let payload = hex::encode(digest(&SHA256, body));
         if headers.get("x-amz-content-sha256").is_some_and(|claimed| claimed.as_bytes() != payload.as_bytes())
         {
             return Err(SignatureError::Mismatch);
@@ -161,7 +161,7 @@ impl Signature {
             request.extend([name, ":", &values.join(","), "\n"]);
         }
         request.extend(["\n", &self.signed_headers.join(";"), "\n", &payload]);
-        let request = encode_hex(digest(&SHA256, request.as_bytes()).as_ref());
+        let request = hex::encode(digest(&SHA256, request.as_bytes()));
         let text = format!("{ALGORITHM}\n{}\n{}\n{request}", self.date_time, self.scope);
         hmac::verify(&self.signing_key(key), text.as_bytes(), &self.bytes)
             .map_err(|_| SignatureError::Mismatch)
@@ -213,7 +213,7 @@ fn canonical_path(path: &str) -> String {
     utf8_percent_encode(&format!("/{}{slash}", segments.join("/")), PATH).to_string()
 }
 
-/// The parameters, encoded anew and sorted.
+/// The parameters, encoded again and sorted.
 fn canonical_query(uri: &Uri) -> String {
     let encoded = |text: &str| {
         let decoded = percent_decode_str(text).collect::<Vec<_>>();
@@ -234,21 +234,6 @@ fn canonical_query(uri: &Uri) -> String {
 /// A header's value without space around it, and with one space wherever there are several.
 fn one_space(value: &str) -> String {
     value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn encode_hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
-}
-
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
-    let digits = digits.collect::<Option<Vec<_>>>()?;
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => Some(high << 4 | low),
-        _ => None,
-    });
-    pairs.collect()
 }
 
 #[cfg(test)]

@@ -64,10 +64,7 @@ impl CertificateId {
     /// The id of a certificate in DER form.
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
-        let digest = digest(&SHA256, der);
-        let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-        Self(digits.collect::<String>().into())
+        Self(hex::encode(digest(&SHA256, der)).into())
     }
 
     /// The id with these hex digits.
