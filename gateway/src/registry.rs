@@ -8,6 +8,7 @@ pub mod authorizers;
 pub mod certificate;
 pub mod certificates;
 pub mod domain_configurations;
+pub mod error;
 pub mod policies;
 pub mod principal;
 mod seed;
@@ -19,15 +20,15 @@ pub mod things;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
-    path::PathBuf,
     sync::Arc,
 };
 
 use iot_policy::PolicyDocument;
 
-use self::store::Tables;
-
-pub use self::certificate::{Certificate, CertificateId, CertificateStatus};
+pub use self::{
+    certificate::{Certificate, CertificateId, CertificateStatus},
+    error::RegistryError,
+};
 
 /// Looks up certificates and Things, without waiting for a call that changes them.
 pub trait Registry: Send + Sync {
@@ -69,79 +70,6 @@ pub enum Kind {
     Authorizer,
     /// A domain configuration.
     DomainConfiguration,
-}
-
-/// A call that the registry does not carry out.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// Something does not exist.
-    #[error("{kind} {name} not found")]
-    NotFound {
-        /// What it would be.
-        kind: Kind,
-        /// Its name or id.
-        name: String,
-    },
-    /// Something exists that is not the same.
-    #[error("{message}")]
-    AlreadyExists {
-        /// What differs.
-        message: String,
-        /// The id of what exists.
-        id: String,
-        /// Its ARN.
-        arn: String,
-    },
-    /// A certificate's status does not allow the call.
-    #[error("{0}")]
-    CertificateState(String),
-    /// Something is still in use.
-    #[error("{0}")]
-    DeleteConflict(String),
-    /// A limit of AWS's is reached.
-    #[error("{0}")]
-    Limit(String),
-    /// A policy document can't be used.
-    #[error("{0}")]
-    MalformedPolicy(String),
-    /// A policy has as many versions as it can have.
-    #[error("{0}")]
-    VersionsLimit(String),
-    /// Something has another version than the call expects.
-    #[error("{0}")]
-    VersionConflict(String),
-    /// The call can't be carried out as it is.
-    #[error("{0}")]
-    Invalid(String),
-    /// The settings file defines what the call would change.
-    #[error("the settings file `{path}` defines the {kind} `{name}`: change it there")]
-    OfSettingsFile {
-        /// What it is.
-        kind: Kind,
-        /// Its name or id.
-        name: String,
-        /// The settings file.
-        path: PathBuf,
-    },
-    /// The settings file defines what an API call has made.
-    #[error(
-        "the settings file `{path}` defines the {kind} `{name}`, and so did an API call: remove it from the file, or delete it \
-         with an API call while it is not in the file"
-    )]
-    Twice {
-        /// What it is.
-        kind: Kind,
-        /// Its name or id.
-        name: String,
-        /// The settings file.
-        path: PathBuf,
-    },
-    /// The file can't be read or written.
-    #[error("the registry's file can't be used: {0}")]
-    File(String),
-    /// The gateway stops.
-    #[error("the gateway stops")]
-    Stopped,
 }
 
 impl Thing {
@@ -237,7 +165,7 @@ impl Registry for FixedRegistry {
 }
 
 impl Kind {
-    /// What stands before the name in an ARN's resource.
+    /// What comes before the name in an ARN's resource.
     #[must_use]
     pub fn resource(self) -> &'static str {
         match self {
@@ -264,51 +192,5 @@ impl fmt::Display for Kind {
             Self::Authorizer => "authorizer",
             Self::DomainConfiguration => "domain configuration",
         })
-    }
-}
-
-/// A value that a column holds as JSON.
-fn from_json<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
-    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
-    })
-}
-
-/// The JSON of a column.
-fn to_json(value: &impl serde::Serialize) -> Result<String, RegistryError> {
-    serde_json::to_string(value).map_err(|error| RegistryError::File(error.to_string()))
-}
-
-impl RegistryError {
-    fn not_found(kind: Kind, name: &str) -> Self {
-        Self::NotFound { kind, name: name.to_owned() }
-    }
-}
-
-impl From<rusqlite::Error> for RegistryError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::File(error.to_string())
-    }
-}
-
-impl Tables<'_> {
-    /// The ARN of an entry.
-    #[must_use]
-    pub fn arn(&self, kind: Kind, name: &str) -> String {
-        self.account.iot_arn(kind.resource(), name)
-    }
-
-    /// Refuses to change an entry of the settings file.
-    fn not_of_file(&self, kind: Kind, name: &str, from_file: bool) -> Result<(), RegistryError> {
-        if from_file {
-            let path = self.settings_file.to_owned();
-            return Err(RegistryError::OfSettingsFile { kind, name: name.to_owned(), path });
-        }
-        Ok(())
-    }
-
-    /// The error of an entry that an API call has made and the settings file defines.
-    fn twice(&self, kind: Kind, name: &str) -> RegistryError {
-        RegistryError::Twice { kind, name: name.to_owned(), path: self.settings_file.to_owned() }
     }
 }

@@ -136,7 +136,7 @@ impl ApiError {
         Self::new("UnknownOperationException", StatusCode::NOT_FOUND, "no operation has this method and path")
     }
 
-    /// A request that the port does not serve, whoever signs it.
+    /// A request that the port does not serve, even if it is signed.
     #[must_use]
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new("ForbiddenException", StatusCode::FORBIDDEN, message)
@@ -208,23 +208,15 @@ impl From<RegistryError> for ApiError {
         let message = error.to_string();
         match error {
             RegistryError::NotFound { .. } => Self::not_found(message),
-            RegistryError::AlreadyExists { id, arn, .. } => {
-                let mut error = Self::new("ResourceAlreadyExistsException", StatusCode::CONFLICT, message);
-                error
-                    .members
-                    .extend([("resourceId".to_owned(), json!(id)), ("resourceArn".to_owned(), json!(arn))]);
-                error
-            }
+            RegistryError::AlreadyExists { id, arn, .. } => Self::already_exists(message, &id, &arn),
             RegistryError::VersionConflict(_) => {
                 Self::new("VersionConflictException", StatusCode::CONFLICT, message)
             }
             RegistryError::CertificateState(_) => {
                 Self::new("CertificateStateException", StatusCode::NOT_ACCEPTABLE, message)
             }
-            RegistryError::DeleteConflict(_) => {
-                Self::new("DeleteConflictException", StatusCode::CONFLICT, message)
-            }
-            RegistryError::Limit(_) => Self::new("LimitExceededException", StatusCode::GONE, message),
+            RegistryError::DeleteConflict(_) => Self::delete_conflict(message),
+            RegistryError::Limit(_) => Self::limit_exceeded(message),
             RegistryError::MalformedPolicy(_) => {
                 Self::new("MalformedPolicyException", StatusCode::BAD_REQUEST, message)
             }

@@ -1,9 +1,10 @@
 //! The authorizers that API calls have made, and the default one that an API call has set. The gateway has at most a hundred, in
 //! memory too: these rows are read once, when it starts.
 
-use rusqlite::OptionalExtension as _;
-
-use super::{RegistryError, store::Tables};
+use super::{
+    RegistryError,
+    store::{Tables, to_json},
+};
 use crate::custom_auth::{authorizer::AuthorizerName, definition::Definition};
 
 /// All authorizers.
@@ -12,17 +13,15 @@ use crate::custom_auth::{authorizer::AuthorizerName, definition::Definition};
 ///
 /// When the file can't be read.
 pub fn all(tables: &Tables<'_>) -> Result<Vec<(AuthorizerName, Definition)>, RegistryError> {
-    let mut statement = tables.connection.prepare_cached("SELECT name, definition FROM authorizer")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let mut all = Vec::new();
-    for row in rows {
-        let (name, definition) = row?;
+    let select = "SELECT name, definition FROM authorizer";
+    let rows: Vec<(String, String)> = tables.rows(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let authorizer = |(name, definition): (String, String)| {
         let damaged =
             || RegistryError::File(format!("the authorizer `{}` can't be read", name.escape_debug()));
         let definition = serde_json::from_str(&definition).map_err(|_| damaged())?;
-        all.push((AuthorizerName::try_from(name.as_str()).map_err(|_| damaged())?, definition));
-    }
-    Ok(all)
+        Ok((AuthorizerName::try_from(name.as_str()).map_err(|_| damaged())?, definition))
+    };
+    rows.into_iter().map(authorizer).collect()
 }
 
 /// Adds an authorizer, or replaces the one of its name.
@@ -31,8 +30,7 @@ pub fn all(tables: &Tables<'_>) -> Result<Vec<(AuthorizerName, Definition)>, Reg
 ///
 /// When the file can't be written.
 pub fn put(tables: &Tables<'_>, name: &AuthorizerName, definition: &Definition) -> Result<(), RegistryError> {
-    let definition =
-        serde_json::to_string(definition).map_err(|error| RegistryError::File(error.to_string()))?;
+    let definition = to_json(definition)?;
     let mut statement = tables
         .connection
         .prepare_cached("INSERT OR REPLACE INTO authorizer (name, definition) VALUES (?1, ?2)")?;
@@ -56,8 +54,7 @@ pub fn delete(tables: &Tables<'_>, name: &AuthorizerName) -> Result<(), Registry
 ///
 /// When the file can't be read.
 pub fn default(tables: &Tables<'_>) -> Result<Option<AuthorizerName>, RegistryError> {
-    let mut statement = tables.connection.prepare_cached("SELECT name FROM default_authorizer")?;
-    let name = statement.query_row([], |row| row.get::<_, String>(0)).optional()?;
+    let name: Option<String> = tables.row("SELECT name FROM default_authorizer", [], |row| row.get(0))?;
     Ok(name.and_then(|name| AuthorizerName::try_from(name.as_str()).ok()))
 }
 

@@ -3,7 +3,7 @@
 //! Source: developer guide, `x509-client-certs`; API reference, `API_RegisterCertificateWithoutCA`, `API_UpdateCertificate`,
 //! `API_DeleteCertificate`.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 
 use super::{
     Certificate, CertificateStatus, Kind, RegistryError, policies, principal, principal::Target,
@@ -123,26 +123,27 @@ pub fn list(
     limit: usize,
 ) -> Result<Vec<CertificateEntry>, RegistryError> {
     let (than, order, begin) = if ascending { (">", "ASC", i64::MIN) } else { ("<", "DESC", i64::MAX) };
-    let mut statement = tables.connection.prepare_cached(&format!(
+    let select = format!(
         "SELECT {COLUMNS} FROM certificate WHERE (created_at, id) {than} (?, ?) \
          ORDER BY created_at {order}, id {order} LIMIT ?"
-    ))?;
+    );
     let (created_at, id) = after.map_or((begin, ""), |(created_at, id)| (*created_at, id.as_str()));
-    Ok(statement.query_map(params![created_at, id, limit], entry)?.collect::<Result<_, _>>()?)
+    tables.rows(&select, params![created_at, id, limit], entry)
 }
 
 /// The certificate with this id, with its policies and the Things that it is attached to, as the doors need it.
 ///
 /// # Errors
 ///
-/// When the file can't be read, or what it holds is no certificate or policy.
+/// When the file can't be read, or what it holds is not a certificate or policy.
 pub(super) fn usable(tables: &Tables<'_>, id: &str) -> Result<Option<Certificate>, RegistryError> {
     let Some(entry) = find(tables, id)? else { return Ok(None) };
-    let damaged = |error: String| RegistryError::File(error);
-    let mut certificate = Certificate::from_pem(&entry.pem).map_err(|error| damaged(error.to_string()))?;
+    let certificate = Certificate::from_pem(&entry.pem);
+    let mut certificate = certificate.map_err(|error| RegistryError::File(error.to_string()))?;
     let documents = policies::effective(tables, Some(id), None)?;
     let documents = documents.into_iter().map(|(_, document)| iot_policy::PolicyDocument::parse(&document));
-    certificate.policies = documents.collect::<Result<_, _>>().map_err(|error| damaged(error.to_string()))?;
+    let documents = documents.collect::<Result<_, _>>();
+    certificate.policies = documents.map_err(|error| RegistryError::File(error.to_string()))?;
     let target = Target::Certificate(id.to_owned());
     let things = principal::things_of(tables, &target, None, "", usize::from(u16::MAX))?;
     certificate.things = things.into_iter().map(|(thing, _)| thing).collect();
@@ -153,7 +154,7 @@ pub(super) fn usable(tables: &Tables<'_>, id: &str) -> Result<Option<Certificate
 /// The certificate with this id, if it exists.
 pub(super) fn find(tables: &Tables<'_>, id: &str) -> Result<Option<CertificateEntry>, RegistryError> {
     let select = format!("SELECT {COLUMNS} FROM certificate WHERE id = ?");
-    Ok(tables.connection.prepare_cached(&select)?.query_row([id], entry).optional()?)
+    tables.row(&select, [id], entry)
 }
 
 /// Writes a new certificate, or one of the settings file again.

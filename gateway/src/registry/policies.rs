@@ -7,7 +7,7 @@ use iot_policy::{
     PolicyDocument,
     limits::{MAX_POLICIES_OF_A_TARGET, MAX_POLICY_VERSIONS},
 };
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::{Kind, RegistryError, certificates, principal::Target, store::Tables, thing_groups};
 
@@ -76,8 +76,7 @@ pub fn version(
     let policy = get(tables, name)?;
     let number = version.unwrap_or(policy.default_version);
     let select = "SELECT version, document, created_at FROM policy_version WHERE policy = ? AND version = ?";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    let version = statement.query_row(params![name, number], version_entry).optional()?;
+    let version = tables.row(select, params![name, number], version_entry)?;
     let missing = || RegistryError::not_found(Kind::Policy, &format!("{name} version {number}"));
     Ok((policy, version.ok_or_else(missing)?))
 }
@@ -91,9 +90,7 @@ pub fn versions(tables: &Tables<'_>, name: &str) -> Result<(PolicyEntry, Vec<Pol
     let policy = get(tables, name)?;
     let select =
         "SELECT version, document, created_at FROM policy_version WHERE policy = ? ORDER BY version DESC";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    let versions = statement.query_map([name], version_entry)?.collect::<Result<_, _>>()?;
-    Ok((policy, versions))
+    Ok((policy, tables.rows(select, [name], version_entry)?))
 }
 
 /// Creates a version, and returns its number.
@@ -196,8 +193,7 @@ pub fn list(
     } else {
         "SELECT name FROM policy WHERE ?1 IS NULL OR name < ?1 ORDER BY name DESC LIMIT ?2"
     };
-    let mut statement = tables.connection.prepare_cached(select)?;
-    Ok(statement.query_map(params![after, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    tables.rows(select, params![after, limit], |row| row.get(0))
 }
 
 /// Attaches a policy to a certificate, a Thing group or a Cognito identity. An attached one is a success too.
@@ -237,8 +233,7 @@ pub fn attach(tables: &Tables<'_>, name: &str, target: &Target) -> Result<(), Re
 pub fn detach(tables: &Tables<'_>, name: &str, target: &Target) -> Result<bool, RegistryError> {
     let arn = target.arn(tables);
     let select = "SELECT from_file FROM policy_target WHERE policy = ? AND target = ?";
-    let found =
-        tables.connection.prepare_cached(select)?.query_row([name, &arn], |row| row.get(0)).optional()?;
+    let found = tables.row(select, [name, &arn], |row| row.get(0))?;
     let Some(from_file) = found else { return Ok(false) };
     tables.not_of_file(Kind::Certificate, target.name(), from_file)?;
     let delete = "DELETE FROM policy_target WHERE policy = ? AND target = ?";
@@ -258,8 +253,7 @@ pub fn of_target(
     limit: usize,
 ) -> Result<Vec<String>, RegistryError> {
     let select = "SELECT policy FROM policy_target WHERE target = ? AND policy > ? ORDER BY policy LIMIT ?";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    Ok(statement.query_map(params![arn, after, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    tables.rows(select, params![arn, after, limit], |row| row.get(0))
 }
 
 /// Up to `limit` ARNs of targets after this one that a policy is attached to.
@@ -275,8 +269,7 @@ pub fn targets(
 ) -> Result<Vec<String>, RegistryError> {
     get(tables, name)?;
     let select = "SELECT target FROM policy_target WHERE policy = ? AND target > ? ORDER BY target LIMIT ?";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    Ok(statement.query_map(params![name, after, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    tables.rows(select, params![name, after, limit], |row| row.get(0))
 }
 
 /// The policies of a certificate, and those of the groups of a Thing that it is attached to, each once.
@@ -332,8 +325,7 @@ pub(super) fn insert(
 pub(super) fn find(tables: &Tables<'_>, name: &str) -> Result<Option<PolicyEntry>, RegistryError> {
     let select =
         "SELECT name, default_version, created_at, modified_at, from_file FROM policy WHERE name = ?";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    let entry = statement.query_row([name], |row| {
+    tables.row(select, [name], |row| {
         Ok(PolicyEntry {
             name: row.get(0)?,
             default_version: row.get(1)?,
@@ -341,8 +333,7 @@ pub(super) fn find(tables: &Tables<'_>, name: &str) -> Result<Option<PolicyEntry
             modified_at: row.get(3)?,
             from_file: row.get(4)?,
         })
-    });
-    Ok(entry.optional()?)
+    })
 }
 
 fn version_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<PolicyVersion> {

@@ -2,7 +2,7 @@
 //!
 //! Source: API reference, `API_AttachPolicy` and `API_AttachThingPrincipal`.
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::{Kind, RegistryError, certificates, store::Tables, things};
 
@@ -121,8 +121,7 @@ pub fn detach(tables: &Tables<'_>, thing: &str, principal: &Target) -> Result<()
     things::get(tables, thing)?;
     let arn = principal.arn(tables);
     let select = "SELECT from_file FROM thing_principal WHERE thing = ? AND principal = ?";
-    let found =
-        tables.connection.prepare_cached(select)?.query_row([thing, &arn], |row| row.get(0)).optional()?;
+    let found = tables.row(select, [thing, &arn], |row| row.get(0))?;
     let Some(from_file) = found else {
         return Err(RegistryError::not_found(Kind::Certificate, principal.name()));
     };
@@ -147,10 +146,7 @@ pub fn of_thing(
     things::get(tables, thing)?;
     let select = "SELECT principal, type FROM thing_principal WHERE thing = ?1 AND principal > ?2 \
                   AND (?3 IS NULL OR type = ?3) ORDER BY principal LIMIT ?4";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    let rows =
-        statement.query_map(params![thing, after, only, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    tables.rows(select, params![thing, after, only, limit], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Up to `limit` names of Things after this one that a principal is attached to, with how.
@@ -170,10 +166,8 @@ pub fn things_of(
     }
     let select = "SELECT thing, type FROM thing_principal WHERE principal = ?1 AND thing > ?2 \
                   AND (?3 IS NULL OR type = ?3) ORDER BY thing LIMIT ?4";
-    let mut statement = tables.connection.prepare_cached(select)?;
     let parameters = params![principal.arn(tables), after, only, limit];
-    let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    tables.rows(select, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn check(tables: &Tables<'_>, principal: &Target) -> Result<(), RegistryError> {

@@ -105,6 +105,5 @@ fn write_certificates(tables: &Tables<'_>, seed: &FixedRegistry) -> Result<(), R
 }
 
 fn names(tables: &Tables<'_>, select: &str) -> Result<BTreeSet<String>, RegistryError> {
-    let mut statement = tables.connection.prepare(select)?;
-    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    Ok(tables.rows(select, [], |row| row.get(0))?.into_iter().collect())
 }

@@ -10,12 +10,13 @@ use std::{
 };
 
 use iot_policy::PolicyDocument;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior, types::Type};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Certificate, CertificateId, FixedRegistry, Registry, RegistryError, Thing, certificates, policies, seed,
-    things,
+    Certificate, CertificateId, FixedRegistry, Kind, Registry, RegistryError, Thing, certificates, policies,
+    seed, things,
 };
 use crate::{
     clock::Clock,
@@ -191,6 +192,49 @@ impl Registry for RegistryStore {
     }
 }
 
+impl Tables<'_> {
+    /// The ARN of an entry.
+    #[must_use]
+    pub fn arn(&self, kind: Kind, name: &str) -> String {
+        self.account.iot_arn(kind.resource(), name)
+    }
+
+    /// Refuses to change an entry of the settings file.
+    pub(super) fn not_of_file(&self, kind: Kind, name: &str, from_file: bool) -> Result<(), RegistryError> {
+        if from_file {
+            let path = self.settings_file.to_owned();
+            return Err(RegistryError::OfSettingsFile { kind, name: name.to_owned(), path });
+        }
+        Ok(())
+    }
+
+    /// The error of an entry that an API call has made and the settings file defines.
+    pub(super) fn twice(&self, kind: Kind, name: &str) -> RegistryError {
+        RegistryError::Twice { kind, name: name.to_owned(), path: self.settings_file.to_owned() }
+    }
+
+    /// The row that a statement selects, if there is one.
+    pub(super) fn row<T>(
+        &self,
+        select: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, RegistryError> {
+        Ok(self.connection.prepare_cached(select)?.query_row(parameters, read).optional()?)
+    }
+
+    /// The rows that a statement selects.
+    pub(super) fn rows<T>(
+        &self,
+        select: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, RegistryError> {
+        let mut statement = self.connection.prepare_cached(select)?;
+        Ok(statement.query_map(parameters, read)?.collect::<Result<_, _>>()?)
+    }
+}
+
 impl Context {
     fn tables<'a>(&'a self, connection: &'a Connection) -> Tables<'a> {
         Tables {
@@ -224,6 +268,17 @@ fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Call>, context:
             reply(&committed);
         }
     }
+}
+
+/// A value that a column holds as JSON.
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// The JSON of a column.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, RegistryError> {
+    serde_json::to_string(value).map_err(|error| RegistryError::File(error.to_string()))
 }
 
 fn undone_if_it_fails<T>(

@@ -6,10 +6,14 @@
 use std::collections::BTreeMap;
 
 use iot_policy::limits::{MAX_GROUPS_OF_A_THING, MAX_THING_GROUP_DEPTH};
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, named_params, params};
 use uuid::Uuid;
 
-use super::{Kind, RegistryError, store::Tables, things};
+use super::{
+    Kind, RegistryError,
+    store::{Tables, from_json, to_json},
+    things,
+};
 
 /// The columns of a group, in the order of [`entry`].
 const COLUMNS: &str = "name, id, parent, description, attributes, version, created_at";
@@ -91,7 +95,7 @@ pub fn create(
             )));
         }
     }
-    let json = super::to_json(&new.attributes)?;
+    let json = to_json(&new.attributes)?;
     let insert = "INSERT INTO thing_group (name, id, parent, description, attributes, version, created_at) \
                   VALUES (?, ?, ?, ?, ?, 1, ?)";
     let mut insert = tables.connection.prepare_cached(insert)?;
@@ -146,7 +150,7 @@ pub fn update(
         group.attributes.extend(attributes);
         group.attributes = things::without_empty(group.attributes);
     }
-    let json = super::to_json(&group.attributes)?;
+    let json = to_json(&group.attributes)?;
     let update =
         "UPDATE thing_group SET description = ?, attributes = ?, version = version + 1 WHERE name = ?";
     tables.connection.prepare_cached(update)?.execute(params![group.description, json, name])?;
@@ -186,13 +190,12 @@ pub fn list(
     limit: usize,
 ) -> Result<Vec<String>, RegistryError> {
     let below = if parent.is_some() { "parent = :parent AND " } else { ":parent IS NULL AND " };
-    let mut statement = tables.connection.prepare_cached(&format!(
+    let select = format!(
         "SELECT name FROM thing_group WHERE {below} name > :after AND name >= :prefix AND name < :prefix || char(1114111) \
          ORDER BY name LIMIT :limit"
-    ))?;
-    let parameters =
-        rusqlite::named_params! {":parent": parent, ":after": after, ":prefix": prefix, ":limit": limit};
-    Ok(statement.query_map(parameters, |row| row.get(0))?.collect::<Result<_, _>>()?)
+    );
+    let parameters = named_params! {":parent": parent, ":after": after, ":prefix": prefix, ":limit": limit};
+    tables.rows(&select, parameters, |row| row.get(0))
 }
 
 /// Puts a Thing into a group. One that is there is a success too.
@@ -259,8 +262,7 @@ pub fn members(
     } else {
         "SELECT thing FROM group_member WHERE thing_group = ?1 AND thing > ?2 ORDER BY thing LIMIT ?3"
     };
-    let mut statement = tables.connection.prepare_cached(select)?;
-    Ok(statement.query_map(params![group, after, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    tables.rows(select, params![group, after, limit], |row| row.get(0))
 }
 
 /// Up to `limit` names of groups after this name that a Thing is in.
@@ -275,8 +277,7 @@ pub fn of_thing(
     limit: usize,
 ) -> Result<Vec<String>, RegistryError> {
     let select = "SELECT thing_group FROM group_member WHERE thing = ? AND thing_group > ? ORDER BY thing_group LIMIT ?";
-    let mut statement = tables.connection.prepare_cached(select)?;
-    Ok(statement.query_map(params![thing, after, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    tables.rows(select, params![thing, after, limit], |row| row.get(0))
 }
 
 fn root(tables: &Tables<'_>, group: &str) -> Result<String, RegistryError> {
@@ -295,7 +296,7 @@ fn check_version(group: &ThingGroupEntry, expected: Option<i64>) -> Result<(), R
 
 fn find(tables: &Tables<'_>, name: &str) -> Result<Option<ThingGroupEntry>, RegistryError> {
     let select = format!("SELECT {COLUMNS} FROM thing_group WHERE name = ?");
-    Ok(tables.connection.prepare_cached(&select)?.query_row([name], entry).optional()?)
+    tables.row(&select, [name], entry)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<ThingGroupEntry> {
@@ -304,7 +305,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<ThingGroupEntry> {
         id: row.get(1)?,
         parent: row.get(2)?,
         description: row.get(3)?,
-        attributes: super::from_json(row, 4)?,
+        attributes: from_json(row, 4)?,
         version: row.get(5)?,
         created_at: row.get(6)?,
     })

@@ -3,10 +3,13 @@
 //! Source: developer guide, `thing-types`; API reference, `API_CreateThingType`, `API_DeprecateThingType`,
 //! `API_DeleteThingType`.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 use uuid::Uuid;
 
-use super::{Kind, RegistryError, store::Tables};
+use super::{
+    Kind, RegistryError,
+    store::{Tables, from_json, to_json},
+};
 
 /// After a type is deprecated it can't be deleted for this long, in milliseconds.
 const DELETABLE_AFTER_MILLIS: i64 = 5 * 60 * 1_000;
@@ -59,7 +62,7 @@ pub fn create(
         });
     }
     let id = Uuid::new_v4().to_string();
-    let searchable = super::to_json(&searchable)?;
+    let searchable = to_json(&searchable)?;
     let insert =
         "INSERT INTO thing_type (name, id, description, searchable, created_at) VALUES (?, ?, ?, ?, ?)";
     let mut insert = tables.connection.prepare_cached(insert)?;
@@ -138,8 +141,7 @@ pub fn list(
         return Ok(find(tables, only)?.into_iter().collect());
     }
     let select = format!("SELECT {COLUMNS} FROM thing_type WHERE name > ? ORDER BY name LIMIT ?");
-    let mut statement = tables.connection.prepare_cached(&select)?;
-    Ok(statement.query_map(params![after, limit], entry)?.collect::<Result<_, _>>()?)
+    tables.rows(&select, params![after, limit], entry)
 }
 
 /// Adds a type for Things of the settings file, unless it exists.
@@ -152,7 +154,7 @@ pub(super) fn ensure(tables: &Tables<'_>, name: &str) -> Result<(), RegistryErro
 
 fn find(tables: &Tables<'_>, name: &str) -> Result<Option<ThingTypeEntry>, RegistryError> {
     let select = format!("SELECT {COLUMNS} FROM thing_type WHERE name = ?");
-    Ok(tables.connection.prepare_cached(&select)?.query_row([name], entry).optional()?)
+    tables.row(&select, [name], entry)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<ThingTypeEntry> {
@@ -160,7 +162,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<ThingTypeEntry> {
         name: row.get(0)?,
         id: row.get(1)?,
         description: row.get(2)?,
-        searchable: super::from_json(row, 3)?,
+        searchable: from_json(row, 3)?,
         created_at: row.get(4)?,
         deprecated_at: row.get(5)?,
     })

@@ -5,10 +5,14 @@
 use std::collections::BTreeMap;
 
 use iot_policy::limits::{MAX_THING_ATTRIBUTES, MAX_THING_ATTRIBUTES_WITH_TYPE};
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Row, named_params, params};
 use uuid::Uuid;
 
-use super::{Kind, RegistryError, Thing, store::Tables, thing_types};
+use super::{
+    Kind, RegistryError, Thing,
+    store::{Tables, from_json, to_json},
+    thing_types,
+};
 
 /// A Thing as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +107,8 @@ pub fn create(
 ///
 /// When the file can't be read.
 pub fn find(tables: &Tables<'_>, name: &str) -> Result<Option<ThingEntry>, RegistryError> {
-    let mut statement = tables.connection.prepare_cached(
-        "SELECT name, id, type_name, attributes, version, from_file FROM thing WHERE name = ?",
-    )?;
-    Ok(statement.query_row([name], entry).optional()?)
+    let select = "SELECT name, id, type_name, attributes, version, from_file FROM thing WHERE name = ?";
+    tables.row(select, [name], entry)
 }
 
 /// The Thing with this name, which has to exist.
@@ -214,12 +216,12 @@ fn list_by_name(
     limit: usize,
 ) -> Result<(Vec<ThingEntry>, Option<ThingPosition>), RegistryError> {
     let of_type = if type_name.is_some() { "type_name = :type AND " } else { ":type IS NULL AND " };
-    let mut statement = tables.connection.prepare_cached(&format!(
+    let select = format!(
         "SELECT name, id, type_name, attributes, version, from_file FROM thing \
          WHERE {of_type} name > :after ORDER BY name LIMIT :limit"
-    ))?;
+    );
     let parameters = named_params! {":type": type_name, ":after": after, ":limit": limit.saturating_add(1)};
-    let mut found = statement.query_map(parameters, entry)?.collect::<Result<Vec<_>, _>>()?;
+    let mut found = tables.rows(&select, parameters, entry)?;
     if found.len() <= limit {
         return Ok((found, None));
     }
@@ -228,14 +230,14 @@ fn list_by_name(
     Ok((found, last))
 }
 
-/// Writes a new Thing, or an existing one anew.
+/// Writes a new Thing, or an existing one again.
 ///
 /// # Errors
 ///
 /// When the file can't be written.
 pub(super) fn write(tables: &Tables<'_>, thing: &ThingEntry) -> Result<(), RegistryError> {
     let ThingEntry { name, id, type_name, attributes, version, from_file } = thing;
-    let json = super::to_json(attributes)?;
+    let json = to_json(attributes)?;
     let connection = tables.connection;
     let insert = "INSERT INTO thing (name, id, type_name, attributes, version, from_file) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET \
@@ -257,7 +259,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<ThingEntry> {
         name: row.get(0)?,
         id: row.get(1)?,
         type_name: row.get(2)?,
-        attributes: super::from_json(row, 3)?,
+        attributes: from_json(row, 3)?,
         version: row.get(4)?,
         from_file: row.get(5)?,
     })
