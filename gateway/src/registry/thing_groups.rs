@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Kind, RegistryError,
     store::{Tables, from_json, to_json},
-    things,
+    things::{self, AttributePayload, check_version},
 };
 
 /// The columns of a group, in the order of [`entry`].
@@ -42,10 +42,8 @@ pub struct ThingGroupEntry {
 pub struct ThingGroupProperties {
     /// Its description, or `None` to leave it.
     pub description: Option<String>,
-    /// Its attributes, or `None` to leave them. One with an empty value is removed.
-    pub attributes: Option<BTreeMap<String, String>>,
-    /// Whether the other attributes stay.
-    pub merge: bool,
+    /// What becomes of its attributes, or `None` to leave them.
+    pub attributes: Option<AttributePayload>,
 }
 
 /// Creates a group, and returns its id. One that exists with the same properties is a success too.
@@ -64,7 +62,7 @@ pub fn create(
         id: Uuid::new_v4().to_string(),
         parent: parent.map(str::to_owned),
         description: properties.description,
-        attributes: things::without_empty(properties.attributes.unwrap_or_default()),
+        attributes: properties.attributes.unwrap_or_default().applied_to(BTreeMap::new()),
         version: 1,
         created_at: tables.now,
     };
@@ -139,16 +137,12 @@ pub fn update(
     expected_version: Option<i64>,
 ) -> Result<i64, RegistryError> {
     let mut group = get(tables, name)?;
-    check_version(&group, expected_version)?;
+    check_version("thing group", name, group.version, expected_version)?;
     if properties.description.is_some() {
         group.description = properties.description;
     }
-    if let Some(attributes) = properties.attributes {
-        if !properties.merge {
-            group.attributes.clear();
-        }
-        group.attributes.extend(attributes);
-        group.attributes = things::without_empty(group.attributes);
+    if let Some(payload) = properties.attributes {
+        group.attributes = payload.applied_to(group.attributes);
     }
     let json = to_json(&group.attributes)?;
     let update =
@@ -164,7 +158,7 @@ pub fn update(
 /// When it has another version, or has groups below it.
 pub fn delete(tables: &Tables<'_>, name: &str, expected_version: Option<i64>) -> Result<(), RegistryError> {
     let Some(group) = find(tables, name)? else { return Ok(()) };
-    check_version(&group, expected_version)?;
+    check_version("thing group", name, group.version, expected_version)?;
     let children = "SELECT EXISTS (SELECT 1 FROM thing_group WHERE parent = ?)";
     if tables.connection.prepare_cached(children)?.query_row([name], |row| row.get(0))? {
         return Err(RegistryError::Invalid(format!(
@@ -282,16 +276,6 @@ pub fn of_thing(
 
 fn root(tables: &Tables<'_>, group: &str) -> Result<String, RegistryError> {
     Ok(ancestors(tables, group)?.into_iter().next().unwrap_or_else(|| group.to_owned()))
-}
-
-fn check_version(group: &ThingGroupEntry, expected: Option<i64>) -> Result<(), RegistryError> {
-    match expected.filter(|expected| *expected != group.version) {
-        Some(expected) => Err(RegistryError::VersionConflict(format!(
-            "The version for thing group {} is {}, and not {expected}",
-            group.name, group.version
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn find(tables: &Tables<'_>, name: &str) -> Result<Option<ThingGroupEntry>, RegistryError> {

@@ -31,6 +31,15 @@ pub struct ThingEntry {
     pub from_file: bool,
 }
 
+/// AWS's `attributePayload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttributePayload {
+    /// Attributes, by name. One with an empty value is removed.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether the other attributes stay.
+    pub merge: bool,
+}
+
 /// What `UpdateThing` changes.
 #[derive(Clone, Debug, Default)]
 pub struct ThingUpdate {
@@ -38,10 +47,8 @@ pub struct ThingUpdate {
     pub type_name: Option<String>,
     /// Whether the Thing has no type any more.
     pub remove_type: bool,
-    /// Other attributes, or `None` to leave them. One with an empty value is removed.
-    pub attributes: Option<BTreeMap<String, String>>,
-    /// Whether the other attributes stay.
-    pub merge: bool,
+    /// What becomes of its attributes, or `None` to leave them.
+    pub attributes: Option<AttributePayload>,
     /// The version that the Thing must have.
     pub expected_version: Option<i64>,
 }
@@ -72,9 +79,9 @@ pub fn create(
     tables: &Tables<'_>,
     name: &str,
     type_name: Option<&str>,
-    attributes: BTreeMap<String, String>,
+    attributes: AttributePayload,
 ) -> Result<String, RegistryError> {
-    let attributes = without_empty(attributes);
+    let attributes = attributes.applied_to(BTreeMap::new());
     check_attributes(&attributes, type_name)?;
     if let Some(thing) = find(tables, name)? {
         if thing.type_name.as_deref() == type_name && thing.attributes == attributes {
@@ -128,19 +135,15 @@ pub fn get(tables: &Tables<'_>, name: &str) -> Result<ThingEntry, RegistryError>
 pub fn update(tables: &Tables<'_>, name: &str, update: ThingUpdate) -> Result<(), RegistryError> {
     let mut thing = get(tables, name)?;
     tables.not_of_file(Kind::Thing, name, thing.from_file)?;
-    check_version(&thing, update.expected_version)?;
+    check_version("thing", name, thing.version, update.expected_version)?;
     if update.remove_type {
         thing.type_name = None;
     } else if let Some(type_name) = update.type_name {
         thing_types::check_usable(tables, &type_name)?;
         thing.type_name = Some(type_name);
     }
-    if let Some(attributes) = update.attributes {
-        if !update.merge {
-            thing.attributes.clear();
-        }
-        thing.attributes.extend(attributes);
-        thing.attributes = without_empty(thing.attributes);
+    if let Some(payload) = update.attributes {
+        thing.attributes = payload.applied_to(thing.attributes);
     }
     check_attributes(&thing.attributes, thing.type_name.as_deref())?;
     thing.version += 1;
@@ -155,7 +158,7 @@ pub fn update(tables: &Tables<'_>, name: &str, update: ThingUpdate) -> Result<()
 pub fn delete(tables: &Tables<'_>, name: &str, expected_version: Option<i64>) -> Result<(), RegistryError> {
     let Some(thing) = find(tables, name)? else { return Ok(()) };
     tables.not_of_file(Kind::Thing, name, thing.from_file)?;
-    check_version(&thing, expected_version)?;
+    check_version("thing", name, thing.version, expected_version)?;
     let mut attached =
         tables.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM thing_principal WHERE thing = ?)")?;
     if attached.query_row([name], |row| row.get(0))? {
@@ -265,10 +268,16 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<ThingEntry> {
     })
 }
 
-/// An empty value removes an attribute (`API_AttributePayload`).
-pub(super) fn without_empty(mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    attributes.retain(|_, value| !value.is_empty());
-    attributes
+impl AttributePayload {
+    /// What it makes of attributes. An empty value removes an attribute (`API_AttributePayload`).
+    pub(super) fn applied_to(self, mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        if !self.merge {
+            attributes.clear();
+        }
+        attributes.extend(self.attributes);
+        attributes.retain(|_, value| !value.is_empty());
+        attributes
+    }
 }
 
 fn check_attributes(
@@ -284,11 +293,16 @@ fn check_attributes(
     Ok(())
 }
 
-fn check_version(thing: &ThingEntry, expected: Option<i64>) -> Result<(), RegistryError> {
-    match expected.filter(|expected| *expected != thing.version) {
+/// Checks the version of a thing or thing group.
+pub(super) fn check_version(
+    kind: &str,
+    name: &str,
+    version: i64,
+    expected: Option<i64>,
+) -> Result<(), RegistryError> {
+    match expected.filter(|expected| *expected != version) {
         Some(expected) => Err(RegistryError::VersionConflict(format!(
-            "The version for thing {} is {}, and not {expected}",
-            thing.name, thing.version
+            "The version for {kind} {name} is {version}, and not {expected}"
         ))),
         None => Ok(()),
     }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::things::AttributePayload;
+use super::things::attribute_payload;
 use crate::{
     api::{
         Api,
@@ -223,10 +223,8 @@ fn group_and_thing(api: &Api, members: &Members) -> Result<(String, String), Api
 /// The members `thingGroupProperties`.
 fn properties(members: &Members) -> Result<Option<ThingGroupProperties>, ApiError> {
     let Some(properties) = members.structure("thingGroupProperties")? else { return Ok(None) };
-    let payload = AttributePayload::read(&properties)?;
     Ok(Some(ThingGroupProperties {
+        attributes: attribute_payload(&properties)?,
         description: properties.text("thingGroupDescription", &Text::DESCRIPTION)?,
-        merge: payload.as_ref().is_some_and(|payload| payload.merge),
-        attributes: payload.map(|payload| payload.attributes),
     }))
 }

@@ -2,8 +2,6 @@
 //!
 //! Source: API reference, `API_CreateThing`, `API_DescribeThing`, `API_UpdateThing`, `API_DeleteThing`, `API_ListThings`.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,7 +15,7 @@ use crate::{
     },
     registry::{
         Kind,
-        things::{self, ThingEntry, ThingFilter, ThingUpdate},
+        things::{self, AttributePayload, ThingEntry, ThingFilter, ThingUpdate},
     },
 };
 
@@ -33,7 +31,7 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     if members.text("billingGroupName", &Text::THING_NAME)?.is_some() {
         return Err(ApiError::not_implemented("CreateThing with a billing group"));
     }
-    let attributes = AttributePayload::read(&members)?.unwrap_or_default().attributes;
+    let attributes = attribute_payload(&members)?.unwrap_or_default();
     let created = name.clone();
     let id = api
         .registry
@@ -67,12 +65,10 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingName", &Text::THING_NAME)?;
     let members = input.members()?;
-    let payload = AttributePayload::read(&members)?;
     let update = ThingUpdate {
+        attributes: attribute_payload(&members)?,
         type_name: members.text("thingTypeName", &Text::THING_NAME)?,
         remove_type: members.flag("removeThingType")?.unwrap_or(false),
-        merge: payload.as_ref().is_some_and(|payload| payload.merge),
-        attributes: payload.map(|payload| payload.attributes),
         expected_version: members.integer("expectedVersion")?,
     };
     api.registry.write(move |tables| things::update(tables, &name, update)).await?;
@@ -127,21 +123,10 @@ fn listed(api: &Api, thing: ThingEntry) -> Value {
     with(entry, "thingTypeName", thing.type_name)
 }
 
-/// An `attributePayload`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AttributePayload {
-    /// The attributes, by name; none if the payload has none.
-    pub(super) attributes: BTreeMap<String, String>,
-    /// Whether the other attributes stay.
-    pub(super) merge: bool,
-}
-
-impl AttributePayload {
-    /// The payload of an operation's members, if there is one.
-    pub(super) fn read(members: &Members) -> Result<Option<Self>, ApiError> {
-        let Some(payload) = members.structure("attributePayload")? else { return Ok(None) };
-        let attributes = payload.map("attributes", &Text::ATTRIBUTE_NAME, &Text::ATTRIBUTE_VALUE)?;
-        let attributes = attributes.unwrap_or_default().into_iter().collect();
-        Ok(Some(Self { attributes, merge: payload.flag("merge")?.unwrap_or(false) }))
-    }
+/// The member `attributePayload`.
+pub(super) fn attribute_payload(members: &Members) -> Result<Option<AttributePayload>, ApiError> {
+    let Some(payload) = members.structure("attributePayload")? else { return Ok(None) };
+    let attributes = payload.map("attributes", &Text::ATTRIBUTE_NAME, &Text::ATTRIBUTE_VALUE)?;
+    let attributes = attributes.unwrap_or_default().into_iter().collect();
+    Ok(Some(AttributePayload { attributes, merge: payload.flag("merge")?.unwrap_or(false) }))
 }
