@@ -1,7 +1,7 @@
 //! One connection from its TCP accept to its end: the IO around a [`Session`].
 
 mod authentication;
-mod context;
+pub(crate) mod context;
 mod handshake;
 mod http;
 mod limits;

@@ -37,7 +37,8 @@ pub(super) fn of_client(
     }
 }
 
-fn with_thing(
+/// Adds the values of the client's Thing, if there is one.
+pub(crate) fn with_thing(
     context: Context,
     certificate: &Certificate,
     client_id: &str,
@@ -45,7 +46,7 @@ fn with_thing(
 ) -> Context {
     let attached = certificate.things.contains(client_id);
     let context = context.with_thing_attached(attached);
-    match registry.thing(client_id).filter(|_| attached) {
+    match attached.then(|| registry.thing(client_id)).flatten() {
         Some(thing) => context.with_thing(thing.in_policies()),
         None => context,
     }

@@ -14,13 +14,14 @@ use crate::{
         input::{Input, Members, constraint_error, required},
         text::Text,
     },
+    connection::context::with_thing,
     registry::{
         Certificate, CertificateId, Registry as _, RegistryError, certificates, policies, principal::Target,
         store::Tables, things,
     },
 };
 
-const RESOURCE: Text = Text { min: 0, max: 2048, pattern: r"[\s\S]*" };
+const RESOURCE: Text = Text { max: 2048, ..Text::ANY };
 /// Requests that one call can ask about.
 const MAX_REQUESTS: usize = 10;
 
@@ -29,7 +30,7 @@ const MAX_REQUESTS: usize = 10;
 struct ActionType {
     name: &'static str,
     action: Action,
-    /// What stands before the name in an ARN's resource.
+    /// What comes before the name in an ARN's resource.
     resource: &'static str,
 }
 
@@ -171,13 +172,9 @@ fn context(api: &Api, certificate: Option<&Certificate>, client_id: Option<&str>
         context = context.with_client_id(client_id);
     }
     let Some(certificate) = certificate else { return context };
-    context = context.with_certificate(certificate.fields().clone());
-    let thing = client_id.filter(|id| certificate.things.contains(*id));
-    context = context.with_thing_attached(thing.is_some());
-    match thing.and_then(|thing| api.registry.thing(thing)) {
-        Some(thing) => context.with_thing(thing.in_policies()),
-        None => context,
-    }
+    let context = context.with_certificate(certificate.fields().clone());
+    // No Thing has an empty name.
+    with_thing(context, certificate, client_id.unwrap_or_default(), &*api.registry)
 }
 
 /// The id of a principal's certificate, which has to exist.
