@@ -1,6 +1,6 @@
 //! The SQLite files in the data folder: how one is opened, checked and brought to its last version.
 //!
-//! A change is in the file before anybody reads that it was made, so a killed process loses none. SQLite waits for the disk
+//! A change is in the file before any client reads that it was made, so a killed process loses none. SQLite waits for the disk
 //! only at its checkpoints: a power cut can lose the last changes, and damages nothing.
 
 use std::{

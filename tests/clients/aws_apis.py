@@ -114,7 +114,7 @@ def call(task):
             "error": name, "message": error.response["Error"]["Message"],
             "status": error.response["ResponseMetadata"]["HTTPStatusCode"],
             "members": {k: v for k, v in error.response.items() if k not in ("Error", "ResponseMetadata", "message")},
-            "problems": [] if name in known else [f"{name} is no error of {task['operation']}"],
+            "problems": [] if name in known else [f"{name} is not an error of {task['operation']}"],
         }
     found, body = [], None
     shape = model.output_shape

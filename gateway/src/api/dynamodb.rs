@@ -37,7 +37,7 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// When the target is no operation of DynamoDB's, or the file can't be used.
+    /// When the target is not an operation of DynamoDB's, or the file can't be used.
     pub async fn answer(&self, target: Option<&str>, body: Bytes) -> Result<Answer, ApiError> {
         let operation = target.and_then(|target| target.strip_prefix(TARGET));
         let operation = operation.ok_or_else(ApiError::unknown_operation)?.to_owned();

@@ -25,7 +25,7 @@ const SECRET_CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessKey {
-    /// `AWS_ACCESS_KEY_ID`. It begins so that nobody takes it for a key of AWS's.
+    /// `AWS_ACCESS_KEY_ID`. Its beginning shows that it is not a key of AWS's.
     #[serde(rename = "accessKeyId")]
     pub id: String,
     /// `AWS_SECRET_ACCESS_KEY`.

@@ -94,7 +94,7 @@ pub enum DefaultAuthorizer {
     Set(AuthorizerName),
     /// An API call set it.
     SetByApi(AuthorizerName),
-    /// The gateway's only one, because nobody set any.
+    /// The gateway's only one, because none is set.
     Implied(AuthorizerName),
 }
 

@@ -36,7 +36,7 @@ pub struct Domain {
 /// Who defined a domain configuration. API calls change only their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody: every account has it.
+    /// AWS: every account has it.
     Account,
     /// The settings.
     Settings,

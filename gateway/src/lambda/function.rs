@@ -49,7 +49,7 @@ pub enum Function {
     /// A function in AWS.
     #[cfg(feature = "aws-lambda")]
     Aws(Box<AwsFunction>),
-    /// Nothing: no function of the settings stands for this ARN.
+    /// Nothing: the settings have no function for this ARN.
     Absent(FunctionArn),
 }
 

@@ -1,7 +1,7 @@
 //! The functions that API calls name by their ARNs, and what runs here in the place of each.
 //!
 //! AWS does not look whether a function exists when an authorizer is created with its ARN. So any ARN is accepted here too, and a
-//! call of one that nothing stands for fails and says so.
+//! call of one that the settings do not have fails and says so.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -295,7 +295,7 @@ async fn an_authorizer_of_the_api_rules_the_next_connect_and_survives_a_restart(
     let api = client(&gateway);
     api.clear_default_authorizer().send().await.unwrap();
     assert_eq!(code(&gateway, "h", "u").await, refused);
-    // A function that nothing stands for is accepted, as on AWS, and the log says what to do.
+    // A function that the settings do not have is accepted, as on AWS, and the log says what to do.
     let update = api.update_authorizer().authorizer_name("made");
     let absent = "arn:aws:lambda:us-east-1:123456789012:function:absent";
     update.authorizer_function_arn(absent).send().await.unwrap();

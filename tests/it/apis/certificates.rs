@@ -17,7 +17,7 @@ fn error(answer: &Value) -> (&str, u64) {
     (answer["error"].as_str().unwrap_or("none"), answer["status"].as_u64().unwrap_or(200))
 }
 
-/// What a client with the certificate reads at the port that stands for AWS's 8883; nothing if the handshake fails.
+/// What a client with the certificate reads at the port for AWS's 8883; nothing if the handshake fails.
 async fn connect(
     gateway: &TestGateway,
     certificate: &DeviceCertificate,

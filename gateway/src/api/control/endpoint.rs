@@ -9,9 +9,9 @@ use crate::{
     door::route::Port,
 };
 
-const ENDPOINT_TYPE: Text = Text { min: 0, max: 128, pattern: r"[\s\S]*" };
+const ENDPOINT_TYPE: Text = Text { max: 128, ..Text::ANY };
 
-/// Where devices connect: `localhost`, with the port that stands for AWS's 443 unless it is 443 itself. Without a type this is the
+/// Where devices connect: `localhost`, with the port for AWS's 443 unless it is 443 itself. Without a type this is the
 /// endpoint of `iot:Data-ATS` *(guess: without a type, `DescribeEndpoint` answers)*.
 ///
 /// # Errors

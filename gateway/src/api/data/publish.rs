@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the message breaks a quota, or nobody can publish to its topic.
+/// When the message breaks a quota, or no client can publish to its topic.
 pub async fn publish(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let shared = &api.shared;
     let (quotas, now) = (&shared.settings.quotas, shared.clock.now());
