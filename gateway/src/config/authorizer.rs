@@ -29,8 +29,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct AuthorizerTable {
     pub(super) name: String,
-    #[serde(default)]
-    status: StatusName,
+    status: Option<AuthorizerStatus>,
     #[serde(default)]
     signing: bool,
     token_key_name: Option<String>,
@@ -96,14 +95,6 @@ macro_rules! function_keys_of {
     };
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "UPPERCASE")]
-enum StatusName {
-    #[default]
-    Active,
-    Inactive,
-}
-
 impl AuthorizerTable {
     /// The authorizer that the table describes. Paths are relative to `folder`; what the table leaves out is as in `own`.
     pub(super) fn settings(self, folder: &Path, own: &Program) -> anyhow::Result<AuthorizerSettings> {
@@ -117,10 +108,7 @@ impl AuthorizerTable {
             }
             (false, key) => Signing::Disabled(key),
         };
-        let status = match self.status {
-            StatusName::Active => AuthorizerStatus::Active,
-            StatusName::Inactive => AuthorizerStatus::Inactive,
-        };
+        let status = self.status.unwrap_or(AuthorizerStatus::Active);
         let caching_for_http = self.enable_caching_for_http;
         let function = function(function_keys_of!(self), folder, own)?;
         Ok(AuthorizerSettings { name, status, signing, caching_for_http, function })

@@ -80,6 +80,19 @@ impl CertificateId {
     }
 }
 
+impl CertificateStatus {
+    /// The status that AWS calls so.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        match text {
+            "ACTIVE" => Some(Self::Active),
+            "INACTIVE" => Some(Self::Inactive),
+            "REVOKED" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+}
+
 impl Certificate {
     /// The first certificate of a PEM file: active, with no policy and no Thing.
     ///

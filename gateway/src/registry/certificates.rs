@@ -175,15 +175,11 @@ pub(super) fn write(
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<CertificateEntry> {
-    let status = match row.get_ref(2)?.as_str()? {
-        "ACTIVE" => CertificateStatus::Active,
-        "INACTIVE" => CertificateStatus::Inactive,
-        _ => CertificateStatus::Revoked,
-    };
+    let status = CertificateStatus::named(row.get_ref(2)?.as_str()?);
     Ok(CertificateEntry {
         id: row.get(0)?,
         pem: row.get(1)?,
-        status,
+        status: status.unwrap_or(CertificateStatus::Revoked),
         created_at: row.get(3)?,
         modified_at: row.get(4)?,
         version: row.get(5)?,

@@ -70,6 +70,12 @@ impl Target {
 }
 
 impl Attachment {
+    /// The one that AWS's `thingPrincipalType` calls so.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::NonExclusive, Self::Exclusive].into_iter().find(|attachment| attachment.as_str() == text)
+    }
+
     /// AWS's `thingPrincipalType`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -17,7 +17,8 @@ use crate::{
         text::Text,
     },
     registry::{
-        Certificate, CertificateStatus, Kind, certificates, certificates::CertificateEntry, store::Tables,
+        Certificate, CertificateStatus, Kind, RegistryError, certificates, certificates::CertificateEntry,
+        store::Tables,
     },
 };
 
@@ -181,15 +182,13 @@ fn status_of(active: bool) -> CertificateStatus {
 }
 
 fn status_named(member: &str, text: &str) -> Result<CertificateStatus, ApiError> {
-    match text {
-        "ACTIVE" => Ok(CertificateStatus::Active),
-        "INACTIVE" => Ok(CertificateStatus::Inactive),
-        "REVOKED" => Ok(CertificateStatus::Revoked),
-        known if STATUSES.contains(&known) => Err(crate::registry::RegistryError::CertificateState(format!(
-            "A certificate can't be given the status {known}"
-        ))
-        .into()),
-        _ => {
+    match CertificateStatus::named(text) {
+        Some(status) => Ok(status),
+        None if STATUSES.contains(&text) => {
+            Err(RegistryError::CertificateState(format!("A certificate can't be given the status {text}"))
+                .into())
+        }
+        None => {
             let constraint = format!("Member must satisfy enum value set: [{}]", STATUSES.join(", "));
             Err(constraint_error(member, &constraint))
         }

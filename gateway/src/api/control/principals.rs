@@ -123,13 +123,8 @@ fn principal(input: &Input) -> Result<String, ApiError> {
 }
 
 fn attachment(input: &Input) -> Result<Option<Attachment>, ApiError> {
-    match input.query("thingPrincipalType", &Text::ANY)?.as_deref() {
-        None => Ok(None),
-        Some("EXCLUSIVE_THING") => Ok(Some(Attachment::Exclusive)),
-        Some("NON_EXCLUSIVE_THING") => Ok(Some(Attachment::NonExclusive)),
-        Some(_) => {
-            let constraint = "Member must satisfy enum value set: [EXCLUSIVE_THING, NON_EXCLUSIVE_THING]";
-            Err(constraint_error("thingPrincipalType", constraint))
-        }
-    }
+    let Some(text) = input.query("thingPrincipalType", &Text::ANY)? else { return Ok(None) };
+    let constraint = "Member must satisfy enum value set: [EXCLUSIVE_THING, NON_EXCLUSIVE_THING]";
+    let attachment = Attachment::named(&text);
+    attachment.map(Some).ok_or_else(|| constraint_error("thingPrincipalType", constraint))
 }
