@@ -49,10 +49,9 @@ use self::{
 use crate::{
     certificate::Authority,
     clock::Moment,
-    custom_auth::http_request::host,
+    custom_auth::http_request::is_for_this_machine,
     gateway::Addresses,
     registry::{Kind, store::RegistryStore},
-    settings::LOCAL_NAMES,
     shared::Shared,
 };
 
@@ -175,8 +174,7 @@ impl Api {
     /// Checks what can be checked without the body.
     fn admit(&self, parts: &Parts) -> Result<Signature, ApiError> {
         // A web page's own name may have been made to point here (DNS rebinding).
-        let name = host(&parts.headers).unwrap_or_default().trim_matches(['[', ']']);
-        if !LOCAL_NAMES.iter().any(|local| name.eq_ignore_ascii_case(local)) {
+        if !is_for_this_machine(&parts.headers) {
             return Err(ApiError::forbidden("the Host header has to be localhost, 127.0.0.1 or [::1]"));
         }
         if parts.headers.contains_key(ORIGIN) {

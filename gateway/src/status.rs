@@ -12,7 +12,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::{custom_auth::http_request::host, settings::LOCAL_NAMES, shared::Shared};
+use crate::{custom_auth::http_request::is_for_this_machine, shared::Shared};
 
 /// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,8 +37,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 /// Refuses a request for another host than this machine, so that a web page can't read the answers after its own name was
 /// made to point here (DNS rebinding).
 async fn only_from_here(request: Request, next: Next) -> Response {
-    let name = host(request.headers()).unwrap_or_default().trim_matches(['[', ']']);
-    if LOCAL_NAMES.iter().any(|local| name.eq_ignore_ascii_case(local)) {
+    if is_for_this_machine(request.headers()) {
         return next.run(request).await;
     }
     let details = "the Host header has to be localhost, 127.0.0.1 or [::1]\n";

@@ -12,6 +12,7 @@ use hyper::{
 use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
+use crate::settings::LOCAL_NAMES;
 
 /// The headers' values by their names, which are in lower case. The values of a duplicate name are joined
 /// with commas, as in RFC 9110 section 5.3 *(guess: a duplicate header is one value with a comma)*.
@@ -96,6 +97,13 @@ impl HttpRequest {
 #[must_use]
 pub fn host(headers: &HeaderMap) -> Option<&str> {
     without_port(headers.get(HOST)?.to_str().ok()?)
+}
+
+/// Whether the `Host` header names this machine, as it has to at the ports that are open to this machine only.
+#[must_use]
+pub fn is_for_this_machine(headers: &HeaderMap) -> bool {
+    let name = host(headers).unwrap_or_default().trim_matches(['[', ']']);
+    LOCAL_NAMES.iter().any(|local| name.eq_ignore_ascii_case(local))
 }
 
 fn without_port(host: &str) -> Option<&str> {
