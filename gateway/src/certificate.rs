@@ -183,12 +183,13 @@ fn name(common_name: &str) -> DistinguishedName {
 }
 
 /// Writes a file that only its owner can read: a temporary file has that permission, and keeps it when it is renamed.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a key file needs a folder")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)
         .with_context(|| format!("can't write into `{}`", folder.display()))?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    file.persist(path).with_context(|| format!("can't write `{}`", path.display()))?;
+    let about = || format!("can't write `{}`", path.display());
+    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(about)?;
+    file.persist(path).with_context(about)?;
     Ok(())
 }
 

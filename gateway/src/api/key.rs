@@ -4,7 +4,7 @@
 //! that of the last start.
 
 use std::{
-    fmt, io,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -13,6 +13,8 @@ use anyhow::Context as _;
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::certificate::write_private;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "api.json";
@@ -97,18 +99,8 @@ impl ApiFile {
         let path = Self::path(data);
         let key = if path.exists() { Self::read(data)?.key } else { AccessKey::generate()? };
         let file = Self { endpoint: format!("http://{address}"), region: region.to_owned(), key };
-        file.write(&path).with_context(|| format!("can't write `{}`", path.display()))?;
+        write_private(&path, &Zeroizing::new(serde_json::to_string_pretty(&file)?))?;
         Ok(file)
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let text = Zeroizing::new(serde_json::to_string_pretty(self)?);
-        let folder = path.parent().ok_or(io::ErrorKind::NotADirectory)?;
-        // Only its owner can read such a file.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
     }
 }
 
