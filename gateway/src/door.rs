@@ -151,7 +151,7 @@ impl Doors {
         let server_name = hello.server_name().map(str::to_ascii_lowercase);
         let offered = hello.alpn().into_iter().flatten().map(shown).collect::<Vec<_>>();
         let (domain, route) = match self.find(port, server_name.as_deref(), offered) {
-            Ok((domain, route)) if domain.status == DomainStatus::Disabled => {
+            Ok((domain, route)) if domain.definition.status == DomainStatus::Disabled => {
                 // *(guess: a disabled domain configuration ends the handshake)*
                 send_alert(handshake.io, UNRECOGNIZED_NAME).await;
                 let (error, authentication) = (HandshakeError::Disabled, Some(route.authentication));
@@ -243,7 +243,7 @@ impl Doors {
         }
         let name = host?.trim_matches(['[', ']']).to_ascii_lowercase();
         let domains = self.domains();
-        let domain = domains.find(Some(&name)).filter(|it| it.status == DomainStatus::Enabled)?;
+        let domain = domains.find(Some(&name)).filter(|it| it.definition.status == DomainStatus::Enabled)?;
         let domain = Arc::clone(domain);
         // Only port 443 has custom authentication without SNI.
         let route = domain.access.route(Port::P443, &[])?;

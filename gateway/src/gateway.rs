@@ -30,7 +30,7 @@ use crate::{
     door::{
         Doors,
         definition::DomainDefinition,
-        domain::{self, ACCOUNT_DOMAIN, Domain, DomainStatus, Domains},
+        domain::{self, ACCOUNT_DOMAIN, Domain, Domains},
         route::{Access, Port},
         tls::Tls,
     },
@@ -295,9 +295,7 @@ async fn start_authorizers(
         };
         authorizers.push(Authorizer {
             name,
-            status,
             signing,
-            caching_for_http,
             function: Arc::new(function),
             origin: Origin::Settings,
             definition,
@@ -370,10 +368,8 @@ fn issue_domains(
         name: ACCOUNT_DOMAIN.to_owned(),
         origin: domain::Origin::Account,
         definition: DomainDefinition::new(server_name, false, opened),
-        status: DomainStatus::Enabled,
         access: Access::BY_TABLE,
         default_authorizer: None,
-        allow_authorizer_override: true,
         tls: Tls::new(authority.issue(&settings.names)?, Arc::clone(registry))?,
     };
     let mut domains = Domains::new(default, &settings.names);
@@ -416,10 +412,8 @@ fn issue_domain(
             allow_authorizer_override: settings.allow_authorizer_override,
             ..DomainDefinition::new(settings.server_name.clone(), true, opened)
         },
-        status: settings.status,
         access: settings.access,
         default_authorizer: settings.default_authorizer.clone(),
-        allow_authorizer_override: settings.allow_authorizer_override,
         tls: Tls::new(key, Arc::clone(registry))?,
     })
 }

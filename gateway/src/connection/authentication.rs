@@ -73,7 +73,7 @@ async fn by_function(
     }
     let choice = AuthorizerChoice {
         default: info.domain.default_authorizer.as_ref(),
-        allow_override: info.domain.allow_authorizer_override,
+        allow_override: info.domain.definition.allow_authorizer_override,
     };
     let admitted = shared.authorizers.current().admit(&parameters, choice)?;
     let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| AuthnError::Crowded)?;

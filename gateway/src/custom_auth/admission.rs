@@ -25,12 +25,8 @@ use crate::lambda::{function::Function, functions::Functions};
 pub struct Authorizer {
     /// Its name.
     pub name: AuthorizerName,
-    /// Whether clients can use it.
-    pub status: AuthorizerStatus,
     /// Whether its tokens must be signed.
     pub signing: Signing,
-    /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
-    pub caching_for_http: bool,
     /// Its function.
     pub function: Arc<Function>,
     /// Who defined it.
@@ -53,14 +49,18 @@ impl Authorizer {
         let arn = definition.function_arn.parse::<FunctionArn>();
         let arn = arn.map_err(|_| DefinitionError::FunctionArn(name.clone()))?;
         Ok(Self {
-            status: definition.status,
             signing: definition.signing(&name)?,
-            caching_for_http: definition.caching_for_http,
             function: functions.find(&arn),
             origin: Origin::Api,
             name,
             definition,
         })
+    }
+
+    /// Whether clients can use it.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.definition.status == AuthorizerStatus::Active
     }
 }
 
@@ -194,7 +194,7 @@ impl AuthorizerSet {
     /// When too many are active.
     pub fn with(mut self, authorizer: Authorizer) -> Result<Self, AuthorizersError> {
         self.by_name.insert(authorizer.name.clone(), Arc::new(authorizer));
-        let active = self.by_name.values().filter(|it| it.status == AuthorizerStatus::Active).count();
+        let active = self.by_name.values().filter(|it| it.is_active()).count();
         if active > MAX_ACTIVE_AUTHORIZERS {
             return Err(AuthorizersError::TooMany(active));
         }
@@ -254,7 +254,7 @@ impl AuthorizerSet {
             }
             _ => {}
         }
-        if authorizer.status == AuthorizerStatus::Inactive {
+        if !authorizer.is_active() {
             return Err(AuthnError::Inactive(authorizer.name.clone()));
         }
         let token = authorizer.signing.token(parameters)?;
@@ -272,8 +272,7 @@ impl AuthorizerSet {
     }
 
     fn not_found(&self) -> AuthnError {
-        let mut active =
-            self.by_name.values().filter(|authorizer| authorizer.status == AuthorizerStatus::Active);
+        let mut active = self.by_name.values().filter(|authorizer| authorizer.is_active());
         AuthnError::NotFound { known: active.next().map(|authorizer| authorizer.name.clone()) }
     }
 }

@@ -24,7 +24,7 @@ pub struct Definition {
     pub keys: Option<BTreeMap<String, String>>,
     /// `status`.
     pub status: AuthorizerStatus,
-    /// `enableCachingForHttp`.
+    /// `enableCachingForHttp`: whether its answers are kept for later HTTPS publishes of the same connection.
     pub caching_for_http: bool,
     /// `creationDate`, in milliseconds since 1970.
     pub created_at: i64,

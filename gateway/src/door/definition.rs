@@ -27,7 +27,7 @@ pub struct DomainDefinition {
     pub application_protocol: ApplicationProtocol,
     /// `authorizerConfig.defaultAuthorizerName`.
     pub default_authorizer: Option<String>,
-    /// `authorizerConfig.allowAuthorizerOverride`.
+    /// `authorizerConfig.allowAuthorizerOverride`: whether a client may name another authorizer than the default one.
     pub allow_authorizer_override: bool,
     /// `serverCertificateArns`. The gateway's own CA issues the certificate all the same.
     pub certificate_arns: Vec<String>,

@@ -21,14 +21,10 @@ pub struct Domain {
     pub origin: Origin,
     /// Its definition, as the API describes it.
     pub definition: DomainDefinition,
-    /// `domainConfigurationStatus`.
-    pub status: DomainStatus,
     /// The protocol of its connections, and how their clients authenticate.
     pub access: Access,
     /// The authorizer of clients that name none.
     pub default_authorizer: Option<AuthorizerName>,
-    /// `allowAuthorizerOverride`: whether a client may name another authorizer than the default one.
-    pub allow_authorizer_override: bool,
     /// The TLS configurations with its certificate.
     pub tls: Tls,
 }
@@ -79,10 +75,8 @@ impl Domain {
         Ok(Self {
             name,
             origin: Origin::Api,
-            status: definition.status,
             access: definition.access()?,
             default_authorizer: definition.default_authorizer(),
-            allow_authorizer_override: definition.allow_authorizer_override,
             tls: Tls::new(key, Arc::clone(registry))?,
             definition,
         })

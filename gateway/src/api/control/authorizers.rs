@@ -89,7 +89,7 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
     let _one_at_a_time = api.shared.authorizers.begin_change().await;
     let set = api.shared.authorizers.current();
-    if own(api, &set, &name)?.status == AuthorizerStatus::Active {
+    if own(api, &set, &name)?.is_active() {
         let message = format!(
             "Cannot delete authorizer {name} in ACTIVE status. Update status to INACTIVE and delete."
         );
@@ -115,7 +115,8 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let status = status(input.query("status", &Text::ANY)?)?;
     let ascending = input.query_flag("isAscendingOrder")?;
     let set = api.shared.authorizers.current();
-    let mut all = set.all().filter(|it| status.is_none_or(|status| it.status == status)).collect::<Vec<_>>();
+    let mut all =
+        set.all().filter(|it| status.is_none_or(|status| it.definition.status == status)).collect::<Vec<_>>();
     // At most a hundred. Two of the same millisecond are in the order of their names.
     all.sort_by_key(|authorizer| (authorizer.definition.created_at, authorizer.name.clone()));
     if !ascending {
@@ -300,12 +301,12 @@ fn named(api: &Api, name: &AuthorizerName) -> Answer {
 
 /// Without signing, AWS answers null for the keys and their name (measured).
 fn description(api: &Api, authorizer: &Authorizer) -> Value {
-    let Definition { function_arn, token_key_name, keys, caching_for_http, created_at, modified_at, .. } =
+    let Definition { function_arn, token_key_name, keys, status, caching_for_http, created_at, modified_at } =
         &authorizer.definition;
     json!({
         "authorizerName": authorizer.name.as_str(), "authorizerArn": arn(api, &authorizer.name),
         "authorizerFunctionArn": function_arn, "tokenKeyName": token_key_name, "tokenSigningPublicKeys": keys,
-        "status": authorizer.status.as_str(), "creationDate": seconds(*created_at),
+        "status": status.as_str(), "creationDate": seconds(*created_at),
         "lastModifiedDate": seconds(*modified_at), "signingDisabled": keys.is_none(),
         "enableCachingForHttp": caching_for_http,
     })

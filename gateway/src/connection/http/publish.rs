@@ -195,7 +195,7 @@ async fn ask(
         log.not_authenticated(&refusal);
         RequestError::not_authenticated(&refusal)
     })?;
-    if credentials.is_some_and(|credentials| credentials.authorizer.caching_for_http) {
+    if credentials.is_some_and(|credentials| credentials.authorizer.definition.caching_for_http) {
         cache.insert(http, authorization.clone(), shared.clock.now());
     }
     Ok((authorization, unnamed))
