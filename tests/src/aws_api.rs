@@ -13,9 +13,32 @@ use crate::{
 
 /// A call of boto3's client for AWS IoT.
 pub fn call(operation: &str, input: Value) -> Value {
-    let mut call = json!({"client": "iot", "operation": operation});
+    call_of("iot", operation, input)
+}
+
+/// A call of one of boto3's clients: `iot`, `iot-data` or `dynamodb`.
+pub fn call_of(client: &str, operation: &str, input: Value) -> Value {
+    let mut call = json!({"client": client, "operation": operation});
     call["input"] = input;
     call
+}
+
+/// Members with more members, which replace those of the same name.
+pub fn with(mut members: Value, more: &Value) -> Value {
+    members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    members
+}
+
+/// The error and the status of an answer; `none` and 200 of one without an error.
+pub fn error(answer: &Value) -> (&str, u64) {
+    (answer["error"].as_str().unwrap_or("none"), answer["status"].as_u64().unwrap_or(200))
+}
+
+/// What a gateway with this data folder answers to one call, which succeeds.
+pub async fn output(folder: &Path, call: Value) -> Value {
+    let mut answer = answers(folder, &[call]).await.remove(0);
+    assert!(answer["error"].is_null(), "{answer}");
+    answer["output"].take()
 }
 
 /// What a gateway with this data folder answers to calls and requests, each as `tests/clients/aws_apis.py` explains.

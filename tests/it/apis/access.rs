@@ -1,15 +1,13 @@
 //! Who may call the APIs, and requests that are not what they should be.
 
 use integration::{
-    aws_api::{answers, call, run},
+    aws_api::{answers, call, run, with},
     test_gateway::TestGateway,
 };
 use serde_json::{Value, json};
 
 fn get(path: &str, more: &Value) -> Value {
-    let mut request = json!({"method": "GET", "path": path});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(json!({"method": "GET", "path": path}), more)
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use aws_sdk_iot::{
 };
 use gateway::custom_auth::admission::DefaultAuthorizer;
 use integration::{
-    aws_api::{answers, call, configuration},
+    aws_api::{answers, call, configuration, with},
     mqtt_client::{MqttClient, connect},
     script::{Script, Step, allow_all},
     test_gateway::{Start, TestGateway},
@@ -48,9 +48,7 @@ fn named(operation: &str, name: &str) -> Value {
 
 #[expect(clippy::needless_pass_by_value, reason = "a call reads as one expression with its input")]
 fn update(name: &str, more: Value) -> Value {
-    let mut input = json!({"authorizerName": name});
-    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    call("UpdateAuthorizer", input)
+    call("UpdateAuthorizer", with(json!({"authorizerName": name}), &more))
 }
 
 fn error(name: &str, status: u16, message: impl Into<String>) -> Result<Value, (String, u16, String)> {

@@ -2,7 +2,7 @@
 
 use gateway::door::route::Port;
 use integration::{
-    aws_api::{answers, call},
+    aws_api::{answers, call, error, output, with},
     device_certificate::{DeviceCertificate, Knock},
     mqtt_client::MqttClient,
     test_gateway::TestGateway,
@@ -12,10 +12,6 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
 const ARN: &str = "arn:aws:iot:us-east-1:123456789012";
-
-fn error(answer: &Value) -> (&str, u64) {
-    (answer["error"].as_str().unwrap_or("none"), answer["status"].as_u64().unwrap_or(200))
-}
 
 /// What a client with the certificate reads at the port for AWS's 8883; nothing if the handshake fails.
 async fn connect(
@@ -37,9 +33,7 @@ async fn connect(
 }
 
 async fn one(gateway: &TestGateway, operation: &str, input: Value) -> Value {
-    let answer = answers(gateway.folder.path(), &[call(operation, input)]).await.remove(0);
-    assert_eq!(error(&answer), ("none", 200), "{operation}: {answer}");
-    answer["output"].clone()
+    output(gateway.folder.path(), call(operation, input)).await
 }
 
 fn policy(actions: &[&str], resource: &str) -> String {
@@ -267,9 +261,8 @@ async fn test_authorization_decides_as_the_doors_do_and_names_the_near_miss() {
         ask("RECEIVE", "topic/z"),
     ]);
     let test = |more: Value| {
-        let mut input = json!({"principal": arn, "clientId": "c", "authInfos": infos});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        call("TestAuthorization", input)
+        let input = json!({"principal": arn, "clientId": "c", "authInfos": infos});
+        call("TestAuthorization", with(input, &more))
     };
     let calls = [
         test(json!({})),

@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use gateway::registry::Thing;
 use integration::{
-    aws_api::answers,
+    aws_api::{self, answers, call_of, with},
     eventually::eventually,
     http_client::{HttpClient, basic},
     mqtt_client::{MqttClient, connect, persistent},
@@ -13,15 +13,12 @@ use integration::{
 use mqtt::{DisconnectReasonCode, LastWill, Packet, Publish, QoS, Version};
 use serde_json::{Value, json};
 
-#[expect(clippy::needless_pass_by_value, reason = "a call reads as one expression with its input")]
 fn call(operation: &str, input: Value) -> Value {
-    json!({"client": "iot-data", "operation": operation, "input": input})
+    call_of("iot-data", operation, input)
 }
 
 async fn output(gateway: &TestGateway, call: Value) -> Value {
-    let answer = answers(gateway.folder.path(), &[call]).await.remove(0);
-    assert!(answer["error"].is_null(), "{answer}");
-    answer["output"].clone()
+    aws_api::output(gateway.folder.path(), call).await
 }
 
 fn failure(answer: &Value) -> (&str, u64) {
@@ -109,15 +106,11 @@ async fn a_connection_is_described_while_it_is_open_and_after_its_end() {
     let mut client = MqttClient::connected(&gateway, persistent(Version::V5, "dev", 600)).await;
     client.subscribe(&["b", "$share/g/a"], QoS::AtLeastOnce).await.unwrap();
     client.subscribe(&["a"], QoS::AtMostOnce).await.unwrap();
-    let get = |more: Value| {
-        let mut input = json!({"clientId": "dev"});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        call("GetConnection", input)
-    };
+    let get = |more: Value| call("GetConnection", with(json!({"clientId": "dev"}), &more));
     let list = |input: Value| call("ListSubscriptions", input);
     let connectivity = |name: &str| {
         let input = json!({"thingName": name, "includeSocketInformation": true});
-        json!({"client": "iot", "operation": "GetThingConnectivityData", "input": input})
+        call_of("iot", "GetThingConnectivityData", input)
     };
     let calls = [
         get(json!({})),
@@ -196,9 +189,7 @@ async fn a_deleted_connection_ends_with_or_without_its_will_and_its_session() {
         )
         .await;
         client.subscribe(&["t"], QoS::AtLeastOnce).await.unwrap();
-        let mut input = json!({"clientId": id});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        output(&gateway, call("DeleteConnection", input.clone())).await;
+        output(&gateway, call("DeleteConnection", with(json!({"clientId": id}), &more))).await;
         if version == Version::V5 {
             let Some(Packet::Disconnect(disconnect)) = client.receive().await else {
                 panic!("no DISCONNECT")
@@ -229,9 +220,8 @@ async fn a_direct_message_reaches_a_client_without_a_subscription_and_its_sender
     drop(away);
     gateway.logged_with(&[("eventType", "Disconnect"), ("clientId", "away")]).await;
     let send = |more: Value| {
-        let mut input = json!({"clientId": "receiver", "topic": "allowed/a", "payload": "x"});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        call("SendDirectMessage", input)
+        let input = json!({"clientId": "receiver", "topic": "allowed/a", "payload": "x"});
+        call("SendDirectMessage", with(input, &more))
     };
     let calls = [
         send(json!({"contentType": "text/plain"})),

@@ -2,7 +2,7 @@
 
 use gateway::door::route::{ApplicationProtocol, AuthenticationType, Port};
 use integration::{
-    aws_api::{answers, call},
+    aws_api::{self, answers, call},
     device_certificate::Knock,
     mqtt_client::{MqttClient, connect},
     script::{Step, allow_all},
@@ -20,9 +20,7 @@ fn about(operation: &str, mut more: Value) -> Value {
 }
 
 async fn output(gateway: &TestGateway, call: Value) -> Value {
-    let answer = answers(gateway.folder.path(), &[call]).await.remove(0);
-    assert!(answer["error"].is_null(), "{answer}");
-    answer["output"].clone()
+    aws_api::output(gateway.folder.path(), call).await
 }
 
 async fn failure(gateway: &TestGateway, call: Value) -> (String, String) {

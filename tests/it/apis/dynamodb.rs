@@ -1,22 +1,17 @@
 //! DynamoDB on the port of AWS's APIs.
 
-use integration::{aws_api::run, test_gateway::TestGateway};
+use integration::{
+    aws_api::{self, call_of, run},
+    test_gateway::TestGateway,
+};
 use serde_json::{Value, json};
 
 fn call(operation: &str, input: Value) -> Value {
-    let mut call = json!({"client": "dynamodb", "operation": operation});
-    call["input"] = input;
-    call
-}
-
-fn name() -> Value {
-    json!({"TableName": "devices"})
+    call_of("dynamodb", operation, input)
 }
 
 fn with(members: &Value) -> Value {
-    let mut input = name();
-    input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    input
+    aws_api::with(json!({"TableName": "devices"}), members)
 }
 
 #[tokio::test]

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use integration::{
-    aws_api::{answers, call},
+    aws_api::{answers, call, error},
     test_gateway::TestGateway,
 };
 use serde_json::{Value, json};
-
-fn error(answer: &Value) -> (&str, u64) {
-    (answer["error"].as_str().unwrap_or("none"), answer["status"].as_u64().unwrap_or(200))
-}
 
 #[tokio::test]
 async fn a_type_gives_things_more_attributes_and_is_deleted_after_it_was_deprecated() {

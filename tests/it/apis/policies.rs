@@ -1,7 +1,7 @@
 //! Policies, their versions, and what they are attached to.
 
 use integration::{
-    aws_api::{answers, call},
+    aws_api::{answers, call, error},
     test_gateway::TestGateway,
 };
 use serde_json::{Value, json};
@@ -31,10 +31,6 @@ fn new_version(topic: &str, default: bool) -> Value {
         "CreatePolicyVersion",
         json!({"policyName": "p", "policyDocument": document(topic), "setAsDefault": default}),
     )
-}
-
-fn error(answer: &Value) -> (&str, u64) {
-    (answer["error"].as_str().unwrap_or("none"), answer["status"].as_u64().unwrap_or(200))
 }
 
 #[tokio::test]

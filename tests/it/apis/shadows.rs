@@ -1,12 +1,16 @@
 //! Device shadows through boto3, with the messages that follow for MQTT clients.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use integration::{aws_api::answers, mqtt_client::MqttClient, test_gateway::TestGateway};
+use integration::{
+    aws_api::{answers, call_of, with},
+    mqtt_client::MqttClient,
+    test_gateway::TestGateway,
+};
 use mqtt::{QoS, Version};
 use serde_json::{Value, json};
 
 fn call(operation: &str, input: &Value) -> Value {
-    json!({"client": "iot-data", "operation": operation, "input": input})
+    call_of("iot-data", operation, input.clone())
 }
 
 /// The document in an answer, which boto3 gives as bytes.
@@ -28,11 +32,7 @@ async fn shadows_are_read_changed_listed_and_deleted_and_their_subscribers_hear_
         call("UpdateThingShadow", &input)
     };
     let desired = json!({"state": {"desired": {"on": true}}, "clientToken": "c"});
-    let list = |more: &Value| {
-        let mut input = json!({"thingName": "lamp"});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        call("ListNamedShadowsForThing", &input)
-    };
+    let list = |more: &Value| call("ListNamedShadowsForThing", &with(json!({"thingName": "lamp"}), more));
     let classic = json!({"thingName": "lamp"});
     let calls = [
         call("GetThingShadow", &classic),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_iot::{Client, types::AttributePayload};
 use gateway::registry::Thing;
 use integration::{
-    aws_api::{answers, call, configuration},
+    aws_api::{answers, call, configuration, with},
     test_gateway::TestGateway,
 };
 use serde_json::{Value, json};
@@ -15,9 +15,7 @@ fn create(name: &str, attributes: &Value) -> Value {
 }
 
 fn update(name: &str, more: &Value) -> Value {
-    let mut input = json!({"thingName": name});
-    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    call("UpdateThing", input)
+    call("UpdateThing", with(json!({"thingName": name}), more))
 }
 
 fn describe(name: &str) -> Value {
