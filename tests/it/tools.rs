@@ -9,6 +9,7 @@ mod fleet_stores;
 mod local_init;
 mod provision;
 mod provision_passwords;
+mod proxies;
 mod push;
 mod simulator;
 mod smoke;

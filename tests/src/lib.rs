@@ -24,5 +24,6 @@ pub mod refusal;
 pub mod refusing;
 pub mod running;
 pub mod script;
+pub mod socks_proxy;
 pub mod test_gateway;
 pub mod token_signer;

@@ -1,4 +1,7 @@
-//! Packets over TLS, for our own clients: the simulator's, the bench's and the tests'.
+//! Packets over TLS, for our own clients: the simulator's, the bench's and the tests'. [`dial`] opens their TCP
+//! connections, through a proxy where there is one.
+
+pub mod dial;
 
 use std::io;
 use std::sync::Arc;
