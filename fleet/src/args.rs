@@ -6,6 +6,7 @@ mod inspect;
 mod kit;
 mod lint;
 mod migration;
+mod revoke;
 mod source;
 
 use std::{num::ParseIntError, path::PathBuf, time::Duration};
@@ -34,6 +35,7 @@ pub use self::{
     kit::KitArgs,
     lint::{Format, LintArgs},
     migration::CheckMigrationArgs,
+    revoke::{ConnectionsArgs, RevokeArgs, RevokeCommand, UndoArgs},
     source::SourceArgs,
 };
 use crate::store_option;
@@ -78,6 +80,8 @@ pub enum FleetCommand {
     /// A command on records.
     #[command(flatten)]
     Records(Box<RecordsCommand>),
+    /// Refuse devices and end their connections; `revoke undo` accepts them again
+    Revoke(Box<RevokeArgs>),
     /// Make devices in AWS: a Thing, a password and a record each
     ///
     /// Make devices in AWS: a Thing, a password and a record each. Run the same command again to go on after it was
@@ -113,7 +117,7 @@ pub enum RecordsCommand {
     Set(SetArgs),
     /// Accept a disabled device again
     Enable(NameArgs),
-    /// Refuse a device: when it connects, and at the next refresh of its connection
+    /// Refuse a device at its next connect or refresh; `revoke` also ends its connection
     Disable(NameArgs),
     /// Remove a device's record
     Remove(NameArgs),

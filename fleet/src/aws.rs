@@ -79,6 +79,12 @@ where
                 "the credentials may not {permission} ({code}): docs/deploy.md has the permissions that are needed"
             )
         }
+        // AWS IoT's data plane answers so to a missing permission and to credentials that it does not accept
+        // *(guess: the error of AWS IoT's data plane)*.
+        "ForbiddenException" => anyhow!(
+            "AWS refused {permission} ({code}{said}): the credentials lack the permission (docs/deploy.md has those that \
+             are needed), or have expired: sign in again, and check AWS_PROFILE and the region"
+        ),
         "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
@@ -94,7 +100,8 @@ where
         | "LimitExceededException"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => anyhow!(
-            "AWS throttles {permission} ({code}) at every attempt: wait a minute, or go on with a lower `--rate`"
+            "AWS throttles {permission} ({code}) at every attempt: wait a minute and run this again, with a lower `--rate` \
+             where the command has it"
         ),
         _ => anyhow!("AWS refused {permission} ({code}{said})"),
     }

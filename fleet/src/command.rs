@@ -63,7 +63,11 @@ pub async fn run(
         }
         RecordsCommand::Disable(NameArgs { name, .. }) => {
             set_enabled(&store, &name, false).await?;
-            done(&name, "disabled", Some(STAYS), console)?;
+            let note = format!(
+                "If it is connected, it stays until AWS IoT asks the function again, at the latest after the record's \
+                 `refresh_after_seconds`. To end its connection now: latchkey fleet revoke '{name}'"
+            );
+            done(&name, "disabled", Some(&note), console)?;
         }
         RecordsCommand::Remove(NameArgs { name, .. }) => {
             store.remove(&name).await?;
@@ -74,9 +78,10 @@ pub async fn run(
     Ok(true)
 }
 
-/// What to know after a device lost its rights.
-const STAYS: &str = "A device that is connected stays until AWS IoT asks the function again, at the latest after the \
-                     record's `refresh_after_seconds`. To end it now: aws iot-data delete-connection --client-id ID";
+/// What to know after a device's record was removed.
+const STAYS: &str = "If it is connected, it stays until AWS IoT asks the function again, at the latest after the record's \
+                     `refresh_after_seconds`. `latchkey fleet revoke` ends connections, and needs the record: use it before \
+                     `remove`.";
 
 async fn set_enabled(store: &RecordStore, name: &DeviceName, enabled: bool) -> anyhow::Result<()> {
     store

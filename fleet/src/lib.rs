@@ -1,7 +1,7 @@
 //! The operator's tool: it gives devices their credentials and keeps their records.
 //!
 //! [`args`] is the command line, [`command`] the commands on a file of records. [`provision`] makes Things and records in
-//! AWS, [`push`] writes records there, and [`smoke`] checks a deployment.
+//! AWS, [`push`] writes records there, and [`smoke`] checks a deployment. [`revoke`] disables records and ends connections.
 //!
 //! [`store_file`] is the file of records that the authorizer reads, [`store_option`] the option that names a store,
 //! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
@@ -32,6 +32,8 @@ pub mod provision;
 #[cfg(feature = "aws")]
 pub mod push;
 pub mod record_store;
+#[cfg(feature = "aws")]
+pub mod revoke;
 mod run;
 pub mod sealing;
 pub mod secret;

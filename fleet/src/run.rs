@@ -22,7 +22,7 @@ use crate::{
 #[cfg(feature = "aws")]
 use crate::{
     provision::{self, Ended},
-    push, smoke,
+    push, revoke, smoke,
 };
 
 /// Runs one command on this process's standard streams.
@@ -116,8 +116,24 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
             })
             .await
         }
+        #[cfg(feature = "aws")]
+        FleetCommand::Revoke(args) => {
+            let target = Target::find(store, args.store())?;
+            status(&target.description());
+            until_interrupted(async |stop| {
+                let complete = revoke::run(&args, &target, &mut console, stop).await?;
+                Ok(match (complete, stop.is_cancelled()) {
+                    (true, _) => ExitCode::SUCCESS,
+                    (false, true) => ExitCode::from(exit::INTERRUPTED),
+                    (false, false) => ExitCode::FAILURE,
+                })
+            })
+            .await
+        }
         #[cfg(not(feature = "aws"))]
         FleetCommand::Push(_) => Err(not_built("push")),
+        #[cfg(not(feature = "aws"))]
+        FleetCommand::Revoke(_) => Err(not_built("revoke")),
         #[cfg(not(feature = "aws"))]
         FleetCommand::Provision(_) => Err(not_built("provision")),
         #[cfg(not(feature = "aws"))]

@@ -11,6 +11,7 @@ mod provision;
 mod provision_passwords;
 mod proxies;
 mod push;
+mod revoke;
 mod simulator;
 mod smoke;
 mod status;

@@ -4,7 +4,7 @@ pub(super) const FLEET: &str = "\
 Examples:
   latchkey fleet add my-device
   latchkey fleet list
-  latchkey fleet disable my-device
+  latchkey fleet revoke my-device
 
 `latchkey fleet COMMAND -h` has the options and examples of a command.";
 
@@ -82,6 +82,51 @@ Examples:
 
   latchkey fleet import psks.csv --from tencent --skip-existing
       the same devices again, and new ones";
+
+pub(super) const REVOKE: &str = "\
+Examples:
+  latchkey fleet revoke my-device
+  latchkey fleet revoke --from-file stolen.txt --dry-run
+
+Exit codes: 0 all are out, 1 not all, 64 nothing was begun, 130 Ctrl-C.
+--help explains more.";
+
+pub(super) const REVOKE_LONG: &str = "\
+The records are disabled first, then each connection is ended
+(DeleteConnection) and each client id is watched (GetConnection) until it is
+out. Until the function's cache has forgotten a record, its device may connect
+again; it is then ended again. AWS IoT can't list client ids: those below
+`prefix*`, and those of Alibaba devices, are reported as not known.
+
+A file says which records were changed, and `revoke undo FILE` enables those
+again. Nothing is lost when the command is stopped or killed: run it again, and
+it goes on; each run has a file of its own.
+
+Against `latchkey local`, run `eval \"$(latchkey local env)\"` first.
+
+Examples:
+  latchkey fleet revoke my-device
+      refuses it, ends its connection, and watches it for the minute in which
+      the function's cache may still accept it
+
+  latchkey fleet revoke sdk-1 --client-id sdk-nodejs-0001
+      a device whose record allows `sdk-nodejs-*`
+
+  latchkey fleet revoke --from-file stolen.txt --yes --json
+      the devices of a list, for a script
+
+  latchkey fleet revoke --all-of-grant sht20 --dry-run
+      which devices have this grant, and which of them are connected
+
+Exit codes: 0 every record is disabled and every client id that is known is
+out, 1 not every one, 64 nothing was begun, 130 Ctrl-C.";
+
+pub(super) const UNDO: &str = "\
+Example:
+  latchkey fleet revoke undo .latchkey/revoked-2026-11-30T060000Z.jsonl
+
+Run it on the same store, with `--store` if the revocation had it. Records that
+were disabled before the revocation stay disabled.";
 
 pub(super) const PROVISION: &str = "\
 Examples:

@@ -115,7 +115,10 @@ fn add_list_disable_and_remove_work() {
         list("    keys  client ids\ndev-1   password  own-topics  enabled  -     dev-1\n")
     );
     let disabled = folder.fleet(&["disable", "dev-1"], "").unwrap();
-    assert!(disabled.starts_with("dev-1 disabled\n") && disabled.contains("delete-connection"), "{disabled}");
+    assert!(
+        disabled.starts_with("dev-1 disabled\n") && disabled.contains("latchkey fleet revoke 'dev-1'"),
+        "{disabled}"
+    );
     assert_eq!(
         folder.fleet(&["list"], "").unwrap(),
         list("     keys  client ids\ndev-1   password  own-topics  disabled  -     dev-1\n")

@@ -92,6 +92,12 @@ impl Table {
         })
     }
 
+    /// A device's record, if it has one.
+    pub(crate) async fn find_record(&self, name: &DeviceName) -> anyhow::Result<Option<RecordDocument>> {
+        let found = self.record_item(name).await?;
+        Ok(found.map(|item| item::document(name, item)).transpose()?)
+    }
+
     pub(super) async fn get(&self, name: &DeviceName) -> anyhow::Result<RecordDocument> {
         Ok(item::document(name, self.existing_item(name).await?)?)
     }
