@@ -15,31 +15,32 @@ use tempfile::TempDir;
 pub(crate) const SERVER_NAME: &str = "bench.test";
 /// A built-in grant: a device may publish to its own two topics.
 const GRANT: &str = "sht20";
+/// The built-in grant of a device's own shadow.
+const SHADOW_GRANT: &str = "shadow";
+/// Devices that have a shadow.
+const SHADOWS: usize = 8;
 
 /// A folder with the files that the servers read. Dropping this removes it.
 pub(crate) struct Fixture {
     folder: TempDir,
     /// The devices, each with its password in clear text.
     pub(crate) logins: Vec<Login>,
+    /// Devices that have a shadow.
+    pub(crate) shadow_logins: Vec<Login>,
 }
 
 impl Fixture {
     /// Makes the files for a number of devices.
     pub(crate) fn make(devices: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("can't make a temporary folder")?;
-        let mut fixture = Self { folder, logins: Vec::new() };
+        let mut fixture = Self { folder, logins: Vec::new(), shadow_logins: Vec::new() };
         fixture.issue()?;
         let mut records = StoreFile::open(&fixture.records())?;
         for number in 0..devices {
-            let (name, secret) = (format!("device-{number:05}"), Secret::generate()?);
-            let device = NewDevice {
-                name: name.as_str().try_into()?,
-                client_ids: Vec::new(),
-                grant: GRANT.to_owned(),
-            };
-            records.add(device, &secret)?;
-            let password = secret.text().into();
-            fixture.logins.push(Login { client_id: name.clone(), user_name: name, password });
+            fixture.logins.push(add(&mut records, format!("device-{number:05}"), GRANT)?);
+        }
+        for number in 0..SHADOWS {
+            fixture.shadow_logins.push(add(&mut records, format!("lamp-{number}"), SHADOW_GRANT)?);
         }
         records.save()?;
         Ok(fixture)
@@ -87,6 +88,16 @@ impl Fixture {
         self.write("server.key", &key.serialize_pem())?;
         Ok(())
     }
+}
+
+/// Adds a device with a generated password.
+fn add(records: &mut StoreFile, name: String, grant: &str) -> anyhow::Result<Login> {
+    let secret = Secret::generate()?;
+    let device =
+        NewDevice { name: name.as_str().try_into()?, client_ids: Vec::new(), grant: grant.to_owned() };
+    records.add(device, &secret)?;
+    let password = secret.text().into();
+    Ok(Login { client_id: name.clone(), user_name: name, password })
 }
 
 /// The topic that a device publishes to.

@@ -1,6 +1,6 @@
 //! The gateway's process, with the real authorizer.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use device_sim::{Alpn, Endpoint, Target};
@@ -14,7 +14,8 @@ use crate::{
 
 /// Switches off AWS's rates, which mosquitto does not have.
 const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_second_per_client_id = 0\n\
-                             publishes_per_second = 0\nbytes_per_second = 0\npackets_per_second = 0\nsubscriptions_per_second = 0\n";
+                             publishes_per_second = 0\nbytes_per_second = 0\npackets_per_second = 0\nsubscriptions_per_second = 0\n\
+                             shadow_requests_per_second = 0\nshadow_requests_per_second_per_shadow = 0\n";
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -56,6 +57,11 @@ impl Gateway {
     /// Reads its memory.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         self.server.memory()
+    }
+
+    /// Reads the processor time that it has used.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        self.server.cpu()
     }
 }
 

@@ -1,8 +1,11 @@
-//! Compares the gateway with its peers on this machine: memory for each connection, connects, QoS 1 throughput.
+//! Compares the gateway with its peers on this machine: memory for each connection, connects, QoS 1 throughput; and measures what
+//! has no peer: Things by API calls, and device shadows.
 //!
 //! Every comparison runs both sides in turns, with one client program and one certificate, so that other load on the
 //! machine slows both down.
 
+mod api;
+mod api_calls;
 mod bare;
 mod connect;
 mod devices;
@@ -12,6 +15,7 @@ mod gateway;
 mod mosquitto;
 mod process;
 mod report;
+mod shadows;
 mod throughput;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
@@ -43,7 +47,7 @@ struct Cli {
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Comparison {
-    /// All comparisons, one after the other: two to three minutes
+    /// All measurements, one after the other: three to four minutes
     All,
     /// 10,000 devices at once, each publishing every 10 seconds: errors, and the gateway's memory
     Devices,
@@ -51,6 +55,10 @@ enum Comparison {
     Connect,
     /// QoS 1 messages a second, against mosquitto
     Throughput,
+    /// Signed API calls: Things created and listed a second, memory, and TestInvokeAuthorizer
+    ApiCalls,
+    /// Updates of device shadows at QoS 1 with their three answers, a second
+    Shadows,
     /// The bare accept loop
     #[command(hide = true)]
     Bare {
@@ -75,6 +83,10 @@ pub(crate) struct Size {
     pub(crate) connects: usize,
     /// How long a turn of publishing takes.
     pub(crate) turn: Duration,
+    /// Things that API calls create.
+    pub(crate) things: usize,
+    /// Calls of which the time is measured.
+    pub(crate) timed_calls: usize,
 }
 
 impl Size {
@@ -86,6 +98,8 @@ impl Size {
         rounds: 7,
         connects: 2_000,
         turn: Duration::from_secs(3),
+        things: 100_000,
+        timed_calls: 1_000,
     };
     /// The sizes of a run that shows only that everything works.
     pub(crate) const SMOKE: Self = Self {
@@ -95,6 +109,8 @@ impl Size {
         rounds: 1,
         connects: 30,
         turn: Duration::from_millis(300),
+        things: 200,
+        timed_calls: 5,
     };
 }
 
@@ -134,6 +150,14 @@ async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Re
     if wanted(Comparison::Throughput) {
         status("throughput: the gateway and mosquitto in turns");
         sections.push(throughput::measure(&fixture, &size).await?);
+    }
+    if wanted(Comparison::ApiCalls) {
+        status("api-calls: creating things, listing them, testing the authorizer");
+        sections.push(api_calls::measure(&fixture, &size).await?);
+    }
+    if wanted(Comparison::Shadows) {
+        status("shadows: updating");
+        sections.push(shadows::measure(&fixture, &size).await?);
     }
     let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };

@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -16,6 +17,9 @@ use tokio::{
 pub(crate) const GATEWAY: &str = "latchkey-gateway";
 /// The authorizer's program.
 pub(crate) const AUTHORIZER: &str = "authorizer";
+
+/// The clock ticks in which Linux counts processor time, a second: the same on every machine.
+const TICKS_A_SECOND: u64 = 100;
 
 /// A server's process. Dropping this ends it.
 pub(crate) struct Server {
@@ -58,6 +62,19 @@ impl Server {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Reads the processor time that it has used, in user mode and in the kernel, on Linux.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let pid = self.child.id().with_context(|| format!("`{}` has ended", self.name))?;
+        let path = format!("/proc/{pid}/stat");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("can't read `{path}`: processor time is measured on Linux only"))?;
+        // The name in the parentheses can have spaces. The times are the 14th and the 15th field, see proc(5).
+        let fields =
+            text.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(11).take(2);
+        let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS_A_SECOND))
     }
 
     /// Reads its memory, on Linux.
