@@ -110,14 +110,12 @@ impl DirectRequest {
         let topic = parameter("topic").and_then(|topic| topic.parse::<TopicName>().ok());
         let topic = topic.filter(|topic| !reserved_topic::is_reserved(topic.as_str()));
         let topic = topic.ok_or(DirectFault::Topic)?;
+        let seconds = parameter("timeout").map_or(Ok(DEFAULT_TIMEOUT_SECONDS), |text| text.parse());
+        let seconds = seconds.ok().filter(|seconds| TIMEOUT_SECONDS.contains(seconds));
+        let timeout = Duration::from_secs(seconds.ok_or(DirectFault::Timeout)?);
         let confirmation = match parameter("confirmation").as_deref() {
             None | Some("false") => None,
-            Some("true") => {
-                let seconds = parameter("timeout").map(|text| text.parse::<u64>());
-                let seconds = seconds.unwrap_or(Ok(DEFAULT_TIMEOUT_SECONDS)).ok();
-                let seconds = seconds.filter(|seconds| TIMEOUT_SECONDS.contains(seconds));
-                Some(Duration::from_secs(seconds.ok_or(DirectFault::Timeout)?))
-            }
+            Some("true") => Some(timeout),
             Some(_) => return Err(DirectFault::Confirmation),
         };
         let properties = message_properties::read(query, headers)?;

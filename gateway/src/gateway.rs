@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -327,7 +327,11 @@ fn with_stored(
         set = set.with(authorizer).context("the authorizers can't be used")?;
     }
     match (store.read(registry::authorizers::default)?, set.default_authorizer()) {
-        (Some(name), Some(DefaultAuthorizer::Set(_))) => Err(twice(&name).into()),
+        (Some(name), Some(DefaultAuthorizer::Set(of_file))) => Err(anyhow!(
+            "the settings file `{}` makes the authorizer `{of_file}` the default one, and an API call has set `{name}`: remove \
+             `default_authorizer` from the file, or start without it and call ClearDefaultAuthorizer",
+            store.settings_file().display()
+        )),
         (Some(name), _) if set.get(&name).is_none() => {
             Err(AuthorizersError::NoDefault(name)).context("the authorizers can't be used")
         }
@@ -344,9 +348,19 @@ fn with_stored_domains(
 ) -> anyhow::Result<Domains> {
     let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(store);
     for (name, definition) in store.read(registry::domain_configurations::all)? {
-        if domains.find_by_name(&name).is_some() || domains.find(Some(&definition.server_name)).is_some() {
-            let path = store.settings_file().to_owned();
+        let path = store.settings_file().to_owned();
+        if domains.find_by_name(&name).is_some() {
             return Err(RegistryError::Twice { kind: Kind::DomainConfiguration, name, path }.into());
+        }
+        if let Some(of_file) = domains.find(Some(&definition.server_name)) {
+            bail!(
+                "the settings file `{}` defines the domain configuration `{}`, and an API call the domain configuration \
+                 `{name}`, both for the domain name `{}`: remove the entry from the file, or delete `{name}` with an API call \
+                 while the entry is not in the file",
+                path.display(),
+                of_file.name.escape_debug(),
+                definition.server_name.escape_debug(),
+            );
         }
         let about = format!("the domain configuration `{}`", name.escape_debug());
         let domain = Domain::of_api(name, definition, authority, &registry).context(about)?;

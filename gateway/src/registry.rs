@@ -5,6 +5,7 @@
 //! functions on the [`store`]'s tables, and know no HTTP.
 
 pub mod authorizers;
+pub mod billing_groups;
 pub mod certificate;
 pub mod certificates;
 pub mod domain_configurations;
@@ -13,6 +14,7 @@ pub mod policies;
 pub mod principal;
 mod seed;
 pub mod store;
+pub mod tags;
 pub mod thing_groups;
 pub mod thing_types;
 pub mod things;
@@ -62,6 +64,8 @@ pub enum Kind {
     ThingType,
     /// A Thing group.
     ThingGroup,
+    /// A billing group.
+    BillingGroup,
     /// A policy.
     Policy,
     /// A certificate.
@@ -172,6 +176,7 @@ impl Kind {
             Self::Thing => "thing",
             Self::ThingType => "thingtype",
             Self::ThingGroup => "thinggroup",
+            Self::BillingGroup => "billinggroup",
             Self::Policy => "policy",
             Self::Certificate => "cert",
             Self::Authorizer => "authorizer",
@@ -187,6 +192,7 @@ impl fmt::Display for Kind {
             Self::Thing => "Thing",
             Self::ThingType => "Thing Type",
             Self::ThingGroup => "Thing group",
+            Self::BillingGroup => "Billing group",
             Self::Policy => "Policy",
             Self::Certificate => "Certificate",
             Self::Authorizer => "authorizer",

@@ -7,6 +7,10 @@ not as botocore's model of the API has it.
 An attempt with `violate` (an operation of AWS IoT) is one call for each member of its input that the model constrains, with a
 value that does not meet the constraint. Its events have `member`, `constraint`, `error` and `message`.
 
+An attempt with `misuse` (an operation of `client`) is one request for each way in which a member of its input can be wrong on the
+wire: `absent` (a required one), `type` (a value of another type), `range` (a number), and `token` (the one of the attempt, which
+another operation has answered with). Its events have `member`, `wrong`, `error` and `status`.
+
 An attempt with `path` is a request of its own: `method`, `path`, `body` (or `body_bytes`, its length), `headers` (which replace
 what was signed), `service`, `seconds` (by which the clock is ahead), `secret`, and `times` (how often the same request is
 sent). Its event has `status`, `type` (the exception's name) and `body`.
@@ -24,6 +28,7 @@ import urllib.parse
 
 import boto3
 import botocore.auth
+import botocore.serialize
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -148,7 +153,7 @@ def valid(shape):
         return {"boolean": True}.get(shape.type_name, 1)
     if "enum" in shape.metadata:
         return shape.metadata["enum"][0]
-    return "a" * max(1, shape.metadata.get("min", 1)) if "0-9]+" != shape.metadata.get("pattern", "")[-5:] else "1"
+    return ("1" if shape.metadata.get("pattern", "").endswith("0-9]+") else "a") * max(1, shape.metadata.get("min", 1))
 
 
 def put(value, where, inner, shape):
@@ -176,8 +181,8 @@ def violate(operation):
     for where, shape in texts(model.input_shape):
         bounds = shape.metadata
         values = []
-        # A tag's pattern, and one that any text meets, are left out; so is what a path can't have.
-        if "pattern" in bounds and not bounds["pattern"].startswith(("[\\s", "^")):
+        # A pattern that any text meets is left out; so is what a path can't have.
+        if "pattern" in bounds and not bounds["pattern"].startswith("[\\s"):
             # Headers are ASCII.
             wrong = "!~" if shape_location(model.input_shape, where) == "header" else "!\u00e9"
             values.append(("pattern", wrong + "a" * max(0, bounds.get("min", 0) - 2)))
@@ -193,6 +198,82 @@ def violate(operation):
                 "member": ".".join(name or "[]" for name in where), "constraint": constraint,
                 "error": answer.get("error"), "message": answer.get("message"),
             }
+
+
+def wrong_members(shape, where=()):
+    """The members of a JSON body: where each is, by the names on the wire, and its shape."""
+    for name, member in shape.members.items():
+        if "location" in member.serialization:
+            continue
+        path = (*where, member.serialization.get("name", name))
+        yield path, member
+        if member.type_name == "structure":
+            yield from wrong_members(member, path)
+        elif member.type_name == "list" and member.member.type_name == "structure":
+            yield from wrong_members(member.member, (*path, 0))
+
+
+def changed(shape, body, path, value):
+    """A copy of a JSON body with a value at the path; what is missing on the way has its required members."""
+    body = json.loads(json.dumps(body))
+    inner = body
+    for step in path[:-1]:
+        if step == 0:
+            shape = shape.member
+        else:
+            shape = next(m for n, m in shape.members.items() if m.serialization.get("name", n) == step)
+            inner.setdefault(step, valid(shape))
+        inner = inner[step]
+    inner[path[-1]] = value
+    return body
+
+
+def misuse(task):
+    used = client(task["client"])
+    model = used.meta.service_model.operation_model(task["misuse"])
+    shape = model.input_shape
+    arguments = valid(shape)
+    request = botocore.serialize.create_serializer("rest-json", False).serialize_to_request(arguments, model)
+    query, headers = dict(request["query_string"]), dict(request["headers"])
+    payload = request["body"]
+    body = json.loads(payload) if payload and "payload" not in shape.serialization else {}
+    cases = []
+    for name in shape.required_members:
+        on_wire = shape.members[name].serialization
+        wire, location = on_wire.get("name", name), on_wire.get("location")
+        if location is None and "payload" not in shape.serialization:
+            cases.append((name, "absent", {n: v for n, v in body.items() if n != wire}, query, headers))
+        elif location == "querystring":
+            cases.append((name, "absent", body, {n: v for n, v in query.items() if n != wire}, headers))
+        elif location == "header":
+            cases.append((name, "absent", body, query, {n: v for n, v in headers.items() if n != wire}))
+    if "payload" not in shape.serialization:
+        for path, member in wrong_members(shape):
+            value = {"string": 1, "structure": [1], "map": [1], "list": {}}.get(member.type_name, "x")
+            cases.append((".".join(map(str, path)), "type", changed(shape, body, path, value), query, headers))
+    for name, member in shape.members.items():
+        if member.serialization.get("location") != "querystring":
+            continue
+        wire = member.serialization.get("name", name)
+        values = [("type", "x")] if member.type_name in ("integer", "long", "boolean") else []
+        values += [("range", str(member.metadata["min"] - 1))] if "min" in member.metadata and values else []
+        values += [("range", str(member.metadata["max"] + 1))] if "max" in member.metadata and values else []
+        if name in ("nextToken", "marker"):
+            values += [("token", task["token"]), ("token", "x")]
+        cases += [(name, wrong, body, {**query, wire: value}, headers) for wrong, value in values]
+    for member, wrong, body, query, headers in cases:
+        path = request["url_path"] + ("?" + urllib.parse.urlencode(query) if query else "")
+        signed = AWSRequest(method=model.http["method"], url=ENDPOINT + path, data=json.dumps(body).encode(), headers=headers)
+        credentials = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+        botocore.auth.SigV4Auth(credentials, model.service_model.signing_name, REGION).add_auth(signed)
+        connection = http.client.HTTPConnection(urllib.parse.urlparse(ENDPOINT).netloc, timeout=20)
+        connection.request(model.http["method"], path, body=json.dumps(body).encode(), headers=dict(signed.headers.items()))
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        yield {
+            "member": member, "wrong": wrong, "status": answer.status,
+            "error": answer.headers.get("x-amzn-ErrorType"), "text": text[:200],
+        }
 
 
 class ShiftedAuth(botocore.auth.SigV4Auth):
@@ -238,6 +319,8 @@ def send(task):
 for number, task in enumerate(json.load(sys.stdin)):
     if "violate" in task:
         events = violate(task["violate"])
+    elif "misuse" in task:
+        events = misuse(task)
     else:
         events = [call(task)] if "operation" in task else send(task)
     for event in events:

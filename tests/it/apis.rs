@@ -12,4 +12,5 @@ mod environment;
 mod groups;
 mod policies;
 mod shadows;
+mod tags;
 mod things;

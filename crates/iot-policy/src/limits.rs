@@ -47,6 +47,8 @@ pub const MAX_THING_ATTRIBUTES_WITH_TYPE: usize = 50;
 pub const MAX_GROUPS_OF_A_THING: usize = 10;
 /// Groups from the root of a hierarchy to its lowest one, at most (gr).
 pub const MAX_THING_GROUP_DEPTH: usize = 7;
+/// Tags of a resource, at most (dg/tagging-iot).
+pub const MAX_TAGS: usize = 50;
 /// Versions of a policy, at most (gr).
 pub const MAX_POLICY_VERSIONS: usize = 5;
 /// Policies that are attached to a certificate, Thing group or identity, at most (gr).

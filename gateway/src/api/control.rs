@@ -5,12 +5,14 @@
 
 pub mod authorization;
 pub mod authorizers;
+pub mod billing_groups;
 pub mod certificates;
 pub mod connectivity;
 pub mod domain_configurations;
 pub mod endpoint;
 pub mod policies;
 pub mod principals;
+pub mod tags;
 pub mod test_invocation;
 pub mod thing_groups;
 pub mod thing_types;

@@ -4,11 +4,17 @@
 //! The messages have the form of AWS's services; the first member that can't be used is reported *(guess: of several
 //! constraints that are not met)*.
 
+use std::collections::BTreeMap;
+
 use hyper::{HeaderMap, body::Bytes};
+use iot_policy::limits::MAX_TAGS;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{error::ApiError, text::Text};
+
+/// The beginning of tag keys that only AWS gives.
+const RESERVED_KEYS: &str = "aws:";
 
 /// What a client sent for one operation.
 #[derive(Debug)]
@@ -203,6 +209,33 @@ impl Members {
             Ok((name_of_entry, text.to_owned()))
         };
         entries.into_iter().map(entry).collect::<Result<_, ApiError>>().map(Some)
+    }
+
+    /// The member `tags`: values by their keys.
+    ///
+    /// # Errors
+    ///
+    /// When it has another type or too many tags, a key or value does not meet its constraints, or a key is AWS's own or comes two
+    /// times *(guess: a key that begins with `aws:`, and one that comes two times)*.
+    pub fn tags(&self) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let Some(list) = self.structures("tags")? else { return Ok(None) };
+        if list.len() > MAX_TAGS {
+            return Err(ApiError::invalid_request(format!("up to {MAX_TAGS} tags are possible")));
+        }
+        let mut tags = BTreeMap::new();
+        for (number, tag) in list.iter().enumerate() {
+            let inside = |error: ApiError| error.inside(&format!("tags.{}.member", number + 1));
+            let key = tag.text("Key", &Text::TAG_KEY).and_then(|key| required("Key", key)).map_err(inside)?;
+            let value = tag.text("Value", &Text::TAG_VALUE).map_err(inside)?.unwrap_or_default();
+            if key.get(..RESERVED_KEYS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(RESERVED_KEYS)) {
+                let message = format!("tag keys that begin with {RESERVED_KEYS} are AWS's own");
+                return Err(ApiError::invalid_request(message));
+            }
+            if tags.insert(key, value).is_some() {
+                return Err(ApiError::invalid_request("two tags have the same key"));
+            }
+        }
+        Ok(Some(tags))
     }
 
     /// A member that is there and not null.

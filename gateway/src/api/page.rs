@@ -43,9 +43,23 @@ impl Page {
             Some(Ok(number)) if number > max => return Err(limit(max, "less")),
             Some(Ok(number)) => number,
         };
+        Self::of_size(input, operation, entries, token)
+    }
+
+    /// A page of an operation whose clients do not say how many entries they want.
+    ///
+    /// # Errors
+    ///
+    /// When the token is not one of this operation's.
+    pub fn of_size(
+        input: &Input,
+        operation: &'static str,
+        size: usize,
+        token: &str,
+    ) -> Result<Self, ApiError> {
         let token = input.query(token, &super::text::Text::ANY)?;
         let after = token.map(|token| position(operation, &token)).transpose()?;
-        Ok(Self { operation, size: entries, after })
+        Ok(Self { operation, size, after })
     }
 
     /// The text after which it begins, in a list that is ordered by one text; empty for the first page.

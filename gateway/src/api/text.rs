@@ -9,8 +9,9 @@ pub struct Text {
     pub min: usize,
     /// The most characters.
     pub max: usize,
-    /// The pattern: an optional prefix `(0x)?`, then one class of characters, `[…]`, with `+` or `*`. The class may have ranges,
-    /// `\w`, `\s`, `\S`, `\p{Graph}`, `\x20` and characters after a `\`.
+    /// The pattern: an optional prefix `(0x)?`, then one class of characters, `[…]`, with `+` or `*`, all of it between `^(` and
+    /// `)$` or not. The class may have ranges, `\w`, `\s`, `\S`, `\p{Graph}`, `\p{L}`, `\p{N}`, `\p{Z}`, `\x20` and characters
+    /// after a `\`.
     pub pattern: &'static str,
 }
 
@@ -43,6 +44,10 @@ impl Text {
     pub const POLICY_VERSION: Self = Self { min: 0, max: usize::MAX, pattern: "[0-9]+" };
     /// A policy document.
     pub const POLICY_DOCUMENT: Self = Self { max: 404_600, ..Self::ANY };
+    /// The key of a tag.
+    pub const TAG_KEY: Self = Self { min: 1, max: 128, pattern: r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$" };
+    /// The value of a tag. AWS's guide has the characters of a key for it; the API model has none.
+    pub const TAG_VALUE: Self = Self { max: 256, ..Self::ANY };
     /// A certificate's id.
     pub const CERTIFICATE_ID: Self = Self { min: 64, max: 64, pattern: "(0x)?[a-fA-F0-9]+" };
     /// A certificate in PEM form.
@@ -70,9 +75,11 @@ impl Text {
     }
 
     fn matches(&self, text: &str) -> bool {
-        let (pattern, text) = match self.pattern.strip_prefix("(0x)?") {
+        let pattern = self.pattern.strip_prefix("^(").and_then(|pattern| pattern.strip_suffix(")$"));
+        let pattern = pattern.unwrap_or(self.pattern);
+        let (pattern, text) = match pattern.strip_prefix("(0x)?") {
             Some(pattern) => (pattern, text.strip_prefix("0x").unwrap_or(text)),
-            None => (self.pattern, text),
+            None => (pattern, text),
         };
         let (class, repetition) = pattern.rsplit_once(']').unwrap_or((pattern, ""));
         let class = class.strip_prefix('[').unwrap_or(class);
@@ -91,9 +98,15 @@ fn class_has(class: &str, wanted: char) -> bool {
                 Some('S') if !wanted.is_whitespace() => return true,
                 Some('w' | 's' | 'S') | None => continue,
                 Some('p') => {
-                    // Only `\p{Graph}` is used.
-                    rest.by_ref().take_while(|c| *c != '}').for_each(drop);
-                    if wanted.is_ascii_graphic() {
+                    let property = rest.by_ref().take_while(|c| *c != '}').collect::<String>();
+                    let has_it = match &*property {
+                        "{Graph" => wanted.is_ascii_graphic(),
+                        "{L" => wanted.is_alphabetic(),
+                        "{N" => wanted.is_numeric(),
+                        "{Z" => wanted.is_whitespace() && !wanted.is_control(),
+                        _ => false,
+                    };
+                    if has_it {
                         return true;
                     }
                     continue;
@@ -147,6 +160,10 @@ mod tests {
             (id, "0xabcdefABCDEF0123", true),
             (id, "0x", false),
             (id, "xyz", false),
+            (Text::TAG_KEY, "Kostenstelle Süd/1+2=3", true),
+            (Text::TAG_KEY, "a-b@c", true),
+            (Text::TAG_KEY, "a!b", false),
+            (Text::TAG_KEY, "a\tb", false),
             (policy, "a+b=c,d.e@f-g", true),
             (policy, "a/b", false),
             (Text::ANY, "any\n\u{1F600}", true),

@@ -2,8 +2,9 @@
 //! memory too: these rows are read once, when it starts.
 
 use super::{
-    RegistryError,
+    Kind, RegistryError,
     store::{Tables, to_json},
+    tags,
 };
 use crate::custom_auth::{authorizer::AuthorizerName, definition::Definition};
 
@@ -45,7 +46,7 @@ pub fn put(tables: &Tables<'_>, name: &AuthorizerName, definition: &Definition) 
 /// When the file can't be written.
 pub fn delete(tables: &Tables<'_>, name: &AuthorizerName) -> Result<(), RegistryError> {
     tables.connection.prepare_cached("DELETE FROM authorizer WHERE name = ?1")?.execute([name.as_str()])?;
-    Ok(())
+    tags::remove_all(tables, Kind::Authorizer, name.as_str())
 }
 
 /// The default authorizer.

@@ -2,8 +2,9 @@
 //! starts.
 
 use super::{
-    RegistryError,
+    Kind, RegistryError,
     store::{Tables, to_json},
+    tags,
 };
 use crate::door::definition::DomainDefinition;
 
@@ -45,5 +46,5 @@ pub fn put(tables: &Tables<'_>, name: &str, definition: &DomainDefinition) -> Re
 /// When the file can't be written.
 pub fn delete(tables: &Tables<'_>, name: &str) -> Result<(), RegistryError> {
     tables.connection.prepare_cached("DELETE FROM domain_configuration WHERE name = ?1")?.execute([name])?;
-    Ok(())
+    tags::remove_all(tables, Kind::DomainConfiguration, name)
 }

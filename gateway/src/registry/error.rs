@@ -78,7 +78,9 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    pub(super) fn not_found(kind: Kind, name: &str) -> Self {
+    /// The error of an entry that does not exist.
+    #[must_use]
+    pub fn not_found(kind: Kind, name: &str) -> Self {
         Self::NotFound { kind, name: name.to_owned() }
     }
 }

@@ -9,7 +9,13 @@ use iot_policy::{
 };
 use rusqlite::params;
 
-use super::{Kind, RegistryError, certificates, principal::Target, store::Tables, thing_groups};
+use super::{
+    Kind, RegistryError, certificates,
+    principal::Target,
+    store::Tables,
+    tags::{self, Tags},
+    thing_groups,
+};
 
 /// A policy as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +48,7 @@ pub struct PolicyVersion {
 /// # Errors
 ///
 /// When it exists, or the document is malformed.
-pub fn create(tables: &Tables<'_>, name: &str, document: &str) -> Result<(), RegistryError> {
+pub fn create(tables: &Tables<'_>, name: &str, document: &str, tags: &Tags) -> Result<(), RegistryError> {
     check_document(document)?;
     if find(tables, name)?.is_some() {
         return Err(RegistryError::AlreadyExists {
@@ -51,7 +57,8 @@ pub fn create(tables: &Tables<'_>, name: &str, document: &str) -> Result<(), Reg
             arn: tables.arn(Kind::Policy, name),
         });
     }
-    insert(tables, name, document, false)
+    insert(tables, name, document, false)?;
+    tags::put(tables, Kind::Policy, name, tags)
 }
 
 /// The policy with this name.
@@ -174,7 +181,7 @@ pub fn delete(tables: &Tables<'_>, name: &str) -> Result<(), RegistryError> {
         )));
     }
     tables.connection.prepare_cached("DELETE FROM policy WHERE name = ?")?.execute([name])?;
-    Ok(())
+    tags::remove_all(tables, Kind::Policy, name)
 }
 
 /// Up to `limit` names of policies after this name, or before it.
@@ -254,6 +261,29 @@ pub fn of_target(
 ) -> Result<Vec<String>, RegistryError> {
     let select = "SELECT policy FROM policy_target WHERE target = ? AND policy > ? ORDER BY policy LIMIT ?";
     tables.rows(select, params![arn, after, limit], |row| row.get(0))
+}
+
+/// The same for a target and, if it is a Thing group, the groups above it.
+///
+/// # Errors
+///
+/// When the file can't be read.
+pub fn of_target_and_above(
+    tables: &Tables<'_>,
+    target: &Target,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<String>, RegistryError> {
+    let mut found = of_target(tables, &target.arn(tables), after, limit)?;
+    if let Target::ThingGroup(group) = target {
+        for above in thing_groups::ancestors(tables, group)? {
+            found.extend(of_target(tables, &tables.arn(Kind::ThingGroup, &above), after, limit)?);
+        }
+    }
+    found.sort();
+    found.dedup();
+    found.truncate(limit);
+    Ok(found)
 }
 
 /// Up to `limit` ARNs of targets after this one that a policy is attached to.

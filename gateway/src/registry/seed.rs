@@ -44,6 +44,7 @@ fn write_things(tables: &Tables<'_>, seed: &FixedRegistry) -> Result<(), Registr
             name,
             type_name,
             attributes,
+            billing_group: existing.as_ref().and_then(|thing| thing.billing_group.clone()),
             from_file: true,
         };
         match existing {

@@ -29,7 +29,7 @@ pub const FILE: &str = "registry.sqlite3";
 /// What the file is. `LtKr` is its mark.
 const FORMAT: Format = Format {
     application_id: 0x4c74_4b72,
-    versions: &[include_str!("store/version-1.sql")],
+    versions: &[include_str!("store/version-1.sql"), include_str!("store/version-2.sql")],
     content: "Things, certificates and policies",
     locking: Locking::Shared,
 };
@@ -200,7 +200,11 @@ impl Tables<'_> {
     }
 
     /// Refuses to change an entry of the settings file.
-    pub(super) fn not_of_file(&self, kind: Kind, name: &str, from_file: bool) -> Result<(), RegistryError> {
+    ///
+    /// # Errors
+    ///
+    /// When it is one.
+    pub fn not_of_file(&self, kind: Kind, name: &str, from_file: bool) -> Result<(), RegistryError> {
         if from_file {
             let path = self.settings_file.to_owned();
             return Err(RegistryError::OfSettingsFile { kind, name: name.to_owned(), path });
@@ -293,4 +297,27 @@ fn undone_if_it_fails<T>(
     }
     step("RELEASE call")?;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, lambda::program::Program};
+
+    #[test]
+    fn a_file_of_the_first_version_keeps_its_things_and_gets_the_new_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let earlier = Format { versions: FORMAT.versions.get(..1).unwrap(), ..FORMAT };
+        let connection = earlier.open(&folder.path().join(FILE)).unwrap();
+        let thing = "INSERT INTO thing VALUES ('a', 'id', NULL, '{}', 1, 0)";
+        connection.execute(thing, []).unwrap();
+        drop(connection);
+        let settings = Settings::new(folder.path().to_owned(), Program::new("p".into(), Vec::new()));
+        for _ in 0..2 {
+            let store = RegistryStore::open(&settings, &Clock::Manual(ManualClock::new())).unwrap();
+            let thing = store.read(|tables| things::get(tables, "a")).unwrap();
+            assert_eq!((&*thing.id, thing.billing_group), ("id", None));
+            store.read(|tables| super::super::billing_groups::list(tables, "", "", 1)).unwrap();
+        }
+    }
 }

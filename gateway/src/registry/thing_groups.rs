@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Kind, RegistryError,
     store::{Tables, from_json, to_json},
+    tags::{self, Tags},
     things::{self, AttributePayload, check_version},
 };
 
@@ -46,7 +47,7 @@ pub struct ThingGroupProperties {
     pub attributes: Option<AttributePayload>,
 }
 
-/// Creates a group, and returns its id. One that exists with the same properties is a success too.
+/// Creates a group, and returns its id. One that exists with the same properties is a success too, and keeps its tags.
 ///
 /// # Errors
 ///
@@ -56,6 +57,7 @@ pub fn create(
     name: &str,
     parent: Option<&str>,
     properties: ThingGroupProperties,
+    tags: &Tags,
 ) -> Result<String, RegistryError> {
     let new = ThingGroupEntry {
         name: name.to_owned(),
@@ -98,6 +100,7 @@ pub fn create(
                   VALUES (?, ?, ?, ?, ?, 1, ?)";
     let mut insert = tables.connection.prepare_cached(insert)?;
     insert.execute(params![name, new.id, new.parent, new.description, json, tables.now])?;
+    tags::put(tables, Kind::ThingGroup, name, tags)?;
     Ok(new.id)
 }
 
@@ -168,10 +171,11 @@ pub fn delete(tables: &Tables<'_>, name: &str, expected_version: Option<i64>) ->
     let target = tables.arn(Kind::ThingGroup, name);
     tables.connection.prepare_cached("DELETE FROM policy_target WHERE target = ?")?.execute([target])?;
     tables.connection.prepare_cached("DELETE FROM thing_group WHERE name = ?")?.execute([name])?;
-    Ok(())
+    tags::remove_all(tables, Kind::ThingGroup, name)
 }
 
-/// Up to `limit` names of groups after this name that begin with `prefix`: those directly below `parent`, or all of them.
+/// Up to `limit` names of groups after this name that begin with `prefix`: those directly below `parent`, with `recursive` also
+/// those below these, or all of them.
 ///
 /// # Errors
 ///
@@ -179,14 +183,22 @@ pub fn delete(tables: &Tables<'_>, name: &str, expected_version: Option<i64>) ->
 pub fn list(
     tables: &Tables<'_>,
     parent: Option<&str>,
+    recursive: bool,
     prefix: &str,
     after: &str,
     limit: usize,
 ) -> Result<Vec<String>, RegistryError> {
-    let below = if parent.is_some() { "parent = :parent AND " } else { ":parent IS NULL AND " };
+    let from = match parent {
+        None => "SELECT name FROM thing_group WHERE :parent IS NULL",
+        Some(_) if recursive => {
+            "WITH RECURSIVE below (name) AS (SELECT name FROM thing_group WHERE parent = :parent \
+             UNION SELECT thing_group.name FROM thing_group JOIN below ON parent = below.name) \
+             SELECT name FROM below WHERE true"
+        }
+        Some(_) => "SELECT name FROM thing_group WHERE parent = :parent",
+    };
     let select = format!(
-        "SELECT name FROM thing_group WHERE {below} name > :after AND name >= :prefix AND name < :prefix || char(1114111) \
-         ORDER BY name LIMIT :limit"
+        "{from} AND name > :after AND name >= :prefix AND name < :prefix || char(1114111) ORDER BY name LIMIT :limit"
     );
     let parameters = named_params! {":parent": parent, ":after": after, ":prefix": prefix, ":limit": limit};
     tables.rows(&select, parameters, |row| row.get(0))

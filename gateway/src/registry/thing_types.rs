@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Kind, RegistryError,
     store::{Tables, from_json, to_json},
+    tags::{self, Tags},
 };
 
 /// After a type is deprecated it can't be deleted for this long, in milliseconds.
@@ -35,7 +36,7 @@ pub struct ThingTypeEntry {
     pub deprecated_at: Option<i64>,
 }
 
-/// Creates a type, and returns its id. One that exists with the same properties is a success too.
+/// Creates a type, and returns its id. One that exists with the same properties is a success too, and keeps its tags.
 ///
 /// # Errors
 ///
@@ -45,12 +46,9 @@ pub fn create(
     name: &str,
     description: Option<&str>,
     searchable: &[String],
+    tags: &Tags,
 ) -> Result<String, RegistryError> {
-    if searchable.len() > MAX_SEARCHABLE_ATTRIBUTES {
-        return Err(RegistryError::Invalid(format!(
-            "a thing type can have up to {MAX_SEARCHABLE_ATTRIBUTES} searchable attributes"
-        )));
-    }
+    check_searchable(searchable)?;
     if let Some(existing) = find(tables, name)? {
         if existing.description.as_deref() == description && existing.searchable == searchable {
             return Ok(existing.id);
@@ -67,7 +65,27 @@ pub fn create(
         "INSERT INTO thing_type (name, id, description, searchable, created_at) VALUES (?, ?, ?, ?, ?)";
     let mut insert = tables.connection.prepare_cached(insert)?;
     insert.execute(params![name, id, description, searchable, tables.now])?;
+    tags::put(tables, Kind::ThingType, name, tags)?;
     Ok(id)
+}
+
+/// Changes a type's properties; those that are `None` stay *(guess: properties that UpdateThingType does not name)*.
+///
+/// # Errors
+///
+/// When it does not exist, or would have too many searchable attributes.
+pub fn update(
+    tables: &Tables<'_>,
+    name: &str,
+    description: Option<&str>,
+    searchable: Option<&[String]>,
+) -> Result<(), RegistryError> {
+    get(tables, name)?;
+    check_searchable(searchable.unwrap_or_default())?;
+    let searchable = searchable.map(|names| to_json(&names)).transpose()?;
+    let update = "UPDATE thing_type SET description = ifnull(?, description), searchable = ifnull(?, searchable) WHERE name = ?";
+    tables.connection.prepare_cached(update)?.execute(params![description, searchable, name])?;
+    Ok(())
 }
 
 /// The type with this name.
@@ -123,7 +141,7 @@ pub fn delete(tables: &Tables<'_>, name: &str) -> Result<(), RegistryError> {
         return Err(RegistryError::Invalid(format!("Cannot delete thing type {name}: it has things")));
     }
     tables.connection.prepare_cached("DELETE FROM thing_type WHERE name = ?")?.execute([name])?;
-    Ok(())
+    tags::remove_all(tables, Kind::ThingType, name)
 }
 
 /// Up to `limit` types after this name, or the one with the name `only`.
@@ -147,7 +165,16 @@ pub fn list(
 /// Adds a type for Things of the settings file, unless it exists.
 pub(super) fn ensure(tables: &Tables<'_>, name: &str) -> Result<(), RegistryError> {
     if find(tables, name)?.is_none() {
-        create(tables, name, None, &[])?;
+        create(tables, name, None, &[], &Tags::new())?;
+    }
+    Ok(())
+}
+
+fn check_searchable(names: &[String]) -> Result<(), RegistryError> {
+    if names.len() > MAX_SEARCHABLE_ATTRIBUTES {
+        return Err(RegistryError::Invalid(format!(
+            "a thing type can have up to {MAX_SEARCHABLE_ATTRIBUTES} searchable attributes"
+        )));
     }
     Ok(())
 }

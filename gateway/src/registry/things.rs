@@ -9,7 +9,7 @@ use rusqlite::{Row, named_params, params};
 use uuid::Uuid;
 
 use super::{
-    Kind, RegistryError, Thing,
+    Kind, RegistryError, Thing, billing_groups,
     store::{Tables, from_json, to_json},
     thing_types,
 };
@@ -25,6 +25,8 @@ pub struct ThingEntry {
     pub type_name: Option<String>,
     /// Its attributes, by name.
     pub attributes: BTreeMap<String, String>,
+    /// The name of its billing group.
+    pub billing_group: Option<String>,
     /// How often it was changed; 1 for a new one.
     pub version: i64,
     /// Whether the settings file defines it.
@@ -64,27 +66,32 @@ pub struct ThingFilter {
     pub type_name: Option<String>,
 }
 
+/// The columns of a Thing, in the order of [`entry`].
+const COLUMNS: &str = "thing.name, id, type_name, attributes, version, from_file, billing_group";
+
 /// The place of a Thing in a list: the attribute's value where Things are listed by one, and the Thing's name.
 pub type ThingPosition = (String, String);
 
 /// Attributes that a page of Things by attribute looks at, if not all are of the type that is asked for.
 const MAX_ROWS: usize = 1_000;
 
-/// Creates a Thing, and returns its id. A Thing that exists with the same type and attributes is a success too.
+/// Creates a Thing, and returns its id. A Thing that exists with the same type, attributes and billing group is a success too.
 ///
 /// # Errors
 ///
-/// When it exists with others, or has too many attributes.
+/// When it exists with others, or has too many attributes, or its type or billing group does not exist.
 pub fn create(
     tables: &Tables<'_>,
     name: &str,
     type_name: Option<&str>,
     attributes: AttributePayload,
+    billing_group: Option<&str>,
 ) -> Result<String, RegistryError> {
     let attributes = attributes.applied_to(BTreeMap::new());
     check_attributes(&attributes, type_name)?;
     if let Some(thing) = find(tables, name)? {
-        if thing.type_name.as_deref() == type_name && thing.attributes == attributes {
+        let same_group = thing.billing_group.as_deref() == billing_group;
+        if same_group && thing.type_name.as_deref() == type_name && thing.attributes == attributes {
             return Ok(thing.id);
         }
         return Err(RegistryError::AlreadyExists {
@@ -96,11 +103,15 @@ pub fn create(
     if let Some(type_name) = type_name {
         thing_types::check_usable(tables, type_name)?;
     }
+    if let Some(billing_group) = billing_group {
+        billing_groups::get(tables, billing_group)?;
+    }
     let entry = ThingEntry {
         name: name.to_owned(),
         id: Uuid::new_v4().to_string(),
         type_name: type_name.map(str::to_owned),
         attributes,
+        billing_group: billing_group.map(str::to_owned),
         version: 1,
         from_file: false,
     };
@@ -114,8 +125,8 @@ pub fn create(
 ///
 /// When the file can't be read.
 pub fn find(tables: &Tables<'_>, name: &str) -> Result<Option<ThingEntry>, RegistryError> {
-    let select = "SELECT name, id, type_name, attributes, version, from_file FROM thing WHERE name = ?";
-    tables.row(select, [name], entry)
+    let select = format!("SELECT {COLUMNS} FROM thing WHERE name = ?");
+    tables.row(&select, [name], entry)
 }
 
 /// The Thing with this name, which has to exist.
@@ -184,19 +195,19 @@ pub fn list(
     let Some((attribute, value)) = &filter.attribute else {
         return list_by_name(tables, filter.type_name.as_deref(), &after.1, limit);
     };
-    let mut statement = tables.connection.prepare_cached(
-        "SELECT thing.name, id, type_name, attributes, version, from_file, value \
-         FROM thing_attribute JOIN thing ON thing.name = thing \
+    let select = format!(
+        "SELECT {COLUMNS}, value FROM thing_attribute JOIN thing ON thing.name = thing \
          WHERE thing_attribute.name = :attribute AND value >= :value AND (value, thing) > (:after_value, :after_thing) \
-         ORDER BY value, thing",
-    )?;
+         ORDER BY value, thing"
+    );
+    let mut statement = tables.connection.prepare_cached(&select)?;
     let mut rows = statement.query(named_params! {
         ":attribute": attribute, ":value": value, ":after_value": after.0, ":after_thing": after.1,
     })?;
     let (mut found, mut last) = (Vec::new(), None);
     for _ in 0..MAX_ROWS {
         let Some(row) = rows.next()? else { return Ok((found, None)) };
-        let its_value = row.get::<_, String>(6)?;
+        let its_value = row.get::<_, String>("value")?;
         if its_value != *value && !(filter.value_is_prefix && its_value.starts_with(value)) {
             return Ok((found, None));
         }
@@ -219,10 +230,8 @@ fn list_by_name(
     limit: usize,
 ) -> Result<(Vec<ThingEntry>, Option<ThingPosition>), RegistryError> {
     let of_type = if type_name.is_some() { "type_name = :type AND " } else { ":type IS NULL AND " };
-    let select = format!(
-        "SELECT name, id, type_name, attributes, version, from_file FROM thing \
-         WHERE {of_type} name > :after ORDER BY name LIMIT :limit"
-    );
+    let select =
+        format!("SELECT {COLUMNS} FROM thing WHERE {of_type} name > :after ORDER BY name LIMIT :limit");
     let parameters = named_params! {":type": type_name, ":after": after, ":limit": limit.saturating_add(1)};
     let mut found = tables.rows(&select, parameters, entry)?;
     if found.len() <= limit {
@@ -239,13 +248,14 @@ fn list_by_name(
 ///
 /// When the file can't be written.
 pub(super) fn write(tables: &Tables<'_>, thing: &ThingEntry) -> Result<(), RegistryError> {
-    let ThingEntry { name, id, type_name, attributes, version, from_file } = thing;
+    let ThingEntry { name, id, type_name, attributes, version, from_file, billing_group } = thing;
     let json = to_json(attributes)?;
     let connection = tables.connection;
-    let insert = "INSERT INTO thing (name, id, type_name, attributes, version, from_file) \
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET \
-                  type_name = ?3, attributes = ?4, version = ?5, from_file = ?6";
-    connection.prepare_cached(insert)?.execute(params![name, id, type_name, json, version, from_file])?;
+    let insert = "INSERT INTO thing (name, id, type_name, attributes, version, from_file, billing_group) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET \
+                  type_name = ?3, attributes = ?4, version = ?5, from_file = ?6, billing_group = ?7";
+    let values = params![name, id, type_name, json, version, from_file, billing_group];
+    connection.prepare_cached(insert)?.execute(values)?;
     if *version > 1 || *from_file {
         connection.prepare_cached("DELETE FROM thing_attribute WHERE thing = ?")?.execute([name])?;
     }
@@ -265,6 +275,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<ThingEntry> {
         attributes: from_json(row, 3)?,
         version: row.get(4)?,
         from_file: row.get(5)?,
+        billing_group: row.get(6)?,
     })
 }
 

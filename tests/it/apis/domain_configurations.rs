@@ -1,6 +1,12 @@
 //! The five domain-configuration operations, and what they rule at the doors.
 
-use gateway::door::route::{ApplicationProtocol, AuthenticationType, Port};
+use gateway::{
+    door::{
+        domain::DomainStatus,
+        route::{Access, ApplicationProtocol, AuthenticationType, Port},
+    },
+    settings::DomainSettings,
+};
 use integration::{
     aws_api::{self, answers, call},
     device_certificate::Knock,
@@ -186,4 +192,35 @@ async fn a_default_authorizer_alone_lets_clients_name_no_other() {
     assert_eq!(knock(&gateway, server_name, &["mqtt"]).await, Some(ConnectReasonCode::NotAuthorized));
     let line = gateway.logged_with(&[("reason", "CUSTOM_AUTHORIZER_NOT_FOUND")]).await;
     assert_eq!(line["serverNameIndication"], server_name);
+}
+
+#[tokio::test]
+async fn what_a_call_and_the_settings_file_both_define_is_an_error_that_names_both() {
+    for (name, server_name, words) in [
+        (
+            "d",
+            "other.example.com",
+            &["`latchkey.toml` defines the domain configuration `d`", "so did an API call"][..],
+        ),
+        (
+            "of-file",
+            NAME,
+            &["`latchkey.toml` defines the domain configuration `of-file`", "API call", "`d`", NAME],
+        ),
+    ] {
+        let gateway = TestGateway::open_to_all().await;
+        output(&gateway, about("CreateDomainConfiguration", json!({"domainName": NAME}))).await;
+        let domain = DomainSettings {
+            name: name.to_owned(),
+            status: DomainStatus::Enabled,
+            server_name: server_name.to_owned(),
+            certificate: None,
+            access: Access::new(AuthenticationType::Default, ApplicationProtocol::Default).unwrap(),
+            default_authorizer: None,
+            allow_authorizer_override: true,
+        };
+        let both = gateway.stop().await.with(|settings| settings.domains.push(domain));
+        let error = both.try_run().await.err().unwrap().to_string();
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
+    }
 }

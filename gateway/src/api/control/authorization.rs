@@ -50,7 +50,7 @@ type NamedPolicy = (String, String);
 ///
 /// When a member does not meet its constraints, or the certificate or the Thing does not exist.
 pub fn effective_policies(api: &Api, input: &Input) -> Result<Answer, ApiError> {
-    let principal = input.members()?.text("principal", &Text::ANY)?;
+    let principal = principal(&input.members()?)?;
     let thing = input.query("thingName", &Text::THING_NAME)?;
     let found = api.registry.read(|tables| {
         if let Some(thing) = &thing {
@@ -74,7 +74,7 @@ pub fn effective_policies(api: &Api, input: &Input) -> Result<Answer, ApiError> 
 /// When a member does not meet its constraints, or the certificate or a policy does not exist.
 pub fn test(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let members = input.members()?;
-    let principal = members.text("principal", &Text::ANY)?;
+    let principal = principal(&members)?;
     let client_id = input.query("clientId", &Text::ANY)?;
     let added = members.texts("policyNamesToAdd", &Text::POLICY_NAME)?.unwrap_or_default();
     let skipped = members.texts("policyNamesToSkip", &Text::POLICY_NAME)?.unwrap_or_default();
@@ -175,6 +175,12 @@ fn context(api: &Api, certificate: Option<&Certificate>, client_id: Option<&str>
     let context = context.with_certificate(certificate.fields().clone());
     // No Thing has an empty name.
     with_thing(context, certificate, client_id.unwrap_or_default(), &*api.registry)
+}
+
+/// The member `principal`. A Cognito identity pool has no policies here, so its id is only checked.
+fn principal(members: &Members) -> Result<Option<String>, ApiError> {
+    members.text("cognitoIdentityPoolId", &Text::ANY)?;
+    members.text("principal", &Text::ANY)
 }
 
 /// The id of a principal's certificate, which has to exist.

@@ -21,7 +21,11 @@ use crate::{
         authorizer::{AuthorizerName, AuthorizerStatus},
         definition::{Changes, Definition},
     },
-    registry::{Kind, RegistryError, authorizers},
+    registry::{
+        Kind, RegistryError, authorizers,
+        store::Tables,
+        tags::{self, Tags},
+    },
 };
 
 const STATUSES: [AuthorizerStatus; 2] = [AuthorizerStatus::Active, AuthorizerStatus::Inactive];
@@ -33,7 +37,9 @@ const STATUSES: [AuthorizerStatus; 2] = [AuthorizerStatus::Active, AuthorizerSta
 /// When AWS does not accept the authorizer, or there is one of its name.
 pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
-    let changes = changes(&input.members()?)?;
+    let members = input.members()?;
+    let changes = changes(&members)?;
+    let tags = members.tags()?.unwrap_or_default();
     required("authorizerFunctionArn", changes.function_arn.as_ref())?;
     let _one_at_a_time = api.shared.authorizers.begin_change().await;
     let set = api.shared.authorizers.current();
@@ -48,7 +54,7 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
             "at most {MAX_AUTHORIZERS} authorizers can be registered"
         )));
     }
-    put(api, &set, name, definition).await
+    put(api, &set, name, definition, tags).await
 }
 
 /// `UpdateAuthorizer`.
@@ -66,7 +72,7 @@ pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         .definition
         .updated(&name, changes, api.millis(api.shared.clock.now()))
         .map_err(|error| refused(&error))?;
-    put(api, &set, name, definition).await
+    put(api, &set, name, definition, Tags::new()).await
 }
 
 /// `DescribeAuthorizer`.
@@ -208,12 +214,17 @@ async fn put(
     set: &AuthorizerSet,
     name: AuthorizerName,
     definition: Definition,
+    tags: Tags,
 ) -> Result<Answer, ApiError> {
     let authorizer = Authorizer::of_api(name.clone(), definition.clone(), &api.shared.functions);
     let set = set.clone().with(authorizer.map_err(|error| refused(&error))?);
     let set = set.map_err(|error| ApiError::limit_exceeded(error.to_string()))?;
     let answer = named(api, &name);
-    api.registry.write(move |tables| authorizers::put(tables, &name, &definition)).await?;
+    let put = move |tables: &Tables<'_>| {
+        authorizers::put(tables, &name, &definition)?;
+        tags::put(tables, Kind::Authorizer, name.as_str(), &tags)
+    };
+    api.registry.write(put).await?;
     api.shared.authorizers.replace(set);
     Ok(answer)
 }
@@ -248,13 +259,14 @@ fn find<'a>(set: &'a AuthorizerSet, name: &AuthorizerName) -> Result<&'a Arc<Aut
     set.get(name).ok_or_else(|| not_found(name.as_str()))
 }
 
-fn find_by_text<'a>(set: &'a AuthorizerSet, name: &str) -> Result<&'a Arc<Authorizer>, ApiError> {
+/// The authorizer with this name, if it is one.
+pub(super) fn find_by_text<'a>(set: &'a AuthorizerSet, name: &str) -> Result<&'a Arc<Authorizer>, ApiError> {
     let found = AuthorizerName::try_from(name).ok().and_then(|name| set.get(&name));
     found.ok_or_else(|| not_found(name))
 }
 
 /// An authorizer that an API call has made.
-fn own<'a>(
+pub(super) fn own<'a>(
     api: &Api,
     set: &'a AuthorizerSet,
     name: &AuthorizerName,

@@ -21,9 +21,13 @@ use crate::{
     door::{
         definition::DomainDefinition,
         domain::{Domain, DomainStatus, Origin},
-        route::UnsupportedPair,
+        route::{ApplicationProtocol, AuthenticationType, UnsupportedPair},
     },
-    registry::{Kind, RegistryError, domain_configurations},
+    registry::{
+        Kind, RegistryError, domain_configurations,
+        store::Tables,
+        tags::{self, Tags},
+    },
 };
 
 /// The ARN of a certificate; its form is checked by itself.
@@ -71,7 +75,8 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     if arns.into_iter().any(|arn| !(arn.starts_with("arn:aws") && arn.contains(":acm:"))) {
         return Err(constraint_error("serverCertificateArns", "Member must be the ARN of a certificate"));
     }
-    let definition = changed(definition, &members)?;
+    let definition = Changes::read(&members)?.applied_to(definition)?;
+    let tags = members.tags()?.unwrap_or_default();
     let _one_at_a_time = api.shared.doors.begin_change().await;
     let domains = api.shared.doors.domains();
     if let Some(existing) = domains.find_by_name(&name) {
@@ -86,7 +91,7 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         let message = format!("at most {MAX_DOMAIN_CONFIGURATIONS} domain configurations are possible");
         return Err(ApiError::limit_exceeded(message));
     }
-    put(api, name, definition).await
+    put(api, name, definition, tags).await
 }
 
 /// `UpdateDomainConfiguration`.
@@ -96,20 +101,21 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// When AWS does not accept the change, or there is none of this name.
 pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let (name, members) = (name(input)?, input.members()?);
+    let without_config = members.flag("removeAuthorizerConfig")?.unwrap_or_default();
+    let status = members.text("domainConfigurationStatus", &Text::ANY)?;
+    let status = one_of::<DomainStatus>("domainConfigurationStatus", status)?;
+    let changes = Changes::read(&members)?;
     let _one_at_a_time = api.shared.doors.begin_change().await;
     let mut definition = own(api, &name)?;
-    if members.flag("removeAuthorizerConfig")?.unwrap_or_default() {
+    if without_config {
         (definition.default_authorizer, definition.allow_authorizer_override) = (None, true);
     }
-    if let Some(status) = members.text("domainConfigurationStatus", &Text::ANY)? {
-        let status = one_of("domainConfigurationStatus", &status)?;
-        if status != definition.status {
-            definition.status_changed_at = api.millis(api.shared.clock.now());
-        }
+    if let Some(status) = status.filter(|status| *status != definition.status) {
+        definition.status_changed_at = api.millis(api.shared.clock.now());
         definition.status = status;
     }
-    let definition = changed(definition, &members)?;
-    put(api, name, definition).await
+    let definition = changes.applied_to(definition)?;
+    put(api, name, definition, Tags::new()).await
 }
 
 /// `DescribeDomainConfiguration`.
@@ -196,7 +202,7 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 }
 
 /// Writes a domain configuration into the file, and then puts it in force: the next handshake is served by it.
-async fn put(api: &Api, name: String, definition: DomainDefinition) -> Result<Answer, ApiError> {
+async fn put(api: &Api, name: String, definition: DomainDefinition, tags: Tags) -> Result<Answer, ApiError> {
     let doors = &api.shared.doors;
     let domain = doors.issue(name.clone(), definition.clone()).map_err(|error| {
         tracing::error!(%error, "a domain configuration has no certificate");
@@ -206,54 +212,80 @@ async fn put(api: &Api, name: String, definition: DomainDefinition) -> Result<An
         json!({"domainConfigurationName": name, "domainConfigurationArn": arn(api, &name, &definition)});
     let domains = (*doors.domains()).clone().with(domain);
     let domains = domains.map_err(|error| ApiError::invalid_request(error.to_string()))?;
-    api.registry.write(move |tables| domain_configurations::put(tables, &name, &definition)).await?;
+    let put = move |tables: &Tables<'_>| {
+        domain_configurations::put(tables, &name, &definition)?;
+        tags::put(tables, Kind::DomainConfiguration, &name, &tags)
+    };
+    api.registry.write(put).await?;
     doors.replace(domains);
     Ok(answer.into())
 }
 
 /// What both a creation and an update can set.
-fn changed(mut definition: DomainDefinition, members: &Members) -> Result<DomainDefinition, ApiError> {
-    if let Some(config) = members.structure("authorizerConfig")? {
-        let inside = |error: ApiError| error.inside("authorizerConfig");
-        definition.default_authorizer =
-            config.text("defaultAuthorizerName", &Text::AUTHORIZER_NAME).map_err(inside)?;
-        let allow = config.flag("allowAuthorizerOverride").map_err(inside)?;
-        // *(guess: an authorizer configuration without `allowAuthorizerOverride`)*
-        definition.allow_authorizer_override = allow.unwrap_or(definition.default_authorizer.is_none());
-    }
-    if let Some(text) = members.text("authenticationType", &Text::ANY)? {
-        if text == "AWS_SIGV4" {
+struct Changes {
+    /// The default authorizer, and whether a client may name another one.
+    authorizer_config: Option<(Option<String>, Option<bool>)>,
+    authentication_type: Option<AuthenticationType>,
+    application_protocol: Option<ApplicationProtocol>,
+    security_policy: Option<String>,
+}
+
+impl Changes {
+    fn read(members: &Members) -> Result<Self, ApiError> {
+        let authorizer_config = members.structure("authorizerConfig")?.map(|config| {
+            let name = config.text("defaultAuthorizerName", &Text::AUTHORIZER_NAME);
+            Ok((name?, config.flag("allowAuthorizerOverride")?))
+        });
+        let authorizer_config =
+            authorizer_config.transpose().map_err(|error: ApiError| error.inside("authorizerConfig"))?;
+        let authentication_type = members.text("authenticationType", &Text::ANY)?;
+        let application_protocol = members.text("applicationProtocol", &Text::ANY)?;
+        let tls = members.structure("tlsConfig")?.unwrap_or_default();
+        let security_policy = tls.text("securityPolicy", &Text { max: 128, ..Text::ANY });
+        for config in ["serverCertificateConfig", "clientCertificateConfig"] {
+            if members.structure(config)?.is_some() {
+                return Err(ApiError::not_implemented(&format!("A domain configuration with {config}")));
+            }
+        }
+        if authentication_type.as_deref() == Some("AWS_SIGV4") {
             return Err(ApiError::not_implemented("A domain configuration of AWS_SIGV4"));
         }
-        definition.authentication_type = one_of("authenticationType", &text)?;
+        Ok(Self {
+            authorizer_config,
+            authentication_type: one_of("authenticationType", authentication_type)?,
+            application_protocol: one_of("applicationProtocol", application_protocol)?,
+            security_policy: security_policy.map_err(|error| error.inside("tlsConfig"))?,
+        })
     }
-    if let Some(text) = members.text("applicationProtocol", &Text::ANY)? {
-        definition.application_protocol = one_of("applicationProtocol", &text)?;
-    }
-    if let Some(tls) = members.structure("tlsConfig")?
-        && let Some(policy) = tls.text("securityPolicy", &Text { max: 128, ..Text::ANY })?
-    {
-        definition.security_policy = policy;
-    }
-    for config in ["serverCertificateConfig", "clientCertificateConfig"] {
-        if members.structure(config)?.is_some() {
-            return Err(ApiError::not_implemented(&format!("A domain configuration with {config}")));
+
+    fn applied_to(self, mut definition: DomainDefinition) -> Result<DomainDefinition, ApiError> {
+        if let Some((default, allow)) = self.authorizer_config {
+            // *(guess: an authorizer configuration without `allowAuthorizerOverride`)*
+            definition.allow_authorizer_override = allow.unwrap_or(default.is_none());
+            definition.default_authorizer = default;
         }
-    }
-    match definition.access() {
-        Ok(_) => Ok(definition),
-        Err(UnsupportedPair(authentication, protocol)) => {
-            let message = format!(
-                "authenticationType {authentication} does not go with applicationProtocol {protocol}"
-            );
-            Err(ApiError::invalid_request(message))
+        let earlier = (definition.authentication_type, definition.application_protocol);
+        definition.authentication_type = self.authentication_type.unwrap_or(earlier.0);
+        definition.application_protocol = self.application_protocol.unwrap_or(earlier.1);
+        if let Some(policy) = self.security_policy {
+            definition.security_policy = policy;
+        }
+        match definition.access() {
+            Ok(_) => Ok(definition),
+            Err(UnsupportedPair(authentication, protocol)) => {
+                let message = format!(
+                    "authenticationType {authentication} does not go with applicationProtocol {protocol}"
+                );
+                Err(ApiError::invalid_request(message))
+            }
         }
     }
 }
 
-/// A word of an enumeration.
-fn one_of<T: serde::de::DeserializeOwned>(member: &str, text: &str) -> Result<T, ApiError> {
-    serde_json::from_value(Value::from(text))
+/// A word of an enumeration, if the member is there.
+fn one_of<T: serde::de::DeserializeOwned>(member: &str, text: Option<String>) -> Result<Option<T>, ApiError> {
+    text.map(|text| serde_json::from_value(Value::from(text)))
+        .transpose()
         .map_err(|_| constraint_error(member, "Member must satisfy enum value set"))
 }
 
@@ -262,7 +294,7 @@ fn name(input: &Input) -> Result<String, ApiError> {
 }
 
 /// The definition of one that an API call has made.
-fn own(api: &Api, name: &str) -> Result<DomainDefinition, ApiError> {
+pub(super) fn own(api: &Api, name: &str) -> Result<DomainDefinition, ApiError> {
     let domains = api.shared.doors.domains();
     let domain = domains.find_by_name(name).ok_or_else(|| not_found(name))?;
     match domain.origin {
@@ -277,7 +309,7 @@ fn own(api: &Api, name: &str) -> Result<DomainDefinition, ApiError> {
     }
 }
 
-fn not_found(name: &str) -> ApiError {
+pub(super) fn not_found(name: &str) -> ApiError {
     ApiError::not_found(format!("Domain configuration {name} not found"))
 }
 

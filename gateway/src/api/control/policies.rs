@@ -28,8 +28,9 @@ const PRINCIPAL: &str = "x-amzn-iot-principal";
 pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("policyName", &Text::POLICY_NAME)?;
     let document = document(input)?;
+    let tags = input.members()?.tags()?.unwrap_or_default();
     let (created, text) = (name.clone(), document.clone());
-    api.registry.write(move |tables| policies::create(tables, &created, &text)).await?;
+    api.registry.write(move |tables| policies::create(tables, &created, &text, &tags)).await?;
     let arn = api.arn(Kind::Policy, &name);
     Ok(json!({"policyName": name, "policyArn": arn, "policyDocument": document, "policyVersionId": "1"})
         .into())
@@ -212,18 +213,17 @@ pub async fn detach_from_principal(api: &Api, input: &Input) -> Result<Answer, A
     Ok(json!({}).into())
 }
 
-/// `ListAttachedPolicies`. Recursion would add those of the groups above a Thing group.
+/// `ListAttachedPolicies`. With `recursive`, those of the groups above a Thing group are listed too *(guess: the groups above
+/// it, whose policies count for its Things, and not those below it)*.
 ///
 /// # Errors
 ///
-/// When a member does not meet its constraints, or `recursive` asks for more.
+/// When a member does not meet its constraints.
 pub fn list_attached(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let target = input.path("target", &Text::ANY)?;
-    if input.query_flag("recursive")? {
-        return Err(ApiError::not_implemented("ListAttachedPolicies with recursive"));
-    }
+    let recursive = input.query_flag("recursive")?;
     let page = Page::read(input, "ListAttachedPolicies", "pageSize", 250, "marker")?;
-    attached_to(api, &page, &target)
+    attached_to(api, &page, &target, recursive)
 }
 
 /// `ListPrincipalPolicies`.
@@ -232,9 +232,11 @@ pub fn list_attached(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 ///
 /// When a member does not meet its constraints.
 pub fn list_of_principal(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    // The order is that of the names.
+    input.query_flag("isAscendingOrder")?;
     let target = required("principal", input.header(PRINCIPAL, "principal", &Text::ANY)?)?;
     let page = Page::read(input, "ListPrincipalPolicies", "pageSize", 250, "marker")?;
-    attached_to(api, &page, &target)
+    attached_to(api, &page, &target, false)
 }
 
 /// `ListTargetsForPolicy`.
@@ -254,6 +256,8 @@ pub fn list_targets(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 ///
 /// When the policy does not exist.
 pub fn list_principals(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    // The order is that of the targets.
+    input.query_flag("isAscendingOrder")?;
     let name = required("policyName", input.header("x-amzn-iot-policy", "policyName", &Text::POLICY_NAME)?)?;
     let page = Page::read(input, "ListPolicyPrincipals", "pageSize", 250, "marker")?;
     targets(api, &page, &name, "principals")
@@ -271,10 +275,14 @@ async fn attach_to(api: &Api, input: &Input, target: String) -> Result<Answer, A
     Ok(json!({}).into())
 }
 
-fn attached_to(api: &Api, page: &Page, target: &str) -> Result<Answer, ApiError> {
+fn attached_to(api: &Api, page: &Page, target: &str, recursive: bool) -> Result<Answer, ApiError> {
     let found = api.registry.read(|tables| {
-        let arn = Target::read(tables, target)?.arn(tables);
-        policies::of_target(tables, &arn, page.after_text(), page.limit())
+        let target = Target::read(tables, target)?;
+        if recursive {
+            policies::of_target_and_above(tables, &target, page.after_text(), page.limit())
+        } else {
+            policies::of_target(tables, &target.arn(tables), page.after_text(), page.limit())
+        }
     })?;
     Ok(listed(api, page, found))
 }

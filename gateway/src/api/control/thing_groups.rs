@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// The members that name a Thing group.
+const GROUP: (Kind, &str, &str) = (Kind::ThingGroup, "thingGroupName", "thingGroupArn");
+
 /// `CreateThingGroup`.
 ///
 /// # Errors
@@ -34,9 +37,11 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let members = input.members()?;
     let parent = members.text("parentGroupName", &Text::THING_NAME)?;
     let properties = properties(&members)?.unwrap_or_default();
+    let tags = members.tags()?.unwrap_or_default();
     let created = name.clone();
-    let create =
-        move |tables: &Tables<'_>| thing_groups::create(tables, &created, parent.as_deref(), properties);
+    let create = move |tables: &Tables<'_>| {
+        thing_groups::create(tables, &created, parent.as_deref(), properties, &tags)
+    };
     let id = api.registry.write(create).await?;
     let arn = api.arn(Kind::ThingGroup, &name);
     Ok(json!({"thingGroupName": name, "thingGroupArn": arn, "thingGroupId": id}).into())
@@ -93,23 +98,22 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     Ok(json!({}).into())
 }
 
-/// `ListThingGroups`. With a parent, the groups directly below it are listed.
+/// `ListThingGroups`. With a parent, the groups directly below it are listed, and with `recursive` also those below these.
 ///
 /// # Errors
 ///
-/// When a member does not meet its constraints, or `recursive` asks for more.
+/// When a member does not meet its constraints, or the parent does not exist.
 pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let page = Page::read(input, "ListThingGroups", "maxResults", 250, "nextToken")?;
     let parent = input.query("parentGroup", &Text::THING_NAME)?;
     let prefix = input.query("namePrefixFilter", &Text::THING_NAME)?.unwrap_or_default();
-    if parent.is_some() && input.query_flag("recursive")? {
-        return Err(ApiError::not_implemented("ListThingGroups with recursive below a parent"));
-    }
+    let recursive = input.query_flag("recursive")?;
     let found = api.registry.read(|tables| {
         if let Some(parent) = &parent {
             thing_groups::get(tables, parent)?;
         }
-        thing_groups::list(tables, parent.as_deref(), &prefix, page.after_text(), page.limit())
+        let (after, limit) = (page.after_text(), page.limit());
+        thing_groups::list(tables, parent.as_deref(), recursive, &prefix, after, limit)
     })?;
     Ok(groups(api, &page, found))
 }
@@ -120,7 +124,10 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 ///
 /// When a member does not meet its constraints, or the registry refuses.
 pub async fn add(api: &Api, input: &Input) -> Result<Answer, ApiError> {
-    let (group, thing) = group_and_thing(api, &input.members()?)?;
+    let members = input.members()?;
+    // There are no dynamic groups that it could override.
+    members.flag("overrideDynamicGroups")?;
+    let (group, thing) = group_and_thing(api, &members, GROUP)?;
     api.registry.write(move |tables| thing_groups::add(tables, &group, &thing)).await?;
     Ok(json!({}).into())
 }
@@ -131,7 +138,7 @@ pub async fn add(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 ///
 /// When a member does not meet its constraints, or the registry refuses.
 pub async fn remove(api: &Api, input: &Input) -> Result<Answer, ApiError> {
-    let (group, thing) = group_and_thing(api, &input.members()?)?;
+    let (group, thing) = group_and_thing(api, &input.members()?, GROUP)?;
     api.registry.write(move |tables| thing_groups::remove(tables, &group, &thing)).await?;
     Ok(json!({}).into())
 }
@@ -143,9 +150,11 @@ pub async fn remove(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 /// When a member does not meet its constraints, or the registry refuses; then no group is changed.
 pub async fn update_for_thing(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let members = input.members()?;
-    let thing = required("thingName", members.text("thingName", &Text::THING_NAME)?)?;
     let removed = members.texts("thingGroupsToRemove", &Text::THING_NAME)?.unwrap_or_default();
     let added = members.texts("thingGroupsToAdd", &Text::THING_NAME)?.unwrap_or_default();
+    // There are no dynamic groups that it could override.
+    members.flag("overrideDynamicGroups")?;
+    let thing = required("thingName", members.text("thingName", &Text::THING_NAME)?)?;
     let update = move |tables: &Tables<'_>| {
         removed.iter().try_for_each(|group| thing_groups::remove(tables, group, &thing))?;
         added.iter().try_for_each(|group| thing_groups::add(tables, group, &thing))
@@ -195,29 +204,40 @@ fn name_and_arn(api: &Api, name: &str) -> Value {
     json!({"groupName": name, "groupArn": api.arn(Kind::ThingGroup, name)})
 }
 
-/// The members `thingGroupName` and `thingName`, or the ARNs in their place.
-fn group_and_thing(api: &Api, members: &Members) -> Result<(String, String), ApiError> {
-    let one = |kind, name: &str, arn: &str| {
-        let named = members.text(name, &Text::THING_NAME)?;
-        let by_arn = members.text(arn, &Text::ANY)?;
-        let of_arn = by_arn.as_deref().map(|text| text.strip_prefix(&*api.arn(kind, "")));
-        match (named, of_arn) {
-            (Some(named), None) => Ok(named),
-            (Some(named), Some(Some(of_arn))) if named == of_arn => Ok(named),
-            (None, Some(Some(of_arn))) => {
-                Text::THING_NAME.check(arn, of_arn)?;
-                Ok(of_arn.to_owned())
-            }
-            (None, None) => required(name, None),
-            _ => Err(ApiError::invalid_request(format!(
-                "{arn} is not an ARN of this account, or not that of {name}"
-            ))),
-        }
+/// What the members of these names say of a group of this kind, and `thingName` and `thingArn` of a Thing: by name or by ARN.
+pub(super) fn group_and_thing(
+    api: &Api,
+    members: &Members,
+    group: (Kind, &str, &str),
+) -> Result<(String, String), ApiError> {
+    let thing = (Kind::Thing, "thingName", "thingArn");
+    // All are read before one is missed, so that a member of another type is reported as such.
+    let read = |(_, name, arn): (Kind, &str, &str)| {
+        Ok::<_, ApiError>((members.text(name, &Text::THING_NAME)?, members.text(arn, &Text::ANY)?))
     };
-    Ok((
-        one(Kind::ThingGroup, "thingGroupName", "thingGroupArn")?,
-        one(Kind::Thing, "thingName", "thingArn")?,
-    ))
+    let (of_group, of_thing) = (read(group)?, read(thing)?);
+    Ok((named(api, group, of_group)?, named(api, thing, of_thing)?))
+}
+
+/// The name that the members of these names say: as it is, or in an ARN.
+fn named(
+    api: &Api,
+    (kind, name, arn): (Kind, &str, &str),
+    (by_name, by_arn): (Option<String>, Option<String>),
+) -> Result<String, ApiError> {
+    let of_arn = by_arn.as_deref().map(|text| text.strip_prefix(&*api.arn(kind, "")));
+    match (by_name, of_arn) {
+        (Some(named), None) => Ok(named),
+        (Some(named), Some(Some(of_arn))) if named == of_arn => Ok(named),
+        (None, Some(Some(of_arn))) => {
+            Text::THING_NAME.check(arn, of_arn)?;
+            Ok(of_arn.to_owned())
+        }
+        (None, None) => required(name, None),
+        _ => Err(ApiError::invalid_request(format!(
+            "{arn} is not an ARN of this account, or not that of {name}"
+        ))),
+    }
 }
 
 /// The members `thingGroupProperties`.

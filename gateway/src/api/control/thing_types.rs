@@ -1,6 +1,6 @@
 //! Thing types.
 //!
-//! Source: API reference, `API_CreateThingType`, `API_DescribeThingType`, `API_ListThingTypes`, `API_DeprecateThingType`,
+//! Source: API reference, `API_CreateThingType`, `API_UpdateThingType`, `API_DescribeThingType`, `API_ListThingTypes`, `API_DeprecateThingType`,
 //! `API_DeleteThingType`.
 
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
         Api,
         answer::{Answer, seconds, with},
         error::ApiError,
-        input::Input,
+        input::{Input, Members},
         page::Page,
         text::Text,
     },
@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// What `thingTypeProperties` sets: the description, and the searchable attributes.
+type Properties = (Option<String>, Option<Vec<String>>);
+
 /// `CreateThingType`.
 ///
 /// # Errors
@@ -28,15 +31,14 @@ use crate::{
 /// When a member does not meet its constraints, or the registry refuses.
 pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingTypeName", &Text::THING_NAME)?;
-    let properties = input.members()?.structure("thingTypeProperties")?.unwrap_or_default();
-    if properties.structure("mqtt5Configuration")?.is_some() {
-        return Err(ApiError::not_implemented("CreateThingType with an mqtt5Configuration"));
-    }
-    let description = properties.text("thingTypeDescription", &Text::DESCRIPTION)?;
-    let searchable = properties.texts("searchableAttributes", &Text::ATTRIBUTE_NAME)?.unwrap_or_default();
+    let members = input.members()?;
+    let (description, searchable) = properties(&members, "CreateThingType")?;
+    let searchable = searchable.unwrap_or_default();
+    let tags = members.tags()?.unwrap_or_default();
     let created = name.clone();
-    let create =
-        move |tables: &Tables<'_>| thing_types::create(tables, &created, description.as_deref(), &searchable);
+    let create = move |tables: &Tables<'_>| {
+        thing_types::create(tables, &created, description.as_deref(), &searchable, &tags)
+    };
     let id = api.registry.write(create).await?;
     let arn = api.arn(Kind::ThingType, &name);
     Ok(json!({"thingTypeName": name, "thingTypeArn": arn, "thingTypeId": id}).into())
@@ -52,6 +54,21 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let entry = api.registry.read(|tables| thing_types::get(tables, &name))?;
     let id = json!(entry.id);
     Ok(with(shown(api, &entry), "thingTypeId", Some(id)).into())
+}
+
+/// `UpdateThingType`.
+///
+/// # Errors
+///
+/// When a member does not meet its constraints, or the registry refuses.
+pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
+    let name = input.path("thingTypeName", &Text::THING_NAME)?;
+    let (description, searchable) = properties(&input.members()?, "UpdateThingType")?;
+    let update = move |tables: &Tables<'_>| {
+        thing_types::update(tables, &name, description.as_deref(), searchable.as_deref())
+    };
+    api.registry.write(update).await?;
+    Ok(json!({}).into())
 }
 
 /// `ListThingTypes`.
@@ -91,6 +108,19 @@ pub async fn delete(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingTypeName", &Text::THING_NAME)?;
     api.registry.write(move |tables| thing_types::delete(tables, &name)).await?;
     Ok(json!({}).into())
+}
+
+/// The description and the searchable attributes in the member `thingTypeProperties`.
+fn properties(members: &Members, operation: &str) -> Result<Properties, ApiError> {
+    let properties = members.structure("thingTypeProperties")?.unwrap_or_default();
+    if properties.structure("mqtt5Configuration")?.is_some() {
+        return Err(ApiError::not_implemented(&format!("{operation} with an mqtt5Configuration")));
+    }
+    let inside = |error: ApiError| error.inside("thingTypeProperties");
+    Ok((
+        properties.text("thingTypeDescription", &Text::DESCRIPTION).map_err(inside)?,
+        properties.texts("searchableAttributes", &Text::ATTRIBUTE_NAME).map_err(inside)?,
+    ))
 }
 
 fn shown(api: &Api, entry: &ThingTypeEntry) -> Value {

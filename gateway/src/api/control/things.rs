@@ -15,6 +15,7 @@ use crate::{
     },
     registry::{
         Kind,
+        store::Tables,
         things::{self, AttributePayload, ThingEntry, ThingFilter, ThingUpdate},
     },
 };
@@ -28,15 +29,13 @@ pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = input.path("thingName", &Text::THING_NAME)?;
     let members = input.members()?;
     let type_name = members.text("thingTypeName", &Text::THING_NAME)?;
-    if members.text("billingGroupName", &Text::THING_NAME)?.is_some() {
-        return Err(ApiError::not_implemented("CreateThing with a billing group"));
-    }
+    let billing_group = members.text("billingGroupName", &Text::THING_NAME)?;
     let attributes = attribute_payload(&members)?.unwrap_or_default();
     let created = name.clone();
-    let id = api
-        .registry
-        .write(move |tables| things::create(tables, &created, type_name.as_deref(), attributes))
-        .await?;
+    let create = move |tables: &Tables<'_>| {
+        things::create(tables, &created, type_name.as_deref(), attributes, billing_group.as_deref())
+    };
+    let id = api.registry.write(create).await?;
     let arn = api.arn(Kind::Thing, &name);
     Ok(json!({"thingName": name, "thingArn": arn, "thingId": id}).into())
 }
@@ -54,6 +53,7 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
         "defaultClientId": thing.name, "thingName": thing.name, "thingId": thing.id,
         "thingArn": api.arn(Kind::Thing, &thing.name), "attributes": thing.attributes, "version": thing.version,
     });
+    let answer = with(answer, "billingGroupName", thing.billing_group);
     Ok(with(answer, "thingTypeName", thing.type_name).into())
 }
 

@@ -4,14 +4,19 @@
 
 use super::{Operation, at_once};
 use crate::api::control::{
-    authorization, authorizers, certificates, connectivity, domain_configurations, endpoint, policies,
-    principals, test_invocation, thing_groups, thing_types, things,
+    authorization, authorizers, billing_groups, certificates, connectivity, domain_configurations, endpoint,
+    policies, principals, tags, test_invocation, thing_groups, thing_types, things,
 };
 
 /// All of them; most are not served.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("AcceptCertificateTransfer", "PATCH", "/accept-certificate-transfer/{certificateId}"),
-    Operation::absent("AddThingToBillingGroup", "PUT", "/billing-groups/addThingToBillingGroup"),
+    Operation::served(
+        "AddThingToBillingGroup",
+        "PUT",
+        "/billing-groups/addThingToBillingGroup",
+        |api, input| Box::pin(billing_groups::add(api, input)),
+    ),
     Operation::served("AddThingToThingGroup", "PUT", "/thing-groups/addThingToThingGroup", |api, input| {
         Box::pin(thing_groups::add(api, input))
     }),
@@ -53,7 +58,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("CreateAuthorizer", "POST", "/authorizer/{authorizerName}", |api, input| {
         Box::pin(authorizers::create(api, input))
     }),
-    Operation::absent("CreateBillingGroup", "POST", "/billing-groups/{billingGroupName}"),
+    Operation::served("CreateBillingGroup", "POST", "/billing-groups/{billingGroupName}", |api, input| {
+        Box::pin(billing_groups::create(api, input))
+    }),
     Operation::served("CreateCertificateFromCsr", "POST", "/certificates", |api, input| {
         Box::pin(certificates::create_from_request(api, input))
     }),
@@ -119,7 +126,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("DeleteAuthorizer", "DELETE", "/authorizer/{authorizerName}", |api, input| {
         Box::pin(authorizers::delete(api, input))
     }),
-    Operation::absent("DeleteBillingGroup", "DELETE", "/billing-groups/{billingGroupName}"),
+    Operation::served("DeleteBillingGroup", "DELETE", "/billing-groups/{billingGroupName}", |api, input| {
+        Box::pin(billing_groups::delete(api, input))
+    }),
     Operation::absent("DeleteCACertificate", "DELETE", "/cacertificate/{caCertificateId}"),
     Operation::served("DeleteCertificate", "DELETE", "/certificates/{certificateId}", |api, input| {
         Box::pin(certificates::delete(api, input))
@@ -198,7 +207,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("DescribeAuthorizer", "GET", "/authorizer/{authorizerName}", |api, input| {
         at_once(authorizers::describe(api, input))
     }),
-    Operation::absent("DescribeBillingGroup", "GET", "/billing-groups/{billingGroupName}"),
+    Operation::served("DescribeBillingGroup", "GET", "/billing-groups/{billingGroupName}", |api, input| {
+        at_once(billing_groups::describe(api, input))
+    }),
     Operation::absent("DescribeCACertificate", "GET", "/cacertificate/{caCertificateId}"),
     Operation::served("DescribeCertificate", "GET", "/certificates/{certificateId}", |api, input| {
         at_once(certificates::describe(api, input))
@@ -321,7 +332,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::served("ListAuthorizers", "GET", "/authorizers/", |api, input| {
         at_once(authorizers::list(api, input))
     }),
-    Operation::absent("ListBillingGroups", "GET", "/billing-groups"),
+    Operation::served("ListBillingGroups", "GET", "/billing-groups", |api, input| {
+        at_once(billing_groups::list(api, input))
+    }),
     Operation::absent("ListCACertificates", "GET", "/cacertificates"),
     Operation::absent("ListCertificateProviders", "GET", "/certificate-providers/"),
     Operation::served("ListCertificates", "GET", "/certificates", |api, input| {
@@ -383,7 +396,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("ListSecurityProfiles", "GET", "/security-profiles"),
     Operation::absent("ListSecurityProfilesForTarget", "GET", "/security-profiles-for-target"),
     Operation::absent("ListStreams", "GET", "/streams"),
-    Operation::absent("ListTagsForResource", "GET", "/tags"),
+    Operation::served("ListTagsForResource", "GET", "/tags", |api, input| at_once(tags::list(api, input))),
     Operation::served("ListTargetsForPolicy", "POST", "/policy-targets/{policyName}", |api, input| {
         at_once(policies::list_targets(api, input))
     }),
@@ -414,7 +427,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         at_once(thing_types::list(api, input))
     }),
     Operation::served("ListThings", "GET", "/things", |api, input| at_once(things::list(api, input))),
-    Operation::absent("ListThingsInBillingGroup", "GET", "/billing-groups/{billingGroupName}/things"),
+    Operation::served(
+        "ListThingsInBillingGroup",
+        "GET",
+        "/billing-groups/{billingGroupName}/things",
+        |api, input| at_once(billing_groups::list_things(api, input)),
+    ),
     Operation::served(
         "ListThingsInThingGroup",
         "GET",
@@ -437,7 +455,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     Operation::absent("RegisterThing", "POST", "/things"),
     Operation::absent("RejectCertificateTransfer", "PATCH", "/reject-certificate-transfer/{certificateId}"),
-    Operation::absent("RemoveThingFromBillingGroup", "PUT", "/billing-groups/removeThingFromBillingGroup"),
+    Operation::served(
+        "RemoveThingFromBillingGroup",
+        "PUT",
+        "/billing-groups/removeThingFromBillingGroup",
+        |api, input| Box::pin(billing_groups::remove(api, input)),
+    ),
     Operation::served(
         "RemoveThingFromThingGroup",
         "PUT",
@@ -463,7 +486,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::absent("StartOnDemandAuditTask", "POST", "/audit/tasks"),
     Operation::absent("StartThingRegistrationTask", "POST", "/thing-registration-tasks"),
     Operation::absent("StopThingRegistrationTask", "PUT", "/thing-registration-tasks/{taskId}/cancel"),
-    Operation::absent("TagResource", "POST", "/tags"),
+    Operation::served("TagResource", "POST", "/tags", |api, input| Box::pin(tags::tag(api, input))),
     Operation::served("TestAuthorization", "POST", "/test-authorization", |api, input| {
         at_once(authorization::test(api, input))
     }),
@@ -471,13 +494,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Box::pin(test_invocation::invoke(api, input))
     }),
     Operation::absent("TransferCertificate", "PATCH", "/transfer-certificate/{certificateId}"),
-    Operation::absent("UntagResource", "POST", "/untag"),
+    Operation::served("UntagResource", "POST", "/untag", |api, input| Box::pin(tags::untag(api, input))),
     Operation::absent("UpdateAccountAuditConfiguration", "PATCH", "/audit/configuration"),
     Operation::absent("UpdateAuditSuppression", "PATCH", "/audit/suppressions/update"),
     Operation::served("UpdateAuthorizer", "PUT", "/authorizer/{authorizerName}", |api, input| {
         Box::pin(authorizers::update(api, input))
     }),
-    Operation::absent("UpdateBillingGroup", "PATCH", "/billing-groups/{billingGroupName}"),
+    Operation::served("UpdateBillingGroup", "PATCH", "/billing-groups/{billingGroupName}", |api, input| {
+        Box::pin(billing_groups::update(api, input))
+    }),
     Operation::absent("UpdateCACertificate", "PUT", "/cacertificate/{caCertificateId}"),
     Operation::served("UpdateCertificate", "PUT", "/certificates/{certificateId}", |api, input| {
         Box::pin(certificates::update(api, input))
@@ -519,7 +544,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/thing-groups/updateThingGroupsForThing",
         |api, input| Box::pin(thing_groups::update_for_thing(api, input)),
     ),
-    Operation::absent("UpdateThingType", "PATCH", "/thing-types/{thingTypeName}"),
+    Operation::served("UpdateThingType", "PATCH", "/thing-types/{thingTypeName}", |api, input| {
+        Box::pin(thing_types::update(api, input))
+    }),
     Operation::absent("UpdateTopicRuleDestination", "PATCH", "/destinations"),
     Operation::absent("ValidateSecurityProfileBehaviors", "POST", "/security-profile-behaviors/validate"),
 ];
