@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use device_sim::{Alpn, Endpoint, Target};
+use device_sim::{Endpoint, Target};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -68,5 +68,5 @@ impl Gateway {
 fn endpoint(address: SocketAddr, ca: &Path) -> anyhow::Result<Endpoint> {
     let address = address.to_string().parse()?;
     let (sni, ca) = (Some(SERVER_NAME.to_owned()), Some(ca.to_owned()));
-    Ok(Endpoint::new(Target { address, sni, alpn: Alpn::default(), ca })?)
+    Ok(Endpoint::new(Target { sni, ca, ..Target::new(address) })?)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mqtt::Version;
 
-use crate::connection_settings::ConnectionArgs;
+use crate::connection_settings::{ConnectionArgs, TransportArgs};
 use crate::deployment::DeploymentArgs;
 
 /// Simulate a fleet of SHT20 devices over TLS and MQTT
@@ -21,6 +21,10 @@ pub struct SimArgs {
     /// The deployment.
     #[command(flatten, next_help_heading = CONNECTION)]
     pub deployment: DeploymentArgs,
+
+    /// The way in.
+    #[command(flatten, next_help_heading = CONNECTION)]
+    pub transport: TransportArgs,
 
     /// The version of MQTT
     #[arg(long, value_name = "VERSION", default_value = "5", help_heading = CONNECTION)]
@@ -87,6 +91,7 @@ const EXAMPLES: &str = "\
 Examples:
   latchkey sim
   latchkey sim --endpoint localhost:10443 --devices 5 --readings
+  latchkey sim --transport websocket --mqtt 3.1.1
 
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line
@@ -100,6 +105,9 @@ disconnected, tries again after 1 s, and after up to 60 s later on.
 If `make deploy` wrote a `cdk-outputs.json` in this folder, the fleet connects
 to AWS, and a line says so. With `--endpoint localhost:10443` it connects to
 `latchkey local`.
+
+With `--transport https` a device is accepted or refused at each message: it
+counts as connected when it has a TLS session.
 
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line

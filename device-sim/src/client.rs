@@ -5,19 +5,23 @@
 
 mod connecting;
 mod error;
+mod https;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mqtt::{
-    ConnAck, DecodeError, Disconnect, DisconnectReasonCode, Packet, PubAck, PubAckCode, Publish, QoS, SubAck,
-    SubAckCode, Subscribe, SubscribeFilter, TopicFilter, TopicName, Version, wire::Wire,
+    ConnAck, ConnAckProperties, DecodeError, Disconnect, DisconnectReasonCode, LastWill, Packet, PubAck,
+    PubAckCode, Publish, PublishProperties, QoS, RetainHandling, SubAck, SubAckCode, Subscribe,
+    SubscribeFilter, TopicFilter, TopicName, Version, wire::Wire,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::error::{Closed, ConnectError, RequestError, Step, TlsError};
+pub use self::https::{Authorization, HttpsPublisher};
 use crate::endpoint::Endpoint;
 use crate::login::Login;
 
@@ -31,6 +35,10 @@ pub struct Options {
     pub keep_alive: u16,
     /// Whether an earlier session is dropped; true by default.
     pub clean_start: bool,
+    /// Seconds for which the session outlives the connection (MQTT 5); 0 by default.
+    pub session_expiry: u32,
+    /// What the server publishes when the connection breaks; nothing by default.
+    pub last_will: Option<LastWill>,
     /// For the whole connect, and for the answer to each request. 10 s by default: an authorizer alone may
     /// take 5 s (AWS IoT Core developer guide, "Custom authentication and authorization").
     pub time_limit: Duration,
@@ -38,7 +46,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: Version::V5, keep_alive: 60, clean_start: true, time_limit: Duration::from_secs(10) }
+        Self {
+            version: Version::V5,
+            keep_alive: 60,
+            clean_start: true,
+            session_expiry: 0,
+            last_will: None,
+            time_limit: Duration::from_secs(10),
+        }
     }
 }
 
@@ -53,6 +68,8 @@ pub struct Message {
     pub qos: QoS,
     /// Whether it was retained.
     pub retain: bool,
+    /// Its properties, if it has any (MQTT 5).
+    pub properties: Option<Arc<PublishProperties>>,
 }
 
 /// A connection that the server has accepted.
@@ -81,9 +98,22 @@ impl Client {
         login: &Login,
         options: &Options,
     ) -> Result<Self, ConnectError> {
+        Ok(Self::connect_answered(endpoint, login, options).await?.0)
+    }
+
+    /// As [`Client::connect`], with what the server said of itself in its CONNACK.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub async fn connect_answered(
+        endpoint: &Endpoint,
+        login: &Login,
+        options: &Options,
+    ) -> Result<(Self, ConnAckProperties), ConnectError> {
         // In a box of its own, so that a connected device does not keep the room for it.
         let (wire, answer) = Box::pin(connecting::connect(endpoint, login, options)).await?;
-        Ok(Self::accepted(wire, &answer, options))
+        Ok((Self::accepted(wire, &answer, options), answer.properties))
     }
 
     /// Whether the server went on with an earlier session.
@@ -106,7 +136,16 @@ impl Client {
     ) -> Result<(), RequestError> {
         let mut publish = Publish::new(topic, payload);
         publish.qos = qos;
-        match qos {
+        self.publish_message(publish).await
+    }
+
+    /// As [`Client::publish`], for a message with all that it can have but a packet id.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn publish_message(&mut self, mut publish: Publish) -> Result<(), RequestError> {
+        match publish.qos {
             QoS::AtMostOnce => self.send(Packet::Publish(publish)).await,
             QoS::AtLeastOnce => {
                 let id = self.packet_id();
@@ -127,9 +166,26 @@ impl Client {
     ///
     /// [`RequestError`].
     pub async fn subscribe(&mut self, filter: TopicFilter, qos: QoS) -> Result<QoS, RequestError> {
+        self.subscribe_with(SubscribeFilter::new(filter, qos)).await
+    }
+
+    /// As [`Client::subscribe`], without the retained messages (MQTT 5).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn subscribe_without_retained(
+        &mut self,
+        filter: TopicFilter,
+        qos: QoS,
+    ) -> Result<QoS, RequestError> {
+        let retain_handling = RetainHandling::DoNotSend;
+        self.subscribe_with(SubscribeFilter { retain_handling, ..SubscribeFilter::new(filter, qos) }).await
+    }
+
+    async fn subscribe_with(&mut self, filter: SubscribeFilter) -> Result<QoS, RequestError> {
         let id = self.packet_id();
-        let filters = vec![SubscribeFilter::new(filter, qos)];
-        let subscribe = Subscribe::new(id, filters);
+        let subscribe = Subscribe::new(id, vec![filter]);
         self.request(Packet::Subscribe(subscribe), |packet| match packet {
             Packet::SubAck(answer) if answer.packet_id == id => Some(subscribed(answer)),
             _ => None,
@@ -298,7 +354,8 @@ impl Client {
             self.wire.queue(answer).map_err(|_| Closed::Protocol(DecodeError::Malformed))?;
         }
         let payload = Bytes::copy_from_slice(&publish.payload);
-        self.messages.push_back(Message { topic, payload, qos: publish.qos, retain: publish.retain });
+        let (qos, retain, properties) = (publish.qos, publish.retain, publish.properties.clone());
+        self.messages.push_back(Message { topic, payload, qos, retain, properties });
         Ok(())
     }
 }

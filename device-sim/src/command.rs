@@ -8,13 +8,14 @@ use cli::{console, exit, output, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SimArgs;
-use crate::client::Options;
-use crate::connection_settings::ConnectionSettings;
+use crate::client::{Authorization, Options};
+use crate::connection_settings::{ConnectionSettings, ProxyVariableError};
 use crate::credentials_file::CredentialsError;
 use crate::deployment::DeploymentError;
 use crate::device::{Behavior, Device, DeviceError};
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::endpoint::{Endpoint, EndpointError, Transport};
 use crate::fleet::{self, Plan};
+use crate::login::SchemeError;
 pub use crate::progress::Streams;
 use crate::progress::{Lines, Progress};
 use crate::summary::Summary;
@@ -68,6 +69,7 @@ pub async fn run(args: &SimArgs) -> Exit {
 pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl Future<Output = ()>) -> Exit {
     let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."));
     let planned = settings.map_err(PlanError::from).and_then(|settings| {
+        let settings = settings.by(&args.transport, args.connection.alpn.as_ref())?;
         if let (Some(used), false) = (&settings.deployment, args.quiet) {
             let line = console::message(&format!("using {used}"), streams.terminal);
             writeln!(streams.err, "{line}").unwrap_or_default();
@@ -103,6 +105,10 @@ enum PlanError {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
+    Proxy(#[from] ProxyVariableError),
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    #[error(transparent)]
     Device(#[from] DeviceError),
     #[error(
         "the credentials file `{file}` has {}, and `--devices` is {wanted}",
@@ -118,17 +124,20 @@ fn plan(args: &SimArgs, settings: &ConnectionSettings) -> Result<Plan, PlanError
         let file = settings.credentials.display().to_string();
         return Err(PlanError::TooFew { file, found: rows.len(), wanted });
     }
-    let devices = rows.into_iter().enumerate().map(|(index, row)| {
-        let name = row.device.clone();
-        Device::new(index, &name, settings.login(row))
-    });
+    let is_https = settings.target.transport == Transport::Https;
+    let authorization = if is_https { settings.scheme.authorization()? } else { Authorization::default() };
+    let devices = rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| Ok(Device::new(index, &row.device, settings.login(row)?)?));
     Ok(Plan {
         endpoint: Endpoint::new(settings.target.clone())?,
-        devices: devices.collect::<Result<_, _>>()?,
+        devices: devices.collect::<Result<_, PlanError>>()?,
         behavior: Behavior {
             interval: args.interval,
             retries: args.retries,
             options: Options { version: args.mqtt.into(), ..Options::default() },
+            authorization,
         },
         ramp: args.ramp,
         duration: args.duration,

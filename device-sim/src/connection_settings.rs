@@ -1,17 +1,21 @@
 //! The settings of a fleet's connections: those of `latchkey local`, or of a deployment.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
+use mqtt::wire::dial::{ParseProxyError, Proxy};
 
 use crate::credentials_file::{self, CredentialsError, Row};
 use crate::deployment::{Deployment, DeploymentArgs, DeploymentError};
-use crate::endpoint::{Address, Alpn, Target};
-use crate::login::{Authorizer, Login};
+use crate::endpoint::{Address, Alpn, CertificateFiles, ParameterPlace, Target, Transport};
+use crate::login::{Authorizer, Login, Scheme, SchemeError, SchemeSettings};
 
 const LOCAL_AUTHORIZER: &str = "latchkey";
 const LOCAL_CA: &str = ".latchkey/ca.pem";
 const LOCAL_CREDENTIALS: &str = ".latchkey/credentials.csv";
+/// The variable for a proxy whose URL has a password, because others can see arguments.
+pub const PROXY_VARIABLE: &str = "LATCHKEY_PROXY";
 
 /// The settings of a fleet's connections.
 #[derive(Debug)]
@@ -24,7 +28,63 @@ pub struct ConnectionSettings {
     pub credentials: PathBuf,
     /// The deployment whose values are the defaults.
     pub deployment: Option<Deployment>,
+    /// How the devices prove who they are.
+    pub scheme: SchemeSettings,
 }
+
+/// The options of commands that can use every way in.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TransportArgs {
+    /// What packets travel in
+    #[arg(long, value_name = "TRANSPORT", default_value = "mqtt")]
+    pub transport: Transport,
+
+    /// Where the authorizer's name and a token are sent
+    #[arg(long, value_name = "PLACE", default_value = "user-name")]
+    pub parameters: ParameterPlace,
+
+    /// How the device proves who it is [default: password, or certificate with --cert]
+    #[arg(long, value_name = "SCHEME")]
+    pub scheme: Option<Scheme>,
+
+    /// The name of the token's parameter, for `--scheme token`
+    #[arg(long, value_name = "NAME")]
+    pub token_key_name: Option<String>,
+
+    /// The device's certificate, as a PEM file, for ports 8883 and 8443, or 443
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+
+    /// The private key of the certificate, as a PEM file
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+
+    /// A proxy on the way: `http://HOST:PORT` or `socks5://HOST:PORT`
+    ///
+    /// A proxy on the way: `http://HOST:PORT` (CONNECT) or `socks5://HOST:PORT`. If it needs a user name and a password, set
+    /// `LATCHKEY_PROXY` to `http://USER:PASSWORD@HOST:PORT` instead, because others can see arguments.
+    #[arg(long, value_name = "URL", value_parser = proxy_without_password)]
+    pub proxy: Option<Proxy>,
+}
+
+/// What is wrong with `--proxy`.
+#[derive(Debug, thiserror::Error)]
+enum ProxyArgumentError {
+    #[error(transparent)]
+    Parse(#[from] ParseProxyError),
+    #[error("others can see arguments: set LATCHKEY_PROXY to a URL with a user name and a password")]
+    Credentials,
+}
+
+fn proxy_without_password(text: &str) -> Result<Proxy, ProxyArgumentError> {
+    let proxy = text.parse::<Proxy>()?;
+    if proxy.has_credentials() { Err(ProxyArgumentError::Credentials) } else { Ok(proxy) }
+}
+
+/// The variable for a proxy is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the variable `{PROXY_VARIABLE}` can't be used: {0}")]
+pub struct ProxyVariableError(ParseProxyError);
 
 /// The options of every command that connects as a device.
 #[derive(Debug, Clone, Default, Args)]
@@ -39,11 +99,12 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// The ALPN protocol to offer, or `none`
+    /// The ALPN protocol to offer, or `none` [default: the door's, mqtt]
     ///
-    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core accepts passwords only with `mqtt`.
-    #[arg(long, value_name = "PROTOCOL", default_value = "mqtt")]
-    pub alpn: Alpn,
+    /// The ALPN protocol to offer, or `none`. Port 443 of AWS IoT Core accepts passwords only with `mqtt`, which is the
+    /// default for them.
+    #[arg(long, value_name = "PROTOCOL")]
+    pub alpn: Option<Alpn>,
 
     /// The server name (SNI) [default: the endpoint's host]
     ///
@@ -96,31 +157,62 @@ impl ConnectionSettings {
         };
         Ok(Self {
             target: Target {
-                address: match (&args.endpoint, deployed) {
+                sni: args.sni.clone(),
+                alpn: args.alpn.clone().unwrap_or_default(),
+                ca: args.ca.clone().or(ca),
+                ..Target::new(match (&args.endpoint, deployed) {
                     (Some(address), _) => address.clone(),
                     (None, Some(deployed)) => deployed.endpoint.clone(),
                     (None, None) => Address::local(),
-                },
-                sni: args.sni.clone(),
-                alpn: args.alpn.clone(),
-                ca: args.ca.clone().or(ca),
+                })
             },
             authorizer: args.authorizer.clone().filter(|_| !args.no_authorizer).or(authorizer),
             credentials: args.credentials.clone().unwrap_or_else(|| {
                 deployed.map_or_else(|| LOCAL_CREDENTIALS.into(), Deployment::credentials_file)
             }),
             deployment,
+            scheme: SchemeSettings::default(),
         })
     }
 
-    /// What a device presents at a connect.
-    #[must_use]
-    pub fn login(&self, row: Row) -> Login {
-        let user_name = match &self.authorizer {
-            Some(authorizer) => authorizer.name_in(&row.user_name),
-            None => row.user_name,
+    /// The same settings by another way in. `alpn` is what the command line asks for; the variable [`PROXY_VARIABLE`] names
+    /// the proxy if the command line names none.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyVariableError`].
+    pub fn by(mut self, args: &TransportArgs, alpn: Option<&Alpn>) -> Result<Self, ProxyVariableError> {
+        let files = args.cert.clone().zip(args.key.clone());
+        let certificate = files.map(|(certificate, key)| CertificateFiles { certificate, key });
+        let has_certificate = certificate.is_some();
+        let variable = std::env::var(PROXY_VARIABLE).ok().filter(|text| !text.is_empty());
+        let proxy = match (&args.proxy, variable) {
+            (Some(proxy), _) => Some(proxy.clone()),
+            (None, Some(text)) => Some(text.parse().map_err(ProxyVariableError)?),
+            (None, None) => None,
         };
-        Login { client_id: row.client_id, user_name, password: row.password }
+        let target = self.target;
+        self.target = Target {
+            alpn: alpn.cloned().unwrap_or_else(|| args.transport.alpn(has_certificate, &target.address)),
+            transport: args.transport,
+            parameters: args.parameters,
+            certificate,
+            proxy,
+            ..target
+        };
+        let default = if has_certificate { Scheme::Certificate } else { Scheme::Password };
+        let scheme = args.scheme.unwrap_or(default);
+        self.scheme = SchemeSettings { scheme, token_key_name: args.token_key_name.clone() };
+        Ok(self)
+    }
+
+    /// What a device presents at a connect from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the row is not one of the scheme.
+    pub fn login(&self, row: &Row) -> Result<Login, SchemeError> {
+        self.scheme.login(row, self.authorizer.as_ref(), SystemTime::now())
     }
 
     /// Reads the first `limit` of the devices' credentials, or all.
@@ -155,7 +247,7 @@ mod tests {
 
     /// Address, CA, authorizer, credentials, and whether a deployment was used.
     fn found(args: &ConnectionArgs, deployment: &DeploymentArgs, folder: &Path) -> [String; 5] {
-        let ConnectionSettings { target, authorizer, credentials, deployment } =
+        let ConnectionSettings { target, authorizer, credentials, deployment, .. } =
             ConnectionSettings::find(args, deployment, folder).unwrap();
         [
             target.address.to_string(),

@@ -10,13 +10,13 @@ use device_core::{
     Backoff, ClientId, ClientIdError, Payload, Quantity, Reading, Sht20, SimulatedSht20, SplitMix64, Topic,
 };
 use embedded_hal_async::delay::DelayNs;
-use mqtt::{QoS, TopicError, TopicName};
+use mqtt::{Publish, QoS, TopicError, TopicName};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, ConnectError, Options, RequestError};
-use crate::endpoint::Endpoint;
+use crate::client::{Authorization, Client, Closed, ConnectError, HttpsPublisher, Options, RequestError};
+use crate::endpoint::{Endpoint, Transport};
 use crate::login::Login;
 
 /// What the devices of a fleet do.
@@ -28,6 +28,64 @@ pub struct Behavior {
     pub retries: u32,
     /// How to connect.
     pub options: Options,
+    /// What HTTPS requests are authorized by.
+    pub authorization: Authorization,
+}
+
+/// A device's connection, by any way in.
+pub enum Connection {
+    /// MQTT, over TLS, a WebSocket or TCP.
+    Mqtt(Client),
+    /// A request for each message.
+    Https(Box<HttpsPublisher>),
+}
+
+impl Connection {
+    /// Connects as the endpoint's transport says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub async fn open(
+        endpoint: &Endpoint,
+        login: &Login,
+        options: &Options,
+        authorization: Authorization,
+    ) -> Result<Self, ConnectError> {
+        if endpoint.transport() == Transport::Https {
+            let publisher = Box::pin(HttpsPublisher::connect(endpoint, login, authorization, options));
+            return Ok(Self::Https(Box::new(publisher.await?)));
+        }
+        Ok(Self::Mqtt(Client::connect(endpoint, login, options).await?))
+    }
+
+    /// Publishes a message, as [`Client::publish_message`].
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn publish(&mut self, publish: Publish) -> Result<(), RequestError> {
+        match self {
+            Self::Mqtt(client) => client.publish_message(publish).await,
+            Self::Https(publisher) => Box::pin(publisher.publish(&publish)).await,
+        }
+    }
+
+    /// Waits for its end. Messages that come are dropped. Over HTTPS there is none: the next message opens a connection
+    /// again.
+    pub async fn closed(&mut self) -> Closed {
+        match self {
+            Self::Mqtt(client) => client.closed().await,
+            Self::Https(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends it as a device does that is switched off in good order.
+    pub async fn disconnect(self) {
+        if let Self::Mqtt(client) = self {
+            client.disconnect().await;
+        }
+    }
 }
 
 /// What the devices of a fleet share.
@@ -151,9 +209,10 @@ pub enum DeviceError {
 
 impl Device {
     /// Makes one attempt. Returns nothing if the fleet is stopped first.
-    async fn connect(&self, fleet: &FleetContext) -> Option<Result<Client, ConnectError>> {
+    async fn connect(&self, fleet: &FleetContext) -> Option<Result<Connection, ConnectError>> {
         let began = Instant::now();
-        let attempt = Client::connect(&fleet.endpoint, &self.login, &fleet.behavior.options);
+        let Behavior { options, authorization, .. } = &fleet.behavior;
+        let attempt = Connection::open(&fleet.endpoint, &self.login, options, *authorization);
         let outcome = fleet.stop.run_until_cancelled(attempt).await?;
         if outcome.is_ok() {
             self.report(fleet, EventKind::Connected(began.elapsed())).await;
@@ -162,7 +221,11 @@ impl Device {
     }
 
     /// Publishes until the connection is lost or the fleet is stopped. Returns why the connection was lost.
-    async fn publish_until_lost(&mut self, mut client: Client, fleet: &FleetContext) -> Option<RequestError> {
+    async fn publish_until_lost(
+        &mut self,
+        mut client: Connection,
+        fleet: &FleetContext,
+    ) -> Option<RequestError> {
         let mut rounds = interval(fleet.behavior.interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held = false;
@@ -186,7 +249,11 @@ impl Device {
     }
 
     /// Publishes one reading of each quantity. An error ends the connection.
-    async fn publish_all(&mut self, client: &mut Client, fleet: &FleetContext) -> Result<(), RequestError> {
+    async fn publish_all(
+        &mut self,
+        client: &mut Connection,
+        fleet: &FleetContext,
+    ) -> Result<(), RequestError> {
         for (quantity, topic) in self.topics.clone() {
             let Ok(reading) = self.sensor.measure(quantity).await else {
                 // A device can only restart its sensor. If that fails, the next measurement fails too.
@@ -201,14 +268,16 @@ impl Device {
 
     async fn publish(
         &self,
-        client: &mut Client,
+        client: &mut Connection,
         topic: TopicName,
         reading: Reading,
         fleet: &FleetContext,
     ) -> Result<(), RequestError> {
         let payload = Payload { reading, ts: seconds_since_1970() }.to_string();
         let sent = Instant::now();
-        let outcome = client.publish(topic, payload, QoS::AtLeastOnce).await;
+        let mut message = Publish::new(topic, payload);
+        message.qos = QoS::AtLeastOnce;
+        let outcome = client.publish(message).await;
         let kind = match &outcome {
             Ok(()) => EventKind::Acknowledged(reading, sent.elapsed()),
             Err(error) => EventKind::Failed(error.clone()),

@@ -1,18 +1,20 @@
-//! The server that devices connect to, and the CA that they trust.
+//! The server that devices connect to, the CA that they trust, and what their packets travel in.
 
 mod address;
+mod transport;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mqtt::wire::client_config;
+use mqtt::wire::{ClientCertificate, client_config, dial::Proxy};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{DEFAULT_VERSIONS, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 pub use self::address::{Address, AddressError, Alpn, AlpnError};
+pub use self::transport::{CertificateFiles, ParameterPlace, Transport};
 
 /// The settings of an [`Endpoint`].
 #[derive(Debug, Clone)]
@@ -27,6 +29,31 @@ pub struct Target {
     /// The PEM file of the only CA to trust. Without it, Amazon's roots are trusted (AWS IoT Core developer guide, "Server
     /// authentication").
     pub ca: Option<PathBuf>,
+    /// What packets travel in.
+    pub transport: Transport,
+    /// Where the authorizer's parameters are sent.
+    pub parameters: ParameterPlace,
+    /// The device's certificate, for a door that asks for one.
+    pub certificate: Option<CertificateFiles>,
+    /// The proxy on the way.
+    pub proxy: Option<Proxy>,
+}
+
+impl Target {
+    /// MQTT over TLS to an address, with ALPN `mqtt`, Amazon's roots and no proxy.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            sni: None,
+            alpn: Alpn::default(),
+            ca: None,
+            transport: Transport::default(),
+            parameters: ParameterPlace::default(),
+            certificate: None,
+            proxy: None,
+        }
+    }
 }
 
 /// Why an [`Endpoint`] can't be made.
@@ -47,6 +74,19 @@ pub enum EndpointError {
     /// The server name is neither a DNS name nor an IP address.
     #[error("`{0}` is not a server name: pass a DNS name with `--sni`")]
     ServerName(String),
+    /// A file of the device's certificate can't be read, or has nothing that can be used.
+    #[error("cannot use the {what} `{path}`: {error}; it must be PEM", path = .path.display())]
+    Certificate {
+        /// `certificate` or `private key`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: PemError,
+    },
+    /// The private key is another certificate's.
+    #[error("the private key `{}` does not belong to the certificate `{}`", .0.key.display(), .0.certificate.display())]
+    OtherKey(CertificateFiles),
     /// TLS can't be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[source] rustls::Error),
@@ -61,6 +101,9 @@ pub struct Endpoint {
     server_name: ServerName<'static>,
     alpn: Alpn,
     ca: Option<PathBuf>,
+    transport: Transport,
+    parameters: ParameterPlace,
+    proxy: Option<Proxy>,
     connector: TlsConnector,
 }
 
@@ -75,12 +118,47 @@ impl Endpoint {
         let Ok(server_name) = ServerName::try_from(name.clone()) else {
             return Err(EndpointError::ServerName(name));
         };
-        let roots = trusted(target.ca.as_deref())?;
-        let alpn = target.alpn.protocol().into_iter().collect::<Vec<_>>();
-        let mut config = client_config(roots, &alpn, DEFAULT_VERSIONS, None).map_err(EndpointError::Tls)?;
+        // Without TLS nothing is trusted, and no file is needed.
+        let roots = match target.transport {
+            Transport::Tcp => RootCertStore::empty(),
+            _ => trusted(target.ca.as_deref())?,
+        };
+        let alpn = target.alpn.protocols();
+        let certificate = target.certificate.as_ref().map(client_certificate).transpose()?;
+        let config = client_config(roots, &alpn, DEFAULT_VERSIONS, certificate);
+        let mut config = config.map_err(|error| match (error, target.certificate) {
+            (rustls::Error::InconsistentKeys(_), Some(files)) => EndpointError::OtherKey(files),
+            (error, _) => EndpointError::Tls(error),
+        })?;
         config.resumption = Resumption::disabled();
-        let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self { address: target.address, server_name, alpn: target.alpn, ca: target.ca, connector })
+        Ok(Self {
+            address: target.address,
+            server_name,
+            alpn: target.alpn,
+            ca: target.ca,
+            transport: target.transport,
+            parameters: target.parameters,
+            proxy: target.proxy,
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// What packets travel in.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Where the authorizer's parameters are sent.
+    #[must_use]
+    pub const fn parameters(&self) -> ParameterPlace {
+        self.parameters
+    }
+
+    /// The proxy on the way.
+    #[must_use]
+    pub const fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Host and port.
@@ -107,6 +185,13 @@ impl Endpoint {
         self.ca.as_deref()
     }
 
+    /// The server as an HTTP request names it.
+    pub(crate) fn authority(&self) -> String {
+        let name = self.server_name();
+        let (colon, port) = (name.contains(':'), self.address.port());
+        if colon { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
+    }
+
     pub(crate) fn tls(&self) -> (&TlsConnector, ServerName<'static>) {
         (&self.connector, self.server_name.clone())
     }
@@ -115,7 +200,8 @@ impl Endpoint {
 /// Amazon's roots, as Debian's `ca-certificates` has them.
 pub const AMAZON_ROOTS: &str = include_str!("endpoint/amazon_roots.pem");
 
-fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
+/// The certificates of a CA file, or Amazon's roots.
+pub(crate) fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
     let Some(ca) = ca else { return amazon() };
     let certificates = CertificateDer::pem_file_iter(ca).map_err(|error| unreadable(ca, error))?;
     let mut roots = RootCertStore::empty();
@@ -124,6 +210,20 @@ fn trusted(ca: Option<&Path>) -> Result<RootCertStore, EndpointError> {
         roots.add(certificate).map_err(|_| EndpointError::CaInvalid(ca.to_owned()))?;
     }
     if roots.is_empty() { Err(EndpointError::CaInvalid(ca.to_owned())) } else { Ok(roots) }
+}
+
+/// The device's chain and key.
+pub(crate) fn client_certificate(files: &CertificateFiles) -> Result<ClientCertificate, EndpointError> {
+    let failed = |what, path: &Path, error| EndpointError::Certificate { what, path: path.to_owned(), error };
+    let certificate = |error| failed("certificate", &files.certificate, error);
+    let chain = CertificateDer::pem_file_iter(&files.certificate).map_err(certificate)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(certificate)?;
+    if chain.is_empty() {
+        return Err(certificate(PemError::NoItemsFound));
+    }
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| failed("private key", &files.key, error))?;
+    Ok((chain, key))
 }
 
 fn amazon() -> Result<RootCertStore, EndpointError> {
@@ -150,7 +250,7 @@ mod tests {
     use super::*;
 
     fn target(ca: Option<PathBuf>) -> Target {
-        Target { address: "localhost:1".parse().unwrap(), sni: None, alpn: Alpn::default(), ca }
+        Target { ca, ..Target::new("localhost:1".parse().unwrap()) }
     }
 
     fn message(target: Target) -> String {
@@ -203,5 +303,33 @@ mod tests {
         assert_eq!(Endpoint::new(other).unwrap().server_name(), "iot.example.com");
         let bad = Target { sni: Some("not a name".into()), ..target(Some(file)) };
         assert_eq!(message(bad), "`not a name` is not a server name: pass a DNS name with `--sni`");
+    }
+
+    #[test]
+    fn a_certificate_needs_its_own_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let [own, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap());
+        let certificate = write("device.pem", &own.cert.pem());
+        let with = |certificate: &Path, key: &Path| {
+            let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
+            Endpoint::new(Target { certificate: Some(files), ..target(None) })
+        };
+        let own_key = write("own.key", &own.signing_key.serialize_pem());
+        assert!(with(&certificate, &own_key).is_ok());
+        let other_key = write("other.key", &other.signing_key.serialize_pem());
+        let message = with(&certificate, &other_key).err().unwrap().to_string();
+        assert!(message.starts_with("the private key `") && message.contains("does not belong"), "{message}");
+        let nothing = write("nothing.pem", "");
+        for (certificate, key, what) in
+            [(&nothing, &own_key, "certificate"), (&certificate, &nothing, "private key")]
+        {
+            let message = with(certificate, key).err().unwrap().to_string();
+            assert!(message.starts_with(&format!("cannot use the {what} `")), "{message}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! payload and backoff. One device is one task. A connected device uses a few kilobytes besides the buffers of TLS.
 //!
 //! - [`run`] is the whole command, [`SimArgs`] its arguments.
-//! - [`Client`] is one connection, for programs that need a single one.
+//! - [`Client`] is one connection, for programs that need a single one; [`publish`] and [`subscribe`] are such commands.
 //! - [`fleet::run`] runs many devices and returns a [`Summary`].
 //! - [`credentials_file`] reads and writes the file of the devices' credentials.
 //! - [`deployment`] reads what was deployed to AWS, and [`connection_settings`] chooses the settings of a connection.
@@ -20,6 +20,9 @@ pub mod endpoint;
 pub mod fleet;
 pub mod login;
 mod progress;
+pub mod publish;
+pub mod single;
+pub mod subscribe;
 pub mod summary;
 pub mod tally;
 
@@ -29,6 +32,6 @@ pub use crate::args::SimArgs;
 pub use crate::client::{Client, Closed, ConnectError, Message, Options, RequestError};
 pub use crate::command::{Exit, run};
 pub use crate::deployment::{Deployment, DeploymentArgs};
-pub use crate::endpoint::{Address, Alpn, Endpoint, EndpointError, Target};
-pub use crate::login::{Authorizer, Login, Password};
+pub use crate::endpoint::{Address, Alpn, Endpoint, EndpointError, Target, Transport};
+pub use crate::login::{Authorizer, Login, Password, Scheme};
 pub use crate::summary::Summary;

@@ -4,17 +4,47 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
+
+pub mod scheme;
+
+pub use self::scheme::{Scheme, SchemeError, SchemeSettings};
 
 /// The client id, user name and password of a CONNECT.
 #[derive(Clone)]
 pub struct Login {
     /// The client id.
     pub client_id: String,
-    /// The user name, with the authorizer's parameter where one is needed ([`Authorizer::name_in`]).
+    /// The user name, with the authorizer's parameter where one is needed ([`Authorizer::name_in`]). An empty one is not
+    /// sent.
     pub user_name: String,
-    /// The password.
+    /// The password. An empty one is not sent.
     pub password: Password,
+}
+
+impl Login {
+    /// The user name before its `?`, and the parameters after it, decoded.
+    pub(crate) fn without_parameters(&self) -> (&str, Vec<(String, String)>) {
+        let (name, query) = self.user_name.split_once('?').unwrap_or((&self.user_name, ""));
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
+        });
+        (name, pairs.collect())
+    }
+}
+
+/// A path with these parameters.
+pub(crate) fn with_query(path: &str, parameters: &[(String, String)]) -> String {
+    let mut target = path.to_owned();
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        target.push(if index == 0 { '?' } else { '&' });
+        target.push_str(name);
+        target.push('=');
+        target.extend(utf8_percent_encode(value, scheme::PARAMETER_VALUE));
+    }
+    target
 }
 
 /// A password, any bytes. It is wiped from memory when dropped.

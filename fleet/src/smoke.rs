@@ -101,7 +101,7 @@ fn connection_checks<'a>(
 ) -> anyhow::Result<ConnectionChecks<'a>> {
     Ok(ConnectionChecks {
         endpoint: Endpoint::new(settings.target.clone())?,
-        login: settings.login(device.row.clone()),
+        login: settings.login(&device.row)?,
         wrong: &device.wrong,
         wait: wait.min(MESSAGE_LIMIT),
     })

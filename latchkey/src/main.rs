@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use cli::console;
-use device_sim::SimArgs;
+use device_sim::{SimArgs, publish::PubArgs, subscribe::SubArgs};
 use fleet::args::{FleetArgs, PolicyCommandLine};
 use gateway::{args::LocalArgs, why::WhyArgs};
 
@@ -42,6 +42,10 @@ enum Command {
     Why(WhyArgs),
     /// Simulate a fleet of SHT20 devices, here or against AWS
     Sim(Box<SimArgs>),
+    /// Publish messages as one device, here or on AWS
+    Pub(Box<PubArgs>),
+    /// Show the messages that one device receives, here or on AWS
+    Sub(Box<SubArgs>),
     /// Give devices their credentials and keep their records
     Fleet(FleetArgs),
     /// Ask policy documents whether they allow something
@@ -68,6 +72,8 @@ async fn main() -> ExitCode {
         Command::Local(args) => local(*args).await,
         Command::Why(args) => gateway::why::run(&args),
         Command::Sim(args) => device_sim::run(&args).await.into(),
+        Command::Pub(args) => device_sim::publish::run(&args).await,
+        Command::Sub(args) => device_sim::subscribe::run(&args).await,
         Command::Fleet(args) => fleet::run(args).await,
         Command::Policy(args) => fleet::run_policy(*args),
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use device_sim::{Alpn, Client, ConnectError, Endpoint, Login, Options, Password, Target, Version};
+use device_sim::{Client, ConnectError, Endpoint, Login, Options, Password, Target, Version};
 use tokio::process::Command;
 
 use crate::{
@@ -76,8 +76,7 @@ impl GatewayProcess {
     /// How devices reach it.
     pub fn endpoint(&self) -> Endpoint {
         let address = format!("localhost:{}", self.address.port()).parse().unwrap();
-        Endpoint::new(Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca.clone()) })
-            .unwrap()
+        Endpoint::new(Target { ca: Some(self.ca.clone()), ..Target::new(address) }).unwrap()
     }
 
     /// The CA's certificate, as PEM.

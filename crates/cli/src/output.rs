@@ -87,6 +87,13 @@ pub fn stderr() -> Output<Stderr> {
     Output::new(io::stderr())
 }
 
+/// Standard output for the bytes of others as they are, such as a file's content; none if a terminal would obey them.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "no terminal shows it")]
+pub fn raw_stdout() -> Option<Stdout> {
+    Some(io::stdout()).filter(|stream| !stream.is_terminal())
+}
+
 impl<W> Output<W> {
     /// Writes to `stream`.
     pub const fn new(stream: W) -> Self {

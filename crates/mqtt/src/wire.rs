@@ -1,7 +1,8 @@
 //! Packets over TLS, for our own clients: the simulator's, the bench's and the tests'. [`dial`] opens their TCP
-//! connections, through a proxy where there is one.
+//! connections, through a proxy where there is one, and [`stream`] has what packets travel in.
 
 pub mod dial;
+pub mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::{Decoder, Encoder};
 use zeroize::Zeroize;
 
+use self::stream::Stream;
 use crate::{Codec, DecodeError, EncodeError, Packet};
 
 /// A certificate chain and its key, for a client that has one.
@@ -63,7 +65,7 @@ pub async fn connect(
 /// Dropping a future of its methods loses no packet: what was queued is sent with the next flush, and what has arrived
 /// is kept.
 pub struct Wire {
-    stream: TlsStream<TcpStream>,
+    stream: Stream,
     codec: Codec,
     read_size: usize,
     incoming: BytesMut,
@@ -73,8 +75,8 @@ pub struct Wire {
 impl Wire {
     /// Reads `read_size` bytes at a time; a larger packet makes the buffer grow for that connection.
     #[must_use]
-    pub fn new(stream: TlsStream<TcpStream>, codec: Codec, read_size: usize) -> Self {
-        Self { stream, codec, read_size, incoming: BytesMut::new(), outgoing: BytesMut::new() }
+    pub fn new(stream: impl Into<Stream>, codec: Codec, read_size: usize) -> Self {
+        Self { stream: stream.into(), codec, read_size, incoming: BytesMut::new(), outgoing: BytesMut::new() }
     }
 
     /// Refuses to send packets that are larger than the server accepts.
@@ -160,13 +162,13 @@ impl Wire {
     }
 
     /// The stream, for bytes that are not a packet.
-    pub fn stream_mut(&mut self) -> &mut TlsStream<TcpStream> {
+    pub fn stream_mut(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
     /// The stream, and the bytes that have arrived on it and are not read yet.
     #[must_use]
-    pub fn into_parts(self) -> (TlsStream<TcpStream>, BytesMut) {
+    pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.incoming)
     }
 }
@@ -196,7 +198,7 @@ pub enum SendError {
 /// So that a buffer with a secret need not move, which would leave a copy of it.
 const SECRET_CAPACITY: usize = 4_096;
 
-async fn write_all(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) -> io::Result<()> {
+async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
 }

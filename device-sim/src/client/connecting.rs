@@ -1,19 +1,21 @@
-//! The way to a connection: TCP, TLS, CONNECT.
+//! The way to a connection: TCP, a proxy, TLS, a WebSocket, CONNECT.
 
 use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use mqtt::wire::dial::{DialError, dial};
+use mqtt::wire::stream::{Stream, UpgradeError, WebSocket};
 use mqtt::wire::{ReceiveError, SendError, Wire};
 use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, Packet};
 use rustls::{AlertDescription, CertificateError};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
 use super::Options;
 use super::error::{ConnectError, Step, TlsError};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, ParameterPlace, Transport};
 use crate::login::Login;
 
 /// Connects, and returns the wire with the CONNACK that accepted it.
@@ -22,13 +24,28 @@ pub(super) async fn connect(
     login: &Login,
     options: &Options,
 ) -> Result<(Box<Wire>, Box<ConnAck>), ConnectError> {
-    let limit = Limit { after: options.time_limit, at: Instant::now() + options.time_limit };
+    let limit = Limit::begin(options.time_limit);
     let tcp = limit.within(Step::Tcp, tcp(endpoint)).await?;
-    let stream = limit.within(Step::Tls, tls(endpoint, tcp)).await?;
+    let has_request = endpoint.transport() == Transport::WebSocket;
+    let (user_name, parameters) = match endpoint.parameters() {
+        ParameterPlace::Query | ParameterPlace::Headers if has_request => login.without_parameters(),
+        _ => (login.user_name.as_str(), Vec::new()),
+    };
+    let stream = match endpoint.transport() {
+        Transport::Tcp => Stream::Tcp(tcp),
+        Transport::Mqtt | Transport::Https => limit.within(Step::Tls, tls(endpoint, tcp)).await?.into(),
+        Transport::WebSocket => {
+            let tls = limit.within(Step::Tls, tls(endpoint, tcp)).await?;
+            // In a box of its own, so that the other ways in do not keep the room for it.
+            let upgraded = Box::pin(upgrade(endpoint, tls, parameters));
+            limit.within(Step::WebSocket, upgraded).await?.into()
+        }
+    };
     // Boxed once, because it is moved often from here on, and a future keeps room for every move.
     let codec = Codec::client(options.version, MAX_PACKET);
     let wire = Box::new(Wire::new(stream, codec, READ_SIZE));
-    limit.within(Step::Connack, shake_hands(wire, endpoint, connect_packet(login, options))).await
+    let packet = connect_packet(login, user_name, options);
+    limit.within(Step::Connack, shake_hands(wire, endpoint, packet)).await
 }
 
 /// The largest packet that is accepted: what AWS IoT Core sends at most (AWS General Reference, "AWS IoT Core
@@ -37,13 +54,18 @@ const MAX_PACKET: u32 = 149_504;
 /// Acknowledgements and pings are a few bytes.
 const READ_SIZE: usize = 256;
 
-struct Limit {
+/// The time limit of a whole connect.
+pub(super) struct Limit {
     after: Duration,
     at: Instant,
 }
 
 impl Limit {
-    async fn within<T>(
+    pub(super) fn begin(after: Duration) -> Self {
+        Self { after, at: Instant::now() + after }
+    }
+
+    pub(super) async fn within<T>(
         &self,
         step: Step,
         work: impl Future<Output = Result<T, ConnectError>>,
@@ -53,24 +75,43 @@ impl Limit {
     }
 }
 
-async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+/// TCP, through the proxy if there is one.
+pub(super) async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
     let address = endpoint.address();
-    let failed = |source| ConnectError::Tcp { address: address.to_string(), source };
-    let found = lookup_host((address.host(), address.port())).await;
-    let found = found.map(Vec::from_iter).map_err(|source| match source.raw_os_error() {
-        Some(_) => failed(source),
-        // The resolver's own errors have no number of the operating system.
-        None => ConnectError::NameNotFound { host: address.host().to_owned(), source },
-    })?;
-    let stream = TcpStream::connect(found.as_slice()).await.map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    Ok(stream)
+    dial(address.host(), address.port(), endpoint.proxy()).await.map_err(|error| match error {
+        DialError::NameNotFound { host, source } => ConnectError::NameNotFound { host, source },
+        DialError::Tcp { address, source } => ConnectError::Tcp { address, source },
+        DialError::Proxy { proxy, error } => ConnectError::Proxy { proxy, error },
+    })
 }
 
-async fn tls(endpoint: &Endpoint, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ConnectError> {
+/// The TLS session.
+pub(super) async fn tls(endpoint: &Endpoint, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ConnectError> {
     let (connector, name) = endpoint.tls();
     connector.connect(name, tcp).await.map_err(|error| tls_error(error, endpoint).into())
 }
+
+async fn upgrade(
+    endpoint: &Endpoint,
+    tls: TlsStream<TcpStream>,
+    parameters: Vec<(String, String)>,
+) -> Result<WebSocket, ConnectError> {
+    let (target, headers) = match endpoint.parameters() {
+        ParameterPlace::Headers => (PATH.to_owned(), parameters),
+        _ => (crate::login::with_query(PATH, &parameters), Vec::new()),
+    };
+    let upgraded = WebSocket::upgrade(tls, &endpoint.authority(), &target, &headers).await;
+    upgraded.map_err(|error| match error {
+        UpgradeError::Io(error) => match lost(error, endpoint) {
+            ConnectError::ClosedBeforeConnAck => ConnectError::Tls(TlsError::Closed),
+            other => other,
+        },
+        other => ConnectError::WebSocket(other),
+    })
+}
+
+/// Where AWS IoT Core serves MQTT over WebSocket (AWS IoT Core developer guide, "Device communication protocols").
+const PATH: &str = "/mqtt";
 
 async fn shake_hands(
     mut wire: Box<Wire>,
@@ -104,13 +145,15 @@ fn lost(error: io::Error, endpoint: &Endpoint) -> ConnectError {
     }
 }
 
-fn connect_packet(login: &Login, options: &Options) -> Connect {
+fn connect_packet(login: &Login, user_name: &str, options: &Options) -> Connect {
     let mut connect = Connect::new(options.version, login.client_id.as_str());
     connect.clean_start = options.clean_start;
     connect.keep_alive = options.keep_alive;
-    connect.username = Some(login.user_name.as_str().into());
-    connect.password = Some(login.password.to_bytes());
+    connect.username = (!user_name.is_empty()).then(|| user_name.into());
+    connect.password = (!login.password.expose().is_empty()).then(|| login.password.to_bytes());
     connect.properties.maximum_packet_size = NonZeroU32::new(MAX_PACKET);
+    connect.properties.session_expiry_interval = options.session_expiry;
+    connect.last_will.clone_from(&options.last_will);
     connect
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::output::escaped;
-use mqtt::wire::ReceiveError;
+use mqtt::wire::{ReceiveError, dial::ProxyError, stream::UpgradeError};
 use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, PubAckCode, SubscribeFailure};
 
 /// Why there is no connection.
@@ -29,9 +29,20 @@ pub enum ConnectError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The proxy did not open the connection.
+    #[error("the proxy `{proxy}` {}: check `--proxy`", escaped(error.to_string()))]
+    Proxy {
+        /// The proxy.
+        proxy: String,
+        /// What it did instead.
+        error: ProxyError,
+    },
     /// There is no TLS session.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// There is no WebSocket.
+    #[error("{}", escaped(.0.to_string()))]
+    WebSocket(UpgradeError),
     /// The server answered the CONNECT with a refusal.
     #[error("the server refused the connection: {}{}", spoken(*code, u8::from(*code)), Explained(reason))]
     Refused {
@@ -75,7 +86,7 @@ impl ConnectError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Tls(error) => matches!(error, TlsError::Closed | TlsError::Io(_)),
-            Self::Unsendable(_) | Self::Protocol(_) => false,
+            Self::Unsendable(_) | Self::Protocol(_) | Self::WebSocket(_) => false,
             _ => true,
         }
     }
@@ -86,7 +97,9 @@ impl ConnectError {
         match self {
             Self::NameNotFound { .. } => "name_not_found".to_owned(),
             Self::Tcp { source, .. } => format!("tcp_{}", snake_case(&source.kind())),
+            Self::Proxy { .. } => "proxy".to_owned(),
             Self::Tls(error) => error.reason().to_owned(),
+            Self::WebSocket(_) => "websocket".to_owned(),
             Self::Refused { code, .. } => snake_case(code),
             Self::ClosedBeforeConnAck => "closed_before_connack".to_owned(),
             Self::Timeout { step, .. } => format!("timeout_{}", snake_case(step)),
@@ -103,6 +116,8 @@ pub enum Step {
     Tcp,
     /// The TLS handshake.
     Tls,
+    /// The HTTP request for a WebSocket.
+    WebSocket,
     /// From CONNECT to CONNACK.
     Connack,
 }
@@ -112,6 +127,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Tcp => "TCP connection",
             Self::Tls => "TLS session",
+            Self::WebSocket => "WebSocket",
             Self::Connack => "CONNACK",
         })
     }
@@ -254,6 +270,14 @@ pub enum RequestError {
     /// QoS 2, which AWS IoT Core does not support (AWS IoT Core developer guide, "MQTT").
     #[error("QoS 2 can't be used: AWS IoT Core supports QoS 0 and 1")]
     QosUnsupported,
+    /// The message was refused over HTTPS.
+    #[error("the server refused the message with HTTP {status}{}", Explained(message))]
+    HttpRefused {
+        /// The status.
+        status: u16,
+        /// Its explanation.
+        message: Option<Arc<str>>,
+    },
     /// The packet can't be written.
     #[error("the packet can't be sent: {0}")]
     Unsendable(EncodeError),
@@ -269,6 +293,7 @@ impl RequestError {
             Self::PublishRefused { code, .. } => snake_case(code),
             Self::SubscribeRefused { code, .. } => snake_case(code),
             Self::QosUnsupported => "qos_unsupported".to_owned(),
+            Self::HttpRefused { status, .. } => format!("http_{status}"),
             Self::Unsendable(_) => "unsendable".to_owned(),
         }
     }

@@ -59,22 +59,40 @@ impl fmt::Display for Address {
 #[error("`{0}` is not an endpoint: write it as HOST:PORT, like `localhost:10443`")]
 pub struct AddressError(String);
 
-/// The application protocol that is offered in the TLS handshake (RFC 7301): `mqtt` by default. With `none`, no protocol
-/// is offered.
+/// The application protocols that are offered in the TLS handshake (RFC 7301): `mqtt` by default. With `none`, no protocol
+/// is offered; several have commas between them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Alpn(Option<String>);
+pub struct Alpn(Vec<String>);
 
 impl Alpn {
-    /// The protocol, if one is offered.
+    /// No protocol.
+    #[must_use]
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One of AWS's protocols.
+    #[must_use]
+    pub(super) fn of(protocol: &'static str) -> Self {
+        Self(vec![protocol.to_owned()])
+    }
+
+    /// The first protocol, if one is offered.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.0.first().map(String::as_str)
+    }
+
+    /// All protocols that are offered.
+    #[must_use]
+    pub fn protocols(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
     }
 }
 
 impl Default for Alpn {
     fn default() -> Self {
-        Self(Some("mqtt".to_owned()))
+        Self::of("mqtt")
     }
 }
 
@@ -82,17 +100,21 @@ impl FromStr for Alpn {
     type Err = AlpnError;
 
     fn from_str(text: &str) -> Result<Self, AlpnError> {
-        match text {
-            "none" => Ok(Self(None)),
-            _ if (1..=255).contains(&text.len()) => Ok(Self(Some(text.to_owned()))),
-            _ => Err(AlpnError),
+        if text == "none" {
+            return Ok(Self::none());
+        }
+        let protocols = text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        if protocols.iter().all(|protocol| (1..=255).contains(&protocol.len())) {
+            Ok(Self(protocols))
+        } else {
+            Err(AlpnError)
         }
     }
 }
 
 impl fmt::Display for Alpn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.protocol().unwrap_or("none"))
+        if self.0.is_empty() { f.write_str("none") } else { f.write_str(&self.0.join(",")) }
     }
 }
 
@@ -131,6 +153,10 @@ mod tests {
         assert_eq!(Alpn::default().protocol(), Some("mqtt"));
         assert_eq!("none".parse::<Alpn>().unwrap().protocol(), None);
         assert_eq!("x-amzn-mqtt-ca".parse::<Alpn>().unwrap().to_string(), "x-amzn-mqtt-ca");
+        let several = "mqtt,http/1.1".parse::<Alpn>().unwrap();
+        assert_eq!((several.protocol(), several.protocols()), (Some("mqtt"), vec!["mqtt", "http/1.1"]));
+        assert_eq!(several.to_string(), "mqtt,http/1.1");
+        assert_eq!("mqtt,".parse::<Alpn>(), Err(AlpnError));
         assert_eq!("".parse::<Alpn>(), Err(AlpnError));
         assert_eq!("x".repeat(256).parse::<Alpn>(), Err(AlpnError));
     }

@@ -89,7 +89,7 @@ impl Server {
 
     pub(crate) fn target(&self) -> Target {
         let ca = Some(self.ca.clone());
-        Target { address: self.address(), sni: None, alpn: device_sim::Alpn::default(), ca }
+        Target { ca, ..Target::new(self.address()) }
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {

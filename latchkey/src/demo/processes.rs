@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use device_sim::{Address, Alpn, Endpoint, Target};
+use device_sim::{Address, Endpoint, Target};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -66,7 +66,7 @@ impl Local {
     /// The endpoint for devices.
     pub(super) fn endpoint(&self, fleet: &Fleet) -> anyhow::Result<Endpoint> {
         let address = self.host_and_port().parse::<Address>().map_err(anyhow::Error::msg)?;
-        let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(fleet.ca.clone()) };
+        let target = Target { ca: Some(fleet.ca.clone()), ..Target::new(address) };
         Ok(Endpoint::new(target)?)
     }
 

@@ -16,7 +16,10 @@ use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The stream below MQTT. A connection over TCP or TLS needs no memory for WebSocket.
-#[expect(clippy::large_enum_variant, reason = "nearly every connection is over TLS, and has its room in one piece")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every connection is over TLS, and has its room in one piece"
+)]
 pub enum Stream {
     /// Nothing protects it.
     Tcp(TcpStream),
@@ -87,9 +90,8 @@ impl WebSocket {
         headers: &[(String, String)],
     ) -> Result<Self, UpgradeError> {
         let unsendable = |error: &dyn std::fmt::Display| UpgradeError::Unsendable(error.to_string());
-        let mut request: Request<()> = format!("wss://{host}{target}")
-            .into_client_request()
-            .map_err(|error| unsendable(&error))?;
+        let mut request: Request<()> =
+            format!("wss://{host}{target}").into_client_request().map_err(|error| unsendable(&error))?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));
         for (name, value) in headers {
             let name = HeaderName::try_from(name).map_err(|error| unsendable(&error))?;

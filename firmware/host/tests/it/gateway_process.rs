@@ -11,7 +11,7 @@ use std::thread;
 
 use app::configuration::partition::Key;
 use configure::Entries;
-use device_sim::{Alpn, Client, Endpoint, Login, Options, Password, Target};
+use device_sim::{Client, Endpoint, Login, Options, Password, Target};
 use serde_json::{Value, json};
 
 /// The records of devices, and a gateway that serves them. Dropping it kills the process.
@@ -100,7 +100,7 @@ impl Gateway {
     /// A client that is subscribed to every sensor's topics. It does not use the proxy.
     pub(crate) async fn viewer(&self) -> Client {
         let address = format!("localhost:{}", self.address.port()).parse().unwrap();
-        let target = Target { address, sni: None, alpn: Alpn::default(), ca: Some(self.ca()) };
+        let target = Target { ca: Some(self.ca()), ..Target::new(address) };
         let login = Login {
             client_id: "viewer".to_owned(),
             user_name: "viewer".to_owned(),
