@@ -16,6 +16,7 @@ use std::future::Future;
 
 use device_auth::{
     device_name::DeviceName,
+    grant::Grants,
     store::{Lookup, loader::Records},
 };
 
@@ -117,8 +118,24 @@ fn report_stale(fault: &StoreFault) {
     );
 }
 
+/// Writes a line for each topic of a grant that allows nothing, because it has a wildcard of MQTT. The grant stays in force:
+/// nobody gets more by it, and an error here would refuse every device.
+fn report_wildcards(grants: &Grants) {
+    for grant in grants.all() {
+        for wildcard in grant.definition().literal_wildcards(grant.name()) {
+            tracing::warn!(
+                target: "authorizer::store",
+                event = "grant_has_a_wildcard",
+                error = %wildcard,
+                "a topic of a grant allows nothing"
+            );
+        }
+    }
+}
+
 /// Writes a line for each record that can't be used, when the records are read.
 fn report_unusable(records: &Records) {
+    report_wildcards(records.loader.grants());
     for (device, record) in &records.unusable {
         report_unusable_record(device, &record.error);
     }

@@ -15,6 +15,7 @@ use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use cli::format::FormatArgs;
 use device_auth::{
     device_name::{DeviceName, DeviceNameError},
     grant::template::{TemplateError, TopicTemplate},
@@ -69,9 +70,9 @@ pub struct FleetArgs {
     )]
     pub store: Option<StoreLocation>,
 
-    /// Print JSON, for scripts
-    #[arg(long, global = true, help_heading = OUTPUT)]
-    pub json: bool,
+    /// How the result is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
 }
 
 /// A command.
@@ -120,7 +121,7 @@ pub enum RecordsCommand {
     /// Refuse a device at its next connect or refresh; `revoke` also ends its connection
     Disable(NameArgs),
     /// Remove a device's record
-    Remove(NameArgs),
+    Remove(RemoveArgs),
     /// List, show and set the grants of a store, or of a table's function
     Grants(GrantsArgs),
     /// Check all records: each one, and each with the others
@@ -387,6 +388,10 @@ pub struct RotateArgs {
 #[derive(Args, Debug)]
 #[command(after_help = examples::RESEAL)]
 pub struct ResealArgs {
+    /// Open every secret and say how many would be sealed, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// The keyring.
     #[command(flatten)]
     pub keyring: KeyringArgs,
@@ -402,6 +407,22 @@ pub struct NameArgs {
     /// The device's name
     #[arg(value_parser = device_name)]
     pub name: DeviceName,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// A device whose record is removed.
+#[derive(Args, Debug)]
+pub struct RemoveArgs {
+    /// The device's name
+    #[arg(value_parser = device_name)]
+    pub name: DeviceName,
+
+    /// Don't ask before the record is removed
+    #[arg(long)]
+    pub yes: bool,
 
     /// The store.
     #[command(flatten)]
@@ -503,6 +524,7 @@ pub struct ShowGrantArgs {
 
 /// A grant, as topics with placeholders.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct SetGrantArgs {
     /// The grant's name
     pub name: String,
@@ -535,6 +557,10 @@ pub struct SetGrantArgs {
     #[arg(long, help_heading = GRANT)]
     pub persistent_session: bool,
 
+    /// Don't ask before another grant of this name is replaced
+    #[arg(long)]
+    pub yes: bool,
+
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -556,6 +582,25 @@ pub struct CheckArgs {
     pub store: StoreArgs,
 }
 
+impl FleetCommand {
+    /// Whether the command lists or shows something, so that its result has rows.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        match self {
+            Self::Records(command) => match &**command {
+                RecordsCommand::List(_)
+                | RecordsCommand::Show(_)
+                | RecordsCommand::Check(_)
+                | RecordsCommand::Keys(KeysArgs { command: KeysCommand::Show, .. }) => true,
+                RecordsCommand::Grants(args) => !matches!(args.command, GrantsCommand::Set(_)),
+                _ => false,
+            },
+            Self::Inspect(command) => matches!(**command, InspectCommand::Lint(_)),
+            _ => false,
+        }
+    }
+}
+
 impl RecordsCommand {
     /// How the command finds its store. The keyring is in none.
     #[must_use]
@@ -568,7 +613,8 @@ impl RecordsCommand {
             Self::List(args) => &args.store,
             Self::Set(args) => &args.store,
             Self::Check(args) => &args.store,
-            Self::Show(args) | Self::Enable(args) | Self::Disable(args) | Self::Remove(args) => &args.store,
+            Self::Show(args) | Self::Enable(args) | Self::Disable(args) => &args.store,
+            Self::Remove(args) => &args.store,
             Self::Grants(GrantsArgs { command }) => match command {
                 GrantsCommand::List(store) => store,
                 GrantsCommand::Show(args) => &args.store,

@@ -2,7 +2,7 @@
 
 mod add;
 mod added;
-mod check;
+pub mod check;
 mod grants;
 mod import;
 mod list;
@@ -18,7 +18,7 @@ use device_auth::device_name::DeviceName;
 use serde_json::json;
 
 use crate::{
-    args::{KeysArgs, KeysCommand, NameArgs, RecordsCommand, SetArgs},
+    args::{KeysArgs, KeysCommand, NameArgs, RecordsCommand, RemoveArgs, SetArgs},
     keyring_file,
     record_store::RecordStore,
     sealing::keyring_path,
@@ -69,7 +69,8 @@ pub async fn run(
             );
             done(&name, "disabled", Some(&note), console)?;
         }
-        RecordsCommand::Remove(NameArgs { name, .. }) => {
+        RecordsCommand::Remove(RemoveArgs { name, yes, .. }) => {
+            console.confirm(yes, &format!("the record of `{name}` with its credentials will be removed"))?;
             store.remove(&name).await?;
             done(&name, "removed", Some(STAYS), console)?;
         }
@@ -136,7 +137,9 @@ pub fn keys(args: KeysArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
         format!("key      {id}{current}\n")
     });
     let keys = keys.collect::<String>();
-    Ok(console.print(&json, format_args!("keyring  {}\n{keys}", escaped(path.display().to_string())))?)
+    let rows = keyring.ids().map(|id| json!({"key": id, "seals": keyring.current() == Some(id)}));
+    let text = format_args!("keyring  {}\n{keys}", escaped(path.display().to_string()));
+    Ok(console.print_rows(&["key", "seals"], rows, &json, text)?)
 }
 
 #[cfg(test)]

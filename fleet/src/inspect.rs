@@ -1,9 +1,9 @@
 //! The commands that change nothing, and how they read records.
 
-use std::{fs, path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
-use anyhow::Context as _;
-use cli::console::Console;
+use anyhow::{Context as _, bail};
+use cli::console::{Console, status};
 use device_auth::{
     client_id::ClientId,
     device_name::DeviceName,
@@ -17,10 +17,10 @@ use device_auth::{
 use crate::{
     args::{InspectCommand, KeyringArgs, PolicyCommand},
     explain, keyring_file, kit, lint, policy_test,
-    record_store::no_such_device,
+    record_store::{RecordStore, no_such_device},
     sealing::keyring_path,
-    store_file::{any_function, check_exists},
-    store_option::{self, ConfiguredStore},
+    store_file::any_function,
+    store_option::{ConfiguredStore, Target},
 };
 
 /// Runs a command. Its exit code is 0 if the answer is good, and 1 if not: a denial, or a finding.
@@ -33,20 +33,26 @@ pub(crate) async fn run(
     store: Option<ConfiguredStore>,
     console: &mut Console<'_>,
 ) -> anyhow::Result<ExitCode> {
-    let store = store.map(|store| store.location);
+    let Some(store_args) = command.store() else {
+        let InspectCommand::Policy(args) = command else { bail!("the command has no store") };
+        return policy(args.command, console);
+    };
+    let target = Target::find(store, &store_args)?;
+    status(&target.description());
+    let store = RecordStore::open(&target.location, &target.access).await?;
     match command {
         InspectCommand::Explain(args) => {
-            let path = store_option::file(store)?;
-            let records = snapshot(parse(&path, &read(&path)?)?, &args.keyring)?;
-            explain::run(&args, records, console).await.map(exit_code)
+            let records = store.text(args.device.as_ref()).await?;
+            explain::run(&args, snapshot(records.text, &args.keyring)?, console).await.map(exit_code)
         }
         InspectCommand::Kit(args) => {
-            let path = store_option::file(store)?;
-            let records = parse(&path, &read(&path)?)?.records(any_function()?)?;
+            let records = store.text(Some(&args.name)).await?.text.records(any_function()?)?;
             kit::run(&args, &Snapshot::new(records), console).map(exit_code)
         }
         InspectCommand::Policy(args) => policy(args.command, console),
-        InspectCommand::Lint(args) => lint::run(&args, &store_option::file(store)?, console).map(exit_code),
+        InspectCommand::Lint(args) => {
+            lint::run(&args, store.text(None).await?, &target.location, console).map(exit_code)
+        }
     }
 }
 
@@ -58,26 +64,6 @@ pub(crate) fn policy(command: PolicyCommand, console: &mut Console<'_>) -> anyho
 
 fn exit_code(is_good: bool) -> ExitCode {
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Reads the text of a file of records.
-///
-/// # Errors
-///
-/// When there is no such file, or it can't be read.
-pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
-    check_exists(path)?;
-    fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
-}
-
-/// Parses the text of a file of records, as far as it can be parsed.
-///
-/// # Errors
-///
-/// What is wrong with the text as a whole.
-pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<StoreText> {
-    let parsed = StoreText::parse(text).map_err(anyhow::Error::msg);
-    parsed.with_context(|| format!("`{}` is not a store", path.display()))
 }
 
 /// The record of a device.

@@ -9,14 +9,19 @@ pub mod rule;
 use std::{fs, path::Path, time::SystemTime};
 
 use anyhow::Context as _;
-use cli::console::Console;
-use device_auth::{device_name::DeviceName, time::UnixTime};
+use cli::{
+    console::{Console, elements},
+    format::OutputFormat,
+};
+use device_auth::{device_name::DeviceName, location::StoreLocation, time::UnixTime};
 
 use self::{accepted::Accepted, report::Report, rule::Rule};
 use crate::{
     account::Account,
     args::{Format, LintArgs},
-    inspect, policy_test,
+    policy_test,
+    record_store::ReadRecords,
+    store_option,
 };
 
 /// What a finding is about.
@@ -62,25 +67,43 @@ impl Finding {
 /// # Errors
 ///
 /// When the records, a document or the log can't be read.
-pub fn run(args: &LintArgs, store: &Path, console: &mut Console<'_>) -> anyhow::Result<bool> {
-    let text = inspect::read(store)?;
-    let lines = report::lines_of(&text);
-    let parsed = inspect::parse(store, &text)?;
+pub(crate) fn run(
+    args: &LintArgs,
+    records: ReadRecords,
+    store: &StoreLocation,
+    console: &mut Console<'_>,
+) -> anyhow::Result<bool> {
+    anyhow::ensure!(
+        args.format.is_none() || console.format == OutputFormat::Table,
+        "`--format` and `--output` or `--json` ask for two forms: leave one of them out"
+    );
+    let ReadRecords { text, malformed, lines } = records;
     let accepted = args.log.as_deref().map(Accepted::read).transpose()?;
     let now = UnixTime::from(SystemTime::now());
     let mut findings = Vec::new();
-    let devices = records::check(parsed, args.memory, accepted.as_ref(), now, &mut findings)
-        .with_context(|| format!("the authorizer can't use `{}`", store.display()))?;
+    let devices = records::check(text, args.memory, accepted.as_ref(), now, &mut findings)
+        .with_context(|| format!("the authorizer can't use {}", store_option::description(store)))?;
+    let devices = devices.saturating_add(malformed.len());
+    for (key, why) in malformed {
+        let subject = DeviceName::try_from(key.as_str()).map_or(Subject::Store, Subject::Device);
+        findings.push(Finding::new(Rule::RecordUnusable, subject, format!("the item `{key}`: {why}")));
+    }
     for path in &args.documents {
         check_document(path, &mut findings)?;
     }
     findings.sort_by_key(|finding| finding.rule);
     let is_good = findings.iter().all(|finding| finding.rule.level() < args.fail_on);
-    let report = Report { findings, lines, store: store.display().to_string(), devices };
-    match if console.json { Format::Json } else { args.format } {
-        Format::Text => write!(console.output, "{}", report.text())?,
-        Format::Json => writeln!(console.output, "{}", report.json())?,
-        Format::Sarif => writeln!(console.output, "{:#}", report.sarif())?,
+    let is_file = matches!(store, StoreLocation::File(_));
+    let report = Report { findings, lines, store: store_option::value(store), is_file, devices };
+    match args.format {
+        None => {
+            let json = report.json();
+            let rows = json.get("findings").map(elements).into_iter().flatten();
+            console.print_rows(&["rule", "level", "subject", "line", "text"], rows, &json, report.text())?;
+        }
+        Some(Format::Text) => write!(console.output, "{}", report.text())?,
+        Some(Format::Json) => writeln!(console.output, "{}", report.json())?,
+        Some(Format::Sarif) => writeln!(console.output, "{:#}", report.sarif())?,
     }
     Ok(is_good)
 }

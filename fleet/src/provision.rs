@@ -78,15 +78,15 @@ pub async fn run(
     let deployed = deployment.as_ref();
     let thing_type = args.thing_type.clone().or_else(|| deployed.map(|it| it.thing_type.clone()));
     let thing_group = args.thing_group.clone().or_else(|| deployed.map(|it| it.thing_group.clone()));
-    let registry = Registry::new(&aws, thing_type, thing_group);
+    let registry = Registry::new(&aws, thing_type, thing_group, args.dry_run);
     registry.check_attributes(&devices)?;
     registry.check(deployment.as_ref()).await?;
-    let known = Passwords::open(&passwords)?;
+    let known = if args.dry_run { Passwords::read(&passwords)? } else { Passwords::open(&passwords)? };
     let grants = args.grants.as_deref().filter(|_| matches!(store, StoreLocation::DynamoDb(_)));
     let records = Records::open(&store, &aws, grants).await?;
     records.check(&devices)?;
-    let run = Run { registry, records, passwords: known };
-    let mut report = Report::new(devices.len(), store, passwords, deployment.is_some());
+    let run = Run { registry, records, passwords: known, is_dry: args.dry_run };
+    let mut report = Report::new(devices.len(), store, passwords, deployment.is_some(), args.dry_run);
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
     report.print(console)?;
     Ok(report.ended())
@@ -96,6 +96,7 @@ struct Run {
     registry: Registry,
     records: Records,
     passwords: Passwords,
+    is_dry: bool,
 }
 
 impl Run {
@@ -107,6 +108,9 @@ impl Run {
         shutdown: impl Future<Output = ()>,
     ) {
         self.each(paced(devices, rate), report, shutdown).await;
+        if self.is_dry {
+            return;
+        }
         match self.records.finish(BTreeMap::new()).await.context("no record was written") {
             Ok(conflicts) => conflicts.iter().for_each(|name| report.conflict(name)),
             Err(error) => report.unwritten(error),
@@ -161,6 +165,7 @@ impl Run {
             (Some(existing), Some(password)) if existing.accepts(password) => Record::Unchanged,
             (Some(_), Some(_)) => Record::OtherPassword,
             (Some(_), None) => Record::NoPassword,
+            (None, _) if self.is_dry => Record::Written,
             (None, known) => {
                 let secret = match known {
                     Some(password) => Secret::from_file(password.expose()).map_err(anyhow::Error::new)?,

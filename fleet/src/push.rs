@@ -58,9 +58,17 @@ pub async fn run(
     let region = args.region.as_deref().or(deployment.as_ref().map(|it| it.region.as_str()));
     let aws = aws::configuration(region, aws::PATIENT).await?;
     let records = Records::open(&store, &aws, Some(&args.file)).await?;
-    let pushed = write(records, document, &store, shutdown).await;
+    let mode = if args.dry_run { Mode::Compare } else { Mode::Write };
+    let pushed = write(records, document, &store, mode, shutdown).await;
     console.print(&pushed.json(), &pushed)?;
     Ok(pushed.is_complete())
+}
+
+/// Whether records are written, or compared with those of the store only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Write,
+    Compare,
 }
 
 /// Writes records to an opened store.
@@ -68,6 +76,7 @@ pub(crate) async fn write(
     records: Records,
     document: StoreDocument,
     store: &StoreLocation,
+    mode: Mode,
     shutdown: impl Future<Output = ()>,
 ) -> Pushed {
     let own_grants = own_grants(&document);
@@ -79,12 +88,12 @@ pub(crate) async fn write(
         ));
     }
     let StoreDocument { grants, devices, .. } = document;
-    let mut pushed = Pushed::new(devices.len(), store.clone());
+    let mut pushed = Pushed::new(devices.len(), store.clone(), mode);
     {
         let records = &records;
         let written = stream::iter(devices).take_until(shutdown).map(
             async |(name, record): (DeviceName, RecordDocument)| {
-                let stored = one(records, &name, &record).await;
+                let stored = one(records, &name, &record, mode).await;
                 (name, stored)
             },
         );
@@ -102,6 +111,9 @@ pub(crate) async fn write(
             }
         }
     }
+    if mode == Mode::Compare {
+        return pushed;
+    }
     match records.finish(grants).await {
         Ok(conflicts) => {
             pushed.written.retain(|name| !conflicts.contains(name));
@@ -115,9 +127,14 @@ pub(crate) async fn write(
     pushed
 }
 
-async fn one(records: &Records, name: &DeviceName, record: &RecordDocument) -> Result<Stored, WriteError> {
+async fn one(
+    records: &Records,
+    name: &DeviceName,
+    record: &RecordDocument,
+    mode: Mode,
+) -> Result<Stored, WriteError> {
     let stored = records.compare(name, record).await?;
-    if matches!(stored, Stored::Absent) {
+    if matches!(stored, Stored::Absent) && mode == Mode::Write {
         records.put(name, record).await?;
     }
     Ok(stored)
@@ -137,6 +154,7 @@ fn own_grants(document: &StoreDocument) -> Vec<String> {
 pub(crate) struct Pushed {
     devices: usize,
     store: StoreLocation,
+    mode: Mode,
     pub(crate) written: Vec<DeviceName>,
     unchanged: usize,
     different: Vec<DeviceName>,
@@ -145,9 +163,9 @@ pub(crate) struct Pushed {
 }
 
 impl Pushed {
-    fn new(devices: usize, store: StoreLocation) -> Self {
+    fn new(devices: usize, store: StoreLocation, mode: Mode) -> Self {
         let (written, different, failed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { devices, store, written, unchanged: 0, different, failed, stopped: None }
+        Self { devices, store, mode, written, unchanged: 0, different, failed, stopped: None }
     }
 
     /// Whether the store has every record.
@@ -161,6 +179,7 @@ impl Pushed {
             "devices": self.devices, "store": store_option::value(&self.store), "written": self.written.len(),
             "unchanged": self.unchanged, "different": self.different, "failed": failed.collect::<Vec<_>>(),
             "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())), "complete": self.is_complete(),
+            "dry_run": self.mode == Mode::Compare,
         })
     }
 }
@@ -174,8 +193,9 @@ impl fmt::Display for Pushed {
         line(
             "records",
             format!(
-                "{} written, {} unchanged of {}, in {}",
+                "{} {}, {} unchanged of {}, in {}",
                 count(self.written.len()),
+                if self.mode == Mode::Write { "written" } else { "would be written" },
                 count(self.unchanged),
                 count(self.devices),
                 store_option::description(&self.store)

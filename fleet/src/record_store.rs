@@ -12,14 +12,20 @@ pub(crate) mod whole;
 
 #[cfg(feature = "aws")]
 use std::error::Error;
-use std::{fmt::Display, path::PathBuf};
+use std::{collections::HashMap, fmt::Display, path::PathBuf};
 
+use anyhow::Context as _;
 #[cfg(feature = "aws")]
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use device_auth::{
     device_name::DeviceName,
     location::StoreLocation,
-    store::document::{RecordDocument, StoreDocument},
+    record::ClientIdRule,
+    scheme::Scheme,
+    store::{
+        document::{RecordDocument, StoreDocument},
+        text::StoreText,
+    },
 };
 
 #[cfg(feature = "aws")]
@@ -74,6 +80,38 @@ pub struct Contents {
     pub document: StoreDocument,
     /// The items of a table that are not records, each with what is wrong with it.
     pub malformed: Vec<(String, String)>,
+}
+
+/// The records of a store that were read to look at them.
+pub(crate) struct ReadRecords {
+    /// The records, as far as they could be parsed.
+    pub(crate) text: StoreText,
+    /// The items of a table that are not records, each with what is wrong with it.
+    pub(crate) malformed: Vec<(String, String)>,
+    /// The line of each device and each grant in a file.
+    pub(crate) lines: HashMap<String, u64>,
+}
+
+/// The line of each name that is the key of an object, in a file as `fleet` writes it.
+fn lines_of(text: &str) -> HashMap<String, u64> {
+    let keys = (1..).zip(text.lines()).filter_map(|(number, line)| {
+        let name = line.trim_start().strip_prefix('"')?.strip_suffix("\": {")?;
+        Some((name.to_owned(), number))
+    });
+    keys.collect()
+}
+
+/// Gives Alibaba's devices the client ids that they have in a table, where names are not compared at load.
+pub(crate) fn only_qualified_ids(document: &mut StoreDocument) {
+    for (name, record) in &mut document.devices {
+        if record.scheme == Scheme::Alibaba
+            && record.client_ids.is_none()
+            && let Some((device, product)) = name.as_str().split_once('&')
+            && let Ok(rule) = ClientIdRule::try_from(format!("{product}.{device}"))
+        {
+            record.client_ids = Some(vec![rule]);
+        }
+    }
 }
 
 /// What a table has besides its records, compared with what the records claim.
@@ -199,6 +237,31 @@ impl RecordStore {
                 document.devices.remove(name).ok_or_else(|| whole.no_such_device(name))
             }
         }
+    }
+
+    /// All records, or the one of a device, as far as they can be parsed. Whether the authorizer could use them is not
+    /// checked.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be read, or is none as a whole. A table's device that has no record is an error too.
+    pub(crate) async fn text(&self, only: Option<&DeviceName>) -> anyhow::Result<ReadRecords> {
+        let mut read = match self {
+            Self::Whole(whole) => {
+                let text = whole.text().await?;
+                let lines = lines_of(&text);
+                let parsed = StoreText::parse(&text).with_context(|| format!("{whole} is not a store"))?;
+                return Ok(ReadRecords { text: parsed, malformed: Vec::new(), lines });
+            }
+            #[cfg(feature = "aws")]
+            Self::Table(table) => match only {
+                None => table.contents().await?,
+                Some(name) => table.contents_of(name).await?,
+            },
+        };
+        only_qualified_ids(&mut read.document);
+        let text = StoreText::of_document(read.document);
+        Ok(ReadRecords { text, malformed: read.malformed, lines: HashMap::new() })
     }
 
     /// All records.

@@ -23,7 +23,10 @@ use std::{
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
-use cli::console::{Console, ErrorList, counted, status, wrapped};
+use cli::{
+    console::{Console, ErrorList, counted, status, wrapped},
+    format::OutputFormat,
+};
 use device_auth::{device_name::DeviceName, location::StoreLocation};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
@@ -205,7 +208,7 @@ async fn configuration(target: &Target) -> anyhow::Result<SdkConfig> {
 /// Asks before several devices are revoked.
 fn confirm(devices: usize, console: &mut Console<'_>) -> anyhow::Result<()> {
     anyhow::ensure!(
-        console.input.terminal && !console.json,
+        console.input.terminal && console.format == OutputFormat::Table,
         "{} would be revoked: add `--yes`, or look first with `--dry-run`; no record was changed",
         counted(number(devices), "device")
     );

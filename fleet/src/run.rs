@@ -7,6 +7,7 @@ use std::{
 
 use cli::{
     console::{self, Console, Input, status},
+    format::OutputFormat,
     output,
 };
 #[cfg(feature = "aws")]
@@ -28,7 +29,7 @@ use crate::{
 /// Runs one command on this process's standard streams.
 pub async fn run(args: FleetArgs) -> ExitCode {
     let mut output = Output { stdout: output::stdout(), failed: false };
-    let ended = run_with(args, &mut output).await;
+    let ended = Box::pin(run_with(args, &mut output)).await;
     ended.unwrap_or_else(|error| output.exit_code("latchkey fleet", &error))
 }
 
@@ -38,7 +39,8 @@ pub fn run_policy(args: PolicyCommandLine) -> ExitCode {
     let PolicyCommandLine { command, json } = args;
     let mut output = Output { stdout: output::stdout(), failed: false };
     let input = Input { terminal: false, reader: &mut io::empty() };
-    let ended = inspect::policy(command, &mut Console { json, input, output: &mut output });
+    let format = if json { OutputFormat::Json } else { OutputFormat::Table };
+    let ended = inspect::policy(command, &mut Console { format, input, output: &mut output });
     ended.unwrap_or_else(|error| output.exit_code("latchkey policy", &error))
 }
 
@@ -68,10 +70,16 @@ impl Write for Output {
 }
 
 async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCode> {
-    let FleetArgs { command, store, json } = args;
+    let FleetArgs { command, store, format } = args;
+    let format = format.format()?;
+    anyhow::ensure!(
+        format != OutputFormat::Csv || command.has_rows(),
+        "`--output csv` is for the commands that list or show something: `list`, `show`, `grants`, `keys show`, `check`, \
+         `lint` and the like; `--output json` is for every command"
+    );
     let store = ConfiguredStore::find(store)?;
     let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };
-    let mut console = Console { json, input, output };
+    let mut console = Console { format, input, output };
     match command {
         FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::Inspect(command) => inspect::run(*command, store, &mut console).await,

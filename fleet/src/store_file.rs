@@ -164,7 +164,14 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<StoreDocument> {
     }
 }
 
-fn check(document: &StoreDocument) -> anyhow::Result<()> {
+/// Checks that the authorizer accepts the records, and that no grant has a wildcard of MQTT that allows nothing. The
+/// authorizer itself accepts such a grant: one topic without effect must not refuse a fleet.
+pub(crate) fn check(document: &StoreDocument) -> anyhow::Result<()> {
+    for (name, grant) in &document.grants {
+        if let Some(wildcard) = grant.literal_wildcards(name).next() {
+            return Err(wildcard.into());
+        }
+    }
     document.clone().records(any_function()?).map(drop).map_err(anyhow::Error::msg)
 }
 
@@ -174,6 +181,21 @@ pub(crate) fn any_function() -> anyhow::Result<FunctionSettings> {
     let any = device_auth::time::TimerSeconds::try_from(3_600).map_err(anyhow::Error::msg)?;
     let timers = Timers { refresh_after: any, disconnect_after: any };
     Ok(FunctionSettings { timers, memory: FunctionMemory::WHOLE_CPU, unsealing: Unsealing::LeftSealed })
+}
+
+/// What is wrong with a file of grants for a table's function: it has no devices, and the authorizer accepts it.
+///
+/// # Errors
+///
+/// What is wrong. The message names the path.
+pub fn check_grants(path: &Path) -> anyhow::Result<()> {
+    let document = StoreFile::read(path)?;
+    ensure!(
+        document.devices.is_empty(),
+        "`{}` has devices, which belong in the table: a file of grants has none",
+        path.display()
+    );
+    Ok(())
 }
 
 /// Refuses a path without a file: the operator meant another one.

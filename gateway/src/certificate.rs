@@ -6,6 +6,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
+use cli::private_file::{self, Readers};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -23,6 +24,9 @@ const CA_LOCK_FILE: &str = "ca.lock";
 const CA_LIFE: Duration = Duration::days(3_650);
 /// The longest life that the strictest clients accept is 398 days.
 const SERVER_LIFE: Duration = Duration::days(397);
+/// A certificate with fewer days left is a problem: about the time in which a fleet gets another one.
+const SOON_DAYS: i64 = 30;
+const SECONDS_A_DAY: i64 = 86_400;
 /// For devices whose clocks are slow.
 const CLOCK_SKEW: Duration = Duration::days(1);
 
@@ -159,6 +163,58 @@ pub fn read(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     certified.with_context(|| format!("{} is not the key of {}", about(key), about(certificate)))
 }
 
+/// What is wrong with the CA in a data folder, which need not be there. Nothing is made or locked.
+#[must_use]
+pub fn problems_of_authority(folder: &Path, now: OffsetDateTime) -> Vec<String> {
+    let (certificate, key) = (folder.join(CA_FILE), folder.join(CA_KEY_FILE));
+    match (certificate.exists(), key.exists()) {
+        (false, false) => Vec::new(),
+        (true, true) => {
+            let mut problems = problems(&certificate, &key, now);
+            // A reader of the key can make servers that every device of this CA trusts.
+            if let Err(error) = private_file::read(&key, "key of the CA", Readers::Owner) {
+                problems.push(error.to_string());
+            }
+            problems
+        }
+        (has_certificate, _) => {
+            let (found, missing) = if has_certificate { (certificate, CA_KEY_FILE) } else { (key, CA_FILE) };
+            vec![format!(
+                "`{}` is there without {missing}: delete it, and the gateway makes both",
+                found.display()
+            )]
+        }
+    }
+}
+
+/// What is wrong with a certificate, those of its issuers and its key in PEM files: they can't be read, the key is another
+/// one's, or one of them is not valid now or soon.
+#[must_use]
+pub fn problems(certificate: &Path, key: &Path, now: OffsetDateTime) -> Vec<String> {
+    let certified = match read(certificate, key) {
+        Ok(certified) => certified,
+        Err(error) => return vec![cli::error_text(error.as_ref())],
+    };
+    let path = certificate.display();
+    let lives = certified.cert.iter().enumerate().filter_map(|(index, der)| {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(der) else {
+            return Some(format!("`{path}`: certificate {index} is not one of X.509"));
+        };
+        let (begin, end) = (parsed.validity().not_before, parsed.validity().not_after);
+        let days = (end.timestamp().saturating_sub(now.unix_timestamp())) / SECONDS_A_DAY;
+        if begin.timestamp() > now.unix_timestamp() {
+            Some(format!("`{path}`: certificate {index} is not valid before {begin}"))
+        } else if end.timestamp() <= now.unix_timestamp() {
+            Some(format!("`{path}`: certificate {index} has expired, on {end}: replace it"))
+        } else if days < SOON_DAYS {
+            Some(format!("`{path}`: certificate {index} expires in {days} days, on {end}: replace it"))
+        } else {
+            None
+        }
+    });
+    lives.collect()
+}
+
 /// The CA's own parameters; its name and key are the same at each start.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
@@ -205,6 +261,32 @@ mod tests {
         fs::remove_file(folder.path().join(CA_KEY_FILE)).unwrap();
         let error = Authority::open(folder.path()).err().unwrap();
         assert!(error.to_string().contains("ca.pem` is there without ca.key; delete it"), "{error}");
+    }
+
+    #[test]
+    fn problems_of_a_certificate_are_its_life_and_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        assert_eq!(problems_of_authority(folder.path(), now), Vec::<String>::new());
+        Authority::open(folder.path()).unwrap();
+        let (certificate, key) = (folder.path().join(CA_FILE), folder.path().join(CA_KEY_FILE));
+        for (moment, problem) in [
+            (now, None),
+            (now - Duration::days(2), Some("certificate 0 is not valid before")),
+            (now + CA_LIFE - Duration::days(20), Some("expires in 19 days")),
+            (now + CA_LIFE + Duration::days(1), Some("certificate 0 has expired, on")),
+        ] {
+            let found = problems_of_authority(folder.path(), moment);
+            assert_eq!(found.len(), usize::from(problem.is_some()), "{found:?}");
+            assert!(problem.is_none_or(|problem| found[0].contains(problem)), "{found:?}");
+        }
+        let other = tempfile::tempdir().unwrap();
+        Authority::open(other.path()).unwrap();
+        let found = problems(&certificate, &other.path().join(CA_KEY_FILE), now);
+        assert!(found.len() == 1 && found[0].contains("is not the key of"), "{found:?}");
+        fs::remove_file(key).unwrap();
+        let found = problems_of_authority(folder.path(), now);
+        assert!(found.len() == 1 && found[0].contains("without ca.key: delete it"), "{found:?}");
     }
 
     #[test]

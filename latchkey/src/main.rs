@@ -1,12 +1,14 @@
 //! `latchkey`: the one command that people type. It only calls what the parts themselves offer.
 
+mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod manual;
 mod programs;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::console;
 use device_sim::{SimArgs, publish::PubArgs, subscribe::SubArgs};
 use fleet::args::{FleetArgs, PolicyCommandLine};
@@ -50,6 +52,12 @@ enum Command {
     Fleet(FleetArgs),
     /// Ask policy documents whether they allow something
     Policy(Box<PolicyCommandLine>),
+    /// Check settings, records, grants, keyring and certificates, as CI would
+    Check(Box<check::CheckArgs>),
+    /// Print a shell's completions
+    Completions(manual::CompletionsArgs),
+    /// Print a command's manual page, or write all pages to a folder
+    Man(manual::ManArgs),
 }
 
 #[tokio::main]
@@ -76,6 +84,9 @@ async fn main() -> ExitCode {
         Command::Sub(args) => device_sim::subscribe::run(&args).await,
         Command::Fleet(args) => fleet::run(args).await,
         Command::Policy(args) => fleet::run_policy(*args),
+        Command::Check(args) => check::run(*args).await,
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     }
 }
 
@@ -94,8 +105,6 @@ async fn local(args: LocalArgs) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// The help of a command and of those below it, with -h and with --help.
@@ -104,6 +113,68 @@ mod tests {
         let own = [command.render_help().to_string(), command.render_long_help().to_string()];
         let below = command.get_subcommands().filter(|it| it.get_name() != "help").cloned();
         own.into_iter().chain(below.flat_map(|it| helps(it, columns))).collect()
+    }
+
+    /// The words of each command that runs something, without `latchkey`.
+    fn commands(command: &clap::Command, words: &[String]) -> Vec<Vec<String>> {
+        let below = command.get_subcommands().filter(|it| it.get_name() != "help").collect::<Vec<_>>();
+        let own = (below.is_empty() || !command.is_subcommand_required_set()) && !words.is_empty();
+        let own = own.then(|| words.to_vec());
+        let below =
+            below.into_iter().flat_map(|it| commands(it, &[words, &[it.get_name().to_owned()]].concat()));
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn page_of_exit_codes_has_every_command_and_says_what_its_help_says() {
+        let page = include_str!("../../docs/commands.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `latchkey ")?.split_once("` | "));
+        let rows = rows.collect::<std::collections::BTreeMap<_, _>>();
+        let root = Cli::command();
+        let all = commands(&root, &[]).into_iter().map(|words| words.join(" ")).collect::<Vec<_>>();
+        for name in &all {
+            let row = rows.get(name.as_str()).unwrap_or_else(|| panic!("no row for `latchkey {name}`"));
+            let command = name.split(' ').fold(&root, |it, word| it.find_subcommand(word).unwrap());
+            let mut command = command.clone();
+            let help = command.render_long_help().to_string();
+            let Some((_, said)) = help.split_once("Exit codes:") else { continue };
+            let said = said.replace('\n', " ");
+            let codes = |text: &str| {
+                let words = text.split([' ', ',', '.', '|']).filter(|word| word.parse::<u8>().is_ok());
+                words.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+            };
+            // Every command of long work can be ended by Ctrl-C, which not every help says.
+            let undocumented = codes(&said).difference(&codes(row)).cloned().collect::<Vec<_>>();
+            assert!(undocumented.is_empty(), "`latchkey {name}`: {undocumented:?}");
+        }
+        for name in rows.keys() {
+            assert!(all.iter().any(|it| it == name), "`latchkey {name}` is no command");
+        }
+    }
+
+    #[test]
+    fn every_shell_completes_every_command_and_every_command_has_a_page() {
+        use clap::ValueEnum as _;
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "latchkey", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for words in commands(&Cli::command(), &[]) {
+                assert!(script.contains(words.last().unwrap()), "{shell}: {words:?}");
+            }
+            // The streams escape what a terminal does not show.
+            assert_eq!(cli::output::escaped(script.replace('\n', "")), script.replace('\n', ""), "{shell}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Cli::command().disable_help_subcommand(true);
+        command.build();
+        clap_mangen::generate_to(command, folder.path()).unwrap();
+        for words in commands(&Cli::command(), &[]) {
+            let page = folder.path().join(format!("latchkey-{}.1", words.join("-")));
+            let page = std::fs::read_to_string(&page).unwrap_or_else(|_| panic!("{}", page.display()));
+            assert!(page.contains(".SH SYNOPSIS") && page.len() > 200, "{words:?}");
+            assert_eq!(cli::output::escaped(page.replace('\n', "")), page.replace('\n', ""), "{words:?}");
+        }
     }
 
     #[test]

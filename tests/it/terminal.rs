@@ -3,6 +3,7 @@
 
 mod clients;
 mod commands;
+mod streams;
 
 use integration::canary::Writings;
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bundle;
+mod check;
 mod cloudwatch;
 mod deployment;
 mod explain;
@@ -13,6 +14,7 @@ mod proxies;
 mod pub_sub;
 mod push;
 mod revoke;
+mod sarif;
 mod simulator;
 mod smoke;
 mod status;

@@ -103,6 +103,7 @@ fn loader(file: Option<&ReadFile>, function: FunctionSettings) -> Result<RecordL
         let path = file.map(|file| file.path.display().to_string()).unwrap_or_default();
         StoreFault::new(FaultKind::BadRecord, format!("{GRANTS}: `{path}`: {error}"))
     })?;
+    super::report_wildcards(&grants);
     Ok(RecordLoader::new(grants, function).alone())
 }
 
@@ -184,6 +185,8 @@ mod tests {
     #[test]
     fn file_of_grants_has_no_devices() {
         assert!(opened(r#"{"version":1,"grants":{"line":{"publish":["line/{client_id}"]}}}"#).is_ok());
+        let wildcard = r#"{"version":1,"grants":{"line":{"publish":["line/#"],"receive":["+/x"]}}}"#;
+        assert!(opened(wildcard).is_ok(), "a topic that allows nothing must not refuse a fleet");
         let cases = [
             ("{", "EOF while parsing"),
             (r#"{"version":1,"device":{}}"#, "unknown field `device`"),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     exit,
+    format::{OutputFormat, write_csv},
     output::{self, escaped},
 };
 
@@ -26,10 +27,13 @@ const MIN_COLUMNS: usize = 40;
 /// The longest password that MQTT can carry, and a line end as Windows writes it.
 const MAX_LINE_BYTES: usize = 65_537;
 
+/// More than any answer to a question.
+const MAX_ANSWER_BYTES: u64 = 80;
+
 /// Where a command reads and writes.
 pub struct Console<'a> {
-    /// Whether output is JSON, for scripts.
-    pub json: bool,
+    /// The form of the result.
+    pub format: OutputFormat,
     /// Standard input.
     pub input: Input<'a>,
     /// Standard output.
@@ -45,13 +49,57 @@ pub struct Input<'a> {
 }
 
 impl Console<'_> {
-    /// Prints a result: for scripts as one line of JSON, for people as text, which ends with its own line end.
+    /// Prints a result: for scripts as one line of JSON, for people as text, which ends with its own line end. A result that
+    /// is printed so has no rows: its command refuses to print CSV.
     ///
     /// # Errors
     ///
     /// When standard output can't be written.
     pub fn print(&mut self, json: &Value, text: impl Display) -> io::Result<()> {
-        if self.json { writeln!(self.output, "{json}") } else { write!(self.output, "{text}") }
+        match self.format {
+            OutputFormat::Table => write!(self.output, "{text}"),
+            OutputFormat::Json | OutputFormat::Csv => writeln!(self.output, "{json}"),
+        }
+    }
+
+    /// Prints the result of a command that lists or shows. `rows` are JSON objects, and `columns` the keys that CSV has, in
+    /// this order.
+    ///
+    /// # Errors
+    ///
+    /// When standard output can't be written.
+    pub fn print_rows(
+        &mut self,
+        columns: &[&str],
+        rows: impl IntoIterator<Item = Value>,
+        json: &Value,
+        text: impl Display,
+    ) -> io::Result<()> {
+        match self.format {
+            OutputFormat::Csv => write_csv(self.output, columns, rows),
+            OutputFormat::Table | OutputFormat::Json => self.print(json, text),
+        }
+    }
+
+    /// Asks a person before something is destroyed that can't be made again. `yes` is the option `--yes`, which answers
+    /// before the question.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can be asked, or the answer is another than `yes`. Nothing may be destroyed then.
+    pub fn confirm(&mut self, yes: bool, what: &str) -> anyhow::Result<()> {
+        if yes {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            self.input.terminal,
+            "{what}, which can't be undone: nobody can be asked here, so add `--yes`"
+        );
+        status(&format!("{what}, which can't be undone. Type `yes` to go on:"));
+        let mut answer = String::new();
+        self.input.reader.take(MAX_ANSWER_BYTES).read_line(&mut answer).context("can't read the answer")?;
+        anyhow::ensure!(answer.trim() == "yes", "the answer was not `yes`: nothing was changed");
+        Ok(())
     }
 }
 
@@ -195,6 +243,11 @@ pub fn terminal_columns() -> usize {
     terminal_size::terminal_size().map_or(COLUMNS, |(width, _)| usize::from(width.0).max(MIN_COLUMNS))
 }
 
+/// The elements of a JSON array, for [`Console::print_rows`].
+pub fn elements(array: &Value) -> impl Iterator<Item = Value> + '_ {
+    array.as_array().into_iter().flatten().cloned()
+}
+
 /// `1 reading`, `2 readings`. The count is a number, or a number with separators.
 #[must_use]
 pub fn counted(count: impl Display, noun: &str) -> String {
@@ -223,12 +276,52 @@ mod tests {
 
     #[test]
     fn a_result_is_json_or_text() {
-        for (json, printed) in [(true, "{\"n\":1}\n"), (false, "n  1\n")] {
+        for (format, printed) in [(OutputFormat::Json, "{\"n\":1}\n"), (OutputFormat::Table, "n  1\n")] {
             let (mut input, mut output) = (io::empty(), Vec::new());
             let input = Input { reader: &mut input, terminal: false };
-            let mut console = Console { json, input, output: &mut output };
+            let mut console = Console { format, input, output: &mut output };
             console.print(&serde_json::json!({"n": 1}), "n  1\n").unwrap();
             assert_eq!(String::from_utf8(output).unwrap(), printed);
+        }
+    }
+
+    #[test]
+    fn rows_are_in_the_form_that_was_asked_for() {
+        for (format, printed) in [
+            (OutputFormat::Table, "two rows\n"),
+            (OutputFormat::Json, "[{\"n\":1},{\"n\":2}]\n"),
+            (OutputFormat::Csv, "n\n1\n2\n"),
+        ] {
+            let (mut input, mut output) = (io::empty(), Vec::new());
+            let input = Input { reader: &mut input, terminal: false };
+            let mut console = Console { format, input, output: &mut output };
+            let rows = [1, 2].map(|n| serde_json::json!({"n": n}));
+            let json = Value::Array(rows.to_vec());
+            console.print_rows(&["n"], rows, &json, "two rows\n").unwrap();
+            assert_eq!(String::from_utf8(output).unwrap(), printed);
+        }
+    }
+
+    #[test]
+    fn what_destroys_asks_a_person_or_needs_the_option() {
+        for (yes, terminal, answer, error) in [
+            (true, false, "", None),
+            (true, true, "no\n", None),
+            (false, true, "yes\n", None),
+            (false, true, "y\n", Some("the answer was not `yes`: nothing was changed")),
+            (false, true, "", Some("the answer was not `yes`: nothing was changed")),
+            (
+                false,
+                false,
+                "yes\n",
+                Some("it goes, which can't be undone: nobody can be asked here, so add `--yes`"),
+            ),
+        ] {
+            let (mut reader, mut output) = (answer.as_bytes(), Vec::new());
+            let input = Input { reader: &mut reader, terminal };
+            let mut console = Console { format: OutputFormat::Table, input, output: &mut output };
+            let asked = console.confirm(yes, "it goes").err().map(|error| error.to_string());
+            assert_eq!(asked.as_deref(), error, "{yes} {terminal} {answer:?}");
         }
     }
 

@@ -109,13 +109,14 @@ impl<W: IsTerminal> Output<W> {
 }
 
 impl<W: Write + IsTerminal> Output<W> {
-    /// Writes a text, in bold on a terminal.
+    /// Writes a text, in bold on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     ///
     /// # Errors
     ///
     /// When the stream can't be written.
     pub fn write_bold(&mut self, text: &str) -> io::Result<()> {
-        let [start, end] = if self.is_terminal() { BOLD } else { [&b""[..]; 2] };
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|text| !text.is_empty());
+        let [start, end] = if self.is_terminal() && !is_plain { BOLD } else { [&b""[..]; 2] };
         self.stream.write_all(start)?;
         self.write_all(text.as_bytes())?;
         self.stream.write_all(end)

@@ -78,6 +78,24 @@ pub enum GrantError {
     },
 }
 
+/// A wildcard of MQTT where a policy reads it as a character. No client may use it in a topic (MQTT 5, section 4.7.1), so
+/// the topic allows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "grant `{grant}`: in `{list}` a policy reads `+` and `#` of `{topic}` as characters, so it allows nothing: {}",
+    self.cure()
+)]
+pub struct LiteralWildcard {
+    /// The grant's name.
+    pub grant: String,
+    /// The grant's list.
+    pub list: &'static str,
+    /// The topic.
+    pub topic: String,
+    /// What the topic may be instead. None if a `*` may not be there.
+    pub instead: Option<String>,
+}
+
 /// All grants of a store: the built-in ones and its own.
 #[derive(Debug)]
 pub struct Grants(BTreeMap<String, Arc<Grant>>);
@@ -105,9 +123,37 @@ impl Grant {
 }
 
 impl GrantDefinition {
+    /// The topics with a wildcard of MQTT where it is a character. `name` is the grant's.
+    pub fn literal_wildcards<'g>(&'g self, name: &'g str) -> impl Iterator<Item = LiteralWildcard> + 'g {
+        let lists = [("publish", &self.publish), ("receive", &self.receive), ("retain", &self.retain)];
+        let topics =
+            lists.into_iter().flat_map(|(list, topics)| topics.iter().map(move |topic| (list, topic)));
+        topics.filter_map(move |(list, topic)| {
+            let topic = String::from(topic.clone());
+            topic.contains(['+', '#']).then(|| {
+                let instead = topic.replace(['+', '#'], "*");
+                let instead = TopicTemplate::try_from(instead.clone()).is_ok().then_some(instead);
+                LiteralWildcard { grant: name.to_owned(), list, topic, instead }
+            })
+        })
+    }
+
     /// All templates.
     pub fn templates(&self) -> impl Iterator<Item = &TopicTemplate> {
         [&self.publish, &self.subscribe, &self.receive, &self.retain].into_iter().flatten()
+    }
+}
+
+impl LiteralWildcard {
+    fn cure(&self) -> String {
+        match &self.instead {
+            Some(instead) => {
+                format!("write `{instead}`, where `*` is any text with any number of levels")
+            }
+            None => "name that level, or write a placeholder for it; a `*` before a placeholder would reach into other \
+                     devices' topics"
+                .to_owned(),
+        }
     }
 }
 
@@ -290,6 +336,36 @@ mod tests {
         ];
         for (own, other, placeholder, value, expected) in cases {
             assert_eq!(reserved(own, &[own, other]).contains(placeholder, value), expected, "{own} {other}");
+        }
+    }
+
+    #[test]
+    fn wildcard_of_mqtt_outside_subscribe_is_found_with_its_place() {
+        let list = |topics: &[&str]| {
+            topics.iter().map(|it| TopicTemplate::try_from((*it).to_owned()).unwrap()).collect::<Vec<_>>()
+        };
+        let grant = GrantDefinition {
+            publish: list(&["{client_id}/ok", "a/+/b"]),
+            subscribe: list(&["a/+/b", "#"]),
+            receive: list(&["a/#", "*"]),
+            retain: list(&["+/{client_id}/x", "a/b#"]),
+            ..GrantDefinition::default()
+        };
+        let found = grant.literal_wildcards("line").map(|it| (it.list, it.topic.clone(), it.to_string()));
+        let expected = [
+            ("publish", "a/+/b", "write `a/*/b`, where `*` is any text"),
+            ("receive", "a/#", "write `a/*`, where"),
+            ("retain", "+/{client_id}/x", "name that level, or write a placeholder for it"),
+            ("retain", "a/b#", "write `a/b*`, where"),
+        ];
+        let found = found.collect::<Vec<_>>();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((list, topic, text), (in_list, of, cure)) in found.into_iter().zip(expected) {
+            assert_eq!((list, topic.as_str()), (in_list, of));
+            assert!(text.contains(cure) && text.starts_with("grant `line`: in `"), "{text}");
+        }
+        for (name, grant) in built_in_grants() {
+            assert_eq!(grant.literal_wildcards(&name).next(), None, "{name}");
         }
     }
 

@@ -3,10 +3,11 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
+use device_auth::scheme::Scheme;
 use device_sim::{DeploymentArgs, connection_settings::ConnectionArgs};
 
 use super::{DEVICES, OUTPUT, examples};
-use crate::name_pattern::NamePattern;
+use crate::{name_pattern::NamePattern, vendor::default_grant};
 
 const DEPLOYMENT: &str = "Deployment";
 const CONNECTION: &str = "Connection";
@@ -33,8 +34,8 @@ pub struct ProvisionArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = DEVICES)]
     pub first: u32,
 
-    /// What the devices may do
-    #[arg(long, default_value = "sht20", help_heading = DEVICES)]
+    /// What the devices may do, as with `latchkey fleet add`
+    #[arg(long, default_value = default_grant(Scheme::Password), help_heading = DEVICES)]
     pub grant: String,
 
     /// A records file with the function's own grants, for a table
@@ -43,6 +44,13 @@ pub struct ProvisionArgs {
     /// a table, which has no grants.
     #[arg(long, value_name = "FILE", help_heading = DEVICES)]
     pub grants: Option<PathBuf>,
+
+    /// Say what would be made, and make nothing
+    ///
+    /// Say what would be made, and make nothing: the deployment, the grants and all names are checked, and each device is
+    /// looked for among the records and in the file of passwords.
+    #[arg(long, help_heading = OUTPUT)]
+    pub dry_run: bool,
 
     /// How many devices a second, 1 to 100
     ///
@@ -125,6 +133,10 @@ pub struct PushArgs {
     /// The file of records
     #[arg(value_name = "FILE", default_value = ".latchkey/devices.json")]
     pub file: PathBuf,
+
+    /// Compare each record with the store's, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
 
     /// AWS's region [default: the deployment's, or the profile's]
     ///

@@ -130,8 +130,8 @@ were disabled before the revocation stay disabled.";
 
 pub(super) const PROVISION: &str = "\
 Examples:
-  latchkey fleet provision --count 100
-  latchkey fleet provision --from devices.csv --stage prod
+  latchkey fleet provision --count 100 --grant sht20
+  latchkey fleet provision --from devices.csv --stage prod --dry-run
 
 Exit codes: 0 all devices are provisioned, 1 not all, 64 nothing was begun,
 130 Ctrl-C. --help explains more.";
@@ -145,9 +145,9 @@ The file of --from is CSV with a header: `device`, and optionally `grant` and
 `attribute NAME` for attributes of the Thing.
 
 Examples:
-  latchkey fleet provision --count 100
+  latchkey fleet provision --count 100 --grant sht20
       in the folder of `make deploy`: device-0001 to device-0100, in the
-      deployment's table, type and group
+      deployment's table, type and group, for `latchkey sim`
 
   latchkey fleet provision --from devices.csv --stage prod
       the devices of a file, in one of several deployed stages

@@ -10,7 +10,7 @@ use device_auth::{
 use device_sim::{DeploymentArgs, TopicFilter, TopicName};
 use iot_policy::Action;
 
-use super::{KeyringArgs, KitArgs, LintArgs, OUTPUT, device_name};
+use super::{KeyringArgs, KitArgs, LintArgs, OUTPUT, STORE, StoreArgs, device_name};
 
 const ACCOUNT: &str = "Account";
 const REQUEST: &str = "Request";
@@ -22,13 +22,34 @@ const REQUESTS: [&str; 5] = ["connect", "publish", "retain", "subscribe", "recei
 #[derive(Subcommand, Debug)]
 pub enum InspectCommand {
     /// Say whether a device may do something, and which statement decides
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
     /// Ask policy documents whether they allow something
     Policy(PolicyArgs),
     /// Find what is wrong or risky in records, grants and policy documents
     Lint(LintArgs),
     /// Print a device's connection as a configuration for its platform
     Kit(Box<KitArgs>),
+}
+
+impl InspectCommand {
+    /// How the command finds its store. A command on policy documents has none.
+    #[must_use]
+    pub fn store(&self) -> Option<StoreArgs> {
+        match self {
+            Self::Explain(args) => Some(StoreArgs {
+                grants: args.grants.clone(),
+                region: args.account.region.clone(),
+                deployment: args.account.deployment.clone(),
+            }),
+            Self::Kit(args) => Some(StoreArgs {
+                grants: args.grants.clone(),
+                region: args.region.clone(),
+                deployment: args.deployment.clone(),
+            }),
+            Self::Lint(args) => Some(args.store.clone()),
+            Self::Policy(_) => None,
+        }
+    }
 }
 
 /// Say whether a device may do something, and which statement decides
@@ -85,6 +106,13 @@ pub struct ExplainArgs {
     /// The authorizer for `--live` [default: the deployment's]
     #[arg(long, value_name = "NAME", requires = "live", help_heading = EVENT)]
     pub authorizer: Option<device_sim::Authorizer>,
+
+    /// The function's own grants, for a table
+    ///
+    /// A records file with the function's grants besides the built-in ones, as `LATCHKEY_GRANTS` names it. A table has no
+    /// grants; a file and a secret contain theirs.
+    #[arg(long, value_name = "FILE", help_heading = STORE)]
+    pub grants: Option<PathBuf>,
 
     /// The account whose policies are written.
     #[command(flatten)]
@@ -182,6 +210,8 @@ pub struct JwtArgs {
 #[derive(Args, Debug)]
 pub struct AccountArgs {
     /// AWS's region [default: the deployment's, or us-east-1]
+    ///
+    /// AWS's region, also of a table or a secret. The default is the deployment's region, and for policies us-east-1.
     #[arg(long, value_name = "REGION", help_heading = ACCOUNT)]
     pub region: Option<String>,
 

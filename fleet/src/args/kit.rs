@@ -6,7 +6,7 @@ use clap::Args;
 use device_auth::{client_id::ClientId, device_name::DeviceName};
 use device_sim::{DeploymentArgs, connection_settings::ConnectionArgs};
 
-use super::{OUTPUT, device_name};
+use super::{OUTPUT, STORE, device_name};
 use crate::kit::platform::Platform;
 
 const CONNECTION: &str = "Connection";
@@ -34,6 +34,14 @@ pub struct KitArgs {
     /// The deployment.
     #[command(flatten, next_help_heading = CONNECTION)]
     pub deployment: DeploymentArgs,
+
+    /// The function's own grants, for a table
+    #[arg(long, value_name = "FILE", help_heading = STORE)]
+    pub grants: Option<PathBuf>,
+
+    /// The region of a table or a secret [default: the deployment's, or the profile's]
+    #[arg(long, value_name = "REGION", help_heading = STORE)]
+    pub region: Option<String>,
 
     /// Write the configuration with the password to this new file
     ///

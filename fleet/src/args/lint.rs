@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use device_auth::verifier::budget::FunctionMemory;
 
-use super::{OUTPUT, memory};
+use super::{OUTPUT, StoreArgs, memory};
 use crate::lint::rule::Level;
 
 const CHECKED: &str = "Checked";
@@ -31,13 +31,17 @@ pub struct LintArgs {
     #[arg(long, value_name = "MB", default_value = "512", value_parser = memory, help_heading = CHECKED)]
     pub memory: FunctionMemory,
 
-    /// How the findings are printed
-    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = OUTPUT)]
-    pub format: Format,
+    /// How the findings are printed [default: as `--output` says]
+    #[arg(long, value_enum, help_heading = OUTPUT)]
+    pub format: Option<Format>,
 
     /// The least level that makes the exit code 1
     #[arg(long, value_enum, default_value_t = Level::Warning, help_heading = OUTPUT)]
     pub fail_on: Level,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// How the findings are printed.
@@ -45,7 +49,7 @@ pub struct LintArgs {
 pub enum Format {
     /// For people; up to ten findings of a rule
     Text,
-    /// One line of JSON, as with `--json`
+    /// One line of JSON, as with `--output json`
     Json,
     /// SARIF 2.1.0, for code scanning
     Sarif,

@@ -1,27 +1,69 @@
 //! `latchkey fleet check`: each record, and each with the others.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use cli::console::{Console, counted, wrapped};
-use device_auth::{record::ClientIdRule, scheme::Scheme, store::document::StoreDocument};
+use device_auth::{
+    seal::KeyId,
+    store::document::{RecordDocument, StoreDocument},
+};
 use indicatif::HumanCount;
 use serde_json::json;
 
-use super::grants::check_wildcards;
 use crate::{
-    record_store::{ClaimsReport, Contents, RecordStore},
+    record_store::{ClaimsReport, Contents, RecordStore, only_qualified_ids},
     store_file::any_function,
 };
 
 /// How many contradictions are named. Each needs another comparison of all records.
 const MOST_CONTRADICTIONS: usize = 10;
 
-/// Checks the records, and returns whether nothing is wrong.
+/// What a check of a store found.
+pub struct Checked {
+    /// How many records there are.
+    pub records: usize,
+    /// The keys under which their secrets are sealed.
+    pub keys: BTreeSet<KeyId>,
+    /// What is wrong.
+    pub problems: Vec<String>,
+    claims: Option<ClaimsReport>,
+}
+
+/// Checks the records and prints what is wrong. Returns whether nothing is.
 pub(super) async fn run(
     store: &RecordStore,
     repair: bool,
     console: &mut Console<'_>,
 ) -> anyhow::Result<bool> {
+    let Checked { records, problems, claims, .. } = check(store, repair).await?;
+    let mut text = format!("records    {}\n", HumanCount(u64::try_from(records)?));
+    if let Some(claims) = &claims {
+        let (missing, left_over) = (HumanCount(claims.missing), HumanCount(claims.left_over));
+        let verb = if repair { "written" } else { "missing" };
+        let rest = if repair { "removed" } else { "left over" };
+        writeln!(text, "claims     {missing} {verb}, {left_over} {rest}")?;
+    }
+    for problem in &problems {
+        writeln!(text, "{}", wrapped(11, &format!("problem    {problem}")))?;
+    }
+    if problems.is_empty() {
+        text += "nothing is wrong\n";
+    }
+    let json = json!({
+        "records": records, "problems": problems, "missing_claims": claims.as_ref().map(|it| it.missing),
+        "left_over_claims": claims.as_ref().map(|it| it.left_over), "repaired": repair,
+    });
+    let rows = problems.iter().map(|problem| json!({"problem": problem}));
+    console.print_rows(&["problem"], rows, &json, text)?;
+    Ok(problems.is_empty())
+}
+
+/// Checks the records of a store: each one, and each with the others. With `repair` a table gets what it lacks.
+///
+/// # Errors
+///
+/// When the store can't be read.
+pub async fn check(store: &RecordStore, repair: bool) -> anyhow::Result<Checked> {
     let Contents { mut document, malformed } = match store {
         RecordStore::Whole(whole) => {
             Contents { document: whole.read_unchecked().await?, malformed: Vec::new() }
@@ -33,8 +75,10 @@ pub(super) async fn run(
     let mut problems =
         malformed.into_iter().map(|(key, why)| format!("device `{key}`: {why}")).collect::<Vec<_>>();
     for (name, grant) in &document.grants {
-        problems.extend(check_wildcards(name, grant).err().map(|error| error.to_string()));
+        problems.extend(grant.literal_wildcards(name).map(|wildcard| wildcard.to_string()));
     }
+    let secrets = document.devices.values().flat_map(RecordDocument::sealed_secrets);
+    let keys = secrets.filter_map(|secret| secret.key().cloned()).collect();
     let claims = match store {
         #[cfg(feature = "aws")]
         RecordStore::Table(table) => Some(table.check_claims(&document, repair).await?),
@@ -54,25 +98,7 @@ pub(super) async fn run(
             ));
         }
     }
-    let mut text = format!("records    {}\n", HumanCount(u64::try_from(records)?));
-    if let Some(claims) = &claims {
-        let (missing, left_over) = (HumanCount(claims.missing), HumanCount(claims.left_over));
-        let verb = if repair { "written" } else { "missing" };
-        let rest = if repair { "removed" } else { "left over" };
-        writeln!(text, "claims     {missing} {verb}, {left_over} {rest}")?;
-    }
-    for problem in &problems {
-        writeln!(text, "{}", wrapped(11, &format!("problem    {problem}")))?;
-    }
-    if problems.is_empty() {
-        text += "nothing is wrong\n";
-    }
-    let json = json!({
-        "records": records, "problems": problems, "missing_claims": claims.as_ref().map(|it| it.missing),
-        "left_over_claims": claims.as_ref().map(|it| it.left_over), "repaired": repair,
-    });
-    console.print(&json, text)?;
-    Ok(problems.is_empty())
+    Ok(Checked { records, keys, problems, claims })
 }
 
 /// What is wrong with single records and between them, up to [`MOST_CONTRADICTIONS`] in all.
@@ -86,17 +112,4 @@ fn contradictions(document: StoreDocument) -> anyhow::Result<Vec<String>> {
     let conflicts = records.conflicts(MOST_CONTRADICTIONS.saturating_sub(found.len()));
     found.extend(conflicts.iter().map(ToString::to_string));
     Ok(found)
-}
-
-/// Gives Alibaba's devices the client ids that they have in a table, where names are not compared at load.
-fn only_qualified_ids(document: &mut StoreDocument) {
-    for (name, record) in &mut document.devices {
-        if record.scheme == Scheme::Alibaba
-            && record.client_ids.is_none()
-            && let Some((device, product)) = name.as_str().split_once('&')
-            && let Ok(rule) = ClientIdRule::try_from(format!("{product}.{device}"))
-        {
-            record.client_ids = Some(vec![rule]);
-        }
-    }
 }

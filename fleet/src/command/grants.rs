@@ -1,13 +1,13 @@
 //! `latchkey fleet grants`: the grants of a store, or of a table's function.
 
 use anyhow::{Context as _, ensure};
-use cli::console::{Console, wrapped};
+use cli::console::{Console, counted, elements, wrapped};
 use device_auth::{
     grant::{GrantDefinition, Grants},
     location::StoreLocation,
     store::document::StoreDocument,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::{GrantsCommand, SetGrantArgs, ShowGrantArgs},
@@ -20,6 +20,17 @@ use crate::{
 
 /// Where the second column begins.
 const INDENT: usize = 14;
+const COLUMNS_OF_CSV: [&str; 9] = [
+    "grant",
+    "built_in",
+    "publish",
+    "subscribe",
+    "receive",
+    "retain",
+    "shared",
+    "last_will",
+    "persistent_session",
+];
 
 /// Runs a command on grants.
 pub(super) async fn run(
@@ -34,7 +45,13 @@ pub(super) async fn run(
             let grants = Grants::new(store.read(Missing::IsEmpty).await?.grants)?;
             let grant = grants.get(&name)?;
             let text = serde_json::to_string_pretty(grant.definition())?;
-            Ok(console.print(&json!({(name): grant.definition()}), text + "\n")?)
+            let row = row(&json!({"grant": name, "allows": grant.definition()}));
+            Ok(console.print_rows(
+                &COLUMNS_OF_CSV,
+                [row],
+                &json!({(name): grant.definition()}),
+                text + "\n",
+            )?)
         }
         GrantsCommand::Set(args) => set(&store, *args, console).await,
     }
@@ -77,13 +94,30 @@ fn list(document: StoreDocument, console: &mut Console<'_>) -> anyhow::Result<()
         });
         format!("{}{kind}\n{}", grant.name(), lines.collect::<String>())
     });
-    let text = text.collect::<String>();
-    Ok(console.print(&json.collect(), text)?)
+    let (text, json) = (text.collect::<String>(), json.collect::<Value>());
+    let rows = elements(&json).map(|grant| row(&grant));
+    Ok(console.print_rows(&COLUMNS_OF_CSV, rows, &json, text)?)
+}
+
+/// A grant with what it allows, as one row.
+fn row(grant: &Value) -> Value {
+    let allows = grant.get("allows").and_then(Value::as_object).into_iter().flatten();
+    let fields = grant.as_object().into_iter().flatten().chain(allows);
+    fields.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 async fn set(store: &WholeStore, args: SetGrantArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
     let SetGrantArgs {
-        name, publish, subscribe, receive, retain, shared, last_will, persistent_session, ..
+        name,
+        publish,
+        subscribe,
+        receive,
+        retain,
+        shared,
+        last_will,
+        persistent_session,
+        yes,
+        ..
     } = args;
     let definition =
         GrantDefinition { publish, subscribe, receive, retain, shared, last_will, persistent_session };
@@ -91,7 +125,15 @@ async fn set(store: &WholeStore, args: SetGrantArgs, console: &mut Console<'_>) 
         definition.templates().next().is_some(),
         "the grant allows nothing: set `--publish`, `--subscribe`, `--receive` or `--retain`"
     );
-    check_wildcards(&name, &definition)?;
+    if let Some(wildcard) = definition.literal_wildcards(&name).next() {
+        return Err(wildcard.into());
+    }
+    let document = store.read(Missing::IsEmpty).await?;
+    if document.grants.get(&name).is_some_and(|old| *old != definition) {
+        let devices = document.devices.values().filter(|record| record.grant == name).count();
+        let of = if devices == 0 { String::new() } else { format!(" of {}", counted(devices, "device")) };
+        console.confirm(yes, &format!("the grant `{name}`{of} will be replaced"))?;
+    }
     let replaced = store
         .update(Missing::IsEmpty, |document| Ok(document.grants.insert(name.clone(), definition.clone())))
         .await
@@ -101,24 +143,4 @@ async fn set(store: &WholeStore, args: SetGrantArgs, console: &mut Console<'_>) 
                 table, `latchkey fleet check` compares its records with each other.";
     let text = format!("grant `{name}` {what}\n{}\n", wrapped(0, note));
     Ok(console.print(&json!({"grant": name, "done": what}), text)?)
-}
-
-/// Refuses MQTT's wildcards where a policy reads them as characters.
-pub(super) fn check_wildcards(name: &str, definition: &GrantDefinition) -> anyhow::Result<()> {
-    for (list, topics) in
-        [("publish", &definition.publish), ("receive", &definition.receive), ("retain", &definition.retain)]
-    {
-        for topic in topics.iter().cloned().map(String::from) {
-            if topic.split('/').any(|level| level == "+" || level == "#") {
-                let written =
-                    topic.split('/').map(|level| if level == "+" || level == "#" { "*" } else { level });
-                let written = written.collect::<Vec<_>>().join("/");
-                anyhow::bail!(
-                    "grant `{name}`: in `{list}` a policy reads `+` and `#` of `{topic}` as characters, not as wildcards: \
-                     write `{written}`, where `*` is any text with any number of levels"
-                );
-            }
-        }
-    }
-    Ok(())
 }

@@ -146,7 +146,7 @@ async fn import_to_table(
         file.save().context("nothing was imported")?;
         stored = Records::open(store, &aws, Some(path)).await?;
     }
-    let pushed = push::write(stored, document, store, pending()).await;
+    let pushed = push::write(stored, document, store, push::Mode::Write, pending()).await;
     let written = u64::try_from(pushed.written.len())?;
     let mut json = imported.json(written);
     if let Some(json) = json.as_object_mut() {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, iter};
 
 use cli::{
-    console::{COLUMNS, Console, counted, wrapped},
+    console::{COLUMNS, Console, counted, elements, wrapped},
+    format::OutputFormat,
     output::escaped,
 };
 use device_auth::{
@@ -12,12 +13,13 @@ use device_auth::{
     store::{document::RecordDocument, loader},
 };
 use indicatif::HumanCount;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::added::joined;
 use crate::{args::ListArgs, record_store::Contents};
 
 const TITLES: [&str; 6] = ["device", "scheme", "grant", "state", "keys", "client ids"];
+const COLUMNS_OF_CSV: [&str; 6] = ["device", "scheme", "enabled", "grant", "keys", "client_ids"];
 /// Between two columns.
 const GAP: &str = "  ";
 /// Where the values of a paragraph begin.
@@ -41,8 +43,8 @@ pub(super) fn run(contents: &Contents, args: &ListArgs, console: &mut Console<'_
     let mut chosen = chosen.peekable();
     let devices = chosen.by_ref().take(args.limit.unwrap_or(usize::MAX)).collect::<Vec<_>>();
     let next = chosen.peek().is_some().then(|| devices.last().map(|(name, _)| *name)).flatten();
-    if console.json {
-        let list = devices.iter().map(|(name, record)| {
+    if console.format != OutputFormat::Table {
+        let rows = devices.iter().map(|(name, record)| {
             let RecordDocument { enabled, grant, scheme, .. } = record;
             let keys = record.sealed_secrets().map(SealedSecret::key).collect::<Vec<_>>();
             json!({
@@ -50,8 +52,8 @@ pub(super) fn run(contents: &Contents, args: &ListArgs, console: &mut Console<'_
                 "client_ids": loader::client_ids(name, record),
             })
         });
-        writeln!(console.output, "{}", serde_json::to_string(&list.collect::<Vec<_>>())?)?;
-        return Ok(());
+        let rows = rows.collect::<Value>();
+        return Ok(console.print_rows(&COLUMNS_OF_CSV, elements(&rows), &rows, "")?);
     }
     if document.devices.is_empty() && malformed.is_empty() {
         writeln!(console.output, "no devices yet; `latchkey fleet add NAME` adds one")?;
@@ -88,13 +90,15 @@ fn print_counts<'a>(
         json!({"scheme": scheme, "grant": grant, "state": state, "devices": count})
     });
     let json = json!({"devices": all, "kinds": kinds.collect::<Vec<_>>(), "not_records": malformed});
+    let rows = json.get("kinds").map(elements).into_iter().flatten();
     let lines = counts.iter().map(|((scheme, grant, state), count)| {
         format!("{:>9}  {scheme}, {grant}, {state}\n", HumanCount(*count).to_string())
     });
     let lines = lines.collect::<String>();
     let rest = if malformed == 0 { String::new() } else { format!("{malformed:>9}  not records\n") };
     let all = counted(HumanCount(all), "device");
-    Ok(console.print(&json, format_args!("{lines}{rest}{all}\n"))?)
+    let text = format_args!("{lines}{rest}{all}\n");
+    Ok(console.print_rows(&["scheme", "grant", "state", "devices"], rows, &json, text)?)
 }
 
 pub(super) fn state(record: &RecordDocument) -> &'static str {

@@ -33,6 +33,10 @@ pub(super) async fn run(
     let keyring = keyring.allow_plain();
     let reseal = |document: &mut StoreDocument| reseal(document, &keyring, ids.clone(), &current);
     let Resealed { count, unchanged, unused } = match store {
+        _ if args.dry_run => {
+            let mut document = store.contents().await?.document;
+            reseal(&mut document)?
+        }
         RecordStore::Whole(whole) => whole.update(Missing::IsAnError, reseal).await?,
         #[cfg(feature = "aws")]
         RecordStore::Table(_) => {
@@ -49,7 +53,9 @@ pub(super) async fn run(
             resealed
         }
     };
-    let json = json!({"resealed": count, "kept": unchanged, "key": current, "no_longer_needed": unused});
+    let json = json!({
+        "resealed": count, "kept": unchanged, "key": current, "no_longer_needed": unused, "dry_run": args.dry_run,
+    });
     let in_use = if count.saturating_add(unchanged) > 0 { current.as_str() } else { "no key" };
     let unused = match unused.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => none,
@@ -64,7 +70,8 @@ pub(super) async fn run(
         }
     };
     let text = format!(
-        "resealed   {} under the key `{current}`; {} had it already\nin use     {in_use}\n{unused}",
+        "{} {} under the key `{current}`; {} had it already\nin use     {in_use}\n{unused}",
+        if args.dry_run { "would seal" } else { "resealed  " },
         counted(HumanCount(count), "secret"),
         HumanCount(unchanged)
     );

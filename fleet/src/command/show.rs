@@ -13,6 +13,21 @@ use super::{added::joined, list::state};
 
 /// Where the second column begins.
 const INDENT: usize = 13;
+const COLUMNS_OF_CSV: [&str; 13] = [
+    "device",
+    "scheme",
+    "enabled",
+    "grant",
+    "client_ids",
+    "parameters",
+    "verifiers",
+    "keys",
+    "certificates",
+    "not_before",
+    "not_after",
+    "refresh_after_seconds",
+    "disconnect_after_seconds",
+];
 
 /// Prints the record.
 pub(super) fn run(
@@ -66,7 +81,8 @@ pub(super) fn run(
     for (label, seconds) in seconds.into_iter().filter_map(|(label, seconds)| Some((label, seconds?))) {
         line(label, format!("after {} s", seconds.get()));
     }
-    Ok(console.print(&without_nulls(json), text)?)
+    let json = without_nulls(json);
+    Ok(console.print_rows(&COLUMNS_OF_CSV, [json.clone()], &json, text)?)
 }
 
 fn until(expiry: Option<UnixTime>) -> String {

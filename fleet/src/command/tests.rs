@@ -42,11 +42,11 @@ impl Folder {
     fn run(&self, words: &[&str], mut reader: impl BufRead, terminal: bool) -> anyhow::Result<String> {
         let store = self.file("devices.json");
         let args = [&["fleet", "--store", store.to_str().unwrap()], words].concat();
-        let FleetArgs { command, store, json } = Cli::try_parse_from(args)?.fleet;
+        let FleetArgs { command, store, format } = Cli::try_parse_from(args)?.fleet;
         let FleetCommand::Records(command) = command else { panic!("not a command on records") };
         let mut output = Vec::new();
         let input = Input { reader: &mut reader, terminal };
-        let mut console = Console { json, input, output: &mut output };
+        let mut console = Console { format: format.format()?, input, output: &mut output };
         let command = *command;
         if let RecordsCommand::Keys(args) = command {
             keys(args, &mut console)?;
@@ -123,7 +123,7 @@ fn add_list_disable_and_remove_work() {
         folder.fleet(&["list"], "").unwrap(),
         list("     keys  client ids\ndev-1   password  own-topics  disabled  -     dev-1\n")
     );
-    assert!(folder.fleet(&["remove", "dev-1"], "").unwrap().starts_with("dev-1 removed\n"));
+    assert!(folder.fleet(&["remove", "dev-1", "--yes"], "").unwrap().starts_with("dev-1 removed\n"));
     assert!(folder.refusal(&["enable", "dev-1"], "").contains("no device `dev-1`"));
     assert!(folder.fleet(&["list"], "").unwrap().starts_with("no devices yet"));
 }
@@ -251,7 +251,7 @@ fn the_list_has_columns_and_client_ids() {
 fn a_missing_file_is_named_and_not_made() {
     let folder = Folder::new();
     let path = folder.file("devices.json").display().to_string();
-    for words in [&["list"][..], &["enable", "a"], &["disable", "a"], &["remove", "a"]] {
+    for words in [&["list"][..], &["enable", "a"], &["disable", "a"], &["remove", "a", "--yes"]] {
         let message = folder.refusal(words, "");
         assert!(message.starts_with(&format!("there is no file of device records `{path}`")), "{message}");
     }
@@ -268,7 +268,7 @@ fn list_refuses_records_that_the_authorizer_refuses() {
     let message = folder.refusal(&["list"], "");
     assert!(message.contains("can't use `") && message.contains("grant `none` does not exist"), "{message}");
     assert!(!folder.file("devices.json.lock").exists());
-    assert!(folder.fleet(&["remove", "a"], "").is_ok(), "which fixes it");
+    assert!(folder.fleet(&["remove", "a", "--yes"], "").is_ok(), "which fixes it");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn only_a_generated_password_is_shown_and_no_password_is_stored() {
         let words = [&["add", "dev-1", "--password-stdin"], json].concat();
         let text = folder.fleet(&words, "correct horse\n").unwrap();
         assert!(!text.contains("correct horse"), "{text}");
-        folder.fleet(&["remove", "dev-1"], "").unwrap();
+        folder.fleet(&["remove", "dev-1", "--yes"], "").unwrap();
     }
     folder.fleet(&["add", "dev-1", "--password-stdin"], "correct horse\n").unwrap();
     let kept = fs::read_to_string(folder.file("devices.json")).unwrap();
@@ -345,7 +345,7 @@ fn a_device_that_is_added_again_has_one_row() {
     let add = ["add", "a", "--credentials", credentials.to_str().unwrap()];
     folder.fleet(&add, "").unwrap();
     let first = device_sim::credentials_file::read(&credentials, None).unwrap();
-    folder.fleet(&["remove", "a"], "").unwrap();
+    folder.fleet(&["remove", "a", "--yes"], "").unwrap();
     folder.fleet(&add, "").unwrap();
     let second = device_sim::credentials_file::read(&credentials, None).unwrap();
     assert_eq!((first.len(), second.len()), (1, 1));

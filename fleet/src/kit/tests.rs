@@ -25,7 +25,11 @@ fn kit(words: &[&str]) -> anyhow::Result<String> {
     let records = StoreText::parse(STORE).unwrap().records(any_function()?)?;
     let (mut input, mut output) = (std::io::empty(), Vec::new());
     let input = Input { terminal: false, reader: &mut input };
-    run(&args, &Snapshot::new(records), &mut Console { json: false, input, output: &mut output })?;
+    run(
+        &args,
+        &Snapshot::new(records),
+        &mut Console { format: cli::format::OutputFormat::Table, input, output: &mut output },
+    )?;
     Ok(String::from_utf8(output)?)
 }
 

@@ -22,8 +22,10 @@ const SHOWN: usize = 10;
 /// All findings, by rule and then in the order in which they were found.
 pub(super) struct Report {
     pub(super) findings: Vec<Finding>,
-    /// The file of the records, and the line of each device in it.
+    /// The store of the records, and the line of each device in it.
     pub(super) store: String,
+    /// Whether the store is a file, so that a finding about it has a place in one.
+    pub(super) is_file: bool,
     pub(super) lines: HashMap<String, u64>,
     pub(super) devices: usize,
 }
@@ -84,18 +86,24 @@ impl Report {
             })
         });
         let results = self.findings.iter().map(|finding| {
-            let file = if let Subject::Document(file) = &finding.subject { file } else { &self.store };
+            let file = match &finding.subject {
+                Subject::Document(file) => Some(file),
+                _ if self.is_file => Some(&self.store),
+                _ => None,
+            };
+            let name = finding.subject.name(&self.store);
+            let mut location = json!({"logicalLocations": [{"fullyQualifiedName": &name}]});
+            if let (Some(file), Some(location)) = (file, location.as_object_mut()) {
+                let place = json!({
+                    "artifactLocation": {"uri": uri(file)},
+                    "region": {"startLine": self.line(&finding.subject).unwrap_or(1)},
+                });
+                location.insert("physicalLocation".to_owned(), place);
+            }
             let index = Rule::ALL.iter().position(|rule| *rule == finding.rule);
             json!({
                 "ruleId": finding.rule.as_str(), "ruleIndex": index, "level": finding.rule.level().as_str(),
-                "message": {"text": format!("{}: {}", finding.subject.name(&self.store), finding.text)},
-                "locations": [{
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": uri(file)},
-                        "region": {"startLine": self.line(&finding.subject).unwrap_or(1)},
-                    },
-                    "logicalLocations": [{"fullyQualifiedName": finding.subject.name(&self.store)}],
-                }],
+                "message": {"text": format!("{name}: {}", finding.text)}, "locations": [location],
             })
         });
         json!({
@@ -131,13 +139,4 @@ fn uri(path: &str) -> String {
         }
     }
     uri
-}
-
-/// The line of each name that is the key of an object, in a file as `fleet` writes it.
-pub(super) fn lines_of(text: &str) -> HashMap<String, u64> {
-    let keys = (1..).zip(text.lines()).filter_map(|(number, line)| {
-        let name = line.trim_start().strip_prefix('"')?.strip_suffix("\": {")?;
-        Some((name.to_owned(), number))
-    });
-    keys.collect()
 }

@@ -7,6 +7,7 @@ use cli::console::{COLUMNS, Input};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::record_store::{Access, RecordStore};
 
 #[derive(Parser)]
 struct Cli {
@@ -34,8 +35,12 @@ impl Folder {
         let args = Cli::try_parse_from([&["lint"], words].concat())?.lint;
         let (mut input, mut output) = (std::io::empty(), Vec::new());
         let input = Input { terminal: false, reader: &mut input };
-        let mut console = Console { json: false, input, output: &mut output };
-        let is_good = run(&args, &self.0.path().join("devices.json"), &mut console)?;
+        let mut console = Console { format: cli::format::OutputFormat::Table, input, output: &mut output };
+        let location = StoreLocation::File(self.0.path().join("devices.json"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let records = runtime
+            .block_on(async { RecordStore::open(&location, &Access::default()).await?.text(None).await })?;
+        let is_good = run(&args, records, &location, &mut console)?;
         Ok((is_good, String::from_utf8(output)?))
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::Parser;
-use cli::console::Input;
+use cli::{console::Input, format::OutputFormat};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -33,7 +33,8 @@ fn check(users: &[&str], topics: Option<&str>, captures: &[&[u8]], json: bool) -
     }
     let mut output = Vec::new();
     let input = Input { reader: &mut io::empty(), terminal: false };
-    run(&Cli::parse_from(words).args, &mut Console { json, input, output: &mut output })?;
+    let format = if json { OutputFormat::Json } else { OutputFormat::Table };
+    run(&Cli::parse_from(words).args, &mut Console { format, input, output: &mut output })?;
     Ok(String::from_utf8(output)?)
 }
 

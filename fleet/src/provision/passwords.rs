@@ -22,7 +22,8 @@ pub(super) struct Passwords {
     path: PathBuf,
     known: HashMap<String, Password>,
     writing: Mutex<()>,
-    _lock: File,
+    /// None in a dry run, which writes nothing.
+    _lock: Option<File>,
 }
 
 impl Passwords {
@@ -38,9 +39,17 @@ impl Passwords {
             let path = path.display();
             status(&format!("`{path}` ended in half a row, after a full disk or a kill; it was cut off"));
         }
-        let rows = credentials_file::read_if_exists(path)?;
-        let known = rows.into_iter().map(|row| (row.device, row.password)).collect();
-        Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: lock })
+        let known = known(path)?;
+        Ok(Self { path: path.to_owned(), known, writing: Mutex::default(), _lock: Some(lock) })
+    }
+
+    /// Reads the file for a dry run.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a file of passwords.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self { path: path.to_owned(), known: known(path)?, writing: Mutex::default(), _lock: None })
     }
 
     /// The password that the file had for a device when it was opened.
@@ -56,4 +65,9 @@ impl Passwords {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(credentials_file::append(&self.path, &[row])?)
     }
+}
+
+fn known(path: &Path) -> anyhow::Result<HashMap<String, Password>> {
+    let rows = credentials_file::read_if_exists(path)?;
+    Ok(rows.into_iter().map(|row| (row.device, row.password)).collect())
 }

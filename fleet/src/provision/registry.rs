@@ -20,6 +20,8 @@ pub(super) struct Registry {
     client: Client,
     thing_type: Option<String>,
     thing_group: Option<String>,
+    /// Whether nothing is made or changed.
+    dry_run: bool,
 }
 
 /// What was done with a Thing.
@@ -34,9 +36,14 @@ pub(super) enum ThingChange {
 }
 
 impl Registry {
-    pub(super) fn new(aws: &SdkConfig, thing_type: Option<String>, thing_group: Option<String>) -> Self {
+    pub(super) fn new(
+        aws: &SdkConfig,
+        thing_type: Option<String>,
+        thing_group: Option<String>,
+        dry_run: bool,
+    ) -> Self {
         let config = Builder::from(aws).retry_partition(patient()).build();
-        Self { client: Client::from_conf(config), thing_type, thing_group }
+        Self { client: Client::from_conf(config), thing_type, thing_group, dry_run }
     }
 
     /// Checks, before any Thing is made, that the type and the group exist in the deployment's account and region.
@@ -81,7 +88,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Makes the device's Thing, or adds what it lacks. What it has is never changed.
+    /// Makes the device's Thing, or adds what it lacks. What it has is never changed. A dry run finds out only which it is.
     pub(super) async fn ensure(&self, device: &Device) -> Result<ThingChange, WriteError> {
         let name = device.name.as_str();
         let thing = match self.client.describe_thing().thing_name(name).send().await {
@@ -89,7 +96,7 @@ impl Registry {
             Err(error) if has_code(&error, "ResourceNotFoundException") => self.make(device).await?,
             Err(error) => return Err(WriteError::of(&error, "iot:DescribeThing")),
         };
-        if let Some(group) = &self.thing_group {
+        if let Some(group) = self.thing_group.as_ref().filter(|_| !self.dry_run) {
             let added =
                 self.client.add_thing_to_thing_group().thing_group_name(group).thing_name(name).send().await;
             added.map_err(|error| WriteError::of(&error, "iot:AddThingToThingGroup"))?;
@@ -98,6 +105,9 @@ impl Registry {
     }
 
     async fn make(&self, device: &Device) -> Result<ThingChange, WriteError> {
+        if self.dry_run {
+            return Ok(ThingChange::Made);
+        }
         let attributes = payload(device.thing_attributes());
         let call = self.client.create_thing().thing_name(device.name.as_str()).attribute_payload(attributes);
         match call.set_thing_type_name(self.thing_type.clone()).send().await {
@@ -121,6 +131,9 @@ impl Registry {
         missing.retain(|attribute, _| !present.contains_key(attribute));
         if !lacks_type && missing.is_empty() {
             return Ok(ThingChange::Unchanged);
+        }
+        if self.dry_run {
+            return Ok(ThingChange::Completed);
         }
         let mut call = self.client.update_thing().thing_name(name);
         call = call.set_thing_type_name(self.thing_type.clone().filter(|_| lacks_type));

@@ -51,6 +51,7 @@ pub(super) struct Report {
     store: StoreLocation,
     passwords: PathBuf,
     deployed: bool,
+    dry_run: bool,
     made: usize,
     completed: usize,
     unchanged_things: usize,
@@ -64,12 +65,19 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(wanted: usize, store: StoreLocation, passwords: PathBuf, deployed: bool) -> Self {
+    pub(super) fn new(
+        wanted: usize,
+        store: StoreLocation,
+        passwords: PathBuf,
+        deployed: bool,
+        dry_run: bool,
+    ) -> Self {
         Self {
             wanted,
             store,
             passwords,
             deployed,
+            dry_run,
             made: 0,
             completed: 0,
             unchanged_things: 0,
@@ -175,6 +183,7 @@ impl Report {
             "failed": failed.collect::<Vec<_>>(),
             "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())),
             "interrupted": self.interrupted, "complete": self.is_complete(), "credentials": self.passwords,
+            "dry_run": self.dry_run,
         })
     }
 }
@@ -231,7 +240,9 @@ impl fmt::Display for Report {
         if let Some(error) = &self.stopped {
             line("stopped", cli::error_text(error.as_ref()))?;
         }
-        let next = if !self.is_complete() {
+        let next = if self.dry_run {
+            "the same command without `--dry-run`: this one made and wrote nothing".to_owned()
+        } else if !self.is_complete() {
             "the same command again: it goes on where this one ended".to_owned()
         } else if self.deployed {
             "`latchkey fleet smoke`, then `latchkey sim`".to_owned()

@@ -258,6 +258,13 @@ impl Table {
         Ok(Contents { document, malformed })
     }
 
+    /// The record of one device, as [`Table::contents`] has it.
+    pub(super) async fn contents_of(&self, name: &DeviceName) -> anyhow::Result<Contents> {
+        let mut document = StoreDocument { grants: self.own_grants.clone(), ..StoreDocument::empty() };
+        document.devices.insert(name.clone(), self.get(name).await?);
+        Ok(Contents { document, malformed: Vec::new() })
+    }
+
     /// Reads every item, page by page.
     pub(super) async fn scan(&self, mut each: impl FnMut(Item)) -> anyhow::Result<()> {
         let scan = self.client.scan().table_name(self.name.as_str()).consistent_read(true);

@@ -1,8 +1,7 @@
 //! Records in a file or in a secret, which are read and written as a whole.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
-#[cfg(feature = "aws")]
 use anyhow::Context as _;
 #[cfg(feature = "aws")]
 use aws_config::SdkConfig;
@@ -76,6 +75,19 @@ impl WholeStore {
         }
     }
 
+    /// The text of the records, as it is.
+    #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only a secret is waited for"))]
+    pub(crate) async fn text(&self) -> anyhow::Result<String> {
+        match self {
+            Self::File(path) => {
+                store_file::check_exists(path)?;
+                std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+            }
+            #[cfg(feature = "aws")]
+            Self::Secret(client, secret) => Ok(read_text(client, secret).await?.0),
+        }
+    }
+
     /// Changes the records, and writes them if the authorizer accepts them. A file is locked meanwhile; a secret is written
     /// only if no other program has written it since it was read, and otherwise `change` is called again.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only a secret is waited for"))]
@@ -123,10 +135,16 @@ impl WholeStore {
     }
 
     pub(crate) fn no_such_device(&self, name: &DeviceName) -> anyhow::Error {
+        no_such_device(self, name)
+    }
+}
+
+impl fmt::Display for WholeStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => no_such_device(&format_args!("`{}`", path.display()), name),
+            Self::File(path) => write!(f, "`{}`", path.display()),
             #[cfg(feature = "aws")]
-            Self::Secret(_, secret) => no_such_device(&format_args!("the secret `{secret}`"), name),
+            Self::Secret(_, secret) => write!(f, "the secret `{secret}`"),
         }
     }
 }
@@ -147,6 +165,15 @@ fn secret_text(document: &StoreDocument) -> anyhow::Result<String> {
 /// The records of a secret, and the version that has them.
 #[cfg(feature = "aws")]
 async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<(StoreDocument, String)> {
+    let (text, version) = read_text(client, secret).await?;
+    let document = StoreDocument::parse(&text)
+        .with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))?;
+    Ok((document, version))
+}
+
+/// The text of a secret, and the version that has it.
+#[cfg(feature = "aws")]
+async fn read_text(client: &Client, secret: &SecretId) -> anyhow::Result<(String, String)> {
     let call = client.get_secret_value().secret_id(secret.as_str());
     let found = call.version_stage("AWSCURRENT").send().await;
     let found = found.map_err(|error| {
@@ -159,10 +186,8 @@ async fn read(client: &Client, secret: &SecretId) -> anyhow::Result<(StoreDocume
         }
     })?;
     let text = found.secret_string().with_context(|| format!("the secret `{secret}` is binary"))?;
-    let document = StoreDocument::parse(text)
-        .with_context(|| format!("the secret `{secret}` is not a records file; docs/stores.md shows one"))?;
     let version = found.version_id().context("Secrets Manager named no version of the secret")?;
-    Ok((document, version.to_owned()))
+    Ok((text.to_owned(), version.to_owned()))
 }
 
 /// Writes a secret if `version` is still its current one, and returns whether it was.
@@ -176,7 +201,7 @@ async fn write(
     document: &StoreDocument,
     version: &str,
 ) -> anyhow::Result<bool> {
-    document.clone().records(store_file::any_function()?)?;
+    store_file::check(document)?;
     let text = secret_text(document)?;
     let put = client.put_secret_value().secret_id(secret.as_str()).secret_string(text);
     let put = put.version_stages(NEXT).send().await;

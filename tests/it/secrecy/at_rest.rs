@@ -40,7 +40,7 @@ async fn chosen_password_is_never_shown() {
         &["list", "--json"],
         &["disable", "hall-1"],
         &["enable", "hall-1", "--json"],
-        &["remove", "nobody"],
+        &["remove", "nobody", "--yes"],
         &["--password", second.secret()],
     ];
     for words in commands {

@@ -60,7 +60,7 @@ async fn text_of_arguments_and_files_is_escaped() {
         &["add", &argument],
         &["add", "hall-2", "--grant", &argument],
         &["add", "hall-2", "--client-id", &argument],
-        &["remove", "hall-1", "--store", &path],
+        &["remove", "hall-1", "--yes", "--store", &path],
         &["list", "--store", &grant],
         &["enable", "hall-1", "--store", &grant],
         &["import", &csv],

@@ -3,12 +3,14 @@
 
 use std::{fs, path::Path, process::Stdio};
 
+use gateway::api::key::ApiFile;
 use integration::{
     cloud::outputs,
     fake_aws::{Act, FakeAws},
     fixture,
     programs::program,
     running::{Finished, Running},
+    test_gateway::Start,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -184,6 +186,74 @@ async fn the_live_answer_is_compared_field_by_field() {
             asked,
             &json!({"username": "sht20", "password": "c2VjcmV0IG9mIHNodDIw", "clientId": "sht20"})
         );
+    }
+}
+
+/// The deployed authorizer is the gateway's, called by AWS's own API; the tool's records are in another file.
+#[tokio::test]
+async fn the_gateways_answer_to_the_same_event_is_compared() {
+    let gateway = Start::with_authorizer();
+    let password = gateway.add("hall-1", "sht20");
+    let gateway = gateway.run().await;
+    let folder = tempfile::tempdir().unwrap();
+    let records = fs::read_to_string(gateway.folder.path().join("devices.json")).unwrap();
+    let passwords = |password: &str| {
+        let text = format!("device,client_id,user_name,password\nhall-1,hall-1,hall-1,{password}\n");
+        let path = folder.path().join("passwords.csv");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    let ApiFile { endpoint, key, .. } = ApiFile::read(gateway.folder.path()).unwrap();
+    let other = records.replace("\"sht20\"", "\"own-topics\"");
+    let disabled = records.replace("\"enabled\": true", "\"enabled\": false");
+    assert!(other != records && disabled != records, "{records}");
+    let wrong = "x".repeat(43);
+    let cases: [(&str, &str, &[&str], bool, i32); 4] = [
+        (&records, &password, &[], true, 0),
+        (&other, &password, &["policyDocuments"], true, 0),
+        (&disabled, &password, &["isAuthenticated"], true, 1),
+        (&records, &wrong, &[], false, 1),
+    ];
+    for (records, password, differing, is_authenticated, code) in cases {
+        fs::write(folder.path().join("devices.json"), records).unwrap();
+        passwords(password);
+        let words = [
+            "fleet",
+            "--json",
+            "--store",
+            "devices.json",
+            "explain",
+            "--device",
+            "hall-1",
+            "--action",
+            "connect",
+        ];
+        let mut command = Command::new(program("latchkey"));
+        command.args(words).args(["--live", "--authorizer", "latchkey", "--credentials", "passwords.csv"]);
+        command
+            .current_dir(folder.path())
+            .env("AWS_ENDPOINT_URL_IOT", &endpoint)
+            .env("AWS_REGION", "us-east-1");
+        command.env("AWS_ACCESS_KEY_ID", &key.id).env("AWS_SECRET_ACCESS_KEY", key.secret.as_str());
+        let finished = Running::start(command).finish().await;
+        let found = serde_json::from_slice::<Value>(&finished.out);
+        let found = found.unwrap_or_else(|_| panic!("{}", finished.err()));
+        let live = &found["live"];
+        let fields = live["differences"].as_array().unwrap().iter().map(|it| it["field"].as_str().unwrap());
+        assert_eq!(fields.collect::<Vec<_>>(), differing, "{found}");
+        assert_eq!(
+            (&live["is_authenticated"], finished.code),
+            (&json!(is_authenticated), Some(code)),
+            "{found}"
+        );
+        if differing == ["policyDocuments"] {
+            let [here, there] = ["here", "live"].map(|side| live["differences"][0][side].as_str().unwrap());
+            assert!(
+                here.contains("topic/hall-1/*") && there.contains("topic/sensor/hall-1/temperature"),
+                "{live}"
+            );
+        }
+        assert!(!finished.out().contains(password) && !finished.err().contains(password));
     }
 }
 

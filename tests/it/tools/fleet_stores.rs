@@ -89,11 +89,14 @@ impl<'a> Store<'a> {
         self.done(&["set", "hall-1", "--grant", "sht20"]).await;
         assert_eq!(self.done(&["list", "--count"]).await["devices"], 2);
         assert_eq!(self.done(&["check"]).await["problems"], json!([]));
-        self.done(&["remove", "hall-2"]).await;
+        self.done(&["remove", "hall-2", "--yes"]).await;
         self.done(&["add", "panel-1"]).await;
-        for words in
-            [&["show", "hall-2"][..], &["remove", "hall-2"], &["rotate", "hall-2"], &["enable", "hall-2"]]
-        {
+        for words in [
+            &["show", "hall-2"][..],
+            &["remove", "hall-2", "--yes"],
+            &["rotate", "hall-2"],
+            &["enable", "hall-2"],
+        ] {
             let refusal = self.refusal(words).await;
             assert!(refusal.contains("has no device `hall-2`"), "{refusal}");
         }
@@ -136,6 +139,92 @@ impl<'a> Store<'a> {
 async fn every_command_works_on_a_table() {
     let database = DynamoDb::start().await;
     Store::table(&database).check_a_devices_life().await;
+}
+
+impl Store<'_> {
+    /// `explain`, `lint` and `kit` on this store, whose device `hall-1` has the grant `line` of `more`.
+    async fn check_inspections(&self, more: &[&str]) {
+        let explain = ["explain", "--device", "hall-1", "--action", "publish", "--topic"];
+        let allowed = self.done(&[&explain[..], &["line/hall-1"], more].concat()).await;
+        assert_eq!((&allowed["outcome"], &allowed["grant"]), (&json!("allow"), &json!("line")), "{allowed}");
+        let (code, denied, _) = self.run(&[&explain[..], &["line/hall-2"], more].concat()).await;
+        assert_eq!((code, &denied["outcome"]), (Some(1), &json!("deny")), "{denied}");
+        let none = ["explain", "--device", "hall-9", "--action", "connect"];
+        let refusal = self.refusal(&[&none[..], more].concat()).await;
+        assert!(refusal.contains("has no device `hall-9`"), "{refusal}");
+        fs::write(
+            self.path().join("event.json"),
+            r#"{"protocolData": {"mqtt": {"username": "hall-1", "password": "eA==", "clientId": "hall-1"}}}"#,
+        )
+        .unwrap();
+        let (code, event, _) = self.run(&[&["explain", "--event", "event.json"][..], more].concat()).await;
+        assert_eq!((code, &event["reason"]), (Some(1), &json!("wrong_password")), "{event}");
+
+        let (code, found, _) = self.run(&[&["lint", "--fail-on", "note"][..], more].concat()).await;
+        let rules = found["findings"].as_array().unwrap().iter().map(|it| (&it["subject"], &it["rule"]));
+        let rules = rules.map(|(subject, rule)| format!("{subject} {rule}")).collect::<Vec<_>>();
+        assert_eq!(rules, ["\"grant spare\" \"grant-unused\""], "{found}");
+        assert_eq!((code, &found["devices"]), (Some(1), &json!(1)));
+        fs::write(self.path().join("roots.pem"), device_sim::endpoint::AMAZON_ROOTS).unwrap();
+        let kit = ["kit", "hall-1", "--for", "paho", "--ca", "roots.pem"];
+        let kit = self.done(&[&kit[..], more].concat()).await;
+        assert!(kit["configuration"].as_str().unwrap().contains("hall-1"), "{kit}");
+    }
+}
+
+const LINE: &str = r#"{"version": 1, "grants": {"line": {"publish": ["line/{client_id}"]}, "spare": {"publish": ["s/{device}"]}}}"#;
+
+#[tokio::test]
+async fn explain_lint_and_kit_read_a_table() {
+    let database = DynamoDb::start().await;
+    let store = Store::table(&database);
+    fs::write(store.path().join("grants.json"), LINE).unwrap();
+    let grants = ["--grants", "grants.json"];
+    store.done(&[&["add", "hall-1", "--grant", "line"][..], &grants].concat()).await;
+    store.check_inspections(&grants).await;
+
+    // Without the function's grants the record can't be used, and the message says what is missing.
+    let (code, found, _) = store.run(&["lint"]).await;
+    assert_eq!((code, &found["findings"][0]["rule"]), (Some(1), &json!("record-unusable")), "{found}");
+    database
+        .put(&json!({"device": {"S": "broken"}, "scheme": {"S": "password"}, "verifiers": {"S": "x"}}))
+        .await;
+    let (_, found, _) = store.run(&[&["lint"][..], &grants].concat()).await;
+    let finding = &found["findings"][0];
+    assert_eq!((&finding["subject"], &finding["rule"]), (&json!("device broken"), &json!("record-unusable")));
+    assert!(finding["text"].as_str().unwrap().starts_with("the item `broken`: "), "{finding}");
+}
+
+#[tokio::test]
+async fn explain_lint_and_kit_read_a_secret() {
+    let moto = Emulator::moto().await;
+    let client = aws_sdk_secretsmanager::Client::new(&aws::configuration(moto.endpoint()));
+    client.create_secret().name(SECRET).secret_string(LINE).send().await.unwrap();
+    let (name, folder) = (format!("secretsmanager:{SECRET}"), tempfile::tempdir().unwrap());
+    let store = Store { endpoint: moto.endpoint(), name, folder };
+    store.done(&["add", "hall-1", "--grant", "line"]).await;
+    store.check_inspections(&[]).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing_to_a_table() {
+    let database = DynamoDb::start().await;
+    let store = Store::table(&database);
+    let record = json!({"scheme": "jwt", "grant": "own-topics"});
+    let file = json!({"version": 1, "devices": {"a": record, "b": record}});
+    fs::write(store.path().join("devices.json"), file.to_string()).unwrap();
+    let (code, report, _) = store.run(&["push", "devices.json", "--dry-run"]).await;
+    assert_eq!(
+        (code, &report["written"], &report["dry_run"]),
+        (Some(0), &json!(2), &json!(true)),
+        "{report}"
+    );
+    assert!(database.items().await.is_empty());
+    store.done(&["push", "devices.json"]).await;
+    let before = database.items().await;
+    let report = store.done(&["push", "devices.json", "--dry-run"]).await;
+    assert_eq!((&report["written"], &report["unchanged"]), (&json!(0), &json!(2)), "{report}");
+    assert_eq!(database.items().await, before);
 }
 
 #[tokio::test]

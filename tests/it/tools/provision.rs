@@ -73,7 +73,7 @@ async fn each_device_gets_one_thing_one_password_and_one_record() {
     }
     let thing = cloud.iot().describe_thing().thing_name("hall-02").send().await.unwrap();
     assert_eq!(thing.thing_type_name(), Some(THING_TYPE));
-    assert_eq!(thing.attributes().unwrap()["grant"], "sht20");
+    assert_eq!(thing.attributes().unwrap()["grant"], "own-topics");
     let group = cloud.iot().list_things_in_thing_group().thing_group_name(THING_GROUP).send().await.unwrap();
     assert_eq!(group.things().len(), 3);
 
@@ -106,7 +106,7 @@ async fn devices_are_provisioned_in_the_gateways_registry_with_only_the_endpoint
     assert_eq!(cloud.records().await.len(), 2);
     let thing = iot.describe_thing().thing_name("hall-02").send().await.unwrap();
     assert_eq!(thing.thing_type_name(), Some(THING_TYPE));
-    assert_eq!(thing.attributes().unwrap()["grant"], "sht20");
+    assert_eq!(thing.attributes().unwrap()["grant"], "own-topics");
     let group = iot.list_things_in_thing_group().thing_group_name(THING_GROUP).send().await.unwrap();
     assert_eq!(group.things().len(), 2);
 }
@@ -121,6 +121,26 @@ async fn a_file_says_which_devices_and_what_their_things_have() {
     let thing = cloud.iot().describe_thing().thing_name("a").send().await.unwrap();
     assert_eq!(thing.attributes().unwrap()["room"], "hall");
     assert_eq!(cloud.records().await["b"]["grant"].as_s().unwrap(), "own-topics");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
+    let cloud = Cloud::start().await;
+    let more = ["--count", "2", "--name", "hall-#", "--dry-run"];
+    let (code, report, finished) = provision(&cloud, &more).await;
+    assert_eq!((code, &report["dry_run"]), (Some(0), &json!(true)), "{}", finished.err());
+    assert_eq!(report["things"], json!({"made": 2, "completed": 0, "present": 0}));
+    assert_eq!(report["records"], json!({"written": 2, "present": 0}));
+    assert!(cloud.things().await.is_empty() && cloud.records().await.is_empty());
+    assert!(fs::read_dir(cloud.file(".latchkey")).unwrap().next().is_none(), "no file and no lock");
+
+    provision(&cloud, &["--count", "1", "--name", "hall-#"]).await;
+    let (_, report, _) = provision(&cloud, &more).await;
+    assert_eq!(report["things"], json!({"made": 1, "completed": 0, "present": 1}));
+    assert_eq!(report["records"], json!({"written": 1, "present": 1}));
+    check_whole(&cloud, 1).await;
+    let (code, _, finished) = provision(&cloud, &[&more[..], &["--grant", "none"]].concat()).await;
+    assert!(code == Some(64) && finished.err().contains("grant `none` does not exist"), "{}", finished.err());
 }
 
 #[tokio::test]

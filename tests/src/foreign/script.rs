@@ -44,8 +44,13 @@ pub fn in_python(script: &str) -> Command {
 /// A script in Node, with the packages that `make setup` has installed.
 pub fn in_node(script: &str) -> Command {
     let mut command = Command::new("node");
-    command.arg(clients().join("node").join(script)).env("NODE_PATH", tools().join("node/node_modules"));
+    command.arg(clients().join("node").join(script)).env("NODE_PATH", node_modules());
     command
+}
+
+/// The packages of npm that `make setup` has installed.
+pub fn node_modules() -> PathBuf {
+    tools().join("node/node_modules")
 }
 
 /// The Python that `make setup` has put the packages of `tests/clients/requirements.txt` into.

@@ -64,6 +64,12 @@ impl StoreText {
         Ok(Self { document: StoreDocument { version, grants, devices: records }, malformed })
     }
 
+    /// Records that were parsed one by one, as those of a table are.
+    #[must_use]
+    pub fn of_document(document: StoreDocument) -> Self {
+        Self { document, malformed: BTreeMap::new() }
+    }
+
     /// The records, and for each one that can't be used what is wrong with it.
     ///
     /// # Errors

@@ -172,6 +172,10 @@ fn resealing_changes_every_secret_or_none() {
     folder.fleet(&["add", "p"], "").unwrap();
     let before = fs::read_to_string(folder.file("keyring.json")).unwrap();
     folder.sealing(&["keys", "rotate", "new"], "").unwrap();
+    let unsealed = folder.store();
+    let text = folder.sealing(&["reseal", "--dry-run"], "").unwrap();
+    assert!(text.starts_with("would seal 3 secrets under the key `new`; 0 had it already\n"), "{text}");
+    assert_eq!(folder.store(), unsealed, "a dry run writes nothing");
     let text = folder.sealing(&["reseal"], "").unwrap();
     assert!(
         text.starts_with(
@@ -188,7 +192,10 @@ fn resealing_changes_every_secret_or_none() {
     assert_eq!(keys, [json!(["new"]), json!([]), json!(["new"]), json!(["new"])]);
     let sealed = folder.store();
     let again = serde_json::from_str::<Value>(&folder.sealing(&["reseal", "--json"], "").unwrap()).unwrap();
-    assert_eq!(again, json!({"resealed": 0, "kept": 3, "key": "new", "no_longer_needed": ["old"]}));
+    assert_eq!(
+        again,
+        json!({"resealed": 0, "kept": 3, "key": "new", "no_longer_needed": ["old"], "dry_run": false})
+    );
     assert_eq!(folder.store(), sealed);
     fs::write(folder.file("keyring.json"), before).unwrap();
     add("e&k", "alibaba", &[], "three");
