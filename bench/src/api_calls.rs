@@ -42,18 +42,20 @@ struct Page {
 pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Section> {
     let gateway = Gateway::start(fixture).await?;
     let signer = Signer::of(fixture.folder())?;
-    // The file and the memory of a gateway that has some Things already.
-    let (tenth, all) = (size.things / 10, size.things);
-    let cpu = gateway.cpu()?;
-    let first = create(&signer, 0, tenth).await?;
-    let before = gateway.memory()?;
-    let seconds = (first + create(&signer, tenth, all).await?).as_secs_f64();
-    let (cpu, after) = (gateway.cpu()? - cpu, gateway.memory()?);
+    // By tenths, so that no signature is too old; and the first one leaves a gateway that has some Things already.
+    let (all, cpu) = (size.things, gateway.cpu()?);
+    let (mut creating, mut memory) = (Duration::ZERO, Vec::new());
+    for from in (0..all).step_by(all / 10) {
+        creating += create(&signer, from, from + all / 10).await?;
+        memory.push(gateway.memory()?.private);
+    }
+    let cpu = gateway.cpu()? - cpu;
+    let grown = memory.last().zip(memory.first()).map_or(0, |(after, before)| after.saturating_sub(*before));
     let began = Instant::now();
     let listed = list(&signer).await?;
     let listing = began.elapsed();
     ensure!(listed == all, "{listed} of {all} things are listed");
-    let grown = u32::try_from(after.private.saturating_sub(before.private) / 1_000)?;
+    let (seconds, grown) = (creating.as_secs_f64(), u32::try_from(grown / 1_000)?);
     let things = f64::from(u32::try_from(all)?);
     let (described, tested) = test_invoke(&signer, fixture, size.timed_calls).await?;
     let figures = vec![
