@@ -257,9 +257,10 @@ async fn a_description_has_what_was_set_and_a_list_begins_with_the_newest() {
     assert_eq!(listed(12), ["two"]);
     assert_eq!(listed(13), ["two"]);
     let marker = answered[13]["output"]["nextMarker"].clone();
-    let rest =
-        answers(gateway.folder.path(), &[list(json!({"marker": marker, "pageSize": 2}))]).await.remove(0);
-    assert_eq!(rest["output"]["authorizers"].as_array().unwrap().len(), 2);
+    // The last one of the first page is gone before the second one is asked for.
+    let calls = [named("DeleteAuthorizer", "two"), list(json!({"marker": marker, "pageSize": 2}))];
+    let rest = answers(gateway.folder.path(), &calls).await.remove(1);
+    assert_eq!(rest["output"]["authorizers"].as_array().unwrap().len(), 2, "{rest}");
     assert_eq!(rest["output"]["nextMarker"], Value::Null, "the last page");
     assert_eq!((&answered[14]["error"], &answered[15]["error"]), (&json!(INVALID), &json!(INVALID)));
 }

@@ -124,16 +124,20 @@ pub fn list(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let mut all =
         set.all().filter(|it| status.is_none_or(|status| it.definition.status == status)).collect::<Vec<_>>();
     // At most a hundred. Two of the same millisecond are in the order of their names.
-    all.sort_by_key(|authorizer| (authorizer.definition.created_at, authorizer.name.clone()));
+    let position = |it: &Authorizer| (it.definition.created_at, it.name.to_string());
+    all.sort_by_key(|authorizer| position(authorizer));
     if !ascending {
         all.reverse();
     }
-    let begin = match page.after.as_deref() {
-        Some([last]) => all.iter().position(|it| it.name.as_str() == last).map_or(all.len(), |at| at + 1),
-        _ => 0,
-    };
-    let found = all.into_iter().skip(begin).take(page.limit()).collect();
-    let (listed, token) = page.cut(found, |last: &&Arc<Authorizer>| vec![last.name.to_string()]);
+    // The last one of the page before may be deleted by now.
+    if let Some([created_at, name]) = page.after.as_deref() {
+        let last = (created_at.parse().unwrap_or_default(), name.clone());
+        all.retain(|it| if ascending { position(it) > last } else { position(it) < last });
+    }
+    let found = all.into_iter().take(page.limit()).collect();
+    let (listed, token) = page.cut(found, |last: &&Arc<Authorizer>| {
+        vec![last.definition.created_at.to_string(), last.name.to_string()]
+    });
     let summaries = listed
         .iter()
         .map(|it| json!({"authorizerName": it.name.as_str(), "authorizerArn": arn(api, &it.name)}));
