@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use cli::console;
+use cli::output::escaped;
 use configure::Entries;
 
 /// Write the configuration partition of one device
@@ -29,15 +31,16 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = match console::parse::<Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match run(&args) {
         Ok(line) => {
-            _ = writeln!(cli::output::stdout(), "{line}");
+            _ = writeln!(cli::output::stdout(), "{}", escaped(line));
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            _ = writeln!(cli::output::stderr(), "latchkey-configure: {error:#}");
-            ExitCode::from(64)
-        }
+        Err(error) => console::usage_error("latchkey-configure", &error),
     }
 }
 

@@ -13,10 +13,17 @@ use tempfile::TempDir;
 const CREDENTIALS: &str = "device,client_id,user_name,password\nhall,hall,hall,s3cret\nattic,a,b,\"p,w\"\n";
 const SETTINGS: &str = "host = \"iot.test\"\nport = 8443\nca = \"ca.pem\"\nssid = \"net\"\n";
 const CA: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+const ENCRYPTED: &str =
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\ns3cret\n-----END ENCRYPTED PRIVATE KEY-----\n";
 
 fn folder(settings: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("cfg.toml", settings), ("credentials.csv", CREDENTIALS), ("ca.pem", CA)] {
+    for (name, text) in [
+        ("cfg.toml", settings),
+        ("credentials.csv", CREDENTIALS),
+        ("ca.pem", CA),
+        ("encrypted.pem", ENCRYPTED),
+    ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
     folder
@@ -44,15 +51,39 @@ fn error_names_the_mistake_and_contains_no_secret() {
     let cases = [
         ("hosst = \"x\"", "hall", "the unknown key `hosst`"),
         ("host = 1.5", "hall", "`host` in"),
-        ("secret = \"s3cret", "hall", "is not TOML"),
-        ("ca = \"credentials.csv\"", "hall", "is not a PEM file"),
-        ("ca = \"none.pem\"", "hall", "none.pem`"),
-        (SETTINGS, "cellar", "has no device `cellar`"),
+        ("host = \"x\"\nsecret = \"s3cret", "hall", "is not TOML at line 2"),
+        ("ca = \"credentials.csv\"", "hall", "is not a PEM file with a certificate"),
+        ("ca = \"none.pem\"", "hall", "none.pem` that `ca` names"),
+        ("private_key = \"ca.pem\"", "hall", "is not a PEM file with a private key"),
+        ("private_key = \"encrypted.pem\"", "hall", "openssl pkey"),
+        (SETTINGS, "cellar", "has no device `cellar`; it has `hall`, `attic`"),
     ];
     for (settings, device, message) in cases {
         let error = format!("{:#}", entries(&folder(settings), device).err().unwrap());
         assert!(error.contains(message), "{error} without {message}");
         assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn device_in_two_rows_is_refused() {
+    let folder = folder(SETTINGS);
+    fs::write(folder.path().join("credentials.csv"), format!("{CREDENTIALS}hall,hall,hall,another\n"))
+        .unwrap();
+    let error = entries(&folder, "hall").err().unwrap().to_string();
+    assert!(error.contains("has `hall` in lines 2 and 4"), "{error}");
+    assert!(entries(&folder, "attic").is_ok());
+}
+
+#[test]
+fn missing_entry_is_named_with_its_cure() {
+    for (settings, message) in [
+        ("host = \"iot.test\"", "no `user_name`; pass `--credentials"),
+        ("client_id = \"a\"\nuser_name = \"a\"\nsecret = \"s\"", "no `host`; add it to the settings"),
+    ] {
+        let entries = Entries::read_settings(&folder(settings).path().join("cfg.toml")).unwrap();
+        let error = entries.to_partition().unwrap_err().to_string();
+        assert!(error.contains(message), "{error} without {message}");
     }
 }
 

@@ -12,5 +12,6 @@ mod reading;
 mod refusals;
 mod rust_sources;
 mod schemes;
+mod secrecy;
 mod time_server;
 mod tls_server;
