@@ -7,5 +7,7 @@ mod http_cache;
 mod https_publish;
 mod matrix;
 mod mqtt_connect;
+mod raw_hello;
+mod tls_errors;
 mod websocket;
 mod x509;

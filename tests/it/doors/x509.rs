@@ -291,6 +291,23 @@ async fn with_custom_auth_x509_the_certificates_policies_and_the_functions_hold_
 }
 
 #[tokio::test]
+async fn with_custom_auth_x509_an_answer_for_another_principal_is_refused() {
+    let device = DeviceCertificate::new("device");
+    let own = allow(&["iot:Connect"], &[&format!("{CLIENT}sht20")]);
+    let (gateway, script) = with_authorizer_besides(&device, own).await;
+    script.set(&answer_of(&DeviceCertificate::new("other"), None));
+    let knock = Knock { port: Port::P443, server_name: "both.test", ..at_8883(&device) };
+    let (_, code) = mqtt(&gateway, knock, "sht20").await;
+    assert_eq!(code, ConnectReasonCode::NotAuthorized);
+    let details =
+        "is not the one of the client's certificate; answer with the event's `protocolData.tls.principalId`";
+    gateway.logged(details, |line| words(line).contains(details)).await;
+    // The same client with the right answer.
+    script.set(&answer_of(&device, None));
+    connected(&gateway, knock, "sht20").await;
+}
+
+#[tokio::test]
 async fn with_custom_auth_x509_thing_and_certificate_variables_have_values() {
     let device = DeviceCertificate::new("device");
     let own = allow(&["iot:Connect"], &[&format!("{CLIENT}sht20")]);
