@@ -9,7 +9,10 @@ mod greeting;
 mod network;
 mod settings;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
@@ -150,13 +153,21 @@ fn describe(error: StartError, json: bool) -> anyhow::Error {
             let mut lines = message.lines().map(str::to_owned).collect::<Vec<_>>();
             ErrorList::new(format!("the authorizer does not start: {}", lines.remove(0) + hint), lines).into()
         }
-        StartError::Authorizer(InvokeError::Init { status, hint, .. }) => {
-            anyhow!("the authorizer does not start: it ended with {status}{hint}")
+        StartError::Authorizer(InvokeError::Init { status, message, hint, .. }) => {
+            let written =
+                if message.is_empty() { " and wrote nothing" } else { "; its own lines above say why" };
+            anyhow!("the authorizer does not start: it ended with {status}{written}{hint}")
         }
-        StartError::Authorizer(InvokeError::Start { program, error }) => anyhow!(
-            "can't start the authorizer `{program}`: {error}; build it with `cargo build -p authorizer`, or name \
-             it with `--authorizer`"
-        ),
+        StartError::Authorizer(InvokeError::Start { program, error }) => {
+            let cure = if program.contains("://") {
+                "it is a URL, not a program: name it with `--invoke-url`"
+            } else if Path::new(&program).exists() {
+                "name a program that you may execute, or the interpreter of a script, with `--authorizer`"
+            } else {
+                "build it with `cargo build -p authorizer`, or name it with `--authorizer`"
+            };
+            anyhow!("can't start the authorizer `{program}`: {error}; {cure}")
+        }
         StartError::Other(error) => error,
         other => other.into(),
     }

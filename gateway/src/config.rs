@@ -213,10 +213,9 @@ pub fn read(path: &Path) -> io::Result<(Overrides, Mistakes)> {
 /// Deserializes what can be deserialized: a key that can't be used is taken out, and the rest tried again.
 fn parse(text: &str) -> (Overrides, Vec<Mistake>) {
     let (mut document, errors) = DeTable::parse_recoverable(text);
-    // The error's own text would repeat the line, and there may be a secret in it.
     let mistake = |error: toml::de::Error| Mistake {
         offset: error.span().map(|span| span.start),
-        message: removed::explain(error.message()).unwrap_or_else(|| error.message().to_owned()),
+        message: explain(&error),
     };
     let mut mistakes = errors.into_iter().map(mistake).collect::<Vec<_>>();
     if !mistakes.is_empty() {
@@ -234,6 +233,60 @@ fn parse(text: &str) -> (Overrides, Vec<Mistake>) {
                 }
             }
         }
+    }
+}
+
+/// An error with its key, in TOML's words and without the value: there may be a secret in it.
+fn explain(error: &toml::de::Error) -> String {
+    if let Some(reason) = removed::explain(error.message()) {
+        return reason;
+    }
+    let message = in_words(error.message());
+    // The text of an error without its input is the message, and the key in a line of its own.
+    let text = error.to_string();
+    let key = text.lines().last().and_then(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+    // These messages name their key.
+    match key.filter(|_| !message.starts_with("unknown field ") && !message.starts_with("missing field ")) {
+        Some(key) => format!("`{key}`: {message}"),
+        None => message,
+    }
+}
+
+/// serde's message about a value of another type or range, without Rust's names.
+fn in_words(message: &str) -> String {
+    if message == "invalid IP address syntax" {
+        return "it is not an IP address, such as `127.0.0.1` or `0.0.0.0`".to_owned();
+    }
+    let is_type = message.starts_with("invalid type: ");
+    let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    let Some((found, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let found = match found.split(['"', '`']).next().unwrap_or_default().trim_end() {
+        "string" => "a string",
+        "integer" => "a whole number",
+        "floating point" => "a number with a fraction",
+        "boolean" => "`true` or `false`",
+        "map" => "a table",
+        "sequence" => "a list",
+        other => other,
+    };
+    let expected = match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number",
+        "a boolean" => "`true` or `false`",
+        "a map" => "a table",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") => "a table",
+        other if other.starts_with("a nonzero ") => "a whole number of at least 1",
+        other => other,
+    };
+    if is_type {
+        format!("it is {found}, and should be {expected}")
+    } else {
+        format!("its value can't be used: it should be {expected}")
     }
 }
 
@@ -600,12 +653,12 @@ mod tests {
         let error = error(text);
         assert!(error.starts_with("the settings file `f.toml` has 14 mistakes:\n"), "{error}");
         for part in [
-            "line 1: invalid",
+            "line 1: `listen`: it is not an IP address",
             "line 2: unknown field `regoin`",
-            "line 4: a port is",
-            "line 5: a port is",
-            "line 7: invalid",
-            "line 10: unknown variant `OFF`",
+            "line 4: `ports.443`: a port is",
+            "line 5: `ports.8883`: a port is",
+            "line 7: `limits.handshakes`: its value can't be used: it should be a whole number of at least 1",
+            "line 10: `authorizer.status`: unknown variant `OFF`",
             "line 11: unknown field `signnig`",
             "line 12: missing field `name`",
             "line 14: the authorizer `b`: `signing = true` needs",
@@ -627,15 +680,29 @@ mod tests {
             ("x =\ny = 1".to_owned(), "line 1"),
             ("\nclose_refused = false".to_owned(), "line 2: `close_refused` was removed: AWS was measured"),
             ("denied_publish_disconnects = 1".to_owned(), "`denied_publish_disconnects` was removed: AWS"),
-            ("names = ['a b']".to_owned(), "line 1: a name is a host name"),
-            ("default_authorizer = 'a b'".to_owned(), "line 1: an authorizer's name has"),
+            ("names = ['a b']".to_owned(), "line 1: `names`: a name is a host name"),
+            (
+                "default_authorizer = 'a b'".to_owned(),
+                "line 1: `default_authorizer`: an authorizer's name has",
+            ),
             ("region = ''".to_owned(), "don't make an ARN"),
             ("[ports]\n443 = 70000".to_owned(), "line 2"),
             ("[ports]\n8883 = 'none'".to_owned(), "a port is a number from 0 to 65535, or `off`"),
             ("[limits]\nhandshakes = 0".to_owned(), "line 2"),
             (table("signnig = true"), "line 3"),
             (table("status = 'OFF'"), "line 3"),
-            (table("instances = 0"), "line 3"),
+            (table("instances = 0"), "line 3: `authorizer.instances`: its value can't be used"),
+            (
+                table("instances = 'many'"),
+                "`authorizer.instances`: it is a string, and should be a whole number",
+            ),
+            (
+                table("signing = 1"),
+                "`authorizer.signing`: it is a whole number, and should be `true` or `false`",
+            ),
+            (table("arguments = 'x'"), "`authorizer.arguments`: it is a string, and should be a list"),
+            (table("program = ['x']"), "`authorizer.program`: it is a list, and should be "),
+            ("quotas = 1".to_owned(), "`quotas`: it is a whole number, and should be a table"),
             ("[[authorizer]]\nname = 'a b'".to_owned(), "the authorizer `a b`: an authorizer's name has"),
             ("[[authorizer]]".to_owned(), "missing field `name`"),
             (table("signing = true"), "needs a `token_key_name`"),
@@ -663,6 +730,20 @@ mod tests {
             ),
         ] {
             assert!(error(&text).contains(part), "{text}: {}", error(&text));
+        }
+    }
+
+    /// An authorizer's variables and arguments may hold secrets, also where they have the wrong type.
+    #[test]
+    fn mistake_does_not_repeat_the_value() {
+        for rest in [
+            "env = 'TOKEN=s3cret'",
+            "env = { TOKEN = ['s3cret'] }",
+            "arguments = 's3cret'",
+            "instances = 's3cret'",
+        ] {
+            let error = error(&format!("[[authorizer]]\nname = 'a'\n{rest}"));
+            assert!(error.contains("line 3: `authorizer.") && !error.contains("s3cret"), "{error}");
         }
     }
 }

@@ -245,6 +245,10 @@ async fn listen(ip: IpAddr, number: u16, flag: &str) -> Result<TcpListener, Star
             io::ErrorKind::PermissionDenied => {
                 "; ports below 1024 need privileges: the default is AWS's number plus 10,000".to_owned()
             }
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have the address: listen on one of its own, or on all with `--listen 0.0.0.0`"
+                    .to_owned()
+            }
             _ => String::new(),
         };
         StartError::Listen { address, error, cure }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use super::{CONFIG_FILE, DEVICES_FILE, LocalArgs};
 use crate::{
@@ -26,8 +26,11 @@ const OLD_STORE: &str = "LATCHKEY_DEVICES";
 pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Settings> {
     let config = args.config.or_else(|| Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into()));
     let (file, mut mistakes) = match &config {
-        Some(path) => config::read(path)
-            .with_context(|| format!("can't read the settings file `{}`", path.display()))?,
+        Some(path) => config::read(path).map_err(|error| {
+            let absent = error.kind() == io::ErrorKind::NotFound;
+            let cure = if absent { "; `latchkey local init` writes one" } else { "" };
+            anyhow!("can't read the settings file `{}`: {error}{cure}", path.display())
+        })?,
         None => (Overrides::default(), Mistakes::default()),
     };
     let typed_devices = args.overrides.devices.clone();
@@ -47,8 +50,16 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     for authorizer in &mut settings.authorizers {
         args.function.apply(&mut authorizer.function, &program)?;
     }
-    make_private_folder(&settings.data)
-        .with_context(|| format!("can't make the data folder `{}`", settings.data.display()))?;
+    make_private_folder(&settings.data).map_err(|error| {
+        let cure = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                "; a file has its name: remove the file, or name another folder with `--data`"
+            }
+            io::ErrorKind::PermissionDenied => "; name a folder that you may write with `--data`",
+            _ => "",
+        };
+        anyhow!("can't make the data folder `{}`: {error}{cure}", settings.data.display())
+    })?;
     devices.as_deref().map_or(Ok(()), make_empty_store)?;
     Ok(settings)
 }

@@ -39,7 +39,9 @@ impl HandshakeLimits<'_> {
             done = work => done?,
         };
         if done.is_none() {
-            self.log.connect_refused(reason, format!("no {what} within {timeout:?}"));
+            let cure =
+                "the client sends nothing, or only a part; look at what it connects with, and at the network";
+            self.log.connect_refused(reason, format!("no {what} within {timeout:?}: {cure}"));
         }
         done
     }

@@ -12,7 +12,7 @@ pub enum AuthnError {
     /// The client asks for an authorizer that does not exist, or for none and there is no default.
     #[error(
         "the client asks for an authorizer that this gateway doesn't have, or for none and there is no default; {}",
-        known.as_ref().map_or("no authorizer is active".to_owned(), |known| format!(
+        known.as_ref().map_or("no authorizer is active: set the `status` of one to ACTIVE".to_owned(), |known| format!(
             "its parameter should read `?x-amz-customauthorizer-name={known}`"
         ))
     )]
@@ -22,19 +22,20 @@ pub enum AuthnError {
     },
     /// The client asks for another authorizer than the domain configuration allows.
     #[error(
-        "the client asks for another authorizer than `{0}`, and the domain configuration does not allow that \
-         (`allow_authorizer_override`)"
+        "the client asks for another authorizer than `{0}`, and the domain configuration does not allow that: leave the \
+         name out on the device, or set `allow_authorizer_override` to true"
     )]
     Overridden(AuthorizerName),
     /// The authorizer is inactive.
-    #[error("the authorizer `{0}` is INACTIVE")]
+    #[error("the authorizer `{0}` is INACTIVE: set its `status` to ACTIVE, or name another one")]
     Inactive(AuthorizerName),
     /// A parameter can't be used.
     #[error("{0}; the function was not called")]
     Parameter(#[from] ParameterError),
     /// The token's signature is wrong.
     #[error(
-        "the token's signature was not made with any of the authorizer's keys; the function was not called"
+        "the token's signature was not made with any of the authorizer's keys; the function was not called; sign this very \
+         token with the private key of one of them, RSA with SHA-256"
     )]
     Signature,
     /// Too many events wait for the functions already.
@@ -50,7 +51,8 @@ pub enum AuthnError {
     Answer(#[from] AnswerError),
     /// The function names a principal that is not the certificate's.
     #[error(
-        "the authorizer's answer can't be used: its `principalId` is not the one of the client's certificate"
+        "the authorizer's answer can't be used: its `principalId` is not the one of the client's certificate; answer with the \
+         event's `protocolData.tls.principalId`"
     )]
     OtherPrincipal,
     /// The function refused the client.
