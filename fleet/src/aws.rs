@@ -69,7 +69,10 @@ where
     R: std::fmt::Debug + 'static,
 {
     let Some(service) = error.as_service_error() else {
-        return anyhow!("{permission}: AWS can't be reached: {}", causes(error));
+        return anyhow!(
+            "{permission}: AWS can't be reached: {}; check this machine's network, the region, and AWS_ENDPOINT_URL",
+            causes(error)
+        );
     };
     let code = service.code().unwrap_or("no code");
     let said = service.message().map(|message| format!(": {message}")).unwrap_or_default();

@@ -89,5 +89,7 @@ fn binary_kind(bytes: &[u8]) -> Option<&'static str> {
         (&[b"\xff\xfe", b"\xfe\xff"], "UTF-16; save it as \"CSV UTF-8\""),
         (&[b"SQLite format 3"], "a SQLite database; export its table as CSV with a header"),
     ];
-    kinds.into_iter().find(|(starts, _)| starts.iter().any(|of| bytes.starts_with(of))).map(|(_, kind)| kind)
+    let known = kinds.into_iter().find(|(starts, _)| starts.iter().any(|of| bytes.starts_with(of)));
+    let has_zeros = bytes.iter().take(1_024).any(|byte| *byte == 0);
+    known.map(|(_, kind)| kind).or(has_zeros.then_some("not text; name the file that the export wrote"))
 }

@@ -203,7 +203,8 @@ pub(crate) fn check_exists(path: &Path) -> anyhow::Result<()> {
     let gone = matches!(path.try_exists(), Ok(false));
     ensure!(
         !gone,
-        "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another file with `--store`",
+        "there is no file of device records `{}`; `latchkey fleet add NAME` makes it, or name another store with `--store`: a \
+         file, `dynamodb:TABLE` or `secretsmanager:NAME`",
         path.display()
     );
     Ok(())

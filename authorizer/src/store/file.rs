@@ -138,14 +138,14 @@ mod tests {
         let cases = [
             (changed("grant", json!("none")), "grant `none` does not exist"),
             (changed("grants", json!("x")), "unknown field `grants`"),
-            (changed("enabled", json!("hunter2")), "invalid type: string, expected a boolean"),
+            (changed("enabled", json!("hunter2")), "invalid type: string, expected `true` or `false`"),
             (changed("verifiers", json!([{"verifier": "hunter2"}])), "unknown verifier"),
             (changed("client_ids", json!(["a b"])), "not a client id"),
             (changed("parameters", json!(["a"])), "expected an object"),
             (json!({"scheme": "password"}), "missing field `grant`"),
             (json!({"scheme": "magic", "grant": "sht20"}), "unknown variant"),
-            (json!("hunter2"), "expected struct RecordDocument"),
-            (Value::Null, "expected struct RecordDocument"),
+            (json!("hunter2"), "expected an object, as docs/records.md"),
+            (Value::Null, "expected an object, as docs/records.md"),
         ];
         for (bad, part) in cases {
             let fixture = Fixture::new(&json!({"good": password_record(), "bad": bad}));

@@ -29,7 +29,7 @@ pub mod built_in {
 
 /// A grant in a store: lists of topic templates, and two switches for the CONNECT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object with `publish`, `subscribe` and others")]
 pub struct GrantDefinition {
     /// Topics that the device may publish to.
     #[serde(skip_serializing_if = "Vec::is_empty")]

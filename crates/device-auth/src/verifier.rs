@@ -33,7 +33,7 @@ pub enum Verifier {
 
 /// A verifier with its own expiry. With two of them a device's password can change without an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `verifier`, and `expires_at` if it has an end")]
 pub struct LiveVerifier {
     /// The verifier's text form.
     #[serde(rename = "verifier")]

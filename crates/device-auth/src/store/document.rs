@@ -22,7 +22,7 @@ pub const VERSION: u32 = 1;
 
 /// A whole store as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `version`, `grants` and `devices`")]
 pub struct StoreDocument {
     /// The format's version, 1.
     pub version: u32,
@@ -36,7 +36,7 @@ pub struct StoreDocument {
 
 /// One device's record as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object, as docs/records.md shows a record")]
 pub struct RecordDocument {
     /// How the device proves its name.
     pub scheme: Scheme,
@@ -76,7 +76,7 @@ pub struct RecordDocument {
 
 /// One secret of a vendor's scheme as JSON: exactly one of the three kinds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `device_secret`, `device_token` or `psk`")]
 pub struct SecretDocument {
     /// Alibaba's `DeviceSecret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +149,22 @@ pub(super) fn format_error(error: &serde_json::Error) -> StoreFormatError {
     StoreFormatError { message: unquoted(&error.to_string()), line: error.line(), column: error.column() }
 }
 
+/// Rust's and serde's names of types in JSON's words.
+const TYPES: [(&str, &str); 7] = [
+    ("u8", "a whole number"),
+    ("u16", "a whole number"),
+    ("u32", "a whole number"),
+    ("u64", "a whole number"),
+    ("a boolean", "`true` or `false`"),
+    ("a sequence", "a list"),
+    ("a map", "an object"),
+];
+
+/// What serde expected, without Rust's names.
+pub(super) fn in_words(expected: &str) -> &str {
+    TYPES.iter().find(|(name, _)| *name == expected).map_or(expected, |(_, words)| words)
+}
+
 /// Removes the value from serde's `invalid type: string "…", expected …` and similar messages, but not its type.
 fn unquoted(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
@@ -157,7 +173,9 @@ fn unquoted(message: &str) -> String {
         return message.to_owned();
     }
     let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
-    format!("{kind}, expected {expected}")
+    // The place follows.
+    let (wanted, place) = expected.split_at(expected.find(" at line ").unwrap_or(expected.len()));
+    format!("{kind}, expected {}{place}", in_words(wanted))
 }
 
 fn yes() -> bool {

@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::{Path, Segment};
 
-use crate::{device_name::DeviceName, store::document::RecordDocument};
+use crate::{
+    device_name::DeviceName,
+    store::document::{RecordDocument, in_words},
+};
 
 /// The partition key: the device's name, a string.
 pub const KEY: &str = "device";
@@ -164,7 +167,7 @@ fn unquoted(item: &Value, error: &serde_path_to_error::Error<serde_json::Error>)
     for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
         if let (true, Some((_, expected))) = (message.starts_with(start), message.rsplit_once(", expected "))
         {
-            return format!("{at}expected {expected}");
+            return format!("{at}expected {}", in_words(expected));
         }
     }
     let Some(text) = text_at(item, path) else { return format!("{at}{message}") };
@@ -292,7 +295,7 @@ mod tests {
             ("ttl", Some(secret()), "attribute `ttl` is not a number"),
             ("scheme", None, "missing field `scheme`"),
             ("scheme", Some(secret()), "attribute `scheme`: expected one of `password`"),
-            ("verifiers", Some(secret()), "attribute `verifiers`: expected a sequence"),
+            ("verifiers", Some(secret()), "attribute `verifiers`: expected a list"),
             ("verifiers", Some(AttributeValue::L(vec![secret()])), "attribute `verifiers[0]`: expected"),
             (
                 "verifiers",
@@ -320,11 +323,11 @@ mod tests {
             (
                 "verifiers",
                 Some(AttributeValue::L(vec![m(&[("verifier", s(VERIFIER)), ("expires_at", n("-4711"))])])),
-                "attribute `verifiers[0].expires_at`: expected u64",
+                "attribute `verifiers[0].expires_at`: expected a whole number",
             ),
             ("password", Some(secret()), "unknown field `password`, expected one of `scheme`"),
-            ("enabled", Some(secret()), "attribute `enabled`: expected a boolean"),
-            ("enabled", Some(AttributeValue::Null(true)), "attribute `enabled`: expected a boolean"),
+            ("enabled", Some(secret()), "attribute `enabled`: expected `true` or `false`"),
+            ("enabled", Some(AttributeValue::Null(true)), "attribute `enabled`: expected `true` or `false`"),
             (
                 "client_ids",
                 Some(AttributeValue::L(vec![s("a"), secret()])),
@@ -336,12 +339,16 @@ mod tests {
                 "`client_ids[0]`: its value is not a client",
             ),
             ("client_ids", Some(AttributeValue::Ns(vec!["4711".into()])), "`client_ids` is a set of numbers"),
-            ("client_ids", Some(secret()), "attribute `client_ids`: expected a sequence"),
+            ("client_ids", Some(secret()), "attribute `client_ids`: expected a list"),
             ("parameters", Some(m(&[("site", secret())])), "attribute `parameters.site`: not a device name"),
             ("parameters", Some(secret()), "attribute `parameters`: expected an object"),
-            ("not_after", Some(n("4711.5")), "attribute `not_after`: expected u64"),
+            ("not_after", Some(n("4711.5")), "attribute `not_after`: expected a whole number"),
             ("not_after", Some(n("1e999")), "attribute `not_after` is a number that is too large"),
-            ("refresh_after_seconds", Some(s("4711")), "attribute `refresh_after_seconds`: expected u32"),
+            (
+                "refresh_after_seconds",
+                Some(s("4711")),
+                "attribute `refresh_after_seconds`: expected a whole number",
+            ),
         ];
         for (attribute, value, part) in cases {
             let error = read(&[(attribute, value)]).map(|_| ()).unwrap_err();

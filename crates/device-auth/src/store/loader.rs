@@ -491,15 +491,15 @@ mod tests {
             ),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":\"hunter2, expected \\\"hunter2\"}}}",
-                "invalid type: string, expected a sequence at line 2",
+                "invalid type: string, expected a list at line 2",
             ),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":[\"hunter2\"]}}}",
-                "invalid type: string, expected struct LiveVerifier at line 2",
+                "invalid type: string, expected an object with `verifier`, and `expires_at` if it has an end at line 2",
             ),
             (
                 "{\"version\":1,\"devices\":{\n\"a\":{\"verifiers\":4711}}}",
-                "invalid type: integer, expected a sequence at line 2",
+                "invalid type: integer, expected a list at line 2",
             ),
         ];
         for (text, part) in cases {

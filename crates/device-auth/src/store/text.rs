@@ -31,7 +31,7 @@ struct MalformedRecord {
 
 /// [`StoreDocument`] with the text of each record.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `version`, `grants` and `devices`")]
 struct Envelope<'a> {
     version: u32,
     #[serde(default, deserialize_with = "unique_keys")]
