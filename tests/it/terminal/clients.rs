@@ -23,19 +23,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{HOSTILE, assert_escaped, text};
-
-/// A text as MQTT writes it.
-fn string(text: &str) -> Vec<u8> {
-    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
-}
-
-/// A packet of MQTT 5 from its parts, byte by byte, because our own encoder refuses some of the texts.
-fn packet(first: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let body = parts.concat();
-    let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80).unwrap();
-    [&[first, length], &*body].concat()
-}
+use super::{HOSTILE, assert_escaped, packet, string, text};
 
 /// A CONNECT with an empty last will if `will` is its topic.
 fn connect(client_id: &str, user_name: &str, will: Option<&str>) -> Vec<u8> {
