@@ -69,7 +69,7 @@ pub fn create(
     Ok(id)
 }
 
-/// Changes a type's properties; those that are `None` stay *(guess: properties that UpdateThingType does not name)*.
+/// Changes a type's properties; those that are `None` stay *(guess: properties that the update does not name)*.
 ///
 /// # Errors
 ///

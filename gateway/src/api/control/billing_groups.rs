@@ -22,6 +22,9 @@ use crate::{
 /// The members that name a billing group.
 const GROUP: (Kind, &str, &str) = (Kind::BillingGroup, "billingGroupName", "billingGroupArn");
 
+/// The member with the properties.
+const PROPERTIES: &str = "billingGroupProperties";
+
 /// `CreateBillingGroup`.
 ///
 /// # Errors
@@ -30,7 +33,7 @@ const GROUP: (Kind, &str, &str) = (Kind::BillingGroup, "billingGroupName", "bill
 pub async fn create(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
     let members = input.members()?;
-    let description = description(&members)?.flatten();
+    let description = description(&members.structure(PROPERTIES)?.unwrap_or_default())?;
     let tags = members.tags()?.unwrap_or_default();
     let created = name.clone();
     let create =
@@ -67,7 +70,7 @@ pub fn describe(api: &Api, input: &Input) -> Result<Answer, ApiError> {
 pub async fn update(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     let name = name(input)?;
     let members = input.members()?;
-    let description = required("billingGroupProperties", description(&members)?)?;
+    let description = description(&required(PROPERTIES, members.structure(PROPERTIES)?)?)?;
     let expected = members.integer("expectedVersion")?;
     let update =
         move |tables: &Tables<'_>| billing_groups::update(tables, &name, description.as_deref(), expected);
@@ -147,8 +150,7 @@ fn name(input: &Input) -> Result<String, ApiError> {
 }
 
 /// The description in the member `billingGroupProperties`.
-fn description(members: &Members) -> Result<Option<Option<String>>, ApiError> {
-    let Some(properties) = members.structure("billingGroupProperties")? else { return Ok(None) };
+fn description(properties: &Members) -> Result<Option<String>, ApiError> {
     let description = properties.text("billingGroupDescription", &Text::DESCRIPTION);
-    Ok(Some(description.map_err(|error| error.inside("billingGroupProperties"))?))
+    description.map_err(|error| error.inside(PROPERTIES))
 }
