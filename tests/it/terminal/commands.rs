@@ -92,18 +92,8 @@ fn exports() -> Vec<(&'static str, String)> {
     ]
 }
 
-#[tokio::test]
-async fn text_of_imported_and_inspected_files_is_escaped() {
-    let folder = tempdir().unwrap();
-    let folder = folder.path();
-    let mut writings = Writings::default();
-    for (source, text) in exports() {
-        let file = format!("{source}.txt");
-        std::fs::write(folder.join(&file), text).unwrap();
-        for words in [&["fleet", "import"][..], &["fleet", "check-migration"]] {
-            run(folder, "latchkey", &[words, &["--from", source, &file]].concat(), &[], &mut writings).await;
-        }
-    }
+/// Files that the commands read, and hostile texts in them.
+fn inspected_files() -> [(&'static str, String); 11] {
     let statement = json!({"Effect": all("effect"), "Action": all("action"), "Resource": all("resource")});
     let allowed = json!({"Effect": "Allow", "Action": "iot:Publish", "Resource": all("arn:aws:iot:us-east-1:123456789012:topic/")});
     let document = |statement| json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
@@ -116,7 +106,7 @@ async fn text_of_imported_and_inspected_files_is_escaped() {
     let strange = json!({"scheme": "password", "verifiers": [{"verifier": all("verifier")}], "grant": "own-topics",
         "client_ids": [all("clientids")], "parameters": {all("parameter"): all("value")}, all("field"): 1});
     let grants = json!({all("grantname"): {"publish": [all("template")]}});
-    for (name, text) in [
+    [
         ("strange.json", document(statement)),
         ("allowed.json", document(allowed)),
         ("event.json", event.to_string()),
@@ -140,7 +130,22 @@ async fn text_of_imported_and_inspected_files_is_escaped() {
         ),
         ("grants.json", json!({"version": 1, "grants": grants, "devices": {}}).to_string()),
         ("ca.pem", all("notacertificate")),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn text_of_imported_and_inspected_files_is_escaped() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let mut writings = Writings::default();
+    for (source, text) in exports() {
+        let file = format!("{source}.txt");
+        std::fs::write(folder.join(&file), text).unwrap();
+        for words in [&["fleet", "import"][..], &["fleet", "check-migration"]] {
+            run(folder, "latchkey", &[words, &["--from", source, &file]].concat(), &[], &mut writings).await;
+        }
+    }
+    for (name, text) in inspected_files() {
         std::fs::write(folder.join(name), text).unwrap();
     }
     let ask = ["--client", "hall-1", "--publish", "t"];
