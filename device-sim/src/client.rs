@@ -4,7 +4,7 @@
 //! awaited. A caller that has nothing to do waits in [`Client::next_message`] or [`Client::closed`].
 
 mod connecting;
-mod error;
+pub(crate) mod error;
 mod https;
 
 use std::collections::VecDeque;

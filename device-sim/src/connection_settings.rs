@@ -18,7 +18,7 @@ const LOCAL_CREDENTIALS: &str = ".latchkey/credentials.csv";
 pub const PROXY_VARIABLE: &str = "LATCHKEY_PROXY";
 
 /// The settings of a fleet's connections.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ConnectionSettings {
     /// The server, and how its TLS is opened.
     pub target: Target,
@@ -95,7 +95,8 @@ pub struct ConnectionArgs {
 
     /// The only CA to trust, as a PEM file
     ///
-    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment.
+    /// The only CA to trust, as a PEM file. The default is .latchkey/ca.pem, or Amazon's roots for a deployment and for
+    /// endpoints below amazonaws.com.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
@@ -149,7 +150,11 @@ impl ConnectionSettings {
         let deployment = if is_deployed { deployment.find(folder)? } else { None };
         let deployed = deployment.as_ref();
         // Another server than the deployment's has its own certificate.
-        let ca = if deployed.is_some() && args.endpoint.is_none() { None } else { Some(LOCAL_CA.into()) };
+        let is_awss = match &args.endpoint {
+            Some(address) => address.is_awss(),
+            None => deployed.is_some(),
+        };
+        let ca = if is_awss { None } else { Some(LOCAL_CA.into()) };
         let authorizer = match deployed {
             _ if args.no_authorizer => None,
             Some(deployed) => Some(deployed.authorizer.clone()),
@@ -278,6 +283,9 @@ mod tests {
         assert_eq!(found(&nothing, &unasked, empty.path()), here);
         assert_eq!(found(&nothing, &unasked, deployed.path()), there);
         assert_eq!(found(&endpoint, &unasked, deployed.path()), here);
+        let awss =
+            ConnectionArgs { endpoint: "x.iot.eu-west-1.amazonaws.com:443".parse().ok(), ..nothing.clone() };
+        assert_eq!(found(&awss, &unasked, empty.path())[1], "Amazon");
         let both = [here[0], here[1], there[2], there[3], there[4]];
         assert_eq!(found(&endpoint, &asked, deployed.path()), both);
         assert_eq!(found(&rest, &unasked, deployed.path()), [there[0], "x", "other", "x", "true"]);

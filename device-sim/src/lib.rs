@@ -5,6 +5,7 @@
 //!
 //! - [`run`] is the whole command, [`SimArgs`] its arguments.
 //! - [`Client`] is one connection, for programs that need a single one; [`publish`] and [`subscribe`] are such commands.
+//! - [`doctor`] finds out why a device can't connect.
 //! - [`fleet::run`] runs many devices and returns a [`Summary`].
 //! - [`credentials_file`] reads and writes the file of the devices' credentials.
 //! - [`deployment`] reads what was deployed to AWS, and [`connection_settings`] chooses the settings of a connection.
@@ -16,6 +17,7 @@ pub mod connection_settings;
 pub mod credentials_file;
 pub mod deployment;
 pub mod device;
+pub mod doctor;
 pub mod endpoint;
 pub mod fleet;
 pub mod login;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cli::private_file::{self, PrivateFileError, Readers};
-use mqtt::{LastWill, QoS, TopicName, Version};
+use mqtt::{LastWill, QoS, TopicName};
 use zeroize::Zeroizing;
 
 use crate::args::Mqtt;
@@ -58,7 +58,7 @@ pub struct ClientArgs {
     pub username: Option<String>,
 
     /// Read the password from the first line of standard input
-    #[arg(long, help_heading = "Device", requires = "username")]
+    #[arg(long, help_heading = "Device")]
     pub password_stdin: bool,
 
     /// Read the password from a file that only its owner can read
@@ -196,8 +196,22 @@ impl ClientArgs {
     ///
     /// [`ClientError`].
     pub fn client(&self, folder: &Path) -> Result<SingleClient, ClientError> {
+        self.client_of(self.settings(folder)?)
+    }
+
+    /// The settings of its connection.
+    pub(crate) fn settings(&self, folder: &Path) -> Result<ConnectionSettings, ClientError> {
         let settings = ConnectionSettings::find(&self.connection, &self.deployment, folder)?;
-        let settings = settings.by(&self.transport, self.connection.alpn.as_ref())?;
+        Ok(settings.by(&self.transport, self.connection.alpn.as_ref())?)
+    }
+
+    /// How it connects.
+    pub(crate) fn options(&self) -> Options {
+        Options { version: self.mqtt.into(), keep_alive: self.keepalive, ..Options::default() }
+    }
+
+    /// The client with these settings.
+    pub(crate) fn client_of(&self, settings: ConnectionSettings) -> Result<SingleClient, ClientError> {
         let needs_no_password = matches!(settings.scheme.scheme, Scheme::Certificate);
         let row = match (&self.username, &self.id) {
             (Some(user_name), id) => {
@@ -223,9 +237,7 @@ impl ClientArgs {
         let authorization =
             if is_https { settings.scheme.authorization()? } else { Authorization::default() };
         let login = settings.login(&row)?;
-        let version: Version = self.mqtt.into();
-        let options = Options { version, keep_alive: self.keepalive, ..Options::default() };
-        Ok(SingleClient { settings, device: row.device, login, options, authorization })
+        Ok(SingleClient { settings, device: row.device, login, options: self.options(), authorization })
     }
 
     fn row(&self, settings: &ConnectionSettings) -> Result<Row, ClientError> {
@@ -239,7 +251,7 @@ impl ClientArgs {
         })
     }
 
-    fn password(&self) -> Result<Password, ClientError> {
+    pub(crate) fn password(&self) -> Result<Password, ClientError> {
         if let Some(file) = &self.password_file {
             let text = private_file::read(file, "password", Readers::Owner)?;
             return Ok(Password::from(text.lines().next().unwrap_or_default()));

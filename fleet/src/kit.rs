@@ -1,6 +1,7 @@
 //! `latchkey fleet kit`: one device's connection, as a configuration for its platform.
 
 pub mod platform;
+pub mod read;
 
 use std::{
     fs,

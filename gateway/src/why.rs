@@ -11,7 +11,7 @@ use std::{
     num::NonZeroU16,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -109,6 +109,25 @@ fn tell(args: &WhyArgs) -> anyhow::Result<u8> {
     print(&text);
     let attempts = attempts.unwrap_or_default();
     Ok(if attempts.iter().any(Attempt::has_problem) { REFUSED } else { 0 })
+}
+
+/// The last connections of a device, a client id or an address that began after a moment, each as [`run`] prints it for
+/// scripts.
+///
+/// # Errors
+///
+/// When the log can't be read.
+pub fn attempts(
+    log: &Path,
+    subject: &str,
+    last: NonZeroU16,
+    since: SystemTime,
+) -> anyhow::Result<Vec<serde_json::Value>> {
+    let since = OffsetDateTime::from(since);
+    let attempts = read(log, &Search { subject, last, since: Some(since) })?.unwrap_or_default();
+    // One that began earlier may have a line of its end since then.
+    let attempts = attempts.iter().filter(|attempt| attempt.began().is_some_and(|began| began >= since));
+    Ok(attempts.map(|attempt| json!(attempt)).collect())
 }
 
 /// The connections that are meant, the earliest first, or else what to look for in their place.

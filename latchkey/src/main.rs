@@ -6,11 +6,21 @@ mod demo;
 mod manual;
 mod programs;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::console;
-use device_sim::{SimArgs, publish::PubArgs, subscribe::SubArgs};
+use device_sim::{
+    SimArgs,
+    doctor::{DoctorArgs, Knowledge, observation::LogStep},
+    publish::PubArgs,
+    subscribe::SubArgs,
+};
 use fleet::args::{FleetArgs, PolicyCommandLine};
 use gateway::{args::LocalArgs, why::WhyArgs};
 
@@ -26,6 +36,7 @@ const FIRST_STEPS: &str = "First steps:
   latchkey demo                 see everything work, in ten seconds
   latchkey local                run AWS IoT Core's side, until Ctrl-C
   latchkey fleet add my-device  give one of your devices its password
+  latchkey doctor               find out why a device can't connect
   latchkey why my-device        tell why it can't connect, or what it may do
 
 `latchkey COMMAND -h` has the options of a command, --help explains them.";
@@ -40,6 +51,8 @@ enum Command {
     Demo,
     /// Run AWS IoT Core on this machine, with the real authorizer
     Local(Box<LocalArgs>),
+    /// Find out why a device can't connect: name, TCP, TLS, CONNECT, publish, step by step
+    Doctor(Box<DoctorArgs>),
     /// Tell why a device can't connect, from the log of `latchkey local`
     Why(WhyArgs),
     /// Simulate a fleet of SHT20 devices, here or against AWS
@@ -78,6 +91,7 @@ async fn main() -> ExitCode {
             ),
         ),
         Command::Local(args) => local(*args).await,
+        Command::Doctor(args) => device_sim::doctor::run(&args, &Parts).await,
         Command::Why(args) => gateway::why::run(&args),
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Pub(args) => device_sim::publish::run(&args).await,
@@ -100,6 +114,22 @@ async fn local(args: LocalArgs) -> ExitCode {
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,
         Err(error) => console::usage_error("latchkey local", &error),
+    }
+}
+
+/// What the doctor asks the gateway's and the operator's part for.
+struct Parts;
+
+impl Knowledge for Parts {
+    fn log_steps(&self, log: &Path, client_id: &str, since: SystemTime) -> Option<Vec<LogStep>> {
+        // It makes a few connections.
+        let last = NonZeroU16::new(10)?;
+        let attempts = gateway::why::attempts(log, client_id, last, since).ok()?;
+        Some(LogStep::of_attempts(&attempts))
+    }
+
+    fn kit_values(&self, text: &str) -> Option<Vec<(String, String)>> {
+        fleet::kit::read::values(text)
     }
 }
 

@@ -4,6 +4,7 @@ mod aws_apis;
 mod fidelity;
 mod log_schema;
 mod pages;
+mod platforms;
 mod readme;
 mod security;
 mod tables;

@@ -5,6 +5,7 @@ mod bundle;
 mod check;
 mod cloudwatch;
 mod deployment;
+mod doctor;
 mod explain;
 mod fleet_stores;
 mod local_init;

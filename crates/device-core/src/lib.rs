@@ -19,6 +19,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod backoff;
+pub mod partition;
 pub mod payload;
 pub mod random;
 pub mod reading;

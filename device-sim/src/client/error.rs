@@ -305,7 +305,7 @@ fn spoken(code: impl fmt::Debug, value: u8) -> String {
 }
 
 /// `NotAuthorized` becomes `not_authorized`.
-fn snake_case(name: &impl fmt::Debug) -> String {
+pub(crate) fn snake_case(name: &impl fmt::Debug) -> String {
     let mut text = String::new();
     for character in format!("{name:?}").chars() {
         if character.is_ascii_uppercase() && !text.is_empty() {

@@ -17,6 +17,12 @@ impl Address {
         Self { host: "localhost".to_owned(), port: 10_443 }
     }
 
+    /// Whether AWS owns the host's name.
+    #[must_use]
+    pub fn is_awss(&self) -> bool {
+        [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|suffix| self.host.ends_with(suffix))
+    }
+
     /// The host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -1,6 +1,6 @@
 //! The configuration of one device: the endpoint, the credentials, and the trusted roots.
 //!
-//! It borrows from the bytes of a flash partition ([`partition`]). Every mistake in it is found here, before anything is
+//! It borrows from the bytes of a flash partition ([`device_core::partition`]). Every mistake in it is found here, before anything is
 //! switched on.
 
 use core::ffi::CStr;
@@ -12,7 +12,7 @@ use device_core::{ClientId, ClientIdError};
 use embassy_time::Duration;
 use heapless::String;
 
-pub mod partition;
+pub use device_core::partition;
 
 use partition::{Key, Partition, PartitionError, UnusableValue};
 

@@ -95,6 +95,11 @@ impl Attempt {
         self.steps.iter().any(|step| step.problem)
     }
 
+    /// The time of its first line.
+    pub(super) fn began(&self) -> Option<OffsetDateTime> {
+        self.steps.iter().find_map(|step| step.time)
+    }
+
     fn add(&mut self, line: &Line) {
         let set = |field: &mut Option<String>, value: Option<&str>| {
             if field.is_none() {
@@ -209,7 +214,7 @@ impl Display for Attempt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = client_name(self.device.as_deref(), self.client_id.as_deref());
         let name = name.as_deref().unwrap_or("no client id");
-        let time = self.steps.iter().find_map(|step| step.time);
+        let time = self.began();
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
         let time = time.and_then(|time| time.format(&format).ok()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or("an unknown address");

@@ -225,3 +225,13 @@ impl AsyncWrite for Stream {
         forward!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_over_tls_has_no_room_for_the_other_ways() {
+        assert!(size_of::<Stream>() <= size_of::<TlsStream<TcpStream>>() + size_of::<usize>());
+    }
+}

@@ -1,4 +1,4 @@
-//! The configuration as it is stored in flash.
+//! The configuration of a device as it is stored in flash.
 //!
 //! ```text
 //! "LATCHKEY"   8 bytes
@@ -27,8 +27,8 @@ pub const FLASH_OFFSET: u32 = 0x3f_0000;
 /// Bytes of the partition on the chip, as in `esp32c3/partitions.csv`.
 pub const MAX_LEN: usize = 0x4000;
 
-/// Without a table: its 1 KiB of flash would speed up only one check at power-up.
-pub(super) const CHECKSUM: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// The checksum. Without a table: its 1 KiB of flash would speed up only one check at power-up.
+pub const CHECKSUM: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The entries of a partition whose checksum is right.
 pub struct Partition<'a> {
