@@ -49,7 +49,7 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
         creating += create(&signer, from, from + all / 10).await?;
         memory.push(gateway.memory()?.private);
     }
-    let cpu = gateway.cpu()? - cpu;
+    let cpu = gateway.cpu()?.saturating_sub(cpu);
     let grown = memory.last().zip(memory.first()).map_or(0, |(after, before)| after.saturating_sub(*before));
     let began = Instant::now();
     let listed = list(&signer).await?;

@@ -55,7 +55,7 @@ enum Comparison {
     Connect,
     /// QoS 1 messages a second, against mosquitto
     Throughput,
-    /// Signed API calls: Things created and listed a second, memory, and TestInvokeAuthorizer
+    /// Signed API calls: Things created and listed a second, memory, and `TestInvokeAuthorizer`
     ApiCalls,
     /// Updates of device shadows at QoS 1 with their three answers, a second
     Shadows,

@@ -48,7 +48,7 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
         answered += count??;
     }
     let answered = f64::from(u32::try_from(answered)?);
-    let (seconds, cpu) = (began.elapsed().as_secs_f64(), gateway.cpu()? - cpu);
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), gateway.cpu()?.saturating_sub(cpu));
     let figures = vec![
         Figure::with_target("updates with three answers, QoS 1", answered / seconds, "/s", LEAST),
         Figure::new("processor time of the gateway for each", cpu.as_secs_f64() * 1e6 / answered, "µs"),

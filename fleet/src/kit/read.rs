@@ -113,11 +113,10 @@ mod tests {
             let name = part.trim_matches(['"', '\'']);
             let value = match name {
                 _ if index % 2 == 0 => part.to_owned(),
-                "host" => "iot.test".to_owned(),
+                "host" | "sni" => "iot.test".to_owned(),
                 "url" => "mqtts://iot.test:443".to_owned(),
                 "port" => "443".to_owned(),
                 "alpn" => "mqtt".to_owned(),
-                "sni" => "iot.test".to_owned(),
                 "client_id" => "hall-1".to_owned(),
                 "user_name" => "hall-1?x-amz-customauthorizer-name=l".to_owned(),
                 "ca" => CA.to_owned(),
@@ -126,11 +125,12 @@ mod tests {
                 "password" => password.to_owned(),
                 other => format!("the-{other}"),
             };
-            text.push_str(&match part.chars().next() {
+            let quoted = match part.chars().next() {
                 Some('"') if index % 2 == 1 => Value::from(value).to_string(),
                 Some('\'') if index % 2 == 1 => format!("'{value}'"),
                 _ => value,
-            });
+            };
+            text.push_str(&quoted);
         }
         text
     }

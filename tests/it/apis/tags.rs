@@ -73,7 +73,7 @@ async fn tags_are_kept_changed_and_go_with_what_has_them() {
     let made = answers(folder, &creates).await;
     let arns = made.iter().zip(&creations).map(|(made, (_, member, _))| made["output"][member].clone());
     let arns = arns.collect::<Vec<_>>();
-    let changes = arns.iter().flat_map(|arn| {
+    let calls_of_each = arns.iter().flat_map(|arn| {
         [
             list(arn),
             tag(arn, &json!([{"Key": "team", "Value": "b"}, {"Key": "Süd 1", "Value": "c"}])),
@@ -82,7 +82,7 @@ async fn tags_are_kept_changed_and_go_with_what_has_them() {
             list(arn),
         ]
     });
-    let changed = answers(folder, &changes.collect::<Vec<_>>()).await;
+    let changed = answers(folder, &calls_of_each.collect::<Vec<_>>()).await;
     let (empty, south) = (json!({"Key": "empty", "Value": ""}), json!({"Key": "Süd 1", "Value": "c"}));
     for (answered, arn) in changed.chunks(5).zip(&arns) {
         let tags = |n: usize| &answered[n]["output"]["tags"];
