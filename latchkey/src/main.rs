@@ -71,6 +71,17 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Print a command's manual page, or write all pages to a folder
     Man(manual::ManArgs),
+    /// Try every row of docs/fidelity.md on a gateway, or on AWS
+    #[cfg(feature = "aws")]
+    Conform(Box<conform::ConformArgs>),
+    /// Try every row of docs/fidelity.md (this program was built without the feature `aws`)
+    #[cfg(not(feature = "aws"))]
+    #[command(disable_help_flag = true)]
+    Conform {
+        /// What a program with the feature `aws` accepts.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        _rest: Vec<std::ffi::OsString>,
+    },
 }
 
 #[tokio::main]
@@ -101,6 +112,22 @@ async fn main() -> ExitCode {
         Command::Check(args) => check::run(*args).await,
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),
+        #[cfg(feature = "aws")]
+        Command::Conform(args) => match std::env::current_exe() {
+            Ok(program) => {
+                let gateway = conform::host::GatewayProgram { program, arguments: vec!["local".to_owned()] };
+                conform::run(*args, gateway).await
+            }
+            Err(error) => console::usage_error("latchkey conform", &error.into()),
+        },
+        #[cfg(not(feature = "aws"))]
+        Command::Conform { .. } => console::usage_error(
+            "latchkey conform",
+            &anyhow::anyhow!(
+                "this program was built without the feature `aws`; build it with \
+                 `cargo install --locked --path latchkey --features aws`"
+            ),
+        ),
     }
 }
 

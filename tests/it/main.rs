@@ -2,6 +2,7 @@
 
 mod apis;
 mod clients;
+mod conform;
 mod docs;
 mod doors;
 mod functions;

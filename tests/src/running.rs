@@ -76,6 +76,19 @@ impl Running {
         .await
     }
 
+    /// Waits for a line on standard error that `probe` accepts; if the program ends before, the test fails.
+    pub async fn err_line<T>(&mut self, what: &str, probe: impl Fn(&str) -> Option<T>) -> T {
+        let Self { name, child, err, .. } = self;
+        eventually(what, || {
+            let ended = child.try_wait().unwrap().is_some() && err.reader.is_finished();
+            let text = err.text();
+            let found = text.lines().find_map(&probe);
+            assert!(found.is_some() || !ended, "`{name}` ended without {what}: {text}");
+            found
+        })
+        .await
+    }
+
     /// What it has written to standard output so far.
     pub fn out(&self) -> String {
         self.out.text()

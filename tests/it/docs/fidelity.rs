@@ -1,15 +1,19 @@
 //! docs/fidelity.md: how each behaviour of AWS is known, and the test that holds it.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use integration::files;
 
-const HEADER: &str = "| behaviour | evidence | setting | test | how to settle it |";
+const HEADER: &str = "| case | behaviour | evidence | setting | test | how to settle it |";
+/// Why a row has no case of `latchkey conform`.
+const REASONS: [&str; 6] = ["account", "API", "gateway", "load", "log", "time"];
 /// The header of the tables about the function and the deployment. Their rows are guesses.
 const EXPECTATIONS: &str = "| behaviour | Latchkey expects | how to settle it |";
 
 /// A behaviour of AWS that the gateway plays.
 struct Row {
+    /// The case of `latchkey conform` that tries it, or why there is none.
+    case: String,
     behaviour: String,
     /// `measured: SOURCE`, `documented: PAGE` or `guess`.
     evidence: String,
@@ -35,6 +39,23 @@ fn every_row_names_a_test_that_exists() {
     for Row { behaviour, test, .. } in rows() {
         let function = format!("fn {}(", test.trim_matches('`'));
         assert!(sources.contains(&function), "{behaviour}: there is no test {test}");
+    }
+}
+
+#[test]
+fn every_row_has_a_case_or_says_why_not() {
+    let cases = conform::case::all().unwrap();
+    let mut open = cases.iter().map(|case| case.id.as_str()).collect::<BTreeSet<_>>();
+    for Row { case, behaviour, .. } in rows() {
+        match case.strip_prefix('`').and_then(|case| case.strip_suffix('`')) {
+            Some(id) => assert!(open.remove(id), "{behaviour}: `{id}` is no case, or that of another row"),
+            None => assert!(REASONS.contains(&case.as_str()), "{behaviour}: `{case}` is not a reason"),
+        }
+    }
+    assert!(open.is_empty(), "these cases have no row: {open:?}");
+    let page = fs::read_to_string(files::root().join("docs/fidelity.md")).unwrap();
+    for reason in REASONS {
+        assert!(page.contains(&format!("\n| {reason} | ")), "docs/fidelity.md does not explain `{reason}`");
     }
 }
 
@@ -99,9 +120,9 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 fn row(cells: Vec<String>) -> Row {
-    let cells = <[String; 7]>::try_from(cells).unwrap();
-    let [_, behaviour, evidence, _setting, test, how_to_settle, _] = cells;
-    Row { behaviour, evidence, test, how_to_settle }
+    let cells = <[String; 8]>::try_from(cells).unwrap();
+    let [_, case, behaviour, evidence, _setting, test, how_to_settle, _] = cells;
+    Row { case, behaviour, evidence, test, how_to_settle }
 }
 
 /// Rust code in one line, so that a mark which a comment breaks is whole again.
