@@ -204,7 +204,10 @@ impl GatewayHost {
         let output = process.stdout.take().context("the gateway has no output")?;
         let Some(line) = BufReader::new(output).lines().next_line().await? else {
             let status = process.wait().await?;
-            bail!("the gateway ended with {status}");
+            bail!(
+                "the gateway ended with {status}; if the function did not start, name Python 3 with `--python`, which is `{}` now",
+                python.display()
+            );
         };
         let Ready { ports, ca } = serde_json::from_str(&line).context("the gateway is not ready")?;
         let config = configuration(program, &data).await?;

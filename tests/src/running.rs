@@ -3,6 +3,7 @@
 use std::{
     process::Stdio,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -112,9 +113,14 @@ impl Running {
     }
 
     /// Closes its standard input, if it is still open, and waits for its end.
-    pub async fn finish(mut self) -> Finished {
+    pub async fn finish(self) -> Finished {
+        self.finish_within(LIMIT).await
+    }
+
+    /// The same for a program that works for longer.
+    pub async fn finish_within(mut self, limit: Duration) -> Finished {
         drop(self.stdin.take());
-        let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        let ended = tokio::time::timeout(limit, self.child.wait()).await;
         let ended = ended.unwrap_or_else(|_| {
             panic!("`{}` does not end: {}{}", self.name, self.out.text(), self.err.text())
         });

@@ -82,9 +82,16 @@ impl Operation {
     }
 
     /// The members of this path if it is this operation's.
+    ///
+    /// The API model has operations whose path ends with a slash, `/authorizers/` for example; the AWS SDK for Rust leaves it
+    /// out.
     fn members(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+        let (own, path) = match self.path.strip_suffix('/') {
+            Some(own) => (own, path.strip_suffix('/').unwrap_or(path)),
+            None => (self.path, path),
+        };
         let (mut members, mut rest) = (Vec::new(), Some(path));
-        for expected in self.path.split('/') {
+        for expected in own.split('/') {
             let (segment, after) = match rest?.split_once('/') {
                 Some((segment, after)) => (segment, Some(after)),
                 None => (rest?, None),
@@ -135,6 +142,8 @@ mod tests {
         for (method, path, name, members) in [
             (Method::GET, "/things/a%2Fb", "DescribeThing", &["thingName"][..]),
             (Method::GET, "/things", "ListThings", &[]),
+            (Method::GET, "/authorizers/", "ListAuthorizers", &[]),
+            (Method::GET, "/authorizers", "ListAuthorizers", &[]),
             (Method::PUT, "/thing-groups/addThingToThingGroup", "AddThingToThingGroup", &[]),
             (Method::GET, "/policies/p/version/1", "GetPolicyVersion", &["policyName", "policyVersionId"]),
             (Method::GET, "/confirmdestination/a/b", "ConfirmTopicRuleDestination", &["confirmationToken"]),
