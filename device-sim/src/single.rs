@@ -230,6 +230,9 @@ impl ClientArgs {
                 if let Some(id) = id {
                     row.client_id.clone_from(id);
                 }
+                if self.password_stdin || self.password_file.is_some() {
+                    row.password = self.password()?;
+                }
                 row
             }
         };

@@ -47,6 +47,8 @@ pub struct HttpsPublisher {
 struct Open {
     sender: SendRequest<Full<Bytes>>,
     connection: JoinHandle<()>,
+    /// Whether a request has gone over it.
+    is_used: bool,
 }
 
 impl Open {
@@ -58,7 +60,7 @@ impl Open {
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|_| ConnectError::Tls(TlsError::Closed))?;
         let connection = tokio::spawn(async move { connection.await.unwrap_or_default() });
-        Ok(Self { sender, connection })
+        Ok(Self { sender, connection, is_used: false })
     }
 }
 
@@ -119,6 +121,39 @@ impl HttpsPublisher {
         if publish.qos == QoS::ExactlyOnce {
             return Err(RequestError::QosUnsupported);
         }
+        let limit = self.time_limit;
+        timeout(limit, self.exchange(publish)).await.unwrap_or(Err(RequestError::NotAcknowledged(limit)))
+    }
+
+    async fn exchange(&mut self, publish: &Publish) -> Result<(), RequestError> {
+        loop {
+            if self.open.sender.is_closed() {
+                let opened = Open::new(&self.endpoint, self.time_limit).await;
+                self.open = opened.map_err(|_| Closed::ByServer)?;
+            }
+            let was_used = std::mem::replace(&mut self.open.is_used, true);
+            let answer = match self.open.sender.send_request(self.request(publish)?).await {
+                Ok(answer) => answer,
+                // A server may close a connection between two requests, and the client learns it from the next one. That
+                // goes over a new connection, unless a second copy of a QoS 0 message could arrive.
+                Err(error) if was_used && (error.is_canceled() || publish.qos == QoS::AtLeastOnce) => {
+                    let opened = Open::new(&self.endpoint, self.time_limit).await;
+                    self.open = opened.map_err(|_| Closed::ByServer)?;
+                    continue;
+                }
+                Err(_) => return Err(Closed::ByServer.into()),
+            };
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            if status == StatusCode::OK {
+                return Ok(());
+            }
+            return Err(RequestError::HttpRefused { status: status.as_u16(), message: message(&body) });
+        }
+    }
+
+    fn request(&self, publish: &Publish) -> Result<Request<Full<Bytes>>, RequestError> {
         let topic = publish.topic.as_ref().map(mqtt::TopicName::as_str).unwrap_or_default();
         let path = format!("/topics/{}", utf8_percent_encode(topic, PARAMETER_VALUE));
         let mut parameters = vec![("qos".to_owned(), u8::from(publish.qos).to_string())];
@@ -126,27 +161,11 @@ impl HttpsPublisher {
             parameters.push(("retain".to_owned(), "true".to_owned()));
         }
         parameters.extend(self.parameters.iter().cloned());
-        let unsendable = || RequestError::Unsendable(EncodeError::Invalid("the request can't be written"));
         let mut request = Request::post(with_query(&path, &parameters))
             .body(Full::new(publish.payload.clone()))
-            .map_err(|_| unsendable())?;
+            .map_err(|_| RequestError::Unsendable(EncodeError::Invalid("the request can't be written")))?;
         request.headers_mut().extend(self.headers.clone());
-        let limit = self.time_limit;
-        if self.open.sender.is_closed() {
-            let opened = Open::new(&self.endpoint, limit).await;
-            self.open = opened.map_err(|_| Closed::ByServer)?;
-        }
-        let exchange = async {
-            let answer = self.open.sender.send_request(request).await.map_err(|_| Closed::ByServer)?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            if status == StatusCode::OK {
-                return Ok(());
-            }
-            Err(RequestError::HttpRefused { status: status.as_u16(), message: message(&body) })
-        };
-        timeout(limit, exchange).await.unwrap_or(Err(RequestError::NotAcknowledged(limit)))
+        Ok(request)
     }
 }
 

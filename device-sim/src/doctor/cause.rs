@@ -115,7 +115,7 @@ causes! {
         "Send the token and its signature once each, URL-encoded, or turn signing off";
     WrongPassword = 35, "wrong_password",
         "The password is wrong",
-        "Compare the device's password with `latchkey fleet rotate DEVICE`'s, byte for byte, without a line end";
+        "Check the device's password byte for byte, without a line end; `latchkey fleet rotate DEVICE` makes a new one";
     UnknownDevice = 36, "unknown_device",
         "The authorizer knows no device of this name",
         "Add the device with `latchkey fleet add DEVICE`, or correct the user name before its `?`";

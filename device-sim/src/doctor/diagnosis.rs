@@ -264,7 +264,8 @@ fn chosen_alpn(seen: &Observations, chosen: Option<&str>) -> Option<Finding> {
         return None;
     }
     let said = chosen.map_or("no ALPN protocol".to_owned(), |chosen| format!("the ALPN protocol `{chosen}`"));
-    Some(finding(alpn_cause(seen), format!("the server serves {said}, and the door is `{expected}`'s")))
+    let evidence = format!("the server chose {said}, and the door for this device has `{expected}`");
+    Some(finding(alpn_cause(seen), evidence))
 }
 
 /// Doors of HTTP, and those for certificates on ports of their own, need no ALPN.

@@ -236,6 +236,10 @@ async fn another_device_and_a_password_from_anywhere_but_an_argument() {
     let mut piped = Running::start(local.latchkey(&[&by_hand[..], &["--password-stdin"]].concat()));
     piped.input(format!("{PASSWORD}\r\n").as_bytes()).await;
     ended(&piped.finish().await, 0, "");
+    // It takes the place of the credentials file's.
+    let mut wrong = Running::start(local.latchkey(&["pub", "-t", "hall-1/t", "-m", "x", "--password-stdin"]));
+    wrong.input(b"wrong\n").await;
+    ended(&wrong.finish().await, 1, "not authorized");
     let file = local.folder.path().join("password");
     fs::write(&file, PASSWORD).unwrap();
     #[cfg(unix)]
