@@ -203,7 +203,7 @@ async fn text_of_imported_and_inspected_files_is_escaped() {
     for words in commands {
         run(folder, "latchkey", &words, &[], &mut writings).await;
     }
-    let places = ["effect", "asked", "eventuser", "whyreason", "unusable.json", "logclient"];
+    let places = ["effect", "asked", "tencent_too_few_parts", "whyreason", "unusable.json", "logclient"];
     assert_escaped(&writings, &places);
 }
 
