@@ -5,6 +5,7 @@ mod examples;
 mod inspect;
 mod kit;
 mod lint;
+mod logs;
 mod migration;
 mod revoke;
 mod source;
@@ -35,6 +36,7 @@ pub use self::{
     },
     kit::KitArgs,
     lint::{Format, LintArgs},
+    logs::{LogSourceArgs, LogsArgs, StatsArgs, StatusArgs},
     migration::CheckMigrationArgs,
     revoke::{ConnectionsArgs, RevokeArgs, RevokeCommand, UndoArgs},
     source::SourceArgs,
@@ -92,6 +94,12 @@ pub enum FleetCommand {
     Smoke(Box<SmokeArgs>),
     /// Write the records of a file to a table or a secret in AWS
     Push(Box<PushArgs>),
+    /// Show connects, refusals and ends, from the function's log and AWS IoT's
+    Logs(Box<LogsArgs>),
+    /// Show on one screen how a fleet is: records, connects, refusals, faults
+    Status(Box<StatusArgs>),
+    /// Count refusals, take-overs, devices that are not seen, and connects a minute
+    Stats(Box<StatsArgs>),
     /// Say what of a fleet will not work on AWS, and how each device can move
     CheckMigration(Box<CheckMigrationArgs>),
     /// A command that changes nothing.

@@ -7,6 +7,8 @@
 //! [`import`] reads another cloud's list of devices, and [`vendor`] knows the names and secrets in it. [`secret`] makes
 //! passwords. [`migration`] says what of a fleet will not work on AWS. [`sealing`] seals vendors' secrets under the keys of [`keyring_file`].
 //!
+//! [`logs`] reads the function's log and AWS IoT's own, and [`statistics`] counts what is in them.
+//!
 //! [`inspect`] runs the commands that change nothing: [`explain`] and [`policy_test`], which ask policies about
 //! requests ([`evaluation`]), [`lint`], and [`kit`].
 //!
@@ -24,6 +26,7 @@ pub mod inspect;
 pub mod keyring_file;
 pub mod kit;
 pub mod lint;
+pub mod logs;
 pub mod migration;
 pub mod name_pattern;
 pub mod policy_test;
@@ -39,6 +42,7 @@ pub mod sealing;
 pub mod secret;
 #[cfg(feature = "aws")]
 pub mod smoke;
+pub mod statistics;
 pub mod store_file;
 pub mod store_option;
 pub mod vendor;

@@ -10,14 +10,12 @@ use cli::{
     format::OutputFormat,
     output,
 };
-#[cfg(feature = "aws")]
 use cli::{exit, signal};
-#[cfg(feature = "aws")]
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{FleetArgs, FleetCommand, PolicyCommandLine, RecordsCommand, StoreArgs},
-    command, inspect, migration,
+    command, inspect, logs, migration, statistics,
     store_option::{ConfiguredStore, Target},
 };
 #[cfg(feature = "aws")]
@@ -95,6 +93,23 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
                 Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
         },
+        FleetCommand::Logs(args) => {
+            until_interrupted(async |stop| Ok(read(logs::run(&args, &mut console, stop).await?))).await
+        }
+        FleetCommand::Status(args) => {
+            let target = Target::find(store, &args.store)?;
+            until_interrupted(async |stop| {
+                Ok(read(statistics::status_of(&args, &target, &mut console, stop).await?))
+            })
+            .await
+        }
+        FleetCommand::Stats(args) => {
+            let target = Target::find(store, &args.store)?;
+            until_interrupted(async |stop| {
+                Ok(read(statistics::stats(&args, &target, &mut console, stop).await?))
+            })
+            .await
+        }
         #[cfg(feature = "aws")]
         FleetCommand::Provision(args) => {
             until_interrupted(async |stop| {
@@ -149,6 +164,11 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     }
 }
 
+/// The exit code after a log, which was read to its end or until Ctrl-C.
+fn read(is_whole: bool) -> ExitCode {
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::INTERRUPTED) }
+}
+
 #[cfg(not(feature = "aws"))]
 pub(crate) fn not_built(command: &str) -> anyhow::Error {
     anyhow::anyhow!(
@@ -158,7 +178,6 @@ pub(crate) fn not_built(command: &str) -> anyhow::Error {
 }
 
 /// Tells the work to stop at the first Ctrl-C, and drops it at the second.
-#[cfg(feature = "aws")]
 async fn until_interrupted(
     work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {

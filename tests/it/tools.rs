@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod fleet_stores;
 mod local_init;
+mod logs;
 mod provision;
 mod provision_passwords;
 mod proxies;

@@ -121,6 +121,38 @@ Examples:
 Exit codes: 0 every record is disabled and every client id that is known is
 out, 1 not every one, 64 nothing was begun, 130 Ctrl-C.";
 
+pub(super) const LOGS: &str = "\
+Examples:
+  latchkey fleet logs --device my-device --since 1d
+  latchkey fleet logs --outcome deny --outcome fault --follow
+  latchkey fleet logs --log-group /aws/lambda/latchkey-prod --json
+
+Outcomes: allow, deny (refused), fault (something is broken), end (of a
+connection). In the folder of `make deploy` the logs are the deployment's; AWS
+IoT's own log has refusals before the function, if `iotLogging` is on.
+`latchkey why DEVICE` tells more about one connection of `latchkey local`.
+
+Exit codes: 0 the log was read, 64 it can't be read, 130 Ctrl-C (with
+--follow 0).";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  latchkey fleet status
+  latchkey fleet status --since 1d --json
+
+Exit codes: 0 it is shown, 64 the store or the log can't be read, 130 Ctrl-C.";
+
+pub(super) const STATS: &str = "\
+Examples:
+  latchkey fleet stats --since 7d
+      refusals by reason, client ids that several connections fight over, and
+      enabled devices without any event in the last 7 days
+
+  latchkey fleet stats --json --top 100
+      with connects by the minute
+
+Exit codes: 0 they are shown, 64 the log can't be read, 130 Ctrl-C.";
+
 pub(super) const UNDO: &str = "\
 Example:
   latchkey fleet revoke undo .latchkey/revoked-2026-11-30T060000Z.jsonl

@@ -102,6 +102,9 @@ fn inspected_files() -> [(&'static str, String); 11] {
     let logged = json!({"timestamp": "2026-11-30T00:00:00Z", "eventType": "Connect", "status": "Failure", "clientId": "hall-1",
         "principalId": all("whyprincipal"), "reason": all("whyreason"), "details": all("whydetails"), "traceId": all("trace"),
         "connection_id": "c1"});
+    let taken_over = json!({"timestamp": "2026-11-30 00:00:00.000", "eventType": "Disconnect", "status": "Failure",
+        "clientId": all("fleetclient"), "sourceIp": all("fleetip"), "topicName": all("fleettopic"),
+        "disconnectReason": "DUPLICATE_CLIENTID", "details": all("fleetdetails; ")});
     let record = json!({"scheme": "password", "verifiers": [{"verifier": HASH}], "grant": "own-topics"});
     let strange = json!({"scheme": "password", "verifiers": [{"verifier": all("verifier")}], "grant": "own-topics",
         "client_ids": [all("clientids")], "parameters": {all("parameter"): all("value")}, all("field"): 1});
@@ -111,7 +114,7 @@ fn inspected_files() -> [(&'static str, String); 11] {
         ("allowed.json", document(allowed)),
         ("event.json", event.to_string()),
         ("decisions.jsonl", format!("{decision}\n{}\n", all("notjson"))),
-        ("events.jsonl", format!("{logged}\n{}\n", all("notjson"))),
+        ("events.jsonl", format!("{logged}\n{taken_over}\n{}\n", all("notjson"))),
         (
             "topics.txt",
             format!("{}\n{}\n", without_controls("topicline"), all("topicline").replace(['\r', '\n'], "")),
@@ -199,11 +202,24 @@ async fn text_of_imported_and_inspected_files_is_escaped() {
         .concat(),
         vec!["why", "hall-1", "--log", "events.jsonl"],
         vec!["why", "--log", "events.jsonl", &hostile],
+        vec!["fleet", "logs", "--log", "events.jsonl", "--since", "36500d"],
+        vec!["fleet", "logs", "--log", "events.jsonl", "--since", "36500d", "--device", &hostile],
+        vec!["fleet", "stats", "--log", "events.jsonl", "--since", "36500d"],
+        vec!["fleet", "revoke", "--from-file", "topics.txt"],
+        vec!["fleet", "revoke", "undo", "events.jsonl"],
     ];
     for words in commands {
         run(folder, "latchkey", &words, &[], &mut writings).await;
     }
-    let places = ["effect", "asked", "tencent_too_few_parts", "whyreason", "unusable.json", "logclient"];
+    let places = [
+        "effect",
+        "asked",
+        "tencent_too_few_parts",
+        "whyreason",
+        "unusable.json",
+        "logclient",
+        "fleetclient",
+    ];
     assert_escaped(&writings, &places);
 }
 
