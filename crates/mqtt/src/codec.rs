@@ -3,14 +3,12 @@
 use bytes::{Buf, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
+use crate::decode::BRIDGE;
 use crate::error::{DecodeError, EncodeError};
 use crate::field::{MAX_PACKET_SIZE, Reader};
 use crate::header::{self, Gate, Header, Role};
 use crate::packet::{Connect, Packet, Version};
 use crate::{decode, encode};
-
-/// The bit of the protocol level that tells a bridge from a client. It is not in the specification.
-const BRIDGE: u8 = 0x80;
 
 /// One end of a connection.
 ///
@@ -22,6 +20,10 @@ pub struct Codec {
     peer_maximum: u32,
     /// Whether acknowledgements may have reason strings: what the client's CONNECT asks for.
     problem_information: bool,
+    /// Whether MQTT 3.1 and the levels of brokers that bridge are accepted.
+    older_protocols: bool,
+    /// The level of the CONNECT that was accepted.
+    protocol_level: Option<u8>,
     failure: Option<DecodeError>,
 }
 
@@ -38,6 +40,22 @@ impl Codec {
     #[must_use]
     pub fn client(version: Version, max_packet_size: u32) -> Self {
         Self::new(Role::Client, Some(version), max_packet_size)
+    }
+
+    /// Accepts MQTT 3.1 (`MQIsdp`, level 3) as [`Version::V311`], and the levels with which brokers that bridge begin, 0x83
+    /// to 0x85, as those without the highest bit.
+    ///
+    /// MQTT 3.1 differs from 3.1.1 in what a client may send: PUBREL, SUBSCRIBE and UNSUBSCRIBE can have the DUP flag
+    /// (MQTT 3.1, section 2.1).
+    #[must_use]
+    pub fn with_older_protocols(self) -> Self {
+        Self { older_protocols: true, ..self }
+    }
+
+    /// The protocol level of the CONNECT that was accepted, as the client sent it.
+    #[must_use]
+    pub fn protocol_level(&self) -> Option<u8> {
+        self.protocol_level
     }
 
     /// The version of the connection. A server does not know it before CONNECT.
@@ -58,9 +76,11 @@ impl Codec {
 
     fn new(role: Role, version: Option<Version>, max_packet_size: u32) -> Self {
         Self {
-            gate: Gate { role, version, opened: false, max_packet_size },
+            gate: Gate { role, version, v31: false, opened: false, max_packet_size },
             peer_maximum: MAX_PACKET_SIZE,
             problem_information: true,
+            older_protocols: false,
+            protocol_level: None,
             failure: None,
         }
     }
@@ -86,14 +106,16 @@ impl Codec {
 
     fn connect(&mut self, header: Header, body: &[u8]) -> Result<Connect, DecodeError> {
         let mut reader = Reader::new(body);
-        let protocol = decode::protocol(&mut reader);
+        let protocol = decode::protocol(&mut reader, self.older_protocols);
         self.gate.version = match protocol {
-            Ok(version) => Some(version),
+            Ok((version, _)) => Some(version),
             Err(DecodeError::UnsupportedProtocolVersion(level)) if level & !BRIDGE > 4 => Some(Version::V5),
             Err(DecodeError::UnsupportedProtocolVersion(_)) => Some(Version::V311),
             Err(_) => None,
         };
-        let version = protocol?;
+        let (version, level) = protocol?;
+        self.gate.v31 = level & !BRIDGE == 3;
+        self.protocol_level = Some(level);
         if version == Version::V5 && !header.minimal {
             return Err(DecodeError::LengthNotMinimal);
         }

@@ -20,16 +20,23 @@ use crate::property::{Owner, Properties, Property, VarInt};
 use crate::reason::{ConnectReasonCode, QoS, SubAckCode, SubscribeFailure, UnknownCode};
 use crate::topic::TopicFilter;
 
+/// The bit of the protocol level that tells a bridge from a client. It is not in the specification.
+pub(crate) const BRIDGE: u8 = 0x80;
+
 /// The protocol name and the protocol level of a CONNECT (sections 3.1.2.1 and 3.1.2.2).
-pub(crate) fn protocol(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
+///
+/// With `older`, MQTT 3.1 and the levels of brokers that bridge are accepted too ([`crate::Codec::with_older_protocols`]).
+pub(crate) fn protocol(reader: &mut Reader<'_>, older: bool) -> Result<(Version, u8), DecodeError> {
     let name = reader.binary()?;
     if name != b"MQTT" && name != b"MQIsdp" {
         return Err(DecodeError::ProtocolName);
     }
-    match (name, reader.u8()?) {
-        (b"MQTT", 4) => Ok(Version::V311),
-        (b"MQTT", 5) => Ok(Version::V5),
-        (_, level) => Err(DecodeError::UnsupportedProtocolVersion(level)),
+    let level = reader.u8()?;
+    match (name, if older { level & !BRIDGE } else { level }) {
+        (b"MQIsdp", 3) if older => Ok((Version::V311, level)),
+        (b"MQTT", 4) => Ok((Version::V311, level)),
+        (b"MQTT", 5) => Ok((Version::V5, level)),
+        _ => Err(DecodeError::UnsupportedProtocolVersion(level)),
     }
 }
 

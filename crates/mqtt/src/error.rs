@@ -53,7 +53,7 @@ pub enum DecodeError {
     /// The protocol name is not `MQTT`.
     #[error("[MQTT-3.1.2-1] the protocol name is not `MQTT`")]
     ProtocolName,
-    /// The version is neither 3.1.1 (level 4) nor 5; MQTT 3.1 (`MQIsdp`) is level 3.
+    /// The version is neither 3.1.1 (level 4) nor 5; MQTT 3.1 (`MQIsdp`) is level 3, which [`crate::Codec::with_older_protocols`] accepts.
     #[error("[MQTT-3.1.2-2] protocol level {0} is not supported: use MQTT 3.1.1 (4) or MQTT 5 (5)")]
     UnsupportedProtocolVersion(u8),
     /// The lowest bit of the connect flags is set.

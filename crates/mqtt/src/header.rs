@@ -66,6 +66,8 @@ pub(crate) struct Gate {
     pub(crate) role: Role,
     /// A server does not know the version before CONNECT.
     pub(crate) version: Option<Version>,
+    /// MQTT 3.1, in which some packets can have the DUP flag.
+    pub(crate) v31: bool,
     /// Whether the opening packet, CONNECT or CONNACK, has arrived.
     pub(crate) opened: bool,
     pub(crate) max_packet_size: u32,
@@ -79,7 +81,8 @@ impl Gate {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let (kind, flags) = (first >> 4, first & 0x0f);
         self.check_kind(kind)?;
-        check_flags(kind, flags)?;
+        let repeatable = self.v31 && matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE);
+        check_flags(kind, if repeatable { flags & 0b0111 } else { flags })?;
         let Some((length, count)) = var_int(rest)? else { return Ok(None) };
         let body = 1 + count;
         let size = u64::from(length) + body as u64;

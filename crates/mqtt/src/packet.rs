@@ -4,12 +4,16 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use crate::error::{DecodeError, EncodeError};
+use crate::field::MAX_PACKET_SIZE;
+use crate::header::{self, Gate, Role};
 use crate::reason::{
     ConnectReasonCode, DisconnectReasonCode, PubAckCode, PubRelCode, QoS, SubAckCode, UnsubAckCode, codes,
 };
 use crate::topic::{TopicFilter, TopicName};
+use crate::{decode, encode};
 
 /// A version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -400,6 +404,38 @@ impl Publish {
         }
     }
 
+    /// The message as the PUBLISH packet of MQTT 5 that a client sends, with which a program can store it.
+    ///
+    /// # Errors
+    ///
+    /// As the codec's: a message without topic and alias, or with a QoS and no packet id, can't be written.
+    pub fn to_bytes(&self) -> Result<Bytes, EncodeError> {
+        let mut bytes = BytesMut::new();
+        let packet = Packet::Publish(self.clone());
+        encode::packet(&packet, Version::V5, Role::Client, MAX_PACKET_SIZE, &mut bytes)?;
+        Ok(bytes.freeze())
+    }
+
+    /// The message that [`Self::to_bytes`] has written.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are something else, or are damaged.
+    pub fn from_bytes(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let gate = Gate {
+            role: Role::Server,
+            version: Some(Version::V5),
+            v31: false,
+            opened: true,
+            max_packet_size: MAX_PACKET_SIZE,
+        };
+        let header = gate.header(bytes)?.ok_or(DecodeError::Truncated)?;
+        if header.kind != header::PUBLISH || header.end != bytes.len() {
+            return Err(DecodeError::Malformed);
+        }
+        decode::publish(header.flags, &bytes.slice(header.body..), Version::V5, Role::Server)
+    }
+
     /// The topic alias, if there is one.
     #[must_use]
     pub fn topic_alias(&self) -> Option<NonZeroU16> {
@@ -614,6 +650,23 @@ mod tests {
     #[test]
     fn a_packet_is_small() {
         assert!(size_of::<Packet>() <= 96, "{}", size_of::<Packet>());
+    }
+
+    #[test]
+    fn a_stored_message_is_the_same_and_a_damaged_one_is_refused() {
+        let mut message = Publish::new(TopicName::try_from("a/b").unwrap(), vec![0, 7, 255]);
+        (message.qos, message.retain, message.packet_id) = (QoS::AtLeastOnce, true, NonZeroU16::new(9));
+        message.properties = Some(Arc::new(PublishProperties {
+            message_expiry_interval: Some(60),
+            user_properties: vec![("k".into(), "v".into())],
+            ..PublishProperties::default()
+        }));
+        let bytes = message.to_bytes().unwrap();
+        assert_eq!(Publish::from_bytes(&bytes), Ok(message));
+        for end in 0..bytes.len() {
+            assert!(Publish::from_bytes(&bytes.slice(..end)).is_err(), "{end}");
+        }
+        assert_eq!(Publish::from_bytes(&Bytes::from_static(b"\xc0\x00")), Err(DecodeError::Malformed));
     }
 
     #[test]
