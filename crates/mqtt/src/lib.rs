@@ -21,6 +21,8 @@ mod packet;
 mod property;
 mod reason;
 pub mod topic;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 #[cfg(feature = "wire")]
 pub mod wire;
 

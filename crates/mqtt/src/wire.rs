@@ -5,12 +5,14 @@ pub mod dial;
 pub mod stream;
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::{Decoder, Encoder};
@@ -64,8 +66,8 @@ pub async fn connect(
 ///
 /// Dropping a future of its methods loses no packet: what was queued is sent with the next flush, and what has arrived
 /// is kept.
-pub struct Wire {
-    stream: Stream,
+pub struct Wire<S = Stream> {
+    stream: S,
     codec: Codec,
     read_size: usize,
     incoming: BytesMut,
@@ -76,7 +78,15 @@ impl Wire {
     /// Reads `read_size` bytes at a time; a larger packet makes the buffer grow for that connection.
     #[must_use]
     pub fn new(stream: impl Into<Stream>, codec: Codec, read_size: usize) -> Self {
-        Self { stream: stream.into(), codec, read_size, incoming: BytesMut::new(), outgoing: BytesMut::new() }
+        Self::over(stream.into(), codec, read_size)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// As [`Wire::new`], over any stream.
+    #[must_use]
+    pub fn over(stream: S, codec: Codec, read_size: usize) -> Self {
+        Self { stream, codec, read_size, incoming: BytesMut::new(), outgoing: BytesMut::new() }
     }
 
     /// Refuses to send packets that are larger than the server accepts.
@@ -91,6 +101,24 @@ impl Wire {
     /// If the packet can't be written; the others still wait.
     pub fn queue(&mut self, packet: Packet) -> Result<(), EncodeError> {
         self.codec.encode(packet, &mut self.outgoing)
+    }
+
+    /// The codec, which knows the version of the connection.
+    #[must_use]
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// How many bytes wait to be sent.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Whether as many bytes as this have arrived and are not read.
+    #[must_use]
+    pub fn has_unread(&self, bytes: usize) -> bool {
+        self.incoming.len() >= bytes
     }
 
     /// Whether packets wait to be sent.
@@ -109,6 +137,39 @@ impl Wire {
             self.stream.write_buf(&mut self.outgoing).await?;
         }
         self.stream.flush().await
+    }
+
+    /// Sends what is queued, for a caller that waits for several things at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.outgoing))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.advance(written);
+        }
+        if self.outgoing.capacity() > KEPT_CAPACITY {
+            self.outgoing = BytesMut::new();
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Reads what has arrived, for [`Self::arrived`]. It is false where the other end closed the connection.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.incoming.is_empty() && self.incoming.capacity() > KEPT_CAPACITY {
+            self.incoming = BytesMut::new();
+        }
+        self.incoming.reserve(self.read_size);
+        let read = pin!(self.stream.read_buf(&mut self.incoming));
+        Poll::Ready(Ok(ready!(read.poll(context))? > 0))
     }
 
     /// Sends a packet that holds a secret, and wipes the buffer that it was written in.
@@ -162,13 +223,13 @@ impl Wire {
     }
 
     /// The stream, for bytes that are not a packet.
-    pub fn stream_mut(&mut self) -> &mut Stream {
+    pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
     /// The stream, and the bytes that have arrived on it and are not read yet.
     #[must_use]
-    pub fn into_parts(self) -> (Stream, BytesMut) {
+    pub fn into_parts(self) -> (S, BytesMut) {
         (self.stream, self.incoming)
     }
 }
@@ -197,8 +258,10 @@ pub enum SendError {
 
 /// So that a buffer with a secret need not move, which would leave a copy of it.
 const SECRET_CAPACITY: usize = 4_096;
+/// A larger buffer is given back when it is empty.
+const KEPT_CAPACITY: usize = 16_384;
 
-async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+async fn write_all(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
 }

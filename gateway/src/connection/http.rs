@@ -48,7 +48,7 @@ use self::{
 use super::{
     limits::HandshakeLimits,
     log::{Addresses, ConnectionLog},
-    websocket::{HttpStream, WebSocket},
+    websocket::{self, HttpStream, WebSocket},
 };
 use crate::{
     clock::{Clock, Moment},
@@ -310,7 +310,7 @@ impl Upgrade {
     /// The WebSocket; `None` if the client has gone.
     async fn finish(self) -> Option<Upgraded> {
         let parts = self.stream.await.ok()?.downcast::<TokioIo<HttpStream>>().ok()?;
-        let stream = WebSocket::new(parts.io.into_inner(), parts.read_buf.to_vec()).await;
+        let stream = websocket::upgraded(parts.io.into_inner(), parts.read_buf.to_vec()).await;
         Some(Upgraded { stream, request: self.request, info: self.info })
     }
 }

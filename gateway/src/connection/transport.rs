@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 
-use super::websocket::WebSocket;
+use super::websocket::{self, WebSocket};
 use crate::{session::disconnect_reason::DisconnectReason, shared::Shared};
 
 /// How long a write to the client may take.
@@ -37,7 +37,7 @@ impl Transport {
     pub(super) fn refuse(&mut self, answered: bool) {
         match self {
             Self::Tls(_) => {}
-            Self::WebSocket(stream) => stream.refuse(answered),
+            Self::WebSocket(stream) => websocket::refuse(stream, answered),
         }
     }
 
@@ -45,7 +45,7 @@ impl Transport {
     pub(super) fn violation(&self) -> Option<DisconnectReason> {
         match self {
             Self::Tls(_) => None,
-            Self::WebSocket(stream) => stream.violation(),
+            Self::WebSocket(stream) => websocket::violation(stream),
         }
     }
 
@@ -53,7 +53,9 @@ impl Transport {
     pub(super) fn end(&self) -> Option<DisconnectReason> {
         match self {
             Self::Tls(_) => None,
-            Self::WebSocket(stream) => stream.violation().or_else(|| stream.closed_by_client()),
+            Self::WebSocket(stream) => {
+                websocket::violation(stream).or_else(|| websocket::closed_by_client(stream))
+            }
         }
     }
 }
