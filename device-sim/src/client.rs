@@ -20,6 +20,7 @@ use mqtt::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use self::connecting::tls_error;
 pub use self::error::{Closed, ConnectError, RequestError, Step, TlsError};
 pub use self::https::{Authorization, HttpsPublisher};
 use crate::endpoint::Endpoint;

@@ -192,7 +192,9 @@ impl Endpoint {
         if colon { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
     }
 
-    pub(crate) fn tls(&self) -> (&TlsConnector, ServerName<'static>) {
+    /// What opens TLS on a connection to it, and the server name to do that with.
+    #[must_use]
+    pub fn tls(&self) -> (&TlsConnector, ServerName<'static>) {
         (&self.connector, self.server_name.clone())
     }
 }

@@ -13,6 +13,7 @@ use std::{
     time::SystemTime,
 };
 
+use bridge::BridgeArgs;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::console;
 use device_sim::{
@@ -61,6 +62,8 @@ enum Command {
     Pub(Box<PubArgs>),
     /// Show the messages that one device receives, here or on AWS
     Sub(Box<SubArgs>),
+    /// Let devices that can do neither TLS nor ALPN in, each as itself
+    Bridge(Box<BridgeArgs>),
     /// Give devices their credentials and keep their records
     Fleet(FleetArgs),
     /// Ask policy documents whether they allow something
@@ -107,6 +110,7 @@ async fn main() -> ExitCode {
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Pub(args) => device_sim::publish::run(&args).await,
         Command::Sub(args) => device_sim::subscribe::run(&args).await,
+        Command::Bridge(args) => bridge::run(*args).await,
         Command::Fleet(args) => fleet::run(args).await,
         Command::Policy(args) => fleet::run_policy(*args),
         Command::Check(args) => check::run(*args).await,

@@ -1,6 +1,6 @@
 """A device on paho-mqtt: reads one task as JSON from standard input, writes what happens as JSON lines.
 
-The task: host, port, ca, alpn (or null), client_id, user_name, password (base64), version (4 or 5),
+The task: host, port, ca (null is no TLS), alpn (or null), client_id, user_name, password (base64), version (3, 4 or 5),
 transport ("tcp", or "websockets" at /mqtt) and actions, each a list: ["publish", topic, payload, qos], ["subscribe", filter, qos], ["receive"],
 ["closed"], ["disconnect"]. An action that fails ends the task.
 """
@@ -32,10 +32,11 @@ class Device:
             protocol=task["version"],
             transport=task["transport"],
         )
-        context = ssl.create_default_context(cafile=task["ca"])
-        if task["alpn"] is not None:
-            context.set_alpn_protocols([task["alpn"]])
-        client.tls_set_context(context)
+        if task["ca"] is not None:
+            context = ssl.create_default_context(cafile=task["ca"])
+            if task["alpn"] is not None:
+                context.set_alpn_protocols([task["alpn"]])
+            client.tls_set_context(context)
         client.username_pw_set(task["user_name"], base64.b64decode(task["password"]))
         client.on_connect = lambda c, u, flags, code, properties: self.on_answer("connected", [code])
         client.on_publish = lambda c, u, mid, code, properties: self.on_answer("published", [code])

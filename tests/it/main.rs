@@ -1,6 +1,7 @@
 //! The parts together. Each folder is one subject.
 
 mod apis;
+mod bridge;
 mod clients;
 mod conform;
 mod docs;

@@ -40,7 +40,12 @@ impl GatewayProcess {
 
     /// The same with these flags, in `folder`.
     pub async fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::start_by(Command::new(program("latchkey-gateway")), folder, flags, variables).await
+        Self::start_by(Command::new(program("latchkey-gateway")), folder, 0, flags, variables).await
+    }
+
+    /// The same on this port, on which an earlier one may have been.
+    pub async fn start_on(folder: &Path, port: u16, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(program("latchkey-gateway")), folder, port, flags, variables).await
     }
 
     /// A gateway that can write files of up to this many KiB, as on a full disk.
@@ -56,17 +61,18 @@ impl GatewayProcess {
         shell
             .args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &blocks])
             .arg(program("latchkey-gateway"));
-        Self::start_by(shell, folder, flags, variables).await
+        Self::start_by(shell, folder, 0, flags, variables).await
     }
 
     async fn start_by(
         mut command: Command,
         folder: &Path,
+        port: u16,
         flags: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
         let json = flags.contains(&"--json");
-        command.args(["--port", "0", "--stop-with-stdin", "--data"]).arg(folder).args(flags);
+        command.args(["--port", &port.to_string(), "--stop-with-stdin", "--data"]).arg(folder).args(flags);
         command.envs(variables.iter().copied()).current_dir(folder);
         let mut running = Running::start(command);
         let (address, ports) = running.line("the gateway's greeting", |line| greeted(line, json)).await;

@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
@@ -47,9 +47,9 @@ impl Reachable for GatewayProcess {
     }
 }
 
-/// A connection over TLS.
-pub struct MqttClient {
-    wire: Wire,
+/// A connection, over TLS unless something else is said.
+pub struct MqttClient<S = TlsStream<TcpStream>> {
+    wire: Wire<S>,
 }
 
 /// A CONNECT with a user name and a password.
@@ -112,11 +112,6 @@ impl MqttClient {
         Self::over(tls(gateway, "localhost", &["mqtt"]).await.unwrap(), version)
     }
 
-    /// A client over a TLS connection on which nothing was sent yet.
-    pub fn over(stream: TlsStream<TcpStream>, version: Version) -> Self {
-        Self { wire: Wire::new(stream, Codec::client(version, 1 << 20), 8_192) }
-    }
-
     /// A connection, and what its CONNECT was answered with, if with anything.
     pub async fn connect(gateway: &impl Reachable, connect: Connect) -> (Self, Option<ConnAck>) {
         let mut client = Self::open(gateway, connect.version).await;
@@ -140,6 +135,28 @@ impl MqttClient {
     /// A connection under this client id, to a gateway whose function lets anybody in.
     pub async fn anybody(gateway: &TestGateway, version: Version, id: &str) -> Self {
         Self::connected(gateway, connect(version, id, "u", "p")).await
+    }
+}
+
+impl MqttClient<TcpStream> {
+    /// A connection without TLS, and what its CONNECT was answered with, if with anything.
+    pub async fn plain(address: SocketAddr, connect: Connect) -> (Self, Option<ConnAck>) {
+        let stream = within("a connection", TcpStream::connect(address)).await.unwrap();
+        let mut client = Self::over(stream, connect.version);
+        client.send(Packet::Connect(Box::new(connect))).await;
+        let ack = match client.receive().await {
+            Some(Packet::ConnAck(ack)) => Some(*ack),
+            None => None,
+            Some(other) => panic!("{other:?} instead of CONNACK"),
+        };
+        (client, ack)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> MqttClient<S> {
+    /// A client over a connection on which nothing was sent yet.
+    pub fn over(stream: S, version: Version) -> Self {
+        Self { wire: Wire::over(stream, Codec::client(version, 1 << 20), 8_192) }
     }
 
     /// Sends a packet.

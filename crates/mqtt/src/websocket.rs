@@ -71,23 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// If the request is not one for MQTT over WebSocket.
     pub async fn accept(stream: S, max_message_bytes: usize) -> Result<Self, Error> {
-        let choose = |request: &Request, mut response: Response| {
-            let wanted = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-            let mut wanted = wanted.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
-            match wanted.find_map(|name| SUBPROTOCOLS.into_iter().find(|known| *known == name.trim())) {
-                Some(name) => {
-                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-                    Ok(response)
-                }
-                None => {
-                    let mut refusal = ErrorResponse::new(Some("ask for the subprotocol `mqtt`\n".to_owned()));
-                    *refusal.status_mut() = StatusCode::BAD_REQUEST;
-                    Err(refusal)
-                }
-            }
-        };
         let config = Some(Self::config(max_message_bytes));
-        let stream = tokio_tungstenite::accept_hdr_async_with_config(stream, choose, config).await?;
+        let stream = tokio_tungstenite::accept_hdr_async_with_config(stream, subprotocol, config).await?;
         Ok(Self::new(stream))
     }
 
@@ -144,6 +129,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.violation = Some(violation);
         Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
+}
+
+/// Chooses the subprotocol in the answer to an upgrade request.
+#[expect(clippy::result_large_err, reason = "the library's callback has this type")]
+fn subprotocol(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    let wanted = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut wanted = wanted.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    let known = wanted.find_map(|name| SUBPROTOCOLS.into_iter().find(|known| *known == name.trim()));
+    if let Some(name) = known {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+        return Ok(response);
+    }
+    let mut refusal = ErrorResponse::new(Some("ask for the subprotocol `mqtt`\n".to_owned()));
+    *refusal.status_mut() = StatusCode::BAD_REQUEST;
+    Err(refusal)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {

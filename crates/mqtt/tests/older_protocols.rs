@@ -5,14 +5,14 @@ use mqtt::{Codec, DecodeError, Packet, Version};
 use tokio_util::codec::Decoder;
 
 fn connect(name: &str, level: u8) -> Vec<u8> {
-    let mut body = vec![0, u8::try_from(name.len()).unwrap()];
+    let mut body = vec![0, u8::try_from(name.len()).unwrap_or_default()];
     body.extend(name.as_bytes());
     body.extend([level, 0b10, 0, 60]);
     if level & 0x7f == 5 {
         body.push(0);
     }
     body.extend(*b"\x00\x01a");
-    let mut packet = vec![0x10, u8::try_from(body.len()).unwrap()];
+    let mut packet = vec![0x10, u8::try_from(body.len()).unwrap_or_default()];
     packet.append(&mut body);
     packet
 }

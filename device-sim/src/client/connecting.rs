@@ -157,7 +157,9 @@ fn connect_packet(login: &Login, user_name: &str, options: &Options) -> Connect 
     connect
 }
 
-fn tls_error(error: io::Error, endpoint: &Endpoint) -> TlsError {
+/// Why there is no TLS session with an endpoint, from the error of the connection.
+#[must_use]
+pub fn tls_error(error: io::Error, endpoint: &Endpoint) -> TlsError {
     use io::ErrorKind as Kind;
     let kind = error.kind();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());

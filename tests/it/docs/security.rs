@@ -49,6 +49,7 @@ fn tests() -> BTreeSet<String> {
     let root = files::root();
     let sources = files::rust_code(&[
         "authorizer",
+        "bridge",
         "crates",
         "device-sim",
         "firmware",

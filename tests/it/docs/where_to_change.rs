@@ -10,6 +10,7 @@ fn every_file_module_and_test_of_the_table_exists() {
     let folders = [
         "authorizer",
         "bench",
+        "bridge",
         "conform",
         "crates",
         "device-sim",
