@@ -164,7 +164,7 @@ async fn killing_the_bridge_loses_no_acknowledged_message() {
 async fn without_a_spool_a_device_is_disconnected_and_refused_until_aws_answers() {
     let (cloud, folder, port) = (Cloud::new(), tempfile::tempdir().unwrap(), free_port().await);
     let gateway = cloud.start(port).await;
-    let more = "connect_wait_seconds = 1";
+    let more = "connect_wait_seconds = 3";
     let bridge = BridgeProcess::start(folder.path(), &settings(&gateway, more)).await;
     let mut device = cloud.device(bridge.mqtt()).await;
     gateway.kill().await;
