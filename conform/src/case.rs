@@ -323,6 +323,7 @@ fn refusal() -> Value {
 
 impl Step {
     /// The argument of this name.
+    #[must_use]
     pub fn argument(&self, name: &str) -> Option<&str> {
         self.named.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
     }
@@ -333,6 +334,7 @@ impl Step {
     }
 
     /// Whether a word is there.
+    #[must_use]
     pub fn has(&self, word: &str) -> bool {
         self.words.iter().any(|it| it == word)
     }
@@ -376,11 +378,12 @@ impl Script {
                 if value.is_null() { _ = object.remove(&name) } else { _ = object.insert(name, value) }
             }
         }
-        let mut value = json!({"seconds": self.seconds, "returns": answer});
-        if let Some(later) = &self.later {
-            value["later"] = read(&expand(later))?;
-        }
-        Ok(value)
+        Ok(match &self.later {
+            Some(later) => {
+                json!({"seconds": self.seconds, "returns": answer, "later": read(&expand(later))?})
+            }
+            None => json!({"seconds": self.seconds, "returns": answer}),
+        })
     }
 }
 
@@ -420,15 +423,16 @@ fn step(text: &str) -> anyhow::Result<Step> {
     let mut parts = split(text)?.into_iter();
     let connection = parts.next().context("a step has a connection")?;
     let verb = parts.next().context("a step has a verb")?;
-    let (_, names) =
+    let (_, arguments) =
         VERBS.iter().find(|(name, _)| *name == verb).with_context(|| format!("`{verb}` is not a verb"))?;
     let mut step = Step { connection, verb, words: Vec::new(), named: Vec::new() };
     for part in parts {
-        let named =
-            part.split_once('=').filter(|(name, _)| names.iter().any(|it| it.trim_end_matches('*') == *name));
+        let named = part
+            .split_once('=')
+            .filter(|(name, _)| arguments.iter().any(|it| it.trim_end_matches('*') == *name));
         match named {
             Some((name, value)) => {
-                let repeats = names.iter().any(|it| it.strip_suffix('*') == Some(name));
+                let repeats = arguments.iter().any(|it| it.strip_suffix('*') == Some(name));
                 ensure!(repeats || step.argument(name).is_none(), "`{name}` is there twice");
                 step.named.push((name.to_owned(), value.to_owned()));
             }

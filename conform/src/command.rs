@@ -291,9 +291,8 @@ async fn play(
     };
     world.stop().await;
     Ok(match played {
-        Ok(()) if stop.is_cancelled() => Ended::Interrupted { left },
+        _ if stop.is_cancelled() => Ended::Interrupted { left },
         Ok(()) => Ended::Finished { left },
-        Err(_) if stop.is_cancelled() => Ended::Interrupted { left },
         Err(error) => Ended::Failed { left, error },
     })
 }

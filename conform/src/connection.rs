@@ -200,7 +200,7 @@ impl Connection {
                 _ = stream.flush().await;
             }
             Transport::WebSocket(stream) => {
-                _ = stream.send(Message::Binary(Bytes::copy_from_slice(bytes))).await
+                _ = stream.send(Message::Binary(Bytes::copy_from_slice(bytes))).await;
             }
             Transport::Http(_) | Transport::Ended => {}
         }

@@ -36,11 +36,11 @@ const SCRIPTS_FILE: &str = "scripts.json";
 /// The variable with the digest of the run's key.
 const KEY_VARIABLE: &str = "CONFORM_KEY_SHA256";
 /// How long IAM may take until Lambda can use a new role.
-const ROLE_LIMIT: Duration = Duration::from_secs(60);
+const ROLE_LIMIT: Duration = Duration::from_mins(1);
 /// How long a new function may take until it can be called.
-const FUNCTION_LIMIT: Duration = Duration::from_secs(60);
+const FUNCTION_LIMIT: Duration = Duration::from_mins(1);
 /// How long an event may take to CloudWatch Logs.
-const LOG_LIMIT: Duration = Duration::from_secs(60);
+const LOG_LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the function is made of.
@@ -292,6 +292,7 @@ fn settings_table(
 
 impl AccountHost {
     /// The services of an account.
+    #[must_use]
     pub fn new(aws: &SdkConfig, account: &str, region: &str) -> Self {
         Self {
             lambda: aws_sdk_lambda::Client::new(aws),

@@ -66,6 +66,7 @@ struct State {
 
 impl Resource {
     /// The shadow that a message on this topic may make.
+    #[must_use]
     pub fn shadow_of(topic: &str) -> Option<Self> {
         let (thing, rest) = topic.strip_prefix("$aws/things/")?.split_once("/shadow/")?;
         let name = match rest.strip_prefix("name/") {
@@ -77,6 +78,7 @@ impl Resource {
     }
 
     /// What a person calls it.
+    #[must_use]
     pub fn description(&self) -> String {
         match self {
             Self::Role(name) => format!("the role `{name}`"),
@@ -127,6 +129,7 @@ impl Journal {
     }
 
     /// Whether the folder has a journal of something that may still be there.
+    #[must_use]
     pub fn has_left(folder: &Path) -> bool {
         folder.join(FILE).exists() && Self::open(folder).is_ok_and(|journal| !journal.present().is_empty())
     }

@@ -22,17 +22,20 @@ pub struct Observed {
 
 impl Observed {
     /// Without a detail.
+    #[must_use]
     pub fn plain(text: String) -> Self {
         Self { text, detail: None }
     }
 
     /// With a detail.
+    #[must_use]
     pub fn with_detail(text: &str, detail: String) -> Self {
         Self { text: text.to_owned(), detail: Some(detail) }
     }
 
     /// Whether it is what was expected. In `expected` the sign `…` stands for any text, `{1..9}` for a number in this range, and
     /// ` | ` is between alternatives. A detail in parentheses at the end counts only if it is there.
+    #[must_use]
     pub fn is(&self, expected: &str) -> bool {
         expected.split(" | ").any(|expected| {
             matches(expected, &self.text) || (self.detail.is_some() && matches(expected, &self.to_string()))
@@ -82,11 +85,13 @@ fn range(pattern: &str) -> Option<(&str, u64, u64, &str)> {
 }
 
 /// A handshake that the server ended.
+#[must_use]
 pub fn refused(error: &io::Error) -> Observed {
     Observed::with_detail("refused", cause(error))
 }
 
 /// The end of a connection that was open.
+#[must_use]
 pub fn end(error: &io::Error) -> Observed {
     Observed::with_detail("end", cause(error))
 }
@@ -124,12 +129,18 @@ pub fn packet(packet: &Packet, version: Version) -> Observed {
             format!("PUBACK {}", code_and_reason(u8::from(*code), reason_string.as_deref()))
         }
         Packet::SubAck(SubAck { codes, reason_string, .. }) => {
-            let codes = codes.iter().map(|code| format!(" 0x{:02x}", u8::from(*code))).collect::<String>();
-            format!("SUBACK{codes}{}", reason(reason_string.as_deref()))
+            format!(
+                "SUBACK{}{}",
+                hexadecimal(codes.iter().map(|code| u8::from(*code))),
+                reason(reason_string.as_deref())
+            )
         }
         Packet::UnsubAck(UnsubAck { codes, reason_string, .. }) => {
-            let codes = codes.iter().map(|code| format!(" 0x{:02x}", u8::from(*code))).collect::<String>();
-            format!("UNSUBACK{codes}{}", reason(reason_string.as_deref()))
+            format!(
+                "UNSUBACK{}{}",
+                hexadecimal(codes.iter().map(|code| u8::from(*code))),
+                reason(reason_string.as_deref())
+            )
         }
         Packet::Disconnect(disconnect) => {
             let reason_string = disconnect.reason_string.as_deref();
@@ -189,6 +200,11 @@ pub fn properties(answer: &ConnAck) -> String {
     text
 }
 
+/// ` 0x00 0x87`.
+fn hexadecimal(codes: impl Iterator<Item = u8>) -> String {
+    codes.fold(String::new(), |text, code| text + &format!(" 0x{code:02x}"))
+}
+
 fn publish(message: &Publish) -> String {
     let topic = message.topic.as_ref().map_or("(no topic)", |topic| topic.as_str());
     let mut text = format!("PUBLISH {topic}");
@@ -226,6 +242,7 @@ fn publish(message: &Publish) -> String {
 }
 
 /// A payload or a body as text: JSON with its members in order of their names.
+#[must_use]
 pub fn content(bytes: &[u8]) -> String {
     if bytes.len() > SHOWN_BYTES {
         return format!("({} bytes)", bytes.len());
@@ -262,6 +279,7 @@ pub fn trace_id(body: &[u8]) -> Option<String> {
 }
 
 /// A text without what differs at each run.
+#[must_use]
 pub fn normalised(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -340,7 +358,7 @@ mod tests {
             normalised(&format!("$GEN/{uuid} é 127.0.0.1 {}", "ab".repeat(32))),
             "$GEN/UUID é IP SHA256"
         );
-        assert_eq!(alert_name(AlertDescription::UnrecognizedName), "unrecognized_name");
+        assert_eq!(alert_name(AlertDescription::UnrecognisedName), "unrecognized_name");
         assert_eq!(alert_name(AlertDescription::NoApplicationProtocol), "no_application_protocol");
     }
 }

@@ -19,6 +19,7 @@ pub struct Row {
 
 impl Row {
     /// Whether neither a measurement nor a page says it.
+    #[must_use]
     pub fn is_guess(&self) -> bool {
         self.evidence == "guess"
     }

@@ -59,6 +59,7 @@ pub struct Subject {
 
 impl CaseResult {
     /// The result of a case that was run this often.
+    #[must_use]
     pub fn new(id: &str, outcome: Outcome, attempts: usize) -> Self {
         let Outcome { verdict, transcript, received } = outcome;
         let (verdict, expected, observed) = match verdict {
@@ -71,6 +72,7 @@ impl CaseResult {
     }
 
     /// Whether the service does what the page says.
+    #[must_use]
     pub fn agrees(&self) -> bool {
         self.verdict == "agrees"
     }
@@ -129,6 +131,7 @@ pub fn write(
 }
 
 /// The report for a script.
+#[must_use]
 pub fn json(
     subject: &Subject,
     results: &BTreeMap<String, CaseResult>,
@@ -138,9 +141,12 @@ pub fn json(
         let row = rows.get(id);
         let mut case =
             results.get(id).map_or_else(|| json!({"id": id, "verdict": "not run"}), |result| json!(result));
-        case["behaviour"] = json!(row.map(|row| &row.behaviour));
-        case["evidence"] = json!(row.map(|row| &row.evidence));
-        case["settles"] = json!(results.get(id).zip(row).and_then(|(result, row)| settles(result, row)));
+        if let Some(members) = case.as_object_mut() {
+            members.insert("behaviour".to_owned(), json!(row.map(|row| &row.behaviour)));
+            members.insert("evidence".to_owned(), json!(row.map(|row| &row.evidence)));
+            let settled = results.get(id).zip(row).and_then(|(result, row)| settles(result, row));
+            members.insert("settles".to_owned(), json!(settled));
+        }
         case
     });
     let counts = Counts::of(subject, results);
@@ -166,6 +172,7 @@ pub struct Counts {
 
 impl Counts {
     /// The counts of a run.
+    #[must_use]
     pub fn of(subject: &Subject, results: &BTreeMap<String, CaseResult>) -> Self {
         let mut counts = Self::default();
         for id in &subject.cases {
@@ -180,11 +187,13 @@ impl Counts {
     }
 
     /// Whether every case was run and agrees.
+    #[must_use]
     pub fn all_agree(self) -> bool {
         self.differ + self.failed + self.not_run == 0
     }
 
     /// `280 cases agree with docs/fidelity.md, 1 differs, 2 could not be run`.
+    #[must_use]
     pub fn sentence(self) -> String {
         let Self { agree, differ, failed, not_run } = self;
         let verb =

@@ -108,6 +108,7 @@ impl<'a> Names<'a> {
     }
 
     /// A text with its placeholders replaced; `connection` is the one that the text is about.
+    #[must_use]
     pub fn expand(&self, text: &str, connection: &str) -> String {
         let mut result = String::with_capacity(text.len());
         let mut rest = text;
@@ -115,15 +116,12 @@ impl<'a> Names<'a> {
             result.push_str(before);
             let value =
                 after.split_once('}').and_then(|(name, after)| Some((self.value(name, connection)?, after)));
-            match value {
-                Some((value, after)) => {
-                    result.push_str(&value);
-                    rest = after;
-                }
-                None => {
-                    result.push('{');
-                    rest = after;
-                }
+            if let Some((value, after)) = value {
+                result.push_str(&value);
+                rest = after;
+            } else {
+                result.push('{');
+                rest = after;
             }
         }
         result + rest
@@ -169,6 +167,7 @@ impl<'a> Names<'a> {
     }
 
     /// The name under which the function has a script.
+    #[must_use]
     pub fn script(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
     }
@@ -290,11 +289,6 @@ impl Run<'_> {
                 let seconds = self.word(step, 0)?.parse::<f64>().context("seconds are a number")?;
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
             }
-            "silence" => {
-                let limit = Duration::from_secs_f64(self.word(step, 0)?.parse()?);
-                let observed = self.connection(&name)?.next(limit).await;
-                self.observe(&name, observed);
-            }
             // How many messages come until the answer to a PINGREQ.
             "drain" => {
                 let limit = self.world.answer_limit;
@@ -371,7 +365,7 @@ impl Run<'_> {
                 self.observe(&name, Observed::plain(text));
             }
             // What comes within so many seconds.
-            "within" => {
+            "silence" | "within" => {
                 let limit = Duration::from_secs_f64(self.word(step, 0)?.parse()?);
                 let observed = self.connection(&name)?.next(limit).await;
                 self.observe(&name, observed);
@@ -666,10 +660,10 @@ impl Run<'_> {
         let accepted = counts.remove("200").unwrap_or_default();
         let mut text = format!("200: {accepted}");
         for other in counts.keys() {
-            text += &format!(", {other} too");
+            text = text + ", " + other + " too";
         }
         if step.has("timed") {
-            text += &format!(" in {} s", begin.elapsed().as_secs());
+            text = format!("{text} in {} s", begin.elapsed().as_secs());
         }
         self.observe(&step.connection, Observed::plain(text));
         Ok(())
@@ -778,6 +772,10 @@ fn described(step: &Step) -> String {
 }
 
 /// The prefix of an attempt's topics and client ids: without a slash, because topics have a limited number of them.
+///
+/// # Errors
+///
+/// When there are too many cases or attempts for the prefix's length.
 pub fn prefix(run: &str, number: usize, attempt: usize) -> anyhow::Result<String> {
     ensure!(number < 1_000 && attempt < 10, "there are fewer cases and attempts");
     let attempt = if attempt == 0 { String::new() } else { format!("n{attempt}") };

@@ -49,7 +49,7 @@ const TOKEN_KEY: &str = "conform-token";
 /// How long a certificate is valid.
 const CERTIFICATE_DAYS: i64 = 2;
 /// How long a call that waits for another one to be known everywhere is repeated.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 /// When the answers of some scripts change: after the connects of cases that wait for a refresh, and before the refreshes.
 const LATER_SECONDS: i64 = 290;
 /// The number of the case that waits for the service; all others are lower.
@@ -310,9 +310,9 @@ impl World {
 
     /// The signature of a token by one of the two keys, as base64.
     pub fn sign(&self, key: usize, token: &str) -> String {
-        let Some(signer) = self.signers.get(key) else { return String::new() };
-        let mut signature = vec![0; signer.public_modulus_len()];
-        let signed = signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature);
+        let Some(pair) = self.signers.get(key) else { return String::new() };
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let signed = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature);
         if signed.is_ok() { STANDARD.encode(signature) } else { String::new() }
     }
 

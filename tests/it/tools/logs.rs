@@ -236,7 +236,8 @@ async fn a_reader_that_goes_away_ends_the_command_without_an_error() {
 
 fn page(events: &[(&str, Duration, Value)], next: Option<&str>) -> Act {
     let events = events.iter().map(|(id, ago, message)| {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - *ago;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let time = now.checked_sub(*ago).unwrap();
         let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
         json!({"eventId": id, "timestamp": u64::try_from(time.as_millis()).unwrap(), "message": message})
     });
