@@ -1,6 +1,7 @@
 //! The command line.
 
 mod aws;
+mod capacity;
 mod examples;
 mod inspect;
 mod kit;
@@ -30,6 +31,7 @@ use device_sim::{Address, DeploymentArgs};
 
 pub use self::{
     aws::{ProvisionArgs, PushArgs, SmokeArgs},
+    capacity::CapacityArgs,
     inspect::{
         AccountArgs, ExplainArgs, InspectCommand, JwtArgs, PolicyArgs, PolicyCommand, PolicyCommandLine,
         PolicyTestArgs, RequestArgs, RequestedAction,
@@ -102,6 +104,8 @@ pub enum FleetCommand {
     Stats(Box<StatsArgs>),
     /// Say what of a fleet will not work on AWS, and how each device can move
     CheckMigration(Box<CheckMigrationArgs>),
+    /// Say what a fleet of this size needs of AWS, and what a month of it costs
+    Capacity(Box<CapacityArgs>),
     /// A command that changes nothing.
     #[command(flatten)]
     Inspect(Box<InspectCommand>),

@@ -10,7 +10,7 @@
 //! [`logs`] reads the function's log and AWS IoT's own, and [`statistics`] counts what is in them.
 //!
 //! [`inspect`] runs the commands that change nothing: [`explain`] and [`policy_test`], which ask policies about
-//! requests ([`evaluation`]), [`lint`], and [`kit`].
+//! requests ([`evaluation`]), [`lint`], and [`kit`]. [`capacity`] computes what a fleet needs of AWS.
 //!
 //! To add a column to an import, begin at `import::rows`; a command, at [`args`] and then [`command`] or `run`.
 
@@ -18,6 +18,7 @@ pub mod account;
 pub mod args;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod capacity;
 pub mod command;
 pub mod evaluation;
 pub mod explain;

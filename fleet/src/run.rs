@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{FleetArgs, FleetCommand, PolicyCommandLine, RecordsCommand, StoreArgs},
-    command, inspect, logs, migration, statistics,
+    capacity, command, inspect, logs, migration, statistics,
     store_option::{ConfiguredStore, Target},
 };
 #[cfg(feature = "aws")]
@@ -79,6 +79,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };
     let mut console = Console { format, input, output };
     match command {
+        FleetCommand::Capacity(args) => capacity::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::Inspect(command) => inspect::run(*command, store, &mut console).await,
         FleetCommand::Records(command) => match *command {
