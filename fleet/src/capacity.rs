@@ -182,7 +182,7 @@ impl Report {
             self.prices.as_ref().map(|prices| {
                 let lines = prices.bill(month).into_iter().map(|line| {
                     json!({
-                        "name": line.name, "amount": line.amount, "cost": line.cost, "price": line.price.price,
+                        "name": line.name, "amount": line.amount, "cost": line.cost, "price": line.price.value,
                         "date": line.price.date, "page": line.price.page,
                     })
                 });

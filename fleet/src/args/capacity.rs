@@ -14,7 +14,6 @@ const ACCOUNT: &str = "Account";
 /// Say what a fleet of this size needs of AWS, and what a month of it costs
 #[derive(Args, Debug)]
 #[command(after_help = CAPACITY)]
-#[expect(clippy::struct_field_names, reason = "the options of prices begin with that word")]
 pub struct CapacityArgs {
     /// How many devices
     #[arg(long, value_name = "N", required_unless_present = "prices_template", help_heading = DEVICES)]

@@ -1,6 +1,6 @@
 //! The prices of a bill: a file that a person fills in, each price with the day and the page on which it was read.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::Context as _;
 use cli::console::ErrorList;
@@ -8,8 +8,11 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::model::Month;
 
-/// The lines of a bill: the name of the price, what it is for, how many make one priced unit, and how many a month has.
-const LINES: [(&str, &str, f64, fn(&Month) -> f64); 5] = [
+/// The name of a price, what it is for, how many make one priced unit, and how many a month has.
+type BillLine = (&'static str, &'static str, f64, fn(&Month) -> f64);
+
+/// The lines of a bill.
+const LINES: [BillLine; 5] = [
     ("connection_minutes", "1,000,000 minutes of connection (AWS IoT Core)", 1e6, |month| month.minutes),
     ("messages", "1,000,000 messages of up to 5 KB (AWS IoT Core)", 1e6, |month| month.messages),
     ("function_requests", "1,000,000 requests (AWS Lambda)", 1e6, |month| month.calls),
@@ -27,7 +30,7 @@ pub(super) struct Prices {
 
 /// A price, and how it is known.
 pub(super) struct Price {
-    pub(super) price: f64,
+    pub(super) value: f64,
     pub(super) date: String,
     pub(super) page: String,
 }
@@ -59,7 +62,7 @@ struct Entry {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
-    Number(f64),
+    Decimal(f64),
     Whole(u32),
     Other(IgnoredAny),
 }
@@ -70,7 +73,7 @@ pub(super) fn template() -> String {
                     # A price is a number: price = 0.08\ncurrency = \"\"\n"
         .to_owned();
     for (name, unit, ..) in LINES {
-        text += &format!("\n# for {unit}\n[prices.{name}]\nprice = \"\"\ndate = \"\"\npage = \"\"\n");
+        _ = write!(text, "\n# for {unit}\n[prices.{name}]\nprice = \"\"\ndate = \"\"\npage = \"\"\n");
     }
     text
 }
@@ -98,20 +101,20 @@ impl Prices {
                 continue;
             };
             let number = match price {
-                Number::Number(number) => Some(number),
+                Number::Decimal(number) => Some(number),
                 Number::Whole(number) => Some(f64::from(number)),
                 Number::Other(_) => None,
             };
             match number.filter(|number| number.is_finite() && *number >= 0.0) {
                 None => faults.push(format!("`prices.{name}.price` is not a number: the price for {unit}")),
-                Some(price)
+                Some(value)
                     if humantime::parse_rfc3339_weak(&format!("{date} 00:00:00")).is_ok()
                         && !page.is_empty() =>
                 {
-                    by_name.insert(name, Price { price, date, page });
+                    by_name.insert(name, Price { value, date, page });
                 }
                 Some(_) => {
-                    faults.push(format!("`prices.{name}` needs a `date` such as 2026-11-30, and a `page`"))
+                    faults.push(format!("`prices.{name}` needs a `date` such as 2026-11-30, and a `page`"));
                 }
             }
         }
@@ -126,7 +129,7 @@ impl Prices {
     pub(super) fn bill(&self, month: &Month) -> Vec<Line<'_>> {
         let lines = LINES.into_iter().filter_map(|(name, _, units, of)| {
             let (price, amount) = (self.by_name.get(name)?, of(month));
-            Some(Line { name, amount, cost: amount / units * price.price, price })
+            Some(Line { name, amount, cost: amount / units * price.value, price })
         });
         lines.collect()
     }
