@@ -141,7 +141,8 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
         .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
     let gateway =
         Gateway::start(&settings, Clock::system(), log.clone()).await.inspect_err(|_| log.flush())?;
-    let greeting = Greeting { settings: &settings, addresses: gateway.addresses(), log: &log_file };
+    let (addresses, console) = (gateway.addresses(), gateway.console_link());
+    let greeting = Greeting { settings: &settings, addresses, log: &log_file, console };
     let greeting = if json { greeting.json() } else { greeting.text() };
     Ok((gateway, greeting, log))
 }

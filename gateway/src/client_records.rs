@@ -1,5 +1,5 @@
-//! What is known of the last connection of each client id: the `versionNumber` of its lifecycle events, and what API calls read
-//! of it or do to it. It is forgotten some time after the client has disconnected.
+//! What is known of the last connection of each client id: the `versionNumber` of its lifecycle events, and what API calls and
+//! the console read of it or do to it. It is forgotten some time after the client has disconnected.
 //!
 //! Source: AWS IoT Core developer guide, `life-cycle-events`; API reference, `API_iotdata_GetConnection` and
 //! `API_iotdata_DeleteConnection`.
@@ -7,13 +7,16 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
-use crate::clock::Moment;
+use crate::{clock::Moment, metrics::Direction, session::SessionState};
 
 /// For how long the record of a client without a persistent session is kept.
 pub const KEPT: Duration = Duration::from_hours(1);
@@ -49,7 +52,22 @@ pub struct ConnectionRecord {
     pub details: ConnectionDetails,
     /// The API call that ends it.
     deletion: OnceLock<Deletion>,
-    deleted: Notify,
+    /// Other requests that it has not seen yet.
+    requests: Mutex<Vec<ConnectionRequest>>,
+    requested: Notify,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// What others ask of a connection.
+#[derive(Debug)]
+pub enum ConnectionRequest {
+    /// End.
+    Delete(Deletion),
+    /// Ask the authorizer again now.
+    Refresh,
+    /// Tell the state of the session.
+    Inspect(oneshot::Sender<SessionState>),
 }
 
 /// What the CONNECT and the connection are.
@@ -108,7 +126,10 @@ impl ClientRecords {
             since: now,
             details,
             deletion: OnceLock::new(),
-            deleted: Notify::new(),
+            requests: Mutex::default(),
+            requested: Notify::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
         });
         let record = Record { connection: Arc::clone(&connection), end: None };
         by_client.insert(Arc::clone(client_id), record);
@@ -143,23 +164,64 @@ impl ClientRecords {
         let Record { connection, end } = state.by_client.get(client_id)?;
         Some((Arc::clone(connection), end.map(|(end, _)| end)))
     }
+
+    /// The connections that are open, in no order.
+    #[must_use]
+    pub fn open(&self) -> Vec<(Arc<str>, Arc<ConnectionRecord>)> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = state.by_client.iter().filter(|(_, record)| record.end.is_none());
+        open.map(|(client_id, record)| (Arc::clone(client_id), Arc::clone(&record.connection))).collect()
+    }
 }
 
 impl ConnectionRecord {
     /// Ends the connection. Only the first call counts.
     pub fn delete(&self, deletion: Deletion) {
         _ = self.deletion.set(deletion);
-        self.deleted.notify_one();
+        self.requested.notify_one();
     }
 
-    /// Waits until the connection is to end.
-    pub async fn deleted(&self) -> Deletion {
+    /// Asks something of the connection.
+    pub fn request(&self, request: ConnectionRequest) {
+        match request {
+            ConnectionRequest::Delete(deletion) => self.delete(deletion),
+            other => {
+                self.requests().push(other);
+                self.requested.notify_one();
+            }
+        }
+    }
+
+    /// Waits for the next request.
+    pub async fn requested(&self) -> ConnectionRequest {
         loop {
             if let Some(deletion) = self.deletion.get() {
-                return *deletion;
+                return ConnectionRequest::Delete(*deletion);
             }
-            self.deleted.notified().await;
+            if let Some(request) = self.requests().pop() {
+                return request;
+            }
+            self.requested.notified().await;
         }
+    }
+
+    /// Counts a message from the client or to it.
+    pub fn count(&self, direction: Direction) {
+        let counter = match direction {
+            Direction::In => &self.received,
+            Direction::Out => &self.sent,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The messages from the client and to it so far.
+    #[must_use]
+    pub fn messages(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
+    }
+
+    fn requests(&self) -> std::sync::MutexGuard<'_, Vec<ConnectionRequest>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -254,6 +316,8 @@ mod tests {
         let first = Deletion { clean_session: true, prevent_will: false };
         connection.delete(first);
         connection.delete(Deletion { clean_session: false, prevent_will: true });
-        assert_eq!(connection.deleted().await, first);
+        assert!(
+            matches!(connection.requested().await, ConnectionRequest::Delete(deletion) if deletion == first)
+        );
     }
 }

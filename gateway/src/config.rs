@@ -43,6 +43,9 @@ use crate::{
     settings::{AuthorizerSettings, Limits, Settings},
 };
 
+/// The most records of attempts that the console may keep: about 2 GiB of memory.
+const MAX_CONSOLE_EVENTS: usize = 500_000;
+
 /// The keys of the settings file, most of which are flags too. A key that is not here is an error.
 #[derive(Args, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -103,6 +106,10 @@ pub struct Overrides {
     /// The log's levels.
     #[arg(skip)]
     logging: LogLevels,
+
+    /// The console's settings.
+    #[arg(skip)]
+    console: ConsoleTable,
 
     /// The longest time that a session outlives its connection [default: 3600]
     ///
@@ -168,6 +175,14 @@ pub struct LimitOverrides {
     /// The most bytes of such wills together [default: 67108864]
     #[arg(long = "max-delayed-will-bytes", value_name = "BYTES", hide_short_help = true)]
     delayed_will_bytes: Option<usize>,
+}
+
+/// The table `[console]` of the settings file.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleTable {
+    /// The records of attempts that are kept in memory; 0 is no console.
+    events: Option<usize>,
 }
 
 /// A host name or an address by which devices reach the gateway.
@@ -361,6 +376,12 @@ impl Overrides {
         };
         settings.doors = self.doors;
         settings.logging = self.logging;
+        if let Some(events) = self.console.events {
+            let is_accepted = events <= MAX_CONSOLE_EVENTS;
+            let wrong = || anyhow::anyhow!("`events` is at most {MAX_CONSOLE_EVENTS}").context("`[console]`");
+            mistakes.note(None, is_accepted.then_some(()).ok_or_else(wrong));
+            settings.console.events = events.min(MAX_CONSOLE_EVENTS);
+        }
         mistakes.note(None, settings.quotas.validate().context("the quotas"));
         let account = &mut settings.account;
         for (set, value) in [

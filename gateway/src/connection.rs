@@ -32,7 +32,7 @@ use crate::{
         registration::{Departure, Registration, Signals},
         store::StoreError,
     },
-    client_records::{self, ConnectionEnd, ConnectionRecord, Deletion},
+    client_records::{self, ConnectionEnd, ConnectionRecord, ConnectionRequest},
     custom_auth::{self, AuthnError, answer::Authorization},
     door::route::Port,
     event_log::EventType,
@@ -95,7 +95,7 @@ enum Event {
     Message(Box<Delivery>),
     Refreshed(Result<Authorization, AuthnError>),
     Time,
-    Deleted(Deletion),
+    Requested(ConnectionRequest),
     Outside(DisconnectReason),
 }
 
@@ -178,7 +178,7 @@ impl Connection {
             () = self.shared.stopping.cancelled() => Event::Outside(DisconnectReason::Shutdown),
             () = signals.taken_over.cancelled() => Event::Outside(DisconnectReason::TakenOver),
             () = signals.overflowed.cancelled() => Event::Outside(DisconnectReason::SlowReader),
-            deletion = self.record.deleted() => Event::Deleted(deletion),
+            request = self.record.requested() => Event::Requested(request),
             () = self.shared.clock.sleep_until(deadline) => Event::Time,
             answer = refreshed(&mut self.refresh) => Event::Refreshed(answer),
             packet = self.stream.next(), if !self.session.is_paused() => self.read(packet),
@@ -217,7 +217,12 @@ impl Connection {
             }
             Event::Message(delivery) => self.session.on_message(*delivery, &mut outbox, now, effects),
             Event::Time => self.session.on_time(&mut outbox, now, effects),
-            Event::Deleted(deletion) => self.session.delete(deletion, effects),
+            Event::Requested(ConnectionRequest::Delete(deletion)) => self.session.delete(deletion, effects),
+            Event::Requested(ConnectionRequest::Refresh) => self.session.refresh(effects),
+            Event::Requested(ConnectionRequest::Inspect(answer)) => {
+                // Whoever asked may be gone.
+                _ = answer.send(self.session.state());
+            }
             Event::Outside(reason) => self.session.end(reason, effects),
             Event::Closed => self.session.end(DisconnectReason::Lost, effects),
             Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
@@ -293,7 +298,7 @@ impl Connection {
                 }
                 Effect::Log(rejection) => self.log.rejected(&rejection),
                 Effect::Unserved(topic) => {
-                    self.shared.log.metrics().message(Direction::In);
+                    self.count(Direction::In);
                     self.log.message(EventType::PublishIn, &topic, false);
                     self.log.unserved(topic.as_str());
                 }
@@ -325,6 +330,11 @@ impl Connection {
         }
     }
 
+    fn count(&self, direction: Direction) {
+        self.shared.log.metrics().message(direction);
+        self.record.count(direction);
+    }
+
     /// Publishes a lifecycle event.
     fn report(&mut self, lifecycle: Lifecycle<'_>) {
         let published = presence::publish(&self.shared, &self.client_id, &self.log, lifecycle);
@@ -335,12 +345,12 @@ impl Connection {
         let (broker, now) = (&self.shared.broker, self.shared.clock.now());
         match effect {
             BrokerEffect::Publish(topic, publish) => {
-                self.shared.log.metrics().message(Direction::In);
+                self.count(Direction::In);
                 self.log.message(EventType::PublishIn, &topic, publish.retain);
                 broker.publish(Arc::clone(&self.client_id), topic, publish, now)
             }
             BrokerEffect::RequestShadow(message) => {
-                self.shared.log.metrics().message(Direction::In);
+                self.count(Direction::In);
                 self.log.message(EventType::PublishIn, &message.topic, message.publish.retain);
                 let at = self.shared.clock.epoch().unix_seconds(now);
                 broker.request_shadow(Arc::clone(&self.client_id), *message, at, now)
@@ -417,7 +427,7 @@ impl Connection {
                 }
             }
             WriteOutcome::Buffered if is_message => {
-                self.shared.log.metrics().message(Direction::Out);
+                self.count(Direction::Out);
                 if let Some(topic) = logged {
                     self.log.message(EventType::PublishOut, &topic, false);
                 }
@@ -436,10 +446,10 @@ impl Connection {
 
     fn refresh(&self) -> Option<Refresh> {
         let credentials = Arc::clone(self.credentials.as_ref()?);
-        let metrics = self.shared.log.metrics().clone();
+        let (log, connection_id) = (self.shared.log.clone(), self.log.connection_id().to_owned());
         Some(Box::pin(async move {
             let Credentials { authorizer, presented } = &*credentials;
-            custom_auth::authenticate(authorizer, Call::Refresh, presented, &metrics).await
+            custom_auth::authenticate(authorizer, Call::Refresh, presented, &connection_id, &log).await
         }))
     }
 

@@ -19,8 +19,13 @@ mod error;
 use std::time::Instant;
 
 pub use self::error::AuthnError;
+use axum::body::Bytes;
+
 use self::{admission::Authorizer, answer::Authorization, event::AuthorizerEvent};
-use crate::{lambda::Call, metrics::Metrics};
+use crate::{
+    event_log::{EventLog, recent::CallRecord},
+    lambda::Call,
+};
 
 /// Calls the function with what the client presented: at the connect, and again at each refresh.
 ///
@@ -31,16 +36,27 @@ pub async fn authenticate(
     authorizer: &Authorizer,
     call: Call,
     presented: &AuthorizerEvent,
-    metrics: &Metrics,
+    connection_id: &str,
+    log: &EventLog,
 ) -> Result<Authorization, AuthnError> {
     let asked_at = Instant::now();
-    let answer = ask(authorizer, call, presented).await;
+    let mut json = None;
+    let answer = ask(authorizer, call, presented, &mut json).await;
     let result = match &answer {
         Ok(_) => "allow",
         Err(AuthnError::NotAuthenticated(_)) => "deny",
         Err(_) => "error",
     };
-    metrics.call(authorizer.name.as_str(), result, asked_at.elapsed());
+    let took = asked_at.elapsed();
+    log.called(authorizer.name.as_str(), result, took, || CallRecord {
+        connection_id: connection_id.to_owned(),
+        authorizer: authorizer.name.to_string(),
+        call,
+        result,
+        took,
+        answer: json.as_deref().and_then(answer::shown),
+        error: answer.as_ref().err().filter(|_| result == "error").map(ToString::to_string),
+    });
     answer
 }
 
@@ -48,9 +64,11 @@ async fn ask(
     authorizer: &Authorizer,
     call: Call,
     presented: &AuthorizerEvent,
+    json: &mut Option<Bytes>,
 ) -> Result<Authorization, AuthnError> {
     let answer = authorizer.function.invoke(call, || presented.to_json()).await?;
-    let authorization = Authorization::parse(&answer, presented.certificate_policies())?;
+    let answer = &*json.insert(answer);
+    let authorization = Authorization::parse(answer, presented.certificate_policies())?;
     let authorization =
         authorization.ok_or_else(|| AuthnError::NotAuthenticated(authorizer.function.log()))?;
     match presented.principal_id() {

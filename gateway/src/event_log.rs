@@ -6,11 +6,13 @@
 //!
 //! Threads of their own write the file and the terminal, so a slow disk or a pipe that nobody reads holds up no
 //! connection. When too many lines wait, further ones are dropped; the log and a metric say how many.
+//! The console reads the [`recent`] records.
 
 mod attempts;
 pub mod authn_reason;
 pub mod levels;
 mod line_writer;
+pub mod recent;
 pub mod terminal;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -30,6 +32,7 @@ use time::{OffsetDateTime, macros::format_description};
 use self::{
     levels::LogLevel,
     line_writer::LineWriter,
+    recent::{CallRecord, Content, Recent},
     terminal::{Terminal, TerminalOutput},
 };
 use crate::metrics::Metrics;
@@ -46,12 +49,18 @@ pub const NOT_ACKNOWLEDGED: &str = "NOT_ACKNOWLEDGED";
 
 /// The log. Clones write to the same file and terminal.
 #[derive(Clone)]
-pub struct EventLog(Arc<Sinks>);
+pub struct EventLog {
+    sinks: Arc<Sinks>,
+    /// The function whose own lines are written by this clone.
+    function: Option<Arc<str>>,
+}
 
 struct Sinks {
     file: LineWriter,
     terminal: Option<Terminal>,
     metrics: Metrics,
+    /// The last records, once there is a console that shows them.
+    recent: OnceLock<Arc<Recent>>,
 }
 
 /// One of the gateway's own lines. The fields are in AWS's order, and the gateway's own ones come last.
@@ -125,6 +134,9 @@ pub struct LogEntry<'a> {
     /// Whether the function may have written a decision line about this, with which the terminal joins this one.
     #[serde(skip)]
     pub awaits_decision: bool,
+    /// The time since the connection was accepted, or since the request came. Only the console shows it.
+    #[serde(skip)]
+    pub took: Option<Duration>,
 }
 
 /// A PINGREQ, and its PINGRESP if that was sent.
@@ -369,18 +381,62 @@ impl EventLog {
             json!({"timestamp": now(), "logLevel": "ERROR", "droppedLines": dropped, "details": details})
                 .to_string()
         });
-        Self(Arc::new(Sinks { file, terminal: terminal.map(Terminal::start), metrics }))
+        let terminal = terminal.map(Terminal::start);
+        let sinks = Sinks { file, terminal, metrics, recent: OnceLock::new() };
+        Self { sinks: Arc::new(sinks), function: None }
+    }
+
+    /// From now on the last records are kept too, for a console. Only the first call counts.
+    pub fn keep_recent(&self, recent: Arc<Recent>) {
+        _ = self.sinks.recent.set(recent);
+    }
+
+    /// The same log, for the own lines of this function.
+    #[must_use]
+    pub fn of_function(&self, name: &str) -> Self {
+        Self { sinks: Arc::clone(&self.sinks), function: Some(name.into()) }
+    }
+
+    /// What a client presents to the authorizer, without its secrets. `event` is called only if there is a console.
+    pub fn presented(&self, connection_id: &str, event: impl FnOnce() -> Value) {
+        if let Some(recent) = self.sinks.recent.get() {
+            let connection_id = connection_id.to_owned();
+            recent.add(Content::Presented { connection_id, event: event().to_string() });
+        }
+    }
+
+    /// An authorizer was called. `record` is called only if there is a console.
+    pub fn called(
+        &self,
+        authorizer: &str,
+        result: &'static str,
+        took: Duration,
+        record: impl FnOnce() -> CallRecord,
+    ) {
+        self.sinks.metrics.call(authorizer, result, took);
+        if let Some(recent) = self.sinks.recent.get() {
+            let record = record();
+            recent.count_call(authorizer, result, took, record.error.as_deref());
+            recent.add(Content::Called(record));
+        }
+    }
+
+    /// What a client sees of its refusal.
+    pub fn seen(&self, connection_id: &str, text: impl FnOnce() -> String) {
+        if let Some(recent) = self.sinks.recent.get() {
+            recent.add(Content::Seen { connection_id: connection_id.to_owned(), text: text() });
+        }
     }
 
     /// The gateway's metrics, which count the lines of this log.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.sinks.metrics
     }
 
     /// Writes one of the gateway's own lines.
     pub fn write(&self, entry: &LogEntry<'_>) {
-        self.0.metrics.log_entry(
+        self.sinks.metrics.log_entry(
             entry.event_type.as_str(),
             entry.protocol,
             entry.status.as_str(),
@@ -388,8 +444,12 @@ impl EventLog {
         );
         let line = Line { timestamp: now(), log_level: entry.level().as_str(), entry };
         let Ok(json) = serde_json::to_string(&line) else { return };
-        self.0.write(json);
-        if let Some(terminal) = &self.0.terminal {
+        if let Some(recent) = self.sinks.recent.get() {
+            let (json, event_type) = (json.clone(), entry.event_type);
+            recent.add(Content::Line { json, event_type, took: entry.took });
+        }
+        self.sinks.write(json);
+        if let Some(terminal) = &self.sinks.terminal {
             terminal.entry(entry);
         }
     }
@@ -402,8 +462,16 @@ impl EventLog {
             Some(_) => line.replace(['\t', '\r'], " "),
             None => json!({"timestamp": now(), "function": line}).to_string(),
         };
-        self.0.write(json);
-        match (&self.0.terminal, &parsed) {
+        if let Some(recent) = self.sinks.recent.get() {
+            if let Some(function) = &self.function {
+                recent.add_function_line(function, line);
+            }
+            if parsed.as_ref().is_some_and(|line| line.get("event") == Some(&json!("decision"))) {
+                recent.add(Content::Decision(json.clone()));
+            }
+        }
+        self.sinks.write(json);
+        match (&self.sinks.terminal, &parsed) {
             (Some(terminal), Some(value)) => terminal.function_line(value),
             (Some(terminal), None) => terminal.function_text(line),
             (None, _) => {}
@@ -412,8 +480,8 @@ impl EventLog {
 
     /// Waits until every line is written: for the file at most 10 seconds, for the terminal at most one.
     pub fn flush(&self) {
-        self.0.file.flush(FILE_FLUSH_TIMEOUT);
-        if let Some(terminal) = &self.0.terminal {
+        self.sinks.file.flush(FILE_FLUSH_TIMEOUT);
+        if let Some(terminal) = &self.sinks.terminal {
             terminal.flush(TERMINAL_FLUSH_TIMEOUT);
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     client_records::ClientRecords,
     clock::Clock,
     connection,
+    console::Console,
     custom_auth::{
         admission::{Authorizer, AuthorizerSet, Authorizers, AuthorizersError, DefaultAuthorizer, Origin},
         authorizer::{AuthorizerName, AuthorizerStatus},
@@ -34,7 +35,7 @@ use crate::{
         route::{Access, Port},
         tls::Tls,
     },
-    event_log::EventLog,
+    event_log::{EventLog, recent::Recent},
     handshake_limit::HandshakeLimit,
     lambda::{
         InvokeError,
@@ -64,6 +65,8 @@ const LOCAL_FUNCTION: &str = "latchkey-authorizer";
 pub struct Gateway {
     listeners: BTreeMap<Port, TcpListener>,
     status: Option<TcpListener>,
+    /// The console, which is on the status port.
+    console: Option<Arc<Console>>,
     /// The port of AWS's APIs.
     api: Option<(TcpListener, Arc<Api>)>,
     shared: Arc<Shared>,
@@ -136,6 +139,11 @@ impl Gateway {
         };
         let addresses =
             local_addresses(&listeners, status.as_ref(), api.as_ref()).context("a port has no address")?;
+        let has_console = addresses.status.is_some() && settings.console.events > 0;
+        let recent = has_console.then(|| Arc::new(Recent::new(settings.console.events)));
+        if let Some(recent) = &recent {
+            log.keep_recent(Arc::clone(recent));
+        }
         let authority = Arc::new(Authority::open(&settings.data)?);
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
@@ -167,6 +175,13 @@ impl Gateway {
         };
         let connections = Arc::new(Semaphore::new(settings.limits.connections));
         let shared = Arc::new(shared);
+        let console = match (addresses.status, recent) {
+            (Some(address), Some(recent)) => {
+                let (shared, addresses) = (Arc::clone(&shared), addresses.clone());
+                Some(Arc::new(Console::open(shared, addresses, address, recent, &authority)?))
+            }
+            _ => None,
+        };
         let api = match (api, addresses.api) {
             (Some(listener), Some(address)) => {
                 let api = api::open(Arc::clone(&shared), store, addresses.clone(), address, authority)?;
@@ -174,7 +189,7 @@ impl Gateway {
             }
             _ => None,
         };
-        Ok(Self { listeners, status, api, shared, connections, addresses })
+        Ok(Self { listeners, status, console, api, shared, connections, addresses })
     }
 
     /// The addresses on which it listens.
@@ -183,11 +198,17 @@ impl Gateway {
         &self.addresses
     }
 
+    /// The link that opens the console, if there is one. It has the console's token.
+    #[must_use]
+    pub fn console_link(&self) -> Option<&str> {
+        self.console.as_ref().map(|console| console.link())
+    }
+
     /// Serves connections until `shutdown`, then ends them.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
         if let Some(listener) = self.status.take() {
-            connections.spawn(status::serve(listener, Arc::clone(&self.shared)));
+            connections.spawn(status::serve(listener, Arc::clone(&self.shared), self.console.take()));
         }
         if let Some((listener, api)) = self.api.take() {
             connections.spawn(api::serve(listener, api));
@@ -283,7 +304,7 @@ async fn start_authorizers(
             FunctionSource::FunctionArn(arn) => arn.as_str().to_owned(),
             FunctionSource::Program(_) | FunctionSource::InvokeUrl(_) => local_arn.clone(),
         };
-        let function = Function::new(function, &local_arn, clock, log).await;
+        let function = Function::new(function, &local_arn, clock, &log.of_function(name.as_str())).await;
         let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == AuthorizerStatus::Active {
             function.warm_up().await?;

@@ -17,7 +17,8 @@
 //! Settings come from the command line ([`args`]) and the settings file ([`config`]); AWS's [`quotas`] are among them.
 //! [`api`] serves AWS's own APIs, whose calls change the [`registry`].
 //! [`event_log`] and [`metrics`] show what happens, [`why`] reads it again, [`client_records`] knows the last connection of each
-//! client id, [`status`] serves the metrics, [`certificate`] is the local CA, and [`clock`] is the time, which tests move.
+//! client id, [`status`] serves the metrics and the [`console`], [`certificate`] is the local CA, and [`clock`] is the time, which
+//! tests move.
 
 pub mod account_rates;
 pub mod api;
@@ -28,6 +29,7 @@ pub mod client_records;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod console;
 pub mod custom_auth;
 pub mod database_file;
 pub mod delayed_will_limit;

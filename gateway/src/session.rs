@@ -75,6 +75,33 @@ pub struct Session {
     ended: bool,
 }
 
+/// What others read of a session.
+#[derive(Clone, Debug)]
+pub struct SessionState {
+    /// MQTT's version.
+    pub version: Version,
+    /// The principal.
+    pub principal_id: Arc<str>,
+    /// The keep-alive in force.
+    pub keep_alive: Duration,
+    /// When the client was heard last.
+    pub heard_at: Moment,
+    /// When the authorizer is asked again.
+    pub refresh_at: Option<Moment>,
+    /// When the connection ends.
+    pub disconnect_at: Option<Moment>,
+    /// What the policies allow, by action.
+    pub allows: BTreeMap<String, String>,
+    /// How many policy documents are in force.
+    pub documents: usize,
+    /// Suspicious parts of the policies.
+    pub findings: Option<String>,
+    /// The topic of the last will.
+    pub last_will: Option<TopicName>,
+    /// Whether the authorizer can be asked again.
+    pub can_refresh: bool,
+}
+
 /// Something that the session wants done. Effects are carried out in their order.
 #[derive(Debug)]
 pub enum Effect {
@@ -266,6 +293,33 @@ impl Session {
     #[must_use]
     pub fn allowed(&self) -> BTreeMap<String, String> {
         self.enforcement.allowed()
+    }
+
+    /// The state of the session.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        let Timers { keep_alive, heard_at, refresh_at, disconnect_at, websocket_ends_at } = self.timers;
+        let authorization = self.enforcement.authorization();
+        SessionState {
+            version: self.version,
+            principal_id: Arc::clone(&authorization.principal_id),
+            keep_alive,
+            heard_at,
+            refresh_at,
+            disconnect_at: disconnect_at.into_iter().chain(websocket_ends_at).min(),
+            allows: self.allowed(),
+            documents: authorization.documents.len(),
+            findings: self.findings(),
+            last_will: self.last_will.as_ref().map(|will| will.topic.clone()),
+            can_refresh: authorization.lifetime.is_some(),
+        }
+    }
+
+    /// Asks the authorizer again before it is time, unless it is being asked or there is none.
+    pub fn refresh(&mut self, effects: &mut Vec<Effect>) {
+        if self.timers.refresh_at.take().is_some() {
+            effects.push(Effect::Refresh);
+        }
     }
 
     /// The principal that the authorizer returned.

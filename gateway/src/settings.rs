@@ -67,6 +67,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// Which lines the log has.
     pub logging: LogLevels,
+    /// The console in the browser.
+    pub console: ConsoleSettings,
 }
 
 /// An authorizer, with the settings of AWS's `CreateAuthorizer`.
@@ -106,6 +108,13 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// Last wills that wait for their delay; the next one is published without its delay.
     pub delayed_wills: DelayedWills,
+}
+
+/// The settings of the console in the browser, which is on the status port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// The records of attempts that are kept in memory; 0 is no console.
+    pub events: usize,
 }
 
 /// A domain configuration, with the settings of AWS's `CreateDomainConfiguration`.
@@ -159,6 +168,7 @@ impl Settings {
             limits: Limits::default(),
             quotas: Quotas::AWS,
             logging: LogLevels::default(),
+            console: ConsoleSettings::default(),
         }
     }
 }
@@ -199,6 +209,13 @@ impl Default for Limits {
             // As many as there can be sessions that wait for their clients, with 3 KiB each.
             delayed_wills: DelayedWills { number: 20_000, bytes: 64 * 1024 * 1024 },
         }
+    }
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        // About 1,200 connects, with 10 MiB that wait to be read, and as many that were.
+        Self { events: 5_000 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, for a script or a Prometheus on this machine.
+//! `/healthz` and `/metrics`, for a script or a Prometheus on this machine; everything else on the port is the console's.
 
 use std::sync::Arc;
 
@@ -12,19 +12,23 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::{custom_auth::http_request::is_for_this_machine, shared::Shared};
+use crate::{console::Console, custom_auth::http_request::is_for_this_machine, shared::Shared};
 
 /// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers requests until the gateway stops.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub async fn serve(listener: TcpListener, shared: Arc<Shared>, console: Option<Arc<Console>>) {
     let (stopping, cut_off) = (shared.stopping.clone(), shared.cut_off.clone());
     let routes = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .layer(from_fn(only_from_here))
         .with_state(shared);
+    let routes = match console {
+        Some(console) => routes.fallback(move |request: Request| console.respond(request)),
+        None => routes,
+    };
     let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
     tokio::select! {
         served = served => if let Err(error) = served {

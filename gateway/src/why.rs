@@ -3,9 +3,9 @@
 //! [`reader`] reads the log's lines, [`search`] finds the connections that are meant, and [`story`] makes steps of their
 //! lines. The log is read twice, line by line, so it may be larger than the memory.
 
-mod reader;
+pub(crate) mod reader;
 mod search;
-mod story;
+pub(crate) mod story;
 
 use std::{
     num::NonZeroU16,

@@ -32,6 +32,9 @@ const SHOWN_READINGS: u64 = 12;
 /// How long a reading may take from its acknowledgement to the dashboard.
 const READING_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long the gateway may take to write its log.
+const LOG_TIME: Duration = Duration::from_millis(500);
+
 /// The command line.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DemoArgs {
@@ -47,9 +50,26 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = ".latchkey/demo", value_name = "FOLDER")]
     data: PathBuf,
 
+    /// Leave the gateway and the fleet running after the summary, until Ctrl-C
+    ///
+    /// It prints the link of the console, where you see each attempt and reading in the browser.
+    #[arg(long)]
+    keep: bool,
+
     /// Print the summary as JSON, and no other line on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// What goes on after the summary.
+struct Kept {
+    _local: Local,
+    _sim: Sim,
+    /// The records, without which the authorizer refuses everybody.
+    _table: Table,
+    /// The link of the console.
+    console: String,
+    dashboard: JoinHandle<anyhow::Result<()>>,
 }
 
 /// Runs the demo. The exit code is 0 if every client was accepted or refused as it should be.
@@ -57,8 +77,11 @@ pub(crate) async fn run(args: DemoArgs) -> ExitCode {
     let output = DemoOutput::new(args.json);
     tokio::select! {
         report = play(&args, &output) => match report {
-            Ok(report) => {
+            Ok((report, kept)) => {
                 report.print(args.json);
+                if let Some(kept) = kept {
+                    kept.until_stopped(&output).await;
+                }
                 ExitCode::from(u8::from(!report.as_expected()))
             }
             Err(error) => console::usage_error("latchkey demo", &error),
@@ -78,7 +101,7 @@ async fn stopped() {
     }
 }
 
-async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<Report> {
+async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<(Report, Option<Kept>)> {
     output.line("Latchkey demo: AWS IoT Core on this machine, for devices with a password\n");
     let authorizer = programs::find(programs::AUTHORIZER).await?;
     let folder = Folder::lock(&args.data)?;
@@ -104,7 +127,7 @@ async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<Report> {
 
     let endpoint = local.endpoint(&fleet)?;
     let mut dashboard = Dashboard::connect(&endpoint, &fleet).await?;
-    let sim = Sim::start(&local, &fleet, Duration::from_secs(args.seconds))?;
+    let sim = Sim::start(&local, &fleet, Some(Duration::from_secs(args.seconds)))?;
     output.step(
         "fleet",
         &format!(
@@ -127,8 +150,43 @@ async fn play(args: &DemoArgs, output: &DemoOutput) -> anyhow::Result<Report> {
     output.step("intruder", &attempts.intruder.description);
     output.step("trespasser", &attempts.trespasser.description);
     let log = local.log.clone();
-    local.stop().await?;
-    Report::new(summary, &attempts, received, log)
+    if !args.keep {
+        local.stop().await?;
+        return Ok((Report::new(summary, &attempts, received, log)?, None));
+    }
+    // The gateway writes its log within milliseconds, and goes on.
+    tokio::time::sleep(LOG_TIME).await;
+    let report = Report::new(summary, &attempts, received, log)?;
+    Ok((report, Some(Kept::start(local, fleet, table, dashboard)?)))
+}
+
+impl Kept {
+    /// Starts the fleet again, without an end.
+    fn start(local: Local, fleet: Fleet, table: Table, mut dashboard: Dashboard) -> anyhow::Result<Self> {
+        fleet.write_credentials()?;
+        let sim = Sim::start(&local, &fleet, None)?;
+        let console = local.console_link()?;
+        let dashboard = tokio::spawn(async move {
+            dashboard.reading().await?;
+            fleet.forget_credentials();
+            loop {
+                dashboard.reading().await?;
+            }
+        });
+        Ok(Self { _local: local, _sim: sim, _table: table, console, dashboard })
+    }
+
+    /// Waits for Ctrl-C. Dropping the processes ends them.
+    async fn until_stopped(self, output: &DemoOutput) {
+        output.line("");
+        // In one piece, so that it can be clicked.
+        output.line(&format!("{:<12}{}", "console", self.console));
+        output.step("stop", "Ctrl-C; until then the gateway and the fleet go on");
+        tokio::select! {
+            () = stopped() => {}
+            _ = self.dashboard => console::status("latchkey demo: the gateway has ended"),
+        }
+    }
 }
 
 /// The readings at the dashboard. After the first few, the two outsiders make their attempts while the fleet publishes.

@@ -4,6 +4,7 @@ mod apis;
 mod bridge;
 mod clients;
 mod conform;
+mod console;
 mod docs;
 mod doors;
 mod functions;

@@ -7,6 +7,7 @@ pub mod canary;
 pub mod captured_log;
 pub mod cloud;
 pub mod connect_proxy;
+pub mod console_client;
 pub mod device_certificate;
 pub mod devices;
 pub mod dynamodb;

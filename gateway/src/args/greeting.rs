@@ -11,6 +11,7 @@ use serde_json::{Map, json};
 
 use super::DEVICES_FILE;
 use crate::{
+    console::access,
     door::route::Port,
     gateway::Addresses,
     settings::{LOCAL_NAMES, Settings},
@@ -42,6 +43,8 @@ pub(super) struct Greeting<'a> {
     pub(super) settings: &'a Settings,
     pub(super) addresses: &'a Addresses,
     pub(super) log: &'a Path,
+    /// The link that opens the console, if there is one.
+    pub(super) console: Option<&'a str>,
 }
 
 impl Greeting<'_> {
@@ -50,16 +53,18 @@ impl Greeting<'_> {
         let Addresses { doors, status, api } = self.addresses;
         let ports: Map<_, _> =
             doors.iter().map(|(port, address)| (port.to_string(), json!(address))).collect();
+        // The file has the token, and a script's log need not.
+        let console = self.console.map(|_| self.settings.data.join(access::FILE));
         let line = json!({
             "ready": true, "address": self.main(), "ports": ports, "status": status, "api": api,
-            "ca": self.settings.data.join("ca.pem"), "log": self.log,
+            "ca": self.settings.data.join("ca.pem"), "log": self.log, "console": console,
         });
         format!("{line}\n")
     }
 
     /// For a person.
     pub(super) fn text(&self) -> String {
-        let Self { settings, addresses, log } = self;
+        let Self { settings, addresses, log, console } = self;
         let mut lines = match self.main() {
             Some(address) => vec![format!("{COMMAND} listens on {address}")],
             None => vec![format!("{COMMAND} is ready")],
@@ -69,6 +74,9 @@ impl Greeting<'_> {
         let others = others.collect::<Vec<_>>().join(", ");
         if !others.is_empty() {
             lines.push(format!("  also    {others}: client certificates"));
+        }
+        if let Some(console) = console {
+            lines.push(format!("  console {console}"));
         }
         if let Some(status) = addresses.status {
             lines.push(format!("  status  http://{status}/metrics"));
@@ -128,8 +136,9 @@ mod tests {
         let mut settings = Settings::new(".latchkey".into(), program);
         let doors = BTreeMap::from([(Port::P443, "0.0.0.0:10443".parse().unwrap())]);
         let addresses = Addresses { doors, status: None, api: None };
-        let text =
-            |settings: &Settings| Greeting { settings, addresses: &addresses, log: Path::new("log") }.text();
+        let text = |settings: &Settings| {
+            Greeting { settings, addresses: &addresses, log: Path::new("log"), console: None }.text()
+        };
         settings.names.extend(["192.168.1.10", "fd00::2", "gateway.lan"].map(str::to_owned));
         assert!(!text(&settings).contains("network"), "only this machine can dial it");
         settings.listen = Ipv4Addr::UNSPECIFIED.into();

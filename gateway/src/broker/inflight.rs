@@ -73,6 +73,10 @@ impl Inflight {
         self.sent.len() >= limits.receive_maximum.get().into()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
     pub(super) fn has(&self, packet_id: NonZeroU16) -> bool {
         self.sent.iter().any(|sent| sent.packet_id == packet_id)
     }

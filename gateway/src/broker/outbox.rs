@@ -150,6 +150,12 @@ impl Outbox {
         has_room
     }
 
+    /// How many messages wait, and how many were sent and are not acknowledged.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let waiting = self.delivered.len() + self.waiting.len() + self.stored.len() + self.resend.len();
+        (waiting, self.inflight.len())
+    }
+
     /// Whether a message that is enqueued now is sent at once.
     #[must_use]
     pub fn sends_at_once(&self) -> bool {

@@ -78,6 +78,11 @@ impl Queue {
         self.delivery(publish, Some(id), expires_at)
     }
 
+    /// The bytes that wait for the client.
+    pub(super) fn bytes(&self) -> usize {
+        self.own.load(Ordering::Relaxed)
+    }
+
     /// Whether one more message may wait for a client that is away.
     pub(super) fn has_room_to_wait(&self) -> bool {
         self.own.load(Ordering::Relaxed) < MAX_QUEUED_BYTES

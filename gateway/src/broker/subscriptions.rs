@@ -55,6 +55,11 @@ impl Subscriptions {
         self.groups
     }
 
+    /// How many filters one client has.
+    pub(super) fn count(&self, client_id: &str) -> usize {
+        self.by_client.get(client_id).map_or(0, Vec::len)
+    }
+
     /// The filters of one client.
     pub(super) fn of_client(&self, client_id: &str) -> Vec<TopicFilter> {
         self.by_client.get(client_id).cloned().unwrap_or_default()

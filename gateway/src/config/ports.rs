@@ -33,7 +33,7 @@ pub struct PortOverrides {
     #[serde(rename = "8443")]
     pub p8443: Option<PortChoice>,
 
-    /// The port of /healthz and /metrics [default: 19090]
+    /// The port of the console, /healthz and /metrics [default: 19090]
     ///
     /// It is open to this machine only. `off` closes it.
     #[arg(long = "port-status", value_name = "PORT")]

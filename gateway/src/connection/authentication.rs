@@ -8,7 +8,7 @@ use crate::{
         self, AuthnError,
         admission::{Authorizer, AuthorizerChoice},
         answer::Authorization,
-        event::{AuthorizerEvent, ClientRequest},
+        event::{self, AuthorizerEvent, ClientRequest},
         http_request::HttpRequest,
         unnamed::Unnamed,
     },
@@ -78,8 +78,10 @@ async fn by_function(
     let admitted = shared.authorizers.current().admit(&parameters, choice)?;
     let _room = shared.waiting_room.try_acquire_many(sent.weight_kib()).map_err(|_| AuthnError::Crowded)?;
     let presented = AuthorizerEvent::new(sent, admitted.token());
+    shared.log.presented(sent.connection_id, || event::shown(sent, admitted.token()));
     let (authorizer, unnamed) = (Arc::clone(admitted.authorizer()), admitted.unnamed().cloned());
     let authorization =
-        custom_auth::authenticate(&authorizer, Call::Connect, &presented, shared.log.metrics()).await?;
+        custom_auth::authenticate(&authorizer, Call::Connect, &presented, sent.connection_id, &shared.log)
+            .await?;
     Ok(Authenticated { authorization, credentials: Some(Credentials { authorizer, presented }), unnamed })
 }

@@ -195,7 +195,12 @@ impl Handshake<'_> {
         _ = stream.set_nodelay(true);
         let accepting = Box::pin(self.shared.doors.enter(port, stream));
         let accepted = self.within_timeout(permit, "TLS_HANDSHAKE_FAILED", "handshake", accepting).await?;
-        accepted.inspect_err(|failed| self.log.handshake_failed(failed)).ok()
+        accepted
+            .inspect_err(|failed| {
+                self.log.handshake_failed(failed);
+                self.log.seen(|| "a TLS alert, or the end of the connection during the handshake".to_owned());
+            })
+            .ok()
     }
 
     async fn within_timeout<T>(
@@ -371,6 +376,13 @@ impl Handshake<'_> {
             Some(Version::V311) => code == ConnectReasonCode::UnsupportedProtocolVersion,
             None => false,
         };
+        self.log.seen(|| {
+            if answered {
+                format!("CONNACK 0x{:02X} ({code:?}), and the end of the connection", u8::from(code))
+            } else {
+                "the end of the connection, without a CONNACK: AWS sends none to MQTT 3.1.1".to_owned()
+            }
+        });
         if answered {
             ack.properties.reason_string = Some(reason_string::of_refusal(code, details, self.connection_id));
             write(stream, Packet::ConnAck(Box::new(ack)), self.shared).await;

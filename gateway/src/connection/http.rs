@@ -229,7 +229,11 @@ impl Exchange {
             None => Err(refused(&request_log.log, RequestError::UnknownHost)),
         };
         request_log.answered = true;
-        answer::answer(&result, &id)
+        let response = answer::answer(&result, &id);
+        if result.is_err() {
+            request_log.log.seen(|| format!("HTTP status {}", response.status()));
+        }
+        response
     }
 
     /// Carries out a publish or a call about a shadow, or refuses a request that is neither of them nor an upgrade. The value is

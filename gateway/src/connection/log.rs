@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Instant,
 };
 
 use mqtt::{Connect, SubAckCode, TopicFilter, TopicName, Version};
@@ -56,6 +57,7 @@ pub(super) struct ConnectionLog {
     account_id: Arc<str>,
     protocol: &'static str,
     connection_id: String,
+    began: Instant,
     source_ip: String,
     source_port: u16,
     local: Option<SocketAddr>,
@@ -119,6 +121,7 @@ impl ConnectionLog {
             account_id: Arc::clone(&shared.account_id),
             protocol: "MQTT",
             connection_id,
+            began: Instant::now(),
             source_ip: peer.ip().to_canonical().to_string(),
             source_port: peer.port(),
             local,
@@ -330,6 +333,11 @@ impl ConnectionLog {
         self.failed(EventType::Connect, reason, explanation);
     }
 
+    /// What the client sees of its refusal.
+    pub(super) fn seen(&self, text: impl FnOnce() -> String) {
+        self.log.seen(&self.connection_id, text);
+    }
+
     /// The client is not authenticated, or no longer.
     pub(super) fn not_authenticated(&self, error: &AuthnError) {
         self.authn_error(error.reason(), error.to_string(), error.may_have_decision_line());
@@ -448,6 +456,7 @@ impl ConnectionLog {
             authorizer: line.authorizer,
             allows: &line.allows,
             awaits_decision: line.awaits_decision,
+            took: Some(self.began.elapsed()),
         });
     }
 }

@@ -125,6 +125,8 @@ const PRINCIPAL_ID: &str = "principalId";
 const POLICY_DOCUMENTS: &str = "policyDocuments";
 const REFRESH_AFTER: &str = "refreshAfterInSeconds";
 const DISCONNECT_AFTER: &str = "disconnectAfterInSeconds";
+/// The largest answer that the console shows: ten documents of the largest size, written with many escapes.
+const MAX_SHOWN_BYTES: usize = 48 * 1_024;
 /// Keys of other authorizers' answers: those of API Gateway and `AppSync`.
 const OTHER_SERVICES: [&str; 3] = ["policyDocument", "isAuthorized", "context"];
 
@@ -176,6 +178,30 @@ impl Authorization {
             }),
         }))
     }
+}
+
+/// The members of an answer that AWS knows, as JSON for the console, whether or not AWS would accept them. Other members may be
+/// secrets. `None` if the answer is no JSON object, or is much larger than any that can be used.
+#[must_use]
+pub fn shown(json: &[u8]) -> Option<String> {
+    if json.len() > MAX_SHOWN_BYTES {
+        return None;
+    }
+    let answer = Answer::read(json).ok()?;
+    let mut members = serde_json::Map::new();
+    for key in [IS_AUTHENTICATED, PRINCIPAL_ID, REFRESH_AFTER, DISCONNECT_AFTER] {
+        let value = answer.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.get());
+        let value = value.and_then(|value| serde_json::from_str::<serde_json::Value>(value).ok());
+        members.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    if let Ok(Some(documents)) = answer.get::<Vec<&RawValue>>(POLICY_DOCUMENTS, "") {
+        let text = |document: &&RawValue| {
+            serde_json::from_str::<String>(document.get()).unwrap_or_else(|_| document.get().to_owned())
+        };
+        let texts = documents.iter().map(text).collect::<Vec<_>>();
+        members.insert(POLICY_DOCUMENTS.to_owned(), serde_json::Value::from(texts));
+    }
+    Some(serde_json::Value::Object(members).to_string())
 }
 
 impl<'a> Answer<'a> {

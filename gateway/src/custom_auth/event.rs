@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use iot_policy::PolicyDocument;
 use serde::Serialize;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
@@ -249,6 +250,76 @@ impl AuthorizerEvent {
     }
 }
 
+/// What stands in the place of a secret.
+const MASKED: &str = "•••";
+/// Headers whose values are no secrets. Any other may be one.
+const SHOWN_HEADERS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "upgrade",
+    "user-agent",
+    "x-amz-customauthorizer-name",
+];
+/// The parameter of a query string whose value is no secret.
+const SHOWN_PARAMETER: &str = "x-amz-customauthorizer-name";
+
+/// The event about a request for the console, without passwords, tokens, signatures, and values of parameters and headers that
+/// may be one of them. The user name is there without its parameters' values: whoever shows it has to know that it is one.
+#[must_use]
+pub fn shown(sent: &ClientRequest<'_>, token: Option<&Token>) -> Value {
+    let mut data = serde_json::Map::new();
+    if let Some(tls) = Tls::of(sent) {
+        let certificate = tls.certificate_pem.map(|pem| format!("({} bytes)", pem.len()));
+        data.insert(
+            "tls".to_owned(),
+            json!({"serverName": tls.server_name, "x509CertificatePem": certificate, "principalId": tls.principal_id}),
+        );
+    }
+    if let Some(mqtt) = sent.mqtt {
+        let password = mqtt.password.map(|password| format!("{MASKED} ({} bytes)", password.len()));
+        let user_name = mqtt.user_name.map(|name| match name.split_once('?') {
+            Some((name, query)) => format!("{name}?{}", shown_query(query)),
+            None => name.to_owned(),
+        });
+        data.insert(
+            "mqtt".to_owned(),
+            json!({"username": user_name, "password": password, "clientId": mqtt.client_id}),
+        );
+    }
+    if let Some(http) = sent.http {
+        let headers = http.headers().iter().map(|(name, value)| {
+            let is_shown = SHOWN_HEADERS.contains(&&**name);
+            (name.clone(), Value::from(if is_shown { value.as_str() } else { MASKED }))
+        });
+        let headers = headers.collect::<serde_json::Map<_, _>>();
+        data.insert(
+            "http".to_owned(),
+            json!({"headers": headers, "queryString": shown_query(http.query_string())}),
+        );
+    }
+    json!({
+        "protocolData": data, "token": token.map(|_| MASKED), "signatureVerified": token.is_some_and(Token::is_verified),
+        "connectionMetadata": {"id": sent.connection_id},
+    })
+}
+
+fn shown_query(query: &str) -> String {
+    let shown = |part: &str| match part.split_once('=') {
+        Some((SHOWN_PARAMETER, _)) => part.to_owned(),
+        Some((name, _)) => format!("{name}={MASKED}"),
+        // It may be a value without a name.
+        None if part.is_empty() => String::new(),
+        None => MASKED.to_owned(),
+    };
+    query.split('&').map(shown).collect::<Vec<_>>().join("&")
+}
+
 impl Event<'_> {
     /// The event as JSON. The buffer is allocated once if `bytes` suffice: one that grows leaves copies of the password in memory.
     fn to_json(&self, bytes: usize) -> Zeroizing<Vec<u8>> {
@@ -284,8 +355,6 @@ impl<'a> From<ConnectFields<'a>> for Mqtt<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
@@ -310,6 +379,33 @@ mod tests {
         });
         let user_name = "user?x-amz-customauthorizer-name=a";
         assert_eq!(event(Some(user_name), Some(&[0xff, 0]), Some("localhost")), expected);
+    }
+
+    #[test]
+    fn shown_event_has_no_secret() {
+        let request = hyper::Request::builder()
+            .uri("/mqtt?x-amz-customauthorizer-name=a&token=SECRET&SECRET")
+            .header("Authorization", "SECRET")
+            .header("X-Amz-CustomAuthorizer-Signature", "SECRET")
+            .header("User-Agent", "curl");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let http = HttpRequest::read(&parts).unwrap();
+        let user_name =
+            Some("device?x-amz-customauthorizer-name=a&x-amz-customauthorizer-signature=SECRET&t=SECRET");
+        let mqtt = Some(ConnectFields { client_id: Some("client"), user_name, password: Some(b"SECRET") });
+        let sent = ClientRequest {
+            connection_id: "id",
+            server_name: Some("s"),
+            certificate: None,
+            http: Some(&http),
+            mqtt,
+        };
+        let event = shown(&sent, None).to_string();
+        assert!(!event.contains("SECRET"), "{event}");
+        for part in ["device?x-amz-customauthorizer-name=a&", "curl", "client", "(6 bytes)", "token=•••&•••"]
+        {
+            assert!(event.contains(part), "{part} is not in {event}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use iot_policy::{arn::FunctionArn, limits::AUTHORIZER_TIMEOUT_SECONDS};
 use super::aws::AwsFunction;
 use super::{
     Call, InvokeError,
+    instance::ProcessCounts,
     invoke_url::InvokeUrl,
     pool::{LocalFunction, Pool},
     program::Program,
@@ -148,6 +149,27 @@ impl Function {
             Self::Url(function) => FunctionLog::At(function.url().to_string()),
             #[cfg(feature = "aws-lambda")]
             Self::Aws(function) => FunctionLog::CloudWatch(function.arn().clone()),
+        }
+    }
+
+    /// The processes of its instances, if the gateway starts them.
+    #[must_use]
+    pub fn processes(&self) -> Option<ProcessCounts> {
+        match self {
+            Self::Program(pool) => Some(pool.processes().counts()),
+            _ => None,
+        }
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Program(pool) => pool.program().path.display().to_string(),
+            Self::Url(function) => function.url().to_string(),
+            Self::Absent(arn) => format!("nothing stands for `{}` here", arn.as_str()),
+            #[cfg(feature = "aws-lambda")]
+            Self::Aws(function) => function.arn().as_str().to_owned(),
         }
     }
 

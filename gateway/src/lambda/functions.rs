@@ -38,7 +38,7 @@ impl Functions {
         let mut by_name = BTreeMap::from_iter(own);
         for NamedFunction { name, configuration } in functions {
             let arn = if name.contains(':') { name.clone() } else { account.function_arn(&name) };
-            let function = Function::new(configuration, &arn, clock, log).await?;
+            let function = Function::new(configuration, &arn, clock, &log.of_function(&name)).await?;
             by_name.insert(name, Arc::new(function));
         }
         Ok(Self(by_name))

@@ -1,9 +1,9 @@
 //! One running copy of a function.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     process::ExitStatus,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,6 +37,57 @@ pub struct Instance {
     process: Child,
     invocations: mpsc::Sender<Invocation>,
     api: JoinHandle<()>,
+    _counted: Counted,
+}
+
+/// The processes of one function.
+#[derive(Debug, Default)]
+pub struct Processes(Mutex<ProcessCounts>);
+
+/// The processes of one function, at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessCounts {
+    /// The ids of those that run.
+    pub running: BTreeSet<u32>,
+    /// How many were started.
+    pub started: u64,
+    /// How many ended, or were ended because they did not answer.
+    pub ended: u64,
+}
+
+/// Counts one process until it is dropped.
+struct Counted {
+    processes: Arc<Processes>,
+    id: Option<u32>,
+}
+
+impl Processes {
+    /// The processes now.
+    #[must_use]
+    pub fn counts(&self) -> ProcessCounts {
+        self.lock().clone()
+    }
+
+    fn started(self: &Arc<Self>, id: Option<u32>) -> Counted {
+        let mut counts = self.lock();
+        counts.started += 1;
+        counts.running.extend(id);
+        Counted { processes: Arc::clone(self), id }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ProcessCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.processes.lock();
+        counts.ended += 1;
+        if let Some(id) = self.id {
+            counts.running.remove(&id);
+        }
+    }
 }
 
 impl Instance {
@@ -50,6 +101,7 @@ impl Instance {
         arn: &str,
         clock: &Clock,
         log: &EventLog,
+        processes: &Arc<Processes>,
     ) -> Result<Self, InvokeError> {
         let failed = |error: std::io::Error| InvokeError::Start {
             program: program.path.display().to_string(),
@@ -72,7 +124,8 @@ impl Instance {
         });
         let mut process = program.command(arn, &runtime_api).spawn().map_err(failed)?;
         let last_words = forward(&mut process, log);
-        let mut instance = Self { process, invocations, api };
+        let counted = processes.started(process.id());
+        let mut instance = Self { process, invocations, api, _counted: counted };
         tokio::select! {
             biased;
             () = exchange.ready() => Ok(instance),

@@ -8,7 +8,12 @@ use std::{
 
 use axum::body::Bytes;
 
-use super::{Call, InvokeError, instance::Instance, program::Program, slots::Slots};
+use super::{
+    Call, InvokeError,
+    instance::{Instance, Processes},
+    program::Program,
+    slots::Slots,
+};
 use crate::{clock::Clock, event_log::EventLog};
 
 /// A function that is a program of this machine.
@@ -35,6 +40,7 @@ struct Instances {
     clock: Clock,
     log: EventLog,
     idle: Mutex<VecDeque<Instance>>,
+    processes: Arc<Processes>,
 }
 
 impl Pool {
@@ -42,7 +48,20 @@ impl Pool {
     #[must_use]
     pub fn new(function: LocalFunction, clock: Clock, log: EventLog) -> Self {
         let slots = Slots::new(function.instances, function.limit, clock.clone());
-        Self { slots, instances: Arc::new(Instances { function, clock, log, idle: Mutex::default() }) }
+        let (idle, processes) = (Mutex::default(), Arc::default());
+        Self { slots, instances: Arc::new(Instances { function, clock, log, idle, processes }) }
+    }
+
+    /// The processes of its instances.
+    #[must_use]
+    pub fn processes(&self) -> &Processes {
+        &self.instances.processes
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.instances.function.program
     }
 
     /// Starts one instance before the first call, so that a wrong configuration shows at once.
@@ -87,7 +106,8 @@ impl Instances {
     }
 
     async fn start(&self) -> Result<Instance, InvokeError> {
-        Instance::start(&self.function.program, &self.function.arn, &self.clock, &self.log).await
+        let LocalFunction { program, arn, .. } = &self.function;
+        Instance::start(program, arn, &self.clock, &self.log, &self.processes).await
     }
 
     /// The instance that was used last, so that instances that are not needed stay idle.

@@ -161,6 +161,15 @@ impl Shadows {
         existing.take(max).map(|(id, _)| Arc::clone(&id.name)).collect()
     }
 
+    /// The shadows that have a document, in their order: at most this many, after this one.
+    #[must_use]
+    pub fn ids_after(&self, after: Option<&ShadowId>, max: usize) -> Vec<ShadowId> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.entries.range::<ShadowId, _>((begin, Bound::Unbounded));
+        let existing = range.filter(|(_, shadow)| matches!(shadow.content, Content::Document(_)));
+        existing.take(max).map(|(id, _)| id.clone()).collect()
+    }
+
     fn get(&self, id: &ShadowId, envelope: Envelope<'_>) -> Result<Outcome, ShadowError> {
         let (document, version) = self.document(id)?;
         let accepted = Answer::document(&document, &document.delta(), version, envelope);

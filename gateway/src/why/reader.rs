@@ -18,7 +18,7 @@ const MAX_LINE_BYTES: u64 = 32 * 1024;
 pub(super) struct Lines(BufReader<File>);
 
 /// A line of the gateway's or of the function's.
-pub(super) struct Line(Value);
+pub(crate) struct Line(Value);
 
 impl Lines {
     pub(super) fn open(log: &Path) -> io::Result<Self> {
@@ -52,39 +52,39 @@ impl Iterator for Lines {
 
 impl Line {
     /// Reads a line. `None` if it is not about a connection.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let line = Self(serde_json::from_str(text).ok()?);
         line.connection_id()?;
         Some(line)
     }
 
     /// A field with a text that is not empty.
-    pub(super) fn text(&self, field: &str) -> Option<&str> {
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     /// Any field.
-    pub(super) fn value(&self, field: &str) -> Option<&Value> {
+    pub(crate) fn value(&self, field: &str) -> Option<&Value> {
         self.0.get(field)
     }
 
     /// The connection's id: the two kinds of lines have it under different names.
-    pub(super) fn connection_id(&self) -> Option<&str> {
+    pub(crate) fn connection_id(&self) -> Option<&str> {
         self.text("connectionId").or_else(|| self.text("connection_id"))
     }
 
     /// The names of the client: its client id, and the device's name once the function knows it.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         ["clientId", "device", "client_id"].into_iter().filter_map(|field| self.text(field))
     }
 
     /// Whether it is the function's decision.
-    pub(super) fn is_decision(&self) -> bool {
+    pub(crate) fn is_decision(&self) -> bool {
         self.text("event") == Some("decision")
     }
 
     /// When it was written. The gateway's lines have AWS's form of a time, the function's have RFC 3339's.
-    pub(super) fn time(&self) -> Option<OffsetDateTime> {
+    pub(crate) fn time(&self) -> Option<OffsetDateTime> {
         let text = self.text("timestamp")?;
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond]");
         let of_gateway = PrimitiveDateTime::parse(text, &format).map(PrimitiveDateTime::assume_utc);

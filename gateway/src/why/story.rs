@@ -43,17 +43,17 @@ pub(super) struct Attempt {
 
 /// A step of a connection.
 #[derive(Serialize)]
-struct Step {
+pub(crate) struct Step {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
-    time: Option<OffsetDateTime>,
+    pub(crate) time: Option<OffsetDateTime>,
     #[serde(rename = "step")]
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Whether something was refused, denied or broken.
-    problem: bool,
+    pub(crate) problem: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
-    text: String,
+    pub(crate) text: String,
 }
 
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
@@ -124,7 +124,7 @@ impl Attempt {
 }
 
 /// The steps that a line reports.
-fn steps(line: &Line) -> Vec<Step> {
+pub(crate) fn steps(line: &Line) -> Vec<Step> {
     let time = line.time();
     let step = |name, problem, reason: Option<&str>, text: String| Step {
         time,

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use device_sim::{Address, Endpoint, Target};
+use gateway::console::access::ConsoleFile;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -24,6 +25,8 @@ pub(super) struct Local {
     /// The path of its log.
     pub(super) log: PathBuf,
     port: u16,
+    /// The file with the console's link.
+    console: Option<PathBuf>,
 }
 
 /// The process of `latchkey sim`.
@@ -38,6 +41,7 @@ pub(super) struct Sim {
 struct Ready {
     address: std::net::SocketAddr,
     log: PathBuf,
+    console: Option<PathBuf>,
 }
 
 impl Local {
@@ -59,8 +63,9 @@ impl Local {
             let status = process.wait().await?;
             anyhow::bail!("`latchkey local` ended with {status}");
         };
-        let Ready { address, log } = serde_json::from_str(&line).context("`latchkey local` is not ready")?;
-        Ok(Self { process, address: address.to_string(), log, port: address.port() })
+        let Ready { address, log, console } =
+            serde_json::from_str(&line).context("`latchkey local` is not ready")?;
+        Ok(Self { process, address: address.to_string(), log, port: address.port(), console })
     }
 
     /// The endpoint for devices.
@@ -68,6 +73,14 @@ impl Local {
         let address = self.host_and_port().parse::<Address>().map_err(anyhow::Error::msg)?;
         let target = Target { ca: Some(fleet.ca.clone()), ..Target::new(address) };
         Ok(Endpoint::new(target)?)
+    }
+
+    /// The link that opens its console.
+    pub(super) fn console_link(&self) -> anyhow::Result<String> {
+        let folder = self.console.as_deref().and_then(Path::parent);
+        let folder =
+            folder.context("there is no console: `latchkey.toml` turns it or the status port off")?;
+        Ok(ConsoleFile::read(folder)?.link.to_string())
     }
 
     /// Stops it, and waits until its log is complete.
@@ -83,8 +96,8 @@ impl Local {
 }
 
 impl Sim {
-    /// Starts the fleet for a duration. It ends when this process does.
-    pub(super) fn start(local: &Local, fleet: &Fleet, duration: Duration) -> anyhow::Result<Self> {
+    /// Starts the fleet, for a duration or until it is dropped. It ends when this process does.
+    pub(super) fn start(local: &Local, fleet: &Fleet, duration: Option<Duration>) -> anyhow::Result<Self> {
         let mut command = this_program()?;
         command.args([
             "sim",
@@ -96,12 +109,10 @@ impl Sim {
             "--ramp",
             "100",
         ]);
-        command.args([
-            "--endpoint",
-            &local.host_and_port(),
-            "--duration",
-            &format!("{}s", duration.as_secs()),
-        ]);
+        command.args(["--endpoint", &local.host_and_port()]);
+        if let Some(duration) = duration {
+            command.args(["--duration", &format!("{}s", duration.as_secs())]);
+        }
         command.arg("--ca").arg(&fleet.ca).arg("--credentials").arg(&fleet.credentials.0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("can't start `latchkey sim`")?;

@@ -34,6 +34,7 @@ pub(super) struct Fleet {
     pub(super) ca: PathBuf,
     /// The simulated devices' credentials in clear text, until the simulator has read them.
     pub(super) credentials: Temporary,
+    rows: Vec<Row>,
     dashboard: Secret,
     trespasser: Secret,
     victim: String,
@@ -63,7 +64,13 @@ impl Fleet {
         credentials_file::append(&credentials.0, &rows)?;
         let ca = folder.file("ca.pem");
         let victim = rows.first().map(|row| row.device.clone()).context("the fleet has no device")?;
-        Ok(Self { records, grants, ca, credentials, dashboard, trespasser, victim })
+        Ok(Self { records, grants, ca, credentials, rows, dashboard, trespasser, victim })
+    }
+
+    /// Writes the clear passwords again, for another simulator.
+    pub(super) fn write_credentials(&self) -> anyhow::Result<()> {
+        self.credentials.remove();
+        Ok(credentials_file::append(&self.credentials.0, &self.rows)?)
     }
 
     /// Removes the clear passwords. The simulator has read them all before its first device connects.

@@ -18,7 +18,7 @@ async fn get(gateway: &TestGateway, path: &str) -> (u16, String) {
 async fn a_gateway_that_runs_is_healthy_and_the_port_is_this_machines_alone() {
     let gateway = TestGateway::open_to_all().await;
     assert_eq!(get(&gateway, "/healthz").await, (200, "ok\n".to_owned()));
-    assert_eq!(get(&gateway, "/").await.0, 404);
+    assert_eq!(get(&gateway, "/none").await.0, 403, "all else is the console's, which needs its token");
     assert!(gateway.addresses.status.unwrap().ip().is_loopback());
 }
 

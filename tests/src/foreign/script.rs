@@ -53,6 +53,14 @@ pub fn node_modules() -> PathBuf {
     tools().join("node/node_modules")
 }
 
+/// A script in Node that opens the console's pages, with the packages that `make setup` has installed for that.
+pub fn in_console_browser(script: &str) -> Command {
+    let mut command = Command::new("node");
+    let folder = clients().join("console");
+    command.arg(folder.join(script)).env("NODE_PATH", tools().join("console/node_modules"));
+    command
+}
+
 /// The Python that `make setup` has put the packages of `tests/clients/requirements.txt` into.
 pub fn python() -> PathBuf {
     environment("python")
