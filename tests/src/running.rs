@@ -1,6 +1,7 @@
 //! A program that a test runs, and everything that it writes.
 
 use std::{
+    io::ErrorKind,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -57,10 +58,13 @@ impl Running {
         self.child.id().expect("it has not ended")
     }
 
-    /// Writes all of its standard input and closes it.
+    /// Writes all of its standard input and closes it. A program may end before it has read everything.
     pub async fn input(&mut self, bytes: &[u8]) {
         let mut stdin = self.stdin.take().unwrap();
-        within("the input", stdin.write_all(bytes)).await.unwrap();
+        let written = within("the input", stdin.write_all(bytes)).await;
+        if let Err(error) = written {
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{error}");
+        }
     }
 
     /// Waits for a line on standard output that `probe` accepts; if the program ends before, the test fails.
