@@ -50,6 +50,8 @@ fn pages() -> Vec<PathBuf> {
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let others =
         ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "bench/README.md"];
+    // The pictures are there too.
+    let docs = docs.filter(|page| page.extension().is_some_and(|extension| extension == "md"));
     docs.chain(others.map(|page| root.join(page))).collect()
 }
 
