@@ -273,7 +273,7 @@ mod tests {
         for (moment, problem) in [
             (now, None),
             (now - Duration::days(2), Some("certificate 0 is not valid before")),
-            (now + CA_LIFE - Duration::days(20), Some("expires in 19 days")),
+            (now + CA_LIFE - Duration::days(20) + Duration::hours(1), Some("expires in 19 days")),
             (now + CA_LIFE + Duration::days(1), Some("certificate 0 has expired, on")),
         ] {
             let found = problems_of_authority(folder.path(), moment);

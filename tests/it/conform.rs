@@ -166,6 +166,12 @@ async fn what_a_killed_run_left_can_be_removed() {
     running.kill().await;
     let data = run.runs()[0].join("gateway");
     // The killed run's gateway ends when it notices, and frees the folder then.
+    let path = data.to_str().unwrap();
+    let is_gateways = |entry: fs::DirEntry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|it| String::from_utf8_lossy(&it).contains(path))
+    };
+    let ended = || (!fs::read_dir("/proc").unwrap().flatten().any(is_gateways)).then_some(());
+    integration::eventually::eventually("the end of the killed run's gateway", ended).await;
     let left = integration::eventually::within("the leftovers", left(&data)).await;
     assert!(
         left.iter().any(|name| name.starts_with("latchkey-conform-") && name.ends_with("-main")),
