@@ -59,9 +59,9 @@ pub fn run(args: &CapacityArgs, console: &mut Console<'_>) -> anyhow::Result<()>
         units: if args.consistent_read { 1.0 } else { 0.5 },
     };
     let account = Account {
-        connects: f64::from(args.connect_quota.max(1)),
-        connections: f64::from(args.connection_quota.max(1)),
-        concurrency: f64::from(args.concurrency_quota.max(1)),
+        connects: f64::from(args.connect_quota),
+        connections: f64::from(args.connection_quota),
+        concurrency: f64::from(args.concurrency_quota),
     };
     let report = Report {
         cold: model::cold_start(&fleet, &function, &account),

@@ -245,23 +245,26 @@ impl RecordStore {
     /// # Errors
     ///
     /// When the store can't be read, or is none as a whole. A table's device that has no record is an error too.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only a table is read in part"))]
     pub(crate) async fn text(&self, only: Option<&DeviceName>) -> anyhow::Result<ReadRecords> {
-        let mut read = match self {
+        match self {
             Self::Whole(whole) => {
                 let text = whole.text().await?;
                 let lines = lines_of(&text);
                 let parsed = StoreText::parse(&text).with_context(|| format!("{whole} is not a store"))?;
-                return Ok(ReadRecords { text: parsed, malformed: Vec::new(), lines });
+                Ok(ReadRecords { text: parsed, malformed: Vec::new(), lines })
             }
             #[cfg(feature = "aws")]
-            Self::Table(table) => match only {
-                None => table.contents().await?,
-                Some(name) => table.contents_of(name).await?,
-            },
-        };
-        only_qualified_ids(&mut read.document);
-        let text = StoreText::of_document(read.document);
-        Ok(ReadRecords { text, malformed: read.malformed, lines: HashMap::new() })
+            Self::Table(table) => {
+                let mut read = match only {
+                    None => table.contents().await?,
+                    Some(name) => table.contents_of(name).await?,
+                };
+                only_qualified_ids(&mut read.document);
+                let text = StoreText::of_document(read.document);
+                Ok(ReadRecords { text, malformed: read.malformed, lines: HashMap::new() })
+            }
+        }
     }
 
     /// All records.

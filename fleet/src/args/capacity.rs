@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use device_auth::verifier::budget::FunctionMemory;
 use iot_policy::limits::MAX_CONNECTS_PER_SECOND;
 
@@ -24,7 +24,7 @@ pub struct CapacityArgs {
     /// Over which time the devices connect when all of them start again: after a power cut, or when AWS ends all
     /// connections. It is the spread of the firmware's backoff.
     #[arg(
-        long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = DEVICES
+        long, value_name = "TIME", default_value = "60s", value_parser = longer_than_zero, help_heading = DEVICES
     )]
     pub spread: Duration,
 
@@ -34,7 +34,7 @@ pub struct CapacityArgs {
 
     /// How often a device publishes
     #[arg(
-        long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = DEVICES
+        long, value_name = "TIME", default_value = "60s", value_parser = longer_than_zero, help_heading = DEVICES
     )]
     pub publish_every: Duration,
 
@@ -81,13 +81,13 @@ pub struct CapacityArgs {
 
     /// The function's `LATCHKEY_REFRESH_AFTER_SECONDS`
     #[arg(
-        long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, help_heading = FUNCTION
+        long, value_name = "TIME", default_value = "1h", value_parser = longer_than_zero, help_heading = FUNCTION
     )]
     pub refresh: Duration,
 
     /// The function's `LATCHKEY_DISCONNECT_AFTER_SECONDS`
     #[arg(
-        long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration,
+        long, value_name = "TIME", default_value = "24h", value_parser = longer_than_zero,
         help_heading = FUNCTION
     )]
     pub disconnect: Duration,
@@ -97,15 +97,15 @@ pub struct CapacityArgs {
     pub consistent_read: bool,
 
     /// The account's CONNECTs a second; small regions have fewer
-    #[arg(long, value_name = "N", default_value_t = MAX_CONNECTS_PER_SECOND, help_heading = ACCOUNT)]
+    #[arg(long, value_name = "N", default_value_t = MAX_CONNECTS_PER_SECOND, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
     pub connect_quota: u32,
 
     /// The account's connections at a time
-    #[arg(long, value_name = "N", default_value_t = 500_000, help_heading = ACCOUNT)]
+    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
     pub connection_quota: u32,
 
     /// The account's concurrent executions of Lambda; new accounts have fewer
-    #[arg(long, value_name = "N", default_value_t = 1_000, help_heading = ACCOUNT)]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
     pub concurrency_quota: u32,
 
     /// A file of prices, for the month's bill
@@ -128,3 +128,10 @@ Examples:
 
 docs/capacity.md has the formulas and their sources.
 Exit codes: 0 printed, 64 a file or an option can't be used.";
+
+/// The computation divides by these times.
+fn longer_than_zero(text: &str) -> anyhow::Result<Duration> {
+    let time = humantime::parse_duration(text)?;
+    anyhow::ensure!(!time.is_zero(), "a time is longer than 0");
+    Ok(time)
+}

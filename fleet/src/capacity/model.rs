@@ -54,9 +54,8 @@ pub struct Account {
     pub concurrency: f64,
 }
 
-/// New execution environments of one function in a second: 1,000 in 10 seconds (Lambda developer guide, "Lambda scaling
-/// behavior").
-pub const NEW_ENVIRONMENTS: f64 = 100.0;
+/// New execution environments of one function in 10 seconds (Lambda developer guide, "Lambda scaling behavior").
+pub const NEW_ENVIRONMENTS: f64 = 1_000.0;
 /// Read request units of one table in a second, without a request for more (DynamoDB developer guide, "Quotas").
 pub const TABLE_UNITS: f64 = 40_000.0;
 
@@ -125,7 +124,7 @@ pub struct Quota {
 /// A cold start. A device that the quota refuses tries again until it gets in.
 #[must_use]
 pub fn cold_start(fleet: &Fleet, function: &Function, account: &Account) -> ColdStart {
-    let wanted = fleet.devices / fleet.spread.max(1.0);
+    let wanted = fleet.devices / fleet.spread;
     let connects = wanted.min(account.connects);
     ColdStart {
         wanted,
@@ -142,7 +141,7 @@ pub fn steady(fleet: &Fleet, function: &Function) -> Steady {
     let connects = fleet.devices / function.disconnect + fleet.devices * fleet.reconnects_a_day / DAY;
     let refreshes = fleet.devices / function.refresh;
     let calls = connects + refreshes;
-    let published = fleet.devices * fleet.messages / fleet.publish_every.max(1.0);
+    let published = fleet.devices * fleet.messages / fleet.publish_every;
     Steady {
         connects,
         refreshes,
@@ -213,8 +212,8 @@ pub fn quotas(fleet: &Fleet, function: &Function, account: &Account) -> Vec<Quot
             page: "Lambda developer guide, \"Lambda quotas\"",
         },
         Quota {
-            name: "new execution environments a second, at a cold start",
-            needed: cold.concurrency.min(cold.connects) / cold.seconds.clamp(1.0, 10.0),
+            name: "new execution environments in 10 s, at a cold start",
+            needed: cold.concurrency,
             allowed: NEW_ENVIRONMENTS,
             page: "Lambda developer guide, \"Lambda scaling behavior\"",
         },
@@ -322,7 +321,7 @@ mod tests {
         assert_near(shares[0], 1.2);
         let of = |name: &str| quotas.iter().find(|quota| quota.name.starts_with(name)).unwrap().needed;
         assert_near(of("executions at a time"), 255.25);
-        // 255.25 environments in the 10 s that Lambda counts.
-        assert_near(of("new execution environments"), 25.525);
+        // Each of them is new, and all begin within the 10 s that Lambda counts.
+        assert_near(of("new execution environments"), 255.25);
     }
 }
