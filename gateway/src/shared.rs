@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use iot_policy::Scope;
+use mqtt::{Publish, TopicName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account_rates::AccountRates,
-    broker::Broker,
+    broker::{Broker, shadow_requests::ShadowMessage, store::StoreError},
     client_records::ClientRecords,
-    clock::Clock,
+    clock::{Clock, Moment},
     custom_auth::{admission::Authorizers, unnamed::ReportedDevices},
     delayed_will_limit::DelayedWillLimit,
     door::Doors,
     event_log::EventLog,
     handshake_limit::HandshakeLimit,
     lambda::functions::Functions,
+    metrics::Direction,
     registry::Registry,
+    session::{reserved_topic::Recipient, shadow},
     settings::Settings,
 };
 
@@ -59,4 +62,36 @@ pub struct Shared {
     pub stopping: CancellationToken,
     /// Cancelled when the connections that have not ended by themselves are dropped.
     pub cut_off: CancellationToken,
+}
+
+impl Shared {
+    /// Publishes a message of a sender without a session: of an HTTPS request, an API call or the console. Whether the sender
+    /// may publish it, and its quotas, are checked before.
+    ///
+    /// # Errors
+    ///
+    /// When the sessions' file can't be written.
+    pub async fn publish(
+        &self,
+        topic: TopicName,
+        publish: Publish,
+        recipient: Option<Recipient>,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        // No client has an empty id, so no subscriber is taken for the sender.
+        let from = Arc::default();
+        match recipient {
+            Some(Recipient::Service) => {}
+            None => self.broker.publish(from, topic, publish, now).await?,
+            Some(Recipient::Shadow(requests)) => {
+                let quotas = &self.settings.quotas;
+                let request = shadow::request(requests, &publish.payload, quotas, &self.account_rates, now);
+                let at = self.clock.epoch().unix_seconds(now);
+                let message = ShadowMessage { topic, publish, request, unanswered: None };
+                self.broker.request_shadow(from, message, at, now).await?;
+            }
+        }
+        self.log.metrics().message(Direction::In);
+        Ok(())
+    }
 }

@@ -31,6 +31,15 @@ impl Run {
         Running::start(command)
     }
 
+    /// Starts three cases, one of which takes 5 seconds, and waits until they run.
+    async fn start_three_cases(&self) -> Running {
+        let cases =
+            ["--only", "function-5-seconds", "--only", "certificates-443", "--only", "authorizer-override"];
+        let mut running = self.start(&[&["--local"], &cases[..]].concat());
+        running.err_line("the cases", |line| line.contains("running 3 cases").then_some(())).await;
+        running
+    }
+
     /// Runs it to its end: the exit code, the report, and what it says on standard error.
     async fn report(&self, flags: &[&str]) -> (Option<i32>, Value, String) {
         let finished = self.start(&[flags, &["--json"]].concat()).finish_within(LIMIT).await;
@@ -120,17 +129,7 @@ async fn a_gateway_with_one_behaviour_switched_fails_exactly_that_case() {
 #[tokio::test]
 async fn an_interrupted_run_removes_what_it_made_and_goes_on_later() {
     let run = Run::new();
-    let flags = [
-        "--local",
-        "--only",
-        "function-5-seconds",
-        "--only",
-        "certificates-443",
-        "--only",
-        "authorizer-override",
-    ];
-    let mut running = run.start(&flags);
-    running.err_line("the cases", |line| line.contains("running 3 cases").then_some(())).await;
+    let running = run.start_three_cases().await;
     running.interrupt();
     let interrupted = running.finish().await;
     assert_eq!(interrupted.code, Some(130), "{}", interrupted.err());
@@ -152,17 +151,7 @@ async fn an_interrupted_run_removes_what_it_made_and_goes_on_later() {
 #[tokio::test]
 async fn what_a_killed_run_left_can_be_removed() {
     let run = Run::new();
-    let flags = [
-        "--local",
-        "--only",
-        "function-5-seconds",
-        "--only",
-        "certificates-443",
-        "--only",
-        "authorizer-override",
-    ];
-    let mut running = run.start(&flags);
-    running.err_line("the cases", |line| line.contains("running 3 cases").then_some(())).await;
+    let running = run.start_three_cases().await;
     running.kill().await;
     let data = run.runs()[0].join("gateway");
     // The killed run's gateway ends when it notices, and frees the folder then.

@@ -10,13 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Answer, CallError, Query, observer::message};
 use crate::{
-    broker::{inspection::RetainedEntry, shadow_requests::ShadowMessage},
+    broker::inspection::RetainedEntry,
     clock::Moment,
-    metrics::Direction,
-    session::{
-        reserved_topic::{self, Recipient},
-        shadow,
-    },
+    session::{reserved_topic, shadow},
     shadow::{Operation, RequestTopic, ShadowId},
     shared::Shared,
 };
@@ -83,36 +79,18 @@ pub(super) async fn publish(shared: &Shared, asked: Message, now: Moment) -> Ans
     quotas
         .check_message(&topic, &payload, properties.as_deref())
         .map_err(|reason| wrong(reason.details()))?;
-    let recipient = if reserved_topic::is_reserved(topic.as_str()) {
-        let recipient = reserved_topic::recipient_over_https(&topic, asked.retain);
-        Some(recipient.map_err(|reason| wrong(reason.details()))?)
-    } else {
-        None
-    };
+    let recipient = reserved_topic::recipient_over_https(&topic, asked.retain)
+        .map_err(|reason| wrong(reason.details()))?;
     let publish = Publish {
         qos,
         retain: asked.retain,
         properties,
         ..Publish::new(topic.clone(), Bytes::from(payload))
     };
-    let from = Arc::default();
-    let published = match recipient {
-        Some(Recipient::Service) => None,
-        None => Some(shared.broker.publish(from, topic, publish, now)),
-        Some(Recipient::Shadow(requests)) => {
-            let request = shadow::request(requests, &publish.payload, quotas, &shared.account_rates, now);
-            let at = shared.clock.epoch().unix_seconds(now);
-            let message = ShadowMessage { topic, publish, request, unanswered: None };
-            Some(shared.broker.request_shadow(from, message, at, now))
-        }
-    };
-    if let Some(published) = published {
-        published.await.map_err(|error| {
-            tracing::error!(%error, "a message of the console is lost");
-            CallError::unavailable("the sessions' file can't be written")
-        })?;
-    }
-    shared.log.metrics().message(Direction::In);
+    shared.publish(topic, publish, recipient, now).await.map_err(|error| {
+        tracing::error!(%error, "a message of the console is lost");
+        CallError::unavailable("the sessions' file can't be written")
+    })?;
     Ok(json!({}))
 }
 

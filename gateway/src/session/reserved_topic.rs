@@ -67,19 +67,22 @@ pub fn recipient(topic: &TopicName, retain: bool) -> Result<Recipient, Disconnec
     Ok(recipient)
 }
 
-/// Checks an HTTPS publish to a reserved topic. AWS was seen to accept Basic Ingest and shadows over HTTPS and to refuse
+/// Who receives a message that is published over HTTPS: `None` for a topic that is not reserved. AWS was seen to accept Basic Ingest and shadows over HTTPS and to refuse
 /// events; Device Defender is documented for MQTT alone, and the other services are refused *(guess: an HTTPS publish to any
 /// other reserved topic)*.
 ///
 /// # Errors
 ///
 /// As for [`recipient`], and for a topic that is accepted over MQTT alone.
-pub fn recipient_over_https(topic: &TopicName, retain: bool) -> Result<Recipient, DisconnectReason> {
+pub fn recipient_over_https(topic: &TopicName, retain: bool) -> Result<Option<Recipient>, DisconnectReason> {
+    if !is_reserved(topic.as_str()) {
+        return Ok(None);
+    }
     let recipient = recipient(topic, retain)?;
     if recipient == Recipient::Service && !topic.as_str().starts_with(BASIC_INGEST) {
         return Err(DisconnectReason::Limit(Code::TopicNameInvalid, LimitError::ReservedTopic));
     }
-    Ok(recipient)
+    Ok(Some(recipient))
 }
 
 /// Whether clients may subscribe to a filter that begins with `$`, as far as the first levels tell: to AWS's topics, and

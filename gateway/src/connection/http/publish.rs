@@ -19,7 +19,6 @@ use percent_encoding::percent_decode_str;
 
 use super::{Exchange, TOPICS_PATH, answer::RequestError};
 use crate::{
-    broker::shadow_requests::ShadowMessage,
     clock::Moment,
     connection::{
         authentication::{Authenticated, authenticate},
@@ -30,12 +29,10 @@ use crate::{
     door::ConnectionInfo,
     event_log::EventType,
     message_properties,
-    metrics::Direction,
     quotas::LimitError,
     session::{
         enforcement::Enforcement,
         reserved_topic::{self, Recipient},
-        shadow,
     },
     shared::Shared,
 };
@@ -93,26 +90,10 @@ pub(super) async fn publish(
     }
     let is_unserved = recipient == Some(Recipient::Service);
     let publish = Publish { qos, retain, properties, ..Publish::new(topic.clone(), payload) };
-    // No client has an empty id, so no subscriber is taken for the sender.
-    let (broker, from) = (&exchange.shared.broker, Arc::default());
-    let published = match recipient {
-        Some(Recipient::Service) => None,
-        None => Some(broker.publish(from, topic.clone(), publish, now)),
-        Some(Recipient::Shadow(requests)) => {
-            let rates = &exchange.shared.account_rates;
-            let request = shadow::request(requests, &publish.payload, quotas, rates, now);
-            let at = exchange.shared.clock.epoch().unix_seconds(now);
-            let message = ShadowMessage { topic: topic.clone(), publish, request, unanswered: None };
-            Some(broker.request_shadow(from, message, at, now))
-        }
-    };
-    if let Some(published) = published {
-        published.await.map_err(|error| {
-            log.not_written(EventType::PublishIn, &error);
-            RequestError::NotWritten
-        })?;
-    }
-    exchange.shared.log.metrics().message(Direction::In);
+    exchange.shared.publish(topic.clone(), publish, recipient, now).await.map_err(|error| {
+        log.not_written(EventType::PublishIn, &error);
+        RequestError::NotWritten
+    })?;
     log.published(topic.as_str(), retain, is_unserved, unnamed.as_ref());
     Ok(())
 }
@@ -232,12 +213,8 @@ impl PublishRequest {
         let qos = parameter(query, "qos", &[("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce)])?;
         let retain = parameter(query, "retain", &[("false", false), ("true", true)])?;
         let (qos, retain) = (qos.unwrap_or(QoS::AtMostOnce), retain.unwrap_or(false));
-        let recipient = if reserved_topic::is_reserved(topic.as_str()) {
-            let recipient = reserved_topic::recipient_over_https(&topic, retain);
-            Some(recipient.map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?)
-        } else {
-            None
-        };
+        let recipient = reserved_topic::recipient_over_https(&topic, retain)
+            .map_err(|reason| RequestError::Malformed(reason.details().unwrap_or_default()))?;
         let properties = message_properties::read(query, &parts.headers)
             .map_err(|error| RequestError::Malformed(error.to_string()))?;
         Ok(Self { topic, qos, retain, properties, recipient })
