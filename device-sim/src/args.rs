@@ -1,19 +1,25 @@
 //! The command line.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use mqtt::Version;
 
 use crate::connection_settings::{ConnectionArgs, TransportArgs};
 use crate::deployment::DeploymentArgs;
+use crate::shard::Shard;
 
 /// Simulate a fleet of SHT20 devices over TLS and MQTT
 #[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES, after_long_help = LONG_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 pub struct SimArgs {
+    /// What to do instead of a run.
+    #[command(subcommand)]
+    pub command: Option<SimCommand>,
+
     /// The connection.
     #[command(flatten, next_help_heading = CONNECTION)]
     pub connection: ConnectionArgs,
@@ -33,6 +39,13 @@ pub struct SimArgs {
     /// Run only the first N devices of the file [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = RUN)]
     pub devices: Option<NonZeroU32>,
+
+    /// Run only this part of the file's devices: `0/4`, `1/4`, `2/4` or `3/4`
+    ///
+    /// Run only this part of the file's devices, for several machines with one file: `0/4`, `1/4`, `2/4` and `3/4` are the
+    /// whole fleet. `latchkey sim merge` makes one report of theirs. All other options are those of the whole fleet.
+    #[arg(long, value_name = "I/N", help_heading = RUN)]
+    pub shard: Option<Shard>,
 
     /// How many devices to start each second
     #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one, help_heading = RUN)]
@@ -58,6 +71,10 @@ pub struct SimArgs {
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
 
+    /// Write a report for people to this file: one HTML page with charts
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub report: Option<PathBuf>,
+
     /// Print no progress and no warnings
     #[arg(long, short, help_heading = OUTPUT)]
     pub quiet: bool,
@@ -65,6 +82,30 @@ pub struct SimArgs {
     /// Stop when standard input closes, for a program that starts this one and may be killed
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
+}
+
+/// What `latchkey sim` can do with runs that are over.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SimCommand {
+    /// Make one result of the results of a fleet's shards
+    #[command(after_help = MERGE_HELP)]
+    Merge(MergeArgs),
+}
+
+/// Make one result of the results of a fleet's shards
+#[derive(Debug, Clone, Args)]
+pub struct MergeArgs {
+    /// What each shard printed with `--json`, or what another merge did
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write a report for people to this file: one HTML page with charts
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// A version of MQTT on the command line.
@@ -92,10 +133,21 @@ Examples:
   latchkey sim
   latchkey sim --endpoint localhost:10443 --devices 5 --readings
   latchkey sim --transport websocket --mqtt 3.1.1
+  latchkey sim --duration 60s --report report.html
 
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line
 or a file is wrong. --help explains more.";
+const MERGE_HELP: &str = "\
+Examples:
+  latchkey sim --shard 0/2 --duration 60s --json > shard-0.json
+  latchkey sim merge shard-*.json --report report.html
+
+Counts are added, and latencies are merged exactly: percentiles are those of
+one run. Charts are aligned by the machines' clocks. Shards of different
+versions, fleets or options, and a shard that is there twice, are refused.
+Exit codes: 0 every device got through, 1 not every one, or a shard is
+missing, 64 a file can't be merged.";
 const LONG_HELP: &str = "\
 Each device connects with its own row of the credentials file, publishes
 temperature and humidity to `sensor/CLIENT_ID/...` at QoS 1, and waits for
@@ -108,6 +160,9 @@ to AWS, and a line says so. With `--endpoint localhost:10443` it connects to
 
 With `--transport https` a device is accepted or refused at each message: it
 counts as connected when it has a TLS session.
+
+A fleet that is too large for one machine runs as shards, each with the same
+command line but for `--shard`; docs/simulator.md has a Kubernetes Job.
 
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
 Exit codes: 0 every device got through, 1 not every one, 64 the command line

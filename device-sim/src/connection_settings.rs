@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use clap::Args;
 use mqtt::wire::dial::{ParseProxyError, Proxy};
 
-use crate::credentials_file::{self, CredentialsError, Row};
+use crate::credentials_file::{self, CredentialsError, FleetRows, Row};
 use crate::deployment::{Deployment, DeploymentArgs, DeploymentError};
 use crate::endpoint::{Address, Alpn, CertificateFiles, ParameterPlace, Target, Transport};
 use crate::login::{Authorizer, Login, Scheme, SchemeError, SchemeSettings};
+use crate::shard::Shard;
 
 const LOCAL_AUTHORIZER: &str = "latchkey";
 const LOCAL_CA: &str = ".latchkey/ca.pem";
@@ -226,8 +227,25 @@ impl ConnectionSettings {
     ///
     /// As [`credentials_file::read`]. For a missing file the error names the command that makes it.
     pub fn rows(&self, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
-        let rows = credentials_file::read(&self.credentials, limit);
-        rows.map_err(|error| if self.deployment.is_some() { error.with_provision() } else { error })
+        credentials_file::read(&self.credentials, limit).map_err(|error| self.with_cure(error))
+    }
+
+    /// Reads one shard of the first `limit` of the devices' credentials, or of all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rows`].
+    pub fn fleet_rows(
+        &self,
+        limit: Option<usize>,
+        shard: Option<Shard>,
+    ) -> Result<FleetRows, CredentialsError> {
+        let rows = credentials_file::read_fleet(&self.credentials, limit, shard);
+        rows.map_err(|error| self.with_cure(error))
+    }
+
+    fn with_cure(&self, error: CredentialsError) -> CredentialsError {
+        if self.deployment.is_some() { error.with_provision() } else { error }
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 use device_core::ClientId;
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -18,6 +19,7 @@ pub use self::error::{CredentialsError, RowError};
 
 pub use self::torn::cut_torn;
 use crate::login::Password;
+use crate::shard::Shard;
 
 /// The columns, in their order.
 pub const HEADER: [&str; 4] = ["device", "client_id", "user_name", "password"];
@@ -100,6 +102,47 @@ pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsEr
     if rows.is_empty() { Err(CredentialsError::Empty(path.to_owned())) } else { Ok(rows) }
 }
 
+/// The rows of a fleet, or of one shard of it.
+pub struct FleetRows {
+    /// The rows, in the file's order.
+    pub rows: Vec<Row>,
+    /// How many rows all shards have together.
+    pub total: u64,
+    /// The beginning of the SHA-256 of the client ids of all shards, in hexadecimal digits.
+    pub fingerprint: String,
+}
+
+/// Reads one shard of the first `limit` rows of a file, or all of them. All rows are checked, and those of other shards are
+/// not kept.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_fleet(
+    path: &Path,
+    limit: Option<usize>,
+    shard: Option<Shard>,
+) -> Result<FleetRows, CredentialsError> {
+    let table = fs::read(path).map_err(|error| CredentialsError::open(path, error))?;
+    let (mut rows, mut total, mut digest) = (Vec::new(), 0, Sha256::new());
+    let keep = |row: Row| {
+        digest.update(row.client_id.as_bytes());
+        digest.update(b"\n");
+        if shard.is_none_or(|shard| shard.contains(total)) {
+            rows.push(row);
+        }
+        total += 1;
+    };
+    each_once(&Zeroizing::new(table), limit, keep)
+        .map_err(|(line, error)| CredentialsError::at(path, line, error))?;
+    if total == 0 {
+        return Err(CredentialsError::Empty(path.to_owned()));
+    }
+    let digest = digest.finalize();
+    let fingerprint = digest.iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Ok(FleetRows { rows, total, fingerprint })
+}
+
 /// Adds rows to a file. A file that does not exist is made. On Unix only its owner can read it (mode 0600). Once this
 /// returns, the rows survive a power cut.
 ///
@@ -145,6 +188,12 @@ fn read_all(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialsError>
 /// The rows of a table, or the line of the first wrong one.
 fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)> {
     let mut rows = Vec::new();
+    each_once(table, limit, |row| rows.push(row))?;
+    Ok(rows)
+}
+
+/// Calls `keep` for the first `limit` rows, or for all, whose client ids must be different.
+fn each_once(table: &[u8], limit: Option<usize>, mut keep: impl FnMut(Row)) -> Result<(), (u64, RowError)> {
     let mut starts = HashMap::new();
     for row in each_row(table)?.take(limit.unwrap_or(usize::MAX)) {
         let (start, row) = row?;
@@ -152,9 +201,9 @@ fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)
             let first = line(table, first);
             return Err((line(table, start), RowError::Repeated { client_id: row.client_id, first }));
         }
-        rows.push(row);
+        keep(row);
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// A row and the byte at which it begins, or a line and what is wrong with it.

@@ -4,14 +4,16 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval_at, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{Behavior, Device, Event, FleetContext};
 use crate::endpoint::Endpoint;
+use crate::run_info::RunInfo;
+use crate::shard::Shard;
 use crate::summary::Summary;
 use crate::tally::Tally;
 
@@ -23,8 +25,12 @@ pub struct Plan {
     pub devices: Vec<Device>,
     /// What the devices do.
     pub behavior: Behavior,
-    /// How many devices begin to connect each second.
+    /// How many devices begin to connect each second, in all shards together.
     pub ramp: NonZeroU32,
+    /// The part of the fleet that the devices are.
+    pub shard: Option<Shard>,
+    /// What the run is. Its start and its end are set when they come.
+    pub info: RunInfo,
     /// How long the run takes, with the ramp. Without it the run lasts until it is stopped.
     pub duration: Option<Duration>,
 }
@@ -34,8 +40,13 @@ pub trait Observer {
     /// Called for each event, after it was counted. `new_reason` is true if no event had its reason before.
     fn event(&mut self, event: &Event, new_reason: bool, tally: &Tally) -> ControlFlow<()>;
 
-    /// Called every few seconds.
+    /// Called at each [`Self::interval`].
     fn tick(&mut self, tally: &Tally) -> ControlFlow<()>;
+
+    /// The time between two ticks.
+    fn interval(&self) -> Duration {
+        Duration::from_secs(5)
+    }
 }
 
 /// Runs a fleet until its duration is over, `shutdown` completes, or no device runs any more.
@@ -48,36 +59,50 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Summary {
     let began = Instant::now();
+    let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Reports of several machines are aligned by their clocks. A clock that is set meanwhile does not matter.
+    let now = || start_time + began.elapsed();
     let stop = CancellationToken::new();
     let _stopped_when_dropped = stop.clone().drop_guard();
-    let mut tally = Tally::new(plan.devices.len());
+    let mut tally = Tally::new(plan.devices.len(), start_time);
+    let mut info = plan.info.clone();
+    info.started_at_ms = milliseconds(start_time);
     let mut end = pin!(first_of(shutdown, plan.duration));
-    let mut ticks = interval_at(began + TICK, TICK);
+    let mut ticks = interval_at(began + observer.interval(), observer.interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut events = start(plan, &stop);
     loop {
         let flow = tokio::select! {
             event = events.recv() => match event {
                 Some(event) => {
-                    let new_reason = tally.count(&event);
+                    let new_reason = tally.count(&event, now());
                     observer.event(&event, new_reason, &tally)
                 }
                 None => break,
             },
             () = &mut end, if !stop.is_cancelled() => ControlFlow::Break(()),
-            _ = ticks.tick() => observer.tick(&tally),
+            _ = ticks.tick() => {
+                tally.advance(now());
+                observer.tick(&tally)
+            }
         };
         if flow.is_break() {
             stop.cancel();
         }
     }
-    tally.summary(began.elapsed())
+    let end = now();
+    tally.advance(end);
+    info.ended_at_ms = milliseconds(end);
+    tally.summary(info)
 }
 
-/// The time between two calls of [`Observer::tick`].
-const TICK: Duration = Duration::from_secs(5);
 /// Up to this many events wait to be counted. Devices with more events wait.
 const MAX_WAITING_EVENTS: usize = 1_024;
 const SECOND: Duration = Duration::from_secs(1);
+
+fn milliseconds(since_1970: Duration) -> u64 {
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
 
 async fn first_of(shutdown: impl Future<Output = ()>, duration: Option<Duration>) {
     let over = async {
@@ -95,17 +120,19 @@ async fn first_of(shutdown: impl Future<Output = ()>, duration: Option<Duration>
 /// Begins the ramp. The channel ends when the last device does.
 fn start(plan: Plan, stop: &CancellationToken) -> mpsc::Receiver<Event> {
     let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
-    let Plan { endpoint, devices, behavior, ramp, .. } = plan;
+    let Plan { endpoint, devices, behavior, ramp, shard, .. } = plan;
     let context = Arc::new(FleetContext { endpoint, behavior, events, stop: stop.clone() });
-    tokio::spawn(ramp_up(devices, ramp, context));
+    tokio::spawn(ramp_up(devices, ramp, shard, context));
     received
 }
 
-/// Starts the devices. One that starts late does not delay those after it.
-async fn ramp_up(devices: Vec<Device>, ramp: NonZeroU32, context: Arc<FleetContext>) {
+/// Starts the devices. One that starts late does not delay those after it. Those of a shard start when they would in one
+/// run of the whole fleet.
+async fn ramp_up(devices: Vec<Device>, ramp: NonZeroU32, shard: Option<Shard>, context: Arc<FleetContext>) {
     let began = Instant::now();
     for (index, device) in (0_u32..).zip(devices) {
-        let due = began + SECOND.saturating_mul(index) / ramp.get();
+        let row = shard.map_or(index, |shard| shard.row(index));
+        let due = began + SECOND.saturating_mul(row) / ramp.get();
         if context.stop.run_until_cancelled(sleep_until(due)).await.is_none() {
             return;
         }

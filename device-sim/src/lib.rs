@@ -20,13 +20,20 @@ pub mod device;
 pub mod doctor;
 pub mod endpoint;
 pub mod fleet;
+pub mod latencies;
 pub mod login;
+pub mod merge;
 mod progress;
 pub mod publish;
+pub mod readings;
+pub mod report;
+pub mod run_info;
+pub mod shard;
 pub mod single;
 pub mod subscribe;
 pub mod summary;
 pub mod tally;
+pub mod timeline;
 
 pub use mqtt::{QoS, TopicError, TopicFilter, TopicName, Version};
 

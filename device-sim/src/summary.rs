@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use cli::console::counted;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::latencies::{EncodedLatencies, Latency};
+use crate::readings::DeviceReadings;
+use crate::run_info::RunInfo;
+use crate::timeline::Timeline;
 
 /// The result of a run. The names of its JSON are stable. Its `Display` is for people, within 72 columns.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Whether every expected device got through.
     pub ok: bool,
@@ -31,10 +36,69 @@ pub struct Summary {
     pub sensor_failures: u64,
     /// The time from start to end, in milliseconds.
     pub wall_time_ms: u64,
+    /// What the run was.
+    pub run: RunInfo,
+    /// The latencies of the whole run, for merging.
+    pub histograms: Histograms,
+    /// What happened when.
+    pub timeline: Timeline,
+    /// What a few devices measured.
+    pub readings: Vec<DeviceReadings>,
+    /// For each reason of the maps above, the first message with it.
+    pub examples: Vec<Example>,
+}
+
+/// The latencies of a run, within 0.1 %.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histograms {
+    /// From the start of TCP to CONNACK.
+    pub connect: EncodedLatencies,
+    /// From PUBLISH to PUBACK.
+    pub publish: EncodedLatencies,
+}
+
+/// The first device that something happened to, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// What happened.
+    pub outcome: Outcome,
+    /// Its reason, a key of the summary's map.
+    pub reason: String,
+    /// The device's name.
+    pub device: String,
+    /// The message for people. It can repeat what the server said.
+    pub message: String,
+}
+
+/// What can go wrong for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The server refused the connection.
+    Refused,
+    /// The device did not reach the server.
+    Unreachable,
+    /// The connection was lost.
+    Lost,
+    /// A message failed.
+    Failed,
+}
+
+impl Outcome {
+    /// Its name, as in the summary.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Numbers of devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Devices {
     /// Devices of the fleet.
     pub expected: usize,
@@ -55,7 +119,7 @@ pub struct Devices {
 }
 
 /// Numbers of messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Messages {
     /// Messages that were sent.
     pub sent: u64,
@@ -65,27 +129,16 @@ pub struct Messages {
     pub failed: u64,
 }
 
-/// A distribution of times, in milliseconds. A time above a minute counts as a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Latency {
-    /// The number of measurements.
-    pub count: u64,
-    /// The median.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The longest time.
-    pub max: f64,
-}
-
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (devices, messages) = (self.devices, self.messages);
         let seconds = tenths(self.wall_time_ms);
         let expected = counted(devices.expected, "device");
         writeln!(f, "{} of {expected} got through in {seconds} s", devices.got_through)?;
+        if let Some(shards) = &self.run.shards {
+            let fleet = counted(self.run.fleet.devices, "device");
+            writeln!(f, "{shards}, of a fleet of {fleet}")?;
+        }
         writeln!(f)?;
         writeln!(
             f,
@@ -137,6 +190,7 @@ fn tenths(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_info::{Fleet, Shards};
 
     #[test]
     fn the_summary_of_a_large_run_fits_72_columns() {
@@ -163,10 +217,27 @@ mod tests {
             failed: one("closed_by_server", 1),
             sensor_failures: 0,
             wall_time_ms: 86_400_099,
+            run: RunInfo {
+                version: "0.1.0".to_owned(),
+                started_at_ms: 0,
+                ended_at_ms: 86_400_099,
+                fleet: Fleet { devices: 10_000, fingerprint: String::new() },
+                shards: None,
+                settings: BTreeMap::new(),
+            },
+            histograms: Histograms::default(),
+            timeline: Timeline { interval_ms: 250, intervals: Vec::new() },
+            readings: Vec::new(),
+            examples: Vec::new(),
         };
         let text = summary.to_string();
         assert_eq!(text, LARGE);
         assert!(text.lines().all(|line| line.len() <= 72));
+        let json = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
+        let shards = Some(Shards { count: 100, indexes: vec![0, 2, 3, 4, 99] });
+        let text = Summary { run: RunInfo { shards, ..summary.run.clone() }, ..summary }.to_string();
+        assert_eq!(text.lines().nth(1), Some("shards 0, 2-4, 99 of 100, of a fleet of 10000 devices"));
     }
 
     const LARGE: &str = "\

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::device::{Event, EventKind};
-use crate::summary::{Devices, Latency, Messages, Summary};
+use crate::latencies::{Latencies, Precision};
+use crate::readings::ReadingsRecorder;
+use crate::run_info::RunInfo;
+use crate::summary::{Devices, Example, Histograms, Messages, Outcome, Summary};
+use crate::timeline::{Interval, Recorder};
 
-/// The counts of a run so far.
+/// The counts of a run so far. Their size depends on the number of devices, by seven bytes for each, and not on how long
+/// the run is.
 #[derive(Debug)]
 pub struct Tally {
     devices: Vec<DeviceState>,
@@ -21,12 +24,15 @@ pub struct Tally {
     sensor_failures: u64,
     connect: Latencies,
     publish: Latencies,
+    timeline: Recorder,
+    readings: ReadingsRecorder,
+    examples: Vec<Example>,
 }
 
 impl Tally {
-    /// The counts of a fleet that has not begun.
+    /// The counts of a fleet that begins at this moment, given in time since 1970.
     #[must_use]
-    pub fn new(expected: usize) -> Self {
+    pub fn new(expected: usize, start: Duration) -> Self {
         Self {
             devices: vec![DeviceState::default(); expected],
             online: 0,
@@ -36,13 +42,16 @@ impl Tally {
             failed: BTreeMap::new(),
             messages: Messages::default(),
             sensor_failures: 0,
-            connect: Latencies::new(),
-            publish: Latencies::new(),
+            connect: Latencies::new(Precision::Run),
+            publish: Latencies::new(Precision::Run),
+            timeline: Recorder::new(start),
+            readings: ReadingsRecorder::default(),
+            examples: Vec::new(),
         }
     }
 
-    /// Counts one event. Returns whether its reason is new.
-    pub fn count(&mut self, event: &Event) -> bool {
+    /// Counts one event of this moment, given in time since 1970. Returns whether its reason is new.
+    pub fn count(&mut self, event: &Event, now: Duration) -> bool {
         let Some(device) = self.devices.get_mut(event.index) else { return false };
         match &event.kind {
             EventKind::Started => device.started = true,
@@ -51,31 +60,63 @@ impl Tally {
                 (device.refused, device.unreachable) = (false, false);
                 self.online += 1;
                 self.connect.record(*latency);
+                self.timeline.connected(now, *latency);
             }
             EventKind::NotConnected { error, .. } => {
                 (device.refused, device.unreachable) = (error.is_refusal(), !error.is_refusal());
-                let counts = if error.is_refusal() { &mut self.refused } else { &mut self.unreachable };
-                return add(counts, error.reason());
+                let (outcome, reason) = if error.is_refusal() {
+                    (Outcome::Refused, error.reason())
+                } else {
+                    (Outcome::Unreachable, error.reason())
+                };
+                let interval = self.timeline.interval_at(now);
+                let (counts, interval) = if error.is_refusal() {
+                    (&mut self.refused, &mut interval.refused)
+                } else {
+                    (&mut self.unreachable, &mut interval.unreachable)
+                };
+                add(interval, &reason);
+                if add(counts, &reason) {
+                    self.example(event, outcome, reason, error.to_string());
+                    return true;
+                }
             }
-            EventKind::Acknowledged(_, latency) => {
+            EventKind::Acknowledged(reading, latency) => {
                 device.acknowledged = true;
                 self.messages.sent += 1;
                 self.messages.acknowledged += 1;
                 self.publish.record(*latency);
+                self.timeline.acknowledged(now, *latency);
+                self.readings.acknowledged(event.index, &event.device, now, *reading);
             }
             EventKind::Failed(error) => {
                 self.messages.sent += 1;
                 self.messages.failed += 1;
-                return add(&mut self.failed, error.reason());
+                self.timeline.interval_at(now).failed += 1;
+                let reason = error.reason();
+                if add(&mut self.failed, &reason) {
+                    self.example(event, Outcome::Failed, reason, error.to_string());
+                    return true;
+                }
             }
             EventKind::Lost(error) => {
                 (device.online, device.lost) = (false, true);
                 self.online = self.online.saturating_sub(1);
-                return add(&mut self.lost, error.reason());
+                self.timeline.lost(now);
+                let reason = error.reason();
+                if add(&mut self.lost, &reason) {
+                    self.example(event, Outcome::Lost, reason, error.to_string());
+                    return true;
+                }
             }
             EventKind::SensorFailed => self.sensor_failures += 1,
         }
         false
+    }
+
+    /// Lets time pass without an event. A timeline ends at the last moment that it knows of.
+    pub fn advance(&mut self, now: Duration) -> &Interval {
+        self.timeline.interval_at(now)
     }
 
     /// The numbers of devices so far.
@@ -106,9 +147,27 @@ impl Tally {
         self.messages
     }
 
+    /// The latencies of connects and of messages so far.
+    #[must_use]
+    pub const fn latencies(&self) -> (&Latencies, &Latencies) {
+        (&self.connect, &self.publish)
+    }
+
+    /// The attempts to connect that were refused so far, and those that did not reach the server, by reason.
+    #[must_use]
+    pub const fn not_connected(&self) -> (&BTreeMap<String, u64>, &BTreeMap<String, u64>) {
+        (&self.refused, &self.unreachable)
+    }
+
+    /// The connections that were lost so far, and the messages that failed, by reason.
+    #[must_use]
+    pub const fn lost_and_failed(&self) -> (&BTreeMap<String, u64>, &BTreeMap<String, u64>) {
+        (&self.lost, &self.failed)
+    }
+
     /// The result of a run.
     #[must_use]
-    pub fn summary(&self, wall_time: Duration) -> Summary {
+    pub fn summary(&self, run: RunInfo) -> Summary {
         let devices = self.devices();
         Summary {
             ok: devices.expected > 0 && devices.got_through == devices.expected,
@@ -121,7 +180,19 @@ impl Tally {
             lost: self.lost.clone(),
             failed: self.failed.clone(),
             sensor_failures: self.sensor_failures,
-            wall_time_ms: u64::try_from(wall_time.as_millis()).unwrap_or(u64::MAX),
+            wall_time_ms: run.ended_at_ms.saturating_sub(run.started_at_ms),
+            run,
+            histograms: Histograms { connect: self.connect.encode(), publish: self.publish.encode() },
+            timeline: self.timeline.timeline(),
+            readings: self.readings.readings(),
+            examples: self.examples.clone(),
+        }
+    }
+
+    /// Keeps the first message of a reason. There are a few dozen reasons, whatever a server answers.
+    fn example(&mut self, event: &Event, outcome: Outcome, reason: String, message: String) {
+        if self.examples.len() < MAX_EXAMPLES {
+            self.examples.push(Example { outcome, reason, device: event.device.to_string(), message });
         }
     }
 }
@@ -139,44 +210,20 @@ struct DeviceState {
     lost: bool,
 }
 
-/// Latencies in microseconds, up to a minute, within 0.1 %.
-#[derive(Debug)]
-struct Latencies(Option<Histogram<u32>>);
-
-impl Latencies {
-    /// A histogram always accepts these bounds.
-    fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, HIGHEST_US, 3).ok())
-    }
-
-    fn record(&mut self, latency: Duration) {
-        if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        }
-    }
-
-    fn percentiles(&self) -> Option<Latency> {
-        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
-        let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
-        Some(Latency {
-            count: histogram.len(),
-            p50: at(0.50),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: milliseconds(histogram.max()),
-        })
-    }
-}
-
-const HIGHEST_US: u64 = 60_000_000;
-
-fn milliseconds(microseconds: u64) -> f64 {
-    f64::from(u32::try_from(microseconds).unwrap_or(u32::MAX)) / 1_000.0
-}
+/// More than there are reasons that a server can cause.
+const MAX_EXAMPLES: usize = 100;
+/// As many, for each kind of failure.
+const MAX_REASONS: usize = 100;
+const OTHER_REASON: &str = "other";
 
 /// Counts a reason. Returns whether it is new.
-fn add(counts: &mut BTreeMap<String, u64>, reason: String) -> bool {
-    let count = counts.entry(reason).or_default();
+fn add(counts: &mut BTreeMap<String, u64>, reason: &str) -> bool {
+    if let Some(count) = counts.get_mut(reason) {
+        *count += 1;
+        return false;
+    }
+    let reason = if counts.len() < MAX_REASONS { reason } else { OTHER_REASON };
+    let count = counts.entry(reason.to_owned()).or_default();
     *count += 1;
     *count == 1
 }
