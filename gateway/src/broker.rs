@@ -3,6 +3,8 @@
 mod client;
 pub mod direct;
 mod group;
+#[cfg(test)]
+mod histories;
 mod inflight;
 pub mod inspection;
 mod operations;
