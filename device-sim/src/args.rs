@@ -2,13 +2,16 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mqtt::Version;
 
 use crate::connection_settings::{ConnectionArgs, TransportArgs};
 use crate::deployment::DeploymentArgs;
+use crate::faults::FaultShare;
+use crate::faults::expectation::ExpectArgs;
+use crate::sensor::Moment;
 use crate::shard::Shard;
 
 /// Simulate a fleet of SHT20 devices over TLS and MQTT
@@ -62,6 +65,39 @@ pub struct SimArgs {
     /// How many times a device that is refused tries again
     #[arg(long, value_name = "N", default_value = "0", help_heading = RUN)]
     pub retries: u32,
+
+    /// How many times as fast the devices' time runs: `60x`
+    ///
+    /// How many times as fast the devices' time runs: with `60x` a day takes 24 minutes. Readings and their `ts` follow this
+    /// time; connections and the interval don't.
+    #[arg(long, value_name = "N", value_parser = time_scale, help_heading = RUN)]
+    pub time_scale: Option<NonZeroU32>,
+
+    /// When the devices' time begins: `2026-06-21T06:00:00Z` [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = RUN)]
+    pub start: Option<Moment>,
+
+    /// What readings and faults follow from: the same seed repeats them
+    ///
+    /// What readings and faults follow from: the same seed gives the same devices the same faults, and the same readings at
+    /// the same times. `--start` repeats the times too.
+    #[arg(long, value_name = "N", default_value = "0", help_heading = RUN)]
+    pub seed: u64,
+
+    /// Give devices a fault: `wrong-password=3%`, or `twin=2` for a number
+    ///
+    /// Give devices a fault: `wrong-password=3%`, or `twin=2` for a number of devices. It can be repeated; a device has one
+    /// fault at most. The faults are listed below.
+    #[arg(long, value_name = "FAULT=SHARE", help_heading = FAULTS)]
+    pub fault: Vec<FaultShare>,
+
+    /// Write the faulty devices to this file, as CSV
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    pub fault_list: Option<PathBuf>,
+
+    /// What the run has to end with.
+    #[command(flatten, next_help_heading = FAULTS)]
+    pub expect: ExpectArgs,
 
     /// Print every acknowledged reading as a line
     #[arg(long, help_heading = OUTPUT)]
@@ -134,10 +170,13 @@ Examples:
   latchkey sim --endpoint localhost:10443 --devices 5 --readings
   latchkey sim --transport websocket --mqtt 3.1.1
   latchkey sim --duration 60s --report report.html
+  latchkey sim --time-scale 60x --readings
+  latchkey sim --fault wrong-password=3% --expect-refused 3% --duration 1m
 
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
-Exit codes: 0 every device got through, 1 not every one, 64 the command line
-or a file is wrong. --help explains more.";
+Exit codes: 0 every device got through that has no fault, and what was
+expected happened, 1 not so, 64 the command line or a file is wrong. --help
+explains more.";
 const MERGE_HELP: &str = "\
 Examples:
   latchkey sim --shard 0/2 --duration 60s --json > shard-0.json
@@ -146,13 +185,14 @@ Examples:
 Counts are added, and latencies are merged exactly: percentiles are those of
 one run. Charts are aligned by the machines' clocks. Shards of different
 versions, fleets or options, and a shard that is there twice, are refused.
-Exit codes: 0 every device got through, 1 not every one, or a shard is
-missing, 64 a file can't be merged.";
+Exit codes: 0 every device got through that has no fault, and what was
+expected happened, 1 not so, or a shard is missing, 64 a file can't be merged.";
 const LONG_HELP: &str = "\
 Each device connects with its own row of the credentials file, publishes
 temperature and humidity to `sensor/CLIENT_ID/...` at QoS 1, and waits for
 each acknowledgement. A device that can't reach the server, or is
-disconnected, tries again after 1 s, and after up to 60 s later on.
+disconnected, tries again after 1 s, and after up to 60 s later on. If none
+ever reaches it, the run ends after four attempts of a device.
 
 If `make deploy` wrote a `cdk-outputs.json` in this folder, the fleet connects
 to AWS, and a line says so. With `--endpoint localhost:10443` it connects to
@@ -164,11 +204,33 @@ counts as connected when it has a TLS session.
 A fleet that is too large for one machine runs as shards, each with the same
 command line but for `--shard`; docs/simulator.md has a Kubernetes Job.
 
+Faults, each on a real connection; docs/simulator.md has more about them:
+  wrong-password   presents a wrong password or signature
+  wrong-client-id  connects with a client id that is not its own
+  wrong-topic      publishes to the topics of another client id
+  wrong-clock      its clock shows the year 2000: no certificate is valid
+  dropped-link     loses its link every 1 to 5 intervals, without DISCONNECT
+  slow-link        200 ms of delay and 8,000 bytes a second
+  herd             all of them start, lose their link every 10 intervals and
+                   return at the same moments, without backoff
+  twin             a second device connects with the same client id
+  oversize         publishes messages above AWS's limit of 128 KB
+  sensor-crc       a quarter of the measurements has a wrong checksum
+  sensor-nack      a quarter of the measurements is not acknowledged
+  sensor-stuck     repeats its first reading
+  sensor-drift     drifts by 0.25 degrees and 0.5 %RH an hour
+
+A run is through if every device is online at the end and had a reading
+acknowledged, except those whose fault keeps them from it: all but slow-link
+and the sensors'. With --expect-refused devices may be refused instead, in
+that number.
+
 Ctrl-C ends the run and prints the summary, a second Ctrl-C ends it at once.
-Exit codes: 0 every device got through, 1 not every one, 64 the command line
-or a file is wrong.";
+Exit codes: 0 every device got through that has no fault, and what was
+expected happened, 1 not so, 64 the command line or a file is wrong.";
 const CONNECTION: &str = "Connection";
 const RUN: &str = "Run";
+const FAULTS: &str = "Faults and expectations";
 const OUTPUT: &str = "Output";
 
 /// What is wrong with a number of devices.
@@ -193,6 +255,29 @@ fn at_least_one(text: &str) -> Result<NonZeroU32, NumberError> {
     NonZeroU32::new(text.parse()?).ok_or(NumberError::Zero)
 }
 
+/// What is wrong with a time scale or a moment.
+#[derive(Debug, thiserror::Error)]
+enum TimeError {
+    #[error("write how many times as fast, as a whole number from `1x` to `86400x`")]
+    Scale,
+    #[error("write it in UTC, as `2026-06-21T06:00:00Z`")]
+    Moment,
+}
+
+/// A day in a second.
+const MAX_TIME_SCALE: u32 = 86_400;
+
+fn time_scale(text: &str) -> Result<NonZeroU32, TimeError> {
+    let scale = text.strip_suffix('x').unwrap_or(text).parse::<NonZeroU32>().ok();
+    scale.filter(|scale| scale.get() <= MAX_TIME_SCALE).ok_or(TimeError::Scale)
+}
+
+fn moment(text: &str) -> Result<Moment, TimeError> {
+    let time = humantime::parse_rfc3339_weak(text).map_err(|_| TimeError::Moment)?;
+    let since = time.duration_since(UNIX_EPOCH).map_err(|_| TimeError::Moment)?;
+    Ok(Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
 fn duration(text: &str) -> Result<Duration, DurationError> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err(DurationError::Zero),
@@ -210,6 +295,29 @@ mod tests {
         assert_eq!(at_least_one("7").unwrap().get(), 7);
         assert_eq!(at_least_one("0").unwrap_err().to_string(), "must be at least 1");
         assert!(at_least_one("-1").is_err() && at_least_one("many").is_err());
+    }
+
+    #[test]
+    fn times_and_their_scale_are_read() {
+        for (text, scale) in
+            [("60x", Some(60)), ("1", Some(1)), ("86400x", Some(86_400)), ("0x", None), ("86401", None)]
+        {
+            assert_eq!(time_scale(text).ok().map(NonZeroU32::get), scale, "{text}");
+        }
+        for text in ["", "x", "fast", "1.5x", "-2x", "60xx"] {
+            assert_eq!(time_scale(text).unwrap_err().to_string(), TimeError::Scale.to_string(), "{text}");
+        }
+        assert_eq!(moment("2026-01-01T00:00:00Z").unwrap().seconds(), 1_767_225_600);
+        for text in ["", "now", "2026", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_in_the_help() {
+        for fault in crate::faults::DeviceFault::ALL {
+            assert!(LONG_HELP.contains(&format!("\n  {:<15}  ", fault.name())), "{fault}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The whole command, from arguments to exit code.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,21 +19,26 @@ use crate::credentials_file::CredentialsError;
 use crate::deployment::DeploymentError;
 use crate::device::{Behavior, Device, DeviceError};
 use crate::endpoint::{Endpoint, EndpointError, Transport};
+use crate::faults::ways::{FaultyWays, FaultyWaysError};
+use crate::faults::{AssignError, DeviceFault, assign, expectation, write_list};
 use crate::fleet::{self, Plan};
+use crate::fleet_time::SimulatedTime;
 use crate::login::SchemeError;
 use crate::merge;
+use crate::open_files::{self, TooFewFiles};
 pub use crate::progress::Streams;
 use crate::progress::{Lines, Progress};
 use crate::report;
-use crate::run_info::{Fleet, RunInfo, Shards};
+use crate::run_info::{Fleet, RunInfo, Shards, utc};
+use crate::sensor::Moment;
 use crate::summary::Summary;
 
 /// How the command ended. Each has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: every expected device got through.
+    /// 0: every device got through that had to, and every expectation was met.
     Through,
-    /// 1: not every device got through.
+    /// 1: that is not so.
     NotThrough,
     /// 64: the command line, or a file that it names, is wrong.
     Usage,
@@ -77,24 +83,16 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
     if let Some(SimCommand::Merge(args)) = &args.command {
         return merge(args, streams);
     }
-    let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."));
-    let planned = settings.map_err(PlanError::from).and_then(|settings| {
-        let settings = settings.by(&args.transport, args.connection.alpn.as_ref())?;
-        if let (Some(used), false) = (&settings.deployment, args.quiet) {
-            let line = console::message(&format!("using {used}"), streams.terminal);
-            writeln!(streams.err, "{line}").unwrap_or_default();
-        }
-        plan(args, &settings)
-    });
-    let plan = match planned {
+    let plan = match prepare(args, streams).await {
         Ok(plan) => plan,
         Err(error) => return usage(&format!("latchkey sim: {error}"), streams),
     };
-    allow_files();
     let lines = Lines { readings: args.readings, progress: !args.quiet, json: args.json };
     let mut progress = Progress::new(streams, lines, plan.devices.len());
-    let summary = fleet::run(plan, &mut progress, shutdown).await;
+    let mut summary = fleet::run(plan, &mut progress, shutdown).await;
     drop(progress);
+    summary.expectations = args.expect.expectations();
+    expectation::judge(&mut summary, args.shard.is_none());
     end(&summary, args.json, args.report.as_deref(), streams)
 }
 
@@ -106,9 +104,10 @@ fn merge(args: &MergeArgs, streams: &mut Streams<'_>) -> Exit {
                 summary.run.shards.as_ref().filter(|shards| shards.missing().next().is_some())
             {
                 let missing = Shards { count: shards.count, indexes: shards.missing().collect() };
-                let line =
-                    format!("latchkey sim merge: {missing} is missing, so not every device got through");
-                writeln!(streams.err, "{}", console::message(&line, streams.terminal)).unwrap_or_default();
+                status(
+                    &format!("latchkey sim merge: {missing} is missing, so not every device got through"),
+                    streams,
+                );
             }
             end(&summary, args.json, args.report.as_deref(), streams)
         }
@@ -117,21 +116,67 @@ fn merge(args: &MergeArgs, streams: &mut Streams<'_>) -> Exit {
 }
 
 fn usage(message: &str, streams: &mut Streams<'_>) -> Exit {
-    let line = console::message(message, streams.terminal);
-    writeln!(streams.err, "{line}").unwrap_or_default();
+    status(message, streams);
     Exit::Usage
+}
+
+fn status(text: &str, streams: &mut Streams<'_>) {
+    let line = console::message(text, streams.terminal);
+    writeln!(streams.err, "{line}").unwrap_or_default();
 }
 
 /// Prints the result, and writes the report. The result is printed also if the report can't be written.
 fn end(summary: &Summary, json: bool, report: Option<&Path>, streams: &mut Streams<'_>) -> Exit {
     let printed = print(summary, json, streams.out);
+    for expectation in summary.expectations.iter().filter(|expectation| expectation.met == Some(false)) {
+        status(&format!("latchkey sim: {expectation}"), streams);
+    }
     let written = report.map_or(Ok(()), |path| {
         fs::write(path, report::page(summary)).map_err(|error| {
-            let line = format!("latchkey sim: can't write the report `{}`: {error}", path.display());
-            writeln!(streams.err, "{}", console::message(&line, streams.terminal)).unwrap_or_default();
+            status(&format!("latchkey sim: can't write the report `{}`: {error}", path.display()), streams);
         })
     });
     if summary.ok && printed.is_ok() && written.is_ok() { Exit::Through } else { Exit::NotThrough }
+}
+
+/// Everything before the first connection.
+async fn prepare(args: &SimArgs, streams: &mut Streams<'_>) -> Result<Plan, PlanError> {
+    let settings = ConnectionSettings::find(&args.connection, &args.deployment, Path::new("."))?;
+    let settings = settings.by(&args.transport, args.connection.alpn.as_ref())?;
+    if let (Some(used), false) = (&settings.deployment, args.quiet) {
+        status(&format!("using {used}"), streams);
+    }
+    let mut plan = plan(args, &settings)?;
+    let faults: Vec<Option<DeviceFault>> = plan.devices.iter().map(Device::fault).collect();
+    open_files::allow(&faults)?;
+    if let Some(path) = &args.fault_list {
+        let devices = plan.devices.iter().map(|device| (device.name(), device.fault()));
+        let written = File::create(path).and_then(|file| write_list(file, devices));
+        written.map_err(|error| PlanError::FaultList(path.display().to_string(), error))?;
+    }
+    if !args.quiet {
+        for line in fault_lines(&plan) {
+            status(&line, streams);
+        }
+    }
+    plan.ways = FaultyWays::open(&settings.target, faults.into_iter().flatten()).await?;
+    Ok(plan)
+}
+
+/// A line for each fault: how many devices have it, and which, in short.
+fn fault_lines(plan: &Plan) -> Vec<String> {
+    const NAMED: usize = 3;
+    let lines = DeviceFault::ALL.into_iter().filter_map(|fault| {
+        let faulty = || plan.devices.iter().filter(|device| device.fault() == Some(fault)).map(Device::name);
+        let count = faulty().count();
+        let named = faulty().take(NAMED).collect::<Vec<_>>().join(", ");
+        let more = match count.saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (count > 0).then(|| format!("fault {fault}: {}: {named}{more}", console::counted(count, "device")))
+    });
+    lines.collect()
 }
 
 /// Why a run can't begin.
@@ -149,6 +194,14 @@ enum PlanError {
     Scheme(#[from] SchemeError),
     #[error(transparent)]
     Device(#[from] DeviceError),
+    #[error(transparent)]
+    Assign(#[from] AssignError),
+    #[error(transparent)]
+    Ways(#[from] FaultyWaysError),
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
+    #[error("can't write the list of faults `{0}`: {1}")]
+    FaultList(String, io::Error),
     #[error(
         "the credentials file `{file}` has {}, and `--devices` is {wanted}",
         console::counted(*found, "device")
@@ -183,11 +236,16 @@ fn plan(args: &SimArgs, settings: &ConnectionSettings) -> Result<Plan, PlanError
     }
     let is_https = settings.target.transport == Transport::Https;
     let authorization = if is_https { settings.scheme.authorization()? } else { Authorization::default() };
-    let devices = fleet
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(index, row)| Ok(Device::new(index, &row.device, settings.login(row)?)?));
+    let keys = &fleet.keys;
+    let faults = assign(args.seed, keys, &args.fault, settings.target.transport, settings.scheme.scheme)?;
+    let is_own = |row: u64| args.shard.is_none_or(|shard| shard.contains(row));
+    let faults = (0..).zip(faults).filter(|(row, _)| is_own(*row)).map(|(_, fault)| fault);
+    let devices = fleet.rows.into_iter().zip(faults).enumerate().map(|(index, (mut row, fault))| {
+        if let Some(fault) = fault {
+            fault.spoil_row(&mut row);
+        }
+        Ok(Device::new(index, &row.device, settings.login(&row)?, args.seed, fault)?)
+    });
     Ok(Plan {
         endpoint: Endpoint::new(settings.target.clone())?,
         devices: devices.collect::<Result<_, PlanError>>()?,
@@ -199,6 +257,9 @@ fn plan(args: &SimArgs, settings: &ConnectionSettings) -> Result<Plan, PlanError
         },
         ramp: args.ramp,
         duration: args.duration,
+        seed: args.seed,
+        ways: FaultyWays::default(),
+        time: simulated_time(args),
         shard: args.shard,
         info: RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -211,11 +272,20 @@ fn plan(args: &SimArgs, settings: &ConnectionSettings) -> Result<Plan, PlanError
     })
 }
 
+/// The devices' time, if it begins or runs otherwise than the machine's.
+fn simulated_time(args: &SimArgs) -> Option<SimulatedTime> {
+    if args.start.is_none() && args.time_scale.is_none() {
+        return None;
+    }
+    let start = args.start.unwrap_or_else(Moment::now);
+    Some(SimulatedTime { start, scale: args.time_scale.unwrap_or(NonZeroU32::MIN) })
+}
+
 /// The options that change what a run does, but its shard. They have no secrets.
 fn run_settings(args: &SimArgs, settings: &ConnectionSettings) -> BTreeMap<String, String> {
     let duration =
         args.duration.map_or("until it is stopped".to_owned(), |it| format_duration(it).to_string());
-    let pairs = [
+    let mut pairs = vec![
         ("endpoint", settings.target.address.to_string()),
         ("transport", option_value(&settings.target.transport)),
         ("mqtt", option_value(&args.mqtt)),
@@ -223,7 +293,14 @@ fn run_settings(args: &SimArgs, settings: &ConnectionSettings) -> BTreeMap<Strin
         ("interval", format_duration(args.interval).to_string()),
         ("duration", duration),
         ("retries", args.retries.to_string()),
+        ("seed", args.seed.to_string()),
     ];
+    if !args.fault.is_empty() {
+        let faults = args.fault.iter().map(ToString::to_string).collect::<Vec<_>>();
+        pairs.push(("faults", faults.join(", ")));
+    }
+    pairs.extend(args.start.map(|start| ("start", utc(start.0))));
+    pairs.extend(args.time_scale.map(|scale| ("time scale", format!("{scale}x"))));
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -240,10 +317,4 @@ fn print(summary: &Summary, json: bool, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{summary}")?;
     }
     out.flush()
-}
-
-/// Raises the limit of open files, because every device is one. If it can't be raised, the devices above it fail.
-fn allow_files() {
-    #[cfg(unix)]
-    rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
 }

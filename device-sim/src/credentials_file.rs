@@ -2,6 +2,7 @@
 //! device. It has passwords in clear text, so only its owner can read it.
 
 mod error;
+mod place;
 mod torn;
 
 use std::collections::HashMap;
@@ -10,14 +11,15 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
-use device_core::ClientId;
+use device_core::{ClientId, ClientIdError};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 pub use self::error::{CredentialsError, RowError};
-
+use self::place::Place;
 pub use self::torn::cut_torn;
+use crate::faults::device_key;
 use crate::login::Password;
 use crate::shard::Shard;
 
@@ -87,7 +89,7 @@ impl Replacement {
 pub fn read_if_exists(path: &Path) -> Result<Vec<Row>, CredentialsError> {
     let Some(table) = read_all(path)?.filter(|table| !table.is_empty()) else { return Ok(Vec::new()) };
     let rows = each_row(&table).and_then(|rows| rows.map(|row| row.map(|(_, row)| row)).collect());
-    rows.map_err(|(line, error)| CredentialsError::at(path, line, error))
+    rows.map_err(|(place, error)| CredentialsError::at(path, place, error))
 }
 
 /// Reads the first `limit` rows of a file, or all.
@@ -98,7 +100,7 @@ pub fn read_if_exists(path: &Path) -> Result<Vec<Row>, CredentialsError> {
 pub fn read(path: &Path, limit: Option<usize>) -> Result<Vec<Row>, CredentialsError> {
     let table = fs::read(path).map_err(|error| CredentialsError::open(path, error))?;
     let rows = parse(&Zeroizing::new(table), limit)
-        .map_err(|(line, error)| CredentialsError::at(path, line, error))?;
+        .map_err(|(place, error)| CredentialsError::at(path, place, error))?;
     if rows.is_empty() { Err(CredentialsError::Empty(path.to_owned())) } else { Ok(rows) }
 }
 
@@ -108,6 +110,8 @@ pub struct FleetRows {
     pub rows: Vec<Row>,
     /// How many rows all shards have together.
     pub total: u64,
+    /// The [`device_key`]s of all shards' devices, in the file's order.
+    pub keys: Vec<u64>,
     /// The beginning of the SHA-256 of the client ids of all shards, in hexadecimal digits.
     pub fingerprint: String,
 }
@@ -124,8 +128,9 @@ pub fn read_fleet(
     shard: Option<Shard>,
 ) -> Result<FleetRows, CredentialsError> {
     let table = fs::read(path).map_err(|error| CredentialsError::open(path, error))?;
-    let (mut rows, mut total, mut digest) = (Vec::new(), 0, Sha256::new());
+    let (mut rows, mut keys, mut total, mut digest) = (Vec::new(), Vec::new(), 0, Sha256::new());
     let keep = |row: Row| {
+        keys.push(device_key(&row.device));
         digest.update(row.client_id.as_bytes());
         digest.update(b"\n");
         if shard.is_none_or(|shard| shard.contains(total)) {
@@ -134,13 +139,13 @@ pub fn read_fleet(
         total += 1;
     };
     each_once(&Zeroizing::new(table), limit, keep)
-        .map_err(|(line, error)| CredentialsError::at(path, line, error))?;
+        .map_err(|(place, error)| CredentialsError::at(path, place, error))?;
     if total == 0 {
         return Err(CredentialsError::Empty(path.to_owned()));
     }
     let digest = digest.finalize();
     let fingerprint = digest.iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    Ok(FleetRows { rows, total, fingerprint })
+    Ok(FleetRows { rows, total, keys, fingerprint })
 }
 
 /// Adds rows to a file. A file that does not exist is made. On Unix only its owner can read it (mode 0600). Once this
@@ -160,7 +165,8 @@ pub fn append(path: &Path, rows: &[Row]) -> Result<(), CredentialsError> {
     match last {
         None => bytes.extend_from_slice(format!("{}\n", HEADER.join(",")).as_bytes()),
         Some(last) => {
-            check_header(&mut file).map_err(|error| CredentialsError::at(path, 1, error))?;
+            let place = Place { line: 1, column: None };
+            check_header(&mut file).map_err(|error| CredentialsError::at(path, place, error))?;
             if last != b'\n' {
                 bytes.push(b'\n');
             }
@@ -186,66 +192,70 @@ fn read_all(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialsError>
 }
 
 /// The rows of a table, or the line of the first wrong one.
-fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (u64, RowError)> {
+fn parse(table: &[u8], limit: Option<usize>) -> Result<Vec<Row>, (Place, RowError)> {
     let mut rows = Vec::new();
     each_once(table, limit, |row| rows.push(row))?;
     Ok(rows)
 }
 
 /// Calls `keep` for the first `limit` rows, or for all, whose client ids must be different.
-fn each_once(table: &[u8], limit: Option<usize>, mut keep: impl FnMut(Row)) -> Result<(), (u64, RowError)> {
+fn each_once(table: &[u8], limit: Option<usize>, mut keep: impl FnMut(Row)) -> Result<(), (Place, RowError)> {
     let mut starts = HashMap::new();
     for row in each_row(table)?.take(limit.unwrap_or(usize::MAX)) {
         let (start, row) = row?;
         if let Some(first) = starts.insert(row.client_id.clone(), start) {
-            let first = line(table, first);
-            return Err((line(table, start), RowError::Repeated { client_id: row.client_id, first }));
+            let first = Place::of_line(table, first).line;
+            let place = Place::of_field(table, start, CLIENT_ID, 0);
+            return Err((place, RowError::Repeated { client_id: row.client_id, first }));
         }
         keep(row);
     }
     Ok(())
 }
 
-/// A row and the byte at which it begins, or a line and what is wrong with it.
-type ParsedRow = Result<(u64, Row), (u64, RowError)>;
+/// A row and the byte at which it begins, or a place and what is wrong there.
+type ParsedRow = Result<(u64, Row), (Place, RowError)>;
+
+/// The index of the client id among the fields.
+const CLIENT_ID: usize = 1;
 
 /// The rows below the header, each checked by itself.
-fn each_row(table: &[u8]) -> Result<impl Iterator<Item = ParsedRow>, (u64, RowError)> {
+fn each_row(table: &[u8]) -> Result<impl Iterator<Item = ParsedRow>, (Place, RowError)> {
     let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
     let mut records = reader.into_records();
     match records.next() {
         Some(Ok(header)) if header == *HEADER.as_slice() => {}
         Some(Err(error)) => return Err(csv_error(table, &error)),
-        _ => return Err((1, RowError::Header)),
+        _ => return Err((Place::of_header(table), RowError::Header)),
     }
     Ok(records.map(|record| {
         let record = record.map_err(|error| csv_error(table, &error))?;
         let start = record.position().map_or(0, csv::Position::byte);
-        let row = row(&record).map_err(|error| (line(table, start), error))?;
+        let row = row(&record)
+            .map_err(|(field, offset, error)| (Place::of_field(table, start, field, offset), error))?;
         Ok((start, row))
     }))
 }
 
-/// The line of the record that begins at the byte `start`, or after the line ends there. The reader's own count is one too
-/// low after `\r\n`.
-fn line(table: &[u8], start: u64) -> u64 {
-    let start = usize::try_from(start).unwrap_or(usize::MAX);
-    let blank = table.iter().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let ends = table.iter().take(start.saturating_add(blank)).filter(|byte| **byte == b'\n').count();
-    u64::try_from(ends).unwrap_or(u64::MAX).saturating_add(1)
-}
-
-fn row(record: &StringRecord) -> Result<Row, RowError> {
+/// A row, or the index of the field that is wrong, the byte in it, and why.
+fn row(record: &StringRecord) -> Result<Row, (usize, usize, RowError)> {
     let fields: Vec<&str> = record.iter().collect();
     let [device, client_id, user_name, password] = fields.as_slice() else {
-        return Err(RowError::Fields(fields.len()));
+        // Where a field is missing, or where one is too many.
+        return Err((fields.len().min(HEADER.len()), 0, RowError::Fields(fields.len())));
     };
-    for (name, value) in HEADER.iter().zip([device, client_id, user_name, password]) {
+    for (index, (name, value)) in HEADER.iter().zip([device, client_id, user_name, password]).enumerate() {
         if value.is_empty() {
-            return Err(RowError::EmptyField(name));
+            return Err((index, 0, RowError::EmptyField(name)));
         }
     }
-    ClientId::try_from(*client_id).map_err(RowError::ClientId)?;
+    ClientId::try_from(*client_id).map_err(|error| {
+        let offset = match error {
+            ClientIdError::Character(wrong) => client_id.find(wrong).unwrap_or(0),
+            _ => 0,
+        };
+        (CLIENT_ID, offset, RowError::ClientId(error))
+    })?;
     Ok(Row {
         device: (*device).to_owned(),
         client_id: (*client_id).to_owned(),
@@ -254,12 +264,14 @@ fn row(record: &StringRecord) -> Result<Row, RowError> {
     })
 }
 
-fn csv_error(table: &[u8], error: &csv::Error) -> (u64, RowError) {
-    let line = line(table, error.position().map_or(0, csv::Position::byte));
+fn csv_error(table: &[u8], error: &csv::Error) -> (Place, RowError) {
+    let start = error.position().map_or(0, csv::Position::byte);
     match error.kind() {
-        ErrorKind::Utf8 { .. } => (line, RowError::Utf8),
-        ErrorKind::Io(error) => (line, RowError::Io(error.kind())),
-        _ => (line, RowError::Csv),
+        ErrorKind::Utf8 { err, .. } => {
+            (Place::of_field(table, start, err.field(), err.valid_up_to()), RowError::Utf8)
+        }
+        ErrorKind::Io(error) => (Place::of_line(table, start), RowError::Io(error.kind())),
+        _ => (Place::of_line(table, start), RowError::Csv),
     }
 }
 

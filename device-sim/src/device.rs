@@ -2,22 +2,29 @@
 //!
 //! The sensor's driver, the topics, the payload and the backoff are `device_core`'s, as on a real device.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use device_core::backoff::CONNECT_INTERVAL;
 use device_core::{
-    Backoff, ClientId, ClientIdError, Payload, Quantity, Reading, Sht20, SimulatedSht20, SplitMix64, Topic,
+    Backoff, ClientId, ClientIdError, Payload, Quantity, Reading, Sht20, SplitMix64, Topic, sht20,
 };
 use embedded_hal_async::delay::DelayNs;
+use embedded_hal_async::i2c::ErrorKind;
 use mqtt::{Publish, QoS, TopicError, TopicName};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::{Authorization, Client, Closed, ConnectError, HttpsPublisher, Options, RequestError};
 use crate::endpoint::{Endpoint, Transport};
+use crate::faults::ways::FaultyWays;
+use crate::faults::{DeviceFault, HERD_INTERVALS, MAX_LINK_INTERVALS, OVERSIZE_BYTES, another, device_key};
+use crate::fleet_time::FleetTime;
 use crate::login::Login;
+use crate::sensor::{RoomAir, Sensor, prepare};
 
 /// What the devices of a fleet do.
 #[derive(Debug, Clone)]
@@ -89,12 +96,17 @@ impl Connection {
 }
 
 /// What the devices of a fleet share.
-#[derive(Clone)]
 pub struct FleetContext {
     /// The server.
     pub endpoint: Endpoint,
+    /// Other ways to the server, of devices whose fault is there.
+    pub ways: FaultyWays,
     /// What the devices do.
     pub behavior: Behavior,
+    /// The time that the devices tell.
+    pub time: FleetTime,
+    /// Whether a device has reached the server.
+    pub reached: AtomicBool,
     /// Receives the events. Devices wait while it is full.
     pub events: Sender<Event>,
     /// Stops every device when it is cancelled.
@@ -132,8 +144,12 @@ pub enum EventKind {
     Failed(RequestError),
     /// The connection was lost, or closed because nothing was acknowledged. The device connects again.
     Lost(RequestError),
-    /// The sensor gave no reading.
-    SensorFailed,
+    /// The device's fault ended the connection. The device connects again.
+    LinkCut,
+    /// The sensor gave no reading. This is a stable name of why, in `snake_case`.
+    SensorFailed(&'static str),
+    /// No device of the fleet has reached the server, so this one ends the run.
+    GaveUp,
 }
 
 /// One simulated device. It has no `Debug`: it holds a password.
@@ -142,56 +158,115 @@ pub struct Device {
     name: Arc<str>,
     login: Login,
     topics: Vec<(Quantity, TopicName)>,
-    sensor: Sht20<SimulatedSht20, TokioDelay>,
+    sensor: Sht20<Sensor, TokioDelay>,
     random: SplitMix64,
     backoff: Backoff,
+    fault: Option<DeviceFault>,
+    /// Ends its twin with it.
+    twin: Option<DropGuard>,
 }
 
 impl Device {
-    /// A device that has not connected yet. Its readings depend on its client id only.
+    /// A device that has not connected yet. Its readings depend on the seed, on its name and on the time only.
     ///
     /// # Errors
     ///
     /// If the client id can't be part of a topic.
-    pub fn new(index: usize, name: &str, login: Login) -> Result<Self, DeviceError> {
-        let seed = fnv1a(login.client_id.as_bytes());
-        let topics = topics(&login.client_id)?;
+    pub fn new(
+        index: usize,
+        name: &str,
+        mut login: Login,
+        seed: u64,
+        fault: Option<DeviceFault>,
+    ) -> Result<Self, DeviceError> {
+        let key = device_key(name);
+        let topics = match fault {
+            Some(DeviceFault::WrongTopic) => topics(&another(&login.client_id))?,
+            _ => topics(&login.client_id)?,
+        };
+        if let Some(fault) = fault {
+            fault.spoil_login(&mut login);
+        }
         Ok(Self {
             index,
             name: name.into(),
             login,
             topics,
-            sensor: Sht20::new(SimulatedSht20::new(seed), TokioDelay),
-            random: SplitMix64::new(!seed),
+            sensor: Sht20::new(Sensor::in_air(RoomAir::new(seed, key)), TokioDelay),
+            random: SplitMix64::new(!key ^ seed),
             backoff: Backoff::new(CONNECT_INTERVAL, LONGEST_BACKOFF).map_err(DeviceError::Backoff)?,
+            fault,
+            twin: None,
         })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its fault on demand.
+    #[must_use]
+    pub const fn fault(&self) -> Option<DeviceFault> {
+        self.fault
     }
 
     /// Runs until the fleet is stopped, or until an attempt to connect fails for good.
     pub async fn run(mut self, fleet: Arc<FleetContext>) {
         let mut retries = fleet.behavior.retries;
+        let mut attempts_to_reach = ATTEMPTS_TO_REACH;
         self.report(&fleet, EventKind::Started).await;
         while let Some(outcome) = self.connect(&fleet).await {
+            let mut link_cut = false;
             match outcome {
-                Ok(client) => match self.publish_until_lost(client, &fleet).await {
-                    Some(error) => self.report(&fleet, EventKind::Lost(error)).await,
-                    None => return,
+                Ok(client) => match self.publish_until_ended(client, &fleet).await {
+                    Ended::Stopped => return,
+                    Ended::Lost(error) => self.report(&fleet, EventKind::Lost(error)).await,
+                    Ended::LinkCut => {
+                        link_cut = true;
+                        self.report(&fleet, EventKind::LinkCut).await;
+                    }
                 },
                 Err(error) => {
-                    let again = may_retry(&error, &mut retries);
+                    let again = may_retry(&error, self.fault, &mut retries);
                     self.report(&fleet, EventKind::NotConnected { error, again }).await;
                     if !again {
                         return;
                     }
+                    attempts_to_reach -= 1;
+                    if attempts_to_reach == 0 && !fleet.reached.load(Ordering::Relaxed) {
+                        self.report(&fleet, EventKind::GaveUp).await;
+                        fleet.stop.cancel();
+                        return;
+                    }
+                    attempts_to_reach = attempts_to_reach.max(1);
                 }
             }
-            let delay = self.backoff.next_delay(self.random.next_u32());
+            let delay = match self.fault {
+                Some(DeviceFault::Herd) if link_cut => Duration::ZERO,
+                Some(DeviceFault::Herd) => CONNECT_INTERVAL,
+                _ => self.backoff.next_delay(self.random.next_u32()),
+            };
             if fleet.stop.run_until_cancelled(sleep(delay)).await.is_none() {
                 return;
             }
         }
     }
 }
+
+/// How a connection that was accepted came to its end.
+enum Ended {
+    /// The fleet is stopped.
+    Stopped,
+    /// The server or the network ended it.
+    Lost(RequestError),
+    /// The device's fault ended it.
+    LinkCut,
+}
+
+/// If no device of a fleet has ever reached the server, the first one that has failed this many times ends the run.
+pub(crate) const ATTEMPTS_TO_REACH: u32 = 4;
 
 /// Why a device can't be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -212,28 +287,30 @@ impl Device {
     async fn connect(&self, fleet: &FleetContext) -> Option<Result<Connection, ConnectError>> {
         let began = Instant::now();
         let Behavior { options, authorization, .. } = &fleet.behavior;
-        let attempt = Connection::open(&fleet.endpoint, &self.login, options, *authorization);
+        let endpoint = fleet.ways.endpoint(self.fault).unwrap_or(&fleet.endpoint);
+        let attempt = Connection::open(endpoint, &self.login, options, *authorization);
         let outcome = fleet.stop.run_until_cancelled(attempt).await?;
+        if outcome.as_ref().map_or_else(ConnectError::is_refusal, |_| true) {
+            fleet.reached.store(true, Ordering::Relaxed);
+        }
         if outcome.is_ok() {
             self.report(fleet, EventKind::Connected(began.elapsed())).await;
         }
         Some(outcome)
     }
 
-    /// Publishes until the connection is lost or the fleet is stopped. Returns why the connection was lost.
-    async fn publish_until_lost(
-        &mut self,
-        mut client: Connection,
-        fleet: &FleetContext,
-    ) -> Option<RequestError> {
+    /// Publishes until the connection ends or the fleet is stopped.
+    async fn publish_until_ended(&mut self, mut client: Connection, fleet: &Arc<FleetContext>) -> Ended {
         let mut rounds = interval(fleet.behavior.interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cut = self.cut(fleet);
         let mut held = false;
         loop {
             tokio::select! {
                 biased;
                 () = fleet.stop.cancelled() => break,
-                closed = client.closed() => return Some(closed.into()),
+                closed = client.closed() => return Ended::Lost(closed.into()),
+                () = until(&mut cut) => return Ended::LinkCut,
                 _ = rounds.tick() => {}
             }
             if held {
@@ -241,11 +318,14 @@ impl Device {
             }
             held = true;
             if let Err(error) = self.publish_all(&mut client, fleet).await {
-                return Some(error);
+                return Ended::Lost(error);
+            }
+            if self.fault == Some(DeviceFault::Twin) && self.twin.is_none() {
+                self.twin = self.start_twin(fleet);
             }
         }
         client.disconnect().await;
-        None
+        Ended::Stopped
     }
 
     /// Publishes one reading of each quantity. An error ends the connection.
@@ -254,14 +334,24 @@ impl Device {
         client: &mut Connection,
         fleet: &FleetContext,
     ) -> Result<(), RequestError> {
+        let now = fleet.time.of_round(self.index, fleet.behavior.interval, self.fault);
+        prepare(self.sensor.bus_mut(), now, self.fault);
         for (quantity, topic) in self.topics.clone() {
-            let Ok(reading) = self.sensor.measure(quantity).await else {
-                // A device can only restart its sensor. If that fails, the next measurement fails too.
-                self.sensor.reset().await.unwrap_or_default();
-                self.report(fleet, EventKind::SensorFailed).await;
-                continue;
+            let reading = match self.sensor.measure(quantity).await {
+                Ok(reading) => reading,
+                Err(error) => {
+                    // A device can only restart its sensor. If that fails, the next measurement fails too.
+                    self.sensor.reset().await.unwrap_or_default();
+                    self.report(fleet, EventKind::SensorFailed(sensor_error(error))).await;
+                    continue;
+                }
             };
-            self.publish(client, topic, reading, fleet).await?;
+            let mut payload = Payload { reading, ts: now.seconds() }.to_string();
+            if self.fault == Some(DeviceFault::Oversize) {
+                // Still JSON.
+                payload.extend(std::iter::repeat_n(' ', OVERSIZE_BYTES - payload.len()));
+            }
+            self.publish(client, topic, reading, payload, fleet).await?;
         }
         Ok(())
     }
@@ -271,9 +361,9 @@ impl Device {
         client: &mut Connection,
         topic: TopicName,
         reading: Reading,
+        payload: String,
         fleet: &FleetContext,
     ) -> Result<(), RequestError> {
-        let payload = Payload { reading, ts: seconds_since_1970() }.to_string();
         let sent = Instant::now();
         let mut message = Publish::new(topic, payload);
         message.qos = QoS::AtLeastOnce;
@@ -289,6 +379,46 @@ impl Device {
         }
     }
 
+    /// When the device's fault ends the connection that begins now. It is in a box, so that healthy devices don't keep the
+    /// room for it.
+    fn cut(&mut self, fleet: &FleetContext) -> Option<Pin<Box<Sleep>>> {
+        let interval = fleet.behavior.interval;
+        let at = match self.fault? {
+            DeviceFault::DroppedLink => {
+                let more = interval.saturating_mul(MAX_LINK_INTERVALS - 1) / u32::from(u16::MAX);
+                let after = interval + more.saturating_mul(self.random.next_u16().into());
+                Instant::now().checked_add(after)
+            }
+            DeviceFault::Herd => fleet.time.next_multiple_of(interval.saturating_mul(HERD_INTERVALS)),
+            _ => None,
+        };
+        at.map(|at| Box::pin(sleep_until(at)))
+    }
+
+    /// Starts a second connection with the same login, which takes over the device's, and comes back when the device has
+    /// taken over it in its turn.
+    fn start_twin(&self, fleet: &Arc<FleetContext>) -> Option<DropGuard> {
+        let mut backoff = Backoff::new(CONNECT_INTERVAL, LONGEST_BACKOFF).ok()?;
+        let mut random = SplitMix64::new(!self.random.clone().next_u64());
+        let (login, fleet, stop) = (self.login.clone(), Arc::clone(fleet), fleet.stop.child_token());
+        let ends_with_the_device = stop.clone().drop_guard();
+        tokio::spawn(async move {
+            let twin = async {
+                loop {
+                    let Behavior { options, authorization, .. } = &fleet.behavior;
+                    if let Ok(mut client) =
+                        Connection::open(&fleet.endpoint, &login, options, *authorization).await
+                    {
+                        client.closed().await;
+                    }
+                    sleep(backoff.next_delay(random.next_u32())).await;
+                }
+            };
+            stop.run_until_cancelled(twin).await
+        });
+        Some(ends_with_the_device)
+    }
+
     async fn report(&self, fleet: &FleetContext, kind: EventKind) {
         let event = Event { index: self.index, device: Arc::clone(&self.name), kind };
         // The channel is closed once the fleet has been dropped.
@@ -299,9 +429,13 @@ impl Device {
 /// The longest that a device waits before it tries again.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 
-fn may_retry(error: &ConnectError, retries: &mut u32) -> bool {
+fn may_retry(error: &ConnectError, fault: Option<DeviceFault>, retries: &mut u32) -> bool {
     if !error.is_refusal() {
         return error.is_retryable();
+    }
+    // A rate may refuse these, and they don't care.
+    if let Some(DeviceFault::Herd | DeviceFault::Twin) = fault {
+        return true;
     }
     let left = retries.checked_sub(1);
     *retries = left.unwrap_or(0);
@@ -317,15 +451,24 @@ fn topics(client_id: &str) -> Result<Vec<(Quantity, TopicName)>, DeviceError> {
     Quantity::ALL.into_iter().map(topic).collect()
 }
 
-fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// A stable name for counting.
+const fn sensor_error(error: sht20::Error<ErrorKind>) -> &'static str {
+    match error {
+        sht20::Error::I2c(ErrorKind::NoAcknowledge(_)) => "no_acknowledge",
+        sht20::Error::I2c(_) => "i2c",
+        sht20::Error::Crc { .. } => "crc",
+        sht20::Error::Timeout => "timeout",
+        sht20::Error::WrongQuantity => "wrong_quantity",
+        sht20::Error::OutOfRange { .. } => "out_of_range",
+    }
 }
 
-/// FNV-1a. A device's readings are the same on every machine and in every version, because this hash is.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// Waits for a moment, or without one for ever.
+async fn until(moment: &mut Option<Pin<Box<Sleep>>>) {
+    match moment {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits as long as a real sensor needs.
@@ -350,10 +493,12 @@ mod tests {
             user_name: String::new(),
             password: Password::from("x"),
         };
-        let device = Device::new(0, "a", login("sht20")).ok().unwrap();
+        let device = Device::new(0, "a", login("sht20"), 0, None).ok().unwrap();
         let topics: Vec<&str> = device.topics.iter().map(|(_, topic)| topic.as_str()).collect();
         assert_eq!(topics, ["sensor/sht20/temperature", "sensor/sht20/humidity"]);
-        let error = Device::new(0, "a", login("a/b")).err().unwrap();
+        let device = Device::new(0, "a", login("sht20"), 0, Some(DeviceFault::WrongTopic)).ok().unwrap();
+        assert_eq!(device.topics[0].1.as_str(), "sensor/sht20-wrong/temperature");
+        let error = Device::new(0, "a", login("a/b"), 0, None).err().unwrap();
         assert_eq!(error, DeviceError::ClientId(ClientIdError::Character('/')));
     }
 
@@ -371,15 +516,10 @@ mod tests {
         let refused = ConnectError::Refused { code: ConnectReasonCode::NotAuthorized, reason: None };
         let unreachable =
             ConnectError::Tcp { address: String::new(), source: std::io::ErrorKind::TimedOut.into() };
-        assert!(may_retry(&unreachable, &mut retries));
-        assert!(may_retry(&ConnectError::ClosedBeforeConnAck, &mut retries));
-        assert!(!may_retry(&refused, &mut retries));
-        assert!(may_retry(&unreachable, &mut retries));
-    }
-
-    #[test]
-    fn the_hash_is_the_published_one() {
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+        assert!(may_retry(&unreachable, None, &mut retries));
+        assert!(may_retry(&ConnectError::ClosedBeforeConnAck, None, &mut retries));
+        assert!(!may_retry(&refused, None, &mut retries));
+        assert!(may_retry(&refused, Some(DeviceFault::Herd), &mut retries));
+        assert!(may_retry(&unreachable, None, &mut retries));
     }
 }

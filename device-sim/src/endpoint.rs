@@ -5,11 +5,13 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mqtt::wire::{ClientCertificate, client_config, dial::Proxy};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{DEFAULT_VERSIONS, RootCertStore};
 use tokio_rustls::TlsConnector;
 
@@ -37,6 +39,8 @@ pub struct Target {
     pub certificate: Option<CertificateFiles>,
     /// The proxy on the way.
     pub proxy: Option<Proxy>,
+    /// What the device's clock shows when it checks certificates. Without it, the machine's clock is used.
+    pub clock: Option<SystemTime>,
 }
 
 impl Target {
@@ -52,7 +56,18 @@ impl Target {
             parameters: ParameterPlace::default(),
             certificate: None,
             proxy: None,
+            clock: None,
         }
+    }
+}
+
+/// A clock that does not run, of a device that never set it.
+#[derive(Debug)]
+struct StoppedClock(UnixTime);
+
+impl TimeProvider for StoppedClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
     }
 }
 
@@ -131,6 +146,10 @@ impl Endpoint {
             (error, _) => EndpointError::Tls(error),
         })?;
         config.resumption = Resumption::disabled();
+        if let Some(clock) = target.clock {
+            let since = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
+            config.time_provider = Arc::new(StoppedClock(UnixTime::since_unix_epoch(since)));
+        }
         Ok(Self {
             address: target.address,
             server_name,

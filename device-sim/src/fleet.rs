@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
@@ -12,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::device::{Behavior, Device, Event, FleetContext};
 use crate::endpoint::Endpoint;
+use crate::faults::DeviceFault;
+use crate::faults::ways::FaultyWays;
+use crate::fleet_time::{FleetTime, SimulatedTime};
 use crate::run_info::RunInfo;
 use crate::shard::Shard;
 use crate::summary::Summary;
@@ -33,6 +37,12 @@ pub struct Plan {
     pub info: RunInfo,
     /// How long the run takes, with the ramp. Without it the run lasts until it is stopped.
     pub duration: Option<Duration>,
+    /// What the devices' faults and readings follow from.
+    pub seed: u64,
+    /// The ways to the server of devices whose fault is there.
+    pub ways: FaultyWays,
+    /// The devices' time, if it is not the machine's.
+    pub time: Option<SimulatedTime>,
 }
 
 /// Observes a run. `Break` stops the fleet, as the end of its duration does.
@@ -64,7 +74,8 @@ pub async fn run(
     let now = || start_time + began.elapsed();
     let stop = CancellationToken::new();
     let _stopped_when_dropped = stop.clone().drop_guard();
-    let mut tally = Tally::new(plan.devices.len(), start_time);
+    let faults = plan.devices.iter().map(Device::fault).collect();
+    let mut tally = Tally::with_faults(plan.seed, faults, start_time);
     let mut info = plan.info.clone();
     info.started_at_ms = milliseconds(start_time);
     let mut end = pin!(first_of(shutdown, plan.duration));
@@ -98,7 +109,6 @@ pub async fn run(
 
 /// Up to this many events wait to be counted. Devices with more events wait.
 const MAX_WAITING_EVENTS: usize = 1_024;
-const SECOND: Duration = Duration::from_secs(1);
 
 fn milliseconds(since_1970: Duration) -> u64 {
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
@@ -120,20 +130,28 @@ async fn first_of(shutdown: impl Future<Output = ()>, duration: Option<Duration>
 /// Begins the ramp. The channel ends when the last device does.
 fn start(plan: Plan, stop: &CancellationToken) -> mpsc::Receiver<Event> {
     let (events, received) = mpsc::channel(MAX_WAITING_EVENTS);
-    let Plan { endpoint, devices, behavior, ramp, shard, .. } = plan;
-    let context = Arc::new(FleetContext { endpoint, behavior, events, stop: stop.clone() });
-    tokio::spawn(ramp_up(devices, ramp, shard, context));
+    let Plan { endpoint, devices, behavior, ramp, shard, ways, time, .. } = plan;
+    let (time, stop) = (FleetTime::begin(ramp, shard, time), stop.clone());
+    let reached = AtomicBool::new(false);
+    let context = Arc::new(FleetContext { endpoint, ways, behavior, time, reached, events, stop });
+    tokio::spawn(ramp_up(devices, context));
     received
 }
 
 /// Starts the devices. One that starts late does not delay those after it. Those of a shard start when they would in one
-/// run of the whole fleet.
-async fn ramp_up(devices: Vec<Device>, ramp: NonZeroU32, shard: Option<Shard>, context: Arc<FleetContext>) {
-    let began = Instant::now();
-    for (index, device) in (0_u32..).zip(devices) {
-        let row = shard.map_or(index, |shard| shard.row(index));
-        let due = began + SECOND.saturating_mul(row) / ramp.get();
-        if context.stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+/// run of the whole fleet. The herd does not wait for its turn.
+async fn ramp_up(devices: Vec<Device>, context: Arc<FleetContext>) {
+    let mut others = Vec::with_capacity(devices.len());
+    for (index, device) in devices.into_iter().enumerate() {
+        if device.fault() == Some(DeviceFault::Herd) {
+            tokio::spawn(device.run(Arc::clone(&context)));
+        } else {
+            others.push((index, device));
+        }
+    }
+    for (index, device) in others {
+        let due = sleep_until(context.time.start_of(index));
+        if context.stop.run_until_cancelled(due).await.is_none() {
             return;
         }
         tokio::spawn(device.run(Arc::clone(&context)));

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::faults::expectation;
 use crate::latencies::{DecodeLatenciesError, EncodedLatencies, Latencies, Precision};
 use crate::readings::{MAX_DEVICES, MAX_POINTS};
 use crate::run_info::{RunInfo, Shards};
@@ -207,6 +208,7 @@ fn merged(mut sum: Summary, rest: Vec<Summary>) -> Summary {
     sum.histograms = Histograms { connect: connect.encode(), publish: publish.encode() };
     sum.wall_time_ms = sum.run.ended_at_ms.saturating_sub(sum.run.started_at_ms);
     let is_complete = sum.run.shards.as_ref().is_some_and(|shards| shards.missing().next().is_none());
+    expectation::judge(&mut sum, is_complete);
     sum.ok &= is_complete;
     sum
 }
@@ -220,7 +222,6 @@ fn add_latencies(sum: &mut Latencies, encoded: &EncodedLatencies) {
 
 /// Adds everything but latencies and timelines.
 fn add(sum: &mut Summary, part: Summary) {
-    sum.ok &= part.ok;
     sum.devices = Devices {
         expected: sum.devices.expected.saturating_add(part.devices.expected),
         started: sum.devices.started.saturating_add(part.devices.started),
@@ -245,6 +246,7 @@ fn add(sum: &mut Summary, part: Summary) {
         add_counts(sum, part);
     }
     sum.sensor_failures = sum.sensor_failures.saturating_add(part.sensor_failures);
+    sum.faults.add(part.faults);
     sum.run.started_at_ms = sum.run.started_at_ms.min(part.run.started_at_ms);
     sum.run.ended_at_ms = sum.run.ended_at_ms.max(part.run.ended_at_ms);
     if let (Some(shards), Some(more)) = (&mut sum.run.shards, part.run.shards) {
@@ -357,18 +359,38 @@ mod tests {
 
     #[test]
     fn a_run_without_a_shard_of_it_did_not_get_through() {
+        let through = |part: &mut Value| {
+            part["faults"]["missing"] = json!({"refused": 0, "unreachable": 0, "other": 0});
+        };
         let mut parts = [0, 2].map(|index| shard(index, 3));
-        for part in &mut parts {
-            part["ok"] = json!(true);
-        }
+        parts.iter_mut().for_each(through);
         assert!(!merge(&parts).unwrap().ok);
         let mut parts = [0, 1, 2].map(|index| shard(index, 3));
-        for part in &mut parts {
-            part["ok"] = json!(true);
-        }
-        assert!(merge(&parts).unwrap().ok);
-        parts[1]["ok"] = json!(false);
+        // The device of row 7 is refused.
         assert!(!merge(&parts).unwrap().ok);
+        parts.iter_mut().for_each(through);
+        assert!(merge(&parts).unwrap().ok);
+    }
+
+    #[test]
+    fn an_expectation_is_one_of_the_whole_fleet() {
+        let share = |text: &str| json!([{"of": "refused", "share": text, "tolerance": "0", "expected": 0, "seen": 0, "met": null}]);
+        let merged = |text: &str| {
+            let mut parts = [0, 1, 2, 3].map(|index| shard(index, 4));
+            for part in &mut parts {
+                part["expectations"] = share(text);
+            }
+            merge(&parts).unwrap()
+        };
+        // One of 40 devices is refused, and none of the ten of most shards.
+        let met = merged("2.5%");
+        assert!(met.ok, "{met}");
+        let expectation = &met.expectations[0];
+        assert_eq!((expectation.expected, expectation.seen, expectation.met), (1, 1, Some(true)));
+        let not_met = merged("10%");
+        assert_eq!((not_met.ok, not_met.expectations[0].met), (false, Some(false)));
+        let text = "expected 4 devices (10%) to be refused; seen: 1";
+        assert_eq!(not_met.expectations[0].to_string(), text);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqtt::PubAckCode;
 
 use crate::client::{Closed, RequestError};
-use crate::device::{Event, EventKind};
+use crate::device::{ATTEMPTS_TO_REACH, Event, EventKind};
 use crate::fleet::Observer;
 use crate::tally::Tally;
 
@@ -132,6 +132,9 @@ fn warning(event: &Event) -> Option<String> {
         }
         EventKind::NotConnected { error, again: false } => Some(format!("{device}: {error}{cure}")),
         EventKind::Failed(error) => Some(format!("{device}: a reading failed: {error}{cure}")),
+        EventKind::GaveUp => Some(format!(
+            "{device}: no device has reached the server in {ATTEMPTS_TO_REACH} attempts, so the run ends"
+        )),
         EventKind::Lost(error) => Some(format!("{device}: connection lost: {error}; connecting again")),
         _ => None,
     }

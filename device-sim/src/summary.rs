@@ -6,6 +6,8 @@ use std::fmt;
 use cli::console::counted;
 use serde::{Deserialize, Serialize};
 
+use crate::faults::expectation::Expectation;
+use crate::faults::outcomes::FaultReport;
 use crate::latencies::{EncodedLatencies, Latency};
 use crate::readings::DeviceReadings;
 use crate::run_info::RunInfo;
@@ -14,7 +16,7 @@ use crate::timeline::Timeline;
 /// The result of a run. The names of its JSON are stable. Its `Display` is for people, within 72 columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Whether every expected device got through.
+    /// Whether every device got through that had to, and every expectation was met.
     pub ok: bool,
     /// The numbers of devices.
     pub devices: Devices,
@@ -34,6 +36,10 @@ pub struct Summary {
     pub failed: BTreeMap<String, u64>,
     /// Measurements that gave no reading.
     pub sensor_failures: u64,
+    /// The faults on demand, and what became of them.
+    pub faults: FaultReport,
+    /// What was expected of the run, besides that devices get through.
+    pub expectations: Vec<Expectation>,
     /// The time from start to end, in milliseconds.
     pub wall_time_ms: u64,
     /// What the run was.
@@ -157,7 +163,9 @@ impl fmt::Display for Summary {
         reasons(f, "refused", &self.refused)?;
         reasons(f, "unreachable", &self.unreachable)?;
         reasons(f, "lost", &self.lost)?;
-        reasons(f, "failed", &self.failed)
+        reasons(f, "failed", &self.failed)?;
+        faults(f, &self.faults)?;
+        expectations(f, &self.expectations)
     }
 }
 
@@ -181,6 +189,50 @@ fn reasons(f: &mut fmt::Formatter<'_>, title: &str, counts: &BTreeMap<String, u6
     }
     writeln!(f, "\n{title}")?;
     counts.iter().try_for_each(|(reason, count)| writeln!(f, "{count:>8}  {reason}"))
+}
+
+/// What became of the faults on demand, in one line each.
+fn faults(f: &mut fmt::Formatter<'_>, report: &FaultReport) -> fmt::Result {
+    if report.by_fault.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nfaults on demand, seed {}", report.seed)?;
+    writeln!(
+        f,
+        "{:<15}  {:>7}  {:>7}  {:>7}  {:>11}  {:>6}  {:>6}",
+        "", "devices", "through", "refused", "unreachable", "lost", "failed"
+    )?;
+    for (fault, outcomes) in &report.by_fault {
+        let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+        writeln!(
+            f,
+            "{:<15}  {:>7}  {:>7}  {:>7}  {:>11}  {:>6}  {:>6}",
+            fault.name(),
+            outcomes.devices,
+            outcomes.got_through,
+            sum(&outcomes.refused),
+            sum(&outcomes.unreachable),
+            sum(&outcomes.lost),
+            sum(&outcomes.failed)
+        )?;
+    }
+    writeln!(f, "errors at other devices: {}", report.errors_without_fault)
+}
+
+fn expectations(f: &mut fmt::Formatter<'_>, expectations: &[Expectation]) -> fmt::Result {
+    if expectations.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nexpectations")?;
+    for expectation in expectations {
+        let mark = match expectation.met {
+            Some(true) => "met",
+            Some(false) => "not met",
+            None => "open",
+        };
+        writeln!(f, "{mark:>8}  {expectation}")?;
+    }
+    Ok(())
 }
 
 fn tenths(milliseconds: u64) -> String {
@@ -216,6 +268,8 @@ mod tests {
             lost: one("closed_by_server", 1),
             failed: one("closed_by_server", 1),
             sensor_failures: 0,
+            faults: FaultReport::default(),
+            expectations: Vec::new(),
             wall_time_ms: 86_400_099,
             run: RunInfo {
                 version: "0.1.0".to_owned(),

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::device::{Event, EventKind};
+use crate::faults::DeviceFault;
+use crate::faults::outcomes::{DeviceEnd, FaultTally, LINK_CUT};
 use crate::latencies::{Latencies, Precision};
 use crate::readings::ReadingsRecorder;
 use crate::run_info::RunInfo;
 use crate::summary::{Devices, Example, Histograms, Messages, Outcome, Summary};
 use crate::timeline::{Interval, Recorder};
 
-/// The counts of a run so far. Their size depends on the number of devices, by seven bytes for each, and not on how long
+/// The counts of a run so far. Their size depends on the number of devices, by eight bytes for each, and not on how long
 /// the run is.
 #[derive(Debug)]
 pub struct Tally {
@@ -27,14 +29,21 @@ pub struct Tally {
     timeline: Recorder,
     readings: ReadingsRecorder,
     examples: Vec<Example>,
+    faults: FaultTally,
 }
 
 impl Tally {
     /// The counts of a fleet that begins at this moment, given in time since 1970.
     #[must_use]
     pub fn new(expected: usize, start: Duration) -> Self {
+        Self::with_faults(0, vec![None; expected], start)
+    }
+
+    /// The counts of a fleet that begins at this moment, with the fault of each device, in the order of the plan.
+    #[must_use]
+    pub fn with_faults(seed: u64, faults: Vec<Option<DeviceFault>>, start: Duration) -> Self {
         Self {
-            devices: vec![DeviceState::default(); expected],
+            devices: vec![DeviceState::default(); faults.len()],
             online: 0,
             refused: BTreeMap::new(),
             unreachable: BTreeMap::new(),
@@ -47,12 +56,20 @@ impl Tally {
             timeline: Recorder::new(start),
             readings: ReadingsRecorder::default(),
             examples: Vec::new(),
+            faults: FaultTally::new(seed, faults),
         }
+    }
+
+    /// The fault of the device with this index in the plan.
+    #[must_use]
+    pub fn fault(&self, index: usize) -> Option<DeviceFault> {
+        self.faults.fault(index)
     }
 
     /// Counts one event of this moment, given in time since 1970. Returns whether its reason is new.
     pub fn count(&mut self, event: &Event, now: Duration) -> bool {
         let Some(device) = self.devices.get_mut(event.index) else { return false };
+        self.faults.count(event);
         match &event.kind {
             EventKind::Started => device.started = true,
             EventKind::Connected(latency) => {
@@ -109,7 +126,17 @@ impl Tally {
                     return true;
                 }
             }
-            EventKind::SensorFailed => self.sensor_failures += 1,
+            EventKind::LinkCut => {
+                (device.online, device.lost) = (false, true);
+                self.online = self.online.saturating_sub(1);
+                self.timeline.lost(now);
+                if add(&mut self.lost, LINK_CUT) {
+                    let message = "its fault on demand cut the link".to_owned();
+                    self.example(event, Outcome::Lost, LINK_CUT.to_owned(), message);
+                }
+            }
+            EventKind::SensorFailed(_) => self.sensor_failures += 1,
+            EventKind::GaveUp => return true,
         }
         false
     }
@@ -169,8 +196,9 @@ impl Tally {
     #[must_use]
     pub fn summary(&self, run: RunInfo) -> Summary {
         let devices = self.devices();
+        let faults = self.faults.report(self.devices.iter().copied().map(DeviceState::end));
         Summary {
-            ok: devices.expected > 0 && devices.got_through == devices.expected,
+            ok: devices.expected > 0 && faults.missing.is_nothing(),
             devices,
             messages: self.messages,
             connect_latency_ms: self.connect.percentiles(),
@@ -180,6 +208,8 @@ impl Tally {
             lost: self.lost.clone(),
             failed: self.failed.clone(),
             sensor_failures: self.sensor_failures,
+            faults,
+            expectations: Vec::new(),
             wall_time_ms: run.ended_at_ms.saturating_sub(run.started_at_ms),
             run,
             histograms: Histograms { connect: self.connect.encode(), publish: self.publish.encode() },
@@ -208,6 +238,17 @@ struct DeviceState {
     refused: bool,
     unreachable: bool,
     lost: bool,
+}
+
+impl DeviceState {
+    const fn end(self) -> DeviceEnd {
+        match self {
+            Self { online: true, acknowledged: true, .. } => DeviceEnd::GotThrough,
+            Self { refused: true, .. } => DeviceEnd::Refused,
+            Self { unreachable: true, .. } => DeviceEnd::Unreachable,
+            _ => DeviceEnd::Other,
+        }
+    }
 }
 
 /// More than there are reasons that a server can cause.

@@ -52,7 +52,8 @@ pub(crate) struct DemoArgs {
 
     /// Leave the gateway and the fleet running after the summary, until Ctrl-C
     ///
-    /// It prints the link of the console, where you see each attempt and reading in the browser.
+    /// It prints the link of the console, where you see each attempt and reading in the browser. The devices' day takes four
+    /// minutes.
     #[arg(long)]
     keep: bool,
 

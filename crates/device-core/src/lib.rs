@@ -31,5 +31,5 @@ pub use payload::Payload;
 pub use random::SplitMix64;
 pub use reading::{Quantity, Reading};
 pub use sht20::Sht20;
-pub use sht20::simulated::SimulatedSht20;
+pub use sht20::simulated::{Air, SimulatedSht20};
 pub use topics::{ClientId, ClientIdError, Topic};

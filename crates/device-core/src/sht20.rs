@@ -62,6 +62,11 @@ impl<I: I2c, D: DelayNs> Sht20<I, D> {
         conversion::reading(quantity, counts).ok_or(Error::OutOfRange { counts })
     }
 
+    /// The bus, for what is not the sensor's, such as the settings of a simulated one.
+    pub const fn bus_mut(&mut self) -> &mut I {
+        &mut self.i2c
+    }
+
     /// Gives the bus and the delay back.
     pub fn release(self) -> (I, D) {
         (self.i2c, self.delay)

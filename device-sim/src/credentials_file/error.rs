@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use device_core::ClientIdError;
 
 use super::HEADER;
+use super::place::Place;
 
 const ADD: &str = "`latchkey fleet add NAME --grant sht20 --credentials FILE` writes one";
 const PROVISION: &str = "`latchkey fleet provision --count 1` writes one";
@@ -31,12 +32,12 @@ pub enum CredentialsError {
     #[error("the credentials file `{}` has no devices", .0.display())]
     Empty(PathBuf),
     /// A line is wrong.
-    #[error("line {line} of the credentials file `{}`: {why}", path.display())]
+    #[error("{place} of the credentials file `{}`: {why}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
-        line: u64,
+        /// The line, and the column where one character is wrong.
+        place: Place,
         /// What is wrong. It is not the error's source, because the message has it already.
         why: RowError,
     },
@@ -59,10 +60,10 @@ impl CredentialsError {
         }
     }
 
-    pub(super) fn at(path: &Path, line: u64, why: RowError) -> Self {
+    pub(super) fn at(path: &Path, place: Place, why: RowError) -> Self {
         match why {
             RowError::Io(kind) => Self::Io(path.to_owned(), kind.into()),
-            why => Self::Line { path: path.to_owned(), line, why },
+            why => Self::Line { path: path.to_owned(), place, why },
         }
     }
 }

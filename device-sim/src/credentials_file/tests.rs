@@ -124,30 +124,33 @@ fn errors_name_the_line_and_repeat_no_secret() {
     let cases = [
         (
             String::new(),
-            "line 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
+            "line 1, column 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
         ),
         (
-            "a,b,c,hunter2\n".to_owned(),
-            "line 1 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
+            "device,client,user_name,hunter2\n".to_owned(),
+            "line 1, column 14 of the credentials file `FILE`: the header must be `device,client_id,user_name,password`",
         ),
         (header.to_owned(), "the credentials file `FILE` has no devices"),
         (
             format!("{header}a,b,c,hunter2\na,c,hunter2\n"),
-            "line 3 of the credentials file `FILE`: a row has 4 fields, this one has 3",
+            "line 3, column 12 of the credentials file `FILE`: a row has 4 fields, this one has 3",
         ),
         (
             format!("{header}a,b,c,hunter2,5\n"),
-            "line 2 of the credentials file `FILE`: a row has 4 fields, this one has 5",
+            "line 2, column 15 of the credentials file `FILE`: a row has 4 fields, this one has 5",
         ),
-        (format!("{header}a,b,c,\n"), "line 2 of the credentials file `FILE`: `password` is empty"),
-        (format!("{header},b,c,hunter2\n"), "line 2 of the credentials file `FILE`: `device` is empty"),
+        (format!("{header}a,b,c,\n"), "line 2, column 7 of the credentials file `FILE`: `password` is empty"),
+        (
+            format!("{header},b,c,hunter2\n"),
+            "line 2, column 1 of the credentials file `FILE`: `device` is empty",
+        ),
         (
             format!("{header}\na,b/c,c,hunter2\n"),
-            "line 3 of the credentials file `FILE`: the client id contains '/', use letters, digits and `_.:@=,|&~-` only",
+            "line 3, column 4 of the credentials file `FILE`: the client id contains '/', use letters, digits and `_.:@=,|&~-` only",
         ),
         (
             format!("{header}a,b,c,hunter2\nd,e,f,hunter2\ng,b,h,hunter2\n"),
-            "line 4 of the credentials file `FILE`: the client id `b` is on line 2 already",
+            "line 4, column 3 of the credentials file `FILE`: the client id `b` is on line 2 already",
         ),
     ];
     for (content, message) in cases {
@@ -155,10 +158,14 @@ fn errors_name_the_line_and_repeat_no_secret() {
         assert_eq!(said, message, "{content:?}");
         assert!(!said.contains("hunter2"));
     }
+    let quoted = complaint(format!("{header}\"ä, \"\"x\"\"\",\"b/c\",c,hunter2\n").as_bytes());
+    assert!(quoted.starts_with("line 2, column 14 of"), "{quoted}");
+    let several = complaint(format!("{header}\"a\nb\",b/c,c,hunter2\n").as_bytes());
+    assert!(several.starts_with("line 3, column 5 of"), "the column is in the field's own line: {several}");
     let crlf = complaint(b"device,client_id,user_name,password\r\na,b,c,d\r\na,b/c,c,hunter2\r\n");
-    assert!(crlf.starts_with("line 3 of"), "{crlf}");
+    assert!(crlf.starts_with("line 3, column 4 of"), "{crlf}");
     let not_utf8 = [header.as_bytes(), b"a,b,c,hunter2\xff\n"].concat();
-    assert_eq!(complaint(&not_utf8), "line 2 of the credentials file `FILE`: not UTF-8");
+    assert_eq!(complaint(&not_utf8), "line 2, column 14 of the credentials file `FILE`: not UTF-8");
 }
 
 #[test]

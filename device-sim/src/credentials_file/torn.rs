@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{CredentialsError, HEADER, RowError, line, read_all};
+use super::{CredentialsError, HEADER, Place, RowError, read_all};
 
 /// The length of a generated password: 256 bits as URL-safe base64.
 const PASSWORD: usize = 43;
@@ -37,7 +37,7 @@ pub fn cut_torn(path: &Path) -> Result<bool, CredentialsError> {
             let cut = open().and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
             cut.map_err(failed).map(|()| true)
         }
-        LastLine::Other => Err(CredentialsError::at(path, line(&table, length), RowError::NoEnd)),
+        LastLine::Other => Err(CredentialsError::at(path, Place::of_line(&table, length), RowError::NoEnd)),
     }
 }
 

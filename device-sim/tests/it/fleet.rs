@@ -83,6 +83,22 @@ async fn a_ca_that_is_not_the_servers_ends_every_device() {
     assert_eq!(ran.err.matches("is not signed by the CA").count(), 1, "{}", ran.err);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_nothing_reaches_ends_the_run() {
+    let server = Server::kind().await;
+    let mut args = args(&server, &["a", "b"], &["--json"]);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    args.connection.endpoint = Some(free.local_addr().unwrap().to_string().parse().unwrap());
+    drop(free);
+    let ran = run(&args, std::future::pending()).await;
+    let summary = ran.json();
+    assert_eq!((ran.exit, &summary["devices"]["unreachable"]), (Exit::NotThrough, &json!(2)), "{summary}");
+    let attempts = summary["unreachable"]["tcp_connection_refused"].as_u64().unwrap();
+    assert!((4..=8).contains(&attempts), "{summary}");
+    let warning = "no device has reached the server in 4 attempts, so the run ends\n";
+    assert!(ran.err.contains(warning) && ran.err.contains("nothing listens on `127.0.0.1:"), "{}", ran.err);
+}
+
 #[tokio::test]
 async fn a_stop_during_the_ramp_starts_no_more_devices() {
     let mut server = Server::kind().await;

@@ -108,6 +108,9 @@ impl Sim {
             "500ms",
             "--ramp",
             "100",
+            // A day takes four minutes, so the readings are worth watching.
+            "--time-scale",
+            "360x",
         ]);
         command.args(["--endpoint", &local.host_and_port()]);
         if let Some(duration) = duration {

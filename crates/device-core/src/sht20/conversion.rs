@@ -17,6 +17,26 @@ pub(super) fn reading(quantity: Quantity, counts: u16) -> Option<Reading> {
     }
 }
 
+/// The raw value, at the sensor's resolution, whose reading is nearest: the inverse of [`reading`], for a sensor in
+/// software. What lies outside the scale becomes the nearer end.
+pub(super) fn counts(quantity: Quantity, milli: i32) -> u16 {
+    let (span, offset, step) = match quantity {
+        Quantity::Temperature => (175_720, 46_850, 1 << (16 - 14)),
+        Quantity::Humidity => (125_000, 6_000, 1 << (16 - 12)),
+    };
+    let scaled = (i64::from(milli) + offset).max(0) << 16;
+    let steps = (scaled + span * step / 2) / (span * step);
+    u16::try_from(steps * step).unwrap_or(u16::MAX) & highest(quantity)
+}
+
+/// The highest raw value: 14 bits of temperature, 12 of humidity.
+const fn highest(quantity: Quantity) -> u16 {
+    match quantity {
+        Quantity::Temperature => 0xfffc,
+        Quantity::Humidity => 0xfff0,
+    }
+}
+
 /// `counts` · `span` / 2¹⁶, rounded. Less than `span`, so that it always fits.
 fn scaled(counts: u16, span: u32) -> i32 {
     let product = u64::from(counts) * u64::from(span);
@@ -64,6 +84,22 @@ mod tests {
             }
             let humidity = (-6.0 + 125.0 * share).clamp(0.0, 100.0);
             assert!(reading(Humidity, counts).is_some_and(|reading| agrees(reading, humidity)));
+        }
+    }
+
+    #[test]
+    fn every_raw_value_is_that_of_its_reading() {
+        for (quantity, step) in [(Temperature, 4), (Humidity, 16)] {
+            for raw in (0..=highest(quantity)).step_by(step) {
+                let Some(reading) = reading(quantity, raw) else { continue };
+                // The ends of the humidity's scale are many raw values' reading.
+                if quantity == Temperature || (1..100_000).contains(&reading.milli()) {
+                    assert_eq!(counts(quantity, reading.milli()), raw, "{quantity}");
+                }
+            }
+            for (milli, raw) in [(i32::MIN, 0), (i32::MAX, highest(quantity))] {
+                assert_eq!(counts(quantity, milli), raw);
+            }
         }
     }
 

@@ -2,40 +2,55 @@
 
 use embedded_hal_async::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 
-use super::{ADDRESS, SOFT_RESET, TRIGGER_HUMIDITY, TRIGGER_TEMPERATURE, frame};
+use super::{ADDRESS, SOFT_RESET, TRIGGER_HUMIDITY, TRIGGER_TEMPERATURE, conversion, frame};
 use crate::random::SplitMix64;
 use crate::reading::Quantity;
 
-/// A bus with one simulated sensor on it, whose air is that of a room: 16 to 28 °C, 30 to 60 %RH, drifting
-/// slowly around a point that the seed chooses.
+/// The air that a simulated sensor measures.
+pub trait Air {
+    /// The quantity's true value at the sensor now, in thousandths of its unit.
+    fn milli(&mut self, quantity: Quantity) -> i32;
+}
+
+/// A bus with one simulated sensor on it, in any [`Air`]. [`DriftingAir`] needs no clock, so the same seed and the same
+/// commands give the same readings.
 ///
-/// It has no clock: every measurement moves it one small step along, and the same seed and the same commands
-/// give the same readings. A measurement counts as unfinished for a number of transactions instead of
-/// milliseconds, by default one, which the sensor does not acknowledge; so the driver's polling runs in every
-/// simulation.
+/// What it sends are a real sensor's three bytes: the raw value at the resolution of the quantity, the status bits and
+/// the checksum. A measurement counts as unfinished for a number of transactions instead of milliseconds, by default
+/// one, which the sensor does not acknowledge; so the driver's polling runs in every simulation.
 #[derive(Debug, Clone)]
-pub struct SimulatedSht20 {
-    random: SplitMix64,
-    temperature: Drift,
-    humidity: Drift,
-    busy_transactions: u32,
+pub struct SimulatedSht20<A = DriftingAir> {
+    air: A,
+    /// The last raw value of each quantity; 0 before the first.
+    last: [u16; 2],
+    busy_transactions: u8,
     measurement: Option<Measurement>,
     fault: Option<Fault>,
 }
 
 impl SimulatedSht20 {
-    /// A healthy sensor. Give every device a seed of its own.
+    /// A healthy sensor in the air of a room. Give every device a seed of its own.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        let mut random = SplitMix64::new(seed);
-        let temperature = Drift::around(TEMPERATURE_HOMES, TEMPERATURE_STRIDE, &mut random);
-        let humidity = Drift::around(HUMIDITY_HOMES, HUMIDITY_STRIDE, &mut random);
-        Self { random, temperature, humidity, busy_transactions: 1, measurement: None, fault: None }
+        Self::in_air(DriftingAir::new(seed))
+    }
+}
+
+impl<A> SimulatedSht20<A> {
+    /// A healthy sensor in this air.
+    #[must_use]
+    pub const fn in_air(air: A) -> Self {
+        Self { air, last: [0; 2], busy_transactions: 1, measurement: None, fault: None }
+    }
+
+    /// The air that it measures.
+    pub const fn air_mut(&mut self) -> &mut A {
+        &mut self.air
     }
 
     /// Sets how many transactions each measurement leaves unacknowledged before its result can be read.
     #[must_use]
-    pub const fn with_busy_transactions(mut self, count: u32) -> Self {
+    pub const fn with_busy_transactions(mut self, count: u8) -> Self {
         self.busy_transactions = count;
         self
     }
@@ -59,13 +74,16 @@ pub enum Fault {
     WrongQuantity,
     /// Reads as zeros only, as a data line does that is stuck low.
     StuckLow,
+    /// Sends the last result of the quantity again and again, as a sensor does whose element is stuck. The bytes are
+    /// those of a healthy one.
+    StuckValue,
 }
 
-impl ErrorType for SimulatedSht20 {
+impl<A> ErrorType for SimulatedSht20<A> {
     type Error = ErrorKind;
 }
 
-impl I2c for SimulatedSht20 {
+impl<A: Air> I2c for SimulatedSht20<A> {
     async fn transaction(
         &mut self,
         address: u8,
@@ -82,7 +100,7 @@ impl I2c for SimulatedSht20 {
     }
 }
 
-impl SimulatedSht20 {
+impl<A: Air> SimulatedSht20<A> {
     fn acknowledge(&mut self, address: u8) -> Result<(), ErrorKind> {
         if address != ADDRESS || self.fault == Some(Fault::Absent) {
             return Err(REFUSED_ADDRESS);
@@ -108,11 +126,15 @@ impl SimulatedSht20 {
 
     fn measure(&mut self, asked: Quantity) -> Measurement {
         let quantity = if self.fault == Some(Fault::WrongQuantity) { other(asked) } else { asked };
-        let counts = match quantity {
-            Quantity::Temperature => self.temperature.step(&mut self.random) & TEMPERATURE_BITS,
-            Quantity::Humidity => self.humidity.step(&mut self.random) & HUMIDITY_BITS,
+        let [temperature, humidity] = &mut self.last;
+        let last = match quantity {
+            Quantity::Temperature => temperature,
+            Quantity::Humidity => humidity,
         };
-        Measurement { frame: frame::encode(counts, quantity), busy: self.busy_transactions }
+        if self.fault != Some(Fault::StuckValue) || *last == 0 {
+            *last = conversion::counts(quantity, self.air.milli(quantity));
+        }
+        Measurement { frame: frame::encode(*last, quantity), busy: self.busy_transactions }
     }
 
     fn answer(&mut self, buffer: &mut [u8]) -> Result<(), ErrorKind> {
@@ -136,15 +158,43 @@ impl SimulatedSht20 {
 #[derive(Debug, Clone)]
 struct Measurement {
     frame: [u8; frame::LEN],
-    busy: u32,
+    busy: u8,
 }
 
-/// A random walk in raw counts that is pulled back to its home, and so never leaves it by more than about
-/// 33 strides.
+/// The air of a room, 16 to 28 °C and 30 to 60 %RH, that drifts slowly around a point that the seed chooses. It has no
+/// clock: every measurement moves it one small step along.
+#[derive(Debug, Clone)]
+pub struct DriftingAir {
+    random: SplitMix64,
+    temperature: Drift,
+    humidity: Drift,
+}
+
+impl DriftingAir {
+    /// The air that belongs to `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        let mut random = SplitMix64::new(seed);
+        let temperature = Drift::around(TEMPERATURE_HOMES, TEMPERATURE_STRIDE, &mut random);
+        let humidity = Drift::around(HUMIDITY_HOMES, HUMIDITY_STRIDE, &mut random);
+        Self { random, temperature, humidity }
+    }
+}
+
+impl Air for DriftingAir {
+    fn milli(&mut self, quantity: Quantity) -> i32 {
+        match quantity {
+            Quantity::Temperature => self.temperature.step(&mut self.random),
+            Quantity::Humidity => self.humidity.step(&mut self.random),
+        }
+    }
+}
+
+/// A random walk in thousandths that is pulled back to its home, and so never leaves it by more than about 33 strides.
 #[derive(Debug, Clone)]
 struct Drift {
     home: i32,
-    counts: i32,
+    milli: i32,
     stride: i32,
 }
 
@@ -152,28 +202,24 @@ impl Drift {
     const fn around(homes: (i32, i32), stride: i32, random: &mut SplitMix64) -> Self {
         let (lowest, highest) = homes;
         let home = lowest + random.next_u16() as i32 % (highest - lowest);
-        Self { home, counts: home, stride }
+        Self { home, milli: home, stride }
     }
 
-    fn step(&mut self, random: &mut SplitMix64) -> u16 {
+    fn step(&mut self, random: &mut SplitMix64) -> i32 {
         let push = i32::from(random.next_u16()) % (2 * self.stride + 1) - self.stride;
-        self.counts += push + (self.home - self.counts) / 32;
-        u16::try_from(self.counts).unwrap_or(0)
+        self.milli += push + (self.home - self.milli) / 32;
+        self.milli
     }
 }
 
-/// 18 to 26 °C, by the formula of section 6.2.
-const TEMPERATURE_HOMES: (i32, i32) = (24_186, 27_170);
-/// About 0.04 °C.
-const TEMPERATURE_STRIDE: i32 = 16;
-/// 14 bits.
-const TEMPERATURE_BITS: u16 = 0xfffc;
-/// 35 to 55 %RH, by the formula of section 6.1.
-const HUMIDITY_HOMES: (i32, i32) = (21_496, 31_981);
-/// About 0.12 %RH.
-const HUMIDITY_STRIDE: i32 = 64;
-/// 12 bits.
-const HUMIDITY_BITS: u16 = 0xfff0;
+/// 18 to 26 °C.
+const TEMPERATURE_HOMES: (i32, i32) = (18_000, 26_000);
+/// 0.04 °C.
+const TEMPERATURE_STRIDE: i32 = 43;
+/// 35 to 55 %RH.
+const HUMIDITY_HOMES: (i32, i32) = (35_000, 55_000);
+/// 0.12 %RH.
+const HUMIDITY_STRIDE: i32 = 122;
 
 const REFUSED_ADDRESS: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
 
@@ -223,6 +269,42 @@ mod tests {
             simulated.set_fault(None);
             let mut sensor = Sht20::new(&mut simulated, NoopDelay::new());
             assert!(block_on(sensor.measure(Quantity::Temperature)).is_ok(), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_stuck_value_is_repeated_until_the_fault_is_gone() {
+        let mut sensor = Sht20::new(SimulatedSht20::new(1), NoopDelay::new());
+        let mut pair = |fault| {
+            sensor.bus_mut().set_fault(fault);
+            Quantity::ALL.map(|quantity| block_on(sensor.measure(quantity)).unwrap())
+        };
+        let stuck = pair(Some(Fault::StuckValue));
+        for _ in 0..20 {
+            assert_eq!(pair(Some(Fault::StuckValue)), stuck);
+        }
+        assert!((0..20).any(|_| pair(None) != stuck));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_air_at_the_sensors_resolution() {
+        struct Fixed(i32);
+        impl Air for Fixed {
+            fn milli(&mut self, _: Quantity) -> i32 {
+                self.0
+            }
+        }
+        // 42.492 % and 7.044 °C are the readings of the driver's tests.
+        let cases = [(Quantity::Humidity, 42_492, 0x6352), (Quantity::Temperature, 7_044, 0x4e84)];
+        for (quantity, milli, data) in cases {
+            let mut simulated = SimulatedSht20::in_air(Fixed(milli)).with_busy_transactions(0);
+            let command = super::super::command(quantity);
+            let mut sent = [0; 3];
+            assert_eq!(block_on(simulated.write_read(ADDRESS, &[command], &mut sent)), Ok(()));
+            assert_eq!(u16::from_be_bytes([sent[0], sent[1]]), data, "{quantity}");
+            assert_eq!(sent, frame::encode(data, quantity));
+            let mut sensor = Sht20::new(SimulatedSht20::in_air(Fixed(milli)), NoopDelay::new());
+            assert_eq!(block_on(sensor.measure(quantity)).unwrap().milli(), milli);
         }
     }
 
