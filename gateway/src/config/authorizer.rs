@@ -18,7 +18,7 @@ use crate::{
     },
     lambda::{
         function::{FunctionConfiguration, FunctionSource},
-        functions::NamedFunction,
+        functions::{NamedFunction, beginning},
         program::{Program, RuntimeApiAddress},
     },
     settings::AuthorizerSettings,
@@ -53,7 +53,7 @@ pub struct AuthorizerTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionTable {
-    /// The function's name or ARN.
+    /// The function's name or ARN, or the beginning of names with a `*`.
     pub(super) name: String,
     program: Option<PathBuf>,
     arguments: Option<Vec<String>>,
@@ -123,6 +123,13 @@ impl FunctionTable {
             self.name.parse::<FunctionArn>().with_context(|| format!("`name = \"{}\"`", self.name))?;
         } else if self.name.is_empty() {
             bail!("`name` is a function's name or its ARN");
+        }
+        let stem = if is_arn { None } else { beginning(&self.name) };
+        if stem.unwrap_or(&self.name).contains('*') {
+            bail!(
+                "`name = \"{}\"`: a `*` is at the end of a name only, for all functions whose names begin so",
+                self.name
+            );
         }
         if self.program.is_none() && self.invoke_url.is_none() && self.function_arn.is_none() {
             bail!("a function has one of `program`, `invoke_url` and `function_arn`");
@@ -221,6 +228,21 @@ mod tests {
         let FunctionSource::Program(own) = settings_of("").unwrap().source else { panic!("no program") };
         assert_eq!((own.path, own.runtime_api), ("/own".into(), RuntimeApiAddress::SecretPath));
         assert_eq!((own.arguments, own.folder, own.handler), (Vec::new(), None, None));
+    }
+
+    #[test]
+    fn a_star_is_at_the_end_of_a_name_only() {
+        let settings_of = |name: &str| {
+            let table = format!("name = '{name}'\nprogram = 'p'");
+            let table = toml::from_str::<FunctionTable>(&table).unwrap();
+            table.settings(Path::new(FOLDER), &Program::new("/own".into(), Vec::new()))
+        };
+        for name in ["*", "door-*", "arn:aws:lambda:us-east-1:123456789012:function:f"] {
+            assert_eq!(settings_of(name).unwrap().name, name);
+        }
+        for name in ["**", "*-door", "a*b", "a*b*", "arn:aws:lambda:us-east-1:123456789012:function:f*"] {
+            assert!(settings_of(name).is_err(), "{name}");
+        }
     }
 
     #[test]
