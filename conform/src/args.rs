@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use device_sim::DeploymentArgs;
@@ -76,6 +76,16 @@ pub struct ConformArgs {
     #[arg(long, value_name = "FILE", requires = "local")]
     pub config: Option<PathBuf>,
 
+    /// With --stage: an address in the place of one of the endpoint's ports; repeat for more
+    ///
+    /// For a service that plays AWS's on this machine, together with `AWS_ENDPOINT_URL`, and for a forwarded port.
+    #[arg(long, value_name = "PORT=ADDRESS", conflicts_with = "local", value_parser = port_and_address, hide_short_help = true)]
+    pub connect: Vec<(u16, SocketAddr)>,
+
+    /// With --stage: trust this CA in the place of Amazon's
+    #[arg(long, value_name = "FILE", conflicts_with = "local", hide_short_help = true)]
+    pub ca: Option<PathBuf>,
+
     /// The folder of the runs
     #[arg(long, value_name = "FOLDER", default_value = ".latchkey/conform")]
     pub data: PathBuf,
@@ -103,4 +113,10 @@ pub struct ConformArgs {
 
 fn humantime_or_error(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
+}
+
+fn port_and_address(text: &str) -> Result<(u16, SocketAddr), String> {
+    let parsed =
+        text.split_once('=').and_then(|(port, address)| Some((port.parse().ok()?, address.parse().ok()?)));
+    parsed.ok_or_else(|| "it should read `443=127.0.0.1:10443`".to_owned())
 }

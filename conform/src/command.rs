@@ -81,6 +81,10 @@ async fn run_with(args: &ConformArgs, program: &GatewayProgram) -> anyhow::Resul
         let deployment = args.deployment.find(Path::new("."))?;
         Target::Account(Box::new(deployment.context("there is no deployment")?))
     };
+    if let Target::Account(deployment) = &target {
+        let aws = aws::configuration(Some(&deployment.region), aws::BRIEF).await?;
+        aws::check_account(&aws, deployment).await?;
+    }
     let _lock = lock(&args.data)?;
     if args.clean {
         return clean(args, program, &target).await;
@@ -235,18 +239,25 @@ fn confirmed(deployment: &Deployment, cases: &[(usize, &Case)]) -> anyhow::Resul
         "In the account {} and the region {}, under the prefix `latchkey-conform-`, this makes:\n",
         deployment.account, deployment.region
     );
-    let lines = [
-        "a function in Lambda, its role, and a log group".to_owned(),
-        format!("{}, of which each calls that function", counted(needs.authorizers.len() + 1, "authorizer")),
-        format!("{} with policies, and a Thing", counted(needs.certificates.len(), "client certificate")),
-        counted(needs.domains.len(), "domain configuration"),
-    ];
-    for line in lines {
-        _ = writeln!(text, "  {line}");
+    let authorizers = needs.authorizers.len() + 1;
+    let things = needs.certificates.iter().filter(|name| name.starts_with("thing")).count();
+    let calls = if authorizers == 1 { "which calls" } else { "which call" };
+    _ = writeln!(text, "  a function in Lambda, its role, and a log group");
+    _ = writeln!(text, "  {}, {calls} that function", counted(authorizers, "authorizer"));
+    for (count, what) in [
+        (needs.certificates.len(), "client certificate"),
+        (things, "Thing"),
+        (needs.domains.len(), "domain configuration"),
+    ] {
+        if count > 0 {
+            let with = if what == "client certificate" { ", with policies" } else { "" };
+            _ = writeln!(text, "  {}{with}", counted(count, what));
+        }
     }
+    let make = if cases.len() == 1 { "makes" } else { "make" };
     _ = write!(
         text,
-        "{} make about {connections} connections and {messages} messages: less than US$ 0.01 at the list prices of us-east-1. \
+        "{} {make} about {connections} connections and {messages} messages: less than US$ 0.01 at the list prices of us-east-1. \
          It takes about {}, and everything is removed at the end.",
         counted(cases.len(), "case"),
         counted(minutes, "minute")
@@ -254,7 +265,10 @@ fn confirmed(deployment: &Deployment, cases: &[(usize, &Case)]) -> anyhow::Resul
     for line in text.lines() {
         status(line);
     }
-    ensure!(io::stdin().is_terminal(), "nobody can answer here: pass `--yes` to begin without the question");
+    ensure!(
+        io::stdin().is_terminal(),
+        "there is no terminal to ask on: pass `--yes` to begin without the question"
+    );
     let mut stderr = output::stderr();
     write!(stderr, "Begin? [y/N] ")?;
     stderr.flush()?;
@@ -386,13 +400,15 @@ async fn world(
                 GatewayHost::start(program, folder, settings, &function, &key_sha256, &args.python).await;
             let (gateway, aws) = started?;
             let (account, region) = gateway.account.clone();
-            Place { account, region, host: FunctionHost::Gateway(Box::new(gateway)), aws }
+            let (host, connect) = (FunctionHost::Gateway(Box::new(gateway)), BTreeMap::new());
+            Place { account, region, host, aws, connect, ca: None }
         }
         Target::Account(deployment) => {
             let aws = aws::configuration(Some(&deployment.region), aws::PATIENT).await?;
             let (account, region) = (deployment.account.clone(), deployment.region.clone());
             let host = FunctionHost::Account(Box::new(AccountHost::new(&aws, &account, &region)));
-            Place { account, region, host, aws }
+            let (connect, ca) = (args.connect.iter().copied().collect(), args.ca.clone());
+            Place { account, region, host, aws, connect, ca }
         }
     };
     World::new(place, name, key, journal).await

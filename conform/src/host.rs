@@ -13,10 +13,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_iot::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_iot::{
+    config::{Credentials, SharedCredentialsProvider},
+    error::{ProvideErrorMetadata, SdkError},
+};
 use aws_sdk_lambda::{
     primitives::Blob,
-    types::{Environment, FunctionCode, LoggingConfig, Runtime},
+    types::{Environment, FunctionCode, LoggingConfig, Runtime, State},
 };
 use fleet::aws::{call_error, has_code};
 use serde::Deserialize;
@@ -24,7 +27,9 @@ use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, Resource};
 
@@ -33,6 +38,8 @@ const FUNCTION: &str = include_str!("../function/function.py");
 /// The names of its files.
 const FUNCTION_FILE: &str = "function.py";
 const SCRIPTS_FILE: &str = "scripts.json";
+/// The policy of the function's role.
+const ROLE_POLICY: &str = "log";
 /// The variable with the digest of the run's key.
 const KEY_VARIABLE: &str = "CONFORM_KEY_SHA256";
 /// How long IAM may take until Lambda can use a new role.
@@ -41,6 +48,12 @@ const ROLE_LIMIT: Duration = Duration::from_mins(1);
 const FUNCTION_LIMIT: Duration = Duration::from_mins(1);
 /// How long an event may take to CloudWatch Logs.
 const LOG_LIMIT: Duration = Duration::from_mins(1);
+/// How long a deletion is repeated that meets another change of the same thing.
+const DELETION_LIMIT: Duration = Duration::from_mins(1);
+/// The codes of such a meeting: a function that is not active yet, a role whose policy was removed a moment ago, and a log group
+/// that is being written (API references of Lambda, IAM and CloudWatch Logs).
+const CONFLICTS: [&str; 4] =
+    ["ResourceConflictException", "DeleteConflict", "ConcurrentModification", "OperationAbortedException"];
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the function is made of.
@@ -101,8 +114,14 @@ impl FunctionHost {
     ///
     /// # Errors
     ///
-    /// When a file can't be written or a call fails.
-    pub async fn create(&self, name: &str, bundle: &Bundle, journal: &Journal) -> anyhow::Result<String> {
+    /// When a file can't be written, a call fails, or it is to stop.
+    pub async fn create(
+        &self,
+        name: &str,
+        bundle: &Bundle,
+        journal: &Journal,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<String> {
         match self {
             Self::Gateway(host) => {
                 let scripts = serde_json::to_vec(&bundle.scripts)?;
@@ -112,7 +131,7 @@ impl FunctionHost {
                 let (account, region) = &host.account;
                 Ok(format!("arn:aws:lambda:{region}:{account}:function:{name}"))
             }
-            Self::Account(host) => host.create(name, bundle, journal).await,
+            Self::Account(host) => host.create(name, bundle, journal, stop).await,
         }
     }
 
@@ -303,29 +322,29 @@ impl AccountHost {
         }
     }
 
-    async fn create(&self, name: &str, bundle: &Bundle, journal: &Journal) -> anyhow::Result<String> {
+    async fn create(
+        &self,
+        name: &str,
+        bundle: &Bundle,
+        journal: &Journal,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<String> {
         let group = log_group(name);
         journal.plan(&Resource::LogGroup(group.clone()))?;
-        self.logs
-            .create_log_group()
-            .log_group_name(&group)
-            .send()
-            .await
-            .map_err(|error| call_error(&error, "logs:CreateLogGroup"))?;
-        self.logs
-            .put_retention_policy()
-            .log_group_name(&group)
-            .retention_in_days(1)
-            .send()
-            .await
-            .map_err(|error| call_error(&error, "logs:PutRetentionPolicy"))?;
+        let made = self.logs.create_log_group().log_group_name(&group).send().await;
+        made.map_err(|error| call_error(&error, "logs:CreateLogGroup"))?;
+        going_on(stop)?;
+        let call = self.logs.put_retention_policy().log_group_name(&group).retention_in_days(1);
+        call.send().await.map_err(|error| call_error(&error, "logs:PutRetentionPolicy"))?;
+        going_on(stop)?;
         let role = self.create_role(name, &group, journal).await?;
         journal.plan(&Resource::Function(name.to_owned()))?;
         let code = FunctionCode::builder().zip_file(Blob::new(archive(bundle)?)).build();
         let environment = Environment::builder().variables(KEY_VARIABLE, &bundle.key_sha256).build();
         let logging = LoggingConfig::builder().log_group(&group).build();
-        let until = tokio::time::Instant::now() + ROLE_LIMIT;
+        let until = Instant::now() + ROLE_LIMIT;
         let arn = loop {
+            going_on(stop)?;
             let call = self.lambda.create_function().function_name(name).runtime(Runtime::Python312);
             let call = call.handler("function.handler").role(&role).timeout(10).memory_size(128);
             let call =
@@ -336,31 +355,28 @@ impl AccountHost {
                 }
                 // IAM takes some seconds until Lambda can use a role.
                 Err(error)
-                    if has_code(&error, "InvalidParameterValueException")
-                        && tokio::time::Instant::now() < until =>
+                    if has_code(&error, "InvalidParameterValueException") && Instant::now() < until =>
                 {
-                    tokio::time::sleep(PAUSE).await;
+                    pause(stop).await;
                 }
                 Err(error) => return Err(call_error(&error, "lambda:CreateFunction")),
             }
         };
-        let until = tokio::time::Instant::now() + FUNCTION_LIMIT;
+        let until = Instant::now() + FUNCTION_LIMIT;
         loop {
-            let function = self
-                .lambda
-                .get_function_configuration()
-                .function_name(name)
-                .send()
-                .await
-                .map_err(|error| call_error(&error, "lambda:GetFunctionConfiguration"))?;
-            if function.state().is_some_and(|state| state.as_str() == "Active") {
-                return Ok(arn);
+            going_on(stop)?;
+            let found = self.lambda.get_function_configuration().function_name(name).send().await;
+            let function = found.map_err(|error| call_error(&error, "lambda:GetFunctionConfiguration"))?;
+            match function.state() {
+                Some(State::Active) => return Ok(arn),
+                Some(State::Failed) => bail!(
+                    "Lambda could not make the function `{name}`: {}",
+                    function.state_reason().unwrap_or("it gives no reason")
+                ),
+                _ => {}
             }
-            anyhow::ensure!(
-                tokio::time::Instant::now() < until,
-                "the function `{name}` is not active within a minute"
-            );
-            tokio::time::sleep(PAUSE).await;
+            anyhow::ensure!(Instant::now() < until, "the function `{name}` is not active within a minute");
+            pause(stop).await;
         }
     }
 
@@ -374,24 +390,21 @@ impl AccountHost {
         let log = json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": format!("arn:aws:logs:{region}:{account}:log-group:{group}:*")}]});
-        let call =
-            self.iam.put_role_policy().role_name(name).policy_name("log").policy_document(log.to_string());
+        let call = self
+            .iam
+            .put_role_policy()
+            .role_name(name)
+            .policy_name(ROLE_POLICY)
+            .policy_document(log.to_string());
         call.send().await.map_err(|error| call_error(&error, "iam:PutRolePolicy"))?;
         Ok(made.role.context("CreateRole answers without a role")?.arn)
     }
 
     async fn events(&self, function: &str, script: &str, at_least: usize) -> anyhow::Result<Vec<Value>> {
-        let until = tokio::time::Instant::now() + LOG_LIMIT;
+        let until = Instant::now() + LOG_LIMIT;
         loop {
-            let call = self.logs.filter_log_events().log_group_name(log_group(function));
-            let found = call
-                .filter_pattern(format!("{{ $.conform = \"{script}\" }}"))
-                .send()
-                .await
-                .map_err(|error| call_error(&error, "logs:FilterLogEvents"))?;
-            let lines = found.events().iter().filter_map(|event| event.message());
-            let events = events_of(&lines.collect::<Vec<_>>().join("\n"), script);
-            let is_over = tokio::time::Instant::now() >= until;
+            let events = events_of(&self.log_lines(function, script).await?, script);
+            let is_over = Instant::now() >= until;
             // That there are none can only be seen after the time that one may take.
             if is_over || (at_least > 0 && events.len() >= at_least) {
                 return Ok(events);
@@ -400,21 +413,71 @@ impl AccountHost {
         }
     }
 
+    /// The lines of the function's log about a script. A page of the answer may be empty, and not be the last one.
+    async fn log_lines(&self, function: &str, script: &str) -> anyhow::Result<String> {
+        let call = self.logs.filter_log_events().log_group_name(log_group(function));
+        let call = call.filter_pattern(format!("{{ $.conform = \"{script}\" }}"));
+        let (mut lines, mut token) = (String::new(), None);
+        loop {
+            let page = call.clone().set_next_token(token).send().await;
+            let page = page.map_err(|error| call_error(&error, "logs:FilterLogEvents"))?;
+            for message in page.events().iter().filter_map(|event| event.message()) {
+                lines = lines + message + "\n";
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(lines);
+            }
+        }
+    }
+
     async fn remove(&self, resource: &Resource) -> anyhow::Result<()> {
         match resource {
             Resource::Function(name) => {
-                let removed = self.lambda.delete_function().function_name(name).send().await;
-                gone(removed, "lambda:DeleteFunction")
+                deleted("lambda:DeleteFunction", || self.lambda.delete_function().function_name(name).send())
+                    .await
             }
             Resource::LogGroup(name) => {
-                gone(self.logs.delete_log_group().log_group_name(name).send().await, "logs:DeleteLogGroup")
+                deleted("logs:DeleteLogGroup", || self.logs.delete_log_group().log_group_name(name).send())
+                    .await
             }
             Resource::Role(name) => {
-                let removed = self.iam.delete_role_policy().role_name(name).policy_name("log").send().await;
-                gone(removed, "iam:DeleteRolePolicy")?;
-                gone(self.iam.delete_role().role_name(name).send().await, "iam:DeleteRole")
+                deleted("iam:DeleteRolePolicy", || {
+                    self.iam.delete_role_policy().role_name(name).policy_name(ROLE_POLICY).send()
+                })
+                .await?;
+                deleted("iam:DeleteRole", || self.iam.delete_role().role_name(name).send()).await
             }
             other => bail!("{} does not belong to the function", other.description()),
+        }
+    }
+}
+
+/// Fails if the run is to stop: between two calls, because a call that is given up could still make something.
+fn going_on(stop: &CancellationToken) -> anyhow::Result<()> {
+    anyhow::ensure!(!stop.is_cancelled(), "interrupted");
+    Ok(())
+}
+
+async fn pause(stop: &CancellationToken) {
+    // It ends early where the run is to stop.
+    _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+}
+
+/// Deletes something, again and again while another change of it is under way.
+async fn deleted<T, E, R, F>(permission: &str, call: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = Result<T, SdkError<E, R>>>,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let until = Instant::now() + DELETION_LIMIT;
+    loop {
+        match call().await {
+            Err(error) if CONFLICTS.iter().any(|code| has_code(&error, code)) && Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return gone(result, permission),
         }
     }
 }
@@ -429,12 +492,9 @@ fn log_group(function: &str) -> String {
 /// # Errors
 ///
 /// When the call fails for another reason.
-pub fn gone<T, E, R>(
-    result: Result<T, aws_sdk_iot::error::SdkError<E, R>>,
-    permission: &str,
-) -> anyhow::Result<()>
+pub fn gone<T, E, R>(result: Result<T, SdkError<E, R>>, permission: &str) -> anyhow::Result<()>
 where
-    E: aws_sdk_iot::error::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
     match result {

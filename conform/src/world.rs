@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -72,8 +73,8 @@ pub struct World {
     pub certificates: BTreeMap<String, ClientCertificate>,
     account: String,
     region: String,
-    /// The addresses of a gateway by AWS's ports; on an account there are none.
-    ports: Option<BTreeMap<u16, SocketAddr>>,
+    /// The addresses in the place of AWS's ports: of a gateway, or those of the command line.
+    ports: BTreeMap<u16, SocketAddr>,
     roots: RootCertStore,
     signers: Vec<KeyPair>,
     function_host: FunctionHost,
@@ -101,6 +102,10 @@ pub struct Place {
     pub host: FunctionHost,
     /// The configuration of AWS's SDK.
     pub aws: SdkConfig,
+    /// The addresses in the place of the account's ports.
+    pub connect: BTreeMap<u16, SocketAddr>,
+    /// The CA to trust in the place of Amazon's.
+    pub ca: Option<PathBuf>,
 }
 
 /// What the cases that are run need.
@@ -157,31 +162,27 @@ impl World {
     ///
     /// When the service does not say where devices connect.
     pub async fn new(place: Place, run: String, key: String, journal: Journal) -> anyhow::Result<Self> {
-        let Place { account, region, host: function_host, aws } = place;
+        let Place { account, region, host: function_host, aws, connect, ca } = place;
         let iot = aws_sdk_iot::Client::from_conf(Builder::from(&aws).retry_partition(patient()).build());
         let described = iot.describe_endpoint().endpoint_type("iot:Data-ATS").send().await;
         let described = described.map_err(|error| call_error(&error, "iot:DescribeEndpoint"))?;
         let address = described.endpoint_address.context("DescribeEndpoint answers without an address")?;
         let host = address.split(':').next().unwrap_or_default().to_owned();
-        let mut roots = RootCertStore::empty();
-        let mut data = aws_sdk_iotdataplane::config::Builder::from(&aws);
-        let (ports, answer_limit) = match &function_host {
+        let (ports, ca, answer_limit) = match &function_host {
             FunctionHost::Gateway(gateway) => {
-                let pem = std::fs::read(&gateway.ca)
-                    .with_context(|| format!("can't read `{}`", gateway.ca.display()))?;
-                roots.add(CertificateDer::from_pem_slice(&pem).context("the gateway's CA is not PEM")?)?;
-                (Some(gateway.ports.clone()), Duration::from_secs(10))
+                (gateway.ports.clone(), Some(gateway.ca.clone()), Duration::from_secs(10))
             }
-            FunctionHost::Account(_) => {
-                for root in CertificateDer::pem_slice_iter(device_sim::endpoint::AMAZON_ROOTS.as_bytes()) {
-                    roots.add(root.context("the built-in roots of Amazon can't be used")?)?;
-                }
-                data = data.endpoint_url(format!("https://{host}"));
-                (None, Duration::from_secs(15))
+            FunctionHost::Account(_) => (connect, ca, Duration::from_secs(15)),
+        };
+        let roots = match ca {
+            Some(path) => {
+                let about = || format!("the CA `{}`", path.display());
+                roots_of(&std::fs::read(&path).with_context(about)?).with_context(about)?
             }
+            None => roots_of(device_sim::endpoint::AMAZON_ROOTS.as_bytes())?,
         };
         let (domains, certificates, data) =
-            (BTreeMap::new(), BTreeMap::new(), aws_sdk_iotdataplane::Client::from_conf(data.build()));
+            (BTreeMap::new(), BTreeMap::new(), aws_sdk_iotdataplane::Client::new(&aws));
         Ok(Self {
             run,
             key,
@@ -231,7 +232,7 @@ impl World {
         let scripts = self.scripts(cases)?;
         let function = self.function_name();
         let bundle = Bundle { scripts, key_sha256: sha256(self.key.as_bytes()) };
-        let arn = self.function_host.create(&function, &bundle, &self.journal).await?;
+        let arn = self.function_host.create(&function, &bundle, &self.journal, stop).await?;
         progress("making authorizers and domain configurations");
         for name in [MAIN].into_iter().chain(needs.authorizers.iter().map(String::as_str)) {
             check()?;
@@ -277,7 +278,7 @@ impl World {
         loop {
             let outcome = runner::run(self, case, runner::Attempt { prefix: &prefix }).await;
             in_a_row = if outcome.verdict == runner::Verdict::Agrees { in_a_row + 1 } else { 0 };
-            if in_a_row == 3 || (in_a_row == 1 && self.ports.is_some()) {
+            if in_a_row == 3 || (in_a_row == 1 && self.is_gateway()) {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= until {
@@ -365,10 +366,9 @@ impl World {
         });
         let config = mqtt::wire::client_config(self.roots.clone(), alpn, versions, certificate.transpose()?)?;
         let name = sni.filter(|name| *name != "none").unwrap_or(&self.host).to_owned();
-        let address = match &self.ports {
-            Some(ports) => {
-                ports.get(&port).with_context(|| format!("the gateway has no port {port}"))?.to_string()
-            }
+        let address = match self.ports.get(&port) {
+            Some(address) => address.to_string(),
+            None if self.is_gateway() => bail!("the gateway has no port {port}"),
             // A name that the service does not have leads nowhere.
             None if sni.is_some_and(|name| self.domains.values().any(|it| it == name)) => {
                 format!("{name}:{port}")
@@ -376,6 +376,10 @@ impl World {
             None => format!("{}:{port}", self.host),
         };
         Ok(Target { address, name, send_name: sni != Some("none"), config })
+    }
+
+    fn is_gateway(&self) -> bool {
+        matches!(self.function_host, FunctionHost::Gateway(_))
     }
 
     async fn make_certificate(&mut self, name: &str) -> anyhow::Result<()> {
@@ -552,19 +556,20 @@ impl World {
     async fn remove_policy(&self, name: &str) -> anyhow::Result<()> {
         let until = tokio::time::Instant::now() + SETTLED;
         loop {
+            match self.iot.list_targets_for_policy().policy_name(name).send().await {
+                Ok(found) => {
+                    for target in found.targets() {
+                        let call = self.iot.detach_policy().policy_name(name).target(target);
+                        gone(call.send().await, "iot:DetachPolicy")?;
+                    }
+                }
+                Err(error) => gone::<(), _, _>(Err(error), "iot:ListTargetsForPolicy")?,
+            }
             match self.iot.delete_policy().policy_name(name).send().await {
                 // A policy that was detached a moment ago may count as attached.
                 Err(error)
                     if has_code(&error, "DeleteConflictException") && tokio::time::Instant::now() < until =>
                 {
-                    let targets = self.iot.list_targets_for_policy().policy_name(name).send().await;
-                    let targets = targets.map_err(|error| call_error(&error, "iot:ListTargetsForPolicy"))?;
-                    for target in targets.targets() {
-                        gone(
-                            self.iot.detach_policy().policy_name(name).target(target).send().await,
-                            "iot:DetachPolicy",
-                        )?;
-                    }
                     tokio::time::sleep(PAUSE).await;
                 }
                 result => return gone(result, "iot:DeletePolicy"),
@@ -623,6 +628,16 @@ impl ClientCertificate {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok(Self { id: sha256(&der), certificate: der, key: private, pem: certificate.pem() })
     }
+}
+
+/// The certificates of a PEM text, as roots.
+fn roots_of(pem: &[u8]) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(pem) {
+        roots.add(root.context("it is not PEM")?)?;
+    }
+    anyhow::ensure!(!roots.is_empty(), "it has no certificate");
+    Ok(roots)
 }
 
 /// The client that connects until the service knows what was made.

@@ -95,7 +95,7 @@ where
         | "InvalidSignatureException"
         | "IncompleteSignature"
         | "MissingAuthenticationTokenException" => anyhow!(
-            "AWS does not accept the credentials ({code}): sign in again, and check AWS_PROFILE and this machine's clock"
+            "AWS does not accept the credentials ({code}): sign in again, and check AWS_PROFILE, the region and this machine's clock"
         ),
         "ThrottlingException"
         | "Throttling"
@@ -128,6 +128,25 @@ pub fn is_bare_refusal(error: &impl ProvideErrorMetadata) -> bool {
 fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Checks that the credentials are for the deployment's account and region, as the ARN of its type says.
+///
+/// # Errors
+///
+/// When they are for another account or region, or the call fails.
+pub async fn check_account(aws: &SdkConfig, deployment: &Deployment) -> anyhow::Result<()> {
+    let call = aws_sdk_iot::Client::new(aws).describe_thing_type().thing_type_name(&deployment.thing_type);
+    match call.send().await {
+        Ok(found) => check_location(Some(deployment), found.thing_type_arn()),
+        Err(error) if has_code(&error, "ResourceNotFoundException") => anyhow::bail!(
+            "there is no thing type `{}` of the stage `{}` in this account and region: set AWS_PROFILE and `--region`, or \
+             name the stage with `--stage`",
+            deployment.thing_type,
+            deployment.stage
+        ),
+        Err(error) => Err(call_error(&error, "iot:DescribeThingType")),
+    }
 }
 
 /// Refuses a resource that is in another account or region than the deployment: the credentials are then another

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    connections::{Connected, Connections, check_account},
+    connections::{Connected, Connections},
     journal::{Journal, Step},
     plan::Device,
     report::{Report, Revoked, number, shown},
@@ -200,7 +200,7 @@ async fn configuration(target: &Target) -> anyhow::Result<SdkConfig> {
     );
     let aws = aws::configuration(target.access.region.as_deref(), aws::PATIENT).await?;
     if let Some(deployment) = &target.deployment {
-        check_account(&aws, deployment).await?;
+        aws::check_account(&aws, deployment).await?;
     }
     Ok(aws)
 }

@@ -1,5 +1,8 @@
 //! `latchkey conform`: every case agrees on a gateway, and whatever ends a run early, what it made is removed.
 
+mod account;
+mod emulators;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -66,7 +69,13 @@ impl Run {
 async fn left(data: &Path) -> Vec<String> {
     let gateway = GatewayProcess::start(data, "latchkey-authorizer", true, &[]).await;
     assert!(ApiFile::path(data).exists());
-    let iot = aws_sdk_iot::Client::new(&aws_api::configuration(data));
+    let names = names_in(&aws_sdk_iot::Client::new(&aws_api::configuration(data))).await;
+    gateway.stop().await;
+    names
+}
+
+/// The names of everything that a run has made with AWS IoT.
+async fn names_in(iot: &aws_sdk_iot::Client) -> Vec<String> {
     let mut names = Vec::new();
     let found = iot.list_authorizers().send().await.unwrap();
     names.extend(found.authorizers().iter().map(|it| it.authorizer_name().unwrap().to_owned()));
@@ -80,7 +89,6 @@ async fn left(data: &Path) -> Vec<String> {
     names.extend(
         found.domain_configurations().iter().map(|it| it.domain_configuration_name().unwrap().to_owned()),
     );
-    gateway.stop().await;
     // The gateway's own authorizer, and its own domain configurations.
     names.retain(|name| name != "latchkey" && !name.starts_with("iot:"));
     names

@@ -13,6 +13,7 @@ pub mod devices;
 pub mod dynamodb;
 pub mod emulator;
 pub mod eventually;
+pub mod fake_account;
 pub mod fake_aws;
 pub mod fake_function;
 pub mod files;

@@ -106,7 +106,7 @@ async fn serve(
 }
 
 /// A whole request, asking for the connection's end after the answer.
-async fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(crate) async fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let (mut request, mut length) = (Vec::new(), 0);
     loop {

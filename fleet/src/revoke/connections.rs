@@ -4,11 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use aws_sdk_iotdataplane::{Client, config::Builder};
-use device_sim::Deployment;
 
 use crate::{
     args::ConnectionsArgs,
-    aws::{call_error, check_location, has_code, patient},
+    aws::{call_error, has_code, patient},
 };
 
 /// The calls of a revocation.
@@ -65,20 +64,5 @@ impl Connections {
             Err(error) if has_code(&error, "ResourceNotFoundException") => Ok(()),
             Err(error) => Err(call_error(&error, "iot:DeleteConnection")),
         }
-    }
-}
-
-/// Checks that the credentials are for the deployment's account and region, as the ARN of its type says.
-pub(super) async fn check_account(aws: &SdkConfig, deployment: &Deployment) -> anyhow::Result<()> {
-    let call = aws_sdk_iot::Client::new(aws).describe_thing_type().thing_type_name(&deployment.thing_type);
-    match call.send().await {
-        Ok(found) => check_location(Some(deployment), found.thing_type_arn()),
-        Err(error) if has_code(&error, "ResourceNotFoundException") => anyhow::bail!(
-            "there is no thing type `{}` of the stage `{}` in this account and region: set AWS_PROFILE and `--region`, or \
-             name the stage with `--stage`",
-            deployment.thing_type,
-            deployment.stage
-        ),
-        Err(error) => Err(call_error(&error, "iot:DescribeThingType")),
     }
 }
