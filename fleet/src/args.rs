@@ -607,8 +607,14 @@ impl FleetCommand {
                 RecordsCommand::Grants(args) => !matches!(args.command, GrantsCommand::Set(_)),
                 _ => false,
             },
-            Self::Inspect(command) => matches!(**command, InspectCommand::Lint(_)),
-            _ => false,
+            Self::Inspect(command) => {
+                matches!(**command, InspectCommand::Lint(_) | InspectCommand::Policy(_))
+            }
+            Self::Capacity(args) => args.prices_template.is_none(),
+            Self::CheckMigration(_) | Self::Logs(_) | Self::Smoke(_) | Self::Stats(_) | Self::Status(_) => {
+                true
+            }
+            Self::Provision(_) | Self::Push(_) | Self::Revoke(_) => false,
         }
     }
 }

@@ -6,7 +6,10 @@ mod prices;
 use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use cli::console::{Console, wrapped};
+use cli::{
+    console::{Console, wrapped},
+    format::{row_with, rows_in},
+};
 use indicatif::HumanFloatCount;
 use serde_json::{Value, json};
 
@@ -16,8 +19,9 @@ use self::{
 };
 use crate::args::CapacityArgs;
 
+const COLUMNS_OF_CSV: [&str; 8] = ["section", "name", "value", "allowed", "cost", "price", "date", "page"];
 /// Where the second column begins.
-const INDENT: usize = 14;
+const INDENT: usize = 17;
 
 /// Prints what the fleet needs, or writes the file of prices.
 ///
@@ -27,11 +31,8 @@ const INDENT: usize = 14;
 pub fn run(args: &CapacityArgs, console: &mut Console<'_>) -> anyhow::Result<()> {
     if let Some(path) = &args.prices_template {
         write_template(path)?;
-        let text = format!("wrote `{}`: fill in each price with its date and page\n", path.display());
-        console.print(&json!({"prices": path}), wrapped(0, text.trim_end()) + "\n")?;
-        if args.devices.is_none() {
-            return Ok(());
-        }
+        let text = format!("wrote `{}`: fill in each price with its date and page", path.display());
+        return Ok(console.print(&json!({"prices": path}), wrapped(0, &text) + "\n")?);
     }
     let devices = args.devices.context("name the number of devices with `--devices N`")?;
     anyhow::ensure!(
@@ -62,6 +63,8 @@ pub fn run(args: &CapacityArgs, console: &mut Console<'_>) -> anyhow::Result<()>
         connects: f64::from(args.connect_quota),
         connections: f64::from(args.connection_quota),
         concurrency: f64::from(args.concurrency_quota),
+        published: f64::from(args.publish_quota),
+        delivered: f64::from(args.delivery_quota),
     };
     let report = Report {
         cold: model::cold_start(&fleet, &function, &account),
@@ -72,7 +75,7 @@ pub fn run(args: &CapacityArgs, console: &mut Console<'_>) -> anyhow::Result<()>
         answer: function.answer,
         prices,
     };
-    Ok(console.print(&report.json(), report.text()?)?)
+    Ok(console.print_rows(&COLUMNS_OF_CSV, report.rows(), &report.json(), report.text()?)?)
 }
 
 fn write_template(path: &Path) -> anyhow::Result<()> {
@@ -154,10 +157,10 @@ impl Report {
         let currency = &prices.currency;
         for (label, month) in [("bill", month), ("strangers' bill", strangers)] {
             let lines = prices.bill(month);
-            let all = lines.iter().map(|line| line.cost).sum::<f64>();
+            let total = prices::total(&lines);
             line(
                 label,
-                format!(" {all:.2} {currency} a month, without free tiers, logs, data transfer and taxes"),
+                format!("{total:.2} {currency} a month, without free tiers, logs, data transfer and taxes"),
             )?;
             for prices::Line { name, amount, cost, price } in lines.iter().filter(|line| line.amount > 0.0) {
                 let (amount, date, page) = (shown(*amount), &price.date, &price.page);
@@ -165,6 +168,31 @@ impl Report {
             }
         }
         Ok(text)
+    }
+
+    /// The members of the JSON as rows of CSV.
+    fn rows(&self) -> Vec<Value> {
+        let json = self.json();
+        let mut rows = Vec::new();
+        for section in ["cold_start", "steady", "month", "strangers"] {
+            let values = json.get(section).and_then(Value::as_object).into_iter().flatten();
+            rows.extend(
+                values.map(|(name, value)| json!({"section": section, "name": name, "value": value})),
+            );
+        }
+        rows.extend(self.quotas.iter().map(|Quota { name, needed, allowed, page }| {
+            json!({"section": "quota", "name": name, "value": needed, "allowed": allowed, "page": page})
+        }));
+        for section in ["bill", "strangers_bill"] {
+            let Some(bill) = json.get(section).filter(|bill| bill.is_object()) else { continue };
+            rows.extend(rows_in(bill, "lines").into_iter().map(|line| {
+                let amount = line.get("amount").cloned().unwrap_or_default();
+                row_with(row_with(line, "section", json!(section)), "value", amount)
+            }));
+            let total = bill.get("total");
+            rows.extend(total.map(|total| json!({"section": section, "name": "total", "cost": total})));
+        }
+        rows
     }
 
     fn json(&self) -> Value {
@@ -180,13 +208,15 @@ impl Report {
         };
         let bill = |month: &Month| {
             self.prices.as_ref().map(|prices| {
-                let lines = prices.bill(month).into_iter().map(|line| {
+                let lines = prices.bill(month);
+                let total = prices::total(&lines);
+                let lines = lines.into_iter().map(|line| {
                     json!({
                         "name": line.name, "amount": line.amount, "cost": line.cost, "price": line.price.value,
                         "date": line.price.date, "page": line.price.page,
                     })
                 });
-                json!({"currency": prices.currency, "lines": lines.collect::<Value>()})
+                json!({"currency": prices.currency, "total": total, "lines": lines.collect::<Value>()})
             })
         };
         json!({
@@ -256,13 +286,13 @@ mod tests {
         let text = capacity(&["--devices", "36000", "--connect-quota", "500"], OutputFormat::Table).unwrap();
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
         for part in [
-            "cold start    500 CONNECTs a second, all devices after 72 s;",
+            "cold start       500 CONNECTs a second, all devices after 72 s;",
             "the devices try 600 a second",
-            "steady state  0.833 CONNECTs and 10 refreshes a second;",
-            "messages      1,200 a second published, 0 delivered\n",
-            "quota         120 % of 500 CONNECTs a second, at a cold start",
-            "month         1,555,200,000 connection minutes,",
-            "bill          needs prices: `--prices-template FILE` writes a file to fill in\n",
+            "steady state     0.833 CONNECTs and 10 refreshes a second;",
+            "messages         1,200 a second published, 0 delivered\n",
+            "quota            120 % of 500 CONNECTs a second, at a cold start",
+            "month            1,555,200,000 connection minutes,",
+            "bill             needs prices: `--prices-template FILE` writes a file to fill in\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
@@ -285,6 +315,13 @@ mod tests {
         capacity(&["--prices-template", file], OutputFormat::Table).unwrap();
         let again = capacity(&["--prices-template", file], OutputFormat::Table).unwrap_err();
         assert!(again.to_string().starts_with("can't make the file"), "{again}");
+        for more in [&["--devices", "1"][..], &["--spread", "5s"], &["--connect-quota", "5"]] {
+            let other = folder.path().join("other.toml");
+            let words = [&["--prices-template", other.to_str().unwrap()], more].concat();
+            let error = capacity(&words, OutputFormat::Json).unwrap_err();
+            assert!(error.to_string().contains("cannot be used with"), "{error}");
+            assert!(!other.exists());
+        }
         let error = capacity(&["--devices", "1", "--prices", file], OutputFormat::Table).unwrap_err();
         assert!(format!("{error:#}").contains("`currency` is empty"), "{error:#}");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -293,13 +330,20 @@ mod tests {
             text.replace("date = \"\"", "date = \"2026-11-30\"").replace("page = \"\"", "page = \"page\"");
         std::fs::write(&path, text).unwrap();
         let printed = capacity(&["--devices", "36000", "--prices", file], OutputFormat::Table).unwrap();
-        assert!(
-            printed.contains("1555.20 for 1,555,200,000 connection minutes, page of 2026-11-30"),
-            "{printed}"
-        );
+        let joined = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = "1555.20 for 1,555,200,000 connection minutes, page of 2026-11-30";
+        assert!(joined.contains(line), "{printed}");
         assert!(printed.lines().all(|line| line.chars().count() <= COLUMNS), "{printed}");
         let json = capacity(&["--devices", "36000", "--prices", file], OutputFormat::Json).unwrap();
+        // A label never pushes its value to the right.
+        let is_column =
+            |line: &str| line.chars().nth(INDENT - 1) == Some(' ') && line.chars().nth(INDENT) != Some(' ');
+        assert!(printed.lines().all(is_column), "{printed}");
         let json = serde_json::from_str::<Value>(&json).unwrap();
+        for bill in [&json["bill"], &json["strangers_bill"]] {
+            let costs = bill["lines"].as_array().unwrap().iter().map(|line| line["cost"].as_f64().unwrap());
+            assert_eq!(bill["total"].as_f64(), Some(costs.sum::<f64>()), "{bill}");
+        }
         assert_eq!(json["bill"]["lines"].as_array().unwrap().len(), 5, "{json}");
         assert_eq!(json["strangers_bill"]["lines"][0]["cost"], json!(0.0));
     }

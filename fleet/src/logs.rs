@@ -24,6 +24,7 @@ use cli::{
 };
 use device_sim::Deployment;
 use indicatif::HumanCount;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,21 @@ const BETWEEN_READS_OF_FILE: Duration = Duration::from_millis(300);
 const BETWEEN_READS_OF_CLOUDWATCH: Duration = Duration::from_secs(3);
 /// Between two lines that say how far a long log is read.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
+/// The keys of an event's JSON, as columns.
+const COLUMNS_OF_CSV: [&str; 12] = [
+    "time",
+    "event",
+    "outcome",
+    "device",
+    "client_id",
+    "address",
+    "topic",
+    "reason",
+    "decided_by",
+    "function",
+    "explanation",
+    "connection_id",
+];
 /// After so many lines, Ctrl-C is looked for.
 const LINES_PER_LOOK: u64 = 1_000;
 /// Client ids of one device that are remembered.
@@ -77,7 +93,15 @@ pub async fn run(
     let deployment = args.deployment.find(Path::new("."))?;
     let source = Source::open(&args.source, deployment.as_ref(), args.region.as_deref()).await?;
     status(&source.announcement());
+    if console.format == OutputFormat::Csv {
+        match console.print_rows(&COLUMNS_OF_CSV, [], &Value::Null, "") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+            printed => printed?,
+        }
+    }
     let mut filter = Filter { args, client_ids: HashSet::new() };
+    // A line has the time only, so a line with the day comes before the first event of each other day than today.
+    let mut day = day_of(now());
     let mut shown = 0_u64;
     let read = source
         .read(args.follow, stop, |event| {
@@ -85,10 +109,17 @@ pub async fn run(
                 return Ok(());
             }
             shown += 1;
-            if console.format == OutputFormat::Json {
-                writeln!(console.output, "{}", event.json())?;
-            } else {
-                writeln!(console.output, "{}", event.text())?;
+            match console.format {
+                OutputFormat::Json => writeln!(console.output, "{}", event.json())?,
+                OutputFormat::Csv => console.print_csv_row(&COLUMNS_OF_CSV, &event.json())?,
+                OutputFormat::Table => {
+                    let of_event = day_of(event.time);
+                    if of_event != day {
+                        writeln!(console.output, "{of_event}")?;
+                        day = of_event;
+                    }
+                    writeln!(console.output, "{}", event.text())?;
+                }
             }
             if args.follow { console.output.flush() } else { Ok(()) }
         })
@@ -273,6 +304,12 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// The day of a time, as `2026-11-30`.
+fn day_of(millis: u64) -> String {
+    let time = humantime::format_rfc3339_seconds(time_of(millis)).to_string();
+    time.split_once('T').map_or_else(String::new, |(day, _)| day.to_owned())
 }
 
 /// Milliseconds since 1970.

@@ -19,7 +19,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cli::console::{Console, counted, wrapped};
+use cli::{
+    console::{Console, counted, wrapped},
+    format::rows_in,
+};
 use indicatif::HumanCount;
 use serde_json::json;
 
@@ -72,7 +75,10 @@ pub fn run(args: &CheckMigrationArgs, console: &mut Console<'_>) -> anyhow::Resu
         observed.add_to_all(problem, "every device, because no capture shows a host name");
     }
     let report = Report::of(&observed, seen);
-    Ok(console.print(&report.json(), &report)?)
+    let json = report.json();
+    let rows = rows_in(&json, "problems");
+    let columns = ["problem", "way", "devices", "addresses", "reason", "cure", "examples"];
+    Ok(console.print_rows(&columns, rows, &json, &report)?)
 }
 
 /// Reads captured packets or a log, and says what it was.

@@ -68,7 +68,9 @@ pub fn run(args: &PolicyTestArgs, console: &mut Console<'_>) -> anyhow::Result<b
     for evaluation in &evaluations {
         _ = write!(text, "\n{}", evaluation.text());
     }
-    console.print(&json, text)?;
+    let rows = evaluations.iter().map(Evaluation::json);
+    let columns = ["action", "resource", "outcome", "because", "near_miss"];
+    console.print_rows(&columns, rows, &json, text)?;
     Ok(is_allowed)
 }
 

@@ -72,8 +72,8 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     let format = format.format()?;
     anyhow::ensure!(
         format != OutputFormat::Csv || command.has_rows(),
-        "`--output csv` is for the commands that list or show something: `list`, `show`, `grants`, `keys show`, `check`, \
-         `lint` and the like; `--output json` is for every command"
+        "`--output csv` is for the commands that list or show something: `list`, `show`, `grants`, `logs`, \
+         `stats`, `lint` and the like; `--output json` is for every command"
     );
     let store = ConfiguredStore::find(store)?;
     let input = Input { terminal: io::stdin().is_terminal(), reader: &mut io::stdin().lock() };

@@ -6,7 +6,10 @@ pub mod counts;
 
 use std::fmt::Write as _;
 
-use cli::console::{Console, counted, status, wrapped};
+use cli::{
+    console::{Console, counted, status, wrapped},
+    format::{row_with, rows_in},
+};
 use device_auth::device_name::DeviceName;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
@@ -24,6 +27,10 @@ use crate::{
 const INDENT: usize = 13;
 /// How many reasons the one screen of `status` has.
 const REASONS_OF_STATUS: usize = 8;
+
+/// The columns of CSV: a count of a kind, or a device that was not seen.
+const COLUMNS_OF_CSV: [&str; 7] =
+    ["kind", "name", "count", "decided_by", "function_has_line", "example", "last"];
 
 /// The records of a store.
 struct Records {
@@ -111,7 +118,11 @@ pub async fn status_of(
             text.line("faults", &listed(&shown.collect::<Vec<_>>(), faults.len()));
         }
     }
-    console.print(&json, &text.0)?;
+    let records = json.get("records").and_then(Value::as_object).into_iter().flatten();
+    let records = records.map(|(name, count)| json!({"kind": "records", "name": name, "count": count}));
+    let log_rows = json.get("log").map(rows_of).unwrap_or_default();
+    let rows = records.chain(log_rows).collect::<Vec<_>>();
+    console.print_rows(&COLUMNS_OF_CSV, rows, &json, &text.0)?;
     Ok(!matches!(log, Ok((_, Read::Stopped, _))))
 }
 
@@ -195,8 +206,34 @@ pub async fn stats(
             ),
         );
     }
-    console.print(&json, &text.0)?;
+    console.print_rows(&COLUMNS_OF_CSV, rows_of(&json), &json, &text.0)?;
     Ok(read == Read::Whole)
+}
+
+/// The counts of a log as rows of CSV, from their JSON.
+fn rows_of(log: &Value) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (kind, key) in [("connects", "connects"), ("live", "live"), ("left out", "left_out")] {
+        rows.extend(log.get(key).map(|count| json!({"kind": kind, "count": count})));
+    }
+    rows.extend(log.get("error").map(|error| json!({"kind": "log not read", "name": error})));
+    let minutes = log.get("connects_by_minute").and_then(Value::as_object).into_iter().flatten();
+    rows.extend(
+        minutes.map(|(time, count)| json!({"kind": "connects of a minute", "name": time, "count": count})),
+    );
+    for (kind, key, name) in [
+        ("refusal", "refusals", "reason"),
+        ("fault", "faults", "reason"),
+        ("take-over", "takeovers", "client_id"),
+    ] {
+        rows.extend(rows_in(log, key).into_iter().map(|counted| {
+            let name = counted.get(name).cloned().unwrap_or_default();
+            row_with(row_with(counted, "kind", json!(kind)), "name", name)
+        }));
+    }
+    let not_seen = rows_in(log, "not_seen").into_iter();
+    rows.extend(not_seen.map(|device| json!({"kind": "not seen", "name": device})));
+    rows
 }
 
 /// Counts the events of a log.

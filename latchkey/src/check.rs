@@ -90,12 +90,17 @@ pub(crate) async fn run(args: CheckArgs) -> ExitCode {
     let checked = async {
         let mut console = Console { format: args.format.format()?, input, output: &mut stdout };
         let parts = parts(args).await?;
-        print(&parts, &mut console)?;
-        anyhow::Ok(parts.iter().all(|part| part.problems.is_empty()))
+        let is_right = parts.iter().all(|part| part.problems.is_empty());
+        anyhow::Ok(print(&parts, &mut console).map(|()| is_right))
     };
     match checked.await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::FAILURE,
+        // The checks are done when standard output fails.
+        Ok(Err(error)) => {
+            console::print_error("latchkey check", &error);
+            ExitCode::FAILURE
+        }
         Err(error) => console::usage_error("latchkey check", &error),
     }
 }
@@ -115,7 +120,8 @@ async fn parts(args: CheckArgs) -> anyhow::Result<Vec<Part>> {
     for (certificate, key) in &pairs {
         problems.extend(certificate::problems(certificate, key, SystemTime::now().into()));
     }
-    let what = format!("the CA in `{}`, {}", settings.data.display(), counted(pairs.len(), "domain's pair"));
+    let what =
+        format!("the CA in `{}`, {}", settings.data.display(), counted(pairs.len(), "domain certificate"));
     parts.push(Part { name: "certificates", what, problems });
     Ok(parts)
 }

@@ -39,7 +39,8 @@ def with_closed_reader(attempt):
     ours, theirs = os.pipe()
     os.close(ours)
     process = subprocess.Popen(
-        attempt["command"], cwd=attempt["folder"], stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE
+        attempt["command"], cwd=attempt["folder"], env={**os.environ, **attempt.get("variables", {})},
+        stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE,
     )
     os.close(theirs)
     _, errors = process.communicate()

@@ -3,6 +3,7 @@
 
 mod clients;
 mod commands;
+mod families;
 mod servers;
 mod streams;
 

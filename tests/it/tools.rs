@@ -10,6 +10,7 @@ mod explain;
 mod fleet_stores;
 mod local_init;
 mod logs;
+mod moto_table;
 mod provision;
 mod provision_passwords;
 mod proxies;

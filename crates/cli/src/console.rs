@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     exit,
-    format::{OutputFormat, write_csv},
+    format::{OutputFormat, write_csv, write_csv_row},
     output::{self, escaped},
 };
 
@@ -79,6 +79,16 @@ impl Console<'_> {
             OutputFormat::Csv => write_csv(self.output, columns, rows),
             OutputFormat::Table | OutputFormat::Json => self.print(json, text),
         }
+    }
+
+    /// Prints one more row as CSV, of a result whose rows come one after the other: [`Self::print_rows`] without rows prints
+    /// its header.
+    ///
+    /// # Errors
+    ///
+    /// When standard output can't be written.
+    pub fn print_csv_row(&mut self, columns: &[&str], row: &Value) -> io::Result<()> {
+        write_csv_row(self.output, columns, row)
     }
 
     /// Asks a person before something is destroyed that can't be made again. `yes` is the option `--yes`, which answers

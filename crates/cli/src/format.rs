@@ -5,6 +5,8 @@ use std::{borrow::Cow, io, io::Write};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use crate::output::escaped;
+
 /// How a result is printed.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputFormat {
@@ -54,31 +56,48 @@ impl FormatArgs {
 }
 
 /// Writes rows as CSV (RFC 4180) with a header, and with LF as the end of a line. A list is written with spaces between its
-/// elements, and what is absent or null as an empty field.
+/// elements, what is absent or null as an empty field, and what a terminal does not show as its escape: a row is one line.
 pub(crate) fn write_csv(
     output: &mut dyn Write,
     columns: &[&str],
     rows: impl IntoIterator<Item = Value>,
 ) -> io::Result<()> {
     writeln!(output, "{}", columns.join(","))?;
-    for row in rows {
-        let fields = columns.iter().map(|column| quoted(row.get(column).map(field).unwrap_or_default()));
-        writeln!(output, "{}", fields.collect::<Vec<_>>().join(","))?;
+    rows.into_iter().try_for_each(|row| write_csv_row(output, columns, &row))
+}
+
+/// The elements of a member of a result, as rows.
+#[must_use]
+pub fn rows_in(result: &Value, member: &str) -> Vec<Value> {
+    result.get(member).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// A row with one more member.
+#[must_use]
+pub fn row_with(mut row: Value, member: &str, value: Value) -> Value {
+    if let Some(members) = row.as_object_mut() {
+        members.insert(member.to_owned(), value);
     }
-    Ok(())
+    row
+}
+
+/// Writes one row, after its header.
+pub(crate) fn write_csv_row(output: &mut dyn Write, columns: &[&str], row: &Value) -> io::Result<()> {
+    let fields = columns.iter().map(|column| quoted(row.get(column).map(field).unwrap_or_default()));
+    writeln!(output, "{}", fields.collect::<Vec<_>>().join(","))
 }
 
 fn field(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => escaped(text).into_owned(),
         Value::Array(list) => list.iter().map(field).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
 }
 
 fn quoted(field: String) -> Cow<'static, str> {
-    if field.contains(['"', ',', '\n', '\r']) {
+    if field.contains(['"', ',']) {
         format!("\"{}\"", field.replace('"', "\"\"")).into()
     } else {
         field.into()
@@ -116,7 +135,7 @@ mod tests {
         ];
         let mut output = Vec::new();
         write_csv(&mut output, &["a", "b", "c"], rows).unwrap();
-        let expected = "a,b,c\nx,1 2,\n\"x,\"\"y\"\"\nz\",\"{\"\"k\"\":\"\"v\"\"}\",false\n,,1.5\n";
+        let expected = "a,b,c\nx,1 2,\n\"x,\"\"y\"\"\\u000az\",\"{\"\"k\"\":\"\"v\"\"}\",false\n,,1.5\n";
         assert_eq!(String::from_utf8(output).unwrap(), expected);
     }
 }

@@ -10,6 +10,30 @@ use super::{DEVICES, OUTPUT, memory};
 
 const FUNCTION: &str = "Function";
 const ACCOUNT: &str = "Account";
+/// The options that have no meaning where only the template is written.
+const ALL_BUT_THE_TEMPLATE: [&str; 21] = [
+    "prices",
+    "devices",
+    "spread",
+    "reconnects_a_day",
+    "publish_every",
+    "messages",
+    "deliveries",
+    "message_bytes",
+    "memory",
+    "check_us",
+    "answer_us",
+    "start_us",
+    "store_us",
+    "refresh",
+    "disconnect",
+    "consistent_read",
+    "connect_quota",
+    "connection_quota",
+    "concurrency_quota",
+    "publish_quota",
+    "delivery_quota",
+];
 
 /// Say what a fleet of this size needs of AWS, and what a month of it costs
 #[derive(Args, Debug)]
@@ -108,12 +132,20 @@ pub struct CapacityArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
     pub concurrency_quota: u32,
 
+    /// The account's messages a second from all clients; small regions have fewer
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
+    pub publish_quota: u32,
+
+    /// The account's messages a second to all clients; small regions have fewer
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = value_parser!(u32).range(1..), help_heading = ACCOUNT)]
+    pub delivery_quota: u32,
+
     /// A file of prices, for the month's bill
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub prices: Option<PathBuf>,
 
     /// Write a file of prices without values, to fill in
-    #[arg(long, value_name = "FILE", conflicts_with = "prices", help_heading = OUTPUT)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ALL_BUT_THE_TEMPLATE, help_heading = OUTPUT)]
     pub prices_template: Option<PathBuf>,
 }
 

@@ -52,10 +52,20 @@ pub struct Account {
     pub connections: f64,
     /// Concurrent executions.
     pub concurrency: f64,
+    /// Messages a second from all clients.
+    pub published: f64,
+    /// Messages a second to all clients.
+    pub delivered: f64,
 }
 
 /// New execution environments of one function in 10 seconds (Lambda developer guide, "Lambda scaling behavior").
 pub const NEW_ENVIRONMENTS: f64 = 1_000.0;
+/// Requests that one execution environment serves in a second (Lambda developer guide, "Lambda quotas").
+pub const REQUESTS_OF_ENVIRONMENT: f64 = 10.0;
+/// Messages a second from one connection (AWS General Reference, "AWS IoT Core endpoints and quotas").
+pub const PUBLISHED_BY_CONNECTION: f64 = 100.0;
+/// Read request units in a second of a new table, on demand (DynamoDB developer guide, "On-demand capacity mode").
+pub const NEW_TABLE_UNITS: f64 = 12_000.0;
 /// Read request units of one table in a second, without a request for more (DynamoDB developer guide, "Quotas").
 pub const TABLE_UNITS: f64 = 40_000.0;
 
@@ -64,11 +74,11 @@ pub const TABLE_UNITS: f64 = 40_000.0;
 pub struct ColdStart {
     /// CONNECTs a second that the devices make.
     pub wanted: f64,
-    /// CONNECTs a second that the account's quota lets through.
+    /// CONNECTs a second that the account's quotas let through, those of Lambda too.
     pub connects: f64,
     /// Seconds until every device is connected.
     pub seconds: f64,
-    /// Executions at a time, if every environment is new.
+    /// Executions at a time, if every environment is new and Lambda's quotas refuse none.
     pub concurrency: f64,
     /// Read units a second.
     pub units: f64,
@@ -125,12 +135,14 @@ pub struct Quota {
 #[must_use]
 pub fn cold_start(fleet: &Fleet, function: &Function, account: &Account) -> ColdStart {
     let wanted = fleet.devices / fleet.spread;
-    let connects = wanted.min(account.connects);
+    let admitted = wanted.min(account.connects);
+    let connects = admitted.min(account.calls(function));
     ColdStart {
         wanted,
         connects,
         seconds: fleet.devices / connects,
-        concurrency: connects * (function.start + function.answer),
+        // A device has one CONNECT at a time.
+        concurrency: (admitted * (function.start + function.answer)).min(fleet.devices),
         units: connects * function.units,
     }
 }
@@ -172,13 +184,20 @@ pub fn month(fleet: &Fleet, function: &Function) -> Month {
 /// a record costs what a record costs.
 #[must_use]
 pub fn strangers(function: &Function, account: &Account) -> Month {
-    let calls = account.connects * MONTH;
+    let calls = account.connects.min(account.calls(function)) * MONTH;
     Month {
         minutes: 0.0,
         messages: 0.0,
         calls,
         gb_seconds: gb_seconds(calls, function),
         units: calls * function.units,
+    }
+}
+
+impl Account {
+    /// Calls of the function a second that Lambda's quotas let through once its environments have started.
+    fn calls(&self, function: &Function) -> f64 {
+        self.concurrency * REQUESTS_OF_ENVIRONMENT.min(1.0 / function.answer)
     }
 }
 
@@ -190,8 +209,9 @@ fn gb_seconds(calls: f64, function: &Function) -> f64 {
 /// The quotas, the one first of which the fleet needs the largest part.
 #[must_use]
 pub fn quotas(fleet: &Fleet, function: &Function, account: &Account) -> Vec<Quota> {
-    let cold = cold_start(fleet, function, account);
+    let (cold, steady) = (cold_start(fleet, function, account), steady(fleet, function));
     let gr = "AWS General Reference, \"AWS IoT Core endpoints and quotas\"";
+    let lambda = "Lambda developer guide, \"Lambda quotas\"";
     let mut quotas = vec![
         Quota {
             name: "CONNECTs a second, at a cold start",
@@ -209,7 +229,13 @@ pub fn quotas(fleet: &Fleet, function: &Function, account: &Account) -> Vec<Quot
             name: "executions at a time, at a cold start",
             needed: cold.concurrency,
             allowed: account.concurrency,
-            page: "Lambda developer guide, \"Lambda quotas\"",
+            page: lambda,
+        },
+        Quota {
+            name: "requests a second of the function, at a cold start",
+            needed: cold.wanted.min(account.connects),
+            allowed: account.concurrency * REQUESTS_OF_ENVIRONMENT,
+            page: lambda,
         },
         Quota {
             name: "new execution environments in 10 s, at a cold start",
@@ -222,6 +248,30 @@ pub fn quotas(fleet: &Fleet, function: &Function, account: &Account) -> Vec<Quot
             needed: cold.units,
             allowed: TABLE_UNITS,
             page: "DynamoDB developer guide, \"Quotas\"",
+        },
+        Quota {
+            name: "read units a second of a new table, at a cold start",
+            needed: cold.units,
+            allowed: NEW_TABLE_UNITS,
+            page: "DynamoDB developer guide, \"On-demand capacity mode\"",
+        },
+        Quota {
+            name: "messages a second from all devices",
+            needed: steady.published,
+            allowed: account.published,
+            page: gr,
+        },
+        Quota {
+            name: "messages a second from one device, whose round goes out at once",
+            needed: fleet.messages,
+            allowed: PUBLISHED_BY_CONNECTION,
+            page: gr,
+        },
+        Quota {
+            name: "messages a second to all subscribers",
+            needed: steady.delivered,
+            allowed: account.delivered,
+            page: gr,
         },
     ];
     quotas.sort_by(|one, other| (other.needed / other.allowed).total_cmp(&(one.needed / one.allowed)));
@@ -256,7 +306,13 @@ mod tests {
         }
     }
 
-    const ACCOUNT: Account = Account { connects: 500.0, connections: 500_000.0, concurrency: 1_000.0 };
+    const ACCOUNT: Account = Account {
+        connects: 500.0,
+        connections: 500_000.0,
+        concurrency: 1_000.0,
+        published: 20_000.0,
+        delivered: 20_000.0,
+    };
 
     fn assert_near(found: f64, expected: f64) {
         assert!((found - expected).abs() <= expected.abs() * 1e-9, "{found} is not {expected}");
@@ -275,6 +331,26 @@ mod tests {
         let slow = cold_start(&Fleet { spread: 3_600.0, ..fleet() }, &function(), &ACCOUNT);
         assert_near(slow.connects, 10.0);
         assert_near(slow.seconds, 3_600.0);
+    }
+
+    #[test]
+    fn what_lambda_refuses_is_not_connected() {
+        // An account with 10 executions at a time serves 100 requests a second, however short they are.
+        let small = Account { concurrency: 10.0, ..ACCOUNT };
+        let cold = cold_start(&fleet(), &function(), &small);
+        assert_near(cold.connects, 100.0);
+        assert_near(cold.seconds, 360.0);
+        // It needs what it would need if nothing was refused: 500 a second that last 510.5 ms each.
+        assert_near(cold.concurrency, 255.25);
+        assert_near(cold.units, 50.0);
+        // Calls of half a second leave 20.
+        let slow = Function { answer: 0.5, ..function() };
+        assert_near(cold_start(&fleet(), &slow, &small).connects, 20.0);
+        assert_near(strangers(&slow, &small).calls, 20.0 * MONTH);
+        // Ten devices never make more than ten executions.
+        let few = Fleet { devices: 10.0, spread: 1.0, ..fleet() };
+        let cold = cold_start(&few, &Function { start: 9.0, ..function() }, &ACCOUNT);
+        assert_near(cold.concurrency, 10.0);
     }
 
     #[test]
@@ -321,6 +397,11 @@ mod tests {
         assert_near(shares[0], 1.2);
         let of = |name: &str| quotas.iter().find(|quota| quota.name.starts_with(name)).unwrap().needed;
         assert_near(of("executions at a time"), 255.25);
+        assert_near(of("requests a second of the function"), 500.0);
+        assert_near(of("messages a second from all"), 1_200.0);
+        assert_near(of("messages a second from one"), 2.0);
+        assert_near(of("messages a second to all"), 1_200.0);
+        assert_near(of("read units a second of a new table"), 250.0);
         // Each of them is new, and all begin within the 10 s that Lambda counts.
         assert_near(of("new execution environments"), 255.25);
     }

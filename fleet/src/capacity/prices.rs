@@ -135,6 +135,11 @@ impl Prices {
     }
 }
 
+/// The sum of a bill.
+pub(super) fn total(lines: &[Line<'_>]) -> f64 {
+    lines.iter().map(|line| line.cost).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use cli::console::{Console, wrapped};
+use cli::{
+    console::{Console, wrapped},
+    format::rows_in,
+};
 use serde_json::json;
 
 /// Where the third column begins.
@@ -56,7 +59,9 @@ pub(super) fn print(checks: &[Check], console: &mut Console<'_>) -> anyhow::Resu
         Result::NotRun(why) => json!({"check": name, "result": "not_run", "why": why}),
     });
     let json = json!({"ok": have_passed(checks), "checks": list.collect::<Vec<_>>()});
-    Ok(console.print(&json, Table(checks))?)
+    let rows = rows_in(&json, "checks");
+    let columns = ["check", "result", "seen", "cause", "cure", "why"];
+    Ok(console.print_rows(&columns, rows, &json, Table(checks))?)
 }
 
 /// The checks for people. A check's name and its result are on lines of their own, as a result may be long.

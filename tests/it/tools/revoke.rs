@@ -345,19 +345,32 @@ async fn nothing_is_changed_if_connections_cant_be_ended() {
         let text = joined(&finished.err());
         assert!(exit == Some(64) && text.contains(part) && text.contains("no record was changed"), "{text}");
     }
-    // Another account than the deployment's.
-    let arn = "arn:aws:iot:us-east-1:999999999999:thingtype/latchkey-dev-sht20";
-    let iot = FakeAws::start([Act::Answer(200, json!({"thingTypeArn": arn}).to_string())]).await;
-    let nobody = nobody_connected().await;
-    let api = Api::of_table(&database, nobody.endpoint()).with("AWS_ENDPOINT_URL_IOT", iot.endpoint());
-    fs::write(folder.join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
-    let (exit, _, finished) = api.run(folder, &words).await;
-    let text = joined(&finished.err());
-    assert!(
-        exit == Some(64) && text.contains("these credentials lead to the account 999999999999"),
-        "{text}"
-    );
-    assert_eq!((enabled(&database).await.len(), nobody.calls().len()), (1, 0));
+    // Another account or region than the deployment's, which its thing type shows.
+    let found = |arn: &str| Act::Answer(200, json!({"thingTypeArn": arn}).to_string());
+    for (answer, part) in [
+        (
+            found("arn:aws:iot:us-east-1:999999999999:thingtype/latchkey-dev-sht20"),
+            "these credentials lead to the account 999999999999 and the region us-east-1",
+        ),
+        (
+            found("arn:aws:iot:eu-west-1:123456789012:thingtype/latchkey-dev-sht20"),
+            "these credentials lead to the account 123456789012 and the region eu-west-1",
+        ),
+        (
+            Act::error(404, "ResourceNotFoundException"),
+            "there is no thing type `latchkey-dev-sht20` of the stage `dev` in this account and region",
+        ),
+        (Act::error(403, "AccessDeniedException"), "the credentials may not iot:DescribeThingType"),
+    ] {
+        let iot = FakeAws::start([answer]).await;
+        let nobody = nobody_connected().await;
+        let api = Api::of_table(&database, nobody.endpoint()).with("AWS_ENDPOINT_URL_IOT", iot.endpoint());
+        fs::write(folder.join("cdk-outputs.json"), outputs("dev").to_string()).unwrap();
+        let (exit, _, finished) = api.run(folder, &words).await;
+        let text = joined(&finished.err());
+        assert!(exit == Some(64) && text.contains(part), "{text}");
+        assert_eq!((enabled(&database).await.len(), nobody.calls().len()), (1, 0));
+    }
 
     // A file's device may be anywhere.
     let alone = tempfile::tempdir().unwrap();
