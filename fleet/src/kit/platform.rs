@@ -106,8 +106,9 @@ impl Platform {
                  (`cmnd/…`, `stat/…`, `tele/…`) and its retained last will need a grant that has them",
             ),
             Self::Esphome => Some(
-                "birth and will messages are off, because both are retained and the built-in grants allow no retained \
-                 messages",
+                "birth, will and shutdown messages, the log's topic and `discover_ip` are off, because their messages are \
+                 retained and the built-in grants allow no retained messages; set `retain: false` for each sensor, switch \
+                 and the like too, or give the device a grant that may retain",
             ),
             Self::Zigbee2mqtt => Some(
                 "it publishes retained messages and a retained last will: the grant needs `retain` for its topics",

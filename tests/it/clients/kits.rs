@@ -4,11 +4,12 @@ use std::{fs, path::PathBuf};
 
 use integration::{
     devices,
-    foreign::{mosquitto::Broker, script},
+    foreign::{Device, Version, mosquitto::Broker, script},
     programs::program,
     running::{Finished, Running},
     test_gateway::TestGateway,
 };
+use serde_json::json;
 use tokio::process::Command;
 
 use super::gateway;
@@ -85,7 +86,8 @@ async fn kit_for_a_mosquitto_bridge_passes_messages() {
     let kits = Kits::new().await;
     let folder = kits.gateway.folder.path();
     // A bridge's password can't have a blank or a quote.
-    devices::add(folder, "hall-2", "own-topics", b"plain");
+    devices::add(folder, "hall-2", "sht20", b"plain");
+    devices::add_viewer(folder, "viewer", b"a password for the viewer");
     let row = "device,client_id,user_name,password\nhall-2,hall-2,hall-2,plain\n";
     fs::write(folder.join("passwords.csv"), row).unwrap();
     let mut command = Command::new(program("latchkey"));
@@ -111,8 +113,61 @@ async fn kit_for_a_mosquitto_bridge_passes_messages() {
     kits.gateway
         .logged_with(&[("eventType", "Connect"), ("status", "Success"), ("clientId", "hall-2")])
         .await;
-    let sent = broker.publish("hall-2/hello", "21.5").finish().await;
-    assert_eq!((sent.code, &*sent.err()), (Some(0), ""));
+    let viewer = Device::new(&kits.gateway, "viewer", "a password for the viewer");
+    let subscriber = viewer.mosquitto_sub(Version::V311, "sensor/+/temperature", &["-C", "1"]);
+    // Nothing tells from outside when it has subscribed, so it gets messages until it has one.
+    let publishing = async {
+        loop {
+            let sent = broker.publish("sensor/hall-2/temperature", "21.5").finish().await;
+            assert_eq!((sent.code, &*sent.err()), (Some(0), ""));
+        }
+    };
+    let received = tokio::select! {
+        received = subscriber.finish() => received,
+        () = publishing => unreachable!("it never ends"),
+    };
+    let expected = (Some(0), "sensor/hall-2/temperature 21.5\n");
+    assert_eq!((received.code, &*received.out()), expected, "{}", received.err());
+}
+
+#[tokio::test]
+async fn kit_for_esphome_is_a_valid_configuration_and_retains_nothing() {
+    const NODE: &str = "esphome:\n  name: hall-1\nesp32:\n  board: esp32-c3-devkitm-1\n  framework:\n    \
+        type: esp-idf\nwifi:\n  ssid: x\n  password: abcdefgh\n";
+    let kits = Kits::new().await;
+    let folder = kits.gateway.folder.path();
+    let esphome = async |kit: &str| {
+        let text = format!("{NODE}{kit}");
+        fs::write(folder.join("node.yaml"), text).unwrap();
+        let mut command = Command::new(script::environment("esphome"));
+        command.args(["-m", "esphome", "config", "node.yaml"]).current_dir(folder);
+        Running::start(command).finish().await
+    };
+    fs::write(folder.join("secrets.yaml"), json!({"mqtt_password": PASSWORD}).to_string()).unwrap();
+    let kit = kits.kit("esphome", &[]).await.out();
+    let checked = esphome(&kit).await;
+    assert_eq!(checked.code, Some(0), "{}{}", checked.out(), checked.err());
+    assert!(checked.err().contains("Configuration is valid!"), "{}", checked.err());
+    // ESPHome's defaults for what the kit does not say are in its output. Discovery is off.
+    let retains = |line: &&str| line.trim_start().starts_with("retain:") || line.contains("_retain: true");
+    let retained =
+        checked.out().lines().filter(retains).map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(retained, ["discovery_retain: true"], "{}", checked.out());
+    for part in ["discovery: false", "discover_ip: false", "log_topic: null", "topic_prefix: hall-1"] {
+        assert!(checked.out().contains(part), "{part}: {}", checked.out());
+    }
+    // With the password in it too, which is full of quotes; and it does see mistakes.
+    let row = json!(["hall-1", "hall-1", "hall-1", PASSWORD]);
+    let row =
+        row.as_array().unwrap().iter().map(|it| format!("\"{}\"", it.as_str().unwrap().replace('"', "\"\"")));
+    let row = row.collect::<Vec<_>>().join(",");
+    fs::write(folder.join("passwords.csv"), format!("device,client_id,user_name,password\n{row}\n")).unwrap();
+    let with_secret = ["--credentials", "passwords.csv", "--with-secret", "kit.yaml"];
+    assert_eq!(kits.kit("esphome", &with_secret).await.out(), "");
+    let checked = esphome(&fs::read_to_string(folder.join("kit.yaml")).unwrap()).await;
+    assert_eq!(checked.code, Some(0), "{}{}", checked.out(), checked.err());
+    let checked = esphome(&kit.replace("keepalive: 60s", "keepalive: often")).await;
+    assert_ne!(checked.code, Some(0), "{}", checked.out());
 }
 
 #[tokio::test]
