@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mqtt::tls_failure::{End, TlsWords};
 use mqtt::websocket::WebSocket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -130,6 +131,19 @@ async fn open(listener: Listener, stream: TcpStream, shared: &Shared) -> Result<
     }
 }
 
+/// The bridge's words about its devices' handshakes.
+const WORDS: TlsWords = TlsWords {
+    end: End::Server,
+    peer: "the device",
+    own: "the bridge",
+    no_tls: "this listener accepts only TLS (`mqtts://`)",
+    certificate: "the name or address that it connects to is not in the file `certificate`, or it does not trust the CA of that \
+                  certificate; its clock may also be wrong",
+    trust: "give it the CA of the file `certificate`",
+    dates: "set its clock, or replace the file `certificate`",
+    closed: "the name or address that it connects to is not in the file `certificate`, or it does not trust its CA",
+};
+
 fn refuse(shared: &Shared, id: &ConnectionId, unopened: Unopened) {
     let line = |reason, details: String, explanation: &str| Line {
         failed: true,
@@ -143,9 +157,8 @@ fn refuse(shared: &Shared, id: &ConnectionId, unopened: Unopened) {
         Unopened::Io(error) if error.get_ref().is_none() => return,
         Unopened::Io(error) => line(
             "TLS_HANDSHAKE",
-            error.to_string(),
-            "TLS 1.2 or 1.3 with a certificate is spoken here, and the device has to trust it; for older TLS or PSK put \
-             stunnel in front of port 1883",
+            WORDS.describe(&error),
+            "for a device that has only older TLS or PSK put stunnel in front of port 1883",
         ),
         Unopened::WebSocket(details) => {
             line("WEBSOCKET_HANDSHAKE", details, "a client asks for the subprotocol `mqtt`, without TLS")

@@ -20,6 +20,8 @@ mod header;
 mod packet;
 mod property;
 mod reason;
+#[cfg(feature = "tls")]
+pub mod tls_failure;
 pub mod topic;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::output::escaped;
+use mqtt::tls_failure::{End, TlsWords};
 use mqtt::wire::{ReceiveError, dial::ProxyError, stream::UpgradeError};
 use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, PubAckCode, SubscribeFailure};
 
@@ -161,12 +162,24 @@ pub enum TlsError {
     )]
     Closed,
     /// The connection broke during the handshake.
-    #[error("the connection broke during the TLS handshake: {0}")]
-    Io(#[source] io::Error),
+    #[error("{}", WORDS.describe(.0))]
+    Io(io::Error),
     /// Anything else that TLS refuses.
-    #[error("the TLS handshake failed: {0}")]
-    Other(#[source] rustls::Error),
+    #[error("{}", WORDS.describe_tls(.0))]
+    Other(rustls::Error),
 }
+
+/// A device's words about its handshakes with a server.
+const WORDS: TlsWords = TlsWords {
+    end: End::Client,
+    peer: "the server",
+    own: "this client",
+    no_tls: "check the address and its port, and what may answer in the server's place: a proxy, or a network's login page",
+    certificate: "check which devices the server knows",
+    trust: "pass the server's CA with `--ca`",
+    dates: "check this machine's clock too",
+    closed: "the server name or the ALPN protocol is wrong: check `--sni` and `--alpn`",
+};
 
 impl TlsError {
     const fn reason(&self) -> &'static str {

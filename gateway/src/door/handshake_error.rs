@@ -2,7 +2,8 @@
 
 use std::{fmt, io};
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use mqtt::tls_failure::{End, TlsWords};
+use rustls::{CertificateError, Error};
 
 use super::{
     client_certificate::ClientCertificateError,
@@ -132,7 +133,7 @@ impl fmt::Display for HandshakeError {
                 "the client has no certificate, and this port needs one; with a user name and a password use AWS's port \
                  443 and ALPN `mqtt`",
             ),
-            Self::Tls(error) => f.write_str(&describe(error)),
+            Self::Tls(error) => f.write_str(&WORDS.describe(error)),
         }
     }
 }
@@ -158,243 +159,17 @@ fn write_alpn(
     }
 }
 
-/// What the client sees wrong with the server's certificate, and the cure.
-const NAME: &str = "the name or address that it connects to is not in the certificate (add it with `--name`), or it does not trust \
-                    this gateway's ca.pem";
-
-/// The cure for a client whose bytes are not what TLS allows.
-const BYTES: &str = "update its TLS library, and look for a proxy that changes the bytes";
-
-/// The cause of an error and its cure, where a client can cause it.
-///
-/// rustls's enums may grow, so the compiler can't check that each variant has its words here; the tests do.
-fn describe(error: &io::Error) -> String {
-    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                format!("the client closed the connection in the handshake ({error}); often {NAME}")
-            }
-            _ => {
-                format!("the connection to the client failed in the handshake ({error}): look at the network")
-            }
-        };
-    };
-    match inner {
-        Error::InvalidMessage(
-            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-        ) => "the client does not use TLS; this port accepts only TLS (`mqtts://`)".to_owned(),
-        Error::InvalidMessage(
-            InvalidMessage::MessageTooLarge
-            | InvalidMessage::HandshakePayloadTooLarge
-            | InvalidMessage::CertificatePayloadTooLarge,
-        )
-        | Error::PeerSentOversizedRecord => format!(
-            "a message of the client is larger than TLS allows ({inner}): does it use TLS, and how long is its chain of \
-             certificates?"
-        ),
-        Error::InvalidMessage(_)
-        | Error::PeerMisbehaved(_)
-        | Error::InappropriateMessage { .. }
-        | Error::InappropriateHandshakeMessage { .. }
-        | Error::InvalidEncryptedClientHello(_)
-        | Error::DecryptError => {
-            format!("the client does not speak TLS as it should ({inner}): {BYTES}")
-        }
-        Error::PeerIncompatible(what) => describe_incompatible(what),
-        Error::NoApplicationProtocol => {
-            format!("the client offered no ALPN protocol of this port ({inner}): set one, `mqtt` for example")
-        }
-        Error::AlertReceived(alert) => describe_alert(*alert),
-        // Nothing that a client sends leads to the others.
-        _ => format!("the gateway can't do the handshake ({inner})"),
-    }
-}
-
-fn describe_incompatible(what: &PeerIncompatible) -> String {
-    let (cause, cure) = match what {
-        PeerIncompatible::Tls12NotOffered
-        | PeerIncompatible::Tls12NotOfferedOrEnabled
-        | PeerIncompatible::SupportedVersionsExtensionRequired => (
-            "offers only TLS 1.1 or older",
-            "TLS 1.2 or 1.3 is needed: enable one of them, or update its TLS library",
-        ),
-        PeerIncompatible::NoCipherSuitesInCommon => (
-            "offers no cipher suite that the gateway has",
-            "enable ECDHE with AES-GCM or ChaCha20 for a certificate with an EC key",
-        ),
-        PeerIncompatible::NoKxGroupsInCommon
-        | PeerIncompatible::NamedGroupsExtensionRequired
-        | PeerIncompatible::KeyShareExtensionRequired
-        | PeerIncompatible::EcPointsExtensionRequired
-        | PeerIncompatible::NoEcPointFormatsInCommon
-        | PeerIncompatible::UncompressedEcPointsRequired => (
-            "offers no group for the key exchange that the gateway has",
-            "enable X25519, P-256 or P-384, with uncompressed points",
-        ),
-        PeerIncompatible::NoSignatureSchemesInCommon
-        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
-        | PeerIncompatible::SignatureAlgorithmsExtensionRequired => (
-            "offers no signature scheme that fits the gateway's certificate",
-            "enable ECDSA on P-256 with SHA-256",
-        ),
-        PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
-            ("does not offer the extended master secret", "enable it, or TLS 1.3")
-        }
-        PeerIncompatible::NullCompressionRequired => ("requires compression", "disable it"),
-        PeerIncompatible::IncorrectCertificateTypeExtension
-        | PeerIncompatible::UnsolicitedCertificateTypeExtension => {
-            ("wants raw public keys in place of certificates", "use X.509 certificates")
-        }
-        // The others are errors of a client about its server, or of QUIC.
-        _ => {
-            ("and the gateway have no TLS in common", "TLS 1.2 or 1.3 is needed, with a current cipher suite")
-        }
-    };
-    format!("the client {cause} ({what:?}): {cure}")
-}
-
-/// Clients differ in the alert that they send for one and the same mistake.
-fn describe_alert(alert: AlertDescription) -> String {
-    match alert {
-        AlertDescription::UnknownCA => {
-            "the client does not trust the server's certificate (unknown_ca): give it this gateway's ca.pem"
-                .to_owned()
-        }
-        AlertDescription::CertificateExpired => format!(
-            "the client reports that the certificate has expired ({alert:?}): set its clock; if the gateway has run for more \
-             than a year, start it again, because its certificate is new at each start"
-        ),
-        AlertDescription::BadCertificate
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::BadCertificateHashValue
-        | AlertDescription::InternalError
-        | AlertDescription::AccessDenied => {
-            format!(
-                "the client does not accept the server's certificate ({alert:?}): {NAME}; its clock may also be wrong"
-            )
-        }
-        AlertDescription::BadCertificateStatusResponse => format!(
-            "the client requires an OCSP response with the server's certificate ({alert:?}), which the gateway does not send: \
-             turn that off in the client"
-        ),
-        AlertDescription::ProtocolVersion
-        | AlertDescription::HandshakeFailure
-        | AlertDescription::InsufficientSecurity
-        | AlertDescription::ExportRestriction
-        | AlertDescription::InappropriateFallback => {
-            format!(
-                "the client and the gateway have no TLS in common ({alert:?}): TLS 1.2 or 1.3 is needed, with a current \
-                 cipher suite"
-            )
-        }
-        AlertDescription::UnexpectedMessage
-        | AlertDescription::BadRecordMac
-        | AlertDescription::DecryptionFailed
-        | AlertDescription::RecordOverflow
-        | AlertDescription::DecompressionFailure
-        | AlertDescription::DecodeError
-        | AlertDescription::DecryptError
-        | AlertDescription::IllegalParameter
-        | AlertDescription::MissingExtension
-        | AlertDescription::UnsupportedExtension => {
-            format!("the client can't read the gateway's part of the handshake ({alert:?}): {BYTES}")
-        }
-        AlertDescription::NoApplicationProtocol | AlertDescription::UnrecognisedName => {
-            format!(
-                "the client does not accept the ALPN protocol or the server name that it asked for itself ({alert:?}): look \
-                 at both in its settings"
-            )
-        }
-        AlertDescription::NoCertificate
-        | AlertDescription::CertificateUnobtainable
-        | AlertDescription::CertificateRequired => format!(
-            "the client reports that a client certificate is missing ({alert:?}): give it one, or use a user name and a \
-             password with ALPN `mqtt`"
-        ),
-        AlertDescription::UnknownPSKIdentity => {
-            format!("the client wants a pre-shared key ({alert:?}): configure it for certificates")
-        }
-        AlertDescription::EncryptedClientHelloRequired => {
-            format!("the client requires an encrypted ClientHello ({alert:?}): turn that off in the client")
-        }
-        AlertDescription::CloseNotify
-        | AlertDescription::UserCanceled
-        | AlertDescription::NoRenegotiation => {
-            format!("the client closed the connection in the handshake ({alert:?}); often {NAME}")
-        }
-        _ => format!(
-            "the client ended the handshake with an alert that TLS does not define ({}): {BYTES}",
-            u8::from(alert)
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustls::PeerMisbehaved;
-
-    use super::*;
-
-    fn described(error: Error) -> String {
-        HandshakeError::from(io::Error::new(io::ErrorKind::InvalidData, error)).to_string()
-    }
-
-    /// All 256 numbers: those that TLS defines have a cause and a cure of their own.
-    #[test]
-    fn each_alert_that_tls_defines_has_its_cause_and_cure() {
-        let mut defined = 0;
-        for number in u8::MIN..=u8::MAX {
-            let alert = AlertDescription::from(number);
-            let text = described(Error::AlertReceived(alert));
-            let is_defined = !matches!(alert, AlertDescription::Unknown(_));
-            assert_eq!(!text.contains("does not define"), is_defined, "{text}");
-            assert!(text.starts_with("the client ") && text.contains([':', ';']), "{text}");
-            defined += usize::from(is_defined);
-        }
-        assert_eq!(defined, 35, "rustls knows other alerts than before: describe them");
-    }
-
-    /// Each variant that a peer's bytes can cause.
-    #[test]
-    fn each_error_of_a_client_has_its_cause_and_cure() {
-        use PeerIncompatible as Incompatible;
-
-        let cases = [
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "`mqtts://`"),
-            (Error::InvalidMessage(InvalidMessage::MessageTooLarge), "larger than TLS allows"),
-            (Error::InvalidMessage(InvalidMessage::InvalidCcs), BYTES),
-            (Error::PeerSentOversizedRecord, "larger than TLS allows"),
-            (Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare), BYTES),
-            (
-                Error::InappropriateMessage {
-                    expect_types: Vec::new(),
-                    got_type: rustls::ContentType::ApplicationData,
-                },
-                BYTES,
-            ),
-            (
-                Error::InappropriateHandshakeMessage {
-                    expect_types: Vec::new(),
-                    got_type: rustls::HandshakeType::Finished,
-                },
-                BYTES,
-            ),
-            (Error::DecryptError, BYTES),
-            (Error::NoApplicationProtocol, "ALPN"),
-            (Error::PeerIncompatible(Incompatible::Tls12NotOffered), "TLS 1.2 or 1.3"),
-            (Error::PeerIncompatible(Incompatible::NoCipherSuitesInCommon), "AES-GCM"),
-            (Error::PeerIncompatible(Incompatible::NoKxGroupsInCommon), "X25519"),
-            (Error::PeerIncompatible(Incompatible::NoSignatureSchemesInCommon), "ECDSA"),
-            (Error::PeerIncompatible(Incompatible::ExtendedMasterSecretExtensionRequired), "master secret"),
-            (Error::PeerIncompatible(Incompatible::NullCompressionRequired), "compression"),
-        ];
-        for (error, expected) in cases {
-            let text = described(error);
-            assert!(text.contains(expected) && !text.contains("the gateway can't"), "{text}");
-        }
-        let eof = HandshakeError::from(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"));
-        assert!(eof.to_string().contains("(tls handshake eof); often the name or address"), "{eof}");
-    }
-}
+/// The gateway's words about its clients' handshakes.
+const WORDS: TlsWords = TlsWords {
+    end: End::Server,
+    peer: "the client",
+    own: "the gateway",
+    no_tls: "this port accepts only TLS (`mqtts://`)",
+    certificate: "the name or address that it connects to is not in the certificate (add it with `--name`), or it does not \
+                  trust this gateway's ca.pem; its clock may also be wrong",
+    trust: "give it this gateway's ca.pem",
+    dates: "set its clock; if the gateway has run for more than a year, start it again, because its certificate is new at \
+            each start",
+    closed: "the name or address that it connects to is not in the certificate (add it with `--name`), or it does not trust \
+             this gateway's ca.pem",
+};

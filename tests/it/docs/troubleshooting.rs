@@ -10,13 +10,18 @@ const SOURCES: [&str; 5] =
 /// The column that quotes them.
 const COLUMN: &str = "the terminal says";
 
+/// The gateway's words in `mqtt::tls_failure`.
+const WORDS: [(&str, &str); 3] =
+    [("{peer}", "the client"), ("{own}", "the gateway"), ("{own_certificate}", "the server's certificate")];
+
 /// The string literals as they are printed: a backslash at a line's end joins it to the next.
 fn printed() -> String {
     let files = SOURCES.iter().flat_map(|folder| below(&root().join(folder)));
     let sources = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
     let text = sources.map(|file| fs::read_to_string(file).unwrap()).collect::<String>();
     let mut parts = text.split("\\\n");
-    parts.next().unwrap().to_owned() + &parts.map(str::trim_start).collect::<String>()
+    let text = parts.next().unwrap().to_owned() + &parts.map(str::trim_start).collect::<String>();
+    WORDS.iter().fold(text, |text, (placeholder, word)| text.replace(placeholder, word))
 }
 
 /// The texts in backticks, of which one may hold a backtick of its own.

@@ -30,7 +30,7 @@ const ALERTS: [(AlertDescription, &str, &str); 34] = [
     (AlertDescription::BadCertificate, "does not accept the server's certificate", NAME),
     (AlertDescription::UnsupportedCertificate, "does not accept the server's certificate", NAME),
     (AlertDescription::CertificateRevoked, "does not accept the server's certificate", NAME),
-    (AlertDescription::CertificateExpired, "the certificate has expired", "set its clock"),
+    (AlertDescription::CertificateExpired, "certificate has expired", "set its clock"),
     (AlertDescription::CertificateUnknown, "does not accept the server's certificate", NAME),
     (AlertDescription::IllegalParameter, "can't read the gateway's part", BYTES),
     (AlertDescription::UnknownCA, "does not trust the server's certificate", "give it this gateway's ca.pem"),
