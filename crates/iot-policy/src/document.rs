@@ -155,7 +155,10 @@ mod tests {
             deep = Value::Array(vec![deep]);
         }
         let error = PolicyDocument::try_from(&deep).unwrap_err();
-        assert_eq!(error.to_string(), "policy document: nested deeper than any policy");
+        assert_eq!(
+            error.to_string(),
+            "policy document: nested deeper than any policy, take out the inner lists and objects"
+        );
         let text = "[".repeat(2000);
         let error = PolicyDocument::parse(&text).unwrap_err();
         assert_eq!(

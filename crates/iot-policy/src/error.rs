@@ -41,10 +41,10 @@ pub enum Problem {
     #[error("{0} characters, more than the {max} that AWS accepts", max = MAX_POLICY_DOCUMENT_CHARACTERS)]
     TooLong(usize),
     /// The value nests deeper than any policy does.
-    #[error("nested deeper than any policy")]
+    #[error("nested deeper than any policy, take out the inner lists and objects")]
     TooDeep,
     /// A key that every policy needs isn't there.
-    #[error("missing")]
+    #[error("missing, and every policy needs it")]
     Missing,
     /// A key that policies don't have.
     #[error("unknown key, expected one of {0}")]
@@ -53,10 +53,10 @@ pub enum Problem {
     #[error("conflicts with `{0}`, leave one of them out")]
     Conflict(&'static str),
     /// A key that an object has more than once.
-    #[error("duplicate key")]
+    #[error("duplicate key, leave one of them out")]
     DuplicateKey,
     /// A part of the policy language that AWS has and this crate hasn't.
-    #[error("not supported yet")]
+    #[error("not supported by Latchkey, leave it out and try it on AWS itself")]
     NotSupported,
     /// A value of the wrong JSON type.
     #[error("must be {expected}, not {found}")]
@@ -67,7 +67,7 @@ pub enum Problem {
         found: &'static str,
     },
     /// A list or object without entries where at least one is needed.
-    #[error("must not be empty")]
+    #[error("must not be empty, name at least one")]
     Empty,
     /// A policy language version other than the one that AWS IoT accepts.
     #[error("`{}` is not supported, write `2012-10-17`", .0.escape_debug())]
@@ -108,7 +108,7 @@ pub enum PatternError {
     #[error("`{}` belongs to another service, AWS IoT's ARNs have `iot` as their third part", .0.escape_debug())]
     OtherService(String),
     /// A variable before the fifth colon.
-    #[error("`{}` has a policy variable before the fifth colon, where none is allowed", .0.escape_debug())]
+    #[error("`{}` has a policy variable before the fifth colon, where none is allowed, write out partition, region and account", .0.escape_debug())]
     EarlyVariable(String),
     /// `${` without `}`.
     #[error("`{}` has no closing `}}`, write `${{$}}` for a plain `$`", .0.escape_debug())]
@@ -151,10 +151,10 @@ pub enum ConditionError {
     )]
     DenyOnSet,
     /// A value that an ARN operator can't compare.
-    #[error("`{}` does not have an ARN's six parts", .0.escape_debug())]
+    #[error("`{}` does not have an ARN's six parts, write one like `arn:aws:iot:REGION:ACCOUNT:topic/…`", .0.escape_debug())]
     NotArn(String),
     /// A value that `Bool` and `Null` can't compare.
-    #[error("`{}` is neither `true` nor `false`", .0.escape_debug())]
+    #[error("`{}` is neither `true` nor `false`, write one of them", .0.escape_debug())]
     NotBool(String),
     /// A value that `IpAddress` can't compare.
     #[error(

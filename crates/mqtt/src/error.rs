@@ -1,5 +1,6 @@
 //! What can be wrong with bytes that arrive, and with packets that are to be sent.
 
+use crate::property;
 use crate::reason::{ConnectReasonCode, DisconnectReasonCode};
 
 /// Why bytes were refused. The connection can't go on: the codec answers every later call with the same error.
@@ -25,10 +26,10 @@ pub enum DecodeError {
     #[error("section 2.1.2: packet type {0} is reserved")]
     ReservedPacketType(u8),
     /// The packet type is not sent in this direction.
-    #[error("section 2.1.2: packet type {0} is not sent in this direction")]
+    #[error("section 2.1.2: packet type {} is not sent in this direction", packet_type(*.0))]
     WrongDirection(u8),
     /// The flags of the fixed header are not those of the packet type.
-    #[error("[MQTT-2.1.3-1] the flags of packet type {0} are not the reserved ones")]
+    #[error("[MQTT-2.1.3-1] the flags of packet type {} are not the reserved ones", packet_type(*.0))]
     FixedHeaderFlags(u8),
     /// A length of more than four bytes.
     #[error("section 1.5.5: a variable byte integer is longer than four bytes")]
@@ -117,16 +118,16 @@ pub enum DecodeError {
     #[error("[MQTT-3.8.3-4] no local is set on a shared subscription")]
     NoLocalOnShared,
     /// A property that its packet can't have.
-    #[error("section 2.2.2.2: property 0x{0:02x} is not one of this packet")]
+    #[error("section 2.2.2.2: property {} is not one of this packet", property::described(*.0))]
     PropertyNotAllowed(u8),
     /// A client's PUBLISH with a subscription identifier, which only a server sends.
     #[error("[MQTT-3.3.4-6] a PUBLISH of a client has a subscription identifier")]
     SubscriptionIdFromClient,
     /// A duplicate of a property that a packet can have only once.
-    #[error("section 2.2.2.2: property 0x{0:02x} is there more than once")]
+    #[error("section 2.2.2.2: property {} is there more than once", property::described(*.0))]
     DuplicateProperty(u8),
     /// A property with a value that it can't have.
-    #[error("section 2.2.2.2: property 0x{0:02x} has a value that it cannot have")]
+    #[error("section 2.2.2.2: property {} has a value that it cannot have", property::described(*.0))]
     PropertyValue(u8),
     /// Authentication data without a method.
     #[error("section 3.1.2.11.10: authentication data without a method")]
@@ -206,7 +207,7 @@ pub enum EncodeError {
     #[error("the version of the CONNECT is not the codec's")]
     VersionMismatch,
     /// This end does not send such packets.
-    #[error("this end does not send packet type {0}")]
+    #[error("this end does not send packet type {}", packet_type(*.0))]
     WrongDirection(u8),
     /// The version has no way to say this, and to leave it out would change the meaning.
     #[error("the protocol version cannot say this: {0}")]
@@ -238,4 +239,29 @@ impl From<std::io::Error> for EncodeError {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error.kind())
     }
+}
+
+/// A packet type for a message: its number and its name.
+fn packet_type(kind: u8) -> String {
+    /// Table 2-1 of section 2.1.2.
+    const NAMES: [&str; 16] = [
+        "reserved",
+        "CONNECT",
+        "CONNACK",
+        "PUBLISH",
+        "PUBACK",
+        "PUBREC",
+        "PUBREL",
+        "PUBCOMP",
+        "SUBSCRIBE",
+        "SUBACK",
+        "UNSUBSCRIBE",
+        "UNSUBACK",
+        "PINGREQ",
+        "PINGRESP",
+        "DISCONNECT",
+        "AUTH",
+    ];
+    let name = NAMES.get(usize::from(kind)).copied().unwrap_or("reserved");
+    format!("{kind} ({name})")
 }

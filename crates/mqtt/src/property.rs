@@ -54,6 +54,14 @@ macro_rules! properties {
         }
 
         impl<'a> Property<'a> {
+            /// The property's name in the specification, without spaces.
+            fn name(id: u8) -> Option<&'static str> {
+                match id {
+                    $($id => Some(stringify!($name)),)+
+                    _ => None,
+                }
+            }
+
             /// The set of the [`Owner`]s that may have the property.
             fn owners(id: u8) -> u16 {
                 match id {
@@ -111,6 +119,19 @@ properties! {
     0x28 WildcardSubscriptionAvailable(bool): CONNACK,
     0x29 SubscriptionIdentifiersAvailable(bool): CONNACK,
     0x2a SharedSubscriptionAvailable(bool): CONNACK,
+}
+
+/// A property for a message: its number, and its name if it has one.
+pub(crate) fn described(id: u8) -> String {
+    let Some(name) = Property::name(id) else { return format!("0x{id:02x}, which MQTT does not define,") };
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(character);
+    }
+    format!("0x{id:02x} ({words})")
 }
 
 /// A property block, read one property at a time.

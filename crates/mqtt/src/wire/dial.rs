@@ -64,19 +64,23 @@ pub enum DialError {
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// Its name leads to no address, or nothing answers there.
-    #[error("can't be reached: {0}")]
+    #[error("can't be reached: {0}; check its address, and whether it runs")]
     Unreachable(#[source] io::Error),
     /// It wants a user name and a password, or others.
-    #[error("asks for a user name and a password, or does not accept the given ones")]
+    #[error(
+        "asks for a user name and a password, or does not accept the given ones: write them into its URL"
+    )]
     Unauthorized,
     /// It refuses this host or port, or can't reach it: its own words.
-    #[error("did not connect to the server: {0}")]
+    #[error(
+        "did not connect to the server: {0}; ask its operator whether it may connect to the server's address and port"
+    )]
     Refused(String),
     /// It speaks another protocol than the proxy's.
-    #[error("does not answer as such a proxy does: {0}")]
+    #[error("does not answer as such a proxy does: {0}; check its protocol and its port")]
     NotAProxy(String),
     /// It closed the connection, or the connection broke.
-    #[error("closed the connection")]
+    #[error("closed the connection: check its protocol, and whether it lets this machine in")]
     Closed,
 }
 
