@@ -261,7 +261,8 @@ async fn configuration(program: &GatewayProgram, data: &Path) -> anyhow::Result<
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(variable("AWS_REGION")?.clone()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .endpoint_url(variable("AWS_ENDPOINT_URL_IOT")?);
+        .endpoint_url(variable("AWS_ENDPOINT_URL_IOT")?)
+        .http_client(fleet::aws::http_client());
     Ok(builder.build())
 }
 

@@ -1,5 +1,7 @@
 //! Calls to AWS: their configuration, and messages about those that fail.
 
+mod endpoint;
+
 use std::{error::Error, time::Duration};
 
 use device_sim::Deployment;
@@ -18,6 +20,8 @@ use aws_sdk_iot::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+pub use self::endpoint::http_client;
+
 /// Attempts of a call for work that can wait: enough for a throttled minute, because the pauses double from a second up to
 /// [`LONGEST_PAUSE`].
 pub const PATIENT: u32 = 8;
@@ -25,6 +29,8 @@ pub const PATIENT: u32 = 8;
 pub const BRIEF: u32 = 2;
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Until an answer begins.
+const ANSWER_LIMIT: Duration = Duration::from_secs(18);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The configuration of the environment or of a profile, in this region if one is given. Each call has up to `attempts`
@@ -38,10 +44,12 @@ pub async fn configuration(region: Option<&str>, attempts: u32) -> anyhow::Resul
     let chain = RegionProviderChain::first_try(region.map(|name| Region::new(name.to_owned())))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_attempt_timeout(ATTEMPT_LIMIT);
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(ANSWER_LIMIT)
+        .operation_attempt_timeout(ATTEMPT_LIMIT);
     let retries = RetryConfig::standard().with_max_attempts(attempts).with_max_backoff(LONGEST_PAUSE);
-    let loader = aws_config::defaults(BehaviorVersion::latest()).region(chain);
+    let loader = aws_config::defaults(BehaviorVersion::latest()).region(chain).http_client(http_client());
     let configuration = loader.timeout_config(timeouts.build()).retry_config(retries).load().await;
     anyhow::ensure!(configuration.region().is_some(), "no AWS region is set: set `--region` or AWS_REGION");
     let provider = configuration.credentials_provider().context(MISSING)?;
@@ -69,6 +77,9 @@ where
     R: std::fmt::Debug + 'static,
 {
     let Some(service) = error.as_service_error() else {
+        if let Some(unreachable) = endpoint::unreachable(error) {
+            return anyhow!("{permission}: {unreachable}");
+        }
         return anyhow!(
             "{permission}: AWS can't be reached: {}; check this machine's network, the region, and AWS_ENDPOINT_URL",
             causes(error)
