@@ -10,11 +10,12 @@ mod network;
 mod settings;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use cli::{
     console::{self, ErrorList},
@@ -137,8 +138,13 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
         if output::stderr().is_terminal() { console::terminal_columns } else { || console::COLUMNS };
     let terminal = (!json).then(|| TerminalOutput { to: Box::new(output::stderr()), columns });
     let log_file = settings.data.join(LOG_FILE);
-    let log = EventLog::open(&log_file, terminal)
-        .with_context(|| format!("can't write the log `{}`", log_file.display()))?;
+    let log = EventLog::open(&log_file, terminal).map_err(|error| {
+        let cure = match error.kind() {
+            io::ErrorKind::IsADirectory => "remove the folder of this name",
+            _ => "name a data folder that you may write with `--data`",
+        };
+        anyhow!("can't write the log `{}`: {error}; {cure}", log_file.display())
+    })?;
     let gateway =
         Gateway::start(&settings, Clock::system(), log.clone()).await.inspect_err(|_| log.flush())?;
     let (addresses, console) = (gateway.addresses(), gateway.console_link());

@@ -13,7 +13,10 @@ use rcgen::{
 };
 use rustls::{
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -125,12 +128,23 @@ impl Authority {
     }
 
     fn read(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
-        let read = |path: &Path| {
-            fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+        let opened = || {
+            // Another one's certificate would be trusted by devices that this key's server then can't convince.
+            read(certificate, key)?;
+            let read = |path: &Path| {
+                fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+            };
+            let pair = KeyPair::from_pem(&read(key)?)
+                .with_context(|| format!("`{}` is not a key that can sign certificates", key.display()))?;
+            anyhow::Ok(Self { issuer: Issuer::new(authority_params(), pair), pem: read(certificate)? })
         };
-        let pair = KeyPair::from_pem(&read(key)?)
-            .with_context(|| format!("`{}` is not a private key; delete it and {CA_FILE}", key.display()))?;
-        Ok(Self { issuer: Issuer::new(authority_params(), pair), pem: read(certificate)? })
+        opened().map_err(|error| {
+            anyhow::anyhow!(
+                "{}; put back {CA_FILE} and {CA_KEY_FILE} that belong together, or delete both and start again, and give \
+                 your devices the new {CA_FILE}",
+                cli::error_text(error.as_ref())
+            )
+        })
     }
 }
 
@@ -152,15 +166,29 @@ fn device_params() -> CertificateParams {
 ///
 /// When they can't be read, or the key is not the certificate's.
 pub fn read(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
-    let about = |path: &Path| format!("`{}`", path.display());
-    let chain = CertificateDer::pem_file_iter(certificate).with_context(|| about(certificate))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().with_context(|| about(certificate))?;
+    let unusable = |path: &Path, what: &str, error: &pem::Error| match error {
+        pem::Error::Io(error) => anyhow::anyhow!("can't read `{}`: {error}", path.display()),
+        pem::Error::NoItemsFound => anyhow::anyhow!("`{}` has no {what} in PEM form", path.display()),
+        other => anyhow::anyhow!("`{}` is not in PEM form: {other}", path.display()),
+    };
+    let of_chain = |error| unusable(certificate, "certificate", &error);
+    let chain = CertificateDer::pem_file_iter(certificate).map_err(of_chain)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(of_chain)?;
     if chain.is_empty() {
-        anyhow::bail!("`{}` has no PEM certificate", certificate.display());
+        return Err(of_chain(pem::Error::NoItemsFound));
     }
-    let private = PrivateKeyDer::from_pem_file(key).with_context(|| about(key))?;
-    let certified = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
-    certified.with_context(|| format!("{} is not the key of {}", about(key), about(certificate)))
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", &error))?;
+    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            anyhow::anyhow!("`{}` is not the key of `{}`", key.display(), certificate.display())
+        }
+        error => anyhow::anyhow!(
+            "`{}` and `{}` can't be used by TLS ({error}): it needs X.509 version 3, and a key of RSA, P-256, P-384 or \
+             Ed25519",
+            certificate.display(),
+            key.display()
+        ),
+    })
 }
 
 /// What is wrong with the CA in a data folder, which need not be there. Nothing is made or locked.

@@ -1,5 +1,6 @@
 //! Programs that people run: `latchkey local`, `sim`, `fleet`, the benches, and what a deployment leaves.
 
+mod aws_unreachable;
 mod bench;
 mod bundle;
 mod check;
@@ -20,5 +21,6 @@ mod revoke;
 mod sarif;
 mod simulator;
 mod smoke;
+mod start_errors;
 mod status;
 mod transports;

@@ -55,20 +55,27 @@ fn snapshot(file: Option<&ReadFile>, function: FunctionSettings) -> Result<Snaps
         return Err(StoreFault::new(FaultKind::NotFound, "no file of device records is set"));
     };
     let text = text.as_ref().map_err(|error| unreadable(path, error))?;
-    let malformed = |error: &dyn std::fmt::Display| {
-        StoreFault::new(FaultKind::BadRecord, format!("`{}`: {error}", path.display()))
-    };
-    let store = StoreText::parse(text).map_err(|error| malformed(&error))?;
-    let records = store.records(function).map_err(|error| malformed(&error))?;
+    let bad = |text: String| StoreFault::new(FaultKind::BadRecord, text);
+    let store = StoreText::parse(text).map_err(|error| {
+        bad(format!(
+            "`{}` is not a file of device records: {error}; correct this place, or put back a copy of the file",
+            path.display()
+        ))
+    })?;
+    let records = store.records(function).map_err(|error| bad(format!("`{}`: {error}", path.display())))?;
     super::report_unusable(&records);
     Ok(Snapshot::new(records))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
-    let message = format!(
-        "can't read the device records in `{}`: {error}; check LATCHKEY_STORE, or create the file with `latchkey fleet add NAME`",
-        path.display()
-    );
+    let cure = match error.kind() {
+        io::ErrorKind::NotFound => "check LATCHKEY_STORE, or create the file with `latchkey fleet add NAME`",
+        io::ErrorKind::IsADirectory => "name a file with LATCHKEY_STORE",
+        io::ErrorKind::PermissionDenied => "let the user read it as which the function runs",
+        io::ErrorKind::InvalidData => "put back a copy of the file, whose text is UTF-8",
+        _ => "check LATCHKEY_STORE and the disk",
+    };
+    let message = format!("can't read the device records in `{}`: {error}; {cure}", path.display());
     StoreFault::new(FaultKind::Unavailable, message)
 }
 

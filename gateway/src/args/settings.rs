@@ -27,8 +27,13 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     let config = args.config.or_else(|| Path::new(CONFIG_FILE).exists().then(|| CONFIG_FILE.into()));
     let (file, mut mistakes) = match &config {
         Some(path) => config::read(path).map_err(|error| {
-            let absent = error.kind() == io::ErrorKind::NotFound;
-            let cure = if absent { "; `latchkey local init` writes one" } else { "" };
+            let cure = match error.kind() {
+                io::ErrorKind::NotFound => "; `latchkey local init` writes one",
+                io::ErrorKind::IsADirectory => "; name a file with `--config`",
+                io::ErrorKind::PermissionDenied => "; it has to be a file that you may read",
+                io::ErrorKind::InvalidData => "; it has to be text in UTF-8",
+                _ => "",
+            };
             anyhow!("can't read the settings file `{}`: {error}{cure}", path.display())
         })?,
         None => (Overrides::default(), Mistakes::default()),
@@ -136,6 +141,12 @@ fn make_empty_store(devices: &Path) -> anyhow::Result<()> {
             file.write_all(b"{\"version\":1,\"devices\":{}}\n").context("can't write the devices file")
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("can't make `{}`", devices.display())),
+        Err(error) => {
+            let cure = match error.kind() {
+                io::ErrorKind::NotFound => "; make its folder, or name another file with `--devices`",
+                _ => "; name a file that you may write with `--devices`",
+            };
+            Err(anyhow!("can't make the devices file `{}`: {error}{cure}", devices.display()))
+        }
     }
 }

@@ -219,7 +219,7 @@ async fn a_broken_devices_file_ends_the_start_and_the_message_names_the_line() {
         ("", "line 1 column 0"),
         ("{\"version\": 1,\n\"devices\": []}", "line 2 column 11"),
         ("{\"version\": 1,\n\"device\": {}}", "unknown field `device`"),
-        ("{\"version\": 2, \"devices\": {}}", "the format's version is 2, this program reads 1"),
+        ("{\"version\": 2, \"devices\": {}}", "the format's version is 2, and this program reads 1"),
     ];
     for (text, expected) in cases {
         let start = Start::with_authorizer();

@@ -130,7 +130,7 @@ impl Keyring {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     /// The text is not JSON.
-    #[error("the keyring is not JSON: see line {line}, column {column}")]
+    #[error("the keyring is not JSON (line {line}, column {column}): put back a copy of its file")]
     Syntax {
         /// The line, counted from 1.
         line: usize,
@@ -149,7 +149,10 @@ pub enum KeyringError {
         column: usize,
     },
     /// Another version of the format.
-    #[error("the keyring's version is {found}, this program reads {known}")]
+    #[error(
+        "the keyring's version is {found}, and this program reads {known}: run a version that reads it, or put back an earlier \
+         file"
+    )]
     Version {
         /// What the file says.
         found: u32,
@@ -456,8 +459,8 @@ mod tests {
         let key = |id: &str, key: &str| format!(r#""{id}":"{key}""#);
         let entry = key("a", KEY);
         for (json, part) in [
-            (String::new(), "is not JSON: see line 1, column 0"),
-            (format!("{{\n{KEY}"), "is not JSON: see line 2, column 1"),
+            (String::new(), "is not JSON (line 1, column 0): put back"),
+            (format!("{{\n{KEY}"), "is not JSON (line 2, column 1): put back"),
             ("[]".to_owned(), "should read `{\"version\":1,\"current\":\"ID\",\"keys\":{\"ID\":\"KEY\"}}`"),
             (format!(r#"{{"version":"{KEY}"}}"#), "should read"),
             (format!(r#"{{"version":1,"current":"a","keys":"{KEY}"}}"#), "should read"),
@@ -465,7 +468,7 @@ mod tests {
             (format!(r#"{{"version":1,"current":"a","current":"a","keys":{{{entry}}}}}"#), "should read"),
             (format!(r#"{{"version":1,"version":1,"current":"a","keys":{{{entry}}}}}"#), "should read"),
             (format!(r#"{{"version":1,"keys":{{{entry}}}}}"#), "should read"),
-            (r#"{"version":2,"ring":[]}"#.to_owned(), "the keyring's version is 2, this program reads 1"),
+            (r#"{"version":2,"ring":[]}"#.to_owned(), "the keyring's version is 2, and this program reads 1"),
             (one("a", ""), "current key `a` is not one of its keys"),
             (one("b", &entry), "current key `b` is not one of its keys"),
             (one("a b", &entry), "the keyring's `current`: a key's id should be 1 to 64"),

@@ -31,7 +31,10 @@ pub struct StoreFormatError {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
     /// The text has another version of the format.
-    #[error("the format's version is {found}, this program reads {known}")]
+    #[error(
+        "the format's version is {found}, and this program reads {known}: run a version that reads it, or put back an earlier \
+         file"
+    )]
     Version {
         /// The version of the text.
         found: u32,
