@@ -41,6 +41,11 @@ pub(super) enum RetainedChange {
     Remove,
 }
 
+/// Messages whose time is over that each message removes: more than it adds, so they don't gather.
+const REMOVED_AT_ONCE: usize = 2;
+/// As many as one message removes at most if it has no room: its work does not grow with what others stored.
+const REMOVED_FOR_ROOM: usize = 1_000;
+
 impl Retained {
     pub(super) fn new(max_messages: usize) -> Self {
         Self { max_messages, messages: BTreeMap::new(), expiring: BTreeSet::new(), bytes: 0 }
@@ -61,9 +66,7 @@ impl Retained {
         }
         let publish = with_own_buffers(publish);
         let bytes = weight(&publish);
-        if !self.has_room(topic, bytes) {
-            self.remove_expired(now, changes);
-        }
+        self.remove_expired(topic, bytes, now, changes);
         if !self.has_room(topic, bytes) {
             tracing::warn!("no room for another retained message");
             return RetainedChange::None;
@@ -115,11 +118,17 @@ impl Retained {
         }
     }
 
-    fn remove_expired(&mut self, now: Moment, changes: &mut Changes) {
-        while let Some((_, topic)) = self.expiring.first().filter(|(at, _)| *at <= now).cloned() {
+    /// Removes some messages whose time is over, and more while a message of this many bytes has no room.
+    fn remove_expired(&mut self, topic: &TopicName, bytes: usize, now: Moment, changes: &mut Changes) {
+        for removed in 0..REMOVED_FOR_ROOM {
+            let expired = self.expiring.first().filter(|(at, _)| *at <= now).cloned();
+            let Some((_, expired)) = expired else { return };
+            if removed >= REMOVED_AT_ONCE && self.has_room(topic, bytes) {
+                return;
+            }
             step();
-            self.remove(&topic);
-            changes.unretained(&topic);
+            self.remove(&expired);
+            changes.unretained(&expired);
         }
     }
 
@@ -241,9 +250,37 @@ mod tests {
         let message = Publish::new(topic(MAX_MESSAGES), "x");
         let refused = || retain(&mut retained, &topic(MAX_MESSAGES), &message, soon, &mut changes);
         assert_eq!(counted(refused), (0, false), "without a look at the others");
-        assert!(retain(&mut retained, &topic(MAX_MESSAGES), &message, late, &mut changes));
-        assert_eq!(retained.len(), MAX_MESSAGES / 2 + 1);
+        let accepted = || retain(&mut retained, &topic(MAX_MESSAGES), &message, late, &mut changes);
+        assert_eq!(
+            counted(accepted),
+            (REMOVED_AT_ONCE, true),
+            "with a look at as many as one message removes"
+        );
+        assert_eq!(retained.len(), MAX_MESSAGES - REMOVED_AT_ONCE + 1);
         assert!(retained.of_topic(&topic(0), late).is_none() && retained.of_topic(&topic(1), late).is_some());
+    }
+
+    #[test]
+    fn one_message_removes_a_bounded_number_of_expired_ones() {
+        let (mut retained, (mut changes, now)) = (Retained::new(usize::MAX), changes());
+        let properties =
+            PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
+        let topic = |n: usize| format!("t/{n}").parse::<TopicName>().unwrap();
+        let message = |n, payload: Vec<u8>| Publish {
+            properties: Some(properties.clone().into()),
+            ..Publish::new(topic(n), payload)
+        };
+        let mut n = 0;
+        while retain(&mut retained, &topic(n), &message(n, vec![1; 40 * 1024]), now, &mut changes) {
+            n += 1;
+        }
+        assert!(n > REMOVED_FOR_ROOM, "{n}");
+        // It has room only in place of more than it may remove.
+        let late = now + Duration::from_secs(10);
+        let huge = message(n, vec![1; 63 * 1024 * 1024]);
+        let dropped = || retain(&mut retained, &topic(n), &huge, late, &mut changes);
+        assert_eq!(counted(dropped), (REMOVED_FOR_ROOM, false));
+        assert!(retain(&mut retained, &topic(n), &huge, late, &mut changes), "the next one has room");
     }
 
     #[test]
