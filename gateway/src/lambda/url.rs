@@ -15,6 +15,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use mqtt::tls_failure::{End, TlsWords, tls_error};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 use super::{
@@ -25,6 +26,20 @@ use super::{
 /// The header that marks an answer as a function's error.
 const FUNCTION_ERROR: &str = "x-amz-function-error";
 const NOT_RUNNING: &str = "is the function running? start it, for example with `cargo lambda watch`";
+
+const NO_NAME: &str = "correct the host in its URL";
+
+/// The gateway's words about its handshakes with a function's URL.
+const WORDS: TlsWords = TlsWords {
+    end: End::Client,
+    peer: "the server there",
+    own: "the gateway",
+    no_tls: "write `http://` if it runs on this machine without TLS",
+    certificate: "check what it expects",
+    trust: "add the CA to this machine's, or to a file that SSL_CERT_FILE names",
+    dates: "check this machine's clock too",
+    closed: "it has no TLS (write `http://` on this machine), or a proxy or a firewall is on the way",
+};
 
 /// The function at one URL.
 pub struct UrlFunction {
@@ -113,8 +128,14 @@ impl UrlFunction {
         if !error.is_connect() {
             return self.broken(error);
         }
-        let (place, error) = (self.url.to_string(), innermost(error));
-        InvokeError::Unreachable { place, error, cure: NOT_RUNNING }
+        let (text, cure) = match handshake_failure(error) {
+            Some(error) => (error, "nothing was sent to it"),
+            None => (innermost(error), NOT_RUNNING),
+        };
+        // Neither has a type of its own that could be asked for.
+        let is_name = ["failed to lookup address", "invalid dns name"].iter().any(|part| text.contains(part));
+        let cure = if is_name { NO_NAME } else { cure };
+        InvokeError::Unreachable { place: self.url.to_string(), error: text, cure }
     }
 
     fn broken(&self, error: &(dyn Error + 'static)) -> InvokeError {
@@ -136,4 +157,17 @@ impl UrlFunction {
         let answer = format!("status {}", status.as_u16());
         InvokeError::Refused { place: self.url.to_string(), answer, cure }
     }
+}
+
+/// What is wrong with the TLS handshake, if that is why there is no connection. An error in an `io::Error` is not its `source`.
+fn handshake_failure(error: &(dyn Error + 'static)) -> Option<String> {
+    let causes = std::iter::successors(Some(error), |&error| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
+    });
+    let mut errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    // An end in the handshake: a TCP connection that is not made ends otherwise.
+    let ends = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+    let found = errors.find(|error| tls_error(error).is_some() || ends.contains(&error.kind()));
+    found.map(|error| WORDS.describe(error))
 }

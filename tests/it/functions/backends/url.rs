@@ -150,6 +150,33 @@ async fn an_unreachable_url_is_reported_at_the_first_connect() {
     assert!(details.ends_with(cure), "{details}");
 }
 
+/// A function that runs is not told to be started.
+#[tokio::test]
+async fn a_url_that_fails_in_tls_or_has_an_unknown_host_has_that_cure() {
+    let (function, other) =
+        tokio::join!(FakeFunction::start(Act::Answer(allow_all())), TestGateway::open_to_all());
+    let path = "2015-03-31/functions/f/invocations";
+    let untrusted = format!("https://localhost:{}/{path}", other.address.port());
+    let unknown = format!("https://{}.invalid/{path}", "x".repeat(64));
+    for (url, cause, cure) in [
+        (
+            function.url().replace("http://", "https://"),
+            "closed the connection in the handshake",
+            "it has no TLS (write `http://`",
+        ),
+        (untrusted, "is not signed by a CA that is trusted here", "a file that SSL_CERT_FILE names"),
+        (unknown, "invalid dns name", "correct the host in its URL"),
+    ] {
+        let gateway = started(&url).run().await;
+        let line = refused(&gateway, client("c")).await;
+        let text = line["explanation"].as_str().unwrap();
+        assert!(
+            text.contains(cause) && text.contains(cure) && !text.contains("is the function running"),
+            "{text}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_does_not_wait_for_connects_and_a_connect_not_for_ever() {
     let function = FakeFunction::start(Act::Hold).await;
@@ -219,5 +246,11 @@ async fn https_needs_a_certificate_that_the_system_trusts() {
     assert!(!connects("localhost", &folder.path().join("ca.pem")).await, "another CA is trusted");
     assert_eq!(function.calls().len(), 1, "no event went to a stranger");
     let log = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
-    assert!(log.contains("invalid peer certificate: UnknownIssuer"), "{log}");
+    for part in [
+        "is for another name",
+        "is not signed by a CA that is trusted here",
+        "a file that SSL_CERT_FILE names",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
 }
