@@ -2,6 +2,7 @@
 
 mod authorizers;
 mod backends;
+mod configuration;
 mod faults;
 mod garbage;
 pub(crate) mod golden;

@@ -203,6 +203,14 @@ async fn with_keyring(
     function: FunctionSettings,
     source: &KeyringSource,
 ) -> Result<FunctionSettings, StoreFault> {
+    // One that does not exist is empty at the start. A file that goes away later takes no keys with it.
+    if let (Unsealing::With(keyring), Some(path)) = (&function.unsealing, source.file())
+        && keyring.current().is_some()
+        && !path.exists()
+    {
+        let message = format!("the keyring `{}` is gone; put it back", path.display());
+        return Err(StoreFault::new(FaultKind::NotFound, message));
+    }
     match source.load().await {
         Ok(keyring) => Ok(FunctionSettings { unsealing: Unsealing::With(Arc::new(keyring)), ..function }),
         Err(error) => Err(StoreFault::new(FaultKind::Unavailable, error.to_string())),
