@@ -2,7 +2,7 @@
  * `bundle STAGE FOLDER`: copies the function's code, as a deploy of STAGE uploads it, to FOLDER. It runs after
  * `cdk synth`, and refuses code that Lambda can't start.
  */
-import { cpSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { bundleError, PROGRAM } from '../lib/bundle';
@@ -18,13 +18,23 @@ interface Manifest {
 runCommand(() => {
   const { architecture } = readSettings(STAGES, stage).function;
   const built = join(REPOSITORY, 'infra', 'build', 'cdk.out');
-  const manifest = readFileSync(join(built, `latchkey-${stage}.assets.json`), 'utf8');
+  const path = join(built, `latchkey-${stage}.assets.json`);
+  if (folder === '' || !existsSync(path)) {
+    throw new SettingsError([
+      folder === ''
+        ? 'there is no folder to copy to: `bundle STAGE FOLDER`'
+        : `the stage \`${stage}\` is not synthesized (\`${path}\` does not exist): run \`make synth STAGE=${stage}\` first`,
+    ]);
+  }
+  const manifest = readFileSync(path, 'utf8');
   const folders = Object.values((JSON.parse(manifest) as Manifest).files)
     .filter(({ source }) => source.packaging === 'zip')
     .map(({ source }) => join(built, source.path));
   const code = folders.find((path) => readdirSync(path).includes(PROGRAM));
   if (code === undefined) {
-    throw new SettingsError([`no code with the program \`${PROGRAM}\` was synthesized`]);
+    throw new SettingsError([
+      `no code with the program \`${PROGRAM}\` was synthesized: run \`make synth STAGE=${stage}\` again`,
+    ]);
   }
   const error = layoutError(code) ?? bundleError(code, architecture);
   if (error !== undefined) {
@@ -39,7 +49,9 @@ function layoutError(code: string): string | undefined {
   const names = readdirSync(code);
   const mode = statSync(join(code, PROGRAM)).mode;
   if (names.length !== 1) {
-    return `there are other files next to the program \`${PROGRAM}\`: ${names.join(', ')}`;
+    return `there are other files next to the program \`${PROGRAM}\`: ${names.join(', ')}; build it again, or remove them from \`function.bundle\``;
   }
-  return (mode & 0o555) === 0o555 ? undefined : `the program \`${PROGRAM}\` is not executable by everybody`;
+  return (mode & 0o555) === 0o555
+    ? undefined
+    : `the program \`${PROGRAM}\` is not executable by everybody, as Lambda needs it: \`chmod 755 ${PROGRAM}\``;
 }

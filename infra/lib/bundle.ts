@@ -15,7 +15,7 @@ export const PROGRAM = 'bootstrap';
 export function bundleError(path: string, architecture: string): string | undefined {
   const program = readProgram(path);
   if (program === undefined) {
-    return `\`${path}\` is neither a folder nor a zip file with the program \`${PROGRAM}\``;
+    return `\`${path}\` is neither a folder nor a zip file with the program \`${PROGRAM}\`: \`cargo lambda build --release\` makes one, and without \`function.bundle\` a deploy does`;
   }
   // 64 bits, little-endian, as both of Lambda's architectures are.
   if (program.length < 20 || !program.subarray(0, 6).equals(Buffer.from('\x7fELF\x02\x01', 'latin1'))) {
@@ -29,15 +29,15 @@ export function bundleError(path: string, architecture: string): string | undefi
 }
 
 function readProgram(path: string): Buffer | undefined {
-  if (statSync(path).isDirectory()) {
-    const program = join(path, PROGRAM);
-    return existsSync(program) ? readFileSync(program) : undefined;
-  }
   try {
+    if (statSync(path).isDirectory()) {
+      const program = join(path, PROGRAM);
+      return existsSync(program) ? readFileSync(program) : undefined;
+    }
     const program = unzipSync(readFileSync(path), { filter: ({ name }) => name === PROGRAM })[PROGRAM];
     return program && Buffer.from(program);
   } catch {
-    // It is not a zip file, or a damaged one.
+    // It can't be read, or is not a zip file, or a damaged one.
     return undefined;
   }
 }

@@ -92,16 +92,26 @@ export function readSettings(folder: string, stage: string): Settings {
     ]);
   }
   const path = join(folder, `${stage}.json`);
+  if (!existsSync(folder)) {
+    throw new SettingsError([
+      `there is no folder of stages at \`${folder}\`: correct LATCHKEY_STAGES, or unset it for infra/stages`,
+    ]);
+  }
   if (!existsSync(path)) {
     const others = readdirSync(folder).flatMap((file) =>
       file.endsWith('.json') ? [`\`${file.slice(0, -5)}\``] : [],
     );
-    const fix = `write infra/stages/${stage}.json (docs/deploy.md has the settings), or use one of ${others.join(', ')}`;
+    const otherStages = others.length === 0 ? '' : `, or use one of ${others.join(', ')}`;
+    const fix = `write \`${path}\` (docs/deploy.md has the settings)${otherStages}`;
     throw new SettingsError([`the stage \`${stage}\` has no settings: ${fix}`]);
   }
-  const json = parseJson(readFileSync(path, 'utf8'));
+  const text = readText(path);
+  if (text instanceof Error) {
+    throw new SettingsError([`${path}: it can't be read (${text.message}): a stage is a JSON file`]);
+  }
+  const json = parseJson(text);
   if (json instanceof Error) {
-    throw new SettingsError([`${path}: it is not JSON: ${json.message}`]);
+    throw new SettingsError([`${path}: it is not JSON (${json.message}): correct it there`]);
   }
   try {
     return parseSettings(json, stage, folder);
@@ -168,7 +178,11 @@ export function stageSchema(stage: string, folder: string) {
     things: section({ demo: flag.default(true), certificateArn: certificate('iot').optional() })
       .superRefine(({ demo, certificateArn }, context) => {
         if (certificateArn !== undefined && !demo) {
-          refuse(context, ['certificateArn'], 'it is for the demo Thing, which `things.demo` leaves out');
+          refuse(
+            context,
+            ['certificateArn'],
+            'it is for the demo Thing, which `things.demo` leaves out: set one of the two only',
+          );
         }
       })
       .prefault({}),
@@ -270,7 +284,9 @@ function file(folder: string, contentError: (path: string) => string | undefined
   return text(/./, 'a path')
     .transform((path) => resolve(folder, path))
     .superRefine((path, context) => {
-      const message = existsSync(path) ? contentError(path) : `\`${path}\` does not exist`;
+      const message = existsSync(path)
+        ? contentError(path)
+        : `\`${path}\` does not exist: a path is relative to the folder of the stage's file`;
       if (message !== undefined) {
         refuse(context, [], message);
       }
@@ -283,7 +299,7 @@ function grantsError(path: string): string | undefined {
     version: z.literal(1),
     grants: z.looseObject({}),
   });
-  return grants.safeParse(parseJson(readFileSync(path, 'utf8'))).success
+  return grants.safeParse(json(path)).success
     ? undefined
     : `\`${path}\` is not a file of grants: it has \`version\` 1 and \`grants\`, and no \`devices\``;
 }
@@ -291,7 +307,7 @@ function grantsError(path: string): string | undefined {
 /** A keyring that KMS has encrypted: a keyring in clear must not get into a function's package. */
 function keyringError(path: string): string | undefined {
   const keyring = z.looseObject({ kms_ciphertext: z.string() });
-  return keyring.safeParse(parseJson(readFileSync(path, 'utf8'))).success
+  return keyring.safeParse(json(path)).success
     ? undefined
     : `\`${path}\` is not a keyring that KMS has encrypted; docs/migrating.md has the command`;
 }
@@ -312,9 +328,14 @@ function publicKeys(folder: string) {
         .sort()
         .map(([name, path]): [string, string] => {
           const full = resolve(folder, path);
-          const pem = existsSync(full) ? readFileSync(full, 'utf8').trim() : '';
+          const text = readText(full);
+          const pem = text instanceof Error ? '' : text.trim();
           if (!/^-----BEGIN PUBLIC KEY-----\n[\s\S]+-----END PUBLIC KEY-----$/.test(pem)) {
-            refuse(context, [name], `\`${full}\` is not a public key in PEM; don't use the private key`);
+            refuse(
+              context,
+              [name],
+              `\`${full}\` is not a public key in PEM, as \`openssl rsa -pubout\` writes it; don't use the private key`,
+            );
           }
           return [name, pem];
         });
@@ -330,7 +351,10 @@ function certificate(service: keyof typeof CERTIFICATES) {
       // A text that is not an ARN has its error already.
       return actual === undefined || (actual === service && id?.split('/')[0] === resource);
     },
-    { error: ({ input }) => `${shown(input)} is not a certificate of ${name}` },
+    {
+      error: ({ input }) =>
+        `${shown(input)} is not a certificate of ${name}: its ARN begins with \`arn:aws:${service}:\` and has \`${resource}/\``,
+    },
   );
 }
 
@@ -349,7 +373,7 @@ function placeError(
   }
   return stage.account === undefined || account === stage.account
     ? undefined
-    : `the certificate is in the account ${account} and the stage in ${stage.account}`;
+    : `the certificate is in the account ${account} and the stage in ${stage.account}: use one of the stage's account, or change \`account\``;
 }
 
 function refuse(context: z.RefinementCtx<unknown>, path: string[], message: string): void {
@@ -366,6 +390,21 @@ function notAnObject({ code, input }: { code?: string; input?: unknown }): strin
 
 function shown(value: unknown): string {
   return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+}
+
+/** A file's content as JSON; what can't be read or parsed is an `Error`. */
+function json(path: string): unknown {
+  const text = readText(path);
+  return text instanceof Error ? text : parseJson(text);
+}
+
+/** A file's text, or why it can't be read; a folder can't. */
+function readText(path: string): string | Error {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -140,6 +140,22 @@ test('the execution policy allows no escalation', () => {
   assert.deepEqual(allowed(EXECUTION, escalations), []);
 });
 
+test('the execution policy takes names with latchkey- and keys without an alias for its own', () => {
+  // Neither IAM nor KMS has a condition that tells them apart: docs/deploy.md says what to do.
+  const other = `arn:aws:iam::${ACCOUNT}:role/latchkey-of-another-purpose`;
+  const taken: readonly CallParts[] = [
+    ['iam:UpdateAssumeRolePolicy', other],
+    ['iam:PassRole', other, { 'iam:PassedToService': 'lambda.amazonaws.com' }],
+    ['lambda:UpdateFunctionCode', regional('lambda', 'function:latchkey-of-another-purpose')],
+    ['dynamodb:DeleteTable', regional('dynamodb', 'table/latchkey-of-another-purpose')],
+    ['kms:TagResource', KEY],
+    ['kms:PutKeyPolicy', KEY, TAG],
+  ];
+  for (const [action, resource, context] of taken) {
+    assert.ok(allows(EXECUTION, { action, resource, ...(context && { context }) }), `${action} ${resource}`);
+  }
+});
+
 test('every role has the boundary', () => {
   for (const stage of STAGES) {
     const roles = [...stage.values()].filter(({ type }) => type === 'AWS::IAM::Role');

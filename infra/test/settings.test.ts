@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -35,7 +35,7 @@ test('dev and prod have valid settings', () => {
 
 test('an unknown stage is refused with what to do', () => {
   assert.throws(() => readSettings(join(INFRA, 'stages'), 'qa'), {
-    message: /^the stage `qa` has no settings: write infra\/stages\/qa\.json .*`dev`, `prod`$/,
+    message: /^the stage `qa` has no settings: write `.*infra\/stages\/qa\.json` .*`dev`, `prod`$/,
   });
   assert.throws(() => readSettings(join(INFRA, 'stages'), '../dev'), /is not a name of a stage/);
 });
@@ -44,8 +44,34 @@ test('a file that is not a JSON object is refused by its name', () => {
   const stages = folder();
   writeFileSync(join(stages, 'a.json'), '{');
   writeFileSync(join(stages, 'b.json'), '[]');
-  assert.throws(() => readSettings(stages, 'a'), /a\.json: it is not JSON: /);
+  mkdirSync(join(stages, 'c.json'));
+  assert.throws(() => readSettings(stages, 'a'), /a\.json: it is not JSON \(.*\): correct it there$/);
+  assert.throws(() => readSettings(stages, 'c'), /c\.json: it can't be read \(.*\): a stage is a JSON file$/);
   assert.throws(() => readSettings(stages, 'b'), /b\.json: `\[\]` is not an object/);
+});
+
+test('a folder of stages that does not exist or is empty is refused with what to do', () => {
+  const none = join(folder(), 'none');
+  assert.throws(() => readSettings(none, 'dev'), {
+    message: `there is no folder of stages at \`${none}\`: correct LATCHKEY_STAGES, or unset it for infra/stages`,
+  });
+  assert.throws(
+    () => readSettings(folder(), 'dev'),
+    /write `.*dev\.json` \(docs\/deploy\.md has the settings\)$/,
+  );
+});
+
+test('a folder in the place of a file is refused by its setting', () => {
+  const path = folder();
+  const refused = errors({
+    ...here,
+    function: { grants: path },
+    vendorSecrets: { keyring: path },
+    authorizer: { signing: { publicKeys: { first: path } } },
+  }).join('\n');
+  assert.match(refused, /`function.grants`: `.*` is not a file of grants/);
+  assert.match(refused, /`vendorSecrets.keyring`: `.*` is not a keyring that KMS has encrypted/);
+  assert.match(refused, /`authorizer.signing.publicKeys.first`: `.*` is not a public key in PEM/);
 });
 
 test('all errors are reported together', () => {
@@ -74,7 +100,7 @@ test('all errors are reported together', () => {
     '`function.memoryMb`: `64` is not a whole number from 128 to 10240',
     '`function.reservedConcurrency`: `0` is not a whole number from 1 to 100000',
     '`function.logRetentionDays`: `31` is not one of `1`, `3`, `5`, `7`, `14`, `30`, `60`, `90`, `120`, `150`, `180`, `365`, `400`, `545`, `731`',
-    '`function.bundle`: `/nowhere/nothing` does not exist',
+    "`function.bundle`: `/nowhere/nothing` does not exist: a path is relative to the folder of the stage's file",
     '`authorizer.name`: `a b` is not up to 64 of `A-Z a-z 0-9 _ -`',
     '`authorizer.cacheHttp`: `no` is neither `true` nor `false`',
     '`readings`: `[]` is not an object',
@@ -106,11 +132,11 @@ test('a certificate in another place than the stage is refused', () => {
   ]);
   assert.match(
     domain(ACM, { account: '444455556666' }).join(),
-    /in the account 111122223333 and the stage in 444455556666/,
+    /in the account 111122223333 and the stage in 444455556666: use one of the stage's account, or change `account`/,
   );
   assert.match(
     domain('arn:aws:iot:eu-central-1:111122223333:cert/abc').join(),
-    /is not a certificate of ACM/,
+    /is not a certificate of ACM: its ARN begins with `arn:aws:acm:` and has `certificate\/`/,
   );
   assert.match(domain('certificate').join(), /is not an ARN such as `arn:aws:acm:REGION:/);
   const thing = 'arn:aws:iot:us-east-1:111122223333:cert/abc';
