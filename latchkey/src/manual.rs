@@ -77,7 +77,9 @@ pub(crate) fn man(args: &ManArgs, command: Command) -> ExitCode {
 fn page(mut command: Command, words: &[String]) -> anyhow::Result<Vec<u8>> {
     for word in words {
         let below = command.find_subcommand(word).cloned();
-        command = below.with_context(|| format!("there is no command `{}`", words.join(" ")))?;
+        command = below.with_context(|| {
+            format!("there is no command `{}`; `latchkey --help` lists the commands", words.join(" "))
+        })?;
     }
     let mut page = Vec::new();
     Man::new(command).render(&mut page)?;
@@ -90,7 +92,9 @@ fn in_folder(folder: &PathBuf, command: Command) -> ExitCode {
             .and_then(|()| clap_mangen::generate_to(command, folder))
             .and_then(|()| Ok(fs::read_dir(folder)?.count()))
     };
-    match pages.with_context(|| format!("can't write to `{}`", folder.display())) {
+    match pages.with_context(|| {
+        format!("can't write to the folder `{}`; choose another with `--folder`", folder.display())
+    }) {
         Ok(pages) => {
             console::status(&format!("`{}` has {}", folder.display(), counted(pages, "file")));
             ExitCode::SUCCESS

@@ -54,7 +54,7 @@ async fn build(cargo: &Path, manifest: &Path, this: &Path, name: &str) -> anyhow
         command.args(["--profile", profile]);
     }
     let status = command.current_dir(manifest).stdin(Stdio::null()).stdout(Stdio::null()).status().await;
-    let status = status.with_context(|| format!("can't run cargo to build `{name}`"))?;
-    anyhow::ensure!(status.success(), "`{name}` does not build");
+    let status = status.with_context(|| format!("can't run `{}` to build `{name}`", cargo.display()))?;
+    anyhow::ensure!(status.success(), "`{name}` does not build; the compiler's lines above say why");
     Ok(())
 }

@@ -26,7 +26,12 @@ impl Folder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path).with_context(|| format!("can't make the folder `{}`", path.display()))?;
+        builder.create(path).map_err(|error| {
+            anyhow::anyhow!(
+                "can't make the folder `{}`: {error}; choose another with `--data`",
+                path.display()
+            )
+        })?;
         Ok(Self { path: path.to_owned(), _lock: lock(path)? })
     }
 
@@ -40,7 +45,11 @@ impl Folder {
         let file = self.file(name);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("can't remove the old `{}`", file.display()))
+                anyhow::bail!(
+                    "can't remove the file of an earlier demo: `{}`: {error}; remove it yourself, or choose another folder with \
+                     `--data`",
+                    file.display()
+                )
             }
             _ => Ok(file),
         }

@@ -61,7 +61,7 @@ impl Local {
         let line = BufReader::new(output).lines().next_line().await?;
         let Some(line) = line else {
             let status = process.wait().await?;
-            anyhow::bail!("`latchkey local` ended with {status}");
+            anyhow::bail!("`latchkey local` ended with {status}; its own lines above say why");
         };
         let Ready { address, log, console } =
             serde_json::from_str(&line).context("`latchkey local` is not ready")?;
@@ -125,10 +125,14 @@ impl Sim {
     /// Waits for the summary.
     pub(super) async fn finish(self) -> anyhow::Result<SimSummary> {
         let Self { process, stdin } = self;
-        let output = process.wait_with_output().await.context("`latchkey sim` gave no summary")?;
+        let output = process
+            .wait_with_output()
+            .await
+            .context("`latchkey sim` gave no summary; its own lines above may say why")?;
         drop(stdin);
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("`latchkey sim` ended with {} and no summary", output.status))
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!("`latchkey sim` ended with {} and no summary; its own lines above say why", output.status)
+        })
     }
 }
 

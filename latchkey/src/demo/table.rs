@@ -42,7 +42,8 @@ impl Table {
         let mut database = command.spawn().context("can't start `latchkey-dynamodb`")?;
         let output = database.stdout.take().context("`latchkey-dynamodb` has no output")?;
         let endpoint = BufReader::new(output).lines().next_line().await?;
-        let endpoint = endpoint.context("`latchkey-dynamodb` ended before it was ready")?;
+        let endpoint =
+            endpoint.context("`latchkey-dynamodb` ended before it was ready; its own lines above say why")?;
         let table = Self { endpoint, _database: database };
         let client = table.client();
         create(&client).await.context("the demo's DynamoDB can't make the table")?;
