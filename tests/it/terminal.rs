@@ -1,6 +1,7 @@
 //! What a client, a file or a server says reaches no terminal, log or answer as it is: the characters that a terminal does
 //! not show, or that change what it shows, are escaped in the output of every program.
 
+mod bridge;
 mod clients;
 mod commands;
 mod families;

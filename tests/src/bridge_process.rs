@@ -43,10 +43,15 @@ pub fn settings_to(address: SocketAddr, ca: &Path, more: &str) -> String {
 impl BridgeProcess {
     /// Starts a bridge with these settings, in `folder`, and waits until it listens.
     pub async fn start(folder: &Path, settings: &str) -> Self {
+        Self::start_with(folder, settings, &[]).await
+    }
+
+    /// The same with these variables.
+    pub async fn start_with(folder: &Path, settings: &str, variables: &[(&str, &str)]) -> Self {
         let file = folder.join("latchkey-bridge.toml");
         std::fs::write(&file, settings).unwrap();
         let mut command = Command::new(program("latchkey-bridge"));
-        command.args(["--json", "--stop-with-stdin"]).current_dir(folder);
+        command.args(["--json", "--stop-with-stdin"]).current_dir(folder).envs(variables.iter().copied());
         let mut running = Running::start(command);
         let ready = |line: &str| {
             let mut ready = serde_json::from_str::<Value>(line).ok()?;

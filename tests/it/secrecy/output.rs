@@ -20,17 +20,19 @@ use gateway::{
     },
 };
 use integration::{
+    bridge_process::{self, BridgeProcess},
     canary::{Canary, Writings},
     captured_log::CapturedLog,
     eventually::{LIMIT, eventually, within},
     gateway_process::GatewayProcess,
+    http_client::plain_get,
     mqtt_client::{MqttClient, connect},
     programs::program,
     running::Running,
     script::{self, Script, Step},
     test_gateway::Start,
 };
-use mqtt::{ConnectReasonCode, Version};
+use mqtt::{ConnectReasonCode, QoS, Version};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tokio::process::Command;
@@ -304,6 +306,45 @@ async fn simulator_shows_no_secret() {
     assert_eq!(code, Some(64), "the credentials are not a CA");
     writings.assert_says("not_authorized");
     writings.add_folder(folder.path());
+    writings.assert_free_of(&planted.all());
+}
+
+/// Also while messages wait on the disk because AWS can't be reached.
+#[tokio::test]
+async fn bridge_shows_no_secret() {
+    let planted = Planted::new();
+    let (data, folder) = (folder_with_devices(&planted), tempdir().unwrap());
+    let gateway = GatewayProcess::start(data.path(), "latchkey-authorizer", true, &LOUD).await;
+    let settings = bridge_process::settings(&gateway, "[spool]\ndevice = \"1MB\"");
+    let bridge = BridgeProcess::start_with(folder.path(), &settings, &LOUD).await;
+    let mut writings = Writings::default();
+    let named = |name: &str| planted.user_name(name);
+    for version in BOTH {
+        for (id, user_name, password) in [
+            ("hall-1", "hall-1".to_owned(), planted.password.secret()),
+            ("hall-1", named("hall-1"), planted.password.secret()),
+            ("hall-1", "hall-1".to_owned(), planted.wrong.secret()),
+            ("hall-2", planted.wrong.secret().to_owned(), planted.wrong.secret()),
+        ] {
+            let (client, _) =
+                MqttClient::plain(bridge.mqtt(), connect(version, id, &user_name, password)).await;
+            drop(client);
+        }
+    }
+    let login = connect(Version::V5, "hall-1", "hall-1", planted.password.secret());
+    let (mut device, ack) = MqttClient::plain(bridge.mqtt(), login).await;
+    assert_eq!(ack.map(|ack| ack.code), Some(ConnectReasonCode::Success));
+    drop(gateway.stop().await);
+    let stored = device.publish("hall-1/t", "x", QoS::AtLeastOnce).await;
+    assert!(stored.is_some(), "it is acknowledged by the spool");
+    let (_, metrics) = plain_get(bridge.address("status"), "/metrics").await;
+    writings.add("the bridge's metrics", metrics);
+    writings.add("the bridge's output", bridge.written());
+    let finished = bridge.stop().await;
+    writings.add("the bridge's standard output", finished.out);
+    writings.add("the bridge's standard error", finished.err);
+    writings.add_folder(folder.path());
+    writings.assert_says("hall-1/t");
     writings.assert_free_of(&planted.all());
 }
 

@@ -147,6 +147,8 @@ async fn text_of_a_server_is_escaped() {
         let connection = ["--endpoint", &endpoint, "--ca", "ca.pem", "--credentials", "credentials.csv"];
         let smoke = [&["fleet", "smoke", "--wait", "1s"][..], &connection].concat();
         run(folder.path(), "latchkey", &smoke, &[], &mut writings).await;
+        let doctor = ["doctor", &endpoint, "--ca", "ca.pem", "-u", "hall-1", "-t", "hall-1/t", "--hold", "0"];
+        run(folder.path(), "latchkey", &doctor, &[("LATCHKEY_PASSWORD", "password")], &mut writings).await;
         for version in ["5", "3.1.1"] {
             let more = ["--duration", "2s", "--interval", "200ms", "--mqtt", version];
             run(folder.path(), "latchkey-sim", &[&connection[..], &more].concat(), &[], &mut writings).await;
