@@ -97,6 +97,11 @@ impl CallError {
         Self { status: StatusCode::NOT_FOUND, message: message.into() }
     }
 
+    /// It exceeds a rate.
+    pub(crate) fn throttled(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, message: message.into() }
+    }
+
     /// It can't be done now.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into() }

@@ -19,6 +19,7 @@ use crate::{
     handshake_limit::HandshakeLimit,
     lambda::functions::Functions,
     metrics::Direction,
+    quotas::LimitError,
     registry::Registry,
     session::{reserved_topic::Recipient, shadow},
     settings::Settings,
@@ -64,27 +65,42 @@ pub struct Shared {
     pub cut_off: CancellationToken,
 }
 
+/// Why a message of a sender without a session is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// It is one more than a rate of retained messages allows.
+    #[error(transparent)]
+    Throttled(LimitError),
+    /// The sessions' file can't be written.
+    #[error(transparent)]
+    NotWritten(#[from] StoreError),
+}
+
 impl Shared {
     /// Publishes a message of a sender without a session: of an HTTPS request, an API call or the console. Whether the sender
-    /// may publish it, and its quotas, are checked before.
+    /// may publish it, and the quotas of the message itself, are checked before.
     ///
     /// # Errors
     ///
-    /// When the sessions' file can't be written.
+    /// When it exceeds a rate of retained messages, or the sessions' file can't be written.
     pub async fn publish(
         &self,
         topic: TopicName,
         publish: Publish,
         recipient: Option<Recipient>,
         now: Moment,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PublishError> {
+        let quotas = &self.settings.quotas;
+        // Taking a retained message away is not throttled (AWS general reference, `iot-core`).
+        if publish.retain && !publish.payload.is_empty() {
+            self.account_rates.retain(&topic, quotas, now).map_err(PublishError::Throttled)?;
+        }
         // No client has an empty id, so no subscriber is taken for the sender.
         let from = Arc::default();
         match recipient {
             Some(Recipient::Service) => {}
             None => self.broker.publish(from, topic, publish, now).await?,
             Some(Recipient::Shadow(requests)) => {
-                let quotas = &self.settings.quotas;
                 let request = shadow::request(requests, &publish.payload, quotas, &self.account_rates, now);
                 let at = self.clock.epoch().unix_seconds(now);
                 let message = ShadowMessage { topic, publish, request, unanswered: None };

@@ -14,7 +14,7 @@ use crate::{
     clock::Moment,
     session::{reserved_topic, shadow},
     shadow::{Operation, RequestTopic, ShadowId},
-    shared::Shared,
+    shared::{PublishError, Shared},
 };
 
 /// A message to publish.
@@ -45,7 +45,7 @@ pub(super) struct ShadowCall {
     document: Value,
 }
 
-/// Publishes a message, as AWS's API does for the account itself: no policy is asked, and quotas hold.
+/// Publishes a message, as AWS's API does for the account itself: no policy is asked, and quotas hold, also the rates of retained messages.
 pub(super) async fn publish(shared: &Shared, asked: Message, now: Moment) -> Answer {
     let topic = topic(&asked.topic)?;
     let payload =
@@ -87,9 +87,12 @@ pub(super) async fn publish(shared: &Shared, asked: Message, now: Moment) -> Ans
         properties,
         ..Publish::new(topic.clone(), Bytes::from(payload))
     };
-    shared.publish(topic, publish, recipient, now).await.map_err(|error| {
-        tracing::error!(%error, "a message of the console is lost");
-        CallError::unavailable("the sessions' file can't be written")
+    shared.publish(topic, publish, recipient, now).await.map_err(|error| match error {
+        PublishError::Throttled(error) => CallError::throttled(error.to_string()),
+        PublishError::NotWritten(error) => {
+            tracing::error!(%error, "a message of the console is lost");
+            CallError::unavailable("the sessions' file can't be written")
+        }
     })?;
     Ok(json!({}))
 }

@@ -1,8 +1,12 @@
 //! What the console's API tells and changes.
 
+use std::time::Duration;
+
+use gateway::quotas::Quotas;
 use integration::{
     console_client::ConsoleClient,
     eventually::until,
+    http_client::HttpClient,
     mqtt_client::{MqttClient, persistent},
     script::{Step, allow_all},
     test_gateway::{Start, TestGateway},
@@ -235,6 +239,33 @@ async fn retained_messages_sessions_and_shadows_can_be_changed() {
     assert_eq!(console.get("/shadow?thing=lamp&name=n").await["state"]["desired"]["on"], true);
     assert_eq!(console.post("/shadow/delete", &json!({"thing": "lamp", "name": "n"})).await.0, 200);
     assert_eq!(console.get("/shadows").await["shadows"], json!([]));
+}
+
+#[tokio::test]
+async fn console_has_a_part_in_the_rates_of_retained_messages() {
+    let (start, _script) = Start::with_script(&Step::Answer(allow_all()));
+    let start = start.on_manual_clock().with(|settings| settings.quotas = Quotas::AWS);
+    let gateway = start.run().await;
+    let console = ConsoleClient::new(&gateway);
+    let publish = async |topic: &str, payload: &str, retain: bool| {
+        let body = json!({"topic": topic, "payload": payload, "retain": retain});
+        console.post("/publish", &body).await
+    };
+    assert_eq!(publish("r", "eA==", true).await, (200, json!({})));
+    let (status, answer) = publish("r", "eQ==", true).await;
+    assert_eq!(status, 429, "{answer}");
+    assert_eq!(answer["message"], "discarded: at most 1 a second of the messages on a topic may be retained");
+    assert_eq!(console.get("/retained/message?topic=r").await["payload"], "eA==");
+    // Another topic, another message and a deletion are not throttled.
+    for (topic, payload, retain) in [("other", "eA==", true), ("r", "eQ==", false), ("r", "", true)] {
+        assert_eq!(publish(topic, payload, retain).await.0, 200, "{topic} {payload} {retain}");
+    }
+    // One rate for every way to publish.
+    let mut http = HttpClient::open(&gateway).await;
+    assert_eq!(http.request("POST", "/topics/r?retain=true", &[], "x").await.status, 429);
+    gateway.advance(Duration::from_secs(1));
+    assert_eq!(publish("r", "eQ==", true).await.0, 200);
+    assert_eq!(http.request("POST", "/topics/r?retain=true", &[], "x").await.status, 429);
 }
 
 #[tokio::test]

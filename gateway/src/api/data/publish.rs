@@ -10,6 +10,7 @@ use crate::{
     api::{Api, answer::Answer, error::ApiError, input::Input, text::Text},
     message_properties,
     session::reserved_topic,
+    shared::PublishError,
 };
 
 /// `Publish`. The caller has every right, as the one key of the port has.
@@ -33,16 +34,13 @@ pub async fn publish(api: &Api, input: &Input) -> Result<Answer, ApiError> {
     within.map_err(|reason| ApiError::invalid_request(reason.details().unwrap_or_default()))?;
     let recipient = reserved_topic::recipient_over_https(&topic, retain)
         .map_err(|reason| ApiError::invalid_request(reason.details().unwrap_or_default()))?;
-    if retain
-        && !input.body.is_empty()
-        && let Err(error) = shared.account_rates.retain(&topic, quotas, now)
-    {
-        return Err(ApiError::throttling(error.to_string()));
-    }
     let publish = Publish { qos, retain, properties, ..Publish::new(topic.clone(), input.body.clone()) };
-    shared.publish(topic, publish, recipient, now).await.map_err(|error| {
-        tracing::error!(%error, "a message of an API call is lost");
-        ApiError::internal_failure()
+    shared.publish(topic, publish, recipient, now).await.map_err(|error| match error {
+        PublishError::Throttled(error) => ApiError::throttling(error.to_string()),
+        PublishError::NotWritten(error) => {
+            tracing::error!(%error, "a message of an API call is lost");
+            ApiError::internal_failure()
+        }
     })?;
     Ok(json!({"message": "OK", "traceId": Uuid::new_v4().to_string()}).into())
 }

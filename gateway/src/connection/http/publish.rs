@@ -34,7 +34,7 @@ use crate::{
         enforcement::Enforcement,
         reserved_topic::{self, Recipient},
     },
-    shared::Shared,
+    shared::{PublishError, Shared},
 };
 
 /// How long a body may take.
@@ -83,16 +83,15 @@ pub(super) async fn publish(
         return Err(RequestError::Forbidden);
     }
     let PublishRequest { topic, qos, retain, properties, recipient } = wanted;
-    let (quotas, now) = (&exchange.shared.settings.quotas, exchange.shared.clock.now());
-    if retain && !payload.is_empty() {
-        let kept = exchange.shared.account_rates.retain(&topic, quotas, now);
-        kept.map_err(|error| throttled(log, Some(&topic), error))?;
-    }
+    let now = exchange.shared.clock.now();
     let is_unserved = recipient == Some(Recipient::Service);
     let publish = Publish { qos, retain, properties, ..Publish::new(topic.clone(), payload) };
-    exchange.shared.publish(topic.clone(), publish, recipient, now).await.map_err(|error| {
-        log.not_written(EventType::PublishIn, &error);
-        RequestError::NotWritten
+    exchange.shared.publish(topic.clone(), publish, recipient, now).await.map_err(|error| match error {
+        PublishError::Throttled(error) => throttled(log, Some(&topic), error),
+        PublishError::NotWritten(error) => {
+            log.not_written(EventType::PublishIn, &error);
+            RequestError::NotWritten
+        }
     })?;
     log.published(topic.as_str(), retain, is_unserved, unnamed.as_ref());
     Ok(())
