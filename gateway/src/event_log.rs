@@ -397,11 +397,11 @@ impl EventLog {
         Self { sinks: Arc::clone(&self.sinks), function: Some(name.into()) }
     }
 
-    /// What a client presents to the authorizer, without its secrets. `event` is called only if there is a console.
-    pub fn presented(&self, connection_id: &str, event: impl FnOnce() -> Value) {
+    /// What a client presents to the authorizer, as JSON without its secrets. `event` is called only if there is a console.
+    pub fn presented(&self, connection_id: &str, event: impl FnOnce() -> String) {
         if let Some(recent) = self.sinks.recent.get() {
             let connection_id = connection_id.to_owned();
-            recent.add(Content::Presented { connection_id, event: event().to_string() });
+            recent.add(Content::Presented { connection_id, event: event() });
         }
     }
 

@@ -13,7 +13,7 @@ use iot_policy::{
     },
 };
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
@@ -188,20 +188,43 @@ pub fn shown(json: &[u8]) -> Option<String> {
         return None;
     }
     let answer = Answer::read(json).ok()?;
-    let mut members = serde_json::Map::new();
-    for key in [IS_AUTHENTICATED, PRINCIPAL_ID, REFRESH_AFTER, DISCONNECT_AFTER] {
-        let value = answer.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.get());
-        let value = value.and_then(|value| serde_json::from_str::<serde_json::Value>(value).ok());
-        members.extend(value.map(|value| (key.to_owned(), value)));
+    let value = |key| answer.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
+    let documents = value(POLICY_DOCUMENTS).and_then(|list| serde_json::from_str(list.get()).ok());
+    serde_json::to_string(&Shown {
+        is_authenticated: value(IS_AUTHENTICATED),
+        principal_id: value(PRINCIPAL_ID),
+        refresh_after: value(REFRESH_AFTER),
+        disconnect_after: value(DISCONNECT_AFTER),
+        documents: documents.map(|documents: Vec<&RawValue>| documents.into_iter().map(Document).collect()),
+    })
+    .ok()
+}
+
+/// The members that [`shown`] writes, as they are in the answer.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(rename = "isAuthenticated", skip_serializing_if = "Option::is_none")]
+    is_authenticated: Option<&'a RawValue>,
+    #[serde(rename = "principalId", skip_serializing_if = "Option::is_none")]
+    principal_id: Option<&'a RawValue>,
+    #[serde(rename = "refreshAfterInSeconds", skip_serializing_if = "Option::is_none")]
+    refresh_after: Option<&'a RawValue>,
+    #[serde(rename = "disconnectAfterInSeconds", skip_serializing_if = "Option::is_none")]
+    disconnect_after: Option<&'a RawValue>,
+    #[serde(rename = "policyDocuments", skip_serializing_if = "Option::is_none")]
+    documents: Option<Vec<Document<'a>>>,
+}
+
+/// A document, which is written as a string.
+struct Document<'a>(&'a RawValue);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match JsonType::of(self.0.get()) {
+            JsonType::String(_) => self.0.serialize(serializer),
+            _ => serializer.serialize_str(self.0.get()),
+        }
     }
-    if let Ok(Some(documents)) = answer.get::<Vec<&RawValue>>(POLICY_DOCUMENTS, "") {
-        let text = |document: &&RawValue| {
-            serde_json::from_str::<String>(document.get()).unwrap_or_else(|_| document.get().to_owned())
-        };
-        let texts = documents.iter().map(text).collect::<Vec<_>>();
-        members.insert(POLICY_DOCUMENTS.to_owned(), serde_json::Value::from(texts));
-    }
-    Some(serde_json::Value::Object(members).to_string())
 }
 
 impl<'a> Answer<'a> {
@@ -462,6 +485,22 @@ mod tests {
             assert_eq!(error, expected, "{text}");
         }
         assert!(Authorization::parse(b"\xff", None).is_err());
+    }
+
+    #[test]
+    fn console_sees_the_members_that_aws_knows_and_documents_as_texts() {
+        let answer = json!({"secret": "s", "isAuthenticated": true, "principalId": 7, "refreshAfterInSeconds": 300,
+            "policyDocuments": [{"a": 1}, "{\"b\":2}"]});
+        let shown = serde_json::from_str::<Value>(&shown(answer.to_string().as_bytes()).unwrap()).unwrap();
+        let expected = json!({"isAuthenticated": true, "principalId": 7, "refreshAfterInSeconds": 300,
+            "policyDocuments": ["{\"a\":1}", "{\"b\":2}"]});
+        assert_eq!(shown, expected);
+        assert_eq!(super::shown(b"{}").unwrap(), "{}");
+        assert_eq!(super::shown(br#"{"policyDocuments": "x"}"#).unwrap(), "{}");
+        let long = json!({"isAuthenticated": true, "principalId": "p".repeat(MAX_SHOWN_BYTES)});
+        for none in ["", "[]", "{", &long.to_string()] {
+            assert_eq!(super::shown(none.as_bytes()), None);
+        }
     }
 
     #[test]

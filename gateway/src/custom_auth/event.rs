@@ -3,13 +3,12 @@
 //!
 //! Source: AWS IoT Core developer guide, `custom-auth-lambda`, and measurements: `docs/fidelity.md`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use iot_policy::PolicyDocument;
 use serde::Serialize;
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
@@ -269,44 +268,42 @@ const SHOWN_HEADERS: [&str; 11] = [
 /// The parameter of a query string whose value is no secret.
 const SHOWN_PARAMETER: &str = "x-amz-customauthorizer-name";
 
-/// The event about a request for the console, without passwords, tokens, signatures, and values of parameters and headers that
-/// may be one of them. The user name is there without its parameters' values: whoever shows it has to know that it is one.
+/// The event about a request as JSON for the console, without passwords, tokens, signatures, and values of parameters and headers
+/// that may be one of them. The user name is there without its parameters' values: whoever shows it has to know that it is one.
 #[must_use]
-pub fn shown(sent: &ClientRequest<'_>, token: Option<&Token>) -> Value {
-    let mut data = serde_json::Map::new();
-    if let Some(tls) = Tls::of(sent) {
-        let certificate = tls.certificate_pem.map(|pem| format!("({} bytes)", pem.len()));
-        data.insert(
-            "tls".to_owned(),
-            json!({"serverName": tls.server_name, "x509CertificatePem": certificate, "principalId": tls.principal_id}),
-        );
-    }
-    if let Some(mqtt) = sent.mqtt {
-        let password = mqtt.password.map(|password| format!("{MASKED} ({} bytes)", password.len()));
-        let user_name = mqtt.user_name.map(|name| match name.split_once('?') {
-            Some((name, query)) => format!("{name}?{}", shown_query(query)),
-            None => name.to_owned(),
-        });
-        data.insert(
-            "mqtt".to_owned(),
-            json!({"username": user_name, "password": password, "clientId": mqtt.client_id}),
-        );
-    }
-    if let Some(http) = sent.http {
+pub fn shown(sent: &ClientRequest<'_>, token: Option<&Token>) -> String {
+    let bytes = |bytes: usize| format!("({bytes} bytes)");
+    let certificate = sent.certificate.map(|certificate| bytes(certificate.pem().len()));
+    let mqtt = sent.mqtt.unwrap_or(ConnectFields { client_id: None, user_name: None, password: None });
+    let user_name = mqtt.user_name.map(|name| match name.split_once('?') {
+        Some((name, query)) => Cow::Owned(format!("{name}?{}", shown_query(query))),
+        None => Cow::Borrowed(name),
+    });
+    let password = mqtt.password.map(|it| Zeroizing::new(format!("{MASKED} {}", bytes(it.len()))));
+    let query_string = sent.http.map(|http| shown_query(http.query_string()));
+    let headers = sent.http.map(|http| {
         let headers = http.headers().iter().map(|(name, value)| {
             let is_shown = SHOWN_HEADERS.contains(&&**name);
-            (name.clone(), Value::from(if is_shown { value.as_str() } else { MASKED }))
+            (name.clone(), if is_shown { value.clone() } else { MASKED.to_owned().into() })
         });
-        let headers = headers.collect::<serde_json::Map<_, _>>();
-        data.insert(
-            "http".to_owned(),
-            json!({"headers": headers, "queryString": shown_query(http.query_string())}),
-        );
-    }
-    json!({
-        "protocolData": data, "token": token.map(|_| MASKED), "signatureVerified": token.is_some_and(Token::is_verified),
-        "connectionMetadata": {"id": sent.connection_id},
-    })
+        headers.collect::<Headers>()
+    });
+    let event = Event {
+        protocol_data: Some(ProtocolData {
+            tls: Tls::of(sent).map(|tls| Tls { certificate_pem: certificate.as_deref(), ..tls }),
+            mqtt: sent.mqtt.map(|mqtt| Mqtt {
+                username: user_name.as_deref(),
+                password,
+                client_id: mqtt.client_id,
+            }),
+            http: headers.as_ref().map(|headers| Http { headers, query_string: query_string.as_deref() }),
+        }),
+        protocols: &[],
+        token: token.map(|_| MASKED),
+        signature_verified: token.is_some_and(Token::is_verified),
+        connection_metadata: ConnectionMetadata { id: sent.connection_id },
+    };
+    serde_json::to_string(&event).unwrap_or_default()
 }
 
 fn shown_query(query: &str) -> String {
@@ -355,6 +352,8 @@ impl<'a> From<ConnectFields<'a>> for Mqtt<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn event(user_name: Option<&str>, password: Option<&[u8]>, server_name: Option<&str>) -> Value {
@@ -400,7 +399,7 @@ mod tests {
             http: Some(&http),
             mqtt,
         };
-        let event = shown(&sent, None).to_string();
+        let event = shown(&sent, None);
         assert!(!event.contains("SECRET"), "{event}");
         for part in ["device?x-amz-customauthorizer-name=a&", "curl", "client", "(6 bytes)", "token=•••&•••"]
         {
