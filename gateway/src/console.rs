@@ -292,11 +292,12 @@ impl Console {
             outcome: query.text("outcome").to_owned(),
         };
         let (_, limit) = query.page()?;
-        let attempts = self.attempts();
+        let mut attempts = self.attempts();
+        let summary = attempts.summary();
         let rows = attempts.list(&filter, query.number("before")?, limit);
         let next = rows.last().map(|row| row.id).filter(|_| rows.len() == limit);
         Ok(json!({
-            "instance": self.instance, "attempts": rows, "next": next, "summary": attempts.summary(),
+            "instance": self.instance, "attempts": rows, "next": next, "summary": summary,
             "lost": self.recent.lost(),
         }))
     }

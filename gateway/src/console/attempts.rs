@@ -5,12 +5,14 @@
 //! record of its connection.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     event_log::{
@@ -46,6 +48,10 @@ pub struct Attempts {
     last_change: u64,
     /// Records that left because newer ones came.
     forgotten: u64,
+    /// When a stream has read last.
+    read_at: Option<Instant>,
+    /// The last summary, and the change that it was made after.
+    summary: Option<((u64, u64), Value)>,
 }
 
 /// One attempt in the list.
@@ -111,6 +117,65 @@ struct Story {
     connected: bool,
 }
 
+/// What a row needs of a line of the log: reading no more than this costs a fraction of reading all of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    connection_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    protocol: Option<&'a RawValue>,
+    #[serde(borrow)]
+    client_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source_ip: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topic_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    door: Option<&'a RawValue>,
+    #[serde(borrow)]
+    authorizer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    disconnect_reason: Option<&'a RawValue>,
+    // The function's lines have other names.
+    #[serde(borrow, rename = "connection_id")]
+    connection_id_of_function: Option<&'a RawValue>,
+    #[serde(borrow, rename = "client_id")]
+    client_id_of_function: Option<&'a RawValue>,
+    #[serde(borrow)]
+    device: Option<&'a RawValue>,
+    #[serde(borrow)]
+    outcome: Option<&'a RawValue>,
+    #[serde(borrow, rename = "error_type")]
+    error_type: Option<&'a RawValue>,
+}
+
+/// The door that a row shows.
+#[derive(Deserialize)]
+struct RowDoor<'a> {
+    port: u16,
+    protocol: &'a str,
+}
+
+impl Fields<'_> {
+    fn connection_id(&self) -> Option<Cow<'_, str>> {
+        text(self.connection_id).or_else(|| text(self.connection_id_of_function))
+    }
+}
+
+/// A text that is not empty; `None` for any other value.
+fn text(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let json = value?.get();
+    let plain = serde_json::from_str::<&str>(json).ok().map(Cow::Borrowed);
+    // One with an escape can't be borrowed.
+    let text = plain.or_else(|| serde_json::from_str::<String>(json).ok().map(Cow::Owned));
+    text.filter(|text| !text.is_empty())
+}
+
 impl Filter {
     fn accepts(&self, row: &Row) -> bool {
         let has_outcome = match &*self.outcome {
@@ -142,6 +207,14 @@ impl Attempts {
         is_full
     }
 
+    /// Reads up to `max` records for a stream, unless another one has read within `pause`: ten open pages cost what one does.
+    pub fn read_in_turn(&mut self, recent: &Recent, max: usize, pause: Duration, now: Instant) {
+        if self.read_at.is_none_or(|read_at| now.saturating_duration_since(read_at) >= pause) {
+            self.read_at = Some(now);
+            self.read(recent, max);
+        }
+    }
+
     /// Up to `limit` rows that the filter accepts and that came before this one, the newest first.
     #[must_use]
     pub fn list(&self, filter: &Filter, before: Option<u64>, limit: usize) -> Vec<&Row> {
@@ -166,7 +239,17 @@ impl Attempts {
 
     /// What the list says besides its rows: how many there are by outcome and by reason.
     #[must_use]
-    pub fn summary(&self) -> Value {
+    pub fn summary(&mut self) -> Value {
+        let now = (self.last_change, self.forgotten);
+        if let Some((_, summary)) = self.summary.as_ref().filter(|(made_at, _)| *made_at == now) {
+            return summary.clone();
+        }
+        let summary = self.counts();
+        self.summary = Some((now, summary.clone()));
+        summary
+    }
+
+    fn counts(&self) -> Value {
         let (mut outcomes, mut reasons) = (BTreeMap::<_, u64>::new(), BTreeMap::<_, u64>::new());
         for row in self.rows.values() {
             *outcomes.entry(row.outcome).or_default() += 1;
@@ -270,35 +353,43 @@ impl Attempts {
     }
 
     fn add(&mut self, record: Record) {
-        let connection = match &record.content {
+        let normal;
+        let line = match &record.content {
             Content::Line { json, .. } | Content::Decision(json) => {
-                Line::parse(json).and_then(|line| line.connection_id().map(Arc::from))
+                let mut line = serde_json::from_str::<Fields<'_>>(json).ok();
+                if line.is_none() {
+                    // A function may write a key twice. Then its last value counts.
+                    normal = serde_json::from_str::<Value>(json).unwrap_or_default().to_string();
+                    line = serde_json::from_str(&normal).ok();
+                }
+                line
             }
+            _ => None,
+        };
+        let connection = match &record.content {
+            Content::Line { .. } | Content::Decision(_) => line.as_ref().and_then(Fields::connection_id),
             Content::Presented { connection_id, .. } | Content::Seen { connection_id, .. } => {
-                Some(connection_id.as_str().into())
+                Some(connection_id.into())
             }
-            Content::Called(call) => Some(call.connection_id.as_str().into()),
+            Content::Called(call) => Some((&call.connection_id).into()),
         };
         let Some(connection) = connection else { return };
-        match &record.content {
-            Content::Line { json, event_type, took } => {
-                if let Some(line) = Line::parse(json) {
-                    let took = took.map(|took| took.as_secs_f64() * 1_000.0);
-                    self.add_line(&connection, record.at, &line, *event_type, took);
-                }
+        // One text for all records of a connection.
+        let known = self.stories.get_key_value(&*connection).map(|(known, _)| Arc::clone(known));
+        let connection = known.unwrap_or_else(|| (*connection).into());
+        match (&record.content, &line) {
+            (Content::Line { event_type, took, .. }, Some(line)) => {
+                let took = took.map(|took| took.as_secs_f64() * 1_000.0);
+                self.add_line(&connection, record.at, line, *event_type, took);
             }
-            Content::Decision(json) => {
-                if let Some(line) = Line::parse(json) {
-                    self.add_decision(&connection, record.at, &line);
-                }
-            }
-            Content::Presented { event, .. } => {
+            (Content::Decision(_), Some(line)) => self.add_decision(&connection, record.at, line),
+            (Content::Presented { event, .. }, _) => {
                 let is_http = !event.contains("\"mqtt\":{");
                 let id = self.first(&connection, record.at, if is_http { "http" } else { "connect" });
                 self.change(id, |_| {});
             }
-            Content::Called(call) => self.add_call(&connection, record.at, call),
-            Content::Seen { .. } => {}
+            (Content::Called(call), _) => self.add_call(&connection, record.at, call),
+            _ => {}
         }
         self.bytes += record.bytes();
         self.order.push_back(Arc::clone(&connection));
@@ -309,30 +400,30 @@ impl Attempts {
         &mut self,
         connection: &Arc<str>,
         at: i64,
-        line: &Line,
+        line: &Fields<'_>,
         event_type: EventType,
         took: Option<f64>,
     ) {
-        let is_success = line.text("status") == Some(Status::Success.as_str());
+        let is_success = text(line.status).as_deref() == Some(Status::Success.as_str());
         let status = if is_success { Status::Success } else { Status::Failure };
-        let reason = line.text("reason").map(str::to_owned);
+        let reason = text(line.reason).map(Cow::into_owned);
         let outcome = event_word(event_type, status, reason.as_deref());
         let (is_http, connected) = (
-            line.text("protocol") == Some("HTTP"),
+            text(line.protocol).as_deref() == Some("HTTP"),
             self.stories.get(connection).is_some_and(|story| story.connected),
         );
         let is_connect = matches!(event_type, EventType::Connect | EventType::AuthNError);
         let id = match event_type {
             EventType::Disconnect => {
                 let id = self.first(connection, at, "connect");
-                let ended = line.text("disconnectReason").map(str::to_owned);
+                let ended = text(line.disconnect_reason).map(Cow::into_owned);
                 return self.change(id, |row| row.ended = ended);
             }
             EventType::UnsupportedKeepAlive => return,
             _ if is_http => self.first(connection, at, "http"),
             _ if is_connect && connected && !is_success => self.call(connection, at, usize::MAX),
             _ if is_connect => {
-                let is_handshake = line.text("clientId").is_none()
+                let is_handshake = text(line.client_id).is_none()
                     && (event_type == EventType::AuthNError
                         || reason.as_deref().is_some_and(|reason| HANDSHAKE_REASONS.contains(&reason)));
                 let id = self.first(connection, at, "connect");
@@ -350,14 +441,11 @@ impl Attempts {
         if is_connect && is_success {
             self.stories.entry(Arc::clone(connection)).or_default().connected = true;
         }
-        let (client_id, address, topic) =
-            (line.text("clientId"), line.text("sourceIp"), line.text("topicName"));
-        let texts = [client_id, address, topic].map(|text| text.map(str::to_owned));
-        let door = line.value("door").map(|door| {
-            let text = |field: &str| door.get(field).and_then(Value::as_str).unwrap_or_default();
-            format!("{} {}", door.get("port").and_then(Value::as_u64).unwrap_or_default(), text("protocol"))
-        });
-        let authorizer = line.text("authorizer").map(str::to_owned);
+        let texts = [line.client_id, line.source_ip, line.topic_name];
+        let texts = texts.map(|value| text(value).map(Cow::into_owned));
+        let door = line.door.and_then(|door| serde_json::from_str::<RowDoor<'_>>(door.get()).ok());
+        let door = door.map(|door| format!("{} {}", door.port, door.protocol));
+        let authorizer = text(line.authorizer).map(Cow::into_owned);
         let is_request = !is_connect && !is_http;
         self.change(id, |row| {
             let [client_id, address, topic] = texts;
@@ -378,14 +466,15 @@ impl Attempts {
         });
     }
 
-    fn add_decision(&mut self, connection: &Arc<str>, at: i64, line: &Line) {
+    fn add_decision(&mut self, connection: &Arc<str>, at: i64, line: &Fields<'_>) {
         let story = self.stories.entry(Arc::clone(connection)).or_default();
         let number = story.decided;
         story.decided += 1;
         let id = self.call(connection, at, number);
-        let outcome = line.text("outcome").unwrap_or_default();
-        let reason = line.text("reason").or_else(|| line.text("error_type")).filter(|_| outcome != "allow");
-        let texts = [line.text("device"), line.text("client_id"), reason].map(|text| text.map(str::to_owned));
+        let is_allowed = text(line.outcome).as_deref() == Some("allow");
+        let reason = text(line.reason).or_else(|| text(line.error_type)).filter(|_| !is_allowed);
+        let texts = [text(line.device), text(line.client_id_of_function), reason];
+        let texts = texts.map(|text| text.map(Cow::into_owned));
         self.change(id, |row| {
             let [device, client_id, reason] = texts;
             row.device = device.or(row.device.take());
@@ -738,6 +827,29 @@ mod tests {
             (vec![20, 19, 18, 17, 16], 15)
         );
         assert!(attempts.changed_since(attempts.last_change(), 5).0.is_empty());
+    }
+
+    #[test]
+    fn streams_read_in_turn_and_the_summary_follows() {
+        let (recent, mut attempts) = (Recent::new(100), Attempts::default());
+        let failed = json!({"status": "Failure", "reason": "SNI_MISUSED"});
+        let (begin, pause) = (Instant::now(), Duration::from_millis(200));
+        for (number, after, total) in [(0, 0, 1), (1, 199, 1), (2, 200, 3), (3, 201, 3)] {
+            recent.add(line(&number.to_string(), EventType::Connect, &failed));
+            attempts.read_in_turn(&recent, 10, pause, begin + Duration::from_millis(after));
+            assert_eq!(attempts.summary()["total"], total);
+        }
+    }
+
+    #[test]
+    fn function_may_write_a_key_twice_and_other_types() {
+        let line = r#"{"event":"decision","connection_id":"1","device":"a","device":"b\u0021","client_id":7,"outcome":"deny","reason":"x"}"#;
+        let attempts = of(vec![Content::Decision(line.to_owned()), Content::Decision("[".to_owned())]);
+        let row = attempts.list(&Filter::default(), None, 9)[0];
+        assert_eq!(
+            (row.device.as_deref(), row.client_id.as_deref(), row.reason.as_deref()),
+            (Some("b!"), None, Some("x"))
+        );
     }
 
     #[test]

@@ -45,6 +45,8 @@ struct State {
     points: usize,
     /// Messages on these topics that are no readings.
     unreadable: u64,
+    /// About how many messages came too fast.
+    skipped: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -85,6 +87,7 @@ impl Readings {
         let [temperature, humidity] = &state.intervals;
         Ok(json!({
             "since": state.since, "now": now(), "intervalMs": INTERVAL_MS, "unreadable": state.unreadable,
+            "skipped": state.skipped,
             "temperature": intervals(temperature), "humidity": intervals(humidity), "total": total, "offset": offset,
             "devices": rows,
         }))
@@ -115,16 +118,16 @@ impl Readings {
         tokio::spawn(async move {
             observer.subscribe().await;
             loop {
-                tokio::select! {
+                let came = tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = tokio::time::sleep(TICK) => {}
-                }
-                let messages = observer.take();
+                    came = observer.observe(TICK) => came,
+                };
                 let mut state = readings.state();
                 let at = now();
-                for message in &messages {
+                for message in &came.messages {
                     state.add(message, at);
                 }
+                state.skipped += came.skipped;
                 if state.asked_at.is_none_or(|asked_at| asked_at.elapsed() > COLLECTED_FOR) {
                     state.collecting = false;
                     return;
