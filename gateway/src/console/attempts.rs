@@ -33,6 +33,10 @@ const HANDSHAKE_REASONS: [&str; 3] = ["TLS_HANDSHAKE_FAILED", "ALPN_NOT_SUPPORTE
 const ROWS_EACH: usize = 50;
 /// Records of a connection that its story shows.
 const STORY_RECORDS: usize = 200;
+/// The rows that pages show, the last ones that streams have sent.
+const MAX_SHOWN: usize = 1_000;
+/// The part of the memory that the records of those rows may have besides.
+const SHOWN_PART: usize = 4;
 
 /// All rows and the records behind them.
 #[derive(Default)]
@@ -48,6 +52,11 @@ pub struct Attempts {
     last_change: u64,
     /// Records that left because newer ones came.
     forgotten: u64,
+    /// The connections of the rows that streams have sent last. Their records stay for longer: with a thousand attempts a second a
+    /// row would leave before a person can open it.
+    shown: VecDeque<Arc<str>>,
+    /// The bytes of records that stay for this reason alone.
+    kept_bytes: usize,
     /// When a stream has read last.
     read_at: Option<Instant>,
     /// The last summary, and the change that it was made after.
@@ -115,6 +124,10 @@ struct Story {
     called: usize,
     decided: usize,
     connected: bool,
+    /// How many rows of it are among those that streams have sent last.
+    shown: usize,
+    /// How many of its records, the first ones, stay for this reason alone.
+    kept: usize,
 }
 
 /// What a row needs of a line of the log: reading no more than this costs a fraction of reading all of it.
@@ -213,6 +226,32 @@ impl Attempts {
             self.read_at = Some(now);
             self.read(recent, max);
         }
+    }
+
+    /// Rows of these connections are sent to a page.
+    pub fn keep_shown(&mut self, recent: &Recent, connections: impl IntoIterator<Item = Arc<str>>) {
+        for connection in connections {
+            if let Some(story) = self.stories.get_mut(&connection) {
+                story.shown += 1;
+                self.shown.push_back(connection);
+            }
+        }
+        while self.shown.len() > MAX_SHOWN || self.kept_bytes > recent.max_bytes() / SHOWN_PART {
+            self.release_oldest();
+        }
+    }
+
+    /// The row that was sent first is not kept any more.
+    fn release_oldest(&mut self) {
+        let Some(connection) = self.shown.pop_front() else { return };
+        let Some(story) = self.stories.get_mut(&connection) else { return };
+        story.shown -= 1;
+        if story.shown > 0 {
+            return;
+        }
+        let kept = std::mem::take(&mut story.kept);
+        self.kept_bytes -= story.records.drain(..kept).map(|record| record.bytes()).sum::<usize>();
+        self.remove_if_empty(&connection);
     }
 
     /// Up to `limit` rows that the filter accepts and that came before this one, the newest first.
@@ -586,12 +625,25 @@ impl Attempts {
     fn forget_oldest(&mut self) {
         let Some(connection) = self.order.pop_front() else { return };
         let Some(story) = self.stories.get_mut(&connection) else { return };
+        if story.shown > 0 {
+            if let Some(record) = story.records.get(story.kept) {
+                story.kept += 1;
+                self.bytes -= record.bytes();
+                self.kept_bytes += record.bytes();
+                self.forgotten += 1;
+            }
+            return;
+        }
         if let Some(record) = story.records.pop_front() {
             self.bytes -= record.bytes();
             self.forgotten += 1;
         }
-        if story.records.is_empty()
-            && let Some(story) = self.stories.remove(&connection)
+        self.remove_if_empty(&connection);
+    }
+
+    fn remove_if_empty(&mut self, connection: &str) {
+        if self.stories.get(connection).is_some_and(|story| story.records.is_empty())
+            && let Some(story) = self.stories.remove(connection)
         {
             for row in story.calls.iter().chain(&story.others).filter_map(|id| self.rows.remove(id)) {
                 self.by_change.remove(&row.change);
@@ -827,6 +879,36 @@ mod tests {
             (vec![20, 19, 18, 17, 16], 15)
         );
         assert!(attempts.changed_since(attempts.last_change(), 5).0.is_empty());
+    }
+
+    #[test]
+    fn what_a_page_shows_stays_longer_and_within_a_bound() {
+        let (recent, mut attempts) = (Recent::new(10), Attempts::default());
+        let failed = json!({"status": "Failure", "reason": "TLS_HANDSHAKE_FAILED"});
+        let mut number = 0;
+        let mut more = |attempts: &mut Attempts, count: usize| {
+            for _ in 0..count {
+                recent.add(line(&number.to_string(), EventType::Connect, &failed));
+                attempts.read(&recent, 100);
+                number += 1;
+            }
+        };
+        more(&mut attempts, 2);
+        attempts.keep_shown(&recent, ["0".into(), "0".into(), "none".into()]);
+        more(&mut attempts, 30);
+        assert!(attempts.story(1).is_some() && attempts.story(2).is_none());
+        assert_eq!((attempts.rows.len(), attempts.order.len(), attempts.shown.len()), (11, 10, 2));
+        assert_eq!(attempts.summary()["forgotten"], 22);
+        // Many that are shown after it.
+        for _ in 0..=MAX_SHOWN {
+            more(&mut attempts, 1);
+            let last = attempts.order.back().cloned();
+            attempts.keep_shown(&recent, last);
+        }
+        assert!(attempts.story(1).is_none());
+        let sizes = [attempts.stories.len(), attempts.rows.len(), attempts.by_change.len()];
+        assert_eq!(sizes, [attempts.stories.len(); 3]);
+        assert!(attempts.kept_bytes <= recent.max_bytes() / SHOWN_PART && sizes[0] < 40, "{sizes:?}");
     }
 
     #[test]

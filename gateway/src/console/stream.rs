@@ -116,6 +116,11 @@ fn attempts(console: &Console, change: &mut u64, lost: &mut u64) -> Option<Value
     *change = attempts.last_change();
     let now_lost = console.recent.lost();
     let newly_lost = now_lost - std::mem::replace(lost, now_lost);
-    (!rows.is_empty() || newly_lost > 0)
-        .then(|| json!({"attempts": rows, "skipped": skipped, "lost": newly_lost, "summary": summary}))
+    if rows.is_empty() && newly_lost == 0 {
+        return None;
+    }
+    let shown = rows.iter().map(|row| Arc::clone(&row.connection_id)).collect::<Vec<_>>();
+    let event = json!({"attempts": rows, "skipped": skipped, "lost": newly_lost, "summary": summary});
+    attempts.keep_shown(&console.recent, shown);
+    Some(event)
 }
