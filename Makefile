@@ -27,7 +27,7 @@ test-localstack: setup ## the tests of AWS's stores against LocalStack; with Doc
 check: lint ## the quick check: formatting, lints and unit tests
 	@$(CARGO) test --quiet --workspace --lib --bins
 
-bench: ## memory, connects and throughput, compared with other programs; API calls and shadows; see bench/README.md
+bench: ## memory, connects and throughput, compared with other programs; API calls, shadows and the console; see bench/README.md
 	@tests/setup/mosquitto
 	@$(CARGO) run --release --quiet -p bench -- all
 

@@ -57,6 +57,15 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
     Ok(Section { name: "connect", figures })
 }
 
+/// Connects every device to the gateway once, and closes each connection at once.
+pub(crate) async fn gateway(
+    dialler: &Dialler,
+    address: SocketAddr,
+    devices: Arc<[Login]>,
+) -> anyhow::Result<()> {
+    connects_a_second(dialler, Peer::Gateway(address), devices).await.map(|_| ())
+}
+
 /// Connects every device once, up to [`AT_A_TIME`] at a time, and closes each connection at once.
 async fn connects_a_second(dialler: &Dialler, peer: Peer, devices: Arc<[Login]>) -> anyhow::Result<f64> {
     let began = Instant::now();

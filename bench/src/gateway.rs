@@ -1,11 +1,25 @@
-//! The gateway's process, with the real authorizer.
+//! The gateway's process, with the real authorizer, and a page of its console.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use device_sim::{Endpoint, Target};
+use gateway::console::access::ConsoleFile;
 use serde::Deserialize;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    process::Command,
+    task::JoinSet,
+};
 
 use crate::{
     fixture::{Fixture, SERVER_NAME},
@@ -17,36 +31,78 @@ const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_sec
                              publishes_per_second = 0\nbytes_per_second = 0\npackets_per_second = 0\nsubscriptions_per_second = 0\n\
                              shadow_requests_per_second = 0\nshadow_requests_per_second_per_shadow = 0\n";
 
+/// What the console of a gateway is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsoleUse {
+    /// There is none.
+    Off,
+    /// Nobody looks at it, as in every other measurement.
+    NoPage,
+    /// A page shows attempts, and another one all messages.
+    Page,
+}
+
 /// A running gateway.
 pub(crate) struct Gateway {
     server: Server,
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     endpoint: Endpoint,
+    page: Option<Page>,
+}
+
+/// The streams of open pages. Dropping this closes them.
+pub(crate) struct Page {
+    /// The number of events of each stream, under the name of what it has.
+    shown: Vec<(&'static str, Arc<AtomicU64>)>,
+    _streams: JoinSet<anyhow::Result<()>>,
 }
 
 #[derive(Deserialize)]
 struct Ready {
     address: SocketAddr,
+    status: SocketAddr,
 }
 
 impl Gateway {
     /// Starts one with the fixture's certificate and devices.
     pub(crate) async fn start(fixture: &Fixture) -> anyhow::Result<Self> {
+        Self::start_with(fixture, "bench", ConsoleUse::NoPage).await
+    }
+
+    /// Starts one with data of its own, under this name.
+    pub(crate) async fn start_with(
+        fixture: &Fixture,
+        name: &str,
+        console: ConsoleUse,
+    ) -> anyhow::Result<Self> {
+        let events = if console == ConsoleUse::Off { "[console]\nevents = 0\n" } else { "" };
         let config = format!(
             "[[domain]]\nname = \"bench\"\nserver_name = \"{SERVER_NAME}\"\ncertificate = \"server.pem\"\n\
-             key = \"server.key\"\n{WITHOUT_RATES}"
+             key = \"server.key\"\n{events}{WITHOUT_RATES}"
         );
-        let config = fixture.write("latchkey.toml", &config)?;
+        let config = fixture.write(&format!("{name}.toml"), &config)?;
+        let data = fixture.folder().join(name);
         let mut command = Command::new(program(GATEWAY)?);
-        command.args(["--json", "--stop-with-stdin", "--port", "0", "--data"]).arg(fixture.folder());
+        command
+            .args(["--json", "--stop-with-stdin", "--port", "0", "--port-status", "0", "--data"])
+            .arg(&data);
         command.arg("--devices").arg(fixture.records()).arg("--config").arg(config);
         command.arg("--authorizer").arg(program(AUTHORIZER)?);
         let mut server = Server::start(command)?;
         let line = server.line().await?;
-        let Ready { address } = serde_json::from_str(&line).context("the gateway is not ready")?;
+        let Ready { address, status } = serde_json::from_str(&line).context("the gateway is not ready")?;
         let endpoint = endpoint(address, &fixture.ca())?;
-        Ok(Self { server, address, endpoint })
+        let page = match console {
+            ConsoleUse::Page => Some(Page::open(status, &ConsoleFile::read(&data)?.token).await?),
+            ConsoleUse::Off | ConsoleUse::NoPage => None,
+        };
+        Ok(Self { server, address, endpoint, page })
+    }
+
+    /// The page of its console that is open.
+    pub(crate) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
     }
 
     /// How devices reach it.
@@ -62,6 +118,51 @@ impl Gateway {
     /// Reads the processor time that it has used.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         self.server.cpu()
+    }
+
+    /// Reads the processor time that its threads have used, to the nanosecond.
+    pub(crate) fn threads_cpu(&self) -> anyhow::Result<Duration> {
+        self.server.threads_cpu()
+    }
+}
+
+impl Page {
+    /// Opens the streams of the page that shows attempts, and of the test client as an observer of every topic.
+    async fn open(status: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let (mut shown, mut streams) = (Vec::new(), JoinSet::new());
+        for (name, query) in [("attempts", "of=attempts"), ("messages", "of=messages&filter=%23")] {
+            let mut stream = TcpStream::connect(status).await?;
+            let head = format!(
+                "GET /console/v1/events?{query} HTTP/1.1\r\nHost: {status}\r\nAuthorization: Bearer {token}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await?;
+            let mut lines = BufReader::new(stream).lines();
+            let answer = lines.next_line().await?.unwrap_or_default();
+            anyhow::ensure!(answer.contains("200"), "the console does not open a stream: {answer}");
+            let events = Arc::<AtomicU64>::default();
+            shown.push((name, Arc::clone(&events)));
+            let event = format!("event: {name}");
+            streams.spawn(async move {
+                while let Some(line) = lines.next_line().await? {
+                    events.fetch_add(u64::from(line == event), Ordering::Relaxed);
+                }
+                anyhow::Ok(())
+            });
+        }
+        Ok(Self { shown, _streams: streams })
+    }
+
+    /// Waits until the stream of this name has had an event: otherwise the measurement was one without a page.
+    pub(crate) async fn has_shown(&self, name: &str) -> anyhow::Result<()> {
+        let found = self.shown.iter().find(|(found, _)| *found == name);
+        let (_, events) = found.with_context(|| format!("the page has no stream of {name}"))?;
+        let shown = async {
+            while events.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let shown = tokio::time::timeout(Duration::from_secs(10), shown).await;
+        shown.with_context(|| format!("the page has shown no {name}"))
     }
 }
 

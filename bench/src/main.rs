@@ -1,5 +1,5 @@
 //! Compares the gateway with its peers on this machine: memory for each connection, connects, QoS 1 throughput; and measures what
-//! has no peer: Things by API calls, and device shadows.
+//! has no peer: Things by API calls, device shadows, and the console.
 //!
 //! Every comparison runs both sides in turns, with one client program and one certificate, so that other load on the
 //! machine slows both down.
@@ -8,6 +8,7 @@ mod api;
 mod api_calls;
 mod bare;
 mod connect;
+mod console;
 mod devices;
 mod dialler;
 mod fixture;
@@ -47,7 +48,7 @@ struct Cli {
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Comparison {
-    /// All measurements, one after the other: three to four minutes
+    /// All measurements, one after the other: four to five minutes
     All,
     /// 10,000 devices at once, each publishing every 10 seconds: errors, and the gateway's memory
     Devices,
@@ -59,6 +60,8 @@ enum Comparison {
     ApiCalls,
     /// Updates of device shadows at QoS 1 with their three answers, a second
     Shadows,
+    /// What the console costs for a connect and a message: off, without a page, with one
+    Console,
     /// The bare accept loop
     #[command(hide = true)]
     Bare {
@@ -158,6 +161,10 @@ async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Re
     if wanted(Comparison::Shadows) {
         status("shadows: updating");
         sections.push(shadows::measure(&fixture, &size).await?);
+    }
+    if wanted(Comparison::Console) {
+        status("console: gateways without a console, without a page and with one, in turns");
+        sections.push(console::measure(&fixture, &size).await?);
     }
     let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Connections that publish.
-const PUBLISHERS: usize = 8;
+pub(crate) const PUBLISHERS: usize = 8;
 /// Unacknowledged messages of one connection: mosquitto's default limit.
 const WINDOW: u16 = 20;
 const PAYLOAD: &[u8] = &[b'x'; 100];
@@ -54,13 +54,24 @@ pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Se
     Ok(Section { name: "throughput", figures })
 }
 
-/// Runs all publishers at the same time, for one turn.
+/// Runs all publishers at the same time, for one turn. Returns the rate.
 async fn messages_a_second(
     dialler: &Dialler,
     address: SocketAddr,
     publishers: &[Login],
     turn: Duration,
 ) -> anyhow::Result<f64> {
+    let (acknowledged, time) = messages(dialler, address, publishers, turn).await?;
+    Ok(f64::from(acknowledged) / time.as_secs_f64())
+}
+
+/// Runs all publishers at the same time, for one turn. Returns how many messages were acknowledged, and in what time.
+pub(crate) async fn messages(
+    dialler: &Dialler,
+    address: SocketAddr,
+    publishers: &[Login],
+    turn: Duration,
+) -> anyhow::Result<(u32, Duration)> {
     let mut connected = Vec::new();
     for login in publishers {
         connected.push((dialler.connect(address, login).await?, fixture::topic(login)?));
@@ -74,7 +85,7 @@ async fn messages_a_second(
     while let Some(count) = tasks.join_next().await {
         acknowledged += count??;
     }
-    Ok(f64::from(acknowledged) / began.elapsed().as_secs_f64())
+    Ok((acknowledged, began.elapsed()))
 }
 
 /// Keeps the window full until the end, then waits for the messages in it. Returns how many were acknowledged.
