@@ -158,8 +158,8 @@ function link(now, message) {
   const shown = document.getElementById("link");
   if (!shown || (now === connected && !message)) return;
   connected = now;
-  shown.textContent = now
-    ? ""
-    : (message ?? "The gateway does not answer. This page connects again by itself.");
+  const text = now ? "" : (message ?? "The gateway does not answer. This page connects again by itself.");
+  // A text that is set again is read out again.
+  if (shown.textContent !== text) shown.textContent = text;
   document.documentElement.toggleAttribute("data-away", !now);
 }

@@ -2,8 +2,8 @@
 // Attempts: the live list, newest first, and the story of each one.
 
 import { events, get } from "./api.js";
-import { announce, copyButton, el, empty, field, fill, pairs, select } from "./dom.js";
-import { clock, foreign, json, milliseconds, words } from "./text.js";
+import { announce, copyButton, detailHead, el, empty, field, fill, pairs, select, update } from "./dom.js";
+import { clock, cut, foreign, json, milliseconds, visible, words } from "./text.js";
 
 const SHOWN = 400;
 
@@ -30,8 +30,6 @@ function name(row) {
 
 /** @param {import("./main.js").Page} page */
 export function attemptsPage({ root, signal, query, failed }) {
-  /** @type {Map<number, any>} */
-  const rows = new Map();
   /** @type {Map<number, HTMLElement>} */
   const lines = new Map();
   let instance = "";
@@ -40,6 +38,10 @@ export function attemptsPage({ root, signal, query, failed }) {
   /** @type {number | null} */
   let next = null;
   let skipped = 0;
+  let lost = 0;
+  /** New rows that wait, because a row must not move away under the pointer or the focus. */
+  let waiting = 0;
+  let pointed = false;
 
   const text = el("input", {
     type: "search",
@@ -58,6 +60,7 @@ export function attemptsPage({ root, signal, query, failed }) {
   const pause = el("button", { type: "button", class: "quiet", "aria-pressed": "false" }, "Pause");
   const count = el("p", { class: "count" });
   const note = el("p", { class: "note", role: "status", hidden: true });
+  const waitingNote = el("p", { class: "note", hidden: true });
   const list = el("ol", { class: "attempt-list", "aria-label": "Attempts, newest first" });
   const more = el("button", { type: "button", class: "quiet", hidden: true }, "Show earlier ones");
   const none = empty(
@@ -83,7 +86,7 @@ export function attemptsPage({ root, signal, query, failed }) {
   const panes = el(
     "div",
     { class: "panes" },
-    el("div", { class: "master" }, filters, count, note, list, none, more),
+    el("div", { class: "master" }, filters, count, note, waitingNote, list, none, more),
     detail,
   );
   fill(root, panes);
@@ -126,7 +129,15 @@ export function attemptsPage({ root, signal, query, failed }) {
         "aria-current": row.id === selected ? "true" : undefined,
         onclick: () => open(row.id),
       },
-      el("time", { class: "when", dateTime: new Date(row.at).toISOString() }, clock(row.at)),
+      el(
+        "time",
+        {
+          class: "when",
+          dateTime: new Date(row.at).toISOString(),
+          title: new Date(row.at).toLocaleString("en-GB"),
+        },
+        clock(row.at),
+      ),
       el(
         "span",
         { class: "who" },
@@ -137,7 +148,11 @@ export function attemptsPage({ root, signal, query, failed }) {
       ),
       outcome(row),
       el("span", { class: "what" }, row.kind, row.topic ? [" ", foreign(row.topic, 48)] : null),
-      el("span", { class: "why" }, row.reason ?? ""),
+      el(
+        "span",
+        { class: "why", title: row.reason ? visible(cut(row.reason, 200)) : undefined },
+        foreign(row.reason, 64),
+      ),
       el("span", { class: "door" }, row.door ?? row.address ?? ""),
       el("span", { class: "took" }, milliseconds(row.tookMs)),
     );
@@ -146,7 +161,6 @@ export function attemptsPage({ root, signal, query, failed }) {
 
   /** @param {any} row */
   function put(row) {
-    rows.set(row.id, row);
     const old = lines.get(row.id);
     if (!accepts(row)) {
       old?.remove();
@@ -161,17 +175,16 @@ export function attemptsPage({ root, signal, query, failed }) {
       if (focused) fresh.querySelector("button")?.focus();
       return;
     }
-    const before = [...list.children].find(
-      (other) => Number(/** @type {HTMLElement} */ (other).dataset.id) < row.id,
-    );
-    list.insertBefore(fresh, before ?? null);
+    let before = /** @type {HTMLElement | null} */ (list.firstElementChild);
+    while (before && Number(before.dataset.id) > row.id)
+      before = /** @type {HTMLElement | null} */ (before.nextElementSibling);
+    list.insertBefore(fresh, before);
   }
 
   function trim() {
     while (list.children.length > SHOWN && !paused) {
       const last = /** @type {HTMLElement} */ (list.lastElementChild);
       const id = Number(last.dataset.id);
-      rows.delete(id);
       lines.delete(id);
       last.remove();
       next = next === null ? id : Math.max(next, id);
@@ -192,29 +205,62 @@ export function attemptsPage({ root, signal, query, failed }) {
     options(reasons, [["", "all"], ...counted(summary.reasons)]);
   }
 
-  /** @param {number} now */
-  function sampled(now) {
-    skipped += now;
-    note.hidden = skipped === 0;
-    note.textContent = `The list is a sample: ${skipped.toLocaleString("en")} changes came too fast to show. Filters and earlier ones find them.`;
+  /** @param {number} nowSkipped @param {number} nowLost */
+  function sampled(nowSkipped, nowLost) {
+    skipped += nowSkipped;
+    lost += nowLost;
+    note.hidden = skipped + lost === 0;
+    const missing =
+      lost > 0
+        ? ` ${lost.toLocaleString("en")} records came too fast to keep: only the log file has them.`
+        : "";
+    const text = `The list is a sample: ${skipped.toLocaleString("en")} changes came too fast to show. Filters and earlier ones find them.${missing}`;
+    if (!note.hidden) note.textContent = text;
   }
+
+  const isHeld = () => pointed || list.contains(document.activeElement);
+
+  /** @param {number} now */
+  function wait(now) {
+    waiting = now;
+    waitingNote.hidden = waiting === 0;
+    if (waiting > 0)
+      waitingNote.textContent = `${waiting.toLocaleString("en")} new ones wait until you leave the list.`;
+  }
+  const release = () => setTimeout(() => !isHeld() && waiting > 0 && !paused && load());
+  list.addEventListener("pointerenter", (event) => (pointed = event.pointerType === "mouse"));
+  list.addEventListener("pointerleave", () => {
+    pointed = false;
+    release();
+  });
+  list.addEventListener("focusout", release);
 
   async function load() {
     try {
       const answer = await get("/attempts", { ...filter(), limit: 100 }, signal);
       instance = answer.instance;
-      rows.clear();
       lines.clear();
       fill(list);
       next = answer.next;
       for (const row of answer.attempts) put(row);
       summarize(answer.summary);
       skipped = 0;
-      sampled(0);
+      lost = 0;
+      sampled(0, 0);
+      wait(0);
       trim();
     } catch (error) {
       failed(/** @type {Error} */ (error));
     }
+  }
+
+  /** @type {number | undefined} */
+  let soon;
+  function loadSoon() {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      if (!paused && !isHeld() && !signal.aborted) load();
+    }, 1000);
   }
 
   more.addEventListener("click", async () => {
@@ -258,6 +304,16 @@ export function attemptsPage({ root, signal, query, failed }) {
     buttons[Math.min(buttons.length - 1, Math.max(0, at + step))]?.focus();
   });
 
+  /** Shows the story again, after its attempt has changed. @param {number} id */
+  async function refresh(id) {
+    try {
+      const story = await get("/attempt", { id }, signal);
+      if (selected === id) update(detail, storyOf(story, close));
+    } catch {
+      // It stays as it was.
+    }
+  }
+
   /** @param {number} id */
   async function open(id) {
     selected = id;
@@ -296,16 +352,23 @@ export function attemptsPage({ root, signal, query, failed }) {
     {
       hello(data) {
         if (instance && data.instance !== instance) window.dispatchEvent(new Event("latchkey-restarted"));
-        else if (instance) load();
+        // What happened between the two answers is in neither of them.
+        else load();
       },
       attempts(data) {
         summarize(data.summary);
         if (paused) return;
+        const held = isHeld();
+        let fresh = 0;
         for (const row of data.attempts.reverse()) {
-          put(row);
-          if (row.id === selected) open(selected);
+          if (!held || lines.has(row.id)) put(row);
+          else if (accepts(row)) fresh += 1;
+          if (row.id === selected) refresh(selected);
         }
-        sampled(data.skipped + data.lost);
+        wait(waiting + fresh + (held ? data.skipped : 0));
+        sampled(data.skipped, data.lost);
+        // What a filter is for may be among what was left out.
+        if (data.skipped > 0 && Object.values(filter()).some(Boolean)) loadSoon();
         trim();
       },
     },
@@ -315,7 +378,7 @@ export function attemptsPage({ root, signal, query, failed }) {
 
 /** @param {{ [name: string]: number }} counts @returns {[string, string][]} */
 function counted(counts) {
-  return Object.entries(counts).map(([name, number]) => [name, `${name} (${number})`]);
+  return Object.entries(counts).map(([name, number]) => [name, `${visible(cut(name, 60))} (${number})`]);
 }
 
 /**
@@ -349,18 +412,13 @@ function storyOf(story, close) {
   if (action) lab.set("action", action);
   if (attempt.topic) lab.set("resource", attempt.topic);
   return [
-    el(
-      "div",
-      { class: "detail-head" },
-      el("h2", { tabIndex: -1 }, name(attempt), " ", outcome(attempt)),
-      el("button", { type: "button", class: "quiet", onclick: close }, "Close"),
-    ),
+    detailHead([name(attempt), " ", outcome(attempt)], close),
     cause &&
       el(
         "div",
         { class: "cause" },
         el("p", { class: "cause-title" }, "Why, and what to do"),
-        cause.reason && el("p", { class: "reason" }, cause.reason),
+        cause.reason && el("p", { class: "reason" }, foreign(cause.reason)),
         el("p", { class: "cause-text" }, words(cause.text)),
         story.clientSaw &&
           el("p", { class: "saw" }, el("strong", {}, "The client saw "), words(story.clientSaw), "."),
@@ -403,7 +461,7 @@ function storyOf(story, close) {
           el(
             "div",
             {},
-            step.reason && el("span", { class: "reason" }, step.reason),
+            step.reason && el("span", { class: "reason" }, foreign(step.reason)),
             step.text && el("p", {}, words(step.text)),
           ),
         ),

@@ -4,7 +4,7 @@
 import { get, poll, post } from "./api.js";
 import { sparkline } from "./chart.js";
 import { el, empty, field, fill, pairs } from "./dom.js";
-import { clock, foreign, json, milliseconds, size, visible, words } from "./text.js";
+import { clock, foreign, json, milliseconds, size, time, visible, words } from "./text.js";
 
 /** @param {import("./main.js").Page} page */
 export function authorizersPage({ root, signal, failed }) {
@@ -34,7 +34,7 @@ export function authorizersPage({ root, signal, failed }) {
         figure("p95", milliseconds(latency.p95)),
         processes && figure("Memory", size(bytes)),
         processes && figure("Instances", String(running.length)),
-        processes && figure("Ended", String(restarts), restarts ? "bad" : ""),
+        processes && figure("Instances ended", String(restarts), restarts ? "bad" : ""),
       ),
       latency.last.length > 1 &&
         /** @type {any} */ (
@@ -42,6 +42,12 @@ export function authorizersPage({ root, signal, failed }) {
             latency.last.slice(-120),
             `Durations of the last ${Math.min(120, latency.last.length)} calls, at most ${milliseconds(latency.max)}`,
           )
+        ),
+      latency.last.length > 1 &&
+        el(
+          "p",
+          { class: "note" },
+          `How long the last ${Math.min(120, latency.last.length)} calls took, the newest at the right; at most ${milliseconds(latency.max)}`,
         ),
       pairs([
         ["Function", el("code", {}, visible(authorizer.functionArn))],
@@ -56,10 +62,7 @@ export function authorizersPage({ root, signal, failed }) {
         ],
         [
           "Last error",
-          authorizer.lastError && [
-            `${clock(authorizer.lastError.at).slice(0, 8)} `,
-            ...words(authorizer.lastError.text),
-          ],
+          authorizer.lastError && [`${time(authorizer.lastError.at)} `, ...words(authorizer.lastError.text)],
         ],
       ]),
     ];
@@ -68,7 +71,7 @@ export function authorizersPage({ root, signal, failed }) {
   /** @param {any} authorizer */
   function card(authorizer) {
     const factsBox = el("div", {});
-    const log = el("pre", {
+    const log = el("div", {
       class: "log",
       tabIndex: 0,
       role: "log",
@@ -150,7 +153,7 @@ export function authorizersPage({ root, signal, failed }) {
         { class: "detail-head" },
         el("h2", {}, foreign(authorizer.name)),
         el("span", { class: `badge ${authorizer.status === "ACTIVE" ? "good" : "wait"}` }, authorizer.status),
-        authorizer.default && el("span", { class: "badge wait" }, "default"),
+        authorizer.default && el("span", { class: "badge plain-badge" }, "default"),
       ),
       factsBox,
       el("details", {}, el("summary", {}, "Test it"), form),
@@ -158,7 +161,6 @@ export function authorizersPage({ root, signal, failed }) {
     );
   }
 
-  /** @param {number} ms */
   poll(
     2000,
     signal,
@@ -183,8 +185,10 @@ export function authorizersPage({ root, signal, failed }) {
         const atEnd = parts.log.scrollTop + parts.log.clientHeight >= parts.log.scrollHeight - 8;
         const shown = lines
           .slice(-100)
-          .map((/** @type {any} */ line) => `${clock(line.at)}  ${visible(line.text)}`);
-        fill(parts.log, el("bdi", {}, shown.join("\n") || "It has written nothing here."));
+          .map((/** @type {any} */ line) =>
+            el("div", {}, el("time", {}, clock(line.at)), " ", el("bdi", {}, visible(line.text))),
+          );
+        fill(parts.log, shown.length > 0 ? shown : "It has written nothing here.");
         if (atEnd) parts.log.scrollTop = parts.log.scrollHeight;
       }
     },

@@ -12,16 +12,17 @@ import { svg } from "./dom.js";
  * @property {number} from
  * @property {number} to
  * @property {number} gap milliseconds without a value that are a gap
+ * @property {number} width in pixels
  */
 
-const WIDTH = 720;
 const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 22;
 const TOP = 10;
 
 /** @param {Chart} chart */
-export function chart({ label, unit, band, line, from, to, gap }) {
+export function chart({ label, unit, band, line, from, to, gap, width }) {
+  const wide = Math.max(240, Math.round(width));
   const inRange = (/** @type {number[]} */ point) => (point[0] ?? 0) >= from;
   const shownBand = band.filter(inRange);
   const shownLine = line.filter(inRange);
@@ -30,7 +31,7 @@ export function chart({ label, unit, band, line, from, to, gap }) {
     ...shownLine.map((it) => it[1] ?? 0),
   ];
   const figure = svg("svg", {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    viewBox: `0 0 ${wide} ${HEIGHT}`,
     role: "img",
     "aria-label": label,
     class: "chart",
@@ -42,17 +43,17 @@ export function chart({ label, unit, band, line, from, to, gap }) {
   low -= room;
   high += room;
   const x = (/** @type {number} */ time) =>
-    LEFT + ((time - from) / Math.max(1, to - from)) * (WIDTH - LEFT - 8);
+    LEFT + ((time - from) / Math.max(1, to - from)) * (wide - LEFT - 8);
   const y = (/** @type {number} */ value) =>
     TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   for (const tick of ticks(low, high, 4)) {
     figure.append(
-      svg("line", { x1: LEFT, x2: WIDTH - 8, y1: y(tick), y2: y(tick), class: "grid-line" }),
+      svg("line", { x1: LEFT, x2: wide - 8, y1: y(tick), y2: y(tick), class: "grid-line" }),
       svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, `${Number(tick.toFixed(2))}`),
     );
   }
   figure.append(svg("text", { x: 4, y: 12, class: "unit" }, unit));
-  const times = 4;
+  const times = Math.max(2, Math.min(5, Math.floor(wide / 130)));
   for (let at = 0; at <= times; at += 1) {
     const time = from + ((to - from) * at) / times;
     const anchor = at === 0 ? "start" : at === times ? "end" : "middle";
@@ -108,7 +109,7 @@ export function sparkline(values, label) {
   );
   return svg(
     "svg",
-    { viewBox: "0 0 160 32", class: "spark", role: "img", "aria-label": label },
+    { viewBox: "0 0 160 32", preserveAspectRatio: "none", class: "spark", role: "img", "aria-label": label },
     svg("polyline", { points: points.join(" "), class: "mean" }),
   );
 }

@@ -52,7 +52,7 @@ export function clientPage({ root, signal, query, gateway, failed }) {
   );
   const login = el(
     "form",
-    { class: "card", "aria-label": "Connection" },
+    { class: "card login", "aria-label": "Connection" },
     el("h2", {}, "Connect as"),
     field("You are", mode),
     observerNote,
@@ -66,13 +66,14 @@ export function clientPage({ root, signal, query, gateway, failed }) {
     ["0", "QoS 0"],
     ["1", "QoS 1"],
   ]);
+  const filterQosField = field("QoS, at most", filterQos);
   const subscriptions = el("ul", { class: "chips", "aria-label": "Subscriptions" });
   const subscribe = el("button", { type: "submit" }, "Subscribe");
   const subscribing = el(
     "form",
-    { class: "card", "aria-label": "Subscribe" },
+    { class: "card subscribing", "aria-label": "Subscribe" },
     el("h2", {}, "Subscribe"),
-    el("div", { class: "grid" }, field("Topic filter", filter), field("At most", filterQos)),
+    el("div", { class: "grid" }, field("Topic filter", filter), filterQosField),
     el("p", { class: "actions" }, subscribe),
     subscriptions,
   );
@@ -91,11 +92,11 @@ export function clientPage({ root, signal, query, gateway, failed }) {
   const published = el("p", { class: "state", role: "status" });
   const publishing = el(
     "form",
-    { class: "card", "aria-label": "Publish" },
+    { class: "card publishing", "aria-label": "Publish" },
     el("h2", {}, "Publish"),
     field("Topic", topic),
     field("Payload", body),
-    el("div", { class: "grid" }, field("Quality", qos), el("label", { class: "check" }, retain, " retain")),
+    el("div", { class: "grid" }, field("QoS", qos), el("label", { class: "check" }, retain, " retain")),
     el(
       "details",
       {},
@@ -116,8 +117,9 @@ export function clientPage({ root, signal, query, gateway, failed }) {
     root,
     el(
       "div",
-      { class: "client-panes" },
-      el("div", { class: "forms" }, login, subscribing, publishing),
+      { class: "client-panes forms" },
+      login,
+      subscribing,
       el(
         "section",
         { class: "inbox", "aria-label": "Messages" },
@@ -126,6 +128,7 @@ export function clientPage({ root, signal, query, gateway, failed }) {
         none,
         messages,
       ),
+      publishing,
     ),
   );
 
@@ -136,6 +139,7 @@ export function clientPage({ root, signal, query, gateway, failed }) {
     credentials.hidden = isObserver();
     connect.hidden = isObserver();
     observerNote.hidden = !isObserver();
+    filterQosField.hidden = isObserver();
     subscribe.disabled = !ready;
     publish.disabled = !ready;
     connect.textContent = connection ? "Disconnect" : "Connect";

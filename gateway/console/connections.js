@@ -2,9 +2,9 @@
 // Connections: who is connected, what its session is, and what a person may do to it.
 
 import { get, poll, post } from "./api.js";
-import { announce, el, empty, field, fill, pairs } from "./dom.js";
+import { announce, dangerButton, detailHead, el, empty, field, fill, pairs, update } from "./dom.js";
 import { virtualList } from "./list.js";
-import { clock, duration, foreign, words } from "./text.js";
+import { duration, foreign, time, words } from "./text.js";
 
 /** @param {import("./main.js").Page} page */
 export function connectionsPage({ root, signal, query, failed }) {
@@ -26,7 +26,11 @@ export function connectionsPage({ root, signal, query, failed }) {
       before && row.received >= before.received
         ? `${per(row.received, before.received)} / ${per(row.sent, before.sent)}`
         : "–";
+    // The oldest ones leave: clients with other names come and go for as long as the page is open.
+    earlier.delete(row.clientId);
     earlier.set(row.clientId, { at, received: row.received, sent: row.sent, rate: text });
+    const [oldest] = earlier.keys();
+    if (earlier.size > 1000 && oldest !== undefined) earlier.delete(oldest);
     return text;
   }
 
@@ -90,11 +94,20 @@ export function connectionsPage({ root, signal, query, failed }) {
       detail,
     ),
   );
-  fill(
-    detail,
-    el("p", { class: "hint" }, "Choose a connection to see its session and the policies in force."),
-  );
+  const hint = () =>
+    el("p", { class: "hint" }, "Choose a connection to see its session and the policies in force.");
+  fill(detail, hint());
   text.addEventListener("input", () => list.restart().catch(failed));
+
+  function close() {
+    selected = "";
+    list.select("");
+    detail.classList.remove("open");
+    history.replaceState(null, "", "#/connections");
+    fill(detail, hint());
+    list.focus();
+  }
+  detail.addEventListener("keydown", (event) => event.key === "Escape" && selected && close());
 
   /** @param {boolean} [focus] */
   async function show(focus) {
@@ -102,25 +115,23 @@ export function connectionsPage({ root, signal, query, failed }) {
     if (!client) return;
     const connection = await get("/connection", { clientId: client }, signal);
     if (client !== selected) return;
-    // What a person is about to use must not be replaced under the pointer.
-    const used = document.activeElement;
-    if (!focus && used?.tagName !== "H2" && detail.contains(used)) return;
-    if (connection.connected) fill(detail, described(connection));
-    else
-      fill(
-        detail,
-        el("div", { class: "detail-head" }, el("h2", { tabIndex: -1 }, foreign(client))),
-        empty("It is not connected", "Its attempts say why, or how its last connection ended."),
-        el(
-          "p",
-          { class: "actions" },
+    const shown = connection.connected
+      ? described(connection)
+      : [
+          detailHead(foreign(client), close),
+          empty("It is not connected", "Its attempts say why, or how its last connection ended."),
           el(
-            "a",
-            { class: "button quiet", href: `#/attempts?${new URLSearchParams({ text: client })}` },
-            "Its attempts",
+            "p",
+            { class: "actions" },
+            el(
+              "a",
+              { class: "button quiet", href: `#/attempts?${new URLSearchParams({ text: client })}` },
+              "Its attempts",
+            ),
           ),
-        ),
-      );
+        ];
+    if (focus) fill(detail, shown);
+    else update(detail, shown);
     detail.classList.add("open");
     if (focus) detail.querySelector("h2")?.focus();
   }
@@ -147,32 +158,50 @@ export function connectionsPage({ root, signal, query, failed }) {
     const noWill = el("input", { type: "checkbox" });
     const status = el("p", { class: "note", role: "status" });
     const until = (/** @type {number | null | undefined} */ ms) =>
-      ms ? `${clock(ms).slice(0, 8)}, in ${duration(ms - Date.now())}` : "never";
+      ms ? `${time(ms)}, in ${duration(ms - Date.now())}` : "never";
     return [
+      detailHead(foreign(clientId), close),
       el(
-        "div",
-        { class: "detail-head" },
-        el("h2", { tabIndex: -1 }, foreign(clientId)),
+        "p",
+        { class: "actions" },
         el(
           "button",
           {
             type: "button",
-            class: "quiet",
-            onclick: () => {
-              selected = "";
-              detail.classList.remove("open");
-              history.replaceState(null, "", "#/connections");
-              fill(detail, el("p", { class: "hint" }, "Choose a connection."));
-            },
+            disabled: !session?.canRefresh,
+            title: session?.canRefresh ? undefined : "no authorizer let it in",
+            onclick: () => act("/connection/refresh", {}, "The authorizer is asked again."),
           },
-          "Close",
+          "Call its refresh now",
+        ),
+        el(
+          "a",
+          { class: "button quiet", href: `#/attempts?${new URLSearchParams({ text: clientId })}` },
+          "Its attempts",
+        ),
+        el(
+          "a",
+          { class: "button quiet", href: `#/policy?${new URLSearchParams({ client: clientId })}` },
+          "Ask its policies",
         ),
       ),
+      el(
+        "fieldset",
+        {},
+        el("legend", {}, "Cut off"),
+        el("label", { class: "check" }, clean, " end the session too"),
+        el("label", { class: "check" }, noWill, " without its last will"),
+        dangerButton("Cut off", "Cut it off?", () =>
+          act(
+            "/connection/disconnect",
+            { cleanSession: clean.checked, preventWill: noWill.checked },
+            "The connection is cut off.",
+          ),
+        ),
+      ),
+      status,
       pairs([
-        [
-          "Connected since",
-          `${clock(connection.since).slice(0, 8)}, for ${duration(Date.now() - connection.since)}`,
-        ],
+        ["Connected since", `${time(connection.since)}, for ${duration(Date.now() - connection.since)}`],
         ["Address", connection.source],
         ["MQTT", connection.version],
         ["Keep-alive", session ? `${session.keepAlive} s` : `${connection.keepAlive} s asked for`],
@@ -183,11 +212,15 @@ export function connectionsPage({ root, signal, query, failed }) {
         ["In flight, waiting", `${connection.inflight}, ${connection.waiting}`],
         [
           "Session",
-          `${connection.cleanSession ? "new" : "resumed if there was one"}, kept for ${connection.sessionExpiry} s after the end`,
+          `${connection.cleanSession ? "new" : "resumed if there was one"}; ${
+            connection.sessionExpiry > 0
+              ? `stays for ${duration(connection.sessionExpiry * 1000)} after the connection`
+              : "ends with the connection"
+          }`,
         ],
         ["Principal", session && el("code", {}, session.principalId)],
         ["Next refresh", session && until(session.refreshAt)],
-        ["Ends", session && until(session.disconnectAt)],
+        ["Has to end", session && until(session.disconnectAt)],
         ["Last will", session?.lastWill && foreign(session.lastWill)],
         ["Connection number", connection.connectionNumber + 1],
       ]),
@@ -213,53 +246,6 @@ export function connectionsPage({ root, signal, query, failed }) {
               el("li", {}, foreign(it.filter), ` QoS ${it.qos}`),
             ),
           ),
-      el("h3", {}, "What you can do"),
-      el(
-        "p",
-        { class: "actions" },
-        el(
-          "button",
-          {
-            type: "button",
-            disabled: !session?.refreshAt,
-            title: session?.canRefresh ? undefined : "no authorizer let it in",
-            onclick: () => act("/connection/refresh", {}, "The authorizer is asked again."),
-          },
-          "Call its refresh now",
-        ),
-        el(
-          "a",
-          { class: "button quiet", href: `#/attempts?${new URLSearchParams({ text: clientId })}` },
-          "Its attempts",
-        ),
-        el(
-          "a",
-          { class: "button quiet", href: `#/policy?${new URLSearchParams({ client: clientId })}` },
-          "Ask its policies",
-        ),
-      ),
-      el(
-        "fieldset",
-        {},
-        el("legend", {}, "Cut off"),
-        el("label", { class: "check" }, clean, " end the session too"),
-        el("label", { class: "check" }, noWill, " without its last will"),
-        el(
-          "button",
-          {
-            type: "button",
-            class: "danger",
-            onclick: () =>
-              act(
-                "/connection/disconnect",
-                { cleanSession: clean.checked, preventWill: noWill.checked },
-                "The connection is cut off.",
-              ),
-          },
-          "Cut off",
-        ),
-      ),
-      status,
     ];
   }
 

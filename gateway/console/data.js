@@ -2,18 +2,18 @@
 // Retained messages, sessions and shadows: look at them, change them, delete them.
 
 import { get, poll, post } from "./api.js";
-import { announce, el, empty, field, fill, pairs, select } from "./dom.js";
+import { announce, dangerButton, detailHead, el, empty, field, fill, pairs, select } from "./dom.js";
 import { virtualList } from "./list.js";
 import {
   base64Of,
   bytesOf,
-  clock,
   cut,
   duration,
   foreign,
   json,
   payload as shown,
   size,
+  time,
   visible,
   words,
 } from "./text.js";
@@ -40,12 +40,23 @@ export function dataPage({ root, signal, query, failed }) {
     ),
     el("div", { class: "panes" }, list, detail),
   );
-  fill(detail, el("p", { class: "hint" }, "Choose one to look at it."));
+  closeDetail(detail);
+  detail.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !detail.classList.contains("open")) return;
+    closeDetail(detail);
+    list.querySelector("button")?.focus();
+  });
   const open = kind === "sessions" ? sessions : kind === "shadows" ? shadows : retained;
   open({ list, detail, signal, failed });
 }
 
 /** @typedef {{ list: HTMLElement, detail: HTMLElement, signal: AbortSignal, failed: (error: Error) => void }} Panes */
+
+/** @param {HTMLElement} detail @param {string} [said] */
+function closeDetail(detail, said = "Choose one to look at it.") {
+  fill(detail, el("p", { class: "hint" }, said));
+  detail.classList.remove("open");
+}
 
 /**
  * @param {Panes} panes
@@ -109,7 +120,7 @@ function retained(panes) {
             "button",
             { type: "button", class: "item", onclick: () => open(it.topic) },
             foreign(it.topic, 120),
-            el("small", {}, `${size(it.bytes)}, QoS ${it.qos}, ${clock(it.at).slice(0, 8)}`),
+            el("small", {}, `${size(it.bytes)}, QoS ${it.qos}, ${time(it.at)}`),
           ),
         ),
       );
@@ -150,7 +161,9 @@ function retained(panes) {
    * @param {any} [message]
    */
   function edit(topic, bytes, qos, message) {
-    const { kind, text } = shown(bytes);
+    const { kind } = shown(bytes);
+    // As it is, and not laid out: what is saved again must be what it was.
+    const text = kind === "bytes" ? shown(bytes).text : new TextDecoder().decode(bytes);
     const isCut = message && message.bytes > bytes.length;
     const isText = kind !== "bytes" && !isCut;
     const name = el("input", { value: topic, readOnly: Boolean(message), spellcheck: false, required: true });
@@ -172,18 +185,23 @@ function retained(panes) {
             el("p", { class: "note" }, `${size(message?.bytes)} that can't be edited here; the beginning:`),
             el("pre", { tabIndex: 0, "aria-label": "Payload" }, visible(cut(text, 4000), true)),
           ),
-      field("Quality", quality),
+      field("QoS", quality),
+      message &&
+        pairs([
+          ["Retained since", time(message.at)],
+          ["Content type", message.contentType && foreign(message.contentType)],
+          ["Response topic", message.responseTopic && foreign(message.responseTopic)],
+          ...(message.userProperties ?? []).map((/** @type {string[]} */ [name, value]) => [
+            visible(cut(name ?? "", 60)),
+            foreign(value),
+          ]),
+        ]),
       el("p", { class: "note" }, "The console publishes it, outside every policy."),
       el(
         "p",
         { class: "actions" },
         isText && el("button", { type: "submit" }, "Save"),
-        message &&
-          el(
-            "button",
-            { type: "button", class: "danger", onclick: () => save(new Uint8Array(), "Deleted") },
-            "Delete",
-          ),
+        message && dangerButton("Delete", "Delete it?", () => save(new Uint8Array(), "Deleted")),
       ),
     );
     /** @param {Uint8Array} payload @param {string} said */
@@ -193,10 +211,12 @@ function retained(panes) {
         payload: base64Of(payload),
         qos: Number(quality.value),
         retain: true,
+        contentType: message?.contentType,
+        responseTopic: message?.responseTopic,
+        userProperties: message?.userProperties,
       };
       if (await act(panes, () => post("/publish", body), said)) {
-        fill(detail, el("p", { class: "hint" }, `${said}.`));
-        detail.classList.remove("open");
+        closeDetail(detail, `${said}.`);
         all.restart().catch(failed);
       }
     }
@@ -204,7 +224,11 @@ function retained(panes) {
       event.preventDefault();
       save(new TextEncoder().encode(body.value), "Saved");
     });
-    fill(detail, el("h2", { tabIndex: -1 }, message ? foreign(topic, 120) : "New retained message"), form);
+    fill(
+      detail,
+      detailHead(message ? foreign(topic, 120) : "New retained message", () => closeDetail(detail)),
+      form,
+    );
     detail.classList.add("open");
     detail.querySelector("h2")?.focus();
   }
@@ -233,7 +257,10 @@ function sessions(panes) {
     open: (row) => {
       fill(
         detail,
-        el("h2", { tabIndex: -1 }, foreign(row.clientId)),
+        detailHead(foreign(row.clientId), () => {
+          closeDetail(detail);
+          all.select("");
+        }),
         pairs([
           [
             "State",
@@ -251,25 +278,15 @@ function sessions(panes) {
         el(
           "p",
           { class: "actions" },
-          el(
-            "button",
-            {
-              type: "button",
-              class: "danger",
-              onclick: async () => {
-                if (
-                  !(await act(
-                    panes,
-                    () => post("/session/delete", { clientId: row.clientId }),
-                    "The session is deleted",
-                  ))
-                )
-                  return;
-                fill(detail, el("p", { class: "hint" }, "The session is deleted, with what waited in it."));
-                setTimeout(() => all.restart().catch(failed), 300);
-              },
-            },
+          dangerButton(
             row.connected ? "Delete it, and cut off its client" : "Delete it",
+            "Delete the session?",
+            async () => {
+              const work = () => post("/session/delete", { clientId: row.clientId });
+              if (!(await act(panes, work, "The session is deleted"))) return;
+              closeDetail(detail, "The session is deleted, with what waited in it.");
+              setTimeout(() => all.restart().catch(failed), 300);
+            },
           ),
         ),
       );
@@ -388,22 +405,12 @@ function shadows(panes) {
         { class: "actions" },
         el("button", { type: "submit" }, "Update"),
         document &&
-          el(
-            "button",
-            {
-              type: "button",
-              class: "danger",
-              onclick: async () => {
-                if (
-                  !(await act(panes, () => post("/shadow/delete", { thing, name }), "The shadow is deleted"))
-                )
-                  return;
-                fill(detail, el("p", { class: "hint" }, "The shadow is deleted."));
-                all.restart().catch(failed);
-              },
-            },
-            "Delete",
-          ),
+          dangerButton("Delete", "Delete the shadow?", async () => {
+            const work = () => post("/shadow/delete", { thing, name });
+            if (!(await act(panes, work, "The shadow is deleted"))) return;
+            closeDetail(detail, "The shadow is deleted.");
+            all.restart().catch(failed);
+          }),
       ),
       said,
     );
@@ -421,11 +428,9 @@ function shadows(panes) {
     });
     fill(
       detail,
-      el(
-        "h2",
-        { tabIndex: -1 },
-        document ? foreign(thing, 80) : "New shadow",
-        name ? [" / ", foreign(name, 60)] : null,
+      detailHead(
+        [document ? foreign(thing, 80) : "New shadow", name ? [" / ", foreign(name, 60)] : null],
+        () => closeDetail(detail),
       ),
       form,
     );

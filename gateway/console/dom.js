@@ -118,6 +118,69 @@ export function empty(title, ...more) {
 }
 
 /**
+ * The head of a pane with details.
+ *
+ * @param {Children} title
+ * @param {() => void} close
+ */
+export function detailHead(title, close) {
+  return el(
+    "div",
+    { class: "detail-head" },
+    el("h2", { tabIndex: -1 }, title),
+    el("button", { type: "button", class: "quiet", onclick: close }, "Close"),
+  );
+}
+
+/**
+ * Replaces everything in a pane with newer details, unless a person uses a control in it or has selected a text in it.
+ *
+ * @param {HTMLElement} pane
+ * @param {...Children} children
+ */
+export function update(pane, ...children) {
+  const used = document.activeElement;
+  const isInside = pane.contains(used);
+  const selection = getSelection();
+  if (isInside && used?.tagName !== "H2") return;
+  if (selection && !selection.isCollapsed && pane.contains(selection.anchorNode)) return;
+  fill(pane, ...children);
+  if (isInside) pane.querySelector("h2")?.focus({ preventScroll: true });
+}
+
+/**
+ * A button for what can't be undone: the first press asks, and the second one within five seconds does it.
+ *
+ * @param {string} label
+ * @param {string} question
+ * @param {() => void} work
+ */
+export function dangerButton(label, question, work) {
+  const button = el("button", { type: "button", class: "danger" }, label);
+  /** @type {number | undefined} */
+  let asked;
+  const forget = () => {
+    clearTimeout(asked);
+    asked = undefined;
+    button.textContent = label;
+    button.classList.remove("asked");
+  };
+  button.addEventListener("click", () => {
+    if (asked !== undefined) {
+      forget();
+      work();
+      return;
+    }
+    asked = setTimeout(forget, 5000);
+    button.textContent = question;
+    button.classList.add("asked");
+    announce(`${question} Press again`);
+  });
+  button.addEventListener("blur", forget);
+  return button;
+}
+
+/**
  * What a screen reader says now.
  *
  * @param {string} text

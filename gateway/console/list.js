@@ -81,6 +81,11 @@ export function virtualList(options) {
         continue;
       }
       const key = options.key(row);
+      const open = () => {
+        selected = key;
+        options.open?.(row);
+        draw();
+      };
       const line = el(
         "div",
         {
@@ -88,6 +93,11 @@ export function virtualList(options) {
           role: "row",
           "aria-rowindex": at + 2,
           "aria-current": key === selected ? "true" : undefined,
+          // The button in it is for the keyboard and for screen readers.
+          onclick:
+            options.open &&
+            ((/** @type {MouseEvent} */ event) =>
+              /** @type {Element} */ (event.target).closest("a") || open()),
         },
         ...options.cells(row).map((cell, column) =>
           el(
@@ -100,11 +110,6 @@ export function virtualList(options) {
                     type: "button",
                     class: "row-open",
                     "data-key": key,
-                    onclick: () => {
-                      selected = key;
-                      options.open?.(row);
-                      draw();
-                    },
                   },
                   cell,
                 )
@@ -165,6 +170,15 @@ export function virtualList(options) {
   return {
     element,
     count,
+    /** Marks the row with this key. @param {string} key */
+    select(key) {
+      selected = key;
+      draw();
+    },
+    /** Where the keyboard goes on after a row's details are closed. */
+    focus() {
+      body.focus({ preventScroll: true });
+    },
     /** Loads the pages in view again. */
     async refresh() {
       const first = Math.floor(Math.max(0, body.scrollTop / rowHeight - 4) / PAGE);

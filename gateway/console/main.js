@@ -21,15 +21,20 @@ import { words } from "./text.js";
  * @property {(error: Error) => void} failed shows an error
  */
 
-/** @type {[string, string, (page: Page) => void][]} */
+/** @type {[string, string, string, (page: Page) => void][]} */
 const PAGES = [
-  ["attempts", "Attempts", attemptsPage],
-  ["connections", "Connections", connectionsPage],
-  ["client", "Test client", clientPage],
-  ["readings", "Readings", readingsPage],
-  ["policy", "Policy lab", policyPage],
-  ["authorizers", "Authorizers", authorizersPage],
-  ["data", "Stored data", dataPage],
+  [
+    "attempts",
+    "Attempts",
+    "Who tried to connect, publish or subscribe, and why it was refused",
+    attemptsPage,
+  ],
+  ["connections", "Connections", "Who is connected now, and what each one may do", connectionsPage],
+  ["client", "Test client", "Publish and subscribe, as a device or as an observer", clientPage],
+  ["readings", "Readings", "Temperature and humidity that the fleet publishes", readingsPage],
+  ["policy", "Policy lab", "Ask policy documents what they allow, and why", policyPage],
+  ["authorizers", "Authorizers", "The functions that decide who may connect", authorizersPage],
+  ["data", "Stored data", "What stays when a connection ends", dataPage],
 ];
 
 const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
@@ -54,7 +59,7 @@ async function show() {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const page = PAGES.find(([name]) => name === path) ?? PAGES[0];
   if (!page) return;
-  const [name, title, open] = page;
+  const [name, title, lede, open] = page;
   for (const link of nav.querySelectorAll("a")) {
     if (link.dataset.page === name) {
       link.setAttribute("aria-current", "page");
@@ -64,7 +69,12 @@ async function show() {
   document.title = `${title} · Latchkey console`;
   const alert = el("div", { class: "alert", role: "alert", hidden: true });
   const root = el("div", { class: `page ${name}` });
-  fill(main, el("h1", {}, title), alert, root);
+  fill(
+    main,
+    el("div", { class: "title" }, el("h1", {}, title), el("p", { class: "lede" }, lede)),
+    alert,
+    root,
+  );
   /** @param {Error} error */
   const failed = (error) => {
     if (signal.aborted || error.name === "AbortError") return;

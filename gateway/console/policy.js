@@ -61,7 +61,7 @@ export function policyPage({ root, signal, query, gateway, failed }) {
   /** @param {string[]} documents */
   function edit(documents) {
     texts = documents.map((text) =>
-      el("textarea", { class: "code", spellcheck: false, rows: 14, value: pretty(text) }),
+      el("textarea", { class: "code", spellcheck: false, rows: 18, value: pretty(text) }),
     );
     results = documents.map(() => el("div", { class: "document-result" }));
     fill(
@@ -105,7 +105,10 @@ export function policyPage({ root, signal, query, gateway, failed }) {
     timer = setTimeout(ask, 250);
   }
 
+  let asked = 0;
   async function ask() {
+    asked += 1;
+    const mine = asked;
     resource.disabled = action.value === "iot:Connect";
     try {
       const documents = texts.map((text) => text.value);
@@ -116,7 +119,8 @@ export function policyPage({ root, signal, query, gateway, failed }) {
         resource: resource.value,
         persistentSession: persistent.checked,
       });
-      if (signal.aborted) return;
+      // An answer may come after the one to a later question.
+      if (signal.aborted || mine !== asked) return;
       show(answer, documents);
     } catch (error) {
       failed(/** @type {Error} */ (error));
@@ -126,7 +130,7 @@ export function policyPage({ root, signal, query, gateway, failed }) {
   /** @param {any} answer @param {string[]} documents */
   function show(answer, documents) {
     const { decision } = answer;
-    const marked = decision?.statement ?? decision?.nearMiss?.statement;
+    const place = decision?.statement ?? decision?.nearMiss?.statement;
     const isNear = decision && !decision.statement && decision.nearMiss;
     if (!decision) {
       fill(
@@ -158,7 +162,16 @@ export function policyPage({ root, signal, query, gateway, failed }) {
     announce(verdict.textContent ?? "");
     answer.documents.forEach((/** @type {any} */ document, /** @type {number} */ at) => {
       const text = documents[at] ?? "";
-      const span = marked?.document === at ? document.statements[marked.statement] : null;
+      const isOf = place?.document === at;
+      const elsewhere = decision && !decision.allowed && !place ? alike(text, action.value) : [];
+      const spans = (isOf ? [place.statement] : elsewhere)
+        .map((/** @type {number} */ number) => document.statements[number])
+        .filter(Boolean);
+      const why = isNear
+        ? "The statement that comes nearest:"
+        : place
+          ? "The statement that decides:"
+          : `Marked: what allows ${action.value}, and on other resources.`;
       const over = document.characters > document.maxCharacters;
       fill(
         /** @type {HTMLElement} */ (results[at]),
@@ -181,26 +194,20 @@ export function policyPage({ root, signal, query, gateway, failed }) {
         !document.error &&
           document.findings.length === 0 &&
           el("p", { class: "note" }, "Lint has nothing to say."),
-        span && [
-          el(
-            "p",
-            { class: "note" },
-            isNear ? "The statement that comes nearest:" : "The statement that decides:",
-          ),
+        spans.length > 0 && [
+          el("p", { class: "note" }, why),
           el(
             "pre",
             { class: "code", tabIndex: 0, "aria-label": `Document ${at}, with the statement marked` },
-            visible(text.slice(0, span[0]), true),
-            el(
-              "mark",
-              { class: isNear ? "near" : decision.allowed ? "allows" : "denies" },
-              visible(text.slice(span[0], span[1]), true),
-            ),
-            visible(text.slice(span[1]), true),
+            ...marked(text, spans, decision.statement ? (decision.allowed ? "allows" : "denies") : "near"),
           ),
         ],
       );
     });
+    for (const mark of editors.querySelectorAll("mark")) {
+      const shown = mark.parentElement;
+      if (shown?.querySelector("mark") === mark) shown.scrollTop = mark.offsetTop - 40;
+    }
   }
 
   add.addEventListener("click", () => {
@@ -266,6 +273,52 @@ export function policyPage({ root, signal, query, gateway, failed }) {
       ask();
     })
     .catch(failed);
+}
+
+/**
+ * The numbers of the statements that allow an action on something.
+ *
+ * @param {string} text
+ * @param {string} action
+ * @returns {number[]}
+ */
+function alike(text, action) {
+  const list = (/** @type {unknown} */ value) => (Array.isArray(value) ? value : [value]);
+  try {
+    const matches = (/** @type {unknown} */ pattern) =>
+      typeof pattern === "string" &&
+      new RegExp(
+        `^${pattern
+          .split("*")
+          .map((part) => part.replace(/[^\w:]/g, "\\$&"))
+          .join(".*")}$`,
+        "i",
+      ).test(action);
+    return list(JSON.parse(text).Statement).flatMap((statement, number) =>
+      statement.Effect === "Allow" && list(statement.Action).some(matches) ? [number] : [],
+    );
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * A text with parts of it marked.
+ *
+ * @param {string} text
+ * @param {[number, number][]} spans in their order
+ * @param {string} tone
+ */
+function marked(text, spans, tone) {
+  const parts = [];
+  let end = 0;
+  for (const [from, to] of spans) {
+    parts.push(visible(text.slice(end, from), true));
+    parts.push(el("mark", { class: tone }, visible(text.slice(from, to), true)));
+    end = to;
+  }
+  parts.push(visible(text.slice(end), true));
+  return parts;
 }
 
 /** @param {string} text */

@@ -5,7 +5,7 @@ import { get, poll } from "./api.js";
 import { chart } from "./chart.js";
 import { el, empty, field, fill, select } from "./dom.js";
 import { virtualList } from "./list.js";
-import { clock, duration, foreign } from "./text.js";
+import { cut, duration, foreign, time, visible } from "./text.js";
 
 /** @param {import("./main.js").Page} page */
 export function readingsPage({ root, signal, query, failed }) {
@@ -50,7 +50,7 @@ export function readingsPage({ root, signal, query, failed }) {
   const list = virtualList({
     label: "Devices and their last readings",
     template: "devices",
-    columns: ["Device", "Temperature", "Humidity", "Last"],
+    columns: ["Device", "Temperature", "Humidity", "Last", "Attempts"],
     async load(offset, limit) {
       const answer = await get("/readings", { offset, limit, text: text.value.trim() }, signal);
       last = answer;
@@ -64,7 +64,15 @@ export function readingsPage({ root, signal, query, failed }) {
         foreign(row.device, 48),
         value(row.temperature, "°C"),
         value(row.humidity, "%"),
-        clock(at).slice(0, 8),
+        time(at),
+        el(
+          "a",
+          {
+            href: `#/attempts?${new URLSearchParams({ text: row.device })}`,
+            "aria-label": `Attempts of ${visible(cut(row.device, 48))}`,
+          },
+          "its attempts",
+        ),
       ];
     },
     open: (row) => {
@@ -104,6 +112,11 @@ export function readingsPage({ root, signal, query, failed }) {
     const any = last.temperature.length + last.humidity.length > 0;
     charts.hidden = !any;
     legend.hidden = !any;
+    // Drawn in the size of the window, so that letters keep theirs.
+    const figure = charts.querySelector("svg") ?? charts;
+    const columns = charts.clientWidth > 1000 ? 2 : 1;
+    const width =
+      figure === charts ? charts.clientWidth / columns - 34 : figure.getBoundingClientRect().width;
     /** @param {string} title @param {string} unit @param {number[][]} band @param {number[][] | undefined} line */
     const one = (title, unit, band, line) => {
       const latest = band.at(-1);
@@ -119,7 +132,7 @@ export function readingsPage({ root, signal, query, failed }) {
           el("strong", {}, title),
           latest ? ` ${latest[2]?.toFixed(1)} ${unit} mean of the last interval` : "",
         ),
-        /** @type {any} */ (chart({ label: said, unit, band, line: line ?? [], from, to, gap })),
+        /** @type {any} */ (chart({ label: said, unit, band, line: line ?? [], from, to, gap, width })),
       );
     };
     fill(
@@ -129,15 +142,15 @@ export function readingsPage({ root, signal, query, failed }) {
     );
     fill(
       legend,
-      el("span", { class: "key band-key" }),
-      "the fleet's lowest to highest, and its mean; a hole is a gap",
+      el(
+        "span",
+        {},
+        el("span", { class: "key band-key" }),
+        " the fleet's lowest to highest, and its mean; a hole is a gap",
+      ),
       selected && [
-        " ",
-        el("span", { class: "key device-key" }),
-        foreign(selected, 60),
-        " ",
+        el("span", {}, el("span", { class: "key device-key" }), " ", foreign(selected, 60)),
         el("a", { href: `#/attempts?${new URLSearchParams({ text: selected })}` }, "its attempts"),
-        " ",
         el(
           "button",
           {
@@ -161,11 +174,14 @@ export function readingsPage({ root, signal, query, failed }) {
     async () => {
       const total = await list.refresh();
       const unreadable = last?.unreadable
-        ? `; ${last.unreadable} messages on these topics are no readings`
+        ? `; ${last.unreadable.toLocaleString("en")} messages on these topics are no readings`
+        : "";
+      const sampled = last?.skipped
+        ? `; a sample, as about ${last.skipped.toLocaleString("en")} more came too fast`
         : "";
       list.count.textContent =
         total > 0
-          ? `${total.toLocaleString("en")} devices, collected since ${clock(last.since).slice(0, 8)}${unreadable}`
+          ? `${total.toLocaleString("en")} devices, collected since ${time(last.since)}${unreadable}${sampled}`
           : "";
       await draw();
     },

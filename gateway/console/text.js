@@ -57,12 +57,36 @@ export function words(words, max = 1200) {
   return parts.map((part, at) => (at % 2 === 1 && at < parts.length - 1 ? el("code", {}, part) : part));
 }
 
-/** @param {number} ms */
+/** @param {number} n @param {number} [digits] */
+const padded = (n, digits = 2) => String(n).padStart(digits, "0");
+
+/**
+ * A time of this day with its milliseconds, or the day and the time.
+ *
+ * @param {number} ms
+ */
 export function clock(ms) {
+  return otherDay(ms) ?? `${time(ms)}.${padded(new Date(ms).getMilliseconds(), 3)}`;
+}
+
+/**
+ * A time of this day, or the day and the time.
+ *
+ * @param {number} ms
+ */
+export function time(ms) {
   const date = new Date(ms);
-  /** @param {number} n @param {number} [digits] */
-  const two = (n, digits = 2) => String(n).padStart(digits, "0");
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${two(date.getMilliseconds(), 3)}`;
+  return (
+    otherDay(ms) ?? `${padded(date.getHours())}:${padded(date.getMinutes())}:${padded(date.getSeconds())}`
+  );
+}
+
+/** As long as a time with its milliseconds. @param {number} ms */
+function otherDay(ms) {
+  const date = new Date(ms);
+  if (date.toDateString() === new Date().toDateString()) return null;
+  const day = `${date.getDate()} ${date.toLocaleDateString("en", { month: "short" })}`;
+  return `${day} ${padded(date.getHours())}:${padded(date.getMinutes())}`;
 }
 
 /**
