@@ -26,6 +26,12 @@ impl CapturedLog {
         (event_log.clone(), Self { event_log: Some(event_log), ..captured })
     }
 
+    /// The gateway's log, into which a test may write too.
+    #[must_use]
+    pub fn event_log(&self) -> &EventLog {
+        self.event_log.as_ref().expect("the log of a gateway")
+    }
+
     /// Everything written so far.
     #[must_use]
     pub fn text(&self) -> String {

@@ -35,7 +35,8 @@ async function run(task) {
     const origin = new URL(task.link).origin;
     // What the page reports, loads from elsewhere, or lets a hostile text do.
     page.on("console", (message) => {
-      const isAway = task.quietWhileAway && /ERR_(CONNECTION|EMPTY|INCOMPLETE)/.test(message.text());
+      const isAway =
+        task.quietWhileAway && /ERR_(CONNECTION|EMPTY|INCOMPLETE)|status of 403/.test(message.text());
       if (["error", "warning"].includes(message.type()) && !isAway)
         write({ event: "console", text: message.text() });
     });
@@ -76,6 +77,24 @@ const STEPS = {
   async click(page, _, selector) {
     await page.locator(selector).first().click();
   },
+  async hover(page, _, selector) {
+    await page.locator(selector).first().hover();
+  },
+  async focus(page, _, selector) {
+    await page.locator(selector).first().focus();
+  },
+  /** Waits until a script finds that it is so. */
+  async until(page, _, script) {
+    for (const end = Date.now() + LIMIT_MS; !(await page.evaluate(script)); ) {
+      if (Date.now() > end) throw new Error(`it is not so after ${LIMIT_MS} ms: ${script}`);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
+  /** Scrolls to the top, with the pointer and the focus nowhere. */
+  async top(page) {
+    await page.mouse.move(0, 0);
+    await page.evaluate(() => (document.activeElement?.blur(), window.scrollTo(0, 0)));
+  },
   async press(page, _, key) {
     await page.keyboard.press(key);
   },
@@ -114,6 +133,38 @@ const STEPS = {
     }
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     if (wide > 0) write({ event: "wide", name, pixels: wide });
+  },
+  /** Presses Tab through the page: each control is reached, and is seen to have the focus. */
+  async walk(page, _, name) {
+    const wanted = await page.evaluate(() => {
+      const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+      // A list is loaded again now and then, so an element is known by its description.
+      window.described = (element) =>
+        [
+          element.tagName,
+          element.id || element.className,
+          (element.getAttribute("aria-label") || element.textContent || "").slice(0, 40).replace(/\d+/g, "#"),
+        ].join(" ");
+      document.activeElement?.blur();
+      window.getSelection().removeAllRanges();
+      return [...document.querySelectorAll(all)]
+        .filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0)
+        .map(window.described);
+    });
+    const reached = new Set();
+    for (let at = 0; at < wanted.length + 8; at += 1) {
+      await page.keyboard.press("Tab");
+      const { element, outline } = await page.evaluate(() => {
+        const element = document.activeElement;
+        const style = getComputedStyle(element);
+        const width = style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth);
+        return { element: window.described(element), outline: element === document.body ? 1 : width };
+      });
+      reached.add(element);
+      if (outline < 1) write({ event: "unfocused", name, element });
+    }
+    for (const element of new Set(wanted))
+      if (!reached.has(element)) write({ event: "unreached", name, element });
   },
   async screenshot(page, task, name) {
     mkdirSync(task.folder, { recursive: true });
