@@ -65,7 +65,10 @@ export function virtualList(options) {
     // Browsers limit the height of an element: 10,000 rows are far below.
     spacer.style.height = `${total * rowHeight}px`;
     window_.style.transform = `translateY(${first * rowHeight}px)`;
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
+    const active = document.activeElement;
+    const focused = window_.contains(active)
+      ? /** @type {HTMLElement | null | undefined} */ (active?.closest(".row"))?.dataset.key
+      : undefined;
     const shown = [];
     for (let at = first; at < last; at += 1) {
       const row = rows.get(at);
@@ -92,6 +95,7 @@ export function virtualList(options) {
           class: "row" + (options.open ? " opens" : ""),
           role: "row",
           "aria-rowindex": at + 2,
+          "data-key": key,
           "aria-current": key === selected ? "true" : undefined,
           // The button in it is for the keyboard and for screen readers.
           onclick:
@@ -109,7 +113,6 @@ export function virtualList(options) {
                   {
                     type: "button",
                     class: "row-open",
-                    "data-key": key,
                   },
                   cell,
                 )
@@ -120,9 +123,11 @@ export function virtualList(options) {
       shown.push(line);
     }
     fill(window_, shown);
-    if (focused)
-      for (const button of window_.querySelectorAll("button"))
-        if (button.dataset.key === focused) button.focus({ preventScroll: true });
+    // The control that had the focus is another element now.
+    if (focused !== undefined)
+      for (const line of shown)
+        if (line.dataset.key === focused)
+          line.querySelector(active?.tagName === "A" ? "a" : "button")?.focus({ preventScroll: true });
     const real = window_.firstElementChild?.getBoundingClientRect().height;
     if (real && Math.abs(real - rowHeight) > 0.5) {
       rowHeight = real;

@@ -11,6 +11,8 @@ import { cut, duration, foreign, time, visible } from "./text.js";
 export function readingsPage({ root, signal, query, failed }) {
   let selected = query.get("device") ?? "";
   let now = Date.now();
+  /** @type {string | undefined} the device that the legend names */
+  let legendOf;
   /** @type {any} */
   let last = null;
   const span = select(
@@ -69,7 +71,7 @@ export function readingsPage({ root, signal, query, failed }) {
           "a",
           {
             href: `#/attempts?${new URLSearchParams({ text: row.device })}`,
-            "aria-label": `Attempts of ${visible(cut(row.device, 48))}`,
+            "aria-label": `its attempts: ${visible(cut(row.device, 48))}`,
           },
           "its attempts",
         ),
@@ -140,6 +142,9 @@ export function readingsPage({ root, signal, query, failed }) {
       one("Temperature", "°C", last.temperature, device?.temperature),
       one("Humidity", "%", last.humidity, device?.humidity),
     );
+    // It stays as it is while it says the same, with the focus that it may have.
+    if (legendOf === selected) return;
+    legendOf = selected;
     fill(
       legend,
       el(

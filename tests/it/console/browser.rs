@@ -26,12 +26,14 @@ use integration::{
 };
 use mqtt::{QoS, Version};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{process::Command, time::MissedTickBehavior};
 
 /// A wide window and that of a phone, in both themes.
 const WINDOWS: [(u32, u32, &str); 4] =
     [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")];
-/// Connects that are refused in each tick of a rush, and the time of a tick: 1,500 a second.
+/// How long a browser may take: each of its steps has a bound of its own.
+const BROWSER_LIMIT: Duration = Duration::from_mins(5);
+/// Connects that are refused in each tick of a rush, and the time of a tick: 1,500 a second unless the machine is too busy.
 const RUSH: (usize, Duration) = (75, Duration::from_millis(50));
 /// The connections of a list that is long.
 const MANY: usize = 1_000;
@@ -65,7 +67,7 @@ async fn start(task: &Value) -> Running {
 
 /// What the script found; the test fails if that is a problem.
 async fn finish(running: Running) -> Vec<Value> {
-    let finished = running.finish().await;
+    let finished = running.finish_within(BROWSER_LIMIT).await;
     let (out, err) = (finished.out(), finished.err());
     let events = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     let is_problem = |event: &&Value| {
@@ -324,7 +326,7 @@ fn refused_connect(log: &EventLog, number: usize) {
 
 /// 1,500 attempts a second through the log, the console's memory and the stream: the list samples and says so, its work for each
 /// event is bounded, and it can be used.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn page_can_be_used_with_more_than_a_thousand_attempts_a_second() {
     let Some(browser) = chromium() else { return };
     let gateway = TestGateway::open_to_all().await;
@@ -365,6 +367,8 @@ async fn page_can_be_used_with_more_than_a_thousand_attempts_a_second() {
     let mut running = start(&task(&browser, &link(&console), WINDOWS[0], &steps)).await;
     running.line("the page", |line| line.contains("\"ready\"").then_some(())).await;
     let mut ticks = tokio::time::interval(RUSH.1);
+    // A machine that is busy gets fewer, and no burst that keeps the gateway from its work.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut written = 0;
     let mut finished = Box::pin(finish(running));
     let events = loop {
@@ -500,7 +504,7 @@ async fn message_of_the_test_client_reaches_mosquitto() {
         json!(["waitForText", ".state", "Connected as"]),
         json!(["fill", "Topic", "page/one"]),
         json!(["fill", "Payload", "21.5 °C"]),
-        json!(["choose", "Quality", "1"]),
+        json!(["choose", "QoS", "1"]),
         json!(["click", "summary:has-text(\"Properties\")"]),
         json!(["fill", "Content type", "text/plain"]),
         json!(["fill", "User properties", "a: b"]),
