@@ -29,8 +29,8 @@ use self::{
 };
 use crate::name_digest::NameDigest;
 
-/// Where the records are: `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts at the
-/// function's own folder. [`store`] has the settings of the latter two.
+/// Where the records are: `file:PATH`, `indexed:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`. A relative path starts
+/// at the function's own folder. [`store`] has the settings of all but the first.
 pub const STORE: &str = "LATCHKEY_STORE";
 /// The grants for DynamoDB, whose table has none: `file:PATH`, a records file without devices.
 pub const GRANTS: &str = "LATCHKEY_GRANTS";
@@ -175,6 +175,7 @@ impl Config {
 fn store(text: &str, root: &Path) -> Result<StoreLocation, SettingError> {
     Ok(match text.parse()? {
         StoreLocation::File(path) => StoreLocation::File(root.join(path)),
+        StoreLocation::Indexed(path) => StoreLocation::Indexed(root.join(path)),
         in_aws => in_aws,
     })
 }
@@ -186,9 +187,10 @@ fn grants(
 ) -> Result<Option<PathBuf>, SettingError> {
     match (text.map(|text| text.split_once(':')), store) {
         (None, _) => Ok(None),
-        (Some(_), Some(StoreLocation::File(_) | StoreLocation::SecretsManager(_))) => {
-            Err(SettingError::new("is for DynamoDB; the other stores hold grants themselves"))
-        }
+        (
+            Some(_),
+            Some(StoreLocation::File(_) | StoreLocation::Indexed(_) | StoreLocation::SecretsManager(_)),
+        ) => Err(SettingError::new("is for DynamoDB; the other stores hold grants themselves")),
         (Some(Some(("file", path))), _) if !path.is_empty() => Ok(Some(root.join(path))),
         _ => Err(SettingError::new("should read `file:PATH`")),
     }
@@ -256,6 +258,7 @@ mod tests {
     fn relative_store_path_starts_at_the_functions_folder() {
         let store = |path| config(&[("LAMBDA_TASK_ROOT", "/var/task"), (STORE, path)]).unwrap().store;
         assert_eq!(store("file:d.json"), StoreLocation::File(PathBuf::from("/var/task/d.json")));
+        assert_eq!(store("indexed:d.indexed"), StoreLocation::Indexed(PathBuf::from("/var/task/d.indexed")));
         assert_eq!(store("file:/d.json"), StoreLocation::File(PathBuf::from("/d.json")));
     }
 
@@ -277,7 +280,7 @@ mod tests {
         assert_eq!(
             error.lines().collect::<Vec<_>>(),
             [
-                "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`",
+                "LATCHKEY_STORE: `devices.json` is not a store; it should read `file:PATH`, `indexed:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`",
                 "LATCHKEY_REFRESH_AFTER_SECONDS: a timer of 299 s: AWS accepts 300 to 86400",
                 "LATCHKEY_DISCONNECT_AFTER_SECONDS: `1d` is not a number of seconds",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE: `0` is not a number of MB",

@@ -8,6 +8,7 @@ pub mod cached;
 pub mod dynamodb;
 pub mod file;
 mod followed;
+pub mod indexed;
 #[cfg(feature = "secrets-manager")]
 pub mod secrets_manager;
 mod single_flight;

@@ -51,6 +51,8 @@ pub enum Records {
     Table(String),
     /// A secret of Secrets Manager, by its ARN.
     Secret(String),
+    /// An indexed file in the function's package, by its digest.
+    Indexed(String),
 }
 
 /// The options that name a deployment.
@@ -146,8 +148,8 @@ pub enum OutputError {
     /// An output is absent, or is not text.
     #[error(transparent)]
     Form(#[from] serde_json::Error),
-    /// There is no store, or there are two.
-    #[error("it needs one of `TableName` and `SecretArn`")]
+    /// There is no store, or there are several.
+    #[error("it needs one of `TableName`, `SecretArn` and `RecordsDigest`")]
     Records,
     /// The endpoint is not a host.
     #[error("`Endpoint` is `{0}`")]
@@ -176,6 +178,7 @@ struct Outputs {
     log_group_name: String,
     table_name: Option<String>,
     secret_arn: Option<String>,
+    records_digest: Option<String>,
     thing_type_name: String,
     thing_group_name: String,
 }
@@ -214,9 +217,10 @@ fn choose(
 
 fn deployment(stack: Stack, file: &Path) -> Result<Deployment, OutputError> {
     let outputs = serde_json::from_value::<Outputs>(stack.into_iter().collect())?;
-    let records = match (outputs.table_name, outputs.secret_arn) {
-        (Some(table), None) => Records::Table(table),
-        (None, Some(secret)) => Records::Secret(secret),
+    let records = match (outputs.table_name, outputs.secret_arn, outputs.records_digest) {
+        (Some(table), None, None) => Records::Table(table),
+        (None, Some(secret), None) => Records::Secret(secret),
+        (None, None, Some(digest)) => Records::Indexed(digest),
         _ => return Err(OutputError::Records),
     };
     // The stage's name becomes part of a file's name.

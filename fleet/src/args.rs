@@ -43,7 +43,7 @@ pub use self::{
     revoke::{ConnectionsArgs, RevokeArgs, RevokeCommand, UndoArgs},
     source::SourceArgs,
 };
-use crate::store_option;
+use crate::store_option::{self, ConfiguredStore, Source};
 
 const VENDORS_AND_PASSWORD: [Scheme; 3] = [Scheme::Alibaba, Scheme::Tencent, Scheme::Password];
 const SCHEMES: [Scheme; 5] = [Scheme::Password, Scheme::Alibaba, Scheme::Tencent, Scheme::Jwt, Scheme::Token];
@@ -65,7 +65,8 @@ pub struct FleetArgs {
 
     /// Where the records are [default: the deployment's, or .latchkey/devices.json]
     ///
-    /// Where the records are: a JSON file by its path or as `file:PATH`, `dynamodb:TABLE`, or `secretsmanager:NAME`.
+    /// Where the records are: a JSON file by its path or as `file:PATH`, `indexed:PATH` (read only), `dynamodb:TABLE`, or
+    /// `secretsmanager:NAME`.
     /// The variable `LATCHKEY_STORE` names the store as it does for the function. Without both it is the store of the
     /// deployment that `cdk-outputs.json` in this folder describes, or else .latchkey/devices.json.
     #[arg(
@@ -138,6 +139,8 @@ pub enum RecordsCommand {
     Grants(GrantsArgs),
     /// Check all records: each one, and each with the others
     Check(CheckArgs),
+    /// Check all records, and make an indexed file of them, which the function opens fast
+    Build(BuildArgs),
     /// Make and rotate the keys that vendors' secrets are sealed under
     Keys(KeysArgs),
 }
@@ -594,6 +597,26 @@ pub struct CheckArgs {
     pub store: StoreArgs,
 }
 
+/// Check all records, and make an indexed file of them
+///
+/// Check all records, each one and with the others, and make an indexed file of them. The function opens it in the same
+/// time and memory whatever its size, and verifies each record that it reads. The digest that is printed covers the whole
+/// file. Records stay in the JSON file: change them there, and make the indexed file again.
+#[derive(Args, Debug)]
+#[command(after_help = examples::BUILD)]
+pub struct BuildArgs {
+    /// The JSON file of records [default: the store]
+    pub records: Option<PathBuf>,
+
+    /// The file to write; an existing one is replaced
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub out: PathBuf,
+
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
 impl FleetCommand {
     /// Whether the command lists or shows something, so that its result has rows.
     #[must_use]
@@ -620,6 +643,12 @@ impl FleetCommand {
 }
 
 impl RecordsCommand {
+    /// The store that an argument of the command names, in place of `--store`.
+    pub(crate) fn own_store(&self) -> Option<ConfiguredStore> {
+        let Self::Build(BuildArgs { records: Some(path), .. }) = self else { return None };
+        Some(ConfiguredStore { location: StoreLocation::File(path.clone()), source: Source::CommandLine })
+    }
+
     /// How the command finds its store. The keyring is in none.
     #[must_use]
     pub fn store(&self) -> Option<&StoreArgs> {
@@ -631,6 +660,7 @@ impl RecordsCommand {
             Self::List(args) => &args.store,
             Self::Set(args) => &args.store,
             Self::Check(args) => &args.store,
+            Self::Build(args) => &args.store,
             Self::Show(args) | Self::Enable(args) | Self::Disable(args) => &args.store,
             Self::Remove(args) => &args.store,
             Self::Grants(GrantsArgs { command }) => match command {

@@ -2,6 +2,7 @@
 
 mod add;
 mod added;
+mod build;
 pub mod check;
 mod grants;
 mod import;
@@ -51,6 +52,7 @@ pub async fn run(
     match command {
         RecordsCommand::Import(args) => return import::run(&store, target, &args, console).await,
         RecordsCommand::Check(args) => return check::run(&store, args.repair, console).await,
+        RecordsCommand::Build(args) => build::run(&store, &args, console).await?,
         RecordsCommand::Add(args) => add::run(&store, target, args, console).await?,
         RecordsCommand::Rotate(args) => rotate::run(&store, args, console).await?,
         RecordsCommand::Reseal(args) => reseal::run(&store, &args, console).await?,

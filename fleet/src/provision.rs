@@ -68,7 +68,7 @@ pub async fn run(
     let passwords = passwords_file(args, &store, deployment.as_ref())?;
     if let Some(deployment) = &deployment {
         status(&format!("using {deployment}"));
-        if store_option::of_deployment(deployment)? != store {
+        if store_option::of_deployment(deployment).is_ok_and(|it| it != store) {
             let store = store_option::description(&store);
             status(&format!("but the records go to {store}, as `--store` says"));
         }

@@ -47,7 +47,7 @@ pub async fn run(
     let deployment = args.deployment.find(Path::new("."))?;
     let store = store_location(store, deployment.as_ref())?;
     anyhow::ensure!(
-        !matches!(store, StoreLocation::File(_)),
+        !matches!(store, StoreLocation::File(_) | StoreLocation::Indexed(_)),
         "`push` writes to a table or a secret, and the store is {}: name one with `--store dynamodb:TABLE` or \
          `--store secretsmanager:NAME`",
         store_option::description(&store)

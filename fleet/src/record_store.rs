@@ -6,6 +6,7 @@
 
 #[cfg(feature = "aws")]
 mod claims;
+pub(crate) mod indexed;
 #[cfg(feature = "aws")]
 pub(crate) mod table;
 pub(crate) mod whole;
@@ -134,6 +135,7 @@ impl RecordStore {
     pub async fn open(location: &StoreLocation, access: &Access) -> anyhow::Result<Self> {
         let file = match location {
             StoreLocation::File(path) => WholeStore::File(path.clone()),
+            StoreLocation::Indexed(path) => WholeStore::Indexed(path.clone()),
             #[cfg(feature = "aws")]
             StoreLocation::DynamoDb(table) => {
                 let aws = aws::configuration(access.region.as_deref(), aws::PATIENT).await?;
@@ -232,6 +234,9 @@ impl RecordStore {
         match self {
             #[cfg(feature = "aws")]
             Self::Table(table) => table.get(name).await,
+            Self::Whole(whole @ WholeStore::Indexed(path)) => {
+                indexed::get(path, name)?.ok_or_else(|| whole.no_such_device(name))
+            }
             Self::Whole(whole) => {
                 let mut document = whole.read(Missing::IsAnError).await?;
                 document.devices.remove(name).ok_or_else(|| whole.no_such_device(name))
@@ -280,6 +285,30 @@ impl RecordStore {
                 let document = whole.read(Missing::IsAnError).await?;
                 Ok(Contents { document, malformed: Vec::new() })
             }
+        }
+    }
+
+    /// All records as they are, whether the authorizer accepts them or not.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be read.
+    pub async fn unchecked(&self) -> anyhow::Result<Contents> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Table(table) => table.contents().await,
+            Self::Whole(whole) => {
+                Ok(Contents { document: whole.read_unchecked().await?, malformed: Vec::new() })
+            }
+        }
+    }
+
+    /// Whether it is a table, whose records are not compared with each other when they are used.
+    pub(crate) fn is_table(&self) -> bool {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Table(_) => true,
+            Self::Whole(_) => false,
         }
     }
 }

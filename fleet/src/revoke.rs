@@ -192,8 +192,9 @@ async fn devices(
 async fn configuration(target: &Target) -> anyhow::Result<SdkConfig> {
     let is_elsewhere = ENDPOINTS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     // A record of a file on this machine must not end a connection of the same name in an account of AWS.
+    let is_file = matches!(target.location, StoreLocation::File(_) | StoreLocation::Indexed(_));
     anyhow::ensure!(
-        is_elsewhere || target.access.region.is_some() || !matches!(target.location, StoreLocation::File(_)),
+        is_elsewhere || target.access.region.is_some() || !is_file,
         "it is not known where the devices of {} are connected: run `eval \"$(latchkey local env)\"` for `latchkey \
          local`, or name AWS's region with `--region`; without their connections, `latchkey fleet disable` refuses devices",
         store_option::description(&target.location)

@@ -85,6 +85,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         FleetCommand::Records(command) => match *command {
             RecordsCommand::Keys(args) => command::keys(args, &mut console).map(|()| ExitCode::SUCCESS),
             command => {
+                let store = command.own_store().or(store);
                 let target = match command.store() {
                     Some(args) => Target::find(store, args)?,
                     None => Target::find(store, &StoreArgs::default())?,

@@ -48,6 +48,15 @@ pub enum StoreOptionError {
     /// The variable names no store.
     #[error("{VARIABLE}: {0}")]
     Variable(LocationError),
+    /// The deployment names no store.
+    #[error(transparent)]
+    Deployment(#[from] LocationError),
+    /// The deployment's records can't be changed where they are.
+    #[error(
+        "the records of the stage `{0}` are an indexed file in its function's package: name the JSON file that it was made \
+         of with `--store FILE`, and after a change build and deploy it again"
+    )]
+    InPackage(String),
     /// The command reads a file, and the store is not one.
     #[error(
         "this command reads a file of records, and `--store` names {0}; `latchkey fleet check` reads that"
@@ -84,7 +93,7 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// When it begins like the function's setting and is not one.
 pub fn parse(text: &str) -> Result<StoreLocation, LocationError> {
-    if ["file:", "dynamodb:", "secretsmanager:"].iter().any(|kind| text.starts_with(kind)) {
+    if ["file:", "indexed:", "dynamodb:", "secretsmanager:"].iter().any(|kind| text.starts_with(kind)) {
         text.parse()
     } else {
         Ok(StoreLocation::File(PathBuf::from(text)))
@@ -96,6 +105,7 @@ pub fn parse(text: &str) -> Result<StoreLocation, LocationError> {
 pub fn value(store: &StoreLocation) -> String {
     match store {
         StoreLocation::File(path) => path.display().to_string(),
+        StoreLocation::Indexed(path) => format!("indexed:{}", path.display()),
         StoreLocation::DynamoDb(table) => format!("dynamodb:{table}"),
         StoreLocation::SecretsManager(secret) => format!("secretsmanager:{secret}"),
     }
@@ -106,6 +116,7 @@ pub fn value(store: &StoreLocation) -> String {
 pub fn description(store: &StoreLocation) -> String {
     match store {
         StoreLocation::File(path) => format!("the file `{}`", path.display()),
+        StoreLocation::Indexed(path) => format!("the indexed file `{}`", path.display()),
         StoreLocation::DynamoDb(table) => format!("the table `{table}`"),
         StoreLocation::SecretsManager(secret) => format!("the secret `{secret}`"),
     }
@@ -201,12 +212,13 @@ pub fn choose(
 ///
 /// # Errors
 ///
-/// When its name is not a table's or a secret's.
-pub fn of_deployment(deployment: &Deployment) -> Result<StoreLocation, LocationError> {
-    match &deployment.records {
-        Records::Table(table) => TableName::try_from(table.as_str()).map(StoreLocation::DynamoDb),
-        Records::Secret(secret) => SecretId::try_from(secret.as_str()).map(StoreLocation::SecretsManager),
-    }
+/// When its name is not a table's or a secret's, or the records are in the function's package.
+pub fn of_deployment(deployment: &Deployment) -> Result<StoreLocation, StoreOptionError> {
+    Ok(match &deployment.records {
+        Records::Table(table) => StoreLocation::DynamoDb(TableName::try_from(table.as_str())?),
+        Records::Secret(secret) => StoreLocation::SecretsManager(SecretId::try_from(secret.as_str())?),
+        Records::Indexed(_) => return Err(StoreOptionError::InPackage(deployment.stage.clone())),
+    })
 }
 
 #[cfg(test)]
@@ -218,6 +230,7 @@ mod tests {
         for (text, described) in [
             ("a/devices.json", "the file `a/devices.json`"),
             ("file:devices.json", "the file `devices.json`"),
+            ("indexed:a/devices.indexed", "the indexed file `a/devices.indexed`"),
             ("dynamodb:latchkey-dev-devices", "the table `latchkey-dev-devices`"),
             ("secretsmanager:latchkey-dev/devices", "the secret `latchkey-dev/devices`"),
         ] {

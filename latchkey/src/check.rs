@@ -22,7 +22,7 @@ use fleet::{
     args::StoreArgs,
     command::check::{Checked, check},
     keyring_file,
-    record_store::RecordStore,
+    record_store::{Access, RecordStore},
     store_file,
     store_option::{self, ConfiguredStore, Target},
 };
@@ -109,7 +109,7 @@ async fn parts(args: CheckArgs) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let settings = settings(args.config, args.data, &mut parts);
     for stage in stage_files(args.stages) {
-        parts.push(stage_part(&stage));
+        parts.push(stage_part(&stage).await);
     }
     let target = Target::find(ConfiguredStore::find(args.store)?, &args.access)?;
     let keys = records(&target, &mut parts).await?;
@@ -171,7 +171,7 @@ fn stage_files(named: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The files that a stage's settings name. `make synth` checks everything else in them.
-fn stage_part(file: &Path) -> Part {
+async fn stage_part(file: &Path) -> Part {
     let what = format!("`{}`", file.display());
     let read = fs::read_to_string(file).map_err(anyhow::Error::new);
     let settings = match read.and_then(|text| Ok(serde_json::from_str::<Value>(&text)?)) {
@@ -190,6 +190,18 @@ fn stage_part(file: &Path) -> Part {
     {
         problems.push(format!("`function.grants`: {}", cli::error_text(error.as_ref())));
     }
+    if let Some(path) = named("/function/indexedFile") {
+        match check_location(&StoreLocation::Indexed(path), &Access::default()).await {
+            Ok(checked) => {
+                problems.extend(
+                    checked.problems.iter().map(|problem| format!("`function.indexedFile`: {problem}")),
+                );
+            }
+            Err(error) => {
+                problems.push(format!("`function.indexedFile`: {}", cli::error_text(error.as_ref())));
+            }
+        }
+    }
     if let Some(path) = named("/vendorSecrets/keyring") {
         let text = fs::read_to_string(&path);
         let keyring = text.as_ref().ok().and_then(|text| serde_json::from_str::<Value>(text).ok());
@@ -206,7 +218,7 @@ fn stage_part(file: &Path) -> Part {
 /// The records, and the keys that they need.
 async fn records(target: &Target, parts: &mut Vec<Part>) -> anyhow::Result<BTreeSet<KeyId>> {
     let store = store_option::description(&target.location);
-    if let StoreLocation::File(path) = &target.location
+    if let StoreLocation::File(path) | StoreLocation::Indexed(path) = &target.location
         && !path.exists()
     {
         parts.push(Part {
@@ -216,14 +228,14 @@ async fn records(target: &Target, parts: &mut Vec<Part>) -> anyhow::Result<BTree
         });
         return Ok(BTreeSet::new());
     }
-    let checked = async {
-        let opened = RecordStore::open(&target.location, &target.access).await?;
-        check(&opened, false).await
-    };
-    let Checked { records, keys, problems, .. } = checked.await?;
+    let Checked { records, keys, problems, .. } = check_location(&target.location, &target.access).await?;
     let what = format!("{} and the grants in {store}", counted(records, "record"));
     parts.push(Part { name: "records", what, problems });
     Ok(keys)
+}
+
+async fn check_location(location: &StoreLocation, access: &Access) -> anyhow::Result<Checked> {
+    check(&RecordStore::open(location, access).await?, false).await
 }
 
 /// The keyring of the data folder, and whether it has the keys that the records need.

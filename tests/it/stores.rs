@@ -1,5 +1,6 @@
-//! Where records are kept: a file, DynamoDB, Secrets Manager, and keys in KMS.
+//! Where records are kept: a file of either form, DynamoDB, Secrets Manager, and keys in KMS.
 
 mod any;
+mod indexed;
 mod kms;
 mod secrets_manager;

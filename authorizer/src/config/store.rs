@@ -1,4 +1,4 @@
-//! Settings of the stores in AWS.
+//! Settings of the stores in AWS, and of an indexed file.
 
 use std::{num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
@@ -8,7 +8,9 @@ use device_auth::{
     verifier::budget::FunctionMemory,
 };
 
-use super::reader::{ConfigError, Reader, number, number_in, switch};
+use indexed_file::Digest;
+
+use super::reader::{ConfigError, Reader, SettingError, number, number_in, switch};
 use crate::store::cached::CacheSettings;
 
 /// Whether DynamoDB is read consistently: `true` or `false`. A consistent read sees every earlier write, and costs double.
@@ -26,6 +28,9 @@ pub const CACHE_STALE_SECONDS: &str = "LATCHKEY_CACHE_STALE_SECONDS";
 /// The verifier for passwords of unknown devices: `sha256`, `argon2id`, or a verifier without salt and digest.
 pub const DEFAULT_VERIFIER: &str = "LATCHKEY_DEFAULT_VERIFIER";
 
+/// The digest of the indexed file, 64 hex digits as `latchkey fleet build` prints it. The function uses no other file.
+pub const DIGEST: &str = "LATCHKEY_STORE_DIGEST";
+
 /// About 10 MB of records.
 const DEFAULT_ENTRIES: usize = 10_000;
 /// A device that reconnects soon is not looked up again, and a revoked one is refused after a minute.
@@ -39,7 +44,7 @@ const ENTRIES: RangeInclusive<usize> = 1..=1_000_000;
 const SECONDS: RangeInclusive<u64> = 0..=3_600;
 const STALE_SECONDS: RangeInclusive<u64> = 0..=86_400;
 
-/// The settings of a store in AWS. The file store needs none.
+/// The settings of a store in AWS or of an indexed file. A JSON file needs none.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
     /// Whether DynamoDB is read consistently.
@@ -50,6 +55,8 @@ pub struct StoreSettings {
     pub cache: CacheSettings,
     /// The verifier for passwords of unknown devices, for DynamoDB.
     pub default_verifier: DefaultVerifier,
+    /// The digest that the indexed file must have.
+    pub digest: Option<Digest>,
 }
 
 /// Much less than the 5 s that IoT Core waits (developer guide, `custom-auth-lambda`), because the password must be checked
@@ -126,7 +133,9 @@ impl StoreSettings {
     ) -> Option<Self> {
         let known = match location {
             StoreLocation::SecretsManager(_) => DEFAULT_SECRETS_MANAGER_SECONDS,
-            StoreLocation::File(_) | StoreLocation::DynamoDb(_) => DEFAULT_DYNAMODB_SECONDS,
+            StoreLocation::File(_) | StoreLocation::Indexed(_) | StoreLocation::DynamoDb(_) => {
+                DEFAULT_DYNAMODB_SECONDS
+            }
         };
         let consistent_read = reader.parsed_or(CONSISTENT_READ, false, switch);
         let deadline = reader.parsed_or(TIMEOUT, Deadline::DEFAULT, |text| {
@@ -140,6 +149,11 @@ impl StoreSettings {
         let default_verifier = reader.parsed(DEFAULT_VERIFIER, |text| {
             Ok(DefaultVerifier::parse(text.unwrap_or(decoys::DEFAULT), memory)?)
         });
+        let digest = reader.parsed(DIGEST, |text| match (text, location) {
+            (None, _) => Ok(None),
+            (Some(text), StoreLocation::Indexed(_)) => Ok(Some(text.parse::<Digest>()?)),
+            (Some(_), _) => Err(SettingError::new("is for an indexed file, `indexed:PATH`")),
+        });
         let cache = CacheSettings {
             entries: NonZeroUsize::new(entries?)?,
             known: Duration::from_secs(known?),
@@ -151,6 +165,7 @@ impl StoreSettings {
             deadline: deadline?,
             cache,
             default_verifier: default_verifier?,
+            digest: digest?,
         })
     }
 }
@@ -232,6 +247,23 @@ mod tests {
                 "LATCHKEY_DEFAULT_VERIFIER: `bcrypt` is not a kind of verifier",
             ]
         );
+    }
+
+    #[test]
+    fn a_digest_is_for_an_indexed_file() {
+        let digest = "0123456789abcdef".repeat(4);
+        let settings = read("indexed:records.indexed", &[(DIGEST, &digest)]).unwrap();
+        assert_eq!(settings.digest.map(|digest| digest.to_string()), Some(digest.clone()));
+        assert_eq!(read("indexed:records.indexed", &[]).unwrap().digest, None);
+        for (store, value, part) in [
+            ("indexed:records.indexed", "", "is not a digest, which has 64 hex digits"),
+            ("indexed:records.indexed", &*"a".repeat(63), "is not a digest"),
+            ("file:devices.json", &*digest, "is for an indexed file"),
+            ("dynamodb:devices", &*digest, "is for an indexed file"),
+        ] {
+            let mistakes = read(store, &[(DIGEST, value)]).unwrap_err().join("\n");
+            assert!(mistakes.starts_with("LATCHKEY_STORE_DIGEST: ") && mistakes.contains(part), "{mistakes}");
+        }
     }
 
     #[test]

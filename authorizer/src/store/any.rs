@@ -10,7 +10,7 @@ use device_auth::{
 
 #[cfg(feature = "secrets-manager")]
 use super::secrets_manager::{SecretsManagerSettings, SecretsManagerStore};
-use super::{Store, StoreAnswer, file::FileStore};
+use super::{Store, StoreAnswer, file::FileStore, indexed::IndexedStore};
 #[cfg(feature = "dynamodb")]
 use super::{
     cached::Cached,
@@ -22,6 +22,8 @@ use crate::{config::store::StoreSettings, fault::StoreFault, keyring_source::Key
 pub enum AnyStore {
     /// A JSON file, which follows its own changes and needs no cache.
     File(Box<FileStore>),
+    /// An indexed file, which needs no cache either.
+    Indexed(Box<IndexedStore>),
     /// A DynamoDB table with a cache in front of it.
     #[cfg(feature = "dynamodb")]
     DynamoDb(Box<Cached<DynamoDbStore>>),
@@ -49,6 +51,10 @@ impl AnyStore {
             StoreLocation::File(path) => {
                 Ok(Self::File(Box::new(FileStore::open(path, function)?.following(keyring))))
             }
+            StoreLocation::Indexed(path) => {
+                let store = IndexedStore::open(path, settings.digest, function)?;
+                Ok(Self::Indexed(Box::new(store.following(keyring))))
+            }
             StoreLocation::DynamoDb(table) => dynamodb(table, settings, grants, function, keyring).await,
             StoreLocation::SecretsManager(secret) => {
                 secrets_manager(secret, settings, function, keyring).await
@@ -61,6 +67,7 @@ impl Store for AnyStore {
     async fn look_up(&self, name: &DeviceName, token_grant: Option<&str>) -> Result<StoreAnswer, StoreFault> {
         match self {
             Self::File(store) => store.look_up(name, token_grant).await,
+            Self::Indexed(store) => store.look_up(name, token_grant).await,
             #[cfg(feature = "dynamodb")]
             Self::DynamoDb(store) => store.look_up(name, token_grant).await,
             #[cfg(feature = "secrets-manager")]
@@ -78,7 +85,7 @@ async fn dynamodb(
     keyring: KeyringSource,
 ) -> Result<AnyStore, StoreFault> {
     let loader = LoaderFiles::open(grants, function)?.following(keyring);
-    let StoreSettings { consistent_read, deadline, cache, default_verifier } = settings;
+    let StoreSettings { consistent_read, deadline, cache, default_verifier, digest: _ } = settings;
     let settings = DynamoDbSettings { table: table.clone(), consistent_read, deadline, default_verifier };
     let aws = super::aws::configuration().await?;
     let store = DynamoDbStore::new(&aws, settings, loader);

@@ -24,15 +24,24 @@ const COARSEST_STEP: Duration = Duration::from_secs(2);
 ///
 /// Each look-up asks for the current one. If a file can't be read or used, the last value stays in force, and each look-up
 /// writes an error line.
-pub(super) struct Followed<T> {
+pub(super) struct Followed<T, F = ReadFile> {
     path: Option<PathBuf>,
     keyring: Option<KeyringSource>,
-    make: Make<T>,
+    make: Make<T, F>,
     state: Mutex<State<T>>,
 }
 
 /// Makes the value. There is no file if none is configured.
-pub(super) type Make<T> = fn(Option<&ReadFile>, FunctionSettings) -> Result<T, StoreFault>;
+type Make<T, F> = Box<dyn Fn(Option<&F>, FunctionSettings) -> Result<T, StoreFault> + Send + Sync>;
+
+/// A file, as far as it is read to make a value.
+pub(super) trait FollowedFile {
+    /// Reads it.
+    fn read(path: PathBuf) -> Self;
+
+    /// Differs if another value is made of it; `None` if it can't be read.
+    fn digest(&self) -> Option<u64>;
+}
 
 /// A file, and its text or why it can't be read.
 pub(super) struct ReadFile {
@@ -72,24 +81,24 @@ struct Stamp {
     settled: bool,
 }
 
-impl<T> Followed<T> {
+impl<T, F: FollowedFile> Followed<T, F> {
     /// Makes the value of the file at `path`, if there is one, for a function with these settings.
     pub(super) fn open(
         path: Option<PathBuf>,
         function: FunctionSettings,
-        make: Make<T>,
+        make: impl Fn(Option<&F>, FunctionSettings) -> Result<T, StoreFault> + Send + Sync + 'static,
     ) -> Result<Self, StoreFault> {
         let stamp = path.as_deref().and_then(Stamp::of);
-        let file = path.clone().map(ReadFile::read);
+        let file = path.clone().map(F::read);
         let state = State {
             value: Arc::new(make(file.as_ref(), function.clone())?),
             version: 0,
             function,
             stamps: [stamp, None],
-            digests: [file.as_ref().and_then(ReadFile::digest), None],
+            digests: [file.as_ref().and_then(F::digest), None],
             fault: None,
         };
-        Ok(Self { path, keyring: None, make, state: Mutex::new(state) })
+        Ok(Self { path, keyring: None, make: Box::new(make), state: Mutex::new(state) })
     }
 
     /// The same, which also follows changes of the keyring. `keyring` is the one that the function's settings have.
@@ -133,8 +142,8 @@ impl<T> Followed<T> {
             return;
         }
         // A file that was written a moment ago is read at each look-up, and a value is made only of another text.
-        let file = self.path.clone().map(ReadFile::read);
-        let digests = [file.as_ref().and_then(ReadFile::digest), digest_of(keyring_file)];
+        let file = self.path.clone().map(F::read);
+        let digests = [file.as_ref().and_then(F::digest), digest_of(keyring_file)];
         let (function, is_keyring_current) = {
             let mut state = self.state();
             state.stamps = stamps;
@@ -174,11 +183,12 @@ impl Followed<FunctionSettings> {
             digests: [None; 2],
             fault: None,
         };
-        Self { path: None, keyring: None, make: |_, function| Ok(function), state: Mutex::new(state) }
+        let make = Box::new(|_: Option<&ReadFile>, function| Ok(function));
+        Self { path: None, keyring: None, make, state: Mutex::new(state) }
     }
 }
 
-impl ReadFile {
+impl FollowedFile for ReadFile {
     fn read(path: PathBuf) -> Self {
         let text = fs::read_to_string(&path);
         Self { path, text }

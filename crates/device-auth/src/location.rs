@@ -24,6 +24,8 @@ const MAX_SECRET_ID_BYTES: usize = 2_048;
 pub enum StoreLocation {
     /// In a JSON file: `file:PATH`.
     File(PathBuf),
+    /// In an indexed file, which `latchkey fleet build` makes of a JSON file: `indexed:PATH`.
+    Indexed(PathBuf),
     /// In a DynamoDB table, one item for each device: `dynamodb:TABLE`.
     DynamoDb(TableName),
     /// In one secret of Secrets Manager: `secretsmanager:NAME_OR_ARN`.
@@ -43,7 +45,7 @@ pub struct SecretId(String);
 pub enum LocationError {
     /// None of the known forms.
     #[error(
-        "`{0}` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`"
+        "`{0}` is not a store; it should read `file:PATH`, `indexed:PATH`, `dynamodb:TABLE` or `secretsmanager:NAME_OR_ARN`"
     )]
     Form(String),
     /// Not a table's name.
@@ -93,6 +95,7 @@ impl FromStr for StoreLocation {
     fn from_str(text: &str) -> Result<Self, LocationError> {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("indexed", path)) if !path.is_empty() => Ok(Self::Indexed(PathBuf::from(path))),
             Some(("dynamodb", table)) => TableName::try_from(table).map(Self::DynamoDb),
             Some(("secretsmanager", secret)) => SecretId::try_from(secret).map(Self::SecretsManager),
             _ => Err(LocationError::Form(text.to_owned())),
@@ -164,6 +167,7 @@ mod tests {
         for (text, location) in [
             ("file:devices.json", StoreLocation::File("devices.json".into())),
             ("file:/a:b", StoreLocation::File("/a:b".into())),
+            ("indexed:devices.indexed", StoreLocation::Indexed("devices.indexed".into())),
             ("dynamodb:a.b", table("a.b")),
             ("dynamodb:Latchkey_devices-2", table("Latchkey_devices-2")),
             (&format!("dynamodb:{}", "t".repeat(255)), table(&"t".repeat(255))),
@@ -178,7 +182,8 @@ mod tests {
     fn malformed_store_location_is_refused_with_its_form() {
         let (long_table, long_secret) = ("t".repeat(256), "s".repeat(2_049));
         for (text, part) in [
-            ("", "`` is not a store; it should read `file:PATH`, `dynamodb:TABLE` or"),
+            ("", "`` is not a store; it should read `file:PATH`, `indexed:PATH`, `dynamodb:TABLE` or"),
+            ("indexed:", "`indexed:` is not a store"),
             ("devices.json", "`devices.json` is not a store"),
             ("file:", "`file:` is not a store"),
             ("s3:bucket", "`s3:bucket` is not a store"),

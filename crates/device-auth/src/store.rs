@@ -8,6 +8,7 @@ pub mod decoys;
 pub mod document;
 pub mod error;
 pub mod id_ranges;
+pub mod indexed;
 #[cfg(feature = "dynamodb")]
 pub mod item;
 pub mod loader;

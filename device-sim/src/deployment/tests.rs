@@ -53,6 +53,9 @@ fn the_only_stage_is_found() {
     let secret = [("TableName", Value::Null), ("SecretArn", json!("arn:secret"))];
     let found = find(&stage("dev", &secret), None).unwrap().unwrap();
     assert_eq!(found.records, Records::Secret("arn:secret".to_owned()));
+    let indexed = [("TableName", Value::Null), ("RecordsDigest", json!("ab12"))];
+    let found = find(&stage("dev", &indexed), None).unwrap().unwrap();
+    assert_eq!(found.records, Records::Indexed("ab12".to_owned()));
 }
 
 #[test]

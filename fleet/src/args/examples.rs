@@ -83,6 +83,13 @@ Examples:
   latchkey fleet import psks.csv --from tencent --skip-existing
       the same devices again, and new ones";
 
+pub(super) const BUILD: &str = "\
+Examples:
+  latchkey fleet build devices.json --out devices.indexed
+  latchkey fleet check --store indexed:devices.indexed
+
+The same records make the same file, with the same digest.";
+
 pub(super) const REVOKE: &str = "\
 Examples:
   latchkey fleet revoke my-device

@@ -1,17 +1,22 @@
 //! `latchkey fleet check`: each record, and each with the others.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, io};
 
+use anyhow::Context as _;
 use cli::console::{Console, counted, wrapped};
 use device_auth::{
     seal::KeyId,
-    store::document::{RecordDocument, StoreDocument},
+    store::{
+        document::{RecordDocument, StoreDocument},
+        indexed::Scanned,
+    },
 };
+use indexed_file::Digest;
 use indicatif::HumanCount;
 use serde_json::json;
 
 use crate::{
-    record_store::{ClaimsReport, Contents, RecordStore, only_qualified_ids},
+    record_store::{ClaimsReport, Contents, RecordStore, indexed, only_qualified_ids, whole::WholeStore},
     store_file::any_function,
 };
 
@@ -64,16 +69,25 @@ pub(super) async fn run(
 ///
 /// When the store can't be read.
 pub async fn check(store: &RecordStore, repair: bool) -> anyhow::Result<Checked> {
+    let mut problems = Vec::new();
     let Contents { mut document, malformed } = match store {
-        RecordStore::Whole(whole) => {
-            Contents { document: whole.read_unchecked().await?, malformed: Vec::new() }
+        RecordStore::Whole(WholeStore::Indexed(path)) => {
+            let opened = indexed::open(path)?;
+            let Scanned { document, damaged } =
+                opened.scan().with_context(|| format!("can't read `{}`", path.display()))?;
+            problems.extend(damaged);
+            if problems.is_empty() && differs(&document, opened.digest())? {
+                problems.push(
+                    "its index is not that of its records: make it again with `latchkey fleet build`"
+                        .to_owned(),
+                );
+            }
+            Contents { document, malformed: Vec::new() }
         }
-        #[cfg(feature = "aws")]
-        RecordStore::Table(_) => store.contents().await?,
+        store => store.unchecked().await?,
     };
     let records = document.devices.len();
-    let mut problems =
-        malformed.into_iter().map(|(key, why)| format!("device `{key}`: {why}")).collect::<Vec<_>>();
+    problems.extend(malformed.into_iter().map(|(key, why)| format!("device `{key}`: {why}")));
     for (name, grant) in &document.grants {
         problems.extend(grant.literal_wildcards(name).map(|wildcard| wildcard.to_string()));
     }
@@ -99,6 +113,13 @@ pub async fn check(store: &RecordStore, repair: bool) -> anyhow::Result<Checked>
         }
     }
     Ok(Checked { records, keys, problems, claims })
+}
+
+/// Whether these records make another indexed file than the one with this digest. Records that make none are not compared
+/// here: [`contradictions`] says why they make none.
+fn differs(document: &StoreDocument, digest: Digest) -> anyhow::Result<bool> {
+    let made = device_auth::store::indexed::write(document.clone(), any_function()?, io::empty(), |_| {});
+    Ok(made.is_ok_and(|made| made != digest))
 }
 
 /// What is wrong with single records and between them, up to [`MOST_CONTRADICTIONS`] in all.

@@ -17,6 +17,7 @@ use crate::{
     store_file::StoreFile,
 };
 
+mod build;
 mod examples;
 mod import;
 mod sources;
@@ -39,9 +40,17 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    fn run(&self, words: &[&str], mut reader: impl BufRead, terminal: bool) -> anyhow::Result<String> {
-        let store = self.file("devices.json");
-        let args = [&["fleet", "--store", store.to_str().unwrap()], words].concat();
+    fn run(&self, words: &[&str], reader: impl BufRead, terminal: bool) -> anyhow::Result<String> {
+        Self::run_on(self.file("devices.json").to_str().unwrap(), words, reader, terminal)
+    }
+
+    fn run_on(
+        store: &str,
+        words: &[&str],
+        mut reader: impl BufRead,
+        terminal: bool,
+    ) -> anyhow::Result<String> {
+        let args = [&["fleet", "--store", store], words].concat();
         let FleetArgs { command, store, format } = Cli::try_parse_from(args)?.fleet;
         let FleetCommand::Records(command) = command else { panic!("not a command on records") };
         let mut output = Vec::new();

@@ -20,7 +20,7 @@ use device_sim::Password;
 use self::whole::Whole;
 use super::device::Device;
 use crate::{
-    record_store::{Stored, WriteError, table::Table, whole::WholeStore},
+    record_store::{Stored, WriteError, indexed, table::Table, whole::WholeStore},
     store_file::any_function,
 };
 
@@ -55,6 +55,7 @@ impl Records {
                 return Ok(Self::Table(Box::new(Table::open(aws, table, grants).await?)));
             }
             StoreLocation::File(path) => WholeStore::File(path.clone()),
+            StoreLocation::Indexed(path) => return Err(indexed::read_only(path)),
             StoreLocation::SecretsManager(secret) => WholeStore::secret(aws, secret),
         };
         Whole::open(whole).await.map(Self::Whole)

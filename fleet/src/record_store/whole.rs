@@ -26,10 +26,12 @@ const MOST_ATTEMPTS: u32 = 20;
 #[cfg(feature = "aws")]
 const NEXT: &str = "LATCHKEYNEXT";
 
-/// A file or a secret.
+/// A file of either form, or a secret.
 pub enum WholeStore {
     /// A JSON file.
     File(PathBuf),
+    /// An indexed file, which is read only.
+    Indexed(PathBuf),
     /// A secret, and the client that calls Secrets Manager.
     #[cfg(feature = "aws")]
     Secret(Client, SecretId),
@@ -57,6 +59,7 @@ impl WholeStore {
         match self {
             Self::File(path) if missing == Missing::IsAnError => StoreFile::read(path),
             Self::File(path) => store_file::read(path),
+            Self::Indexed(path) => super::indexed::read(path),
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => Ok(read(client, secret).await?.0),
         }
@@ -70,6 +73,7 @@ impl WholeStore {
                 store_file::check_exists(path)?;
                 store_file::read(path)
             }
+            Self::Indexed(path) => super::indexed::read(path),
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => Ok(read(client, secret).await?.0),
         }
@@ -83,6 +87,7 @@ impl WholeStore {
                 store_file::check_exists(path)?;
                 std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
             }
+            Self::Indexed(path) => Ok(serde_json::to_string_pretty(&super::indexed::read(path)?)?),
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => Ok(read_text(client, secret).await?.0),
         }
@@ -106,6 +111,7 @@ impl WholeStore {
                 file.save()?;
                 Ok(changed)
             }
+            Self::Indexed(path) => Err(super::indexed::read_only(path)),
             #[cfg(feature = "aws")]
             Self::Secret(client, secret) => {
                 for _ in 0..MOST_ATTEMPTS {
@@ -130,6 +136,7 @@ impl WholeStore {
     pub(crate) fn check_room(&self, document: &StoreDocument) -> anyhow::Result<()> {
         match self {
             Self::File(_) => Ok(()),
+            Self::Indexed(path) => Err(super::indexed::read_only(path)),
             Self::Secret(..) => secret_text(document).map(drop),
         }
     }
@@ -142,7 +149,7 @@ impl WholeStore {
 impl fmt::Display for WholeStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "`{}`", path.display()),
+            Self::File(path) | Self::Indexed(path) => write!(f, "`{}`", path.display()),
             #[cfg(feature = "aws")]
             Self::Secret(_, secret) => write!(f, "the secret `{secret}`"),
         }

@@ -42,7 +42,7 @@ pub(super) struct WorstCase {
 pub(super) fn default_cache(store: &StoreLocation) -> Duration {
     match store {
         // The function looks at each attempt whether the file has changed.
-        StoreLocation::File(_) => Duration::ZERO,
+        StoreLocation::File(_) | StoreLocation::Indexed(_) => Duration::ZERO,
         StoreLocation::DynamoDb(_) => TABLE_CACHE,
         StoreLocation::SecretsManager(_) => SECRET_CACHE,
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
+use super::document::RecordDocument;
 use crate::{
     device_name::DeviceName,
     record::Record,
@@ -29,18 +30,43 @@ impl Decoys {
     pub fn new<'r>(records: impl Iterator<Item = &'r Arc<Record>>) -> Self {
         let with_password = records.map(|record| record.proof.verifiers()).filter(|some| !some.is_empty());
         let ring = with_password.map(|verifiers| (digest_of(verifiers), Arc::from(verifiers)));
+        Self { ring: ring.collect(), only: Self::of_no_records() }
+    }
+
+    /// The decoy of every name in a store without passwords.
+    pub(super) fn of_no_records() -> Arc<[LiveVerifier]> {
         let only = Verifier::of_generated(b"no device has this", [0; 16]);
-        let only = Arc::from([LiveVerifier { verifier: only, expires_at: None }]);
-        Self { ring: ring.collect(), only }
+        Arc::from([LiveVerifier { verifier: only, expires_at: None }])
     }
 
     /// The verifiers that a name without a record is checked against.
     #[must_use]
     pub fn of(&self, name: &DeviceName) -> Arc<[LiveVerifier]> {
-        let digest: [u8; 32] = Sha256::digest(name.as_str().as_bytes()).into();
-        let next = self.ring.range(digest..).next().or_else(|| self.ring.iter().next());
+        let next = self.ring.range(position(name)..).next().or_else(|| self.ring.iter().next());
         Arc::clone(next.map_or(&self.only, |(_, verifiers)| verifiers))
     }
+}
+
+/// Where the decoy of a name is looked for on the ring.
+pub(super) fn position(name: &DeviceName) -> [u8; 32] {
+    Sha256::digest(name.as_str().as_bytes()).into()
+}
+
+/// Up to `most` records with verifiers, and their positions on a ring of their own: those with the lowest digests, so that a
+/// record that is added or removed changes one of them at most. The positions follow from another digest, because the lowest
+/// ones are close together.
+pub(super) fn sample<'r>(
+    records: impl Iterator<Item = &'r RecordDocument>,
+    most: usize,
+) -> BTreeMap<[u8; 32], &'r RecordDocument> {
+    let mut lowest = BTreeMap::new();
+    for record in records.filter(|record| !record.verifiers.is_empty()) {
+        lowest.insert(digest_of(&record.verifiers), record);
+        if lowest.len() > most {
+            lowest.pop_last();
+        }
+    }
+    lowest.into_iter().map(|(digest, record)| (Sha256::digest(digest).into(), record)).collect()
 }
 
 fn digest_of(verifiers: &[LiveVerifier]) -> [u8; 32] {

@@ -115,6 +115,14 @@ impl TakenNames {
         Ok(Self { values: values.collect(), ids: check(reservations)? })
     }
 
+    /// All of them, each with whether it is the whole name or the beginning of one, and with its device. If a text is there
+    /// more than once, [`TakenNames::check_newcomer`] names the first.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, bool, &DeviceName)> {
+        let values = self.values.iter().map(|(value, device)| (value.as_str(), true, device));
+        let ids = self.ids.0.iter().map(|range| (range.text.as_str(), range.is_exact, &range.device));
+        values.chain(ids)
+    }
+
     /// Checks that the name of a device without a record is not a client id of a record, nor a value that a grant writes
     /// into topics.
     ///

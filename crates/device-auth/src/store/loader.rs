@@ -103,19 +103,10 @@ impl Records {
     ///
     /// Why the device can't have that grant, or that its name is another device's client id.
     pub fn record_from_token(&self, name: &DeviceName, grant: &str) -> Result<Record, RecordsError> {
-        let record = self.loader.record_from_token(name, grant)?;
-        self.taken_names()?.check_newcomer(name)?;
-        match topic_overlap::grant_reached_by_newcomer(&record, self.loader.grants.all()) {
-            None => Ok(record),
-            Some(grant) => {
-                let (value, placeholder) = (name.as_str().to_owned(), "device".to_owned());
-                let error = RecordError::Reserved { value, placeholder, grant: grant.name().to_owned() };
-                Err(InvalidRecord { device: name.clone(), error }.into())
-            }
-        }
+        self.loader.newcomer(name, grant, || Ok(self.taken_names()?.check_newcomer(name)?))
     }
 
-    fn taken_names(&self) -> Result<&TakenNames, RecordsError> {
+    pub(super) fn taken_names(&self) -> Result<&TakenNames, RecordsError> {
         if let Some(names) = self.taken_names.get() {
             return Ok(names);
         }
@@ -201,6 +192,25 @@ impl RecordLoader {
     /// As [`RecordLoader::load`].
     pub fn record_from_token(&self, name: &DeviceName, grant: &str) -> Result<Record, InvalidRecord> {
         self.load(name, RecordDocument::new(Scheme::Jwt, grant.to_owned()))
+    }
+
+    /// The same, if `is_free` says that the name belongs to no record of the store, and no grant gives its topics to others.
+    pub(super) fn newcomer(
+        &self,
+        name: &DeviceName,
+        grant: &str,
+        is_free: impl FnOnce() -> Result<(), RecordsError>,
+    ) -> Result<Record, RecordsError> {
+        let record = self.record_from_token(name, grant)?;
+        is_free()?;
+        match topic_overlap::grant_reached_by_newcomer(&record, self.grants.all()) {
+            None => Ok(record),
+            Some(grant) => {
+                let (value, placeholder) = (name.as_str().to_owned(), "device".to_owned());
+                let error = RecordError::Reserved { value, placeholder, grant: grant.name().to_owned() };
+                Err(InvalidRecord { device: name.clone(), error }.into())
+            }
+        }
     }
 
     fn check(&self, name: &DeviceName, document: RecordDocument) -> Result<Record, RecordError> {
