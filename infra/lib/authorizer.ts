@@ -104,8 +104,9 @@ export class UsernamePasswordAuthorizer extends Construct {
     });
   }
 
-  private createLayers({ grants, keyring }: UsernamePasswordAuthorizerProps): LayerVersion[] {
+  private createLayers({ grants, keyring, store }: UsernamePasswordAuthorizerProps): LayerVersion[] {
     const files = {
+      ...store.files,
       ...(grants !== undefined && { 'grants.json': grants }),
       ...(keyring !== undefined && { 'keyring.json': keyring.path }),
     };
@@ -117,6 +118,7 @@ export class UsernamePasswordAuthorizer extends Construct {
   private environment(props: UsernamePasswordAuthorizerProps): Record<string, string> {
     return {
       ...props.environment,
+      ...props.store.environment,
       LATCHKEY_STORE: props.store.location,
       LATCHKEY_METRICS: this.metricsNamespace,
       // The template has a reference, which CloudFormation resolves when it deploys the function.

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -66,11 +66,15 @@ export function filesLayer(
   files: Readonly<Record<string, string>>,
 ): LayerVersion {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-layer-'));
-  Object.entries(files).forEach(([name, path]) => copyFileSync(path, join(folder, name)));
+  for (const [name, path] of Object.entries(files)) {
+    copyFileSync(path, join(folder, name));
+    // The function runs as another user than the one who unpacks the layer.
+    chmodSync(join(folder, name), 0o644);
+  }
   return new LayerVersion(scope, id, {
     layerVersionName,
     code: Code.fromAsset(folder),
-    description: 'grants and keyring of the authorizer',
+    description: 'records, grants and keyring of the authorizer',
     // The next layer is another version; a running function has its own copy.
     removalPolicy: RemovalPolicy.DESTROY,
   });

@@ -2,5 +2,11 @@
 export { UsernamePasswordAuthorizer, type UsernamePasswordAuthorizerProps } from './authorizer';
 export type { AuthorizerCode } from './code';
 export { AuthorizerDomain, type AuthorizerDomainProps } from './domain';
-export { RecordSecret, type RecordSecretProps, RecordTable, type RecordTableProps } from './records';
+export {
+  RecordFile,
+  RecordSecret,
+  type RecordSecretProps,
+  RecordTable,
+  type RecordTableProps,
+} from './records';
 export type { RecordStore } from './records';

@@ -5,12 +5,18 @@ import { IKey } from 'aws-cdk-lib/aws-kms';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 
+import { LAYER_FOLDER } from './code';
+import { indexedFileDigest } from './indexed-file';
 import { useThrough } from './keys';
 
 /** A store of the authorizer's records. */
 export interface RecordStore {
   /** The value of `LATCHKEY_STORE`. */
   readonly location: string;
+  /** Other variables of the function. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Files in the function's layer: their names there, with the paths of the files to copy. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Lets the authorizer read records, and do nothing else. */
   grantRead(grantee: IGrantable): void;
 }
@@ -56,6 +62,30 @@ export class RecordTable extends Construct implements RecordStore {
     grantee.grantPrincipal.addToPrincipalPolicy(
       useThrough(this, 'dynamodb', this.props.key, ['kms:Decrypt']),
     );
+  }
+}
+
+const INDEXED_FILE = 'devices.indexed';
+
+/** Records in an indexed file of `latchkey fleet build`, next to the program. The function uses no other file. */
+export class RecordFile extends Construct implements RecordStore {
+  readonly location = `indexed:${LAYER_FOLDER}/${INDEXED_FILE}`;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly files: Readonly<Record<string, string>>;
+
+  constructor(scope: Construct, id: string, path: string) {
+    super(scope, id);
+    const digest = indexedFileDigest(path);
+    if (digest === undefined) {
+      throw new Error(`\`${path}\` is not an indexed file, which \`latchkey fleet build\` makes`);
+    }
+    this.environment = { LATCHKEY_STORE_DIGEST: digest };
+    this.files = { [INDEXED_FILE]: path };
+  }
+
+  /** The function reads its own files. */
+  grantRead(): void {
+    // No permission is needed.
   }
 }
 

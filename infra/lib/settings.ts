@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 
 import { bundleError } from './bundle';
+import { indexedFileDigest } from './indexed-file';
 
 /** All errors in a stage's settings or on this machine, found before anything is built or created. */
 export class SettingsError extends Error {
@@ -52,6 +53,7 @@ export const STACK_VARIABLES: Readonly<Record<string, string>> = {
   LATCHKEY_GRANTS: '`function.grants`',
   LATCHKEY_METRICS: 'the stage, because its dashboard uses this namespace',
   LATCHKEY_STORE: '`records`',
+  LATCHKEY_STORE_DIGEST: '`function.indexedFile`',
 };
 
 /** The policy of `infra/permissions-boundary.json`, by the name that docs/deploy.md gives it. */
@@ -146,7 +148,7 @@ export function stageSchema(stage: string, folder: string) {
     account: text(ACCOUNT, 'an account, which has 12 digits').optional(),
     keepData: flag.default(false),
     permissionsBoundary: policyName.default(BOUNDARY),
-    records: oneOf(['table', 'secret']).default('table'),
+    records: oneOf(['table', 'secret', 'indexed']).default('table'),
     function: functionSchema(folder).prefault({}),
     authorizer: section({
       name: text(AUTHORIZER_NAME, 'up to 64 of `A-Z a-z 0-9 _ -`').default(`latchkey-${stage}`),
@@ -198,6 +200,20 @@ export function stageSchema(stage: string, folder: string) {
       if (settings.records === 'secret' && settings.function?.grants !== undefined) {
         refuse(context, ['function', 'grants'], 'it is for a table; a secret contains its grants');
       }
+      if (settings.records === 'indexed' && settings.function?.grants !== undefined) {
+        refuse(context, ['function', 'grants'], 'it is for a table; an indexed file contains its grants');
+      }
+      // An `indexedFile` that is wrong itself has its error already, and the function has none then.
+      if (
+        settings.records === 'indexed' &&
+        settings.function !== undefined &&
+        settings.function.indexedFile === undefined
+      ) {
+        refuse(context, ['function', 'indexedFile'], 'set it to the file that `latchkey fleet build` makes');
+      }
+      if (settings.records !== 'indexed' && settings.function?.indexedFile !== undefined) {
+        refuse(context, ['function', 'indexedFile'], 'it is for `records`: `indexed`');
+      }
       for (const name of ['LATCHKEY_JWT_GRANT_CLAIM', 'LATCHKEY_JWT_GRANTS']) {
         if (settings.records === 'table' && settings.function?.variables?.[name] !== undefined) {
           const why = "it can't be used with a table: the function would not start";
@@ -227,6 +243,7 @@ function functionSchema(folder: string) {
     logRetentionDays: oneOf(RETENTION_DAYS).default(30),
     bundle: file(folder).optional(),
     grants: file(folder, grantsError).optional(),
+    indexedFile: file(folder, indexedFileError).optional(),
     variables: z
       .record(z.string(), text(/^/, 'a string'), { error: notAnObject })
       .superRefine((variables, context) => {
@@ -302,6 +319,13 @@ function grantsError(path: string): string | undefined {
   return grants.safeParse(json(path)).success
     ? undefined
     : `\`${path}\` is not a file of grants: it has \`version\` 1 and \`grants\`, and no \`devices\``;
+}
+
+/** An indexed file of records. */
+function indexedFileError(path: string): string | undefined {
+  return indexedFileDigest(path) === undefined
+    ? `\`${path}\` is not an indexed file, or was cut off: make it with \`latchkey fleet build\``
+    : undefined;
 }
 
 /** A keyring that KMS has encrypted: a keyring in clear must not get into a function's package. */

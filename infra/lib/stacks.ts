@@ -14,7 +14,7 @@ import { createDashboard } from './operations/dashboard';
 import { IOT_LOG_GROUP, IotLogging } from './operations/iot-logging';
 import { IOT_QUERIES, QUERIES, saveQueries } from './operations/queries';
 import { Readings } from './readings';
-import { RecordSecret, RecordTable } from './records';
+import { RecordFile, RecordSecret, RecordTable } from './records';
 import { Settings } from './settings';
 import { Things } from './things';
 
@@ -48,7 +48,7 @@ export class FleetStack extends Stack {
   readonly storageKey: Key;
   /** Encrypts the keyring that seals vendors' secrets; undefined without such secrets. */
   readonly keyringKey?: Key;
-  readonly records: RecordTable | RecordSecret;
+  readonly records: RecordFile | RecordSecret | RecordTable;
   readonly things: Things;
 
   constructor(scope: Construct, id: string, settings: Settings, props: StackProps) {
@@ -66,12 +66,23 @@ export class FleetStack extends Stack {
       const what = `the keyring of vendors' secrets, ${stage}`;
       this.keyringKey = customerKey(this, 'KeyringKey', `alias/${name}-keyring`, what, keepData);
     }
-    const key = this.storageKey;
-    this.records =
-      settings.records === 'table'
-        ? new RecordTable(this, 'Records', { tableName: `${name}-devices`, key, keepData })
-        : new RecordSecret(this, 'Records', { secretName: `${name}/devices`, key, keepData });
+    this.records = this.createRecords(name, settings);
     this.things = new Things(this, 'Things', { name, ...settings.things });
+  }
+
+  private createRecords(
+    name: string,
+    { records, keepData, function: { indexedFile = '' } }: Settings,
+  ): RecordFile | RecordSecret | RecordTable {
+    const key = this.storageKey;
+    switch (records) {
+      case 'table':
+        return new RecordTable(this, 'Records', { tableName: `${name}-devices`, key, keepData });
+      case 'secret':
+        return new RecordSecret(this, 'Records', { secretName: `${name}/devices`, key, keepData });
+      case 'indexed':
+        return new RecordFile(this, 'Records', indexedFile);
+    }
   }
 }
 
@@ -183,6 +194,7 @@ export class AuthorizerStack extends Stack {
       LogGroupName: authorizer.logGroup.logGroupName,
       TableName: 'table' in records ? records.table.tableName : undefined,
       SecretArn: 'secret' in records ? records.secret.secretArn : undefined,
+      RecordsDigest: records instanceof RecordFile ? records.environment['LATCHKEY_STORE_DIGEST'] : undefined,
       StorageKeyArn: storageKey.keyArn,
       KeyringKeyArn: keyringKey?.keyArn,
       ThingTypeName: things.thingType.ref,

@@ -15,6 +15,7 @@ import {
   bundle,
   everything,
   folder,
+  INDEXED_FILE,
   INFRA,
   newApp,
   REPOSITORY,
@@ -30,6 +31,7 @@ const STAGES: Readonly<Record<string, Record<string, unknown>>> = {
   least: {},
   most: everything(),
   secret: { records: 'secret', domain: {}, vendorSecrets: {} },
+  indexed: { records: 'indexed', function: { indexedFile: INDEXED_FILE } },
 };
 
 test('cdk-nag has no finding without a reason', () => {
@@ -51,8 +53,8 @@ test('cdk-nag finds a queue without encryption', () => {
 });
 
 test('the outputs are those of the documentation', () => {
-  const outputs = [synthesized(everything()), synthesized({ records: 'secret' })].flatMap(({ template }) =>
-    Object.keys(template.findOutputs('*')),
+  const outputs = Object.values(STAGES).flatMap((changes) =>
+    Object.keys(synthesized(changes).template.findOutputs('*')),
   );
   assert.deepEqual([...new Set(outputs)].sort(), rows('The outputs').sort());
 });

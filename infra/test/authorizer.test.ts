@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { App, Stack } from 'aws-cdk-lib';
@@ -6,7 +8,18 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Key } from 'aws-cdk-lib/aws-kms';
 
 import { RecordTable, UsernamePasswordAuthorizer } from '../lib';
-import { bundle, everything, file, keyring, PEM, synthesized } from './support/fixture';
+import { filesLayer } from '../lib/code';
+import {
+  bundle,
+  everything,
+  file,
+  INDEXED_DIGEST,
+  INDEXED_FILE,
+  keyring,
+  newApp,
+  PEM,
+  synthesized,
+} from './support/fixture';
 import { actions, statements } from './support/statements';
 
 const ROLE = 'AuthorizerRole';
@@ -46,6 +59,43 @@ test('with a secret the role reads only the secret', () => {
     'secretsmanager:GetSecretValue',
   ]);
   assert.ok(role.every(({ Resource }) => !JSON.stringify(Resource).includes('*')));
+});
+
+test('with an indexed file the function uses that file alone, and reads no store', () => {
+  const { template, fleetTemplate } = synthesized({
+    records: 'indexed',
+    function: { indexedFile: INDEXED_FILE },
+  });
+  assert.deepEqual(statements(template, ROLE).flatMap(actions).sort(), [
+    'logs:CreateLogStream',
+    'logs:PutLogEvents',
+  ]);
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    Environment: {
+      Variables: Match.objectLike({
+        LATCHKEY_STORE: 'indexed:/opt/devices.indexed',
+        LATCHKEY_STORE_DIGEST: INDEXED_DIGEST,
+      }),
+    },
+    Layers: [Match.anyValue()],
+  });
+  template.hasOutput('RecordsDigest', { Value: INDEXED_DIGEST });
+  fleetTemplate.resourceCountIs('AWS::DynamoDB::Table', 0);
+  fleetTemplate.resourceCountIs('AWS::SecretsManager::Secret', 0);
+});
+
+test('the files of a layer can be read by every user', () => {
+  const app = newApp();
+  const stack = new Stack(app, 'Stack');
+  const path = file('devices.indexed', readFileSync(INDEXED_FILE));
+  chmodSync(path, 0o600);
+  filesLayer(stack, 'Layer', 'files', { 'devices.indexed': path });
+  const { directory } = app.synth();
+  const copies = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  const copy = copies.find((name) => name.endsWith('devices.indexed'));
+  assert.ok(copy !== undefined);
+  assert.equal(statSync(join(directory, copy)).mode & 0o444, 0o444);
+  assert.deepEqual(readFileSync(join(directory, copy)), readFileSync(INDEXED_FILE));
 });
 
 test('no role has a managed policy', () => {

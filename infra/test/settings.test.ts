@@ -4,7 +4,17 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { parseSettings, readSettings, SettingsError, STACK_VARIABLES, VARIABLES } from '../lib/settings';
-import { bundle, file, folder, INFRA, keyring, PEM, program, REPOSITORY } from './support/fixture';
+import {
+  bundle,
+  file,
+  folder,
+  INDEXED_FILE,
+  INFRA,
+  keyring,
+  PEM,
+  program,
+  REPOSITORY,
+} from './support/fixture';
 
 const ACM = 'arn:aws:acm:eu-central-1:111122223333:certificate/abc';
 const here = { region: 'eu-central-1' };
@@ -95,7 +105,7 @@ test('all errors are reported together', () => {
   assert.deepEqual(errors(object), [
     '`region`: `Frankfurt` is not a region such as `eu-central-1`',
     "`permissionsBoundary`: `arn:aws:iam::1:policy/x` is neither a policy's name nor `false`",
-    '`records`: `file` is not one of `table`, `secret`',
+    '`records`: `file` is not one of `table`, `secret`, `indexed`',
     '`function.architecture`: `mips` is not one of `arm64`, `x86_64`',
     '`function.memoryMb`: `64` is not a whole number from 128 to 10240',
     '`function.reservedConcurrency`: `0` is not a whole number from 1 to 100000',
@@ -108,6 +118,31 @@ test('all errors are reported together', () => {
     '`alarms.refusals`: `1.5` is not a whole number from 1 to 1000000',
     '`iotLogging`: `ALL` is not one of `ERROR`, `WARN`, `INFO`, `DEBUG`',
     '`acount`: unknown setting; docs/deploy.md lists all settings',
+  ]);
+});
+
+test('an indexed file is for records in one, and is checked before anything is built', () => {
+  const indexedFile = INDEXED_FILE;
+  assert.deepEqual(errors({ ...here, records: 'indexed', function: { indexedFile } }), []);
+  const missing = '`function.indexedFile`: set it to the file that `latchkey fleet build` makes';
+  assert.deepEqual(errors({ ...here, records: 'indexed' }), [missing]);
+  assert.deepEqual(errors({ ...here, function: { indexedFile } }), [
+    '`function.indexedFile`: it is for `records`: `indexed`',
+  ]);
+  const grants = file('grants.json', '{"version":1,"grants":{}}');
+  assert.deepEqual(errors({ ...here, records: 'indexed', function: { indexedFile, grants } }), [
+    '`function.grants`: it is for a table; an indexed file contains its grants',
+  ]);
+  const whole = readFileSync(indexedFile);
+  for (const content of [Buffer.alloc(0), Buffer.from('{}'), whole.subarray(0, -1), Buffer.alloc(600)]) {
+    const other = file('devices.indexed', content);
+    assert.deepEqual(errors({ ...here, records: 'indexed', function: { indexedFile: other } }), [
+      `\`function.indexedFile\`: \`${other}\` is not an indexed file, or was cut off: make it with \`latchkey fleet build\``,
+    ]);
+  }
+  const variables = { LATCHKEY_STORE_DIGEST: 'x' };
+  assert.deepEqual(errors({ ...here, function: { variables } }), [
+    '`function.variables.LATCHKEY_STORE_DIGEST`: the stack sets it: it follows from `function.indexedFile`',
   ]);
 });
 

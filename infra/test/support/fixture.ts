@@ -12,6 +12,10 @@ import { addStage, Stacks } from '../../lib/stacks';
 export const REPOSITORY = join(__dirname, '..', '..', '..', '..');
 export const INFRA = join(REPOSITORY, 'infra');
 
+/** An indexed file as `latchkey fleet build` makes it, and its digest; `stores::indexed` makes the same file. */
+export const INDEXED_FILE = join(REPOSITORY, 'tests', 'fixtures', 'indexed', 'devices.indexed');
+export const INDEXED_DIGEST = '3e490643add72bc3c36568c27ab5da1938ee8bc5d3d38c8b52ff8182b89daf32';
+
 /** `e_machine`, by Lambda's names. */
 const MACHINES: Readonly<Record<string, number>> = { x86_64: 0x3e, arm64: 0xb7, riscv: 0xf3 };
 
