@@ -2,9 +2,11 @@
 //!
 //! The sensor's driver, the topics, the payload and the backoff are `device_core`'s, as on a real device.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use device_core::backoff::CONNECT_INTERVAL;
@@ -24,7 +26,7 @@ use crate::faults::ways::FaultyWays;
 use crate::faults::{DeviceFault, HERD_INTERVALS, MAX_LINK_INTERVALS, OVERSIZE_BYTES, another, device_key};
 use crate::fleet_time::FleetTime;
 use crate::login::Login;
-use crate::sensor::{RoomAir, Sensor, prepare};
+use crate::sensor::{Moment, RoomAir, Sensor, prepare};
 
 /// What the devices of a fleet do.
 #[derive(Debug, Clone)]
@@ -161,8 +163,16 @@ pub struct Device {
     sensor: Sht20<Sensor, TokioDelay>,
     random: SplitMix64,
     backoff: Backoff,
-    fault: Option<DeviceFault>,
-    /// Ends its twin with it.
+    /// In a box of its own, so that healthy devices don't keep the room for it.
+    faulty: Option<Box<Faulty>>,
+}
+
+/// What only a device with a fault on demand has.
+struct Faulty {
+    fault: DeviceFault,
+    /// When it ends the connection.
+    cut: Option<Pin<Box<Sleep>>>,
+    /// Ends the device's twin with it.
     twin: Option<DropGuard>,
 }
 
@@ -195,8 +205,7 @@ impl Device {
             sensor: Sht20::new(Sensor::in_air(RoomAir::new(seed, key)), TokioDelay),
             random: SplitMix64::new(!key ^ seed),
             backoff: Backoff::new(CONNECT_INTERVAL, LONGEST_BACKOFF).map_err(DeviceError::Backoff)?,
-            fault,
-            twin: None,
+            faulty: fault.map(|fault| Box::new(Faulty { fault, cut: None, twin: None })),
         })
     }
 
@@ -208,8 +217,8 @@ impl Device {
 
     /// Its fault on demand.
     #[must_use]
-    pub const fn fault(&self) -> Option<DeviceFault> {
-        self.fault
+    pub fn fault(&self) -> Option<DeviceFault> {
+        self.faulty.as_ref().map(|faulty| faulty.fault)
     }
 
     /// Runs until the fleet is stopped, or until an attempt to connect fails for good.
@@ -229,7 +238,7 @@ impl Device {
                     }
                 },
                 Err(error) => {
-                    let again = may_retry(&error, self.fault, &mut retries);
+                    let again = may_retry(&error, self.fault(), &mut retries);
                     self.report(&fleet, EventKind::NotConnected { error, again }).await;
                     if !again {
                         return;
@@ -243,7 +252,7 @@ impl Device {
                     attempts_to_reach = attempts_to_reach.max(1);
                 }
             }
-            let delay = match self.fault {
+            let delay = match self.fault() {
                 Some(DeviceFault::Herd) if link_cut => Duration::ZERO,
                 Some(DeviceFault::Herd) => CONNECT_INTERVAL,
                 _ => self.backoff.next_delay(self.random.next_u32()),
@@ -287,7 +296,7 @@ impl Device {
     async fn connect(&self, fleet: &FleetContext) -> Option<Result<Connection, ConnectError>> {
         let began = Instant::now();
         let Behavior { options, authorization, .. } = &fleet.behavior;
-        let endpoint = fleet.ways.endpoint(self.fault).unwrap_or(&fleet.endpoint);
+        let endpoint = fleet.ways.endpoint(self.fault()).unwrap_or(&fleet.endpoint);
         let attempt = Connection::open(endpoint, &self.login, options, *authorization);
         let outcome = fleet.stop.run_until_cancelled(attempt).await?;
         if outcome.as_ref().map_or_else(ConnectError::is_refusal, |_| true) {
@@ -303,14 +312,14 @@ impl Device {
     async fn publish_until_ended(&mut self, mut client: Connection, fleet: &Arc<FleetContext>) -> Ended {
         let mut rounds = interval(fleet.behavior.interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut cut = self.cut(fleet);
+        self.plan_cut(fleet);
         let mut held = false;
         loop {
             tokio::select! {
                 biased;
                 () = fleet.stop.cancelled() => break,
                 closed = client.closed() => return Ended::Lost(closed.into()),
-                () = until(&mut cut) => return Ended::LinkCut,
+                () = poll_fn(|context| cut(&mut self.faulty, context)) => return Ended::LinkCut,
                 _ = rounds.tick() => {}
             }
             if held {
@@ -320,9 +329,7 @@ impl Device {
             if let Err(error) = self.publish_all(&mut client, fleet).await {
                 return Ended::Lost(error);
             }
-            if self.fault == Some(DeviceFault::Twin) && self.twin.is_none() {
-                self.twin = self.start_twin(fleet);
-            }
+            self.start_twin(fleet);
         }
         client.disconnect().await;
         Ended::Stopped
@@ -334,8 +341,9 @@ impl Device {
         client: &mut Connection,
         fleet: &FleetContext,
     ) -> Result<(), RequestError> {
-        let now = fleet.time.of_round(self.index, fleet.behavior.interval, self.fault);
-        prepare(self.sensor.bus_mut(), now, self.fault);
+        let fault = self.fault();
+        let now = fleet.time.of_round(self.index, fleet.behavior.interval, fault);
+        prepare(self.sensor.bus_mut(), now, fault);
         for (quantity, topic) in self.topics.clone() {
             let reading = match self.sensor.measure(quantity).await {
                 Ok(reading) => reading,
@@ -346,12 +354,7 @@ impl Device {
                     continue;
                 }
             };
-            let mut payload = Payload { reading, ts: now.seconds() }.to_string();
-            if self.fault == Some(DeviceFault::Oversize) {
-                // Still JSON.
-                payload.extend(std::iter::repeat_n(' ', OVERSIZE_BYTES - payload.len()));
-            }
-            self.publish(client, topic, reading, payload, fleet).await?;
+            self.publish(client, topic, reading, now, fleet).await?;
         }
         Ok(())
     }
@@ -361,9 +364,14 @@ impl Device {
         client: &mut Connection,
         topic: TopicName,
         reading: Reading,
-        payload: String,
+        now: Moment,
         fleet: &FleetContext,
     ) -> Result<(), RequestError> {
+        let mut payload = Payload { reading, ts: now.seconds() }.to_string();
+        if self.fault() == Some(DeviceFault::Oversize) {
+            // Still JSON.
+            payload.extend(std::iter::repeat_n(' ', OVERSIZE_BYTES - payload.len()));
+        }
         let sent = Instant::now();
         let mut message = Publish::new(topic, payload);
         message.qos = QoS::AtLeastOnce;
@@ -379,11 +387,11 @@ impl Device {
         }
     }
 
-    /// When the device's fault ends the connection that begins now. It is in a box, so that healthy devices don't keep the
-    /// room for it.
-    fn cut(&mut self, fleet: &FleetContext) -> Option<Pin<Box<Sleep>>> {
+    /// Plans when the device's fault ends the connection that begins now.
+    fn plan_cut(&mut self, fleet: &FleetContext) {
+        let Some(faulty) = &mut self.faulty else { return };
         let interval = fleet.behavior.interval;
-        let at = match self.fault? {
+        let at = match faulty.fault {
             DeviceFault::DroppedLink => {
                 let more = interval.saturating_mul(MAX_LINK_INTERVALS - 1) / u32::from(u16::MAX);
                 let after = interval + more.saturating_mul(self.random.next_u16().into());
@@ -392,16 +400,21 @@ impl Device {
             DeviceFault::Herd => fleet.time.next_multiple_of(interval.saturating_mul(HERD_INTERVALS)),
             _ => None,
         };
-        at.map(|at| Box::pin(sleep_until(at)))
+        faulty.cut = at.map(|at| Box::pin(sleep_until(at)));
     }
 
-    /// Starts a second connection with the same login, which takes over the device's, and comes back when the device has
+    /// If that is the device's fault, starts a second connection with the same login, which takes over the device's, and comes back when the device has
     /// taken over it in its turn.
-    fn start_twin(&self, fleet: &Arc<FleetContext>) -> Option<DropGuard> {
-        let mut backoff = Backoff::new(CONNECT_INTERVAL, LONGEST_BACKOFF).ok()?;
-        let mut random = SplitMix64::new(!self.random.clone().next_u64());
+    fn start_twin(&mut self, fleet: &Arc<FleetContext>) {
+        let Some(faulty) = self.faulty.as_mut().filter(|faulty| faulty.fault == DeviceFault::Twin) else {
+            return;
+        };
+        if faulty.twin.is_some() {
+            return;
+        }
+        let (mut backoff, mut random) = (self.backoff.clone(), SplitMix64::new(!self.random.next_u64()));
         let (login, fleet, stop) = (self.login.clone(), Arc::clone(fleet), fleet.stop.child_token());
-        let ends_with_the_device = stop.clone().drop_guard();
+        faulty.twin = Some(stop.clone().drop_guard());
         tokio::spawn(async move {
             let twin = async {
                 loop {
@@ -416,7 +429,6 @@ impl Device {
             };
             stop.run_until_cancelled(twin).await
         });
-        Some(ends_with_the_device)
     }
 
     async fn report(&self, fleet: &FleetContext, kind: EventKind) {
@@ -463,12 +475,10 @@ const fn sensor_error(error: sht20::Error<ErrorKind>) -> &'static str {
     }
 }
 
-/// Waits for a moment, or without one for ever.
-async fn until(moment: &mut Option<Pin<Box<Sleep>>>) {
-    match moment {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
-    }
+/// Is ready when the device's fault ends the connection.
+fn cut(faulty: &mut Option<Box<Faulty>>, context: &mut Context<'_>) -> Poll<()> {
+    let cut = faulty.as_mut().and_then(|faulty| faulty.cut.as_mut());
+    cut.map_or(Poll::Pending, |sleep| sleep.as_mut().poll(context))
 }
 
 /// Waits as long as a real sensor needs.

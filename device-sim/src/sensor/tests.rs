@@ -70,7 +70,7 @@ fn means(weather: u64, room: u64, hour: u64) -> [f64; 2] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn readings_are_those_of_rooms_at_any_time(weather: u64, room: u64, times in prop::collection::vec(0_u64..4_294_967_295_000, 20)) {
