@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use cli::console::counted;
+use cli::console::{counted, wrapped};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::expectation::Expectation;
@@ -230,7 +230,7 @@ fn expectations(f: &mut fmt::Formatter<'_>, expectations: &[Expectation]) -> fmt
             Some(false) => "not met",
             None => "open",
         };
-        writeln!(f, "{mark:>8}  {expectation}")?;
+        writeln!(f, "{}", wrapped(10, &format!("{mark:>8}  {expectation}")))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod cloudwatch;
 mod deployment;
+mod device_faults;
 mod doctor;
 mod explain;
 mod fleet_stores;

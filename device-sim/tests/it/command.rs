@@ -214,6 +214,26 @@ async fn a_wrong_setting_is_reported_and_ends_with_64() {
 }
 
 #[tokio::test]
+async fn a_wrong_line_of_the_fleet_file_ends_with_64_its_place_and_its_reason() {
+    let server = Server::kind().await;
+    let mut args = args(&server, &[], &[]);
+    let file = server.folder.path().join("fleet.csv");
+    args.connection.credentials = Some(file.clone());
+    let rows = [
+        ("a,b,c,hunter2\nd,e/f,g,hunter2\n", "line 3, column 4", "the client id contains '/'"),
+        ("a,b,c,hunter2\nd,e,f\n", "line 3, column 6", "a row has 4 fields, this one has 3"),
+        ("a,b,,hunter2\n", "line 2, column 5", "`user_name` is empty"),
+    ];
+    for (rows, place, reason) in rows {
+        std::fs::write(&file, format!("device,client_id,user_name,password\n{rows}")).unwrap();
+        let ran = run(&args, std::future::pending()).await;
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{rows}");
+        let said = format!("latchkey sim: {place} of the credentials file `{}`: {reason}", file.display());
+        assert!(ran.err.starts_with(&said), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn a_closed_standard_output_ends_the_run() {
     let server = Server::kind().await;
     let args = args(&server, &["a"], &["--readings"]);

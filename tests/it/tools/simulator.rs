@@ -129,6 +129,66 @@ async fn a_file_that_is_missing_or_empty_ends_with_64() {
 }
 
 #[tokio::test]
+async fn options_that_can_not_be_end_with_64_and_the_cure() {
+    let gateway = gateway().await;
+    let credentials = fleet(&gateway, &["sht20-1"]);
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["--cert", "cert.pem"], &["--key <FILE>"]),
+        (&["--key", "key.pem"], &["--cert <FILE>"]),
+        (
+            &["--cert", "/nowhere/cert.pem", "--key", "/nowhere/key.pem"],
+            &["cannot use the certificate `/nowhere/cert.pem`"],
+        ),
+        (&["--scheme", "azure"], &["'azure'", "password, alibaba, tencent, jwt, token, certificate"]),
+        (&["--fault", "wrong-pasword=3%"], &["there is no fault `wrong-pasword`", "wrong-password"]),
+        (&["--fault", "twin=101%"], &["`101%` is not a share"]),
+        (&["--fault", "twin=2"], &["the shares of `--fault` are 2 devices together, and the fleet has 1"]),
+        (&["--fault-list", "/nowhere/list.csv"], &["can't write the list of faults `/nowhere/list.csv`"]),
+    ];
+    for (flags, texts) in cases {
+        let finished = simulator(&gateway, &credentials, flags).finish().await;
+        assert_eq!((finished.code, &*finished.out()), (Some(64), ""), "{flags:?} {}", finished.err());
+        // Long messages are wrapped.
+        let said = finished.err().split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in texts {
+            assert!(said.contains(text), "{flags:?}: {said}");
+        }
+    }
+    assert!(gateway.log.lines().is_empty(), "{}", gateway.log.text());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn too_few_open_files_are_noticed_before_the_run_and_fewer_devices_are_offered() {
+    let gateway = gateway().await;
+    let names = (1..=20).map(|number| format!("sht20-{number}")).collect::<Vec<_>>();
+    let credentials = fleet(&gateway, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let limited = |flags: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""]).arg(program("latchkey-sim"));
+        command.args(["--json", "--interval", "100ms", "--endpoint"]);
+        command.arg(format!("localhost:{}", gateway.address.port())).arg("--ca").arg(gateway.ca());
+        command.arg("--credentials").arg(&credentials).args(flags);
+        Running::start(command)
+    };
+    let finished = limited(&[]).finish().await;
+    assert_eq!((finished.code, &*finished.out()), (Some(64), ""));
+    let said = "20 devices need 52 open files, and this process may open 40: raise the limit with `ulimit -n 52`, or run \
+                fewer devices with `--devices 8`\n";
+    assert!(finished.err().ends_with(said), "{}", finished.err());
+    assert!(gateway.log.lines().is_empty(), "{}", gateway.log.text());
+
+    // What is offered does it.
+    let mut running = limited(&["--devices", "8", "--readings", "--stop-with-stdin"]);
+    for name in &names[..8] {
+        let humidity = format!("{name}  humidity ");
+        running.err_line("a reading", |line| line.starts_with(&humidity).then_some(())).await;
+    }
+    let finished = running.finish().await;
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out(), finished.err());
+}
+
+#[tokio::test]
 async fn readings_arrive_at_a_subscriber() {
     let gateway = gateway().await;
     devices::add_viewer(gateway.folder.path(), "viewer", b"a password for the viewer");
