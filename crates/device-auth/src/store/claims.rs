@@ -7,12 +7,12 @@
 //!
 //! The rule is that of a file: `id_ranges` and `topic_overlap` on the two records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     error::RecordsError,
     id_ranges::{self, Reservation},
-    topic_overlap,
+    topic_overlap::{self, SlotPairs},
 };
 use crate::{
     device_name::DeviceName,
@@ -44,6 +44,10 @@ impl Claims {
     /// The claims of a record in a function with these grants.
     #[must_use]
     pub fn of(device: &DeviceName, record: &Record, grants: &Grants) -> Self {
+        Self::with(device, record, &SlotPairs::of(&record.grant, grants))
+    }
+
+    fn with(device: &DeviceName, record: &Record, pairs: &SlotPairs<'_>) -> Self {
         let mut claims = Self { ids: BTreeSet::from([device.to_string()]), ..Self::default() };
         for rule in &record.client_ids {
             match rule {
@@ -54,7 +58,7 @@ impl Claims {
                 ClientIdRule::Prefix(prefix) => _ = claims.prefixes.insert(prefix.to_string()),
             }
         }
-        let slots = topic_overlap::slots(record, grants);
+        let slots = pairs.slots(record);
         let vendors_name = slots.needs_device.then_some(&record.device).filter(|name| *name != device);
         let values = record.parameters.values().chain(&record.product).chain(vendors_name);
         claims.values.extend(values.map(ToString::to_string));
@@ -84,11 +88,44 @@ impl Claims {
         }
     }
 
+    /// The texts that no prefix rule of another device may be the beginning of.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().chain(&self.values).chain(&self.prefixes).map(String::as_str)
+    }
+
     /// Whether a prefix rule of another device reaches what this record claims.
     #[must_use]
     pub fn is_reached_by(&self, prefix: &str) -> bool {
         self.ids.iter().chain(&self.values).any(|text| text.starts_with(prefix))
             || self.prefixes.iter().any(|own| own.starts_with(prefix) || prefix.starts_with(own.as_str()))
+    }
+}
+
+/// Makes the claims of many records. What depends on their grants only is computed once for each grant.
+pub struct ManyClaims<'g> {
+    grants: &'g Grants,
+    pairs: HashMap<String, SlotPairs<'g>>,
+}
+
+impl<'g> ManyClaims<'g> {
+    /// For records in a function with these grants.
+    #[must_use]
+    pub fn new(grants: &'g Grants) -> Self {
+        Self { grants, pairs: HashMap::new() }
+    }
+
+    /// As [`Claims::of`].
+    pub fn of(&mut self, device: &DeviceName, record: &Record) -> Claims {
+        let name = record.grant.name();
+        if !self.pairs.contains_key(name)
+            && let Some(grant) = self.grants.all().find(|grant| grant.name() == name)
+        {
+            self.pairs.insert(name.to_owned(), SlotPairs::of(grant, self.grants));
+        }
+        match self.pairs.get(name) {
+            Some(pairs) => Claims::with(device, record, pairs),
+            None => Claims::of(device, record, self.grants),
+        }
     }
 }
 
@@ -213,6 +250,10 @@ mod tests {
             prop_assume!(one.0 != other.0);
             let all = grants();
             let claims = [&one, &other].map(|(name, record)| Claims::of(name, record, &all));
+            let mut many = ManyClaims::new(&all);
+            for ((name, record), claims) in [&one, &other].into_iter().zip(&claims) {
+                prop_assert_eq!(&many.of(name, record), claims);
+            }
             if let Err(error) = check_pair((&one.0, &one.1), (&other.0, &other.1)) {
                 prop_assert!(meet(&claims[0], &claims[1]), "{error}: {claims:?}");
             }

@@ -110,45 +110,64 @@ pub(super) struct Slots {
     pub(super) needs_device: bool,
 }
 
-/// The slots of a record: one for each pair of a template of its grant and a template of any grant that meet with certain
-/// values only, with the record's values. A pair in which a client id has to be equal to a value needs none: the id has an
-/// owner.
-pub(super) fn slots(record: &Record, grants: &Grants) -> Slots {
-    let mut slots = Slots { marks: BTreeSet::new(), watched: BTreeSet::new(), needs_device: false };
-    let devices = [(&record.device, record)];
-    for own in uses(&devices) {
-        for grant in grants.all() {
-            if grant.definition().shared && own.grant.definition().shared {
-                continue;
-            }
-            for (other, _) in templates(grant).filter(|(_, publishes)| *publishes || own.publishes) {
-                let Meeting::DependsOnValues { equal, client_id_of_one, client_id_of_other } =
-                    meeting(own.template, other)
-                else {
-                    continue;
-                };
-                // Such a client id is refused when its device connects.
-                let is_reserved =
-                    |grant: &Grant, id: Option<&str>| id.is_some_and(|id| grant.reserves("client_id", id));
-                if is_reserved(own.grant, client_id_of_one) || is_reserved(grant, client_id_of_other) {
+/// The pairs of a template of one grant and a template of any grant that meet with certain values only. A pair in which a
+/// client id has to be equal to a value needs no slot: the id has an owner.
+pub(super) struct SlotPairs<'g> {
+    pairs: Vec<(&'g TopicTemplate, &'g TopicTemplate, Equal<'g>)>,
+    needs_device: bool,
+}
+
+/// The placeholders of the one and of the other template that have to have equal values.
+type Equal<'g> = Vec<(&'g str, &'g str)>;
+
+impl<'g> SlotPairs<'g> {
+    pub(super) fn of(own: &'g Grant, grants: &'g Grants) -> Self {
+        let mut all = Self { pairs: Vec::new(), needs_device: false };
+        for (template, is_published) in distinct_templates(own) {
+            for grant in grants.all() {
+                if grant.definition().shared && own.definition().shared {
                     continue;
                 }
-                slots.needs_device |= equal.contains(&("device", "client_id"));
-                let has_client_id = equal.iter().any(|(a, b)| *a == "client_id" || *b == "client_id");
-                let any_other = Pattern::any(other);
-                if has_client_id || !patterns(own.template, record).any(|it| it.meets(&any_other).is_some()) {
-                    continue;
+                for (other, _) in templates(grant).filter(|(_, publishes)| *publishes || is_published) {
+                    let Meeting::DependsOnValues { equal, client_id_of_one, client_id_of_other } =
+                        meeting(template, other)
+                    else {
+                        continue;
+                    };
+                    // Such a client id is refused when its device connects.
+                    let is_reserved = |grant: &Grant, id: Option<&str>| {
+                        id.is_some_and(|id| grant.reserves("client_id", id))
+                    };
+                    if is_reserved(own, client_id_of_one) || is_reserved(grant, client_id_of_other) {
+                        continue;
+                    }
+                    all.needs_device |= equal.contains(&("device", "client_id"));
+                    if !equal.iter().any(|(a, b)| *a == "client_id" || *b == "client_id") {
+                        all.pairs.push((template, other, equal));
+                    }
                 }
-                let values = equal.iter().map(|(name, _)| record.value(name)).collect::<Option<Vec<_>>>();
-                let Some(values) = values else { continue };
-                let [one, other] = [own.template, other].map(|template| String::from(template.clone()));
-                let values = values.join(" ");
-                slots.marks.insert(format!("#topic {one} {other} {values}"));
-                slots.watched.insert(format!("#topic {other} {one} {values}"));
             }
         }
+        all
     }
-    slots
+
+    /// The slots of a record with this grant: one for each pair, with the record's values.
+    pub(super) fn slots(&self, record: &Record) -> Slots {
+        let (mut marks, mut watched) = (BTreeSet::new(), BTreeSet::new());
+        for (own, other, equal) in &self.pairs {
+            let any_other = Pattern::any(other);
+            if !patterns(own, record).any(|it| it.meets(&any_other).is_some()) {
+                continue;
+            }
+            let values = equal.iter().map(|(name, _)| record.value(name)).collect::<Option<Vec<_>>>();
+            let Some(values) = values else { continue };
+            let [one, other] = [*own, *other].map(|template| String::from(template.clone()));
+            let values = values.join(" ");
+            marks.insert(format!("#topic {one} {other} {values}"));
+            watched.insert(format!("#topic {other} {one} {values}"));
+        }
+        Slots { marks, watched, needs_device: self.needs_device }
+    }
 }
 
 /// The grant with topics that a device without a record would share through its name, which is not a value of a record.
@@ -194,17 +213,23 @@ fn templates(grant: &Grant) -> impl Iterator<Item = (&TopicTemplate, bool)> {
     published.chain(read)
 }
 
-/// The templates of the devices' grant. A template that is in several of its lists counts once.
+/// The templates of the devices' grant.
 fn uses<'a>(devices: &'a [Device<'a>]) -> Vec<Use<'a>> {
     let Some((_, record)) = devices.first() else { return Vec::new() };
     let grant = &*record.grant;
-    let mut uses = Vec::<Use<'_>>::new();
+    let templates = distinct_templates(grant).into_iter();
+    templates.map(|(template, publishes)| Use { grant, template, publishes, devices }).collect()
+}
+
+/// The templates of a grant. One that is in several of its lists counts once.
+fn distinct_templates(grant: &Grant) -> Vec<(&TopicTemplate, bool)> {
+    let mut distinct = Vec::<(&TopicTemplate, bool)>::new();
     for (template, publishes) in templates(grant) {
-        if !uses.iter().any(|known| known.template == template) {
-            uses.push(Use { grant, template, publishes, devices });
+        if !distinct.iter().any(|(known, _)| *known == template) {
+            distinct.push((template, publishes));
         }
     }
-    uses
+    distinct
 }
 
 /// Two devices that share a topic by these templates, and the topic.
