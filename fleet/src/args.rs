@@ -312,7 +312,7 @@ pub struct AddArgs {
 #[derive(Args, Debug)]
 #[command(after_help = examples::IMPORT, after_long_help = examples::IMPORT_LONG)]
 pub struct ImportArgs {
-    /// The file with the users or devices
+    /// The file with the users or devices; `-` is standard input
     pub file: PathBuf,
 
     /// What the rows, rules and hashes of the file are.
@@ -347,6 +347,13 @@ pub struct ImportArgs {
     /// errors.
     #[arg(long, help_heading = RECORD)]
     pub skip_existing: bool,
+
+    /// Import the good rows of a file that has bad ones
+    ///
+    /// Import the good rows of a file that has bad ones. Each bad row is reported with its line, and the exit code is 1.
+    /// Otherwise one bad row is an error, and nothing is written.
+    #[arg(long, help_heading = RECORD)]
+    pub keep_going: bool,
 
     /// How vendors' secrets are kept.
     #[command(flatten)]

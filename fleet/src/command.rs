@@ -17,6 +17,7 @@ use cli::{
 };
 use device_auth::device_name::DeviceName;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{KeysArgs, KeysCommand, NameArgs, RecordsCommand, RemoveArgs, SetArgs},
@@ -27,7 +28,8 @@ use crate::{
 };
 
 /// Runs one command on the records of a store. It reads a chosen password or a vendor's secret from the console's input,
-/// and prints its result to the console's output. Returns whether everything was done that was asked for.
+/// and prints its result to the console's output. `import` and `reseal` end early when `stop` is cancelled. Returns whether
+/// everything was done that was asked for.
 ///
 /// # Errors
 ///
@@ -36,6 +38,7 @@ pub async fn run(
     command: RecordsCommand,
     target: &Target,
     console: &mut Console<'_>,
+    stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     // It reads the file of a table's grants and no record.
     if let RecordsCommand::Grants(args) = command {
@@ -50,12 +53,12 @@ pub async fn run(
     }
     let store = RecordStore::open(&target.location, &access).await?;
     match command {
-        RecordsCommand::Import(args) => return import::run(&store, target, &args, console).await,
+        RecordsCommand::Import(args) => return import::run(&store, target, &args, console, stop).await,
         RecordsCommand::Check(args) => return check::run(&store, args.repair, console).await,
         RecordsCommand::Build(args) => build::run(&store, &args, console).await?,
         RecordsCommand::Add(args) => add::run(&store, target, args, console).await?,
         RecordsCommand::Rotate(args) => rotate::run(&store, args, console).await?,
-        RecordsCommand::Reseal(args) => reseal::run(&store, &args, console).await?,
+        RecordsCommand::Reseal(args) => return reseal::run(&store, &args, console, stop).await,
         RecordsCommand::List(args) => list::run(&store.contents().await?, &args, console)?,
         RecordsCommand::Show(args) => show::run(&args.name, &store.get(&args.name).await?, console)?,
         RecordsCommand::Set(args) => set(&store, args, console).await?,

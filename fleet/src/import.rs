@@ -4,23 +4,27 @@
 //! rules of brokers, and [`grants`] makes grants of them. [`source`] tells one file from another.
 
 mod acl;
+mod claimed;
 mod columns;
 mod cost;
 mod faults;
 mod grants;
 mod hash;
+mod input;
 mod json_lines;
 mod rows;
 mod rules;
 mod source;
 pub(crate) mod table;
 mod users;
+pub(crate) mod window;
 
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use zeroize::Zeroizing;
 
+pub(crate) use self::{claimed::Claimed, grants::GrantNames, input::Input, rows::Rows};
 pub use self::{
     cost::Cost,
     faults::{Faults, error_list},
@@ -30,33 +34,52 @@ pub use self::{
     source::{SOURCES, Source, hint},
 };
 
+/// Checks that a file is from this source, as far as it is known.
+pub(crate) fn check_source(input: &Input, source: Source) -> anyhow::Result<()> {
+    match source::recognise(input.head()).filter(|found| !source.accepts(*found)) {
+        Some(found) => anyhow::bail!("`{}` is {found}", input.shown()),
+        None => Ok(()),
+    }
+}
+
+/// The rows of a file, as they are read.
+///
+/// # Errors
+///
+/// When the file has the wrong header, or is JSON of another form.
+pub(crate) fn rows<'i>(input: &'i Input, format: Format<'i>) -> anyhow::Result<Rows<'i>> {
+    let found = match format {
+        Format::PasswordFile(_) => Ok(rows::of_password_file(input.reader()?)),
+        Format::Vendor(..) | Format::Passwords => rows::of_table(input.reader()?, format),
+        Format::Dynsec => users::of_dynsec(input),
+        Format::Emqx(hash) => users::of_emqx(input, hash),
+        Format::Django => users::of_django(input),
+    };
+    found.with_context(|| format!("can't use `{}`", input.shown()))
+}
+
+/// What a file without rows is.
+pub(crate) fn no_devices(input: &Input) -> anyhow::Error {
+    anyhow::anyhow!("can't use `{}`: it has no devices", input.shown())
+}
+
 /// Reads a file, with all that is wrong with its rows.
 ///
 /// # Errors
 ///
 /// When the file can't be read, is not text, or has the wrong header.
 pub fn read(path: &Path, format: Format<'_>) -> anyhow::Result<(Vec<Row>, Faults)> {
-    let text = text(path)?;
-    let (mut rows, mut faults) = (Vec::new(), Faults::default());
-    if let Some(found) = source::recognise(&text).filter(|found| !format.source().accepts(*found)) {
-        anyhow::bail!("`{}` is {found}", path.display());
-    }
-    let found = match format {
-        Format::PasswordFile(_) => Ok(rows::of_password_file(&text)),
-        Format::Vendor(..) | Format::Passwords => rows::of_table(&text, format),
-        Format::Dynsec => users::of_dynsec(&text),
-        Format::Emqx(hash) => users::of_emqx(&text, hash),
-        Format::Django => users::of_django(&text),
-    };
-    let found = found.with_context(|| format!("can't use `{}`", path.display()))?;
-    anyhow::ensure!(!found.is_empty(), "can't use `{}`: it has no devices", path.display());
-    for (line, row) in found {
-        match row {
-            Ok(row) => rows.push(row),
-            Err(error) => faults.add(line, error.to_string()),
+    let input = Input::open(path)?;
+    check_source(&input, format.source())?;
+    let (mut good, mut faults) = (Vec::new(), Faults::default());
+    for row in rows(&input, format)? {
+        match row.with_context(|| format!("can't use `{}`", input.shown()))? {
+            (_, Ok(row)) => good.push(row),
+            (line, Err(error)) => faults.add(line, error.to_string()),
         }
     }
-    Ok((rows, faults))
+    anyhow::ensure!(!good.is_empty() || !faults.is_empty(), no_devices(&input));
+    Ok((good, faults))
 }
 
 /// Reads a file of text, which may begin with the mark that spreadsheets write. It is wiped when dropped.

@@ -31,6 +31,7 @@ pub mod logs;
 pub mod migration;
 pub mod name_pattern;
 pub mod policy_test;
+mod progress;
 #[cfg(feature = "aws")]
 pub mod provision;
 #[cfg(feature = "aws")]

@@ -41,16 +41,18 @@ impl NamePattern {
     /// # Errors
     ///
     /// When the pattern has fewer digits than the last number.
-    pub fn names(&self, first: u32, count: NonZeroU32) -> Result<Vec<DeviceName>, NamePatternError> {
+    pub fn names(
+        &self,
+        first: u32,
+        count: NonZeroU32,
+    ) -> Result<impl Iterator<Item = Result<DeviceName, NamePatternError>> + use<>, NamePatternError> {
         let last = u64::from(first).saturating_add(u64::from(count.get())).saturating_sub(1);
         if last.to_string().len() > self.digits {
             return Err(NamePatternError::TooShort { pattern: self.clone(), last });
         }
-        let Self { before, digits, after } = self;
-        let names = (u64::from(first)..=last).map(|number| {
-            Ok(DeviceName::try_from(format!("{before}{number:0digits$}{after}", digits = *digits))?)
-        });
-        names.collect()
+        let Self { before, digits, after } = self.clone();
+        Ok((u64::from(first)..=last)
+            .map(move |number| Ok(DeviceName::try_from(format!("{before}{number:0digits$}{after}"))?)))
     }
 }
 
@@ -89,7 +91,7 @@ mod tests {
 
     fn names(pattern: &str, first: u32, count: u32) -> Result<Vec<String>, NamePatternError> {
         let names = pattern.parse::<NamePattern>()?.names(first, NonZeroU32::new(count).unwrap())?;
-        Ok(names.iter().map(ToString::to_string).collect())
+        names.map(|name| Ok(name?.to_string())).collect()
     }
 
     #[test]

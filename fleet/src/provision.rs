@@ -13,20 +13,17 @@ mod report;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use cli::{
-    console::{Console, counted, status},
-    output,
-};
+use cli::console::{Console, status};
 use device_auth::location::StoreLocation;
 use device_sim::Deployment;
 use futures_util::{Stream, StreamExt as _, stream};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +38,7 @@ use self::{
 use crate::{
     args::ProvisionArgs,
     aws,
+    progress::Progress,
     record_store::WriteError,
     secret::Secret,
     store_option::{self, ConfiguredStore},
@@ -48,8 +46,6 @@ use crate::{
 
 /// Devices that are made at a time: enough for any allowed rate, as each is five calls one after the other.
 const CONCURRENT_DEVICES: usize = 32;
-/// Without a terminal, one line is printed for this many devices.
-const DEVICES_PER_LINE: u64 = 100;
 
 /// Provisions devices until all are done or `shutdown` completes. Devices that are being made then are finished first.
 ///
@@ -62,7 +58,7 @@ pub async fn run(
     console: &mut Console<'_>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
-    let devices = devices(args)?;
+    let devices = Devices::of(args)?;
     let deployment = args.deployment.find(Path::new("."))?;
     let store = store_location(store, deployment.as_ref())?;
     let passwords = passwords_file(args, &store, deployment.as_ref())?;
@@ -79,14 +75,18 @@ pub async fn run(
     let thing_type = args.thing_type.clone().or_else(|| deployed.map(|it| it.thing_type.clone()));
     let thing_group = args.thing_group.clone().or_else(|| deployed.map(|it| it.thing_group.clone()));
     let registry = Registry::new(&aws, thing_type, thing_group, args.dry_run);
-    registry.check_attributes(&devices)?;
+    for device in devices.all()? {
+        registry.check_attributes(&device?)?;
+    }
     registry.check(deployment.as_ref()).await?;
     let known = if args.dry_run { Passwords::read(&passwords)? } else { Passwords::open(&passwords)? };
     let grants = args.grants.as_deref().filter(|_| matches!(store, StoreLocation::DynamoDb(_)));
     let records = Records::open(&store, &aws, grants).await?;
-    records.check(&devices)?;
+    records.check(|| devices.all())?;
     let run = Run { registry, records, passwords: known, is_dry: args.dry_run };
-    let mut report = Report::new(devices.len(), store, passwords, deployment.is_some(), args.dry_run);
+    let mut report = Report::new(devices.count()?, store, passwords, deployment.is_some(), args.dry_run);
+    // They are known to be devices.
+    let devices = devices.all()?.filter_map(Result::ok);
     run.all(devices, args.rate.get(), &mut report, shutdown).await;
     report.print(console)?;
     Ok(report.ended())
@@ -102,7 +102,7 @@ struct Run {
 impl Run {
     async fn all(
         self,
-        devices: Vec<Device>,
+        devices: impl Iterator<Item = Device>,
         rate: u32,
         report: &mut Report,
         shutdown: impl Future<Output = ()>,
@@ -131,7 +131,9 @@ impl Run {
             (device.name, done)
         });
         let (mut made, mut shutdown) = (pin!(made.buffer_unordered(CONCURRENT_DEVICES)), pin!(shutdown));
-        let mut progress = Progress::new(report.wanted());
+        let of = report.wanted();
+        let what = if of == 1 { "device tried" } else { "devices tried" };
+        let mut progress = Progress::of_things(what, of).with_end();
         loop {
             let next = tokio::select! {
                 next = made.next() => next,
@@ -183,25 +185,50 @@ impl Run {
 }
 
 /// Yields up to `rate` devices a second. A delay is not made up for afterwards.
-fn paced(devices: Vec<Device>, rate: u32) -> impl Stream<Item = Device> {
+fn paced(devices: impl Iterator<Item = Device>, rate: u32) -> impl Stream<Item = Device> {
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    stream::unfold((ticks, devices.into_iter()), |(mut ticks, mut devices)| async move {
+    stream::unfold((ticks, devices), |(mut ticks, mut devices)| async move {
         let device = devices.next()?;
         ticks.tick().await;
         Some((device, (ticks, devices)))
     })
 }
 
-fn devices(args: &ProvisionArgs) -> anyhow::Result<Vec<Device>> {
-    if let Some(path) = &args.from {
-        return device_file::read(path, &args.grant);
+/// The devices of the command line.
+enum Devices<'a> {
+    /// Those of a file.
+    Listed(Vec<Device>),
+    /// So many with numbers, which are made when they are needed.
+    Numbered(&'a ProvisionArgs, NonZeroU32),
+}
+
+impl<'a> Devices<'a> {
+    fn of(args: &'a ProvisionArgs) -> anyhow::Result<Self> {
+        if let Some(path) = &args.from {
+            return device_file::read(path, &args.grant).map(Self::Listed);
+        }
+        let count = args
+            .count
+            .context("set the number of devices with `--count N`, or name them with `--from FILE`")?;
+        Ok(Self::Numbered(args, count))
     }
-    let count =
-        args.count.context("set the number of devices with `--count N`, or name them with `--from FILE`")?;
-    let names = args.name.names(args.first, count)?;
-    let devices = names.into_iter();
-    Ok(devices.map(|name| Device { name, grant: args.grant.clone(), attributes: BTreeMap::new() }).collect())
+
+    fn count(&self) -> anyhow::Result<usize> {
+        Ok(match self {
+            Self::Listed(devices) => devices.len(),
+            Self::Numbered(_, count) => usize::try_from(count.get())?,
+        })
+    }
+
+    fn all(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Device>> + '_>> {
+        Ok(match self {
+            Self::Listed(devices) => Box::new(devices.iter().cloned().map(Ok)),
+            Self::Numbered(args, count) => Box::new(args.name.names(args.first, *count)?.map(|name| {
+                Ok(Device { name: name?, grant: args.grant.clone(), attributes: BTreeMap::new() })
+            })),
+        })
+    }
 }
 
 /// The store for the records of new devices, which must be named.
@@ -229,52 +256,6 @@ fn passwords_file(
         (None, None, StoreLocation::File(path)) => Ok(path.with_file_name("credentials.csv")),
         (None, None, _) => {
             anyhow::bail!("name the file for the devices' passwords with `--credentials FILE`")
-        }
-    }
-}
-
-/// The progress of a run, on standard error: a bar on a terminal, otherwise one line for each 100 devices.
-struct Progress {
-    bar: Option<ProgressBar>,
-    done: u64,
-    wanted: u64,
-}
-
-impl Progress {
-    fn new(wanted: u64) -> Self {
-        let wanted_devices = counted(HumanCount(wanted), "device");
-        let template = format!("{{bar:30}}  {{human_pos}} of {wanted_devices} tried, {{eta}} left");
-        let style = ProgressStyle::with_template(&template).ok().filter(|_| output::stderr().is_terminal());
-        Self { bar: style.map(|style| ProgressBar::new(wanted).with_style(style)), done: 0, wanted }
-    }
-
-    fn advance(&mut self) {
-        self.done = self.done.saturating_add(1);
-        match &self.bar {
-            Some(bar) => bar.inc(1),
-            None if self.done.is_multiple_of(DEVICES_PER_LINE) || self.done == self.wanted => {
-                status(&format!(
-                    "{} of {} tried",
-                    HumanCount(self.done),
-                    counted(HumanCount(self.wanted), "device")
-                ));
-            }
-            None => {}
-        }
-    }
-
-    fn status(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| status(text)),
-            None => status(text),
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }

@@ -7,17 +7,18 @@ use std::{collections::BTreeMap, fmt, path::Path, pin::pin};
 use cli::console::{Console, counted, status, wrapped};
 use device_auth::{
     device_name::DeviceName,
-    grant::Grants,
+    grant::{GrantDefinition, Grants},
     location::StoreLocation,
     store::document::{RecordDocument, StoreDocument},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use indicatif::HumanCount;
 use serde_json::json;
 
 use crate::{
     args::PushArgs,
     aws,
+    progress::Progress,
     provision::{records::Records, store_location},
     record_store::{Stored, WriteError},
     store_file::StoreFile,
@@ -59,7 +60,11 @@ pub async fn run(
     let aws = aws::configuration(region, aws::PATIENT).await?;
     let records = Records::open(&store, &aws, Some(&args.file)).await?;
     let mode = if args.dry_run { Mode::Compare } else { Mode::Write };
-    let pushed = write(records, document, &store, mode, shutdown).await;
+    say_grants(&store, document.devices.values().map(|record| record.grant.as_str()));
+    let StoreDocument { grants, devices, .. } = document;
+    let devices =
+        Devices { count: devices.len(), records: stream::iter(devices.into_iter().map(Ok)), grants };
+    let pushed = write(records, devices, &store, mode, shutdown).await;
     console.print(&pushed.json(), &pushed)?;
     Ok(pushed.is_complete())
 }
@@ -71,60 +76,80 @@ pub(crate) enum Mode {
     Compare,
 }
 
+/// Records to be written.
+pub(crate) struct Devices<R> {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// The records. An error ends the run.
+    pub(crate) records: R,
+    /// The grants of a file or a secret.
+    pub(crate) grants: BTreeMap<String, GrantDefinition>,
+}
+
 /// Writes records to an opened store.
 pub(crate) async fn write(
     records: Records,
-    document: StoreDocument,
+    devices: Devices<impl Stream<Item = anyhow::Result<(DeviceName, RecordDocument)>>>,
     store: &StoreLocation,
     mode: Mode,
     shutdown: impl Future<Output = ()>,
 ) -> Pushed {
-    let own_grants = own_grants(&document);
-    if matches!(store, StoreLocation::DynamoDb(_)) && !own_grants.is_empty() {
-        status(&format!(
-            "a table has no grants: give the function {}, with `function.grants` in the stage's settings or with \
-             LATCHKEY_GRANTS",
-            own_grants.join(", ")
-        ));
-    }
-    let StoreDocument { grants, devices, .. } = document;
-    let mut pushed = Pushed::new(devices.len(), store.clone(), mode);
+    let mut pushed = Pushed::new(devices.count, store.clone(), mode);
     {
         let records = &records;
-        let written = stream::iter(devices).take_until(shutdown).map(
-            async |(name, record): (DeviceName, RecordDocument)| {
-                let stored = one(records, &name, &record, mode).await;
-                (name, stored)
-            },
-        );
+        let what = if mode == Mode::Write { "records written" } else { "records compared" };
+        let mut progress = Progress::of_things(what, u64::try_from(devices.count).unwrap_or(u64::MAX));
+        let written = devices.records.take_until(shutdown).map(async |record| {
+            let (name, record) = record.map_err(|error| (None, WriteError::Run(error)))?;
+            let stored = one(records, &name, &record, mode).await;
+            stored.map(|stored| (name.clone(), stored)).map_err(|error| (Some(name), error))
+        });
         let mut written = pin!(written.buffer_unordered(CONCURRENT_RECORDS));
-        while let Some((name, stored)) = written.next().await {
+        while let Some(stored) = written.next().await {
             match stored {
-                Ok(Stored::Absent) => pushed.written.push(name),
-                Ok(Stored::Equal) => pushed.unchanged = pushed.unchanged.saturating_add(1),
-                Ok(Stored::Different) => pushed.different.push(name),
-                Err(WriteError::Device(why)) => pushed.failed.push((name, why)),
-                Err(WriteError::Run(error)) => {
-                    pushed.stopped = Some(error);
+                Ok((_, Stored::Absent)) => pushed.written = pushed.written.saturating_add(1),
+                Ok((_, Stored::Equal)) => pushed.unchanged = pushed.unchanged.saturating_add(1),
+                Ok((name, Stored::Different)) => pushed.different.push(name),
+                Err((Some(name), WriteError::Device(why))) => pushed.failed.push((name, why)),
+                Err((_, error)) => {
+                    pushed.stopped = Some(error.into_cause());
                     break;
                 }
             }
+            progress.advance();
         }
     }
     if mode == Mode::Compare {
         return pushed;
     }
-    match records.finish(grants).await {
+    match records.finish(devices.grants).await {
         Ok(conflicts) => {
-            pushed.written.retain(|name| !conflicts.contains(name));
+            pushed.written = pushed.written.saturating_sub(conflicts.len());
             pushed.different.extend(conflicts);
         }
         Err(error) => {
-            pushed.written.clear();
+            pushed.written = 0;
             pushed.stopped.get_or_insert(error);
         }
     }
     pushed
+}
+
+/// Says that a table has no grants, if these names are not all built-in ones.
+pub(crate) fn say_grants<'g>(store: &StoreLocation, names: impl IntoIterator<Item = &'g str>) {
+    let built_in = Grants::new(BTreeMap::new()).ok();
+    let mut names = names.into_iter().collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    let own = names.into_iter().filter(|name| built_in.as_ref().is_none_or(|it| it.get(name).is_err()));
+    let own = own.map(|name| format!("`{name}`")).collect::<Vec<_>>();
+    if matches!(store, StoreLocation::DynamoDb(_)) && !own.is_empty() {
+        status(&format!(
+            "a table has no grants: give the function {}, with `function.grants` in the stage's settings or with \
+             LATCHKEY_GRANTS",
+            own.join(", ")
+        ));
+    }
 }
 
 async fn one(
@@ -140,22 +165,12 @@ async fn one(
     Ok(stored)
 }
 
-/// The grants that the records name and that are not built in, in backticks.
-fn own_grants(document: &StoreDocument) -> Vec<String> {
-    let built_in = Grants::new(BTreeMap::new()).ok();
-    let mut names = document.devices.values().map(|record| record.grant.as_str()).collect::<Vec<_>>();
-    names.sort_unstable();
-    names.dedup();
-    let own = names.into_iter().filter(|name| built_in.as_ref().is_none_or(|it| it.get(name).is_err()));
-    own.map(|name| format!("`{name}`")).collect()
-}
-
 /// The result of a push.
 pub(crate) struct Pushed {
     devices: usize,
     store: StoreLocation,
     mode: Mode,
-    pub(crate) written: Vec<DeviceName>,
+    pub(crate) written: usize,
     unchanged: usize,
     different: Vec<DeviceName>,
     failed: Vec<(DeviceName, String)>,
@@ -164,19 +179,19 @@ pub(crate) struct Pushed {
 
 impl Pushed {
     fn new(devices: usize, store: StoreLocation, mode: Mode) -> Self {
-        let (written, different, failed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { devices, store, mode, written, unchanged: 0, different, failed, stopped: None }
+        let (different, failed) = (Vec::new(), Vec::new());
+        Self { devices, store, mode, written: 0, unchanged: 0, different, failed, stopped: None }
     }
 
     /// Whether the store has every record.
     pub(crate) fn is_complete(&self) -> bool {
-        self.written.len().saturating_add(self.unchanged) == self.devices && self.stopped.is_none()
+        self.written.saturating_add(self.unchanged) == self.devices && self.stopped.is_none()
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
         let failed = self.failed.iter().map(|(name, why)| json!({"device": name, "why": why}));
         json!({
-            "devices": self.devices, "store": store_option::value(&self.store), "written": self.written.len(),
+            "devices": self.devices, "store": store_option::value(&self.store), "written": self.written,
             "unchanged": self.unchanged, "different": self.different, "failed": failed.collect::<Vec<_>>(),
             "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())), "complete": self.is_complete(),
             "dry_run": self.mode == Mode::Compare,
@@ -194,7 +209,7 @@ impl fmt::Display for Pushed {
             "records",
             format!(
                 "{} {}, {} unchanged of {}, in {}",
-                count(self.written.len()),
+                count(self.written),
                 if self.mode == Mode::Write { "written" } else { "would be written" },
                 count(self.unchanged),
                 count(self.devices),

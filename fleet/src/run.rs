@@ -82,19 +82,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         FleetCommand::Capacity(args) => capacity::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::CheckMigration(args) => migration::run(&args, &mut console).map(|()| ExitCode::SUCCESS),
         FleetCommand::Inspect(command) => inspect::run(*command, store, &mut console).await,
-        FleetCommand::Records(command) => match *command {
-            RecordsCommand::Keys(args) => command::keys(args, &mut console).map(|()| ExitCode::SUCCESS),
-            command => {
-                let store = command.own_store().or(store);
-                let target = match command.store() {
-                    Some(args) => Target::find(store, args)?,
-                    None => Target::find(store, &StoreArgs::default())?,
-                };
-                status(&target.description());
-                let complete = command::run(command, &target, &mut console).await?;
-                Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-            }
-        },
+        FleetCommand::Records(command) => Box::pin(records(*command, store, &mut console)).await,
         FleetCommand::Logs(args) => {
             until_interrupted(async |stop| Ok(read(logs::run(&args, &mut console, stop).await?))).await
         }
@@ -131,7 +119,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         }
         #[cfg(feature = "aws")]
         FleetCommand::Push(args) => {
-            until_interrupted(async |stop| {
+            until_stopped(async |stop| {
                 let pushed = push::run(&args, store, &mut console, stop.cancelled()).await?;
                 Ok(match (pushed, stop.is_cancelled()) {
                     (true, _) => ExitCode::SUCCESS,
@@ -145,7 +133,7 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
         FleetCommand::Revoke(args) => {
             let target = Target::find(store, args.store())?;
             status(&target.description());
-            until_interrupted(async |stop| {
+            until_stopped(async |stop| {
                 let complete = revoke::run(&args, &target, &mut console, stop).await?;
                 Ok(match (complete, stop.is_cancelled()) {
                     (true, _) => ExitCode::SUCCESS,
@@ -166,6 +154,38 @@ async fn run_with(args: FleetArgs, output: &mut Output) -> anyhow::Result<ExitCo
     }
 }
 
+/// Runs a command on records.
+async fn records(
+    command: RecordsCommand,
+    store: Option<ConfiguredStore>,
+    console: &mut Console<'_>,
+) -> anyhow::Result<ExitCode> {
+    if let RecordsCommand::Keys(args) = command {
+        return command::keys(args, console).map(|()| ExitCode::SUCCESS);
+    }
+    let store = command.own_store().or(store);
+    let target = match command.store() {
+        Some(args) => Target::find(store, args)?,
+        None => Target::find(store, &StoreArgs::default())?,
+    };
+    status(&target.description());
+    // The others end at once at Ctrl-C.
+    if !matches!(command, RecordsCommand::Import(_) | RecordsCommand::Reseal(_)) {
+        let never = CancellationToken::new();
+        let complete = command::run(command, &target, console, &never).await?;
+        return Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    until_stopped(async |stop| {
+        let complete = command::run(command, &target, console, stop).await?;
+        Ok(match (complete, stop.is_cancelled()) {
+            (true, _) => ExitCode::SUCCESS,
+            (false, true) => ExitCode::from(exit::INTERRUPTED),
+            (false, false) => ExitCode::FAILURE,
+        })
+    })
+    .await
+}
+
 /// The exit code after a log, which was read to its end or until Ctrl-C.
 fn read(is_whole: bool) -> ExitCode {
     if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::INTERRUPTED) }
@@ -179,14 +199,31 @@ pub(crate) fn not_built(command: &str) -> anyhow::Error {
     )
 }
 
+/// As [`until_interrupted`], for work on records that is not broken off in the middle of one.
+async fn until_stopped(
+    work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let say =
+        || status("stopping after the records that are being changed; press Ctrl-C again to stop at once");
+    interruptible(work, say).await
+}
+
 /// Tells the work to stop at the first Ctrl-C, and drops it at the second.
 async fn until_interrupted(
     work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    interruptible(work, || {}).await
+}
+
+async fn interruptible(
+    work: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<ExitCode>,
+    at_first: impl Fn(),
 ) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let second = async {
         signal::ctrl_c().await;
         stop.cancel();
+        at_first();
         signal::ctrl_c().await;
     };
     tokio::select! {

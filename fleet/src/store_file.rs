@@ -1,14 +1,19 @@
 //! The JSON file of device records. One program changes it at a time, and a change replaces the whole file.
 
+pub(crate) mod sorted;
+
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
+    io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, ensure};
 use device_auth::{
     device_name::DeviceName,
+    grant::GrantDefinition,
     record::{ClientIdRule, FunctionSettings, Unsealing},
     scheme::Scheme,
     store::document::{RecordDocument, StoreDocument},
@@ -16,6 +21,12 @@ use device_auth::{
     verifier::{LiveVerifier, budget::FunctionMemory},
 };
 
+use serde::{
+    Serialize, Serializer,
+    ser::{Error as _, SerializeMap as _},
+};
+
+use self::sorted::{Merged, SortedRecords};
 use crate::{record_store, secret::Secret};
 
 /// The file, locked against other writers until this is dropped.
@@ -72,6 +83,11 @@ impl StoreFile {
         Ok(document)
     }
 
+    /// The records.
+    pub(crate) fn document(&self) -> &StoreDocument {
+        &self.document
+    }
+
     /// The records, for changes. [`StoreFile::save`] checks them.
     pub fn document_mut(&mut self) -> &mut StoreDocument {
         &mut self.document
@@ -102,17 +118,66 @@ impl StoreFile {
     /// When the authorizer would not accept the records, or the file can't be written. The file is then unchanged.
     pub fn save(&self) -> anyhow::Result<()> {
         check(&self.document)?;
-        let mut text = serde_json::to_string_pretty(&self.document)?;
-        text.push('\n');
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.replace(&self.document)
+    }
+
+    /// Writes the file with new records, which were checked together with those that it has.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written. It is then unchanged.
+    pub(crate) fn save_with(&self, new: SortedRecords) -> anyhow::Result<()> {
+        let StoreDocument { version, grants, devices } = &self.document;
+        let devices = Streamed(RefCell::new(new.merged_with(devices)?));
+        self.replace(&StreamedDocument { version: *version, grants, devices })
+    }
+
+    /// The folder of the file.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn replace(&self, document: &impl Serialize) -> anyhow::Result<()> {
         let unwritable = || format!("can't write `{}`", self.path.display());
-        // Only its owner can read a temporary file.
-        let mut file =
-            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(unwritable)?;
-        file.write_all(text.as_bytes()).with_context(unwritable)?;
+        // Only its owner can read a temporary file. What a killed program left of it is removed: this one has the lock.
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        match fs::remove_file(self.folder().join(&name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(unwritable),
+            _ => {}
+        }
+        let mut new = tempfile::Builder::new();
+        let mut file = new.prefix(&name).rand_bytes(0).tempfile_in(self.folder()).with_context(unwritable)?;
+        let mut writer = BufWriter::new(&mut file);
+        serde_json::to_writer_pretty(&mut writer, document).with_context(unwritable)?;
+        writer.write_all(b"\n").with_context(unwritable)?;
+        writer.flush().with_context(unwritable)?;
+        drop(writer);
         file.as_file().sync_all().with_context(unwritable)?;
         file.persist(&self.path).with_context(unwritable)?;
         Ok(())
+    }
+}
+
+/// [`StoreDocument`] with records that are not in memory.
+#[derive(Serialize)]
+struct StreamedDocument<'a> {
+    version: u32,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    grants: &'a BTreeMap<String, GrantDefinition>,
+    devices: Streamed<'a>,
+}
+
+struct Streamed<'a>(RefCell<Merged<'a>>);
+
+impl Serialize for Streamed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut devices = serializer.serialize_map(None)?;
+        for entry in self.0.borrow_mut().by_ref() {
+            let (name, record) = entry.map_err(|error| S::Error::custom(format!("{error:#}")))?;
+            devices.serialize_entry(&name, &record)?;
+        }
+        devices.end()
     }
 }
 

@@ -1,6 +1,8 @@
 //! `latchkey fleet reseal`: seals every vendor's secret under the current key.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "aws")]
+use std::pin::pin;
 
 use anyhow::Context as _;
 use cli::console::{Console, ErrorList, counted, wrapped};
@@ -9,9 +11,14 @@ use device_auth::{
     seal::{KeyId, Keyring, SealedSecret},
     store::document::{RecordDocument, StoreDocument},
 };
+#[cfg(feature = "aws")]
+use futures_util::{StreamExt as _, stream};
 use indicatif::HumanCount;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "aws")]
+use crate::progress::Progress;
 use crate::{
     args::ResealArgs,
     keyring_file,
@@ -19,13 +26,22 @@ use crate::{
     sealing::keyring_path,
 };
 
+/// Records of a table that are changed at a time.
+#[cfg(feature = "aws")]
+const CONCURRENT_RECORDS: usize = 32;
+
 /// Seals all secrets again, or none if one can't be opened. In a table each record is written on its own, so the same command
-/// goes on after it was stopped.
+/// goes on after it was stopped. Returns whether all are sealed.
 pub(super) async fn run(
     store: &RecordStore,
     args: &ResealArgs,
     console: &mut Console<'_>,
-) -> anyhow::Result<()> {
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(unused_variables, reason = "only a table is written record by record")
+    )]
+    stop: &CancellationToken,
+) -> anyhow::Result<bool> {
     let path = keyring_path(&args.keyring)?;
     let keyring = keyring_file::read(&path)?;
     let current = keyring.current().context("the keyring has no key")?.clone();
@@ -47,8 +63,8 @@ pub(super) async fn run(
                 .filter(|(_, record)| record.sealed_secrets().any(|secret| secret.key() != Some(&current)));
             let due = due.map(|(name, _)| name.clone()).collect::<Vec<_>>();
             let resealed = reseal(&mut document)?;
-            for name in due {
-                store.change(&name, |record| seal_again(&name, record, &keyring, &current).map(drop)).await?;
+            if !each(store, due, &keyring, &current, stop).await? {
+                return Ok(false);
             }
             resealed
         }
@@ -75,7 +91,39 @@ pub(super) async fn run(
         counted(HumanCount(count), "secret"),
         HumanCount(unchanged)
     );
-    Ok(console.print(&json, text)?)
+    console.print(&json, text)?;
+    Ok(true)
+}
+
+/// Seals the secrets of these records again, several records at a time, until all are done or `stop`. Returns whether all
+/// are.
+#[cfg(feature = "aws")]
+async fn each(
+    store: &RecordStore,
+    names: Vec<DeviceName>,
+    keyring: &Keyring,
+    current: &KeyId,
+    stop: &CancellationToken,
+) -> anyhow::Result<bool> {
+    let of = u64::try_from(names.len())?;
+    let mut progress = Progress::of_things("records sealed", of);
+    let changes = stream::iter(names).take_until(stop.cancelled()).map(async |name: DeviceName| {
+        store.change(&name, |record| seal_again(&name, record, keyring, current).map(drop)).await
+    });
+    let mut changes = pin!(changes.buffer_unordered(CONCURRENT_RECORDS));
+    let mut done = 0_u64;
+    while let Some(changed) = changes.next().await {
+        changed?;
+        done = done.saturating_add(1);
+        progress.advance();
+    }
+    if done < of {
+        let (done, of) = (HumanCount(done), HumanCount(of));
+        progress.status(&format!(
+            "interrupted: {done} of {of} records are sealed under the key `{current}`; the same command goes on with the others"
+        ));
+    }
+    Ok(done == of)
 }
 
 struct Resealed {

@@ -62,7 +62,7 @@ impl Folder {
         } else {
             let target = Target { location: store.unwrap(), access: Access::default(), deployment: None };
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(run(command, &target, &mut console))?;
+            runtime.block_on(run(command, &target, &mut console, &CancellationToken::new()))?;
         }
         Ok(String::from_utf8(output)?)
     }

@@ -13,15 +13,20 @@ use indicatif::HumanCount;
 use super::{hash::HashError, table::CsvError};
 use crate::secret::SecretError;
 
+/// How many lines are listed. A file of any size has its errors in bounded memory.
+const MOST_LISTED: usize = 10_000;
+
 /// What is wrong with a row. No message repeats a field: it may be a password in the wrong column.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RowError {
+pub(crate) enum RowError {
     #[error(transparent)]
     Csv(#[from] CsvError),
     #[error("it has {}, the header has {wanted}", counted(found, "field"))]
     Fields { found: usize, wanted: usize },
     #[error("it is not `name:hash`")]
     NotNameHash,
+    #[error("column {column}: it is not {what}")]
+    Element { column: usize, what: &'static str },
     #[error("`{0}` is empty")]
     Empty(String),
     #[error("`{0}` goes over several lines; a quote may be missing")]
@@ -46,6 +51,8 @@ pub struct Faults {
     noun: &'static str,
     by_message: HashMap<String, usize>,
     groups: Vec<(String, Vec<usize>)>,
+    /// How many lines are in the groups.
+    listed: usize,
     count: u64,
 }
 
@@ -58,19 +65,33 @@ impl Default for Faults {
 impl Faults {
     /// No errors yet. `noun` is what one of them is called.
     pub(crate) fn of(noun: &'static str) -> Self {
-        Self { noun, by_message: HashMap::new(), groups: Vec::new(), count: 0 }
+        Self { noun, by_message: HashMap::new(), groups: Vec::new(), listed: 0, count: 0 }
     }
 
     /// Adds what is wrong with a line. A part of the line that it repeats is escaped.
     pub fn add(&mut self, line: usize, error: String) {
-        let error = escaped(error).into_owned();
         self.count = self.count.saturating_add(1);
+        if self.listed >= MOST_LISTED {
+            return;
+        }
+        self.listed = self.listed.saturating_add(1);
+        let error = escaped(error).into_owned();
         let next = self.groups.len();
         let group = *self.by_message.entry(error.clone()).or_insert(next);
         match self.groups.get_mut(group) {
             Some((_, lines)) => lines.push(line),
             None => self.groups.push((error, vec![line])),
         }
+    }
+
+    /// How many lines are wrong.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many of them are not listed.
+    fn unlisted(&self) -> u64 {
+        self.count.saturating_sub(u64::try_from(self.listed).unwrap_or(u64::MAX))
     }
 
     /// What is wrong with each line.
@@ -98,7 +119,11 @@ impl fmt::Display for Faults {
         groups.into_iter().try_for_each(|(error, lines)| {
             let word = if lines.len() == 1 { "line" } else { "lines" };
             write!(f, "\n  {word} {}: {error}", Ranges(lines))
-        })
+        })?;
+        match self.unlisted() {
+            0 => Ok(()),
+            more => write!(f, "\n  and {} after these", counted(HumanCount(more), self.noun)),
+        }
     }
 }
 
@@ -141,5 +166,15 @@ mod tests {
         assert!(one.is_empty());
         one.add(4, "c".to_owned());
         assert!(one.to_string() == "1 bad row\n  line 4: c" && !one.is_empty());
+    }
+
+    #[test]
+    fn a_file_of_errors_is_listed_in_part() {
+        let mut faults = Faults::default();
+        (1..=MOST_LISTED + 1_234).for_each(|line| faults.add(line, format!("e{}", line % 2)));
+        let printed = faults.to_string();
+        assert!(printed.starts_with("11,234 bad rows\n  lines 1, 3, "), "{printed}");
+        assert!(printed.ends_with("\n  and 1,234 bad rows after these"), "{printed}");
+        assert_eq!(faults.lines().count(), MOST_LISTED);
     }
 }

@@ -8,7 +8,7 @@ use device_auth::verifier::{Verifier, VerifierError};
 
 /// Why a text is not the hash of a password. No message repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum HashError {
+pub(crate) enum HashError {
     #[error("the hash is {0}, which the function can't check: set a new password for this user")]
     Unsupported(&'static str),
     #[error("the user has no usable password: set one, or leave the user out")]

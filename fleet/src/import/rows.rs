@@ -1,5 +1,10 @@
 //! The rows of a file of devices.
 
+use std::{
+    io::{ErrorKind, Read},
+    iter,
+};
+
 use anyhow::bail;
 use device_auth::{device_name::DeviceName, record::ClientIdRule, scheme::Scheme, verifier::Verifier};
 use zeroize::Zeroizing;
@@ -9,7 +14,8 @@ use super::{
     faults::RowError,
     hash::{self, EmqxHash},
     source::Source,
-    table::{Record, Table},
+    table::{self, CsvError, Record, Table},
+    window::Window,
 };
 use crate::{secret::check_chosen, vendor::Vendor};
 
@@ -107,18 +113,55 @@ impl Row {
     }
 }
 
-/// Lines, each with its row or what is wrong with it.
-pub(super) type Rows = Vec<(usize, Result<Row, RowError>)>;
+/// Lines, each with its row or what is wrong with it, as they are read. An error is one of the file, and the last item.
+pub(crate) type Rows<'a> = Box<dyn Iterator<Item = anyhow::Result<(usize, Result<Row, RowError>)>> + 'a>;
 
 /// The rows of lines of `name:hash`. Empty lines and comments are skipped.
-pub(super) fn of_password_file(text: &str) -> Rows {
-    let lines = text.lines().map(str::trim_end).zip(1_usize..);
-    let lines = lines.filter(|(text, _)| !text.is_empty() && !text.starts_with('#'));
-    let row = |line, text: &str| {
+pub(super) fn of_password_file<'a>(source: impl Read + 'a) -> Rows<'a> {
+    let mut window = Window::new(source);
+    let mut number = 0_usize;
+    let next = move || {
+        loop {
+            number = number.saturating_add(1);
+            let (length, used) = match window.line() {
+                Ok(Some(found)) => found,
+                Ok(None) => return None,
+                // The rest of such a line is not looked for.
+                Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                    window.cut();
+                    window.consume(usize::MAX);
+                    return Some(Ok((number, Err(RowError::NotNameHash))));
+                }
+                Err(error) => {
+                    window.cut();
+                    window.consume(usize::MAX);
+                    return Some(Err(anyhow::Error::new(error).context("it can't be read")));
+                }
+            };
+            let row = password_line(number, window.at_hand().get(..length).unwrap_or_default());
+            window.consume(used);
+            if let Some(row) = row {
+                return Some(Ok((number, row)));
+            }
+        }
+    };
+    Box::new(iter::from_fn(next))
+}
+
+/// The row of a line. None if it is empty or a comment.
+fn password_line(line: usize, bytes: &[u8]) -> Option<Result<Row, RowError>> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Some(Err(CsvError::NotUtf8 { column: table::not_utf8(bytes).unwrap_or(1) }.into()));
+    };
+    let text = text.trim_end();
+    if text.is_empty() || text.starts_with('#') {
+        return None;
+    }
+    let row = || {
         let (name, hash) = text.split_once(':').ok_or(RowError::NotNameHash)?;
         Ok(Row::new(line, name.try_into()?, Credential::Verifier(hash::verifier(hash)?)))
     };
-    lines.map(|(text, line)| (line, row(line, text))).collect()
+    Some(row())
 }
 
 /// The rows of CSV, each one checked by itself.
@@ -126,29 +169,39 @@ pub(super) fn of_password_file(text: &str) -> Rows {
 /// # Errors
 ///
 /// When the header is wrong.
-pub(super) fn of_table(text: &str, format: Format<'_>) -> anyhow::Result<Rows> {
-    let (table, header) = Table::with_header(text)?;
+pub(super) fn of_table<'a>(source: impl Read + 'a, format: Format<'a>) -> anyhow::Result<Rows<'a>> {
+    let (table, header) = Table::with_header(source)?;
     let columns = Columns::of(&header);
     let wanted = columns.len();
     let credentials = CredentialColumns::new(&columns, format)?;
     let client_ids = columns.find(&["client_ids", "client_id"])?;
-    let row = |line, record: Record| {
+    Ok(of_records(table, move |line, record| {
         let found = record.fields().count();
         if found != wanted {
             return Err(RowError::Fields { found, wanted });
         }
-        let (name, credential) = credentials.read(&record)?;
-        let client_ids = client_ids.as_ref().map(|column| column.text(&record)).unwrap_or_default();
+        let (name, credential) = credentials.read(record)?;
+        let client_ids = client_ids.as_ref().map(|column| column.text(record)).unwrap_or_default();
         let rules = client_ids.split_whitespace().map(|text| {
             // The error would repeat the text.
             ClientIdRule::try_from(text.to_owned()).map_err(|_| RowError::ClientIds)
         });
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
         Ok(Row { client_ids: (!rules.is_empty()).then_some(rules), ..Row::new(line, name, credential) })
-    };
-    Ok(table
-        .map(|(line, record)| (line, record.map_err(RowError::from).and_then(|it| row(line, it))))
-        .collect())
+    }))
+}
+
+/// The rows of the records of a table.
+pub(super) fn of_records<'a, R: Read + 'a>(
+    mut table: Table<R>,
+    row: impl Fn(usize, &Record) -> Result<Row, RowError> + 'a,
+) -> Rows<'a> {
+    Box::new(iter::from_fn(move || match table.next() {
+        Some((line, record)) => {
+            Some(Ok((line, record.map_err(RowError::from).and_then(|record| row(line, &record)))))
+        }
+        None => table.take_failure().map(|error| Err(anyhow::Error::new(error).context("it can't be read"))),
+    }))
 }
 
 /// The columns with the devices' names and credentials.

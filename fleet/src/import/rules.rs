@@ -1,15 +1,16 @@
 //! The access rules that come with a file of users, and the grants that are made of them.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Read as _, path::Path};
 
 use anyhow::Context as _;
 use device_auth::grant::GrantDefinition;
+use zeroize::Zeroizing;
 
 use super::{
     acl::{Acl, dynsec, emqx, mosquitto},
     faults::{Faults, error_list},
-    grants,
-    rows::Row,
+    grants::{self, EachRow, GrantNames},
+    input::Input,
     source::Source,
     text,
 };
@@ -21,11 +22,12 @@ pub struct Rules {
 }
 
 /// The grants of the rows of a file.
+#[derive(Default)]
 pub struct GrantsOfRules {
     /// Grants that the store does not have.
     pub grants: BTreeMap<String, GrantDefinition>,
     /// The name of each row's grant.
-    pub of_rows: Vec<String>,
+    pub(crate) of_rows: GrantNames,
     /// What is to be known about rules of which nothing is lost: the line, and the text.
     pub notes: Vec<(usize, String)>,
     /// Rules that a grant can't have, with their lines. The text begins with the path.
@@ -41,14 +43,17 @@ impl Rules {
     /// # Errors
     ///
     /// When the file can't be read, or what is wrong in which line.
-    pub fn read(path: Option<&Path>, source: Source, users: &Path) -> anyhow::Result<Option<Self>> {
-        let path = match (path, source) {
-            (Some(path), _) => path,
-            (None, Source::MosquittoDynsec) => users,
+    pub(crate) fn read(path: Option<&Path>, source: Source, users: &Input) -> anyhow::Result<Option<Self>> {
+        let (text, shown) = match (path, source) {
+            (Some(path), _) => (text(path)?, path.display().to_string()),
+            (None, Source::MosquittoDynsec) => {
+                let mut text = Zeroizing::new(String::new());
+                let read = users.reader()?.read_to_string(&mut text);
+                read.with_context(|| format!("can't read `{}`", users.shown()))?;
+                (text, users.shown().to_owned())
+            }
             (None, _) => return Ok(None),
         };
-        let text = text(path)?;
-        let shown = path.display().to_string();
         let acl = match source {
             Source::Mosquitto | Source::MosquittoGoAuth => {
                 let file = mosquitto::AclFile::parse(&text, source == Source::MosquittoGoAuth);
@@ -70,18 +75,20 @@ impl Rules {
         Ok(Some(Self { acl, path: shown }))
     }
 
-    /// Makes the grants of rows. `known` are the store's own, and `base` is the name of what most rows get.
+    /// Makes the grants of rows. `known` are the store's own, and `base` is the name of what most rows get. `is_known` says
+    /// whether there is a user of this name.
     ///
     /// # Errors
     ///
-    /// When a grant of the store has the name of a built-in one.
-    pub fn grants(
+    /// When the rows can't be read, or a grant of the store has the name of a built-in one.
+    pub(crate) fn grants(
         &self,
-        rows: &[Row],
+        rows: &EachRow<'_>,
+        is_known: impl Fn(&str) -> bool,
         known: &BTreeMap<String, GrantDefinition>,
         base: &str,
     ) -> anyhow::Result<GrantsOfRules> {
-        let assigned = grants::assign(&self.acl, rows, known, base)?;
+        let assigned = grants::assign(&self.acl, rows, is_known, known, base)?;
         let mut losses = Faults::of("unusable rule");
         let (mut notes, mut lost) = (Vec::new(), 0_usize);
         for remark in assigned.remarks {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{columns::Columns, json_lines::Element, table::Table};
@@ -114,16 +113,16 @@ impl fmt::Display for Found {
     }
 }
 
-/// What to do with a file whose source is not named.
+/// What to do with a file whose source is not named. `head` is its beginning.
 #[must_use]
-pub fn hint(text: &str) -> String {
-    recognise(text).map_or_else(
+pub fn hint(head: &str) -> String {
+    recognise(head).map_or_else(
         || "it is not a file that is known: name its source with `--from`".to_owned(),
         |found| format!("it is {found}"),
     )
 }
 
-/// What a file seems to be, if it is one of those that are known.
+/// What a file seems to be by its beginning, if it is one of those that are known.
 pub(super) fn recognise(text: &str) -> Option<Found> {
     let start = text.trim_start();
     if start.starts_with(['{', '[']) {
@@ -133,11 +132,15 @@ pub(super) fn recognise(text: &str) -> Option<Found> {
 }
 
 fn of_json(text: &str) -> Option<Found> {
-    serde_json::from_str::<IgnoredAny>(text).ok()?;
     let whole = Element::of(text);
     let path: &[&str] = if text.starts_with('[') { &[] } else { &["data"] };
     // A file of many users is told by its first one; the others, with their secrets, are not copied.
-    let first = whole.elements(path).first().copied().unwrap_or(whole).value()?;
+    let first = whole.elements(path).first().copied().unwrap_or(whole).value();
+    let Some(first) = first else {
+        // It is longer than its beginning: mosquitto writes the clients before the roles.
+        let client = whole.elements(&["clients"]).first()?.value()?;
+        return client.get("username").map(|_| Found::Users(Source::MosquittoDynsec));
+    };
     let has = |key: &str| first.get(key).is_some();
     if has("roles") && (has("clients") || has("defaultACLAccess")) {
         Some(Found::Users(Source::MosquittoDynsec))
@@ -181,7 +184,7 @@ fn of_lines(text: &str) -> Option<Found> {
 }
 
 fn of_header(text: &str) -> Option<Found> {
-    let (mut table, header) = Table::with_header(text).ok()?;
+    let (mut table, header) = Table::with_header(text.as_bytes()).ok()?;
     let columns = Columns::of(&header);
     let has = |names: &[&str]| matches!(columns.find(names), Ok(Some(_)));
     let first = table.next().and_then(|(_, record)| record.ok());

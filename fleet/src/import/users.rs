@@ -1,5 +1,8 @@
 //! The users of other programs: mosquitto's dynamic security, EMQX and Django.
 
+use std::iter;
+
+use anyhow::Context as _;
 use device_auth::{client_id::ClientId, record::ClientIdRule};
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -8,8 +11,9 @@ use super::{
     columns::{Column, Columns},
     faults::RowError,
     hash::{self, EmqxHash, HashError},
-    json_lines::{self, Element},
-    rows::{Credential, Row, Rows},
+    input::{Input, Reader},
+    json_lines::{self, Elements},
+    rows::{self, Credential, Row, Rows},
     table::Table,
 };
 
@@ -18,11 +22,7 @@ use super::{
 /// # Errors
 ///
 /// When it is not JSON of that form.
-pub(super) fn of_dynsec(text: &str) -> anyhow::Result<Rows> {
-    #[derive(Deserialize)]
-    struct File {
-        clients: Vec<Client>,
-    }
+pub(super) fn of_dynsec(input: &Input) -> anyhow::Result<Rows<'_>> {
     #[derive(Deserialize)]
     struct Client {
         username: String,
@@ -34,9 +34,9 @@ pub(super) fn of_dynsec(text: &str) -> anyhow::Result<Rows> {
         #[serde(default)]
         disabled: bool,
     }
-    let clients = json_lines::parse::<File>(text, "the JSON of dynamic security")?.clients;
-    let lines = Element::of(text).lines(&["clients"]);
-    let row = |client: Client, line| {
+    const WHAT: &str = "a client of dynamic security";
+    let elements = elements(input, Some("clients"))?;
+    Ok(of_elements(elements, WHAT, |client: Client, line| {
         let hash = match (client.encoded_password, client.password, client.salt, client.iterations) {
             (Some(encoded), ..) => encoded,
             (None, Some(password), Some(salt), Some(iterations)) => {
@@ -55,8 +55,7 @@ pub(super) fn of_dynsec(text: &str) -> anyhow::Result<Rows> {
                 Credential::Verifier(hash::verifier(&hash)?),
             )
         })
-    };
-    Ok(clients.into_iter().zip(lines).map(|(client, line)| (line, row(client, line))).collect())
+    }))
 }
 
 /// The users of EMQX's built-in database, as CSV or JSON.
@@ -64,7 +63,7 @@ pub(super) fn of_dynsec(text: &str) -> anyhow::Result<Rows> {
 /// # Errors
 ///
 /// When the header is wrong, or it is not JSON of that form.
-pub(super) fn of_emqx(text: &str, form: EmqxHash) -> anyhow::Result<Rows> {
+pub(super) fn of_emqx(input: &Input, form: EmqxHash) -> anyhow::Result<Rows<'_>> {
     #[derive(Deserialize)]
     struct User {
         #[serde(rename = "user_id")]
@@ -76,36 +75,30 @@ pub(super) fn of_emqx(text: &str, form: EmqxHash) -> anyhow::Result<Rows> {
         #[serde(default)]
         is_superuser: bool,
     }
-    let row = |line, name: &str, hash: &str, salt: &str, is_superuser| {
+    let row = move |line, name: &str, hash: &str, salt: &str, is_superuser| {
         let credential = match form {
             EmqxHash::Plain => Credential::Password(Zeroizing::new(hash.to_owned())),
             form => Credential::Verifier(hash::of_emqx(hash, salt, form)?),
         };
         Ok(Row { is_superuser, ..Row::new(line, name.try_into()?, credential) })
     };
-    if let Some((users, lines)) = list::<User>(text, "a list of EMQX's users")? {
-        let rows = users.into_iter().zip(lines).map(|(user, line)| {
-            let hash = user.password_hash.as_ref().ok_or(RowError::Hash(HashError::Unusable));
-            let read = hash.and_then(|hash| row(line, &user.name, hash, &user.salt, user.is_superuser));
-            (line, read)
-        });
-        return Ok(rows.collect());
+    if let Some(elements) = list(input)? {
+        return Ok(of_elements(elements, "a user of EMQX", move |user: User, line| {
+            let hash = user.password_hash.as_ref().ok_or(RowError::Hash(HashError::Unusable))?;
+            row(line, &user.name, hash, &user.salt, user.is_superuser)
+        }));
     }
-    let (table, header) = Table::with_header(text)?;
+    let (table, header) = Table::with_header(input.reader()?)?;
     let columns = Columns::of(&header);
     let (name, hash) = (columns.get(&["user_id"])?, columns.get(&["password_hash"])?);
     let (salt, superuser) = (columns.find(&["salt"])?, columns.find(&["is_superuser"])?);
-    let rows = table.map(|(line, record)| {
-        let read = record.map_err(RowError::from).and_then(|record| {
-            let optional = |column: &Option<Column>| {
-                column.as_ref().map(|column| column.text(&record)).unwrap_or_default().trim()
-            };
-            let is_superuser = is_true(optional(&superuser));
-            row(line, name.word(&record)?, hash.word(&record)?, optional(&salt), is_superuser)
-        });
-        (line, read)
-    });
-    Ok(rows.collect())
+    Ok(rows::of_records(table, move |line, record| {
+        let optional = |column: &Option<Column>| {
+            column.as_ref().map(|column| column.text(record).to_owned()).unwrap_or_default().trim().to_owned()
+        };
+        let is_superuser = is_true(&optional(&superuser));
+        row(line, name.word(record)?, hash.word(record)?, &optional(&salt), is_superuser)
+    }))
 }
 
 /// Django's users: `manage.py dumpdata auth.user`, or CSV with its columns.
@@ -113,7 +106,7 @@ pub(super) fn of_emqx(text: &str, form: EmqxHash) -> anyhow::Result<Rows> {
 /// # Errors
 ///
 /// When the header is wrong, or it is not JSON of that form.
-pub(super) fn of_django(text: &str) -> anyhow::Result<Rows> {
+pub(super) fn of_django(input: &Input) -> anyhow::Result<Rows<'_>> {
     #[derive(Deserialize)]
     struct Object {
         fields: Fields,
@@ -129,40 +122,64 @@ pub(super) fn of_django(text: &str) -> anyhow::Result<Rows> {
         let credential = Credential::Verifier(hash::verifier(hash)?);
         Ok(Row { enabled, ..Row::new(line, name.try_into()?, credential) })
     };
-    if let Some((objects, lines)) = list::<Object>(text, "`dumpdata auth.user`")? {
-        let rows = objects.into_iter().zip(lines).map(|(Object { fields }, line)| {
-            (line, row(line, &fields.username, &fields.password, fields.is_active))
-        });
-        return Ok(rows.collect());
+    if let Some(elements) = list(input)? {
+        return Ok(of_elements(elements, "a user of `dumpdata auth.user`", move |object: Object, line| {
+            let Fields { username, password, is_active } = object.fields;
+            row(line, &username, &password, is_active)
+        }));
     }
-    let (table, header) = Table::with_header(text)?;
+    let (table, header) = Table::with_header(input.reader()?)?;
     let columns = Columns::of(&header);
     let (name, hash) = (columns.get(&["username"])?, columns.get(&["password"])?);
     let active = columns.find(&["is_active"])?;
-    let rows = table.map(|(line, record)| {
-        let read = record.map_err(RowError::from).and_then(|record| {
-            let enabled = active.as_ref().is_none_or(|column| is_true(column.text(&record).trim()));
-            row(line, name.word(&record)?, hash.word(&record)?, enabled)
-        });
-        (line, read)
-    });
-    Ok(rows.collect())
+    Ok(rows::of_records(table, move |line, record| {
+        let enabled = active.as_ref().is_none_or(|column| is_true(column.text(record).trim()));
+        row(line, name.word(record)?, hash.word(record)?, enabled)
+    }))
 }
 
-/// The elements of a list in JSON, or in its `data`, and their lines. None if the text is not JSON.
-fn list<T: DeserializeOwned>(text: &str, what: &str) -> anyhow::Result<Option<(Vec<T>, Vec<usize>)>> {
-    #[derive(Deserialize)]
-    struct Page<T> {
-        data: Vec<T>,
-    }
-    let start = text.trim_start();
+/// The elements of a list in JSON, or in its `data`. None if the file is not JSON.
+fn list(input: &Input) -> anyhow::Result<Option<Elements<Reader<'_>>>> {
+    let start = input.head().trim_start();
     Ok(if start.starts_with('[') {
-        Some((json_lines::parse::<Vec<T>>(text, what)?, Element::of(text).lines(&[])))
+        Some(elements(input, None)?)
     } else if start.starts_with('{') {
-        Some((json_lines::parse::<Page<T>>(text, what)?.data, Element::of(text).lines(&["data"])))
+        Some(elements(input, Some("data"))?)
     } else {
         None
     })
+}
+
+/// The elements of a list, in a file that is JSON to its end.
+fn elements<'i>(input: &'i Input, key: Option<&str>) -> anyhow::Result<Elements<Reader<'i>>> {
+    json_lines::check(input.reader()?)?;
+    Elements::new(input.reader()?, key).context("it can't be read")
+}
+
+/// The rows of elements, each one parsed by itself. `what` is what an element should be.
+fn of_elements<'a, T: DeserializeOwned + 'a>(
+    mut elements: Elements<Reader<'a>>,
+    what: &'static str,
+    row: impl Fn(T, usize) -> Result<Row, RowError> + 'a,
+) -> Rows<'a> {
+    let read = move |line: usize, column: usize, text: &[u8]| match serde_json::from_slice::<T>(text) {
+        Ok(element) => (line, row(element, line)),
+        Err(error) => {
+            let first = if error.line() == 1 { column.saturating_sub(1) } else { 0 };
+            let column = error.column().saturating_add(first);
+            let line = line.saturating_add(error.line()).saturating_sub(1);
+            (line, Err(RowError::Element { column, what }))
+        }
+    };
+    let mut is_over = false;
+    Box::new(iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let next = elements.next_with(&read);
+        is_over = !matches!(next, Ok(Some(_)));
+        next.context("it can't be read, or a user in it has more than 1 MiB").transpose()
+    }))
 }
 
 fn is_true(text: &str) -> bool {

@@ -65,7 +65,8 @@ pub(super) fn read(path: &Path, grant: &str) -> anyhow::Result<Vec<Device>> {
 }
 
 fn parse(text: &str, grant: &str, shown: &str) -> anyhow::Result<Vec<Device>> {
-    let table = Table::with_header(text).and_then(|(table, header)| Ok((table, columns(&header)?)));
+    let table =
+        Table::with_header(text.as_bytes()).and_then(|(table, header)| Ok((table, columns(&header)?)));
     let (table, columns) = table.with_context(|| format!("can't use `{shown}`"))?;
     let (mut devices, mut faults, mut first) = (Vec::new(), Faults::default(), HashMap::new());
     for (line, record) in table {

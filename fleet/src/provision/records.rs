@@ -63,18 +63,27 @@ impl Records {
 
     /// Checks, before any record is made, that the authorizer would accept records with these grants, and that the store
     /// has room for them.
-    pub(super) fn check(&self, devices: &[Device]) -> anyhow::Result<()> {
+    pub(super) fn check<D: Iterator<Item = anyhow::Result<Device>>>(
+        &self,
+        devices: impl Fn() -> anyhow::Result<D>,
+    ) -> anyhow::Result<()> {
         let document = self.document();
         let grants = Grants::new(document.grants)?;
         let loader = RecordLoader::new(grants, any_function()?);
         let placeholder = Verifier::of_generated(&[], [0; 16]);
-        for device in devices {
-            loader.load(&device.name, record(device, placeholder.clone()))?;
+        for device in devices()? {
+            let device = device?;
+            loader.load(&device.name, record(&device, placeholder.clone()))?;
         }
-        let all = devices.iter().map(|device| (device.name.clone(), record(device, placeholder.clone())));
         match self {
             Self::Table(_) => Ok(()),
-            Self::Whole(whole) => whole.check_room(&all.collect()),
+            Self::Whole(whole) => {
+                let all = devices()?.map(|device| {
+                    let device = device?;
+                    Ok((device.name.clone(), record(&device, placeholder.clone())))
+                });
+                whole.check_room(&all.collect::<anyhow::Result<_>>()?)
+            }
         }
     }
 

@@ -72,19 +72,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Checks that the Things can have their attributes. The file of devices is checked for Things with a type.
-    pub(super) fn check_attributes(&self, devices: &[Device]) -> anyhow::Result<()> {
-        if self.thing_type.is_some() {
-            return Ok(());
-        }
-        for device in devices {
-            let (name, count) = (&device.name, device.thing_attributes().len());
-            anyhow::ensure!(
-                count <= MAX_WITHOUT_TYPE,
-                "`{name}` would have {count} attributes with `grant` and `scheme`, and a Thing without a type has up \
-                 to {MAX_WITHOUT_TYPE}: name a type with `--thing-type`"
-            );
-        }
+    /// Checks that a Thing can have its attributes. The file of devices is checked for Things with a type.
+    pub(super) fn check_attributes(&self, device: &Device) -> anyhow::Result<()> {
+        let (name, count) = (&device.name, device.thing_attributes().len());
+        anyhow::ensure!(
+            self.thing_type.is_some() || count <= MAX_WITHOUT_TYPE,
+            "`{name}` would have {count} attributes with `grant` and `scheme`, and a Thing without a type has up to \
+             {MAX_WITHOUT_TYPE}: name a type with `--thing-type`"
+        );
         Ok(())
     }
 

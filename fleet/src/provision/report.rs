@@ -1,6 +1,6 @@
 //! The report at the end of a run.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use cli::console::{Console, counted, wrapped};
 use device_auth::{device_name::DeviceName, location::StoreLocation};
@@ -55,7 +55,7 @@ pub(super) struct Report {
     made: usize,
     completed: usize,
     unchanged_things: usize,
-    written: BTreeSet<DeviceName>,
+    written: usize,
     unchanged: usize,
     other_password: Vec<DeviceName>,
     no_password: Vec<DeviceName>,
@@ -81,7 +81,7 @@ impl Report {
             made: 0,
             completed: 0,
             unchanged_things: 0,
-            written: BTreeSet::new(),
+            written: 0,
             unchanged: 0,
             other_password: Vec::new(),
             no_password: Vec::new(),
@@ -103,7 +103,7 @@ impl Report {
         };
         *things = things.saturating_add(1);
         match record {
-            Record::Written => _ = self.written.insert(name.clone()),
+            Record::Written => self.written = self.written.saturating_add(1),
             Record::Unchanged => self.unchanged = self.unchanged.saturating_add(1),
             Record::OtherPassword => self.other_password.push(name.clone()),
             Record::NoPassword => self.no_password.push(name.clone()),
@@ -116,13 +116,13 @@ impl Report {
 
     /// Somebody else wrote the record that was to be written at the end.
     pub(super) fn conflict(&mut self, name: &DeviceName) {
-        self.written.remove(name);
+        self.written = self.written.saturating_sub(1);
         self.other_password.push(name.clone());
     }
 
     /// The records that were to be written at the end could not be.
     pub(super) fn unwritten(&mut self, error: anyhow::Error) {
-        self.written.clear();
+        self.written = 0;
         self.stopped(error);
     }
 
@@ -161,7 +161,7 @@ impl Report {
     }
 
     fn records(&self) -> usize {
-        self.existing().saturating_add(self.written.len())
+        self.existing().saturating_add(self.written)
     }
 
     fn is_complete(&self) -> bool {
@@ -178,7 +178,7 @@ impl Report {
             "things": {
                 "made": self.made, "completed": self.completed, "present": self.unchanged_things,
             },
-            "records": {"written": self.written.len(), "present": self.existing()},
+            "records": {"written": self.written, "present": self.existing()},
             "other_password": self.other_password, "no_password": self.no_password,
             "failed": failed.collect::<Vec<_>>(),
             "stopped": self.stopped.as_ref().map(|error| cli::error_text(error.as_ref())),
@@ -205,10 +205,7 @@ impl fmt::Display for Report {
                 count(self.unchanged_things)
             ),
         )?;
-        line(
-            "records",
-            format!("{} written, {} unchanged", count(self.written.len()), count(self.existing())),
-        )?;
+        line("records", format!("{} written, {} unchanged", count(self.written), count(self.existing())))?;
         line("passwords", format!("{file}, in clear text: protect this file as you protect the devices"))?;
         for (why, names) in [
             ("with another password than the file of passwords", &self.other_password),

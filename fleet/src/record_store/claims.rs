@@ -317,7 +317,7 @@ impl Table {
     }
 
     /// The items of these keys that exist.
-    async fn items(&self, keys: &[&str]) -> anyhow::Result<Vec<Item>> {
+    pub(super) async fn items(&self, keys: &[&str]) -> anyhow::Result<Vec<Item>> {
         let mut items = Vec::new();
         for keys in keys.chunks(MOST_ITEMS) {
             let keys = keys.iter().map(|key| Item::from([(KEY.to_owned(), text(key))])).collect();

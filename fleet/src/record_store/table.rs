@@ -92,6 +92,26 @@ impl Table {
         })
     }
 
+    /// Compares the items of many devices with records, with few calls. The answers are in the order of the records.
+    pub(crate) async fn compare_all<'r>(
+        &self,
+        records: impl Iterator<Item = (&'r DeviceName, &'r RecordDocument)>,
+    ) -> anyhow::Result<Vec<Stored>> {
+        let records = records.collect::<Vec<_>>();
+        let keys = records.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        let found = self.items(&keys).await?.into_iter().filter(|found| !item::is_owner(found));
+        let found = found.filter_map(|found| Some((text_of(&found, KEY)?.to_owned(), found)));
+        let found = found.collect::<HashMap<_, _>>();
+        let compared = records.into_iter().map(|(name, record)| {
+            Ok(match found.get(name.as_str()) {
+                None => Stored::Absent,
+                Some(found) if *found == item(name, record)? => Stored::Equal,
+                Some(_) => Stored::Different,
+            })
+        });
+        compared.collect()
+    }
+
     /// A device's record, if it has one.
     pub(crate) async fn find_record(&self, name: &DeviceName) -> anyhow::Result<Option<RecordDocument>> {
         let found = self.record_item(name).await?;

@@ -141,6 +141,18 @@ impl WholeStore {
         }
     }
 
+    /// Checks that a secret can have this number of new records at all: the shortest one has more than 64 bytes.
+    #[cfg(feature = "aws")]
+    pub(crate) fn check_count(&self, devices: u64) -> anyhow::Result<()> {
+        let most = u64::try_from(MAX_SECRET_BYTES / 64)?;
+        anyhow::ensure!(
+            matches!(self, Self::File(_)) || devices <= most,
+            "a secret has room for {MAX_SECRET_BYTES} bytes, and not for {devices} records: use a table for this number of \
+             devices (`records` in the stage's settings)"
+        );
+        Ok(())
+    }
+
     pub(crate) fn no_such_device(&self, name: &DeviceName) -> anyhow::Error {
         no_such_device(self, name)
     }

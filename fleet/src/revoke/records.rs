@@ -2,19 +2,18 @@
 
 use std::{cell::RefCell, pin::pin};
 
-use cli::{console::status, output};
 use device_auth::{device_name::DeviceName, store::document::RecordDocument};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Journal, Step};
-use crate::record_store::{RecordStore, whole::Missing};
+use crate::{
+    progress::Progress,
+    record_store::{RecordStore, whole::Missing},
+};
 
 /// Records of a table that are read or changed at a time.
 const CONCURRENT_RECORDS: usize = 32;
-/// Without a terminal, one line is printed for this many records.
-const RECORDS_PER_LINE: u64 = 1_000;
 
 /// The records of names.
 pub(super) struct Found {
@@ -122,7 +121,8 @@ async fn each(
     stop: &CancellationToken,
     switched: &mut Switched,
 ) -> anyhow::Result<()> {
-    let progress = Progress::new(names.len());
+    let what = if enabled { "records enabled" } else { "records disabled" };
+    let mut progress = Progress::of_things(what, u64::try_from(names.len())?);
     let journal = RefCell::new(journal);
     let changes = stream::iter(names).take_until(stop.cancelled()).map(async |name: DeviceName| {
         if !enabled {
@@ -138,7 +138,7 @@ async fn each(
     // After an error the changes that were begun are dropped. The journal has them: each may have been made.
     while let Some(changed) = changes.next().await {
         switched.done.push(changed?);
-        progress.show(switched.done.len());
+        progress.advance();
     }
     Ok(())
 }
@@ -146,38 +146,4 @@ async fn each(
 /// What a record was already that somebody else has changed meanwhile.
 fn unchanged(after: Step) -> Step {
     if after == Step::Disabled { Step::Unchanged } else { after }
-}
-
-/// The progress on standard error: a bar on a terminal, otherwise a line now and then.
-struct Progress {
-    bar: Option<ProgressBar>,
-    of: u64,
-}
-
-impl Progress {
-    fn new(of: usize) -> Self {
-        let of = u64::try_from(of).unwrap_or(u64::MAX);
-        let template = "{bar:30}  {human_pos} of {human_len} records, {eta} left";
-        let style = ProgressStyle::with_template(template).ok().filter(|_| output::stderr().is_terminal());
-        Self { bar: style.map(|style| ProgressBar::new(of).with_style(style)), of }
-    }
-
-    fn show(&self, done: usize) {
-        let done = u64::try_from(done).unwrap_or(u64::MAX);
-        match &self.bar {
-            Some(bar) => bar.set_position(done),
-            None if done.is_multiple_of(RECORDS_PER_LINE) => {
-                status(&format!("{} of {} records", HumanCount(done), HumanCount(self.of)));
-            }
-            None => {}
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

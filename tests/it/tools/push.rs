@@ -83,7 +83,7 @@ async fn three_hundred_mosquitto_users_are_imported_to_a_table() {
     let other = hash.replacen("AAEC", "BBEC", 1);
     fs::write(folder.join("passwd"), format!("user-0:{hash}\nuser-1:{other}\nuser-300:{hash}\n")).unwrap();
     let (code, _, finished) = fleet(&database, folder, &import).await;
-    let refusal = "devices with another record already: `user-1`; `--skip-existing` leaves them unchanged";
+    let refusal = "line 2: the device has another record already; `--skip-existing` leaves it unchanged";
     assert!(code == Some(64) && finished.err().contains(refusal), "{}", finished.err());
     assert_eq!(database.items().await.len(), 300);
     let (code, report, _) = fleet(&database, folder, &[&import[..], &["--skip-existing"]].concat()).await;

@@ -157,12 +157,12 @@ fn a_wrong_header_is_refused_and_not_repeated() {
         let message = folder.import_refusal(text, words);
         assert!(message.contains(part) && !message.contains("hunter2"), "{message}");
     }
-    fs::write(folder.file("latin1.csv"), b"DeviceName\n\xe9").unwrap();
+    fs::write(folder.file("latin1.csv"), b"username,password\na,x\nb,M\xfcller\n").unwrap();
     let path = folder.file("latin1.csv").display().to_string();
     assert!(
         folder
             .refusal(&["import", &path, "--scheme", "password"], "")
-            .contains("is not UTF-8 in line 2, column 1; save it as \"CSV UTF-8\"")
+            .contains("line 3: column 4: it is not UTF-8; save the file as \"CSV UTF-8\"")
     );
     for (bytes, kind) in [
         (&b"PK\x03\x04rest"[..], "is a spreadsheet or an archive"),
@@ -228,4 +228,97 @@ fn ten_thousand_rows_are_one_change() {
         .unwrap();
     assert!(printed.starts_with("imported 10,000 devices, skipped 0\n"), "{printed}");
     assert_eq!(folder.opened("d9999&k"), ["secret9999"]);
+}
+
+#[test]
+fn keep_going_imports_the_good_rows_and_names_the_bad_ones() {
+    let folder = with_key();
+    let text =
+        b"username,verifier\na,$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po\n\
+        b,hunter2\nc\n\xff,x\na,$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po\n\
+        d,$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po\n";
+    let path = folder.file("users.csv");
+    fs::write(&path, text).unwrap();
+    let words = ["import", path.to_str().unwrap(), "--from", "csv"];
+    let refused = folder.refusal(&words, "");
+    assert!(refused.ends_with("`--keep-going` imports the good rows\n  nothing was imported"), "{refused}");
+    assert!(!folder.file("devices.json").exists() && !refused.contains("hunter2"), "{refused}");
+    let printed = folder.fleet(&[&words[..], &["--keep-going"]].concat(), "").unwrap();
+    for part in [
+        "imported 2 devices, skipped 0\nleft out   4 bad rows\n",
+        "  line 3: unknown verifier",
+        "  line 4: it has 1 field, the header has 2\n",
+        "  line 5: column 1: it is not UTF-8; save the file as \"CSV UTF-8\"\n",
+        "  line 6: a duplicate of line 2; `--skip-existing` uses the first\n",
+    ] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    let names = StoreFile::read(&folder.file("devices.json")).unwrap().devices;
+    assert!(
+        names.keys().map(ToString::to_string).eq(["a", "d"]) && !printed.contains("hunter2"),
+        "{printed}"
+    );
+    // They are there already: nothing is left to import, and the rows are bad ones.
+    let again = folder.fleet(&[&words[..], &["--keep-going", "--json"]].concat(), "").unwrap();
+    let again = serde_json::from_str::<Value>(&again).unwrap();
+    assert_eq!(
+        (&again["imported"], &again["bad"], again["bad_rows"].as_array().unwrap().len()),
+        (&json!(0), &json!(6), 6)
+    );
+    // Of two that contradict each other, the first is imported.
+    let text = "DeviceName,DeviceSecret,ProductKey\nd,s,k1\nd,s,k2\n";
+    let printed = folder.import(text, &["--scheme", "alibaba", "--keep-going"]).unwrap();
+    assert!(
+        printed.contains("left out   1 bad row\n  line 3: devices `d&k1` and `d&k2` may both"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let folder = Folder::new();
+    let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
+    let printed = folder.fleet(&["import", "-", "--mosquitto"], &format!("roger:{hash}\n")).unwrap();
+    assert_eq!(printed, "imported 1 device, skipped 0\n");
+    assert!(folder.store().contains("\"roger\""));
+    let refused = folder.refusal(&["import", "-", "--mosquitto"], &format!("a:{hash}\nb:x\n"));
+    assert!(refused.contains("`standard input` has 1 bad row\n  line 2: it is not a hash"), "{refused}");
+}
+
+#[test]
+fn a_file_that_does_not_fit_in_one_part_is_written_in_the_order_of_names() {
+    let folder = Folder::new();
+    let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
+    folder.import(&format!("u5x:{hash}\n"), &["--mosquitto"]).unwrap();
+    let users = (0..20_000).map(|n| format!("u{}:{hash}", n * 7_919 % 20_000)).collect::<Vec<_>>().join("\n");
+    folder.import(&users, &["--mosquitto"]).unwrap();
+    let store = folder.store();
+    let document = StoreFile::read(&folder.file("devices.json")).unwrap();
+    assert_eq!(document.devices.len(), 20_001);
+    assert!(
+        store == serde_json::to_string_pretty(&document).unwrap() + "\n",
+        "it is as every other command writes it"
+    );
+    let mut files =
+        fs::read_dir(folder.0.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+    files.sort();
+    assert_eq!(files, ["devices.json", "devices.json.lock", "import.csv"]);
+}
+
+#[test]
+fn prefix_rules_of_all_users_are_compared() {
+    let folder = Folder::new();
+    let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
+    let ids = ["--mosquitto", "--client-id", "%u", "--client-id", "%u-*"];
+    let users =
+        |names: &[&str]| names.iter().map(|name| format!("{name}:{hash}")).collect::<Vec<_>>().join("\n");
+    let refused = folder.import_refusal(&users(&["a", "b", "a-1"]), &ids);
+    assert!(
+        refused.contains("devices `a` and `a-1` may both use client ids that `a-*` and `a-1` cover"),
+        "{refused}"
+    );
+    folder.import(&users(&["a", "b", "a1"]), &ids).unwrap();
+    let refused = folder.import_refusal(&users(&["c", "b-2"]), &ids);
+    assert!(refused.contains("devices `b` and `b-2` may both use client ids"), "{refused}");
+    assert_eq!(StoreFile::read(&folder.file("devices.json")).unwrap().devices.len(), 3);
 }
