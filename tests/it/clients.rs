@@ -5,6 +5,7 @@ mod curl;
 mod kits;
 mod mosquitto;
 mod mosquitto_bridge;
+mod mosquitto_import;
 mod mqtt_js;
 mod paho;
 mod python_https;

@@ -22,6 +22,7 @@ pub mod foreign;
 pub mod gateway_process;
 pub mod http_client;
 pub mod mqtt_client;
+pub mod pausing;
 pub mod programs;
 pub mod refusal;
 pub mod refusing;

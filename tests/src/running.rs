@@ -104,6 +104,11 @@ impl Running {
         self.err.text()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         within("its end", self.child.kill()).await.unwrap();
