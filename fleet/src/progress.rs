@@ -58,7 +58,7 @@ impl Progress {
         self.set(self.done.saturating_add(1));
     }
 
-    /// So much is done.
+    /// This number is done.
     pub(crate) fn set(&mut self, done: u64) {
         self.done = done;
         if let Some(bar) = &self.bar {

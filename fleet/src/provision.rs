@@ -199,7 +199,7 @@ fn paced(devices: impl Iterator<Item = Device>, rate: u32) -> impl Stream<Item =
 enum Devices<'a> {
     /// Those of a file.
     Listed(Vec<Device>),
-    /// So many with numbers, which are made when they are needed.
+    /// Numbered ones, of which each is made when it is needed.
     Numbered(&'a ProvisionArgs, NonZeroU32),
 }
 

@@ -15,7 +15,7 @@ use device_auth::{
     store::{
         claims::Claims,
         document::{RecordDocument, StoreDocument},
-        item::{self, KEY, item},
+        item::{self, ItemError, KEY, item},
         loader::{self, RecordLoader},
     },
     verifier::Verifier,
@@ -85,11 +85,7 @@ impl Table {
 
     /// Compares a device's item with a record.
     pub(crate) async fn compare(&self, name: &DeviceName, record: &RecordDocument) -> anyhow::Result<Stored> {
-        Ok(match self.record_item(name).await? {
-            None => Stored::Absent,
-            Some(found) if found == item(name, record)? => Stored::Equal,
-            Some(_) => Stored::Different,
-        })
+        self.compared(name, self.record_item(name).await?.as_ref(), record)
     }
 
     /// Compares the items of many devices with records, with few calls. The answers are in the order of the records.
@@ -102,14 +98,28 @@ impl Table {
         let found = self.items(&keys).await?.into_iter().filter(|found| !item::is_owner(found));
         let found = found.filter_map(|found| Some((text_of(&found, KEY)?.to_owned(), found)));
         let found = found.collect::<HashMap<_, _>>();
-        let compared = records.into_iter().map(|(name, record)| {
-            Ok(match found.get(name.as_str()) {
-                None => Stored::Absent,
-                Some(found) if *found == item(name, record)? => Stored::Equal,
-                Some(_) => Stored::Different,
-            })
-        });
+        let compared =
+            records.into_iter().map(|(name, record)| self.compared(name, found.get(name.as_str()), record));
         compared.collect()
+    }
+
+    /// Compares an item with a record. An item of another version than this program writes is an error: it may be right.
+    fn compared(
+        &self,
+        name: &DeviceName,
+        found: Option<&Item>,
+        record: &RecordDocument,
+    ) -> anyhow::Result<Stored> {
+        match found {
+            None => Ok(Stored::Absent),
+            Some(found) if *found == item(name, record)? => Ok(Stored::Equal),
+            Some(found) => match item::document(name, found.clone()) {
+                Err(error @ (ItemError::OtherVersion | ItemError::NoVersion)) => {
+                    anyhow::bail!("the record of `{name}` in the table `{}`: {error}", self.name)
+                }
+                _ => Ok(Stored::Different),
+            },
+        }
     }
 
     /// A device's record, if it has one.

@@ -7,6 +7,7 @@ use device_auth::verifier::Verifier;
 use integration::{
     dynamodb::{DynamoDb, TABLE},
     programs::program,
+    refusing::{Refusal, Refusing},
     running::{Finished, Running},
 };
 use serde_json::{Value, json};
@@ -15,9 +16,13 @@ use tokio::process::Command;
 const HASH: &str = "$sha256$AAECAwQFBgcICQoLDA0ODw$SsdijnPTV+9OdmKA2DFD8Dispz7omhyKa/mwrNYH4Po";
 
 async fn fleet(database: &DynamoDb, folder: &Path, words: &[&str]) -> (Option<i32>, Value, Finished) {
+    fleet_at(database.endpoint(), folder, words).await
+}
+
+async fn fleet_at(endpoint: &str, folder: &Path, words: &[&str]) -> (Option<i32>, Value, Finished) {
     let mut command = Command::new(program("latchkey"));
     command.arg("fleet").arg("--json").args(words).args(["--store", &format!("dynamodb:{TABLE}")]);
-    command.current_dir(folder).env("AWS_ENDPOINT_URL", database.endpoint()).env("AWS_REGION", "us-east-1");
+    command.current_dir(folder).env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "us-east-1");
     command.envs([("AWS_ACCESS_KEY_ID", "AKIDTEST"), ("AWS_SECRET_ACCESS_KEY", "secret")]);
     for name in ["AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "LATCHKEY_STORE"] {
         command.env_remove(name);
@@ -98,4 +103,74 @@ async fn three_hundred_mosquitto_users_are_imported_to_a_table() {
         fleet(&database, folder, &["import", "passwd", "--mosquitto", "--grant", "x"]).await;
     assert!(code == Some(64) && !finished.err().contains("hunter2"), "{}", finished.err());
     assert_eq!(database.items().await.len(), 301);
+}
+
+/// What AWS refuses, and a table that is another one: each has its reason and its cure, and nothing is written.
+#[tokio::test]
+async fn what_aws_refuses_is_named_with_its_cure_and_nothing_is_written() {
+    let (database, folder) = (DynamoDb::start().await, tempfile::tempdir().unwrap());
+    let folder = folder.path();
+    let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
+    fs::write(folder.join("passwd"), format!("a:{hash}\nb:{hash}\n")).unwrap();
+    let import = ["import", "passwd", "--from", "mosquitto"];
+    for (code, part) in [
+        (
+            "ExpiredTokenException",
+            "AWS does not accept the credentials (ExpiredTokenException): sign in again",
+        ),
+        ("UnrecognizedClientException", "AWS does not accept the credentials (UnrecognizedClientException)"),
+        ("AccessDeniedException", "may not dynamodb:GetItem (AccessDeniedException)"),
+        ("ResourceNotFoundException", "there is no table `latchkey-devices` in this account and region"),
+    ] {
+        let refusal = Refusal { part: "DynamoDB_20120810.", times: usize::MAX, code };
+        let refusing = Refusing::start(database.endpoint(), refusal).await;
+        let (code, _, finished) = fleet_at(refusing.endpoint(), folder, &import).await;
+        assert!(code == Some(64) && finished.err().contains(part), "{part}: {}", finished.err());
+    }
+    assert!(database.items().await.is_empty());
+
+    // A throttled account is waited for.
+    let code = "ProvisionedThroughputExceededException";
+    let refusal = Refusal { part: "DynamoDB_20120810.PutItem", times: 3, code };
+    let throttled = Refusing::start(database.endpoint(), refusal).await;
+    let (code, report, finished) = fleet_at(throttled.endpoint(), folder, &import).await;
+    assert_eq!((code, &report["imported"]), (Some(0), &json!(2)), "{}", finished.err());
+    assert_eq!(throttled.refused(), 3);
+
+    // A record of a later version may be right.
+    database
+        .put(&json!({"device": {"S": "c"}, "schema_version": {"N": "2"}, "scheme": {"S": "password"},
+        "grant": {"S": "own-topics"}}))
+        .await;
+    fs::write(folder.join("passwd"), format!("c:{hash}\nd:{hash}\n")).unwrap();
+    for more in [&[][..], &["--skip-existing"], &["--keep-going"]] {
+        let (code, _, finished) = fleet(&database, folder, &[&import[..], more].concat()).await;
+        let part = "the record of `c` in the table `latchkey-devices`: attribute `schema_version` is not the number 1; deploy the \
+                    function";
+        assert!(code == Some(64) && finished.err().contains(part), "{}", finished.err());
+    }
+    assert_eq!(database.items().await.len(), 3);
+}
+
+#[tokio::test]
+async fn keep_going_writes_the_good_rows_to_a_table_and_the_exit_code_says_so() {
+    let (database, folder) = (DynamoDb::start().await, tempfile::tempdir().unwrap());
+    let folder = folder.path();
+    let hash = format!("$7$101$AAECAwQFBgcICQoL${}AA==", "A".repeat(84));
+    fs::write(folder.join("passwd"), format!("a:{hash}\nb:hunter2\nc:{hash}\n")).unwrap();
+    let import = ["import", "passwd", "--from", "mosquitto"];
+    let (code, _, _) = fleet(&database, folder, &import).await;
+    assert!(code == Some(64) && database.items().await.is_empty());
+    let (code, report, finished) = fleet(&database, folder, &[&import[..], &["--keep-going"]].concat()).await;
+    assert_eq!(
+        (code, &report["imported"], &report["bad"]),
+        (Some(1), &json!(2), &json!(1)),
+        "{}",
+        finished.err()
+    );
+    assert_eq!(report["bad_rows"][0]["line"], 2);
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+    let mut names = database.items().await.into_keys().collect::<Vec<_>>();
+    names.sort();
+    assert_eq!(names, ["a", "c"]);
 }
