@@ -16,6 +16,8 @@ mod decode;
 mod encode;
 mod error;
 mod field;
+#[cfg(any(feature = "websocket", feature = "wire"))]
+mod frames;
 mod header;
 mod packet;
 mod property;

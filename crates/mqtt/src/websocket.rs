@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
@@ -21,14 +20,14 @@ use tokio_tungstenite::{
     },
 };
 
+use crate::frames::BinaryFrames;
+
 /// The library's own read buffer, in bytes. Most packets of a sensor fit.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// The server's end of a WebSocket as a stream of bytes.
 pub struct WebSocket<S> {
-    stream: WebSocketStream<S>,
-    /// The unread part of the last message.
-    rest: Bytes,
+    frames: BinaryFrames<S>,
     violation: Option<Violation>,
     /// The client sent a Close frame.
     closed: bool,
@@ -95,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     fn new(stream: WebSocketStream<S>) -> Self {
         let server_close = ServerClose::Normal;
-        Self { stream, rest: Bytes::new(), violation: None, closed: false, closing: false, server_close }
+        let frames = BinaryFrames::new(stream);
+        Self { frames, violation: None, closed: false, closing: false, server_close }
     }
 
     /// From now on, the server ends the connection with this close frame.
@@ -153,10 +153,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        while this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.stream).poll_next(cx)) {
+        while this.frames.is_read() {
+            match ready!(Pin::new(&mut this.frames.stream).poll_next(cx)) {
                 None => return Poll::Ready(Ok(())),
-                Some(Ok(Message::Binary(bytes))) => this.rest = bytes,
+                Some(Ok(Message::Binary(bytes))) => this.frames.begin(bytes),
                 // The next read answers a ping or a close.
                 Some(Ok(Message::Close(_))) => this.closed = true,
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
@@ -168,25 +168,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
                 Some(Err(_)) => return this.broken(Violation::Malformed),
             }
         }
-        let count = this.rest.len().min(buffer.remaining());
-        buffer.put_slice(this.rest.get(..count).unwrap_or_default());
-        this.rest.advance(count);
+        this.frames.read(buffer);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
-    /// Each write becomes one message.
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(Pin::new(&mut this.stream).poll_ready(cx)).map_err(broken_pipe)?;
-        let message = Message::Binary(Bytes::copy_from_slice(bytes));
-        Pin::new(&mut this.stream).start_send(message).map_err(broken_pipe)?;
-        Poll::Ready(Ok(bytes.len()))
+        self.get_mut().frames.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx).map_err(broken_pipe)
+        self.get_mut().frames.poll_flush(cx)
     }
 
     /// Sends the close frame, if there is to be one, and does not wait for the client's.
@@ -196,18 +189,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
             this.closing = true;
             if let Some(close) = this.close_frame() {
                 // The client may have closed already. Then its own frame was answered.
-                _ = Pin::new(&mut this.stream).start_send(close);
+                _ = Pin::new(&mut this.frames.stream).start_send(close);
             }
         }
-        _ = ready!(Pin::new(&mut this.stream).poll_flush(cx));
-        Pin::new(this.stream.get_mut()).poll_shutdown(cx)
-    }
-}
-
-fn broken_pipe(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        error => io::Error::new(io::ErrorKind::BrokenPipe, error.to_string()),
+        _ = ready!(Pin::new(&mut this.frames.stream).poll_flush(cx));
+        Pin::new(this.frames.stream.get_mut()).poll_shutdown(cx)
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Wire<S = Stream> {
     stream: S,
     codec: Codec,
     read_size: usize,
+    /// The last read has filled its room, so more has arrived.
+    filled: bool,
     incoming: BytesMut,
     outgoing: BytesMut,
 }
@@ -86,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// As [`Wire::new`], over any stream.
     #[must_use]
     pub fn over(stream: S, codec: Codec, read_size: usize) -> Self {
-        Self { stream, codec, read_size, incoming: BytesMut::new(), outgoing: BytesMut::new() }
+        Self { stream, codec, read_size, filled: false, incoming: BytesMut::new(), outgoing: BytesMut::new() }
     }
 
     /// Refuses to send packets that are larger than the server accepts.
@@ -167,9 +169,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if self.incoming.is_empty() && self.incoming.capacity() > KEPT_CAPACITY {
             self.incoming = BytesMut::new();
         }
-        self.incoming.reserve(self.read_size);
+        self.incoming.reserve(if self.filled {
+            FILLED_READ_SIZE.max(self.read_size)
+        } else {
+            self.read_size
+        });
+        let room = self.incoming.capacity() - self.incoming.len();
         let read = pin!(self.stream.read_buf(&mut self.incoming));
-        Poll::Ready(Ok(ready!(read.poll(context))? > 0))
+        let count = ready!(read.poll(context))?;
+        self.filled = count == room;
+        Poll::Ready(Ok(count > 0))
     }
 
     /// Sends a packet that holds a secret, and wipes the buffer that it was written in.
@@ -258,8 +267,10 @@ pub enum SendError {
 
 /// So that a buffer with a secret need not move, which would leave a copy of it.
 const SECRET_CAPACITY: usize = 4_096;
-/// A larger buffer is given back when it is empty.
-const KEPT_CAPACITY: usize = 16_384;
+/// A larger buffer is given back when it is empty, so that a connection that is idle after a burst is as small as before it.
+const KEPT_CAPACITY: usize = 2_048;
+/// How much is read at a time while more arrives than was asked for.
+const FILLED_READ_SIZE: usize = 8_192;
 
 async fn write_all(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;

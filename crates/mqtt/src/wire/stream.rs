@@ -4,16 +4,17 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use futures_util::{Sink, Stream as _};
+use futures_util::{Sink as _, Stream as _};
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::frames::{BinaryFrames, broken_pipe};
 
 /// The stream below MQTT. A connection over TCP or TLS needs no memory for WebSocket.
 #[expect(
@@ -49,11 +50,7 @@ impl From<WebSocket> for Stream {
 
 /// The client's end of a WebSocket (RFC 6455), as a stream of bytes (MQTT 5 section 6). A packet may span frames, and a
 /// frame may hold several packets.
-pub struct WebSocket {
-    stream: WebSocketStream<TlsStream<TcpStream>>,
-    /// The unread part of the last message.
-    rest: Bytes,
-}
+pub struct WebSocket(BinaryFrames<TlsStream<TcpStream>>);
 
 /// Why there is no WebSocket. Texts of the server are not escaped.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +103,7 @@ impl WebSocket {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         match client_async_with_config(request, stream, Some(config)).await {
-            Ok((stream, _)) => Ok(Self { stream, rest: Bytes::new() }),
+            Ok((stream, _)) => Ok(Self(BinaryFrames::new(stream))),
             Err(Error::Http(answer)) => {
                 let body = answer.body().as_deref().unwrap_or_default();
                 let body = String::from_utf8_lossy(body.get(..SHOWN_BYTES).unwrap_or(body)).into_owned();
@@ -134,11 +131,11 @@ impl AsyncRead for WebSocket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        while this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.stream).poll_next(cx)) {
+        let frames = &mut self.get_mut().0;
+        while frames.is_read() {
+            match ready!(Pin::new(&mut frames.stream).poll_next(cx)) {
                 None => return Poll::Ready(Ok(())),
-                Some(Ok(Message::Binary(bytes))) => this.rest = bytes,
+                Some(Ok(Message::Binary(bytes))) => frames.begin(bytes),
                 // The library answers a ping and a close by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Text(_))) => {
@@ -147,9 +144,7 @@ impl AsyncRead for WebSocket {
                 Some(Err(error)) => return Poll::Ready(ended(error)),
             }
         }
-        let count = this.rest.len().min(buffer.remaining());
-        buffer.put_slice(this.rest.get(..count).unwrap_or_default());
-        this.rest.advance(count);
+        frames.read(buffer);
         Poll::Ready(Ok(()))
     }
 }
@@ -161,33 +156,21 @@ fn ended(error: Error) -> io::Result<()> {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ok(()),
-        error => Err(broken(error)),
-    }
-}
-
-fn broken(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        error => io::Error::new(io::ErrorKind::BrokenPipe, error.to_string()),
+        error => Err(broken_pipe(error)),
     }
 }
 
 impl AsyncWrite for WebSocket {
-    /// Each write becomes one message.
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(Pin::new(&mut this.stream).poll_ready(cx)).map_err(broken)?;
-        let message = Message::Binary(Bytes::copy_from_slice(bytes));
-        Pin::new(&mut this.stream).start_send(message).map_err(broken)?;
-        Poll::Ready(Ok(bytes.len()))
+        self.get_mut().0.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx).map_err(broken)
+        self.get_mut().0.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_close(cx).map_err(broken)
+        Pin::new(&mut self.get_mut().0.stream).poll_close(cx).map_err(broken_pipe)
     }
 }
 
