@@ -1,23 +1,16 @@
 //! An HTTP proxy for clients whose port is fixed: whatever they dial, they reach the gateway under test.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
 
-/// A proxy that takes `CONNECT` and leads to one address. Dropping it stops it.
-pub struct ConnectProxy {
-    /// Its port on 127.0.0.1.
-    pub port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
+use crate::proxy::{Asked, Proxy};
+
+/// Starts proxies that take `CONNECT`.
+pub struct ConnectProxy;
 
 /// What the proxy does with a request.
 #[derive(Clone, Copy)]
@@ -32,42 +25,20 @@ pub enum Manner {
 
 impl ConnectProxy {
     /// A proxy to `target`.
-    pub async fn to(target: SocketAddr) -> Self {
+    pub async fn to(target: SocketAddr) -> Proxy {
         Self::with(target, Manner::Open).await
     }
 
     /// A proxy to `target` with these manners.
-    pub async fn with(target: SocketAddr, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::<Mutex<Vec<_>>>::default();
-        let noted = Arc::clone(&asked);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(lead(stream, target, manner, Arc::clone(&noted)));
-            }
-        });
-        Self { port, asked, task }
-    }
-
-    /// What clients wanted to reach so far, as `HOST:PORT`.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub async fn with(target: SocketAddr, manner: Manner) -> Proxy {
+        Proxy::serve(target, move |stream, target, asked| lead(stream, target, manner, asked)).await
     }
 }
 
-impl Drop for ConnectProxy {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Whichever end fails first, the client sees its connection end, and says so.
-async fn lead(mut client: TcpStream, target: SocketAddr, manner: Manner, asked: Arc<Mutex<Vec<String>>>) {
+async fn lead(mut client: TcpStream, target: SocketAddr, manner: Manner, asked: Asked) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let Ok(byte) = client.read_u8().await else { return };
-        head.push(byte);
+        head.push(client.read_u8().await?);
     }
     let head = String::from_utf8(head).unwrap();
     let wanted = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
@@ -86,10 +57,9 @@ async fn lead(mut client: TcpStream, target: SocketAddr, manner: Manner, asked: 
         Manner::Answer(answer) => Some(answer),
     };
     if let Some(refusal) = refusal {
-        _ = client.write_all(refusal.as_bytes()).await;
-        return;
+        return client.write_all(refusal.as_bytes()).await;
     }
-    let mut gateway = TcpStream::connect(target).await.unwrap();
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
-    _ = copy_bidirectional(&mut client, &mut gateway).await;
+    let mut gateway = TcpStream::connect(target).await?;
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    copy_bidirectional(&mut client, &mut gateway).await.map(drop)
 }

@@ -24,6 +24,7 @@ pub mod http_client;
 pub mod mqtt_client;
 pub mod pausing;
 pub mod programs;
+pub mod proxy;
 pub mod refusal;
 pub mod refusing;
 pub mod running;

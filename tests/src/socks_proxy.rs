@@ -1,23 +1,19 @@
 //! A SOCKS5 proxy (RFC 1928) to the gateway under test, whatever its clients want to reach.
 
 use std::{
+    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex},
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
 
-/// A proxy that leads to one address. Dropping it stops it.
-pub struct SocksProxy {
-    /// Its port on 127.0.0.1.
-    pub port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
+use crate::proxy::{Asked, Proxy};
+
+/// Starts SOCKS5 proxies.
+pub struct SocksProxy;
 
 /// What the proxy does with a client.
 #[derive(Clone, Copy)]
@@ -37,39 +33,12 @@ const USER_AND_PASSWORD: u8 = 2;
 
 impl SocksProxy {
     /// A proxy to `target`.
-    pub async fn to(target: SocketAddr, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::<Mutex<Vec<_>>>::default();
-        let noted = Arc::clone(&asked);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let noted = Arc::clone(&noted);
-                // A client may end the connection at any time.
-                tokio::spawn(async move { _ = lead(stream, target, manner, &noted).await });
-            }
-        });
-        Self { port, asked, task }
-    }
-
-    /// What clients wanted to reach so far, as `HOST:PORT`.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub async fn to(target: SocketAddr, manner: Manner) -> Proxy {
+        Proxy::serve(target, move |stream, target, asked| lead(stream, target, manner, asked)).await
     }
 }
 
-impl Drop for SocksProxy {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn lead(
-    mut client: TcpStream,
-    target: SocketAddr,
-    manner: Manner,
-    asked: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
+async fn lead(mut client: TcpStream, target: SocketAddr, manner: Manner, asked: Asked) -> io::Result<()> {
     assert_eq!(client.read_u8().await?, 5, "the version of the greeting");
     let methods = counted(&mut client).await?;
     let method = match manner {
@@ -110,7 +79,7 @@ async fn lead(
     Ok(())
 }
 
-async fn counted(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+async fn counted(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; client.read_u8().await?.into()];
     client.read_exact(&mut bytes).await?;
     Ok(bytes)
