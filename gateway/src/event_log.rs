@@ -11,7 +11,6 @@
 mod attempts;
 pub mod authn_reason;
 pub mod levels;
-mod line_writer;
 pub mod recent;
 pub mod terminal;
 
@@ -27,11 +26,11 @@ use std::{
 use cli::output::escaped;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use server::line_writer::LineWriter;
 use time::{OffsetDateTime, macros::format_description};
 
 use self::{
     levels::LogLevel,
-    line_writer::LineWriter,
     recent::{CallRecord, Content, Recent},
     terminal::{Terminal, TerminalOutput},
 };

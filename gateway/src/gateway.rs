@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use server::handshake_limit::HandshakeLimit;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,7 +37,6 @@ use crate::{
         tls::Tls,
     },
     event_log::{EventLog, recent::Recent},
-    handshake_limit::HandshakeLimit,
     lambda::{
         InvokeError,
         function::{Function, FunctionSource},

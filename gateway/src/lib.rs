@@ -10,7 +10,7 @@
 //! 4. [`session`]: what the client may do, and what follows from each packet. It does no IO and reads no clock.
 //! 5. [`broker`]: carries messages from one connection to the others, and requests to the device [`shadow`]s.
 //!
-//! Two limits apply before a session begins: [`handshake_limit`], on connections that have not sent their CONNECT yet,
+//! Two limits apply before a session begins: [`server::handshake_limit`], on connections that have not sent their CONNECT yet,
 //! and [`account_rates`], on CONNECTs a second. One applies after its end: [`delayed_will_limit`].
 //!
 //! [`gateway`] builds all of this from [`settings`] and keeps what every connection needs in [`shared`].
@@ -31,13 +31,11 @@ pub mod config;
 pub mod connection;
 pub mod console;
 pub mod custom_auth;
-pub mod database_file;
 pub mod delayed_will_limit;
 pub mod direct_message;
 pub mod door;
 pub mod event_log;
 pub mod gateway;
-pub mod handshake_limit;
 pub mod lambda;
 pub mod message_properties;
 pub mod metrics;

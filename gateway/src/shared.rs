@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use iot_policy::Scope;
 use mqtt::{Publish, TopicName};
+use server::handshake_limit::HandshakeLimit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,6 @@ use crate::{
     delayed_will_limit::DelayedWillLimit,
     door::Doors,
     event_log::EventLog,
-    handshake_limit::HandshakeLimit,
     lambda::functions::Functions,
     metrics::Direction,
     quotas::LimitError,

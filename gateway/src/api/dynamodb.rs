@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use dynoxide::{Database, DynoxideError};
 use hyper::{StatusCode, body::Bytes};
 use serde::{Serialize, de::DeserializeOwned};
+use server::database_file;
 use tokio::sync::OnceCell;
 
 use super::{answer::Answer, error::ApiError};
-use crate::database_file;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "dynamodb.sqlite3";

@@ -14,21 +14,20 @@ use std::{
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use server::database_file::{Durability, FileError, Format, Locking};
 
 pub(super) use self::{
     changes::Changes,
     stored::{Stored, StoredMessage, StoredSession},
 };
-use crate::{
-    clock::Clock,
-    database_file::{FileError, Format, Locking},
-};
+use crate::clock::Clock;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "broker.sqlite3";
 
 /// What the file is. `LtKy` is its mark.
 const FORMAT: Format = Format {
+    program: "gateway",
     application_id: 0x4c74_4b79,
     versions: &[
         include_str!("store/version-1.sql"),
@@ -37,6 +36,7 @@ const FORMAT: Format = Format {
     ],
     content: "sessions, retained messages and shadows",
     locking: Locking::Exclusive,
+    durability: Durability::Process,
 };
 
 /// The sessions' file.

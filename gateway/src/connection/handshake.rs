@@ -5,6 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use mqtt::{Codec, ConnAck, Connect, ConnectReasonCode, DecodeError, LastWill, Packet, QoS, Version};
+use server::handshake_limit::HandshakePermit;
 use tokio::net::TcpStream;
 use tokio_util::codec::{Encoder, Framed};
 use uuid::Uuid;
@@ -31,7 +32,6 @@ use crate::{
         route::{HTTP, HTTP_CA, Port, Protocol},
     },
     event_log::EventType,
-    handshake_limit::HandshakePermit,
     quotas::Quotas,
     session::{
         Effect, Session,

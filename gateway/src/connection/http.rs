@@ -31,6 +31,7 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
+use server::handshake_limit::HandshakePermit;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
@@ -57,7 +58,6 @@ use crate::{
         ConnectionInfo,
         route::{Http, Protocol},
     },
-    handshake_limit::HandshakePermit,
     quotas::LimitError,
     rate::Rate,
     shared::Shared,

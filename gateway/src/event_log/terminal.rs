@@ -10,12 +10,12 @@ use std::{
 use cli::console;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
+use server::line_writer::LineWriter;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
     EventType, LogEntry, NOT_ACKNOWLEDGED, Status,
     attempts::{Attempt, Attempts, Half},
-    line_writer::LineWriter,
 };
 
 /// Lines that may wait for the terminal.

@@ -12,6 +12,7 @@ use std::{
 use iot_policy::PolicyDocument;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
+use server::database_file::{Durability, FileError, Format, Locking};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    database_file::{FileError, Format, Locking},
     settings::{Account, Settings},
 };
 
@@ -28,10 +28,12 @@ use crate::{
 pub const FILE: &str = "registry.sqlite3";
 /// What the file is. `LtKr` is its mark.
 const FORMAT: Format = Format {
+    program: "gateway",
     application_id: 0x4c74_4b72,
     versions: &[include_str!("store/version-1.sql"), include_str!("store/version-2.sql")],
     content: "Things, certificates and policies",
     locking: Locking::Shared,
+    durability: Durability::Process,
 };
 /// Calls whose changes are committed in one transaction.
 const MAX_GROUP: usize = 256;
