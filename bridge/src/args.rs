@@ -120,14 +120,16 @@ pub async fn run(args: BridgeArgs) -> ExitCode {
 async fn serve(args: BridgeArgs) -> ExitCode {
     let BridgeArgs { config, json, check, flags, stop_with_stdin, .. } = args;
     let source = settings_file(config);
-    let configuration = match Configuration::read(source.as_deref(), &flags) {
+    let mut configuration = match Configuration::read(source.as_deref(), &flags) {
         Ok(configuration) => configuration,
         Err(error) => return console::usage_error("latchkey bridge", &error.into()),
     };
     if check {
         return match crate::bridge::check(&configuration) {
-            Ok(()) => {
-                configuration.warnings.iter().for_each(|warning| console::status(warning));
+            Ok(warnings) => {
+                for warning in warnings {
+                    console::status(&warning);
+                }
                 _ = writeln!(output::stdout(), "the settings can be used");
                 ExitCode::SUCCESS
             }
@@ -135,9 +137,8 @@ async fn serve(args: BridgeArgs) -> ExitCode {
         };
     }
     #[cfg(unix)]
-    {
-        // Each device takes two open files. Where the limit can't be raised, fewer devices connect.
-        _ = rlimit::increase_nofile_limit(u64::MAX);
+    if let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) {
+        configuration.fit_open_files(files);
     }
     let metrics = Metrics::new();
     let log = Log::to_standard_streams(json, metrics.clone());

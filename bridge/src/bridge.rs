@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use device_sim::EndpointError;
-use rustls::ServerConfig;
+use server::database_file::FileError;
+use server::handshake_limit::HandshakeLimit;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -16,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Configuration, Flags};
-use crate::downstream::{self, Handshakes, Listener};
-use crate::log::{Line, Log};
+use crate::downstream::{self, Listener};
+use crate::log::{Level, Line, Log};
 use crate::metrics::Metrics;
 use crate::rules::Rules;
 use crate::settings::TlsFiles;
 use crate::shared::{Sessions, Shared};
-use crate::spool::{Spool, SpoolError};
-use crate::tls::{self, TlsError};
+use crate::spool::Spool;
+use crate::tls::{self, DateProblem, DateWatch, ServerTls, TlsError};
 use crate::upstream::Upstream;
 
 /// How often the files are looked at.
@@ -37,7 +38,7 @@ pub struct Bridge {
     listeners: Vec<(Listener, TcpListener)>,
     status: Option<TcpListener>,
     rules: watch::Sender<Arc<Rules>>,
-    tls: watch::Sender<Option<Arc<ServerConfig>>>,
+    tls: watch::Sender<Option<Arc<ServerTls>>>,
 }
 
 /// A bridge that does not start.
@@ -69,7 +70,15 @@ pub enum StartError {
     },
     /// The spool can't be used.
     #[error(transparent)]
-    Spool(#[from] SpoolError),
+    Spool(#[from] FileError),
+    /// The certificate of the TLS port is not valid now.
+    #[error("{details}: {cure}")]
+    CertificateDates {
+        /// What is wrong.
+        details: String,
+        /// What to do.
+        cure: String,
+    },
 }
 
 impl Bridge {
@@ -81,7 +90,10 @@ impl Bridge {
     pub async fn start(configuration: Configuration, log: Log, metrics: Metrics) -> Result<Self, StartError> {
         let Configuration { settings, rules, warnings } = configuration;
         let upstream = Upstream::new(&settings.upstream)?;
-        let tls = settings.tls.as_ref().map(tls::server_config).transpose()?;
+        let tls = settings.tls.as_ref().map(ServerTls::read).transpose()?;
+        if let Some(tls) = &tls {
+            metrics.certificate(tls.validity);
+        }
         let spool = match settings.spool {
             Some(limits) => {
                 let path = settings.data.clone();
@@ -106,7 +118,12 @@ impl Bridge {
             None => None,
         };
         for warning in warnings {
-            log.bridge(&Line { reason: "WARNING", details: Some(warning), ..Line::default() });
+            log.bridge(&Line {
+                level: Level::Warning,
+                reason: "WARNING",
+                details: Some(warning),
+                ..Line::default()
+            });
         }
         let (rules, rules_receiver) = watch::channel(Arc::new(rules));
         let (tls, tls_receiver) = watch::channel(tls);
@@ -117,7 +134,7 @@ impl Bridge {
             spool,
             log,
             metrics,
-            handshakes: Handshakes::new(settings.limits.handshakes),
+            handshakes: HandshakeLimit::new(settings.limits.handshakes),
             devices: Semaphore::new(settings.limits.devices.min(Semaphore::MAX_PERMITS)),
             sessions: Sessions::default(),
             stopping: CancellationToken::new(),
@@ -161,16 +178,28 @@ impl Bridge {
     }
 }
 
-/// Reads what the settings name, without listening.
+/// Reads what the settings name, without listening, and returns what an operator should know although it works.
 ///
 /// # Errors
 ///
-/// [`StartError`].
-pub fn check(configuration: &Configuration) -> Result<(), StartError> {
-    let settings = &configuration.settings;
+/// [`StartError`]; a certificate that is not valid now is one too.
+pub fn check(configuration: &Configuration) -> Result<Vec<String>, StartError> {
+    let Configuration { settings, warnings, .. } = configuration;
     Upstream::new(&settings.upstream)?;
-    settings.tls.as_ref().map(tls::server_config).transpose()?;
-    Ok(())
+    let mut warnings = warnings.clone();
+    let tls = settings.tls.as_ref().map(ServerTls::read).transpose()?;
+    if let Some(validity) = tls.map(|tls| tls.validity)
+        && let Some(problem) = validity.problem(tls::now())
+    {
+        let [details, cure] = validity.explain(problem);
+        match problem {
+            DateProblem::ExpiresSoon => warnings.push(format!("{details}: {cure}")),
+            DateProblem::Expired | DateProblem::NotYetValid => {
+                return Err(StartError::CertificateDates { details, cure });
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 async fn listen(what: &'static str, address: IpAddr, port: u16) -> Result<TcpListener, StartError> {
@@ -184,8 +213,9 @@ struct Reload<'a> {
     flags: Flags,
     shared: &'a Arc<Shared>,
     rules: watch::Sender<Arc<Rules>>,
-    tls: watch::Sender<Option<Arc<ServerConfig>>>,
+    tls: watch::Sender<Option<Arc<ServerTls>>>,
     seen: Vec<Option<Seen>>,
+    dates: DateWatch,
 }
 
 /// By what a change of a file is noticed.
@@ -196,9 +226,10 @@ impl<'a> Reload<'a> {
         (file, flags): (Option<PathBuf>, Flags),
         shared: &'a Arc<Shared>,
         rules: watch::Sender<Arc<Rules>>,
-        tls: watch::Sender<Option<Arc<ServerConfig>>>,
+        tls: watch::Sender<Option<Arc<ServerTls>>>,
     ) -> Self {
-        let mut reload = Self { file, flags, shared, rules, tls, seen: Vec::new() };
+        let mut reload =
+            Self { file, flags, shared, rules, tls, seen: Vec::new(), dates: DateWatch::default() };
         reload.seen = reload.look();
         reload
     }
@@ -222,6 +253,7 @@ impl<'a> Reload<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.look_at_dates();
             let seen = self.look();
             // A file may be written in several steps, and is read once it stays as it is; one that is gone is not read.
             if seen == self.seen
@@ -237,17 +269,27 @@ impl<'a> Reload<'a> {
         }
     }
 
+    fn look_at_dates(&mut self) {
+        let validity = self.tls.borrow().as_ref().map(|tls| tls.validity);
+        if let Some(line) = validity.and_then(|validity| self.dates.line(validity, tls::now())) {
+            self.shared.log.bridge(&line);
+        }
+    }
+
     fn read(&self) {
         let failed = |error: String| Line {
-            failed: true,
+            level: Level::Error,
             reason: "NOT_RELOADED",
             details: Some(error),
             explanation: Some("what was in force stays in force".to_owned()),
             ..Line::default()
         };
-        let line = match self.tls_files().map(tls::server_config).transpose() {
-            Ok(config) => {
-                self.tls.send_replace(config);
+        let line = match self.tls_files().map(ServerTls::read).transpose() {
+            Ok(tls) => {
+                if let Some(tls) = &tls {
+                    self.shared.metrics.certificate(tls.validity);
+                }
+                self.tls.send_replace(tls);
                 None
             }
             Err(error) => Some(failed(error.to_string())),

@@ -38,6 +38,7 @@ struct File {
     proxy: Option<Text<Proxy>>,
     connects_per_second: Option<NonZeroU32>,
     connect_wait_seconds: Option<NonZeroU64>,
+    upstream_timeout_seconds: Option<NonZeroU64>,
     listen: Option<IpAddr>,
     allow_public: bool,
     data: Option<PathBuf>,
@@ -253,6 +254,29 @@ pub struct Configuration {
     pub warnings: Vec<String>,
 }
 
+/// Open files besides those of devices: listeners, the spool, the log, and what the system's libraries open.
+const OTHER_FILES: u64 = 64;
+
+impl Configuration {
+    /// Allows no more devices than this many open files are enough for, and warns if that is fewer than the settings say. Each
+    /// device takes two, and a connection before its CONNECT one.
+    pub fn fit_open_files(&mut self, files: u64) {
+        let limits = &mut self.settings.limits;
+        let wanted = limits.devices as u64;
+        let handshakes = (limits.handshakes as u64).min(files / 4);
+        let room = files.saturating_sub(OTHER_FILES + handshakes) / 2;
+        if room < wanted {
+            limits.devices = usize::try_from(room).unwrap_or(usize::MAX).max(1);
+            let needed = 2 * wanted + limits.handshakes as u64 + OTHER_FILES;
+            self.warnings.push(format!(
+                "{files} files may be open, which is enough for {} devices and not for {wanted}: allow {needed} \
+                 (`ulimit -Hn`, `LimitNOFILE`), or set `devices`",
+                limits.devices
+            ));
+        }
+    }
+}
+
 /// A file and flags that can't be used: everything that is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -385,6 +409,7 @@ impl File {
                 proxy: flags.proxy.clone().or(self.proxy.map(|Text(proxy)| proxy)),
                 connects_per_second: self.connects_per_second.map_or(50, NonZeroU32::get),
                 longest_wait: Duration::from_secs(self.connect_wait_seconds.map_or(20, NonZeroU64::get)),
+                step_timeout: Duration::from_secs(self.upstream_timeout_seconds.map_or(10, NonZeroU64::get)),
             },
             limits: Limits {
                 devices: self.limits.devices.map_or(10_000, NonZeroUsize::get),
@@ -506,6 +531,23 @@ mod tests {
             assert_eq!(warnings(&format!("allow_public = true\n{listen}")), Ok(warned), "{address}");
             let closed = warnings(&format!("{listen}[ports]\nmqtt = \"off\"\n"));
             assert!(closed.unwrap_err().contains("no port is open"));
+        }
+    }
+
+    #[test]
+    fn devices_fit_the_open_files() {
+        for (files, devices, warned) in [
+            (1_048_576, 10_000, false),
+            (21_064, 10_000, false),
+            (21_062, 9_999, true),
+            (1_024, 352, true),
+            (16, 1, true),
+        ] {
+            let mut configuration = read("endpoints = [\"a:443\"]\n").unwrap();
+            configuration.fit_open_files(files);
+            let Configuration { settings, warnings, .. } = configuration;
+            assert_eq!((settings.limits.devices, !warnings.is_empty()), (devices, warned), "{files}");
+            assert!(warnings.iter().all(|warning| warning.contains("allow 21064")), "{warnings:?}");
         }
     }
 

@@ -1,7 +1,5 @@
 //! The listeners: TCP, TLS with a certificate of the site's own, and WebSocket.
 
-mod handshakes;
-
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,14 +9,14 @@ use std::time::Duration;
 
 use mqtt::tls_failure::{End, TlsWords};
 use mqtt::websocket::WebSocket;
+use server::handshake_limit::HandshakePermit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-pub use self::handshakes::{Handshake, Handshakes};
 use crate::connection;
-use crate::log::{ConnectionId, EventType, Line};
+use crate::log::{ConnectionId, EventType, Level, Line};
 use crate::shared::Shared;
 
 /// How long the bridge waits before it accepts again, if the system has no room for one more connection.
@@ -59,6 +57,7 @@ pub enum Transport {
 
 /// Accepts devices until the bridge stops. Each is served by a task of its own.
 pub async fn serve(listener: Listener, socket: TcpListener, shared: Arc<Shared>) {
+    let mut is_short = false;
     loop {
         let accepted = tokio::select! {
             () = shared.stopping.cancelled() => return,
@@ -66,20 +65,48 @@ pub async fn serve(listener: Listener, socket: TcpListener, shared: Arc<Shared>)
         };
         match accepted {
             Ok((stream, peer)) => {
+                is_short = false;
                 let shared = Arc::clone(&shared);
-                // Boxed, so that a connection takes the memory of the state that it is in.
-                tokio::spawn(Box::pin(serve_connection(listener, stream, peer, shared)));
+                tokio::spawn(serve_connection(listener, stream, peer, shared));
             }
             Err(error) => {
-                tracing::debug!(%error, "a connection can't be accepted");
+                if !std::mem::replace(&mut is_short, true) {
+                    shared.log.bridge(&Line {
+                        level: Level::Error,
+                        reason: "NOT_ACCEPTED",
+                        details: Some(format!(
+                            "a connection to `{}` can't be accepted: {error}",
+                            listener.as_str()
+                        )),
+                        explanation: Some(
+                            "if too many files are open, raise the limit (`ulimit -n`, `LimitNOFILE`)"
+                                .to_owned(),
+                        ),
+                        ..Line::default()
+                    });
+                }
                 sleep(ACCEPT_RETRY).await;
             }
         }
     }
 }
 
+/// Each stage is boxed and gone before the next one begins, so that a connection takes the memory of the stage that it is in.
 async fn serve_connection(listener: Listener, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let handshake = shared.handshakes.begin();
+    let opening = Box::pin(open_connection(listener, stream, peer, &shared));
+    if let Some((transport, id, handshake)) = opening.await {
+        connection::serve(transport, id, handshake, &shared).await;
+    }
+}
+
+async fn open_connection(
+    listener: Listener,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Shared,
+) -> Option<(Transport, ConnectionId, HandshakePermit)> {
+    let handshake = shared.handshakes.acquire();
+    let evicted = handshake.evicted();
     let counted = shared.metrics.handshake();
     let id = ConnectionId {
         id: uuid::Uuid::new_v4().to_string(),
@@ -90,17 +117,18 @@ async fn serve_connection(listener: Listener, stream: TcpStream, peer: SocketAdd
     };
     let limit = shared.settings.limits.connect_timeout;
     let opened = tokio::select! {
-        opened = timeout(limit, open(listener, stream, &shared)) => opened,
-        () = handshake.evicted() => return refuse(&shared, &id, Unopened::Evicted),
-        () = shared.stopping.cancelled() => return,
-    };
-    let transport = match opened {
-        Ok(Ok(transport)) => transport,
-        Ok(Err(unopened)) => return refuse(&shared, &id, unopened),
-        Err(_) => return refuse(&shared, &id, Unopened::Timeout),
+        opened = timeout(limit, open(listener, stream, shared)) => opened,
+        () = evicted.cancelled() => Ok(Err(Unopened::Evicted)),
+        () = shared.stopping.cancelled() => return None,
     };
     drop(counted);
-    Box::pin(connection::serve(transport, id, handshake, shared)).await;
+    match opened.unwrap_or(Err(Unopened::Timeout)) {
+        Ok(transport) => Some((transport, id, handshake)),
+        Err(unopened) => {
+            refuse(shared, &id, unopened);
+            None
+        }
+    }
 }
 
 /// Why a connection has no transport.
@@ -116,7 +144,7 @@ async fn open(listener: Listener, stream: TcpStream, shared: &Shared) -> Result<
     match listener {
         Listener::Mqtt => Ok(Transport::Tcp(stream)),
         Listener::Mqtts => {
-            let Some(config) = shared.tls.borrow().clone() else {
+            let Some(config) = shared.tls.borrow().as_ref().map(|tls| Arc::clone(&tls.config)) else {
                 return Err(Unopened::Io(io::ErrorKind::NotConnected.into()));
             };
             let stream = TlsAcceptor::from(config).accept(stream).await.map_err(Unopened::Io)?;
@@ -146,7 +174,7 @@ const WORDS: TlsWords = TlsWords {
 
 fn refuse(shared: &Shared, id: &ConnectionId, unopened: Unopened) {
     let line = |reason, details: String, explanation: &str| Line {
-        failed: true,
+        level: Level::Error,
         reason,
         details: Some(details),
         explanation: Some(explanation.to_owned()),

@@ -5,11 +5,13 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cli::output::{self, escaped};
 use serde::Serialize;
+use serde_json::json;
+use server::line_writer::LineWriter;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -23,14 +25,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The log. Clones write to the same place.
 #[derive(Clone)]
 pub struct Log {
-    sender: SyncSender<Message>,
+    writer: Arc<LineWriter>,
     json: bool,
     metrics: Metrics,
-}
-
-enum Message {
-    Line(String),
-    Flush(SyncSender<()>),
 }
 
 /// What a line is about.
@@ -63,11 +60,23 @@ impl EventType {
     }
 }
 
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// What happens anyway.
+    #[default]
+    Info,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
 /// What one line says besides its connection.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
-    /// Whether something failed.
-    pub failed: bool,
+    /// How much it matters.
+    pub level: Level,
     /// A stable name of the reason.
     pub reason: &'static str,
     /// The reason in words: AWS's, where it gave any.
@@ -126,22 +135,27 @@ impl Log {
     /// A log on standard output as JSON, or on standard error for a person.
     #[must_use]
     pub fn to_standard_streams(json: bool, metrics: Metrics) -> Self {
-        Self::start(json, metrics, move |line| {
-            // Nobody may read it any more.
-            _ = if json {
-                writeln!(output::stdout(), "{line}")
-            } else {
-                writeln!(output::stderr(), "{line}")
-            };
-        })
+        let to: Box<dyn Write + Send> =
+            if json { Box::new(output::stdout()) } else { Box::new(output::stderr()) };
+        Self::start(json, metrics, to)
     }
 
-    /// A log whose lines go to `write`, on a thread of their own.
+    /// A log whose lines a thread of its own writes.
     #[must_use]
-    pub fn start(json: bool, metrics: Metrics, write: impl FnMut(&str) + Send + 'static) -> Self {
-        let (sender, receiver) = mpsc::sync_channel(QUEUE_LINES);
-        std::thread::spawn(move || write_lines(&receiver, write));
-        Self { sender, json, metrics }
+    pub fn start(json: bool, metrics: Metrics, to: Box<dyn Write + Send>) -> Self {
+        let dropped_lines = metrics.dropped_log_lines().clone();
+        let writer = LineWriter::start(to, QUEUE_LINES, dropped_lines, move |dropped| {
+            let details =
+                format!("{dropped} lines are missing here: the log could not be written fast enough");
+            if json {
+                let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+                json!({"timestamp": timestamp, "logLevel": "ERROR", "droppedLines": dropped, "details": details})
+                    .to_string()
+            } else {
+                details
+            }
+        });
+        Self { writer: Arc::new(writer), json, metrics }
     }
 
     /// Writes a line about the bridge itself.
@@ -156,19 +170,20 @@ impl Log {
 
     /// Waits until every line is written, but not for ever.
     pub fn flush(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
-        if self.sender.send(Message::Flush(done)).is_ok() {
-            _ = wait.recv_timeout(FLUSH_TIMEOUT);
-        }
+        self.writer.flush(FLUSH_TIMEOUT);
     }
 
     fn write(&self, event_type: EventType, connection: Option<&ConnectionId>, line: &Line) {
-        let status = if line.failed { "Failure" } else { "Success" };
+        let status = if line.level == Level::Error { "Failure" } else { "Success" };
         self.metrics.log_entry(event_type.as_str(), status, line.reason);
         let now = OffsetDateTime::now_utc();
         let entry = Entry {
             timestamp: now.format(&Rfc3339).unwrap_or_default(),
-            log_level: if line.failed { "ERROR" } else { "INFO" },
+            log_level: match line.level {
+                Level::Info => "INFO",
+                Level::Warning => "WARN",
+                Level::Error => "ERROR",
+            },
             status,
             event_type: event_type.as_str(),
             topic_name: line.topic_name.as_deref(),
@@ -188,9 +203,7 @@ impl Log {
         } else {
             escaped(short(&entry, now)).into_owned()
         };
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(Message::Line(text)) {
-            self.metrics.dropped_log_line();
-        }
+        self.writer.write(text);
     }
 }
 
@@ -224,13 +237,4 @@ fn short(entry: &Entry<'_>, now: OffsetDateTime) -> String {
         }
     }
     line
-}
-
-fn write_lines(receiver: &Receiver<Message>, mut write: impl FnMut(&str)) {
-    for message in receiver {
-        match message {
-            Message::Line(line) => write(&line),
-            Message::Flush(done) => _ = done.send(()),
-        }
-    }
 }

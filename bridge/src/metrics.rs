@@ -10,6 +10,7 @@ use prometheus_client::{
 };
 
 use crate::rules::Translation;
+use crate::tls::Validity;
 
 /// The bridge's counters. Clones share them.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ struct Counters {
     spool_bytes: Gauge,
     spool_dropped: Counter,
     dropped_log_lines: Counter,
+    /// Empty without a certificate.
+    certificate_expiry: Family<ListenerLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +49,11 @@ struct TranslationLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MessageLabels {
     direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
 }
 
 /// Counts one thing that is open until it is dropped.
@@ -70,6 +78,7 @@ impl Metrics {
             spool_bytes: Gauge::default(),
             spool_dropped: Counter::default(),
             dropped_log_lines: Counter::default(),
+            certificate_expiry: Family::default(),
         };
         for kind in Translation::ALL {
             _ = counters.translations.get_or_create(&TranslationLabels { kind: kind.as_str() });
@@ -83,6 +92,8 @@ impl Metrics {
         registry.register("spool_dropped", help, counters.spool_dropped.clone());
         let help = "Lines that are missing in the bridge's log";
         registry.register("log_lines_dropped", help, counters.dropped_log_lines.clone());
+        let help = "When the certificate expires, in seconds since 1970";
+        registry.register("certificate_expiry_timestamp_seconds", help, counters.certificate_expiry.clone());
         let gauges = [
             ("devices", "Devices that are connected upstream", &counters.devices),
             ("handshakes", "Connections before their CONNECT", &counters.handshakes),
@@ -138,8 +149,15 @@ impl Metrics {
     }
 
     /// Lines that the log had to drop.
-    pub fn dropped_log_line(&self) {
-        self.0.dropped_log_lines.inc();
+    #[must_use]
+    pub fn dropped_log_lines(&self) -> &Counter {
+        &self.0.dropped_log_lines
+    }
+
+    /// The certificate of the TLS port expires at this moment.
+    pub fn certificate(&self, validity: Validity) {
+        let listener = ListenerLabels { listener: "mqtts" };
+        self.0.certificate_expiry.get_or_create(&listener).set(validity.not_after);
     }
 
     /// All metrics as text.

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::ServerConfig;
-use tokio::sync::{Semaphore, mpsc, watch};
+use server::handshake_limit::HandshakeLimit;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::downstream::Handshakes;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::spool::Spool;
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
 /// What all connections share.
@@ -23,8 +23,8 @@ pub struct Shared {
     pub settings: Settings,
     /// The rules, for connections that begin.
     pub rules: watch::Receiver<Arc<Rules>>,
-    /// The TLS configuration of `mqtts`, for connections that begin.
-    pub tls: watch::Receiver<Option<Arc<ServerConfig>>>,
+    /// The TLS of `mqtts`, for connections that begin.
+    pub tls: watch::Receiver<Option<Arc<ServerTls>>>,
     /// The way to AWS.
     pub upstream: Upstream,
     /// The spool, if there is one.
@@ -34,7 +34,7 @@ pub struct Shared {
     /// The counters.
     pub metrics: Metrics,
     /// Connections before their CONNECT.
-    pub handshakes: Arc<Handshakes>,
+    pub handshakes: Arc<HandshakeLimit>,
     /// Devices that may be connected besides those that are.
     pub devices: Semaphore,
     /// The connected devices.
@@ -43,13 +43,6 @@ pub struct Shared {
     pub stopping: CancellationToken,
     /// The connections' tasks, so that the end of the bridge can wait for them.
     pub tasks: TaskTracker,
-}
-
-/// What a connection is told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    /// Another connection has its client id now.
-    TakenOver,
 }
 
 /// The connected devices, by the client id upstream.
@@ -63,7 +56,7 @@ struct Open {
     number: u64,
     /// The device's own client id, if it is another.
     client_id: Option<Arc<str>>,
-    control: mpsc::UnboundedSender<Control>,
+    taken_over: oneshot::Sender<()>,
 }
 
 /// A connected device, until it is dropped.
@@ -79,13 +72,13 @@ impl Sessions {
         &self,
         upstream_client_id: &Arc<str>,
         client_id: Option<Arc<str>>,
-        control: mpsc::UnboundedSender<Control>,
+        taken_over: oneshot::Sender<()>,
     ) -> Registered<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let open = Open { number, client_id, control };
+        let open = Open { number, client_id, taken_over };
         if let Some(earlier) = self.open().insert(Arc::clone(upstream_client_id), open) {
             // It may have ended just now.
-            _ = earlier.control.send(Control::TakenOver);
+            _ = earlier.taken_over.send(());
         }
         Registered { sessions: self, client_id: Arc::clone(upstream_client_id), number }
     }

@@ -6,15 +6,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use mqtt::Publish;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use server::database_file::{Durability, FileError, Format, Locking};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::log::{Line, Log};
+use crate::log::{Level, Line, Log};
 use crate::metrics::Metrics;
 use crate::session::StoredMessage;
 
@@ -26,21 +28,25 @@ const QUEUE: usize = 1_024;
 const BATCH: usize = 256;
 /// What a message takes besides its packet, in bytes: number, device, time and index.
 const OVERHEAD_BYTES: u64 = 96;
-/// Marks the file as the bridge's in SQLite's header: `LkBr`.
-const APPLICATION_ID: i32 = 0x4c6b_4272;
-/// How long an earlier bridge may take to release the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-const TABLES: &str = "
-    CREATE TABLE message (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        device BLOB NOT NULL,
-        stored_at INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,
-        packet BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX message_of_device ON message (device, number);
-";
+/// What the file is. `LkBr` is its mark.
+const FORMAT: Format = Format {
+    program: "bridge",
+    application_id: 0x4c6b_4272,
+    versions: &["
+        CREATE TABLE message (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            device BLOB NOT NULL,
+            stored_at INTEGER NOT NULL,
+            checksum INTEGER NOT NULL,
+            packet BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX message_of_device ON message (device, number);
+    "],
+    content: "messages",
+    locking: Locking::Exclusive,
+    durability: Durability::Disk,
+};
 
 /// How much may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,27 +98,8 @@ enum Request {
     Store { device: SpoolDevice, message: Publish, events: mpsc::UnboundedSender<SpoolEvent> },
     Fetch { device: SpoolDevice, after: u64, limit: usize, events: mpsc::UnboundedSender<SpoolEvent> },
     Delete { device: SpoolDevice, number: u64 },
-    Count { device: SpoolDevice, answer: oneshot::Sender<u64> },
+    Count { device: SpoolDevice, client_id: Arc<str>, answer: oneshot::Sender<u64> },
     Close { done: oneshot::Sender<()> },
-}
-
-/// A spool that can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The file can't be opened.
-    #[error("can't open the spool `{path}`: {error}", path = .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        error: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another process uses the file.
-    #[error("another bridge uses the spool `{path}`: stop it, or set another `data` folder", path = .0.display())]
-    Busy(PathBuf),
-    /// The file is another program's.
-    #[error("`{path}` is not a spool of this bridge: set another `data` folder", path = .0.display())]
-    Foreign(PathBuf),
 }
 
 impl Spool {
@@ -120,15 +107,16 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`].
-    pub fn open(folder: &Path, limits: SpoolLimits, log: Log, metrics: Metrics) -> Result<Self, SpoolError> {
+    /// [`FileError`].
+    pub fn open(folder: &Path, limits: SpoolLimits, log: Log, metrics: Metrics) -> Result<Self, FileError> {
         let path = folder.join(FILE);
         let store = match Store::open(&path, limits) {
             Ok(store) => store,
-            Err(OpenError::Damaged(details)) => {
-                let away = move_away(&path).map_err(|error| open_error(&path, error))?;
+            Err(FileError::Damaged { details, .. }) => {
+                let away = move_away(&path)
+                    .map_err(|error| FileError::Open { path: path.clone(), error: error.into() })?;
                 log.bridge(&Line {
-                    failed: true,
+                    level: Level::Error,
                     reason: "SPOOL_DAMAGED",
                     details: Some(details),
                     explanation: Some(format!(
@@ -138,12 +126,15 @@ impl Spool {
                     )),
                     ..Line::default()
                 });
-                Store::open(&path, limits).map_err(|error| error.into_spool_error(&path))?
+                Store::open(&path, limits)?
             }
-            Err(error) => return Err(error.into_spool_error(&path)),
+            Err(error) => return Err(error),
         };
         let (requests, receiver) = mpsc::channel(QUEUE);
-        std::thread::spawn(move || Worker { store, log, metrics, full: HashSet::new() }.run(receiver));
+        std::thread::spawn(move || {
+            let worker = Worker { store, log, metrics, full: HashSet::new(), names: HashMap::new() };
+            worker.run(receiver);
+        });
         Ok(Self { requests })
     }
 
@@ -173,10 +164,10 @@ impl Spool {
         self.request(Request::Delete { device, number }).await;
     }
 
-    /// How many messages a device has.
-    pub async fn count(&self, device: SpoolDevice) -> u64 {
+    /// How many messages a device has. The log calls it by its client id from now on.
+    pub async fn count(&self, device: SpoolDevice, client_id: &Arc<str>) -> u64 {
         let (answer, count) = oneshot::channel();
-        self.request(Request::Count { device, answer }).await;
+        self.request(Request::Count { device, client_id: Arc::clone(client_id), answer }).await;
         count.await.unwrap_or_default()
     }
 
@@ -199,6 +190,8 @@ struct Worker {
     metrics: Metrics,
     /// The devices about which the log says that messages were dropped.
     full: HashSet<SpoolDevice>,
+    /// The client ids of the devices that have connected.
+    names: HashMap<SpoolDevice, Arc<str>>,
 }
 
 /// What is answered after the transaction.
@@ -234,6 +227,9 @@ impl Worker {
         let done = self.store.connection.transaction().map_err(Box::from).and_then(|transaction| {
             let mut step = Step { transaction, usage: &mut self.store.usage, limits: self.store.limits };
             for request in batch {
+                if let Request::Count { device, client_id, .. } = &request {
+                    self.names.insert(*device, Arc::clone(client_id));
+                }
                 match step.carry_out(request) {
                     Ok(answer) => answers.extend(answer),
                     Err((answer, error)) => {
@@ -256,7 +252,7 @@ impl Worker {
         }
         if let Some(error) = failed {
             self.log.bridge(&Line {
-                failed: true,
+                level: Level::Error,
                 reason: "SPOOL_FAILED",
                 details: Some(error.to_string()),
                 explanation: Some(
@@ -270,14 +266,25 @@ impl Worker {
         let full = std::mem::take(&mut self.store.usage.dropped_of);
         for device in full.into_iter().filter(|device| self.full.insert(*device)).collect::<Vec<_>>() {
             self.log.bridge(&Line {
-                failed: true,
+                level: Level::Error,
                 reason: "SPOOL_FULL",
-                details: Some("the oldest messages of a device are dropped".to_owned()),
-                explanation: Some(format!(
-                    "the device {} has more than its share of the spool: raise `--spool`; \
-                     latchkey_bridge_spool_dropped_total counts them",
-                    hex::encode(device.0)
-                )),
+                details: Some(format!("the oldest messages of {} are dropped", self.name(device))),
+                explanation: Some(
+                    "its share of the spool or the whole spool is used up: raise `--spool` or `total`; \
+                     latchkey_bridge_spool_dropped_total counts what is dropped"
+                        .to_owned(),
+                ),
+                ..Line::default()
+            });
+        }
+        for (device, messages) in std::mem::take(&mut self.store.usage.damaged) {
+            self.log.bridge(&Line {
+                level: Level::Error,
+                reason: "SPOOL_DAMAGED",
+                details: Some(format!("{messages} stored messages of {} can't be read", self.name(device))),
+                explanation: Some(
+                    "they are lost, and its other messages go up; is the disk failing?".to_owned(),
+                ),
                 ..Line::default()
             });
         }
@@ -289,6 +296,13 @@ impl Worker {
                 Answer::Event(events, event) => _ = events.send(event),
                 Answer::Count(answer, count) => _ = answer.send(count),
             }
+        }
+    }
+
+    fn name(&self, device: SpoolDevice) -> String {
+        match self.names.get(&device) {
+            Some(client_id) => format!("`{client_id}`"),
+            None => format!("a device that has not connected since the start ({})", hex::encode(device.0)),
         }
     }
 
@@ -314,68 +328,14 @@ struct Usage {
     dropped: u64,
     /// The devices that they were of.
     dropped_of: HashSet<SpoolDevice>,
-}
-
-#[derive(Debug)]
-enum OpenError {
-    Damaged(String),
-    Busy,
-    Foreign,
-    Other(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl OpenError {
-    fn into_spool_error(self, path: &Path) -> SpoolError {
-        match self {
-            Self::Busy => SpoolError::Busy(path.to_owned()),
-            Self::Foreign => SpoolError::Foreign(path.to_owned()),
-            Self::Damaged(details) => open_error(path, details),
-            Self::Other(error) => SpoolError::Open { path: path.to_owned(), error },
-        }
-    }
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
-            _ => Self::Other(error.into()),
-        }
-    }
+    /// How many messages of a device could not be read in this transaction.
+    damaged: HashMap<SpoolDevice, u64>,
 }
 
 impl Store {
-    fn open(path: &Path, limits: SpoolLimits) -> Result<Self, OpenError> {
-        // SQLite gives the files next to it the same mode.
-        let mut options = std::fs::OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path).map_err(|error| OpenError::Other(error.into()))?;
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.execute_batch(
-            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA auto_vacuum = INCREMENTAL; BEGIN IMMEDIATE; COMMIT;",
-        )?;
-        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
-        let tables = "SELECT count(*) FROM sqlite_schema";
-        let tables = connection.query_row(tables, [], |row| row.get::<_, i64>(0))?;
-        match (tables, number("application_id")?) {
-            (0, 0) => connection.execute_batch(&format!(
-                "BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1; COMMIT;"
-            ))?,
-            (_, APPLICATION_ID) if number("user_version")? == 1 => {
-                let check = "quick_check";
-                let found = connection.pragma_query_value(None, check, |row| row.get::<_, String>(0))?;
-                if found != "ok" {
-                    return Err(OpenError::Damaged(found));
-                }
-            }
-            _ => return Err(OpenError::Foreign),
-        }
-        let usage = Usage::read(&connection)?;
+    fn open(path: &Path, limits: SpoolLimits) -> Result<Self, FileError> {
+        let connection = FORMAT.open(path)?;
+        let usage = Usage::read(&connection).map_err(|error| FORMAT.read_error(path, error))?;
         Ok(Self { connection, limits, usage })
     }
 }
@@ -448,7 +408,7 @@ impl Step<'_> {
                 Ok(()) => Ok(None),
                 Err(error) => Err((None, error.into())),
             },
-            Request::Count { device, answer } => Ok(Some(Answer::Count(answer, self.usage.of(device).0))),
+            Request::Count { device, answer, .. } => Ok(Some(Answer::Count(answer, self.usage.of(device).0))),
             Request::Close { .. } => Ok(None),
         }
     }
@@ -533,8 +493,13 @@ impl Step<'_> {
                 after = row.get(0)?;
                 let (stored_at, checksum) = (row.get::<_, i64>(1)?, row.get::<_, u32>(2)?);
                 match message(row.get(3)?, checksum, now.saturating_sub(stored_at)) {
-                    Some(message) => messages.push((after, message)),
-                    None => useless.push(after),
+                    Ok(message) => messages.push((after, message)),
+                    Err(useless_because) => {
+                        useless.push(after);
+                        if useless_because == Useless::Damaged {
+                            *self.usage.damaged.entry(device).or_default() += 1;
+                        }
+                    }
                 }
             }
             drop(rows);
@@ -550,31 +515,36 @@ impl Step<'_> {
     }
 }
 
-/// The message of a row, unless the row is damaged or the message has expired.
-fn message(packet: Vec<u8>, checksum: u32, age: i64) -> Option<Publish> {
+/// Why a stored message is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Useless {
+    /// It is not what was stored.
+    Damaged,
+    /// Its own expiry interval is over.
+    Expired,
+}
+
+/// The message of a row.
+fn message(packet: Vec<u8>, checksum: u32, age: i64) -> Result<Publish, Useless> {
     if crc32fast::hash(&packet) != checksum {
-        return None;
+        return Err(Useless::Damaged);
     }
-    let mut message = Publish::from_bytes(&Bytes::from(packet)).ok()?;
+    let mut message = Publish::from_bytes(&Bytes::from(packet)).map_err(|_| Useless::Damaged)?;
     if let Some(properties) = &mut message.properties
         && let Some(expiry) = properties.message_expiry_interval
     {
         let rest = expiry.saturating_sub(u32::try_from(age.max(0)).unwrap_or(u32::MAX));
         if rest == 0 {
-            return None;
+            return Err(Useless::Expired);
         }
-        std::sync::Arc::make_mut(properties).message_expiry_interval = Some(rest);
+        Arc::make_mut(properties).message_expiry_interval = Some(rest);
     }
-    Some(message)
+    Ok(message)
 }
 
 fn unix_seconds() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn open_error(path: &Path, error: impl Into<BoxError>) -> SpoolError {
-    SpoolError::Open { path: path.to_owned(), error: error.into() }
 }
 
 /// Renames a file and the write-ahead log next to it.

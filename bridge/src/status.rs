@@ -11,6 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::shared::Shared;
+use crate::tls;
 
 /// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,7 +20,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let stopping = shared.stopping.clone();
     let routes = Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/client-ids", get(client_ids))
@@ -42,6 +43,16 @@ async fn only_from_here(request: Request, next: Next) -> Response {
     }
     let details = "the Host header has to be localhost, 127.0.0.1 or [::1]\n";
     (StatusCode::MISDIRECTED_REQUEST, details).into_response()
+}
+
+/// The process works; what is wrong with its certificate's dates is said.
+async fn health(State(shared): State<Arc<Shared>>) -> String {
+    let validity = shared.tls.borrow().as_ref().map(|tls| tls.validity);
+    let problem = validity.and_then(|validity| Some((validity, validity.problem(tls::now())?)));
+    match problem {
+        None => "ok\n".to_owned(),
+        Some((validity, problem)) => format!("ok\n{}\n", validity.explain(problem).join(": ")),
+    }
 }
 
 /// Whether AWS can be reached, as far as the last attempt says.

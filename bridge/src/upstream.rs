@@ -23,8 +23,6 @@ use self::pacing::{Held, Pacing, Presented};
 const MAX_PACKET: u32 = 149_504;
 /// Acknowledgements and pings are a few bytes.
 const READ_SIZE: usize = 512;
-/// The time for TCP and TLS to one endpoint, and then for the CONNACK.
-const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that the server has accepted.
 pub type UpstreamWire = Wire<TlsStream<TcpStream>>;
@@ -48,6 +46,8 @@ pub struct UpstreamSettings {
     pub connects_per_second: u32,
     /// How long a device waits for its connect.
     pub longest_wait: Duration,
+    /// The time for TCP and TLS to one endpoint, and then for the CONNACK.
+    pub step_timeout: Duration,
 }
 
 /// The way to the server. All devices share it.
@@ -57,6 +57,7 @@ pub struct Upstream {
     preferred: AtomicUsize,
     proxy: Option<Proxy>,
     authorizer: Option<Authorizer>,
+    step_timeout: Duration,
     pacing: Mutex<Pacing>,
     key: hmac::Key,
 }
@@ -108,6 +109,7 @@ impl Upstream {
             preferred: AtomicUsize::new(0),
             proxy: settings.proxy.clone(),
             authorizer: settings.authorizer.clone(),
+            step_timeout: settings.step_timeout,
             pacing: Mutex::new(Pacing::new(
                 settings.connects_per_second,
                 settings.longest_wait,
@@ -161,23 +163,20 @@ impl Upstream {
             .reserve(&connect.client_id, &presented, Instant::now())
             .map_err(ConnectError::Held)?;
         sleep_until(slot).await;
-        // The server may have become unreachable while the device waited.
-        if self.pacing().outage_until().is_some_and(|until| until > Instant::now()) {
-            return Err(ConnectError::Held(Held::Outage));
-        }
+        self.pacing().begin(Instant::now()).map_err(ConnectError::Held)?;
+        let _attempt = Attempt(&self.pacing);
         let stream = match self.open().await {
             Ok(stream) => stream,
             Err(error) => {
-                let random = aws_lc_rs::rand::generate(&aws_lc_rs::rand::SystemRandom::new());
-                let random = random.map_or(0, |random| u32::from_be_bytes(random.expose()));
-                self.pacing().unreached(Instant::now(), random);
+                self.pacing().unreached(Instant::now(), random());
                 return Err(ConnectError::Unreachable(error));
             }
         };
         let codec = Codec::client(connect.version, MAX_PACKET);
         let mut wire = Wire::over(stream, codec, READ_SIZE);
-        let answered = timeout(STEP_TIMEOUT, shake_hands(&mut wire, connect)).await;
-        match answered.unwrap_or_else(|_| Err(unreachable("no answer to CONNECT within 10 s"))) {
+        let answered = timeout(self.step_timeout, shake_hands(&mut wire, connect)).await;
+        let late = format!("no answer to CONNECT within {} s", self.step_timeout.as_secs());
+        match answered.unwrap_or_else(|_| Err(unreachable(&late))) {
             Ok(answer) => {
                 self.pacing().accepted(&connect.client_id);
                 if let Some(bytes) = answer.properties.maximum_packet_size {
@@ -195,7 +194,10 @@ impl Upstream {
                 );
                 Err(ConnectError::Refused { code, reason_string, held_for })
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.pacing().unanswered(Instant::now(), random());
+                Err(error)
+            }
         }
     }
 
@@ -206,13 +208,16 @@ impl Upstream {
         for turn in 0..self.endpoints.len() {
             let number = (first + turn) % self.endpoints.len();
             let Some(endpoint) = self.endpoints.get(number) else { continue };
-            let error = match timeout(STEP_TIMEOUT, self.open_endpoint(endpoint)).await {
+            let error = match timeout(self.step_timeout, self.open_endpoint(endpoint)).await {
                 Ok(Ok(stream)) => {
                     self.preferred.store(number, Ordering::Relaxed);
                     return Ok(stream);
                 }
                 Ok(Err(error)) => error,
-                Err(_) => format!("`{}` does not answer within 10 s", endpoint.address()),
+                Err(_) => {
+                    let seconds = self.step_timeout.as_secs();
+                    format!("`{}` does not answer within {seconds} s", endpoint.address())
+                }
             };
             errors.push(error);
         }
@@ -231,6 +236,22 @@ impl Upstream {
     fn pacing(&self) -> MutexGuard<'_, Pacing> {
         self.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An attempt to connect, which a device that is gone gives up.
+struct Attempt<'a>(&'a Mutex<Pacing>);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).end();
+    }
+}
+
+/// A number that spreads attempts.
+#[must_use]
+pub fn random() -> u32 {
+    let random = aws_lc_rs::rand::generate(&aws_lc_rs::rand::SystemRandom::new());
+    random.map_or(0, |random| u32::from_be_bytes(random.expose()))
 }
 
 async fn shake_hands(wire: &mut UpstreamWire, connect: &Connect) -> Result<ConnAck, ConnectError> {

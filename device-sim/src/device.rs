@@ -523,7 +523,8 @@ mod tests {
     #[test]
     fn refusals_use_up_the_retries_and_nothing_else_does() {
         let mut retries = 1;
-        let refused = ConnectError::Refused { code: ConnectReasonCode::NotAuthorized, reason: None };
+        let refused =
+            ConnectError::Refused { code: ConnectReasonCode::NotAuthorized, reason: None, bridge: None };
         let unreachable =
             ConnectError::Tcp { address: String::new(), source: std::io::ErrorKind::TimedOut.into() };
         assert!(may_retry(&unreachable, None, &mut retries));

@@ -4,6 +4,7 @@
 //! [`diagnosis`] reads nothing but that, and finds the [`cause`]s. [`report`] shows all of it to a person.
 
 mod args;
+pub mod bridge;
 pub mod cause;
 pub mod diagnosis;
 mod examination;

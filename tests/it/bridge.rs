@@ -5,6 +5,7 @@ mod clients;
 mod identity;
 mod outage;
 mod translation;
+mod upstream;
 
 use std::net::SocketAddr;
 

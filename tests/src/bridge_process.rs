@@ -52,7 +52,11 @@ impl BridgeProcess {
         std::fs::write(&file, settings).unwrap();
         let mut command = Command::new(program("latchkey-bridge"));
         command.args(["--json", "--stop-with-stdin"]).current_dir(folder).envs(variables.iter().copied());
-        let mut running = Running::start(command);
+        Self::started(Running::start(command)).await
+    }
+
+    /// A bridge that is starting, with `--json`.
+    pub async fn started(mut running: Running) -> Self {
         let ready = |line: &str| {
             let mut ready = serde_json::from_str::<Value>(line).ok()?;
             serde_json::from_value::<BTreeMap<String, SocketAddr>>(ready["addresses"].take()).ok()

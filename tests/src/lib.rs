@@ -21,6 +21,7 @@ pub mod fixture;
 pub mod foreign;
 pub mod gateway_process;
 pub mod http_client;
+pub mod misbehaving;
 pub mod mqtt_client;
 pub mod pausing;
 pub mod programs;

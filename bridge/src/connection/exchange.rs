@@ -12,20 +12,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use device_core::backoff::Backoff;
 use mqtt::{
     Connect, DecodeError, Disconnect, DisconnectReasonCode as Code, EncodeError, Packet, PubAck, PubAckCode,
     Version,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{DeviceWire, close, disconnect, log_refusal, translation_line};
-use crate::log::{ConnectionId, EventType, Line};
+use crate::log::{ConnectionId, EventType, Level, Line};
 use crate::rules::Translation;
 use crate::session::{Effect, End, Rejected, Session};
-use crate::shared::{Control, Shared};
+use crate::shared::Shared;
 use crate::spool::{Spool, SpoolDevice, SpoolEvent};
-use crate::upstream::{ConnectError, UpstreamWire, pacing::Held};
+use crate::upstream::{ConnectError, UpstreamWire, pacing::Held, random};
 
 /// A side whose queue has more bytes than this makes the other side wait.
 const QUEUE_BYTES: usize = 65_536;
@@ -37,16 +38,27 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_mins(1);
 /// How many packets of one side are handled before the other one's.
 const TURN: u32 = 32;
-/// The time between attempts to connect again while the bridge has many of them.
-const AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// The shortest and the longest time between a device's attempts to connect again. An outage has a longer backoff of its own, for
+/// the whole site.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// A timer that nobody set.
 const FAR_FUTURE: Duration = Duration::from_hours(24);
 
 /// With what a device is connected again, if its messages can be stored meanwhile.
 pub(super) struct Again {
-    pub(super) connect: Connect,
-    pub(super) spool: Spool,
-    pub(super) device: SpoolDevice,
+    connect: Connect,
+    spool: Spool,
+    device: SpoolDevice,
+    /// What the spool answers.
+    events: mpsc::UnboundedReceiver<SpoolEvent>,
+    event_sender: mpsc::UnboundedSender<SpoolEvent>,
+}
+
+impl Again {
+    pub(super) fn new(connect: Connect, spool: Spool, device: SpoolDevice) -> Box<Self> {
+        let (event_sender, events) = mpsc::unbounded_channel();
+        Box::new(Self { connect, spool, device, events, event_sender })
+    }
 }
 
 /// One device and its connection upstream.
@@ -57,10 +69,9 @@ pub(super) struct Exchange<'a> {
     version: Version,
     timers: Timers,
     sleep: Pin<Box<Sleep>>,
-    control: mpsc::UnboundedReceiver<Control>,
-    events: mpsc::UnboundedReceiver<SpoolEvent>,
-    event_sender: mpsc::UnboundedSender<SpoolEvent>,
-    again: Option<Again>,
+    /// Until another connection has its client id.
+    taken_over: Option<oneshot::Receiver<()>>,
+    again: Option<Box<Again>>,
     reconnecting: Option<Pin<Box<dyn Future<Output = Reconnected> + Send + 'a>>>,
     /// The device is gone, and what is stored is still sent.
     lingering: Option<Disconnect>,
@@ -88,14 +99,33 @@ struct Timers {
     armed: Instant,
 }
 
+/// What has to happen because of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// The device has sent nothing for too long.
+    DeviceSilent,
+    /// The device has accepted nothing for too long.
+    DeviceStalled,
+    /// The connection upstream has outlived its device for too long.
+    LingerOver,
+    /// The server does not answer, or accepts nothing.
+    UpstreamSilent,
+    /// The server has to be told that the connection is in use.
+    Ping,
+}
+
 /// What happened.
 enum Event {
     Device(Packet),
     Upstream(Packet),
     DeviceEnded(Option<DecodeError>),
-    UpstreamEnded { closed: bool, details: String },
+    UpstreamEnded {
+        closed: bool,
+        details: String,
+    },
     Timer,
-    Control(Control),
+    /// Another connection has its client id now.
+    TakenOver,
     Spool(SpoolEvent),
     Reconnected(Box<Reconnected>),
     Stopping,
@@ -133,18 +163,17 @@ impl<'a> Exchange<'a> {
         session: Session,
         (device_keep_alive, upstream_keep_alive): (u16, u16),
         server_maximum: Option<NonZeroU32>,
-        again: Option<Again>,
-        control: mpsc::UnboundedReceiver<Control>,
+        again: Option<Box<Again>>,
+        taken_over: oneshot::Receiver<()>,
         id: ConnectionId,
         shared: &'a Arc<Shared>,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = Instant::now();
         if let Some(bytes) = server_maximum {
             upstream.set_peer_maximum(bytes.get());
         }
         let device_limit = Duration::from_secs(device_keep_alive.into()) * 3 / 2;
-        let (event_sender, events) = mpsc::unbounded_channel();
-        Self {
+        Box::new(Self {
             version: device.codec().version().unwrap_or(Version::V311),
             device: Some(device),
             upstream: Some(upstream),
@@ -160,9 +189,7 @@ impl<'a> Exchange<'a> {
                 armed: now + FAR_FUTURE,
             },
             sleep: Box::pin(sleep_until(now + FAR_FUTURE)),
-            control,
-            events,
-            event_sender,
+            taken_over: Some(taken_over),
             again,
             reconnecting: None,
             lingering: None,
@@ -171,7 +198,7 @@ impl<'a> Exchange<'a> {
             shared,
             turn: 0,
             effects: Vec::new(),
-        }
+        })
     }
 
     /// Counts something that was changed, and logs it the first time.
@@ -184,12 +211,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// Passes packets until the connections end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         self.session.begin(&mut self.effects);
         let stopping = self.shared.stopping.clone();
         let mut stopping = Box::pin(stopping.cancelled_owned());
         let ending = loop {
-            if let Some(ending) = self.carry_out().await {
+            // Boxed, as the end is: between two events a connection has no room for them.
+            let ending =
+                if self.effects.is_empty() { self.lingered() } else { Box::pin(self.carry_out()).await };
+            if let Some(ending) = ending {
                 break ending;
             }
             let event = poll_fn(|context| {
@@ -203,15 +233,22 @@ impl<'a> Exchange<'a> {
                 break ending;
             }
         };
-        self.end(ending).await;
+        Box::pin(self.end(ending)).await;
     }
 
     /// The next thing that happens. What has arrived already comes first, then both sides are written, then read.
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(Some(control)) = self.control.poll_recv(context) {
-            return Poll::Ready(Event::Control(control));
+        if let Some(taken_over) = &mut self.taken_over
+            && let Poll::Ready(told) = Pin::new(taken_over).poll(context)
+        {
+            self.taken_over = None;
+            if told.is_ok() {
+                return Poll::Ready(Event::TakenOver);
+            }
         }
-        if let Poll::Ready(Some(event)) = self.events.poll_recv(context) {
+        if let Some(again) = &mut self.again
+            && let Poll::Ready(Some(event)) = again.events.poll_recv(context)
+        {
             return Poll::Ready(Event::Spool(event));
         }
         if let Some(reconnecting) = &mut self.reconnecting
@@ -367,7 +404,7 @@ impl<'a> Exchange<'a> {
             }
             Event::UpstreamEnded { closed, details } => self.upstream_ended(closed, details),
             Event::Timer => self.timer(),
-            Event::Control(Control::TakenOver) => {
+            Event::TakenOver => {
                 let details = "another connection with the client id was accepted";
                 Some(Ending::new("DUPLICATE_CLIENT_ID", details).with_code(Code::SessionTakenOver))
             }
@@ -392,7 +429,7 @@ impl<'a> Exchange<'a> {
                     Effect::ToUpstream(packet) => self.queue_for_upstream(packet),
                     Effect::Store(message) => {
                         if let Some(again) = &self.again {
-                            again.spool.store(again.device, message, &self.event_sender).await;
+                            again.spool.store(again.device, message, &again.event_sender).await;
                         }
                     }
                     Effect::Delete(number) => {
@@ -402,7 +439,7 @@ impl<'a> Exchange<'a> {
                     }
                     Effect::Fetch { after, limit } => {
                         if let Some(again) = &self.again {
-                            again.spool.fetch(again.device, after, limit, &self.event_sender).await;
+                            again.spool.fetch(again.device, after, limit, &again.event_sender).await;
                         }
                     }
                     Effect::Count(translation) => self.count(translation),
@@ -464,7 +501,7 @@ impl<'a> Exchange<'a> {
         };
         let explanation = "does the device's grant allow this topic? `latchkey fleet explain` says";
         let line = Line {
-            failed: true,
+            level: Level::Error,
             reason: "MESSAGE_REJECTED",
             details: Some(details),
             explanation: Some(explanation.to_owned()),
@@ -549,7 +586,7 @@ impl<'a> Exchange<'a> {
             return Some(Ending::new("UPSTREAM_ENDED", details));
         }
         let line = Line {
-            failed: true,
+            level: Level::Error,
             reason: "UPSTREAM_ENDED",
             details: Some(details),
             explanation: Some("the device stays connected, and its QoS 1 messages are stored".to_owned()),
@@ -588,37 +625,28 @@ impl<'a> Exchange<'a> {
         let now = Instant::now();
         self.timers.armed = now + FAR_FUTURE;
         self.sleep.as_mut().reset(self.timers.armed);
-        let timers = &mut self.timers;
-        let passed =
-            |since: Option<Instant>, limit: Duration| since.is_some_and(|since| now >= since + limit);
-        if let Some(limit) = timers.device_limit
-            && self.device.is_some()
-            && now >= timers.device_heard + limit
-        {
-            let details = "no packet came for one and a half keep-alive times";
-            return Some(Ending::new("MQTT_KEEP_ALIVE_TIMEOUT", details).with_code(Code::KeepAliveTimeout));
+        let due = self.timers.due(now, self.device.is_some(), self.upstream.is_some());
+        match due? {
+            Due::DeviceSilent => {
+                let details = "no packet came for one and a half keep-alive times";
+                Some(Ending::new("MQTT_KEEP_ALIVE_TIMEOUT", details).with_code(Code::KeepAliveTimeout))
+            }
+            Due::DeviceStalled => Some(Ending::new("DEVICE_STALLED", "the device accepts no data")),
+            Due::LingerOver => {
+                let details = "the device disconnected, and not all of its stored messages were sent";
+                Some(Ending::new("LINGER_TIMEOUT", details))
+            }
+            Due::UpstreamSilent => self.upstream_ended(false, "AWS does not answer any more".to_owned()),
+            Due::Ping => {
+                self.timers.ping_sent = Some(now);
+                self.queue_for_upstream(Packet::PingReq);
+                None
+            }
         }
-        let [device, upstream] = timers.stalled;
-        if passed(device, STALL_TIMEOUT) {
-            return Some(Ending::new("DEVICE_STALLED", "the device accepts no data"));
-        }
-        if timers.linger_until.is_some_and(|until| now >= until) {
-            let details = "the device disconnected, and not all of its stored messages were sent";
-            return Some(Ending::new("LINGER_TIMEOUT", details));
-        }
-        self.upstream.as_ref()?;
-        if passed(upstream, STALL_TIMEOUT) || passed(timers.ping_sent, PING_TIMEOUT) {
-            return self.upstream_ended(false, "AWS does not answer any more".to_owned());
-        }
-        if timers.ping_sent.is_none() && now >= timers.upstream_told + timers.ping_after() {
-            timers.ping_sent = Some(now);
-            self.queue_for_upstream(Packet::PingReq);
-        }
-        None
     }
 
     /// Ends both connections and writes the line about it.
-    async fn end(mut self, ending: Ending) {
+    async fn end(mut self: Box<Self>, ending: Ending) {
         let Ending { reason, details, explanation, failed, to_device, to_upstream } = ending;
         if let Some(mut device) = self.device.take() {
             if let Some(packet) = to_device {
@@ -636,7 +664,7 @@ impl<'a> Exchange<'a> {
             _ = tokio::time::timeout(super::CLOSE_TIMEOUT, closing).await;
         }
         let line = Line {
-            failed,
+            level: if failed { Level::Error } else { Level::Info },
             reason,
             details: Some(details),
             explanation: explanation.map(str::to_owned),
@@ -650,6 +678,30 @@ impl Timers {
     /// Some time before the keep-alive ends, because a ping needs time too.
     fn ping_after(&self) -> Duration {
         self.upstream_keep_alive * 3 / 4
+    }
+
+    /// What has to happen at this moment, if there are a device and a connection upstream.
+    fn due(&self, now: Instant, device: bool, upstream: bool) -> Option<Due> {
+        let passed =
+            |since: Option<Instant>, limit: Duration| since.is_some_and(|since| now >= since + limit);
+        let [device_stalled, upstream_stalled] = self.stalled;
+        if device && self.device_limit.is_some_and(|limit| now >= self.device_heard + limit) {
+            return Some(Due::DeviceSilent);
+        }
+        if passed(device_stalled, STALL_TIMEOUT) {
+            return Some(Due::DeviceStalled);
+        }
+        if self.linger_until.is_some_and(|until| now >= until) {
+            return Some(Due::LingerOver);
+        }
+        if !upstream {
+            return None;
+        }
+        if passed(upstream_stalled, STALL_TIMEOUT) || passed(self.ping_sent, PING_TIMEOUT) {
+            return Some(Due::UpstreamSilent);
+        }
+        let pings = self.ping_sent.is_none() && now >= self.upstream_told + self.ping_after();
+        pings.then_some(Due::Ping)
     }
 
     fn next(&self, connected: bool) -> Instant {
@@ -670,12 +722,15 @@ impl Timers {
 
 /// Tries to connect again until the server answers.
 async fn reconnect(connect: Connect, shared: &Shared) -> Reconnected {
+    let [min, max] = AGAIN_AFTER;
+    let mut backoff = Backoff::new(min, max).ok();
     loop {
         match shared.upstream.connect(&connect).await {
             Err(
                 ConnectError::Unreachable(_) | ConnectError::Held(Held::Outage | Held::Busy | Held::Storm),
             ) => {
-                sleep(AGAIN_AFTER).await;
+                let delay = backoff.as_mut().map_or(max, |backoff| backoff.next_delay(random()));
+                sleep(delay).await;
             }
             outcome => return outcome,
         }
@@ -690,4 +745,62 @@ fn upstream_failed(error: &io::Error) -> Event {
     // A server that closes TCP without the end of TLS has closed it too.
     let closed = error.kind() == io::ErrorKind::UnexpectedEof;
     Event::UpstreamEnded { closed, details: format!("the connection to AWS broke: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn timers(now: Instant, device_keep_alive: u32, upstream_keep_alive: u64) -> Timers {
+        Timers {
+            device_limit: (device_keep_alive > 0).then(|| SECOND * device_keep_alive * 3 / 2),
+            device_heard: now,
+            upstream_keep_alive: Duration::from_secs(upstream_keep_alive),
+            upstream_told: now,
+            ping_sent: None,
+            stalled: [None; 2],
+            linger_until: None,
+            armed: now + FAR_FUTURE,
+        }
+    }
+
+    /// What is due next, and when: nothing is before that moment.
+    fn next_due(timers: &Timers, upstream: bool) -> (Option<Due>, Instant) {
+        let next = timers.next(upstream);
+        assert_eq!(timers.due(next.checked_sub(Duration::from_millis(1)).unwrap(), true, upstream), None);
+        (timers.due(next, true, upstream), next)
+    }
+
+    #[test]
+    fn a_server_that_is_half_open_is_pinged_and_then_given_up() {
+        let now = Instant::now();
+        let mut timers = timers(now, 0, 30);
+        let (due, at) = next_due(&timers, true);
+        assert_eq!((due, at - now), (Some(Due::Ping), Duration::from_millis(22_500)));
+        timers.ping_sent = Some(at);
+        timers.upstream_told = at;
+        let (due, given_up) = next_due(&timers, true);
+        assert_eq!((due, given_up - at), (Some(Due::UpstreamSilent), PING_TIMEOUT));
+        // A device without a keep-alive waits for as long as the outage lasts.
+        assert_eq!(timers.due(given_up + SECOND * 100_000, true, false), None);
+    }
+
+    #[test]
+    fn a_device_that_is_half_open_ends_by_its_own_keep_alive() {
+        let now = Instant::now();
+        let mut timers = timers(now, 10, 1_200);
+        let (due, at) = next_due(&timers, true);
+        assert_eq!((due, at - now), (Some(Due::DeviceSilent), SECOND * 15));
+        assert_eq!(timers.due(at, false, true), None, "it is gone, and its messages are still sent");
+        timers.device_limit = None;
+        timers.stalled = [Some(now), None];
+        assert_eq!(next_due(&timers, true), (Some(Due::DeviceStalled), now + STALL_TIMEOUT));
+        timers.stalled = [None, Some(now)];
+        assert_eq!(next_due(&timers, true), (Some(Due::UpstreamSilent), now + STALL_TIMEOUT));
+        timers.stalled = [None, None];
+        timers.linger_until = Some(now + LINGER);
+        assert_eq!(next_due(&timers, false), (Some(Due::LingerOver), now + LINGER));
+    }
 }

@@ -4,11 +4,33 @@ use super::*;
 
 const LIMITS: SpoolLimits = SpoolLimits { device_bytes: 1_000_000, total_bytes: 2_000_000 };
 
-fn log() -> (Log, Metrics, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
-    let lines = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
-    let (metrics, kept) = (Metrics::new(), std::sync::Arc::clone(&lines));
-    let log = Log::start(true, metrics.clone(), move |line| kept.lock().unwrap().push(line.to_owned()));
-    (log, metrics, lines)
+/// What a log wrote.
+#[derive(Clone, Default)]
+struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written {
+    /// The lines of a log that was flushed.
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn log() -> (Log, Metrics, Written) {
+    let (metrics, written) = (Metrics::new(), Written::default());
+    let log = Log::start(true, metrics.clone(), Box::new(written.clone()));
+    (log, metrics, written)
 }
 
 fn message(text: &str) -> Publish {
@@ -54,6 +76,10 @@ fn open(folder: &Path, limits: SpoolLimits) -> Spool {
     Spool::open(folder, limits, log, metrics).unwrap()
 }
 
+async fn count(spool: &Spool, name: &str) -> u64 {
+    spool.count(device(name), &name.into()).await
+}
+
 fn texts(messages: Vec<(u64, String)>) -> Vec<String> {
     messages.into_iter().map(|(_, text)| text).collect()
 }
@@ -70,15 +96,15 @@ async fn messages_stay_in_their_order_by_device_and_over_a_restart() {
     assert_eq!(texts(first.clone()), ["1", "2"]);
     spool.delete(device("a"), first[0].0).await;
     spool.delete(device("b"), first[1].0).await;
-    assert_eq!((spool.count(device("a")).await, spool.count(device("b")).await), (2, 3), "it is not b's");
+    assert_eq!((count(&spool, "a").await, count(&spool, "b").await), (2, 3), "it is not b's");
     spool.close().await;
     let spool = open(folder.path(), LIMITS);
-    assert_eq!((spool.count(device("a")).await, spool.count(device("b")).await), (2, 3));
+    assert_eq!((count(&spool, "a").await, count(&spool, "b").await), (2, 3));
     assert_eq!(texts(events.fetch(&spool, "a", 0, 10).await), ["2", "3"]);
     assert_eq!(texts(events.fetch(&spool, "a", first[1].0, 10).await), ["3"]);
-    assert_eq!(spool.count(SpoolDevice::new("a", Some("another user"))).await, 0);
+    assert_eq!(spool.count(SpoolDevice::new("a", Some("another user")), &"a".into()).await, 0);
     let same = SpoolDevice::new("a", Some("a?x-amz-customauthorizer-name=latchkey"));
-    assert_eq!(spool.count(same).await, 2);
+    assert_eq!(spool.count(same, &"a".into()).await, 2);
 }
 
 #[tokio::test]
@@ -104,7 +130,7 @@ async fn the_oldest_messages_of_a_device_are_dropped_first_and_counted() {
     assert!(text.contains("latchkey_bridge_spool_dropped_total 4\n"), "{text}");
     assert!(text.contains("latchkey_bridge_spool_messages 4\n"), "{text}");
     log.flush();
-    let lines = lines.lock().unwrap();
+    let lines = lines.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("SPOOL_FULL")).count(), 2, "{lines:?}");
 }
 
@@ -129,14 +155,20 @@ async fn damaged_rows_and_expired_messages_are_left_out() {
     file.execute("UPDATE message SET stored_at = stored_at - 20 WHERE number = 4", []).unwrap();
     file.execute("UPDATE message SET stored_at = stored_at - 51 WHERE number = 5", []).unwrap();
     drop(file);
-    let spool = open(folder.path(), LIMITS);
+    let (log, metrics, lines) = log();
+    let spool = Spool::open(folder.path(), LIMITS, log.clone(), metrics).unwrap();
+    assert_eq!(count(&spool, "a").await, 5);
     spool.fetch(device("a"), 0, 10, &events.0).await;
     let Some(SpoolEvent::Fetched(messages)) = events.1.recv().await else { panic!("no answer") };
     let numbers = messages.iter().map(|(number, _)| *number).collect::<Vec<_>>();
     assert_eq!(numbers, [2, 4]);
     let left = messages[1].1.properties.as_ref().unwrap().message_expiry_interval.unwrap();
     assert!((28..=30).contains(&left), "{left}");
-    assert_eq!(spool.count(device("a")).await, 2);
+    log.flush();
+    let lines = lines.lines();
+    let damaged = lines.iter().filter(|line| line.contains("SPOOL_DAMAGED")).collect::<Vec<_>>();
+    assert!(damaged.len() == 1 && damaged[0].contains("2 stored messages of `a` can't be read"), "{lines:?}");
+    assert_eq!(count(&spool, "a").await, 2);
 }
 
 #[tokio::test]
@@ -149,14 +181,14 @@ async fn a_damaged_file_is_moved_away_and_another_programs_is_not_touched() {
     assert!(Events::new().store(&spool, "a", "1").await);
     spool.close().await;
     log.flush();
-    assert!(lines.lock().unwrap().iter().any(|line| line.contains("SPOOL_DAMAGED")));
+    assert!(lines.lines().iter().any(|line| line.contains("SPOOL_DAMAGED")));
     let names = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
     assert!(names.into_iter().any(|name| name.to_str().unwrap().starts_with("spool.sqlite.damaged-")));
 
     let (folder, second) = (tempfile::tempdir().unwrap(), self::log());
     Connection::open(folder.path().join(FILE)).unwrap().execute_batch("CREATE TABLE x (y)").unwrap();
     let error = Spool::open(folder.path(), LIMITS, second.0, second.1).err().unwrap();
-    assert!(matches!(error, SpoolError::Foreign(_)), "{error}");
+    assert!(matches!(error, FileError::Foreign { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -165,6 +197,6 @@ async fn a_second_bridge_does_not_share_the_file() {
     let spool = open(folder.path(), LIMITS);
     let (log, metrics, _) = log();
     let error = Spool::open(folder.path(), LIMITS, log, metrics).err().unwrap();
-    assert!(matches!(error, SpoolError::Busy(_)), "{error}");
+    assert!(matches!(error, FileError::Busy { .. }), "{error}");
     spool.close().await;
 }

@@ -45,6 +45,8 @@ struct Outage {
     backoff: Backoff,
     until: Instant,
     since: Instant,
+    /// A device tries whether the server can be reached again.
+    trying: bool,
 }
 
 struct Client {
@@ -134,12 +136,13 @@ impl Pacing {
         if outage > latest {
             return Err(Held::Outage);
         }
-        let slot = self.next_slot.max(own).max(outage).max(now);
+        let of_site = self.next_slot.max(outage).max(now);
+        let slot = of_site.max(own);
         if slot > latest {
             return Err(Held::Busy);
         }
         // A client that waits for its own sake keeps no other from its slot.
-        self.next_slot = self.next_slot.max(now) + Duration::from_secs(1) / self.connects_per_second;
+        self.next_slot = of_site + Duration::from_secs(1) / self.connects_per_second;
         // One that is held leaves nothing here, so that inventing client ids takes no memory.
         let client = self.clients.entry(Arc::clone(client_id)).or_insert(new);
         client.tokens = tokens
@@ -153,6 +156,34 @@ impl Pacing {
     #[must_use]
     pub fn outage_until(&self) -> Option<Instant> {
         self.outage.as_ref().map(|outage| outage.until)
+    }
+
+    /// A device's moment has come. While the server can't be reached, one device tries, and the others wait for what it finds.
+    ///
+    /// # Errors
+    ///
+    /// [`Held::Outage`].
+    pub fn begin(&mut self, now: Instant) -> Result<(), Held> {
+        let Some(outage) = &mut self.outage else { return Ok(()) };
+        if outage.until > now || outage.trying {
+            return Err(Held::Outage);
+        }
+        outage.trying = true;
+        Ok(())
+    }
+
+    /// A device's attempt is over, whatever it found.
+    pub fn end(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            outage.trying = false;
+        }
+    }
+
+    /// The server was reached, and did not answer a CONNECT. In an outage it goes on; otherwise it may be about this device.
+    pub fn unanswered(&mut self, now: Instant, random: u32) {
+        if self.outage.is_some() {
+            self.unreached(now, random);
+        }
     }
 
     /// Since when the server can't be reached, if it can't.
@@ -179,7 +210,7 @@ impl Pacing {
             None => {
                 let Ok(mut backoff) = Backoff::new(min, max) else { return true };
                 let until = now + backoff.next_delay(random);
-                self.outage = Some(Outage { backoff, until, since: now });
+                self.outage = Some(Outage { backoff, until, since: now, trying: false });
                 true
             }
         }
@@ -307,6 +338,87 @@ mod tests {
         assert!(pacing.reserve(&id("a"), &OTHER, now).is_ok(), "another password is tried");
         pacing.accepted("a");
         assert!(pacing.reserve(&id("a"), &ONE, now).is_ok());
+    }
+
+    /// An hour without the server, by a clock that the test moves: devices with a spool try again and again.
+    #[test]
+    fn an_hour_of_outage_is_one_attempt_at_a_time_and_its_end_is_paced() {
+        const DEVICES: u32 = 500;
+        const RATE: u32 = 20;
+        let (mut pacing, start) = pacing(RATE);
+        let end = start + Duration::from_hours(1);
+        let mut devices = (0..DEVICES)
+            .map(|number| {
+                let backoff = Backoff::new(OUTAGE[0], OUTAGE[1]).unwrap();
+                (id(&number.to_string()), backoff, start)
+            })
+            .collect::<Vec<_>>();
+        let mut random = 1_u32;
+        let mut random = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random
+        };
+        let (mut now, mut attempts, mut connected, mut connects) = (start, 0_u32, 0, Vec::new());
+        // Moments at which a device that was given one begins.
+        let mut begins = std::collections::BTreeSet::new();
+        while connected < DEVICES {
+            for (number, (id, backoff, next)) in devices.iter_mut().enumerate() {
+                if *next > now {
+                    continue;
+                }
+                match pacing.reserve(id, &ONE, now) {
+                    Ok(slot) => {
+                        begins.insert((slot, number));
+                        *next = now + Duration::from_hours(24);
+                    }
+                    Err(_) => *next = now + backoff.next_delay(random()),
+                }
+            }
+            while let Some((slot, number)) = begins.first().copied().filter(|(slot, _)| *slot <= now) {
+                begins.remove(&(slot, number));
+                let (id, backoff, next) = &mut devices[number];
+                let begun = pacing.begin(now);
+                if begun.is_ok() && now >= end {
+                    pacing.accepted(id);
+                    pacing.end();
+                    connected += 1;
+                    connects.push(now);
+                    continue;
+                }
+                if begun.is_ok() {
+                    attempts += 1;
+                    pacing.unreached(now, random());
+                    pacing.end();
+                }
+                *next = now + backoff.next_delay(random());
+            }
+            now += Duration::from_millis(50);
+            assert!(now < end + Duration::from_mins(5), "{connected} of {DEVICES} are back");
+        }
+        // The backoff of the site is 15 to 30 seconds after its first steps, and a device has to be there to try.
+        assert!((60..400).contains(&attempts), "{attempts} attempts in an hour");
+        let second = Duration::from_secs(1);
+        let most = connects
+            .iter()
+            .map(|from| connects.iter().filter(|at| (*from..*from + second).contains(*at)).count());
+        let most = most.max().unwrap();
+        assert!(most <= RATE as usize + 2, "{most} connects in a second");
+    }
+
+    #[test]
+    fn an_attempt_that_is_given_up_lets_another_device_try() {
+        let (mut pacing, now) = pacing(10);
+        assert_eq!(pacing.begin(now), Ok(()));
+        pacing.unanswered(now, 0);
+        assert_eq!(pacing.outage_since(), None, "one device's CONNECT without an answer is no outage");
+        pacing.unreached(now, 0);
+        let later = pacing.outage_until().unwrap();
+        assert_eq!((pacing.begin(now), pacing.begin(later)), (Err(Held::Outage), Ok(())));
+        assert_eq!(pacing.begin(later), Err(Held::Outage));
+        pacing.end();
+        assert_eq!(pacing.begin(later), Ok(()));
+        pacing.unanswered(later, 0);
+        assert!(pacing.outage_until().unwrap() > later, "an outage goes on");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Options;
 use super::error::{ConnectError, Step, TlsError};
+use crate::doctor::bridge::Side;
 use crate::endpoint::{Endpoint, ParameterPlace, Transport};
 use crate::login::Login;
 
@@ -126,7 +127,8 @@ async fn shake_hands(
     match wire.next().await {
         Ok(Some(Packet::ConnAck(answer))) if answer.code == ConnectReasonCode::Success => Ok((wire, answer)),
         Ok(Some(Packet::ConnAck(answer))) => {
-            Err(ConnectError::Refused { code: answer.code, reason: answer.properties.reason_string })
+            let bridge = Side::of(&answer.properties);
+            Err(ConnectError::Refused { code: answer.code, reason: answer.properties.reason_string, bridge })
         }
         // AUTH, which is not asked for.
         Ok(Some(_)) => Err(ConnectError::Protocol(DecodeError::NotConnAck)),

@@ -11,6 +11,8 @@ use mqtt::tls_failure::{End, TlsWords};
 use mqtt::wire::{ReceiveError, dial::ProxyError, stream::UpgradeError};
 use mqtt::{ConnectReasonCode, DecodeError, DisconnectReasonCode, EncodeError, PubAckCode, SubscribeFailure};
 
+use crate::doctor::bridge::Side;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -51,6 +53,8 @@ pub enum ConnectError {
         code: ConnectReasonCode,
         /// Its explanation, which only MQTT 5 has.
         reason: Option<Arc<str>>,
+        /// The side that has decided, if the server is a bridge that says so.
+        bridge: Option<Side>,
     },
     /// The server closed the connection instead of answering the CONNECT. AWS IoT Core refuses a device with MQTT 3.1.1
     /// so, and sends a code to MQTT 5.
@@ -370,6 +374,7 @@ mod tests {
         let refused = |reason: Option<&str>| ConnectError::Refused {
             code: ConnectReasonCode::NotAuthorized,
             reason: reason.map(Into::into),
+            bridge: None,
         };
         let cases = [
             (

@@ -80,7 +80,7 @@ Examples:
   latchkey doctor --partition device.bin --clock 1970-01-01T00:00:00Z
 
 Exit codes: 0 nothing was found; 2 no credentials, and nothing was found up to
-TLS; 10 to 60 the cause, as docs/doctor.md lists them; 64 the command line or a
+TLS; 10 to 62 the cause, as docs/doctor.md lists them; 64 the command line or a
 file is wrong; 130 Ctrl-C.";
 const LONG_HELP: &str = "\
 Goes the way of the device's connection step by step, says what it saw at each,
@@ -95,7 +95,7 @@ AWS refuses a CONNECT without saying why. Where several causes look alike from
 outside, the doctor names them all; with the gateway's log it knows which it is.
 
 Exit codes: 0 nothing was found; 2 no credentials, and nothing was found up to
-TLS; 10 to 60 the cause, as docs/doctor.md lists them; 64 the command line or a
+TLS; 10 to 62 the cause, as docs/doctor.md lists them; 64 the command line or a
 file is wrong; 130 Ctrl-C.";
 
 /// AWS's port for a user name and a password.

@@ -191,6 +191,12 @@ causes! {
     OtherServerRefusal = 60, "server_refusal",
         "The server refuses a request with a reason of its own",
         "The line above has the server's words";
+    BridgeUpstream = 61, "bridge_upstream",
+        "The bridge answers, and can't reach AWS",
+        "Read the bridge's log, whose line UNREACHABLE names the step; then run the doctor there, for AWS's endpoint";
+    BridgeRefuses = 62, "bridge_refuses",
+        "The bridge itself refuses the device, before AWS is asked",
+        "Read the bridge's log for the reason: too many devices or connects, or a rule of MQTT that the device broke";
 }
 
 impl Serialize for Cause {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::bridge::Side;
 use super::cause::Cause;
 use super::observation::{
     AuthorizerNaming, Connect, Ended, Handshake, Log, LogStep, Observations, Plain, Service, TcpFailure,
@@ -66,7 +67,8 @@ const RATE_EXCEEDED: u8 = 0x9f;
 pub fn diagnose(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(network(seen).or_else(|| tls(seen)).or_else(|| connect(seen)).or_else(|| requests(seen)));
-    let is_ours = seen.intent.service != Service::Other;
+    // A bridge accepts QoS 2 and any keep-alive, and gives AWS what it has.
+    let is_ours = !matches!(seen.intent.service, Service::Other | Service::Bridge);
     let accepted = match &seen.connect {
         Some(Connect::Accepted { keep_alive, maximum_qos, .. }) => Some((*keep_alive, *maximum_qos)),
         _ => None,
@@ -254,7 +256,12 @@ pub(super) fn day(moment: i64) -> String {
 /// TLS succeeded, and so did the certificate. What the server chose may still be another door's protocol.
 fn chosen_alpn(seen: &Observations, chosen: Option<&str>) -> Option<Finding> {
     let is_refused = !matches!(seen.connect, None | Some(Connect::Accepted { .. }));
-    if !is_refused || seen.intent.service == Service::Other && chosen.is_some() {
+    let needs_none = match seen.intent.service {
+        Service::Bridge => true,
+        Service::Other => chosen.is_some(),
+        Service::Aws | Service::Gateway => false,
+    };
+    if !is_refused || needs_none {
         return None;
     }
     let expected = seen.intent.expected_alpn.as_str();
@@ -297,9 +304,12 @@ fn connect(seen: &Observations) -> Option<Finding> {
     }
     // MQTT 5 gets the code that 3.1.1 does not.
     let answer = match (first, &seen.connect_v5) {
-        (Connect::Closed, Some(other)) => other,
+        (Connect::Closed | Connect::Refused { .. }, Some(other)) => other,
         _ => first,
     };
+    if let Some(found) = by_bridge(seen, answer) {
+        return Some(found);
+    }
     match answer {
         Connect::Accepted { .. } => {
             Some(refused(seen, "the CONNECT is refused with MQTT 3.1.1, and accepted with 5"))
@@ -336,11 +346,26 @@ fn connect(seen: &Observations) -> Option<Finding> {
     }
 }
 
+/// A refusal that is a bridge's own, and not AWS's.
+fn by_bridge(seen: &Observations, answer: &Connect) -> Option<Finding> {
+    let Connect::Refused { code, reason, .. } = answer else { return None };
+    let words = reason.as_ref().map_or(String::new(), |reason| format!(", `{reason}`"));
+    let evidence = format!("CONNACK 0x{code:02x} of `latchkey bridge`{words}");
+    match (seen.bridge?, *code) {
+        (Side::Upstream, _) => None,
+        (Side::Unreachable, _) => Some(finding(Cause::BridgeUpstream, evidence)),
+        (Side::Bridge, QUOTA_EXCEEDED | RATE_EXCEEDED) => Some(finding(Cause::Throttled, evidence)),
+        (Side::Bridge, _) => Some(finding(Cause::BridgeRefuses, evidence)),
+    }
+}
+
 /// A refusal without its cause. What the user name says is known, and AWS's limit shows by its time; else several causes look
 /// alike.
 fn refused(seen: &Observations, evidence: impl Into<String>) -> Finding {
     let evidence = evidence.into();
-    let (is_ours, certificate) = (seen.intent.service != Service::Other, seen.intent.has_certificate);
+    // A bridge names the authorizer itself.
+    let is_ours = !matches!(seen.intent.service, Service::Other | Service::Bridge);
+    let certificate = seen.intent.has_certificate;
     let alike = match seen.intent.service {
         Service::Other => ALIKE_ELSEWHERE.to_vec(),
         _ if certificate => vec![Cause::ClientCertificate, Cause::ConnectDenied, Cause::DocumentsRegion],
@@ -399,7 +424,8 @@ fn ended_finding(seen: &Observations, what: &str, ended: &Ended) -> Finding {
         Ended::TooLarge => format!("{what}: larger than the server's maximum"),
         Ended::Other(words) => format!("{what}: {words}"),
     };
-    if is_message && seen.intent.payload_bytes > MAX_PAYLOAD && seen.intent.service != Service::Other {
+    let is_awss = seen.intent.service != Service::Other;
+    if is_message && seen.intent.payload_bytes > MAX_PAYLOAD && is_awss {
         return finding(Cause::MessageTooLarge, evidence);
     }
     if is_message && seen.publish_plain == Some(Ok(())) {

@@ -6,6 +6,7 @@ use mqtt::wire::stream::UpgradeError;
 use mqtt::{EncodeError, LastWill, Publish, QoS, TopicFilter, TopicName, Version};
 use tokio::time::{sleep, timeout};
 
+use super::bridge::Side;
 use super::observation::{
     AuthorizerNaming, Connect, Ended, Handshake, Intent, Observations, Service, TcpFailure, Trust, Variant,
 };
@@ -158,6 +159,7 @@ async fn connect(plan: &Plan, login: &Login, seen: &mut Observations) -> Result<
     match Client::connect_answered(&endpoint, login, &options).await {
         Ok((client, limits)) => {
             seen.connect_millis = Some(millis(began.elapsed()));
+            note_bridge(seen, Side::of(&limits));
             seen.connect = Some(Connect::Accepted {
                 keep_alive: limits.server_keep_alive,
                 maximum_qos: u8::from(limits.maximum_qos),
@@ -168,31 +170,57 @@ async fn connect(plan: &Plan, login: &Login, seen: &mut Observations) -> Result<
         Err(error) => {
             seen.connect_millis = Some(millis(began.elapsed()));
             seen.connect = Some(connect_of(&error));
-            if plan.options.version == Version::V311 && matches!(error, ConnectError::ClosedBeforeConnAck) {
+            note_bridge(seen, side_of(&error));
+            // MQTT 5 gets a code from AWS, and the side that has decided from a bridge.
+            let says_more = match error {
+                ConnectError::ClosedBeforeConnAck => true,
+                ConnectError::Refused { .. } => seen.intent.service == Service::Other,
+                _ => false,
+            };
+            if plan.options.version == Version::V311 && says_more {
                 let options = Options { version: Version::V5, ..options.clone() };
-                seen.connect_v5 = Some(again(&endpoint, login, &options).await);
+                let (answer, side) = again(&endpoint, login, &options).await;
+                seen.connect_v5 = Some(answer);
+                note_bridge(seen, side);
             }
             if plan.will.is_some() && error.is_refusal() {
                 let options = Options { last_will: None, ..options };
-                seen.connect_without_will = Some(again(&endpoint, login, &options).await);
+                seen.connect_without_will = Some(again(&endpoint, login, &options).await.0);
             }
         }
     }
     Ok(())
 }
 
-async fn again(endpoint: &crate::endpoint::Endpoint, login: &Login, options: &Options) -> Connect {
+async fn again(
+    endpoint: &crate::endpoint::Endpoint,
+    login: &Login,
+    options: &Options,
+) -> (Connect, Option<Side>) {
     sleep(BETWEEN_CONNECTS).await;
     match Client::connect_answered(endpoint, login, options).await {
         Ok((client, limits)) => {
             client.disconnect().await;
-            Connect::Accepted {
+            let accepted = Connect::Accepted {
                 keep_alive: limits.server_keep_alive,
                 maximum_qos: u8::from(limits.maximum_qos),
                 maximum_packet: limits.maximum_packet_size.map(std::num::NonZeroU32::get),
-            }
+            };
+            (accepted, Side::of(&limits))
         }
-        Err(error) => connect_of(&error),
+        Err(error) => (connect_of(&error), side_of(&error)),
+    }
+}
+
+fn side_of(error: &ConnectError) -> Option<Side> {
+    if let ConnectError::Refused { bridge, .. } = error { *bridge } else { None }
+}
+
+/// A bridge has its own certificate or none, so only its CONNACK shows what it is.
+fn note_bridge(seen: &mut Observations, side: Option<Side>) {
+    if side.is_some() {
+        seen.bridge = side;
+        seen.intent.service = Service::Bridge;
     }
 }
 
@@ -300,7 +328,7 @@ fn millis(duration: Duration) -> u64 {
 
 fn connect_of(error: &ConnectError) -> Connect {
     match error {
-        ConnectError::Refused { code, reason } => Connect::Refused {
+        ConnectError::Refused { code, reason, .. } => Connect::Refused {
             code: u8::from(*code),
             name: snake_case(code),
             reason: reason.as_deref().map(str::to_owned),

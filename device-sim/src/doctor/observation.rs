@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bridge::Side;
+
 /// Everything that was seen. A step that was not reached is absent.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Observations {
@@ -28,6 +30,8 @@ pub struct Observations {
     pub plain: Option<Plain>,
     /// Handshakes that differ from the device's in one thing.
     pub variants: Vec<(Variant, Handshake)>,
+    /// The side that has decided about the CONNECT, if a bridge has answered it.
+    pub bridge: Option<Side>,
     /// The answer to the CONNECT.
     pub connect: Option<Connect>,
     /// How long the answer took, in milliseconds.
@@ -98,6 +102,8 @@ pub enum Service {
     Aws,
     /// `latchkey local`.
     Gateway,
+    /// `latchkey bridge`, with AWS after it.
+    Bridge,
     /// Any other MQTT server.
     #[default]
     Other,

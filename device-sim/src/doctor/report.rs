@@ -42,6 +42,7 @@ impl Report<'_> {
         let service = match intent.service {
             Service::Aws => ", AWS IoT Core",
             Service::Gateway => ", `latchkey local`",
+            Service::Bridge => ", `latchkey bridge`",
             Service::Other => "",
         };
         step("endpoint", Some(format!("{}{service}", intent.endpoint)));
@@ -126,7 +127,7 @@ impl Report<'_> {
         step("clock", Some(format!("the device's says {}{other}", day(seen.device_clock))));
         step(
             "authorizer",
-            (intent.service != Service::Other).then(|| match &intent.authorizer {
+            matches!(intent.service, Service::Aws | Service::Gateway).then(|| match &intent.authorizer {
                 AuthorizerNaming::Absent => "not named: the endpoint's default one decides".to_owned(),
                 AuthorizerNaming::Named(name) => format!("`{name}`"),
                 AuthorizerNaming::Misspelt(parameter) => format!("the parameter is `{parameter}`"),
@@ -228,7 +229,7 @@ impl Display for Report<'_> {
         }
         let service = match self.seen.intent.service {
             Service::Other => "The server",
-            Service::Aws | Service::Gateway => "AWS",
+            Service::Aws | Service::Gateway | Service::Bridge => "AWS",
         };
         for Finding { cause, evidence, alike } in self.findings {
             writeln!(f)?;

@@ -69,7 +69,7 @@ async fn intrude(endpoint: &Endpoint, outsiders: &Outsiders) -> Attempt {
     let (result, failed) = match Client::connect(endpoint, &outsiders.intruder, &Options::default()).await {
         // The server's reason string says no more than its code.
         Err(ConnectError::Refused { code, .. }) => {
-            (ConnectError::Refused { code, reason: None }.to_string(), true)
+            (ConnectError::Refused { code, reason: None, bridge: None }.to_string(), true)
         }
         Err(error) => (error.to_string(), false),
         Ok(_) => ("it was accepted".to_owned(), false),

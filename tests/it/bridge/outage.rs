@@ -160,6 +160,85 @@ async fn killing_the_bridge_loses_no_acknowledged_message() {
     drop(device);
 }
 
+/// The metric of the bridge with this name and these labels.
+async fn metric(bridge: &BridgeProcess, name: &str) -> u64 {
+    let stream = TcpStream::connect(bridge.address("status")).await.unwrap();
+    let text = super::http_get(stream, "/metrics").await;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("{name}: {text}"))
+}
+
+#[tokio::test]
+async fn a_full_spool_drops_the_oldest_messages_of_its_device_and_others_go_on() {
+    let (cloud, folder, port) = (Cloud::new(), tempfile::tempdir().unwrap(), free_port().await);
+    integration::devices::add(cloud.folder.path(), "hall-2", "sht20", cloud.password.as_bytes());
+    let gateway = cloud.start(port).await;
+    let more = "connect_wait_seconds = 60\n[spool]\ndevice = \"5KB\"";
+    let bridge = BridgeProcess::start(folder.path(), &settings(&gateway, more)).await;
+    let mut device = cloud.device(bridge.mqtt()).await;
+    let mut other = super::plain(bridge.mqtt(), Version::V5, "hall-2", &cloud.password).await;
+    gateway.kill().await;
+    for client in ["hall-1", "hall-2"] {
+        bridge.logged(&[("eventType", "Upstream"), ("reason", "UPSTREAM_ENDED"), ("clientId", client)]).await;
+    }
+    let stored = publish(&mut device, 1..101).await;
+    assert_eq!(stored.len(), 100, "a full spool accepts what is new");
+    assert!(other.publish("sensor/hall-2/temperature", "1000", QoS::AtLeastOnce).await.is_some());
+    let line = bridge.logged(&[("eventType", "Bridge"), ("reason", "SPOOL_FULL")]).await;
+    assert!(line["details"].as_str().unwrap().contains("`hall-1`"), "{line}");
+    let kept = metric(&bridge, "latchkey_bridge_spool_messages").await;
+    let dropped = metric(&bridge, "latchkey_bridge_spool_dropped_total").await;
+    assert_eq!((kept + dropped, dropped > 50), (101, true), "{kept} and {dropped}");
+    let gateway = cloud.start(port).await;
+    let mut viewer = viewer(&gateway).await;
+    let kept = u16::try_from(kept).unwrap() - 1;
+    let newest = (101 - kept..101).chain([1_000]).collect::<Vec<_>>();
+    let mut seen = arrive(&mut viewer, &newest).await;
+    seen.retain(|number| *number != 1_000);
+    assert_eq!(seen, newest[..newest.len() - 1], "the newest, in their order, and none before them");
+}
+
+#[tokio::test]
+async fn damaged_messages_are_named_and_lost_alone() {
+    let (cloud, folder, port) = (Cloud::new(), tempfile::tempdir().unwrap(), free_port().await);
+    integration::devices::add(cloud.folder.path(), "hall-2", "sht20", cloud.password.as_bytes());
+    let gateway = cloud.start(port).await;
+    let text = settings(&gateway, SPOOL);
+    let bridge = BridgeProcess::start(folder.path(), &text).await;
+    let mut device = cloud.device(bridge.mqtt()).await;
+    let mut other = super::plain(bridge.mqtt(), Version::V5, "hall-2", &cloud.password).await;
+    gateway.kill().await;
+    for client in ["hall-1", "hall-2"] {
+        bridge.logged(&[("eventType", "Upstream"), ("reason", "UPSTREAM_ENDED"), ("clientId", client)]).await;
+    }
+    assert_eq!(publish(&mut device, 20_001..20_006).await.len(), 5);
+    assert!(other.publish("sensor/hall-2/temperature", "30001", QoS::AtLeastOnce).await.is_some());
+    bridge.stop().await;
+    let file = folder.path().join("latchkey-bridge/spool.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"20003").unwrap();
+    bytes[at..at + 5].copy_from_slice(b"99999");
+    std::fs::write(&file, &bytes).unwrap();
+    let gateway = cloud.start(port).await;
+    let mut viewer = viewer(&gateway).await;
+    let bridge = BridgeProcess::start(folder.path(), &text).await;
+    let _device = cloud.device(bridge.mqtt()).await;
+    let _other = super::plain(bridge.mqtt(), Version::V5, "hall-2", &cloud.password).await;
+    let mut seen = arrive(&mut viewer, &[20_001, 20_002, 20_004, 20_005, 30_001]).await;
+    seen.sort_unstable();
+    assert_eq!(seen, [20_001, 20_002, 20_004, 20_005, 30_001]);
+    let line = bridge.logged(&[("eventType", "Bridge"), ("reason", "SPOOL_DAMAGED")]).await;
+    assert!(line["details"].as_str().unwrap().contains("1 stored messages of `hall-1`"), "{line}");
+    bridge.stop().await;
+    // The whole file is damaged: it is moved away, and the bridge works.
+    std::fs::write(&file, vec![7; 8_192]).unwrap();
+    let bridge = BridgeProcess::start(folder.path(), &text).await;
+    let line = bridge.logged(&[("eventType", "Bridge"), ("reason", "SPOOL_DAMAGED")]).await;
+    assert!(line["explanation"].as_str().unwrap().contains("spool.sqlite.damaged-"), "{line}");
+    let mut device = cloud.device(bridge.mqtt()).await;
+    assert_eq!(publish(&mut device, 1..2).await, [1]);
+}
+
 #[tokio::test]
 async fn without_a_spool_a_device_is_disconnected_and_refused_until_aws_answers() {
     let (cloud, folder, port) = (Cloud::new(), tempfile::tempdir().unwrap(), free_port().await);
@@ -195,18 +274,6 @@ async fn the_second_endpoint_is_used_when_the_first_one_does_not_answer() {
     let bridge = BridgeProcess::start(folder.path(), &text.collect::<Vec<_>>().join("\n")).await;
     let mut device = cloud.device(bridge.mqtt()).await;
     assert_eq!(publish(&mut device, 1..2).await, [1]);
-}
-
-#[tokio::test]
-async fn a_proxy_is_used_on_the_way_to_aws() {
-    let (cloud, folder, port) = (Cloud::new(), tempfile::tempdir().unwrap(), free_port().await);
-    let gateway = cloud.start(port).await;
-    let proxy = integration::connect_proxy::ConnectProxy::to(gateway.address).await;
-    let more = format!("proxy = \"http://127.0.0.1:{}\"", proxy.port);
-    let bridge = BridgeProcess::start(folder.path(), &settings(&gateway, &more)).await;
-    let mut device = cloud.device(bridge.mqtt()).await;
-    assert_eq!(publish(&mut device, 1..2).await, [1]);
-    assert_eq!(proxy.asked(), [format!("localhost:{port}")]);
 }
 
 #[tokio::test]

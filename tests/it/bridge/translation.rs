@@ -53,6 +53,43 @@ async fn retain_is_dropped_where_the_rules_say_so() {
     }
 }
 
+/// What Tasmota and `ESPHome` do with their default settings: a retained last will, and a retained message at the start.
+#[tokio::test]
+async fn a_retained_last_will_is_accepted_where_the_rules_drop_the_flag() {
+    for (rules, accepted) in [("[rules]\ndrop_retain = [\"d/#\"]", true), ("", false)] {
+        let site = Site::with(rules).await;
+        let password = site.gateway.add("d", "own-topics");
+        let mut connect = connect(Version::V311, "d", "d", &password);
+        let topic = "d/tele/LWT".parse().unwrap();
+        let mut will = mqtt::LastWill::new(topic, bytes::Bytes::from_static(b"Offline"));
+        (will.retain, will.qos) = (true, QoS::AtLeastOnce);
+        connect.last_will = Some(will);
+        let (mut device, ack) = MqttClient::plain(site.bridge.mqtt(), connect).await;
+        assert_eq!(ack.unwrap().code == ConnectReasonCode::Success, accepted, "{rules}");
+        if accepted {
+            let mut online = Publish::new("d/tele/LWT".parse().unwrap(), "Online");
+            (online.qos, online.packet_id) = (QoS::AtLeastOnce, Some(std::num::NonZeroU16::MIN));
+            online.retain = true;
+            device.send(Packet::Publish(online)).await;
+            assert!(matches!(device.receive().await, Some(Packet::PubAck(_))));
+            site.bridge.logged(&[("eventType", "Translation"), ("reason", "RETAIN")]).await;
+        }
+    }
+}
+
+/// A PLC or a router: one topic that can't be changed.
+#[tokio::test]
+async fn a_fixed_topic_becomes_the_devices_own() {
+    let site = Site::with("[[map]]\ndevice = \"data\"\ncloud = \"{client_id}/data\"").await;
+    for name in ["plc-1", "plc-2"] {
+        let mut device = site.device(Version::V311, name).await;
+        assert!(device.publish("data", "1", QoS::AtLeastOnce).await.is_some());
+        let topic = format!("{name}/data");
+        let published = [("eventType", "Publish-In"), ("clientId", name), ("topicName", topic.as_str())];
+        site.gateway.logged_with(&published).await;
+    }
+}
+
 #[tokio::test]
 async fn each_side_has_its_own_keep_alive() {
     let site = Site::new().await;
@@ -107,6 +144,8 @@ async fn a_translation_is_logged_once_and_counted_each_time() {
         );
     }
     device.ping().await;
+    drop(device);
+    site.bridge.logged(&[("eventType", "Disconnect")]).await;
     let lines = site.bridge.lines();
     assert_eq!(lines.iter().filter(|line| line["reason"] == "OVERSIZE").count(), 1, "{lines:?}");
     let stream = tokio::net::TcpStream::connect(site.bridge.address("status")).await.unwrap();

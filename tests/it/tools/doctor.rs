@@ -1,13 +1,12 @@
 //! `latchkey doctor`: each finding, made by a server that misbehaves in exactly that way or by the gateway, and none on a
 //! healthy path.
 
-mod misbehaving;
-
 use std::{path::Path, time::SystemTime};
 
 use clap::Parser;
 use device_sim::doctor::{
     DoctorArgs, Knowledge,
+    bridge::Side,
     cause::Cause,
     diagnosis::Finding,
     findings,
@@ -20,10 +19,12 @@ use gateway::{
     quotas::Quotas,
 };
 use integration::{
+    bridge_process::{BridgeProcess, settings, settings_to},
     connect_proxy::{self, ConnectProxy},
     eventually::{eventually, within},
     fake_function::{Act, FakeFunction},
     foreign::mosquitto::Broker,
+    misbehaving::{Manner, Misbehaving, Tls},
     mqtt_client::{MqttClient, connect},
     programs::program,
     running::{Finished, Running},
@@ -35,8 +36,6 @@ use mqtt::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
-
-use self::misbehaving::{Manner, Misbehaving, Tls};
 
 const PASSWORD: &str = "a password for hall-1";
 
@@ -361,6 +360,58 @@ async fn a_throttled_client_id_and_a_twin_are_named() {
             () = twin => unreachable!(),
         };
         assert_found(&found, Cause::TakenOver);
+    }
+}
+
+/// The doctor at a bridge: which side refuses, with MQTT 5 and with 3.1.1, over TCP and over TLS without ALPN.
+#[tokio::test]
+async fn a_bridge_is_recognised_and_the_side_that_fails_is_named() {
+    let gateway = with_device().await;
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("bridge.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("bridge.key"), made.signing_key.serialize_pem()).unwrap();
+    let more = "[limits]\ndevices = 2\n[tls]\ncertificate = \"bridge.pem\"\nkey = \"bridge.key\"\n\
+                [ports]\nmqtt = 0\nmqtts = 0\nstatus = \"off\"";
+    let bridge = BridgeProcess::start(folder.path(), &settings(&gateway, more)).await;
+    let ca = folder.path().join("bridge.pem").display().to_string();
+    let tcp = format!("localhost:{}", bridge.mqtt().port());
+    let tls = format!("localhost:{}", bridge.address("mqtts").port());
+    let ways = [
+        vec![tcp.as_str(), "--transport", "tcp"],
+        vec![tls.as_str(), "--ca", &ca, "--alpn", "none"],
+        vec![tls.as_str(), "--ca", &ca],
+    ];
+    for way in &ways {
+        for version in ["5", "3.1.1"] {
+            let at = async |more: &[&str]| {
+                let words = [&way[..], &["--no-authorizer", "-V", version], more].concat();
+                examined(&words, GatewaysLog(None)).await
+            };
+            let (seen, found) = at(&["-t", "hall-1/t", "-k", "5", "-q", "2"]).await;
+            assert_eq!(found, [], "{way:?} {version}: {seen:?}");
+            let refused = at(&["-u", "nobody"]).await;
+            assert_found(&refused, Cause::Refused);
+            assert_eq!(refused.0.bridge, Some(Side::Upstream), "{refused:?}");
+            assert!(refused.1[0].alike.contains(&Cause::UnknownDevice), "{refused:?}");
+        }
+    }
+    let mut places = Vec::new();
+    for name in ["one", "other"] {
+        let password = gateway.add(name, "own-topics");
+        places.push(MqttClient::plain(bridge.mqtt(), connect(Version::V5, name, name, &password)).await);
+    }
+    for version in ["5", "3.1.1"] {
+        let full = examined(&[&ways[0][..], &["-V", version]].concat(), GatewaysLog(None)).await;
+        assert_found(&full, Cause::BridgeRefuses);
+    }
+    let nowhere = settings_to(([127, 0, 0, 1], 1).into(), &gateway.ca(), "");
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = BridgeProcess::start(folder.path(), &nowhere).await;
+    let tcp = format!("localhost:{}", bridge.mqtt().port());
+    for version in ["5", "3.1.1"] {
+        let found = examined(&[&tcp, "--transport", "tcp", "-V", version], GatewaysLog(None)).await;
+        assert_found(&found, Cause::BridgeUpstream);
     }
 }
 

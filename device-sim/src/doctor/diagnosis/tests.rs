@@ -53,6 +53,19 @@ fn refused_with(code: u8) -> Connect {
     Connect::Refused { code, name: "a_name".to_owned(), reason: Some("a reason".to_owned()) }
 }
 
+/// A bridge answers with this code. The device offers no ALPN protocol and names no authorizer, which a bridge does.
+fn by_bridge(side: Side, code: u8) -> Observations {
+    at_connect(refused_with(code), |seen| {
+        seen.bridge = Some(side);
+        seen.intent.service = Service::Bridge;
+        seen.intent.authorizer = AuthorizerNaming::Absent;
+        (seen.intent.alpn, seen.intent.keep_alive) = (Vec::new(), 5);
+        seen.tls = Some(completed(None));
+        let expected = seen.intent.expected_alpn.clone();
+        seen.variants = vec![(Variant::Alpn(vec![expected.clone()]), completed(Some(&expected)))];
+    })
+}
+
 fn certificate(not_before: i64, not_after: i64) -> Certificate {
     Certificate {
         subject: "CN=server".to_owned(),
@@ -290,6 +303,10 @@ fn cases() -> Vec<(Observations, Cause)> {
         (at_connect(refused_with(0x84), |_| {}), Cause::ProtocolVersion),
         (at_connect(Connect::NotMqtt("bytes".into()), |_| {}), Cause::NotMqtt),
         (at_connect(Connect::TimedOut, |_| {}), Cause::Silent),
+        (by_bridge(Side::Unreachable, 0x88), Cause::BridgeUpstream),
+        (by_bridge(Side::Bridge, 0x89), Cause::BridgeRefuses),
+        (by_bridge(Side::Bridge, 0x9f), Cause::Throttled),
+        (by_bridge(Side::Upstream, 0x87), Cause::Refused),
         (at_connect(refused_with(0x88), |_| {}), Cause::OtherServerRefusal),
         (at_connect(Connect::Http(404), |_| {}), Cause::OtherServerRefusal),
     ]

@@ -15,7 +15,7 @@ use rustls::{
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -23,30 +23,34 @@ use tokio_rustls::TlsAcceptor;
 
 /// What the server does with a connection.
 #[derive(Clone)]
-pub(super) enum Manner {
+pub enum Manner {
     /// It waits for the first bytes, answers these and closes the connection.
     Raw(&'static [u8]),
     /// It serves TLS, waits for a CONNECT, answers these bytes and closes the connection.
     Tls(Tls, &'static [u8]),
+    /// It accepts connections, and says nothing.
+    Silent,
+    /// It serves TLS, and does not answer a CONNECT.
+    Unanswering(Tls),
 }
 
 /// The server's TLS.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub struct Tls {
     /// Whether its CA is the one that the device trusts.
-    pub(super) known: bool,
+    pub known: bool,
     /// The name of its certificate.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// From when on it is valid, from now.
-    pub(super) from: Duration,
+    pub from: Duration,
     /// Until when.
-    pub(super) until: Duration,
+    pub until: Duration,
     /// The ALPN protocols that it accepts; without any it ignores ALPN.
-    pub(super) alpn: &'static [&'static str],
+    pub alpn: &'static [&'static str],
     /// Whether it asks for a client certificate.
-    pub(super) client_certificate: bool,
+    pub client_certificate: bool,
     /// The date of its HTTP answers.
-    pub(super) date: Option<&'static str>,
+    pub date: Option<&'static str>,
 }
 
 impl Default for Tls {
@@ -64,7 +68,7 @@ impl Default for Tls {
 }
 
 /// The server, on a free port. Dropping it stops it.
-pub(super) struct Misbehaving {
+pub struct Misbehaving {
     port: u16,
     folder: TempDir,
     connects: Arc<AtomicUsize>,
@@ -75,13 +79,14 @@ pub(super) struct Misbehaving {
 const CONNECT: u8 = 0x10;
 
 impl Misbehaving {
-    pub(super) async fn start(manner: Manner) -> Self {
+    /// Starts one with a certificate of a new CA.
+    pub async fn start(manner: Manner) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [own, other] = [(); 2].map(|()| authority());
         std::fs::write(folder.path().join("ca.pem"), own.pem()).unwrap();
         let acceptor = match &manner {
-            Manner::Raw(_) => None,
-            Manner::Tls(tls, _) => {
+            Manner::Raw(_) | Manner::Silent => None,
+            Manner::Tls(tls, _) | Manner::Unanswering(tls) => {
                 let issuer = if tls.known { &own } else { &other };
                 Some(TlsAcceptor::from(Arc::new(config(tls, issuer))))
             }
@@ -100,16 +105,18 @@ impl Misbehaving {
         Self { port, folder, connects, task }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    /// Its name and port.
+    pub fn endpoint(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    /// The CA that its clients trust.
+    pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// How many CONNECTs came.
-    pub(super) fn connects(&self) -> usize {
+    pub fn connects(&self) -> usize {
         self.connects.load(Ordering::SeqCst)
     }
 }
@@ -127,22 +134,35 @@ async fn serve(
     connects: &AtomicUsize,
 ) -> std::io::Result<()> {
     let mut first = [0; 2_048];
-    let (Manner::Tls(tls, answer), Some(acceptor)) = (manner, acceptor) else {
-        let Manner::Raw(answer) = manner else { return Ok(()) };
-        // Not read to the end: closing would drop the answer.
-        _ = tcp.read(&mut first).await?;
-        tcp.write_all(answer).await?;
-        return tcp.shutdown().await;
+    let (tls, answer) = match manner {
+        Manner::Raw(answer) => {
+            // Not read to the end: closing would drop the answer.
+            _ = tcp.read(&mut first).await?;
+            tcp.write_all(answer).await?;
+            return tcp.shutdown().await;
+        }
+        Manner::Silent => return hold(tcp).await,
+        Manner::Tls(tls, answer) => (tls, Some(*answer)),
+        Manner::Unanswering(tls) => (tls, None),
     };
+    let Some(acceptor) = acceptor else { return Ok(()) };
     let mut stream = acceptor.accept(tcp).await?;
     let count = stream.read(&mut first).await?;
     if first[0] == CONNECT && count > 0 {
         connects.fetch_add(1, Ordering::SeqCst);
+        let Some(answer) = answer else { return hold(stream).await };
         stream.write_all(answer).await?;
     } else if let Some(date) = tls.date {
         stream.write_all(format!("HTTP/1.1 404 Not Found\r\ndate: {date}\r\n\r\n").as_bytes()).await?;
     }
     stream.shutdown().await
+}
+
+/// Keeps a connection open until the client closes it.
+async fn hold(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+    let mut bytes = [0; 256];
+    while stream.read(&mut bytes).await? > 0 {}
+    Ok(())
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
