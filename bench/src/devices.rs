@@ -68,11 +68,7 @@ fn figures(
 ) -> anyhow::Result<Section> {
     let devices = f64::from(u32::try_from(size.devices)?);
     let acknowledged = f64::from(u32::try_from(outcome.waits.len())?);
-    let kb = |before: u64, after: u64| {
-        // The number of kilobytes has no fraction that matters.
-        let grown = u32::try_from(after.saturating_sub(before) / 1024).unwrap_or(u32::MAX);
-        f64::from(grown) * 1.024 / devices
-    };
+    let kb = |before, after| kilobytes_each(before, after, devices);
     let figures = vec![
         Figure::new("devices connected at once", devices, ""),
         Figure::new("time to connect them", connecting.as_secs_f64(), "s"),
@@ -83,6 +79,13 @@ fn figures(
         Figure::new("resident memory a connection", kb(before.resident, after.resident), "KB"),
     ];
     Ok(Section { name: "devices", figures })
+}
+
+/// How many KB of 1,000 bytes each device adds to a process's memory.
+pub(crate) fn kilobytes_each(before: u64, after: u64, devices: f64) -> f64 {
+    // The number of kilobytes has no fraction that matters.
+    let grown = u32::try_from(after.saturating_sub(before) / 1024).unwrap_or(u32::MAX);
+    f64::from(grown) * 1.024 / devices
 }
 
 /// Connects all devices. If one can't be connected, the measurement ends.
@@ -149,7 +152,7 @@ impl Device {
 }
 
 /// The 99th percentile in milliseconds.
-fn p99(waits: &[Duration]) -> anyhow::Result<f64> {
+pub(crate) fn p99(waits: &[Duration]) -> anyhow::Result<f64> {
     let mut histogram = Histogram::<u64>::new(3)?;
     for wait in waits {
         histogram.record(u64::try_from(wait.as_micros())?)?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use device_sim::Login;
 use mqtt::{
     Codec, Connect, ConnectReasonCode, Packet, Version,
-    wire::{self, Wire},
+    wire::{self, Wire, stream::Stream},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -49,19 +49,34 @@ impl Dialler {
 
     /// TCP, TLS, CONNECT and CONNACK.
     pub(crate) async fn connect(&self, address: SocketAddr, login: &Login) -> anyhow::Result<Wire> {
-        let stream = self.handshake(address).await?;
-        let mut wire = Wire::new(stream, Codec::client(Version::V5, MAX_PACKET), READ_BYTES);
-        let connect = Connect {
-            keep_alive: 60,
-            username: Some(login.user_name.as_str().into()),
-            password: Some(Bytes::copy_from_slice(login.password.expose())),
-            ..Connect::new(Version::V5, login.client_id.as_str())
-        };
-        wire.queue(Packet::Connect(Box::new(connect)))?;
-        wire.flush().await?;
-        match wire.next().await? {
-            Some(Packet::ConnAck(answer)) if answer.code == ConnectReasonCode::Success => Ok(wire),
-            other => bail!("not accepted: {other:?}"),
-        }
+        connect(self.handshake(address).await?, login, 60).await
+    }
+
+    /// TCP, CONNECT and CONNACK.
+    pub(crate) async fn connect_plain(
+        &self,
+        address: SocketAddr,
+        login: &Login,
+        keep_alive: u16,
+    ) -> anyhow::Result<Wire> {
+        let stream = TcpStream::connect(address).await.context("can't connect over TCP")?;
+        stream.set_nodelay(true)?;
+        connect(stream, login, keep_alive).await
+    }
+}
+
+async fn connect(stream: impl Into<Stream>, login: &Login, keep_alive: u16) -> anyhow::Result<Wire> {
+    let mut wire = Wire::new(stream, Codec::client(Version::V5, MAX_PACKET), READ_BYTES);
+    let connect = Connect {
+        keep_alive,
+        username: Some(login.user_name.as_str().into()),
+        password: Some(Bytes::copy_from_slice(login.password.expose())),
+        ..Connect::new(Version::V5, login.client_id.as_str())
+    };
+    wire.queue(Packet::Connect(Box::new(connect)))?;
+    wire.flush().await?;
+    match wire.next().await? {
+        Some(Packet::ConnAck(answer)) if answer.code == ConnectReasonCode::Success => Ok(wire),
+        other => bail!("not accepted: {other:?}"),
     }
 }

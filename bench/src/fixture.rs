@@ -13,12 +13,17 @@ use tempfile::TempDir;
 
 /// The name in the certificate.
 pub(crate) const SERVER_NAME: &str = "bench.test";
+const RECORDS: &str = "devices.json";
 /// A built-in grant: a device may publish to its own two topics.
 const GRANT: &str = "sht20";
 /// The built-in grant of a device's own shadow.
 const SHADOW_GRANT: &str = "shadow";
 /// Devices that have a shadow.
 const SHADOWS: usize = 8;
+/// A store without devices, with a grant for the bridge of a whole site: what all its devices may publish.
+const STORE: &str = r#"{"version": 1, "grants": {"site": {"publish": ["sensor/*"]}}, "devices": {}}"#;
+/// That grant.
+const SITE_GRANT: &str = "site";
 
 /// A folder with the files that the servers read. Dropping this removes it.
 pub(crate) struct Fixture {
@@ -27,15 +32,20 @@ pub(crate) struct Fixture {
     pub(crate) logins: Vec<Login>,
     /// Devices that have a shadow.
     pub(crate) shadow_logins: Vec<Login>,
+    /// The one identity of mosquitto's bridge.
+    pub(crate) site_login: Login,
 }
 
 impl Fixture {
     /// Makes the files for a number of devices.
     pub(crate) fn make(devices: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("can't make a temporary folder")?;
-        let mut fixture = Self { folder, logins: Vec::new(), shadow_logins: Vec::new() };
+        let records = folder.path().join(RECORDS);
+        std::fs::write(&records, STORE)?;
+        let mut records = StoreFile::open(&records)?;
+        let site_login = add(&mut records, SITE_GRANT.to_owned(), SITE_GRANT)?;
+        let mut fixture = Self { folder, logins: Vec::new(), shadow_logins: Vec::new(), site_login };
         fixture.issue()?;
-        let mut records = StoreFile::open(&fixture.records())?;
         for number in 0..devices {
             fixture.logins.push(add(&mut records, format!("device-{number:05}"), GRANT)?);
         }
@@ -63,7 +73,7 @@ impl Fixture {
 
     /// The file of the authorizer's device records.
     pub(crate) fn records(&self) -> PathBuf {
-        self.folder().join("devices.json")
+        self.folder().join(RECORDS)
     }
 
     /// Writes a file that only its owner may read, since some hold secrets.

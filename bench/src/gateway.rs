@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,9 +10,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
 use device_sim::{Endpoint, Target};
 use gateway::console::access::ConsoleFile;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -48,6 +52,9 @@ pub(crate) struct Gateway {
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     endpoint: Endpoint,
+    /// The CA of its default domain.
+    pub(crate) ca: PathBuf,
+    status: SocketAddr,
     page: Option<Page>,
 }
 
@@ -97,7 +104,7 @@ impl Gateway {
             ConsoleUse::Page => Some(Page::open(status, &ConsoleFile::read(&data)?.token).await?),
             ConsoleUse::Off | ConsoleUse::NoPage => None,
         };
-        Ok(Self { server, address, endpoint, page })
+        Ok(Self { server, address, endpoint, ca: data.join("ca.pem"), status, page })
     }
 
     /// The page of its console that is open.
@@ -108,6 +115,21 @@ impl Gateway {
     /// How devices reach it.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// How many messages it has got from clients, by its own metric.
+    pub(crate) async fn messages(&self) -> anyhow::Result<u64> {
+        let stream = TokioIo::new(TcpStream::connect(self.status).await?);
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        let request = Request::get("/metrics").header(HOST, self.status.to_string());
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        ensure!(answer.status() == StatusCode::OK, "the gateway's metrics answer {}", answer.status());
+        let text = answer.into_body().collect().await?.to_bytes();
+        let text = std::str::from_utf8(&text)?;
+        let value =
+            text.lines().find_map(|line| line.strip_prefix("latchkey_messages_total{direction=\"in\"} "));
+        value.context("the gateway does not count messages")?.parse().context("not a number")
     }
 
     /// Reads its memory.

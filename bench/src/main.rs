@@ -1,5 +1,5 @@
-//! Compares the gateway with its peers on this machine: memory for each connection, connects, QoS 1 throughput; and measures what
-//! has no peer: Things by API calls, device shadows, and the console.
+//! Compares gateway and bridge with their peers on this machine: memory for each connection, connects, QoS 1 throughput; and measures
+//! what has no peer: Things by API calls, device shadows, and the console.
 //!
 //! Every comparison runs both sides in turns, with one client program and one certificate, so that other load on the
 //! machine slows both down.
@@ -7,6 +7,8 @@
 mod api;
 mod api_calls;
 mod bare;
+mod bridge;
+mod bridged;
 mod connect;
 mod console;
 mod devices;
@@ -29,7 +31,7 @@ use self::{
     report::{Report, Section},
 };
 
-/// Compare the gateway with its peers; the exit code is 1 if a target is missed
+/// Compare gateway and bridge with their peers; the exit code is 1 if a target is missed
 #[derive(Parser)]
 #[command(name = "latchkey-bench", version)]
 struct Cli {
@@ -48,7 +50,7 @@ struct Cli {
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Comparison {
-    /// All measurements, one after the other: four to five minutes
+    /// All measurements, one after the other: eight to ten minutes
     All,
     /// 10,000 devices at once, each publishing every 10 seconds: errors, and the gateway's memory
     Devices,
@@ -62,6 +64,8 @@ enum Comparison {
     Shadows,
     /// What the console costs for a connect and a message: off, without a page, with one
     Console,
+    /// 5,000 devices without TLS over the bridge: memory, idle processor time, added latency, and messages against mosquitto's bridge
+    Bridge,
     /// The bare accept loop
     #[command(hide = true)]
     Bare {
@@ -88,8 +92,12 @@ pub(crate) struct Size {
     pub(crate) turn: Duration,
     /// Things that API calls create.
     pub(crate) things: usize,
-    /// Calls of which the time is measured.
+    /// Calls and messages of which the time is measured.
     pub(crate) timed_calls: usize,
+    /// Devices that are connected over the bridge.
+    pub(crate) bridged_devices: usize,
+    /// How long they do nothing while processor time is measured.
+    pub(crate) idle: Duration,
 }
 
 impl Size {
@@ -103,6 +111,8 @@ impl Size {
         turn: Duration::from_secs(3),
         things: 100_000,
         timed_calls: 1_000,
+        bridged_devices: 5_000,
+        idle: Duration::from_secs(10),
     };
     /// The sizes of a run that shows only that everything works.
     pub(crate) const SMOKE: Self = Self {
@@ -114,6 +124,8 @@ impl Size {
         turn: Duration::from_millis(300),
         things: 200,
         timed_calls: 5,
+        bridged_devices: 20,
+        idle: Duration::from_millis(200),
     };
 }
 
@@ -165,6 +177,10 @@ async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Re
     if wanted(Comparison::Console) {
         status("console: gateways without a console, without a page and with one, in turns");
         sections.push(console::measure(&fixture, &size).await?);
+    }
+    if wanted(Comparison::Bridge) {
+        status("bridge: connecting, publishing, mosquitto's bridge in turns");
+        sections.push(bridged::measure(&fixture, &size).await?);
     }
     let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };

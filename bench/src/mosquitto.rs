@@ -2,19 +2,20 @@
 
 use std::{
     fmt::Write as _,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use device_sim::Login;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    process::Command,
-};
+use tokio::{net::TcpStream, process::Command};
 
-use crate::{fixture::Fixture, process::Server};
+use crate::{
+    fixture::Fixture,
+    gateway::Gateway,
+    process::{Server, free_address},
+};
 
 /// Attempts to connect until it listens.
 const TRIES: u32 = 200;
@@ -33,7 +34,33 @@ impl Mosquitto {
         let passwords = passwords(fixture, devices).await?;
         let rules = fixture.write("mosquitto.acl", "pattern write sensor/%c/temperature\n")?;
         let address = free_address().await?;
-        let config = fixture.write("mosquitto.conf", &config(fixture, address, &passwords, &rules))?;
+        let config = config(fixture, address, &passwords, &rules);
+        Self::run(fixture, &config, address).await
+    }
+
+    /// Starts one whose clients need no TLS and no password, and that sends all their messages to a gateway: a bridge with one
+    /// connection over TLS, which has as many messages in flight as AWS allows.
+    pub(crate) async fn start_bridge(fixture: &Fixture, gateway: &Gateway) -> anyhow::Result<Self> {
+        let address = free_address().await?;
+        let Login { client_id, user_name, password } = &fixture.site_login;
+        let password = std::str::from_utf8(password.expose())?;
+        let config = format!(
+            "listener {port} {ip}\nallow_anonymous true\nset_tcp_nodelay true\nlog_dest none\nuser root\n\
+             max_inflight_messages 100\nmax_queued_messages 0\n\
+             connection site\naddress localhost:{gateway}\nbridge_cafile {ca}\nbridge_alpn mqtt\n\
+             bridge_protocol_version mqttv311\ntry_private false\nnotifications false\ncleansession true\n\
+             remote_clientid {client_id}\nremote_username {user_name}\nremote_password {password}\n\
+             topic # out 1\n",
+            port = address.port(),
+            ip = address.ip(),
+            gateway = gateway.address.port(),
+            ca = gateway.ca.display(),
+        );
+        Self::run(fixture, &config, address).await
+    }
+
+    async fn run(fixture: &Fixture, config: &str, address: SocketAddr) -> anyhow::Result<Self> {
+        let config = fixture.write("mosquitto.conf", config)?;
         let mut command = Command::new(program("mosquitto")?);
         command.arg("-c").arg(config);
         let mut server = Server::start(command)?;
@@ -85,10 +112,4 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
             "`{name}` is missing: `apt-get install mosquitto` on Debian and Ubuntu, `brew install mosquitto` on macOS"
         )
     })
-}
-
-/// A free port. The broker can't choose one itself.
-async fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    Ok(listener.local_addr()?)
 }

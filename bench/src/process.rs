@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -10,11 +11,14 @@ use std::{
 use anyhow::Context as _;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
 /// The gateway's program.
 pub(crate) const GATEWAY: &str = "latchkey-gateway";
+/// The bridge's program.
+pub(crate) const BRIDGE: &str = "latchkey-bridge";
 /// The authorizer's program.
 pub(crate) const AUTHORIZER: &str = "authorizer";
 
@@ -121,6 +125,12 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// A free port, for a server that can't choose one itself or does not say which it is.
+pub(crate) async fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    Ok(listener.local_addr()?)
+}
+
 /// Builds the programs, under `cargo run` only, so that they are never older than the sources.
 pub(crate) async fn build() -> anyhow::Result<()> {
     let (Some(cargo), Some(manifest)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) else {
@@ -131,13 +141,13 @@ pub(crate) async fn build() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "bench", "-p", "gateway", "-p", "authorizer"]);
-    command.args(["--bin", GATEWAY, "--bin", AUTHORIZER]);
+    command.args(["build", "--quiet", "-p", "bench", "-p", "bridge", "-p", "gateway", "-p", "authorizer"]);
+    command.args(["--bin", BRIDGE, "--bin", GATEWAY, "--bin", AUTHORIZER]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let status = command.current_dir(manifest).stdin(Stdio::null()).stdout(Stdio::null()).status().await;
     let status = status.context("can't run cargo")?;
-    anyhow::ensure!(status.success(), "the gateway does not build");
+    anyhow::ensure!(status.success(), "gateway and bridge do not build");
     Ok(())
 }

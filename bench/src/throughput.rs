@@ -89,7 +89,7 @@ pub(crate) async fn messages(
 }
 
 /// Keeps the window full until the end, then waits for the messages in it. Returns how many were acknowledged.
-async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Result<u32> {
+pub(crate) async fn publish(mut wire: Wire, topic: TopicName, end: Instant) -> anyhow::Result<u32> {
     let (mut acknowledged, mut in_flight, mut last_id) = (0, 0, 0_u16);
     loop {
         let room = if Instant::now() < end { WINDOW - in_flight } else { 0 };
