@@ -100,6 +100,35 @@ async fn a_server_that_nothing_reaches_ends_the_run() {
 }
 
 #[tokio::test]
+async fn shards_have_the_faults_of_the_whole_fleet() {
+    let server = Server::kind().await;
+    let ids: Vec<String> = (0..30).map(|number| format!("d{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut whole = args(&server, &ids, &["--json", "--ramp", "1000", "--duration", "1ms", "--seed", "5"]);
+    whole.fault = ["wrong-password=20%", "sensor-stuck=3"].map(|text| text.parse().unwrap()).to_vec();
+    whole.expect.expect_refused = Some("100%".parse().unwrap());
+    let mut faulty = Vec::new();
+    for shard in [None, Some("0/3"), Some("1/3"), Some("2/3")] {
+        let list = server.folder.path().join("faults.csv");
+        whole.shard = shard.map(|text| text.parse().unwrap());
+        whole.fault_list = Some(list.clone());
+        let ran = run(&whole, std::future::pending()).await;
+        // What was expected is judged when the shards are merged.
+        let expectation = &ran.json()["expectations"][0];
+        let met = if shard.is_none() { json!(false) } else { json!(null) };
+        assert_eq!((&expectation["of"], &expectation["met"]), (&json!("refused"), &met), "{shard:?}");
+        let text = std::fs::read_to_string(list).unwrap();
+        let mut lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+        lines.sort_unstable();
+        faulty.push(lines);
+    }
+    assert_eq!(faulty[0].len(), 6 + 3, "{faulty:?}");
+    let mut parts = faulty[1..].concat();
+    parts.sort_unstable();
+    assert_eq!(parts, faulty[0]);
+}
+
+#[tokio::test]
 async fn a_stop_during_the_ramp_starts_no_more_devices() {
     let mut server = Server::kind().await;
     let ids: Vec<String> = (0..100).map(|number| format!("d{number}")).collect();

@@ -203,6 +203,16 @@ async fn a_wrong_topic_is_denied_by_the_policy() {
 }
 
 #[tokio::test]
+async fn a_wrong_topic_ends_a_connection_of_mqtt_3_1_1() {
+    let fleet = Fleet::new().await;
+    let denied = [("eventType", "Publish-In"), ("status", "Failure"), ("reason", "AUTHORIZATION_FAILURE")];
+    let over =
+        |lines: &[&Value]| count(lines, &denied) >= 1 && count(lines, &[("eventType", "Disconnect")]) >= 1;
+    let run = fleet.with("wrong-topic", &["--mqtt", "3.1.1", "--expect-lost", "2"], over).await;
+    assert!(run.count("wrong_topic", "lost", "closed_by_server") >= 2);
+}
+
+#[tokio::test]
 async fn a_clock_of_2000_ends_the_handshake() {
     let fleet = Fleet::new().await;
     let gateway = &fleet.gateway;
