@@ -57,8 +57,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, or, with
-/// `--stop-with-stdin`, standard input closes.
+/// Runs the command on this process's standard streams, until it is over, Ctrl-C is pressed, a service manager ends it, or,
+/// with `--stop-with-stdin`, standard input closes.
 pub async fn run(args: &SimArgs) -> Exit {
     let (mut out, mut err) = (output::stdout(), output::stderr());
     let terminal = err.is_terminal();
@@ -66,11 +66,11 @@ pub async fn run(args: &SimArgs) -> Exit {
     let first = CancellationToken::new();
     let second = async {
         tokio::select! {
-            () = signal::ctrl_c() => {}
+            () = signal::interrupted() => {}
             () = signal::stdin_closed(), if args.stop_with_stdin => {}
         }
         first.cancel();
-        signal::ctrl_c().await;
+        signal::interrupted().await;
     };
     tokio::select! {
         exit = run_with(args, &mut streams, first.cancelled()) => exit,
@@ -88,7 +88,7 @@ pub async fn run_with(args: &SimArgs, streams: &mut Streams<'_>, shutdown: impl 
         Err(error) => return usage(&format!("latchkey sim: {error}"), streams),
     };
     let lines = Lines { readings: args.readings, progress: !args.quiet, json: args.json };
-    let mut progress = Progress::new(streams, lines, plan.devices.len());
+    let mut progress = Progress::new(streams, lines, args.duration);
     let mut summary = fleet::run(plan, &mut progress, shutdown).await;
     drop(progress);
     summary.expectations = args.expect.expectations();

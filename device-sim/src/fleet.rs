@@ -54,9 +54,7 @@ pub trait Observer {
     fn tick(&mut self, tally: &Tally) -> ControlFlow<()>;
 
     /// The time between two ticks.
-    fn interval(&self) -> Duration {
-        Duration::from_secs(5)
-    }
+    fn interval(&self) -> Duration;
 }
 
 /// Runs a fleet until its duration is over, `shutdown` completes, or no device runs any more.

@@ -23,6 +23,7 @@ pub mod faults;
 pub mod fleet;
 pub mod fleet_time;
 pub mod latencies;
+mod live_view;
 pub mod login;
 pub mod merge;
 pub mod open_files;

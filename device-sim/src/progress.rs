@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
-use cli::console::{counted, message};
+use cli::console::{COLUMNS, message};
 use cli::output::escaped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqtt::PubAckCode;
@@ -11,6 +12,7 @@ use mqtt::PubAckCode;
 use crate::client::{Closed, RequestError};
 use crate::device::{ATTEMPTS_TO_REACH, Event, EventKind};
 use crate::fleet::Observer;
+use crate::live_view::{self, Rates, View};
 use crate::tally::Tally;
 
 /// Where the command writes.
@@ -19,7 +21,7 @@ pub struct Streams<'a> {
     pub out: &'a mut (dyn Write + Send),
     /// Progress, warnings and errors.
     pub err: &'a mut (dyn Write + Send),
-    /// Whether a progress bar may be drawn on standard error.
+    /// Whether a live view may be drawn on standard error.
     pub terminal: bool,
 }
 
@@ -34,24 +36,32 @@ pub(crate) struct Lines {
     pub(crate) json: bool,
 }
 
-/// Prints readings, warnings and progress: a bar on a terminal, otherwise a line every few seconds.
+/// Prints readings, warnings and progress: a live view on a terminal, otherwise a line every few seconds.
 pub(crate) struct Progress<'a, 'b> {
     streams: &'a mut Streams<'b>,
     lines: Lines,
     bar: Option<ProgressBar>,
+    began: Instant,
+    duration: Option<Duration>,
+    rates: Rates,
     /// Whether a write to standard output has failed.
     broken: bool,
 }
 
 impl<'a, 'b> Progress<'a, 'b> {
-    pub(crate) fn new(streams: &'a mut Streams<'b>, lines: Lines, expected: usize) -> Self {
-        let bar = (streams.terminal && lines.progress).then(|| bar(expected));
-        Self { streams, lines, bar, broken: false }
+    /// The progress of a run that begins now, and takes `duration` if it ends by itself.
+    pub(crate) fn new(streams: &'a mut Streams<'b>, lines: Lines, duration: Option<Duration>) -> Self {
+        // What a dumb terminal shows can't be taken away.
+        let can_redraw =
+            streams.terminal && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let bar = (can_redraw && lines.progress).then(bar);
+        let (began, rates) = (Instant::now(), Rates::default());
+        Self { streams, lines, bar, began, duration, rates, broken: false }
     }
 }
 
 impl Observer for Progress<'_, '_> {
-    fn event(&mut self, event: &Event, new_reason: bool, tally: &Tally) -> ControlFlow<()> {
+    fn event(&mut self, event: &Event, new_reason: bool, _: &Tally) -> ControlFlow<()> {
         if self.lines.readings
             && let EventKind::Acknowledged(reading, _) = event.kind
         {
@@ -65,28 +75,31 @@ impl Observer for Progress<'_, '_> {
         {
             self.status(&warning);
         }
-        if let Some(bar) = &self.bar {
-            show(bar, tally);
-        }
         if self.broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn tick(&mut self, tally: &Tally) -> ControlFlow<()> {
-        if self.lines.progress && self.bar.is_none() {
-            let (devices, messages) = (tally.devices(), tally.messages());
-            self.status(&format!(
-                "{} of {} connected, {} refused, {} unreachable; {} acknowledged, {} failed",
-                devices.online,
-                counted(devices.expected, "device"),
-                devices.refused,
-                devices.unreachable,
-                counted(messages.acknowledged, "reading"),
-                messages.failed
-            ));
+        if let Some(bar) = &self.bar {
+            let elapsed = self.began.elapsed();
+            self.rates.note(elapsed, tally.messages().acknowledged);
+            let view = View { tally, elapsed, duration: self.duration, rates: &self.rates };
+            let (columns, rows) = size();
+            bar.set_message(live_view::lines(&view, columns, rows).join("\n"));
+        } else if self.lines.progress {
+            self.status(&live_view::line(tally));
         }
         ControlFlow::Continue(())
     }
+
+    fn interval(&self) -> Duration {
+        if self.bar.is_some() { REDRAW } else { LINE }
+    }
 }
+
+/// The time between two drawings of the live view.
+const REDRAW: Duration = Duration::from_millis(200);
+/// The time between two lines.
+const LINE: Duration = Duration::from_secs(5);
 
 impl Drop for Progress<'_, '_> {
     fn drop(&mut self) {
@@ -157,16 +170,19 @@ fn cure(kind: &EventKind) -> &'static str {
     }
 }
 
-fn bar(expected: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(u64::try_from(expected).ok(), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:16} {pos}/{len} connected  {msg}") {
+/// What draws the view, and takes it away before a line is printed.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{msg}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
 }
 
-fn show(bar: &ProgressBar, tally: &Tally) {
-    let (online, messages) = (tally.online(), tally.messages());
-    bar.set_position(online);
-    bar.set_message(format!("{}, {} failed", counted(messages.acknowledged, "reading"), messages.failed));
+/// The columns and the rows of the terminal, which can change at any time.
+fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size();
+    size.map_or((COLUMNS, ROWS), |(columns, rows)| (columns.0.into(), rows.0.into()))
 }
+
+const ROWS: usize = 24;

@@ -168,6 +168,12 @@ impl Tally {
         self.online
     }
 
+    /// How many devices the fleet has.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        u64::try_from(self.devices.len()).unwrap_or(u64::MAX)
+    }
+
     /// The numbers of messages so far.
     #[must_use]
     pub const fn messages(&self) -> Messages {

@@ -6,6 +6,7 @@ mod clients;
 mod commands;
 mod families;
 mod servers;
+mod simulator;
 mod streams;
 
 use std::path::Path;
