@@ -58,6 +58,7 @@ sbom: ## write target/sbom.cdx.json: what the programs, the function and the dep
 setup: ## install what the tests need besides Rust: mosquitto's clients, and packages for Python and Node (see CONTRIBUTING.md)
 	@tests/setup/foreign-clients
 	@tests/setup/console
+	@infra/tools/python kubernetes-validate
 
 infra-test: setup ## the tests of the deployment, without an AWS account: types, templates, cdk-nag, cfn-lint
 	@echo "deployment"

@@ -61,6 +61,13 @@ pub fn in_console_browser(script: &str) -> Command {
     command
 }
 
+/// What validates the resources in a file against the schemas of a version of Kubernetes, and prints them as JSON.
+pub fn kubernetes(file: &Path, version: &str) -> Command {
+    let mut command = Command::new(environment("kubernetes-validate"));
+    command.arg(clients().join("kubernetes.py")).arg(file).arg(version);
+    command
+}
+
 /// The Python that `make setup` has put the packages of `tests/clients/requirements.txt` into.
 pub fn python() -> PathBuf {
     environment("python")
