@@ -13,12 +13,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
 use self::chart::{Chart, Scale, Series, Shape, Span, Table};
-use self::html::{duration, field, float, grouped, latency, rate, text};
+use self::html::{clock, duration, field, float, grouped, latency, rate, text};
 use crate::latencies::{Latencies, Latency, Precision};
 use crate::readings::DeviceReadings;
 use crate::run_info::utc;
 use crate::summary::{Outcome, Summary};
-use crate::timeline::Interval;
+use crate::timeline::{Interval, Timeline};
 
 const STYLE: &str = include_str!("report/style.css");
 
@@ -50,6 +50,7 @@ pub fn page(summary: &Summary) -> String {
     page.push_str("<main>\n");
     report.figures(&mut page);
     report.problems(&mut page);
+    report.faults(&mut page);
     let charts = [
         ("Connections", vec![report.online(), report.connects()]),
         ("Latency", vec![report.connect_latency(), report.publish_latency()]),
@@ -75,6 +76,8 @@ pub fn page(summary: &Summary) -> String {
 /// A result, and what every chart needs of it.
 struct Report<'a> {
     summary: &'a Summary,
+    /// As fine as a reader wants it.
+    timeline: Timeline,
     span: Span,
     connect: Latencies,
     publish: Latencies,
@@ -83,12 +86,14 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(summary: &'a Summary) -> Self {
         let run = &summary.run;
-        let first = summary.timeline.intervals.first().map_or(run.started_at_ms, |it| it.at_ms);
+        let timeline = summary.timeline.coarsened(MAX_INTERVALS);
+        let first = timeline.intervals.first().map_or(run.started_at_ms, |it| it.at_ms);
         let decoded = |encoded: &crate::latencies::EncodedLatencies| {
             encoded.decode(Precision::Run).unwrap_or_else(|_| Latencies::new(Precision::Run))
         };
         Self {
             summary,
+            timeline,
             span: Span { from_ms: first, to_ms: run.ended_at_ms.max(first + 1) },
             connect: decoded(&summary.histograms.connect),
             publish: decoded(&summary.histograms.publish),
@@ -138,12 +143,12 @@ impl<'a> Report<'a> {
             self.rates(|it| it.acknowledged).into_iter().flatten().map(|(_, rate)| rate).fold(0.0, f64::max);
         let figures = [
             (
-                "Devices that got through",
+                "Got through",
                 count("/devices/got_through", number(devices.got_through)),
                 format!("of {expected}"),
             ),
             (
-                "Devices not connected",
+                "Not connected",
                 grouped(number(devices.refused).saturating_add(number(devices.unreachable))),
                 format!(
                     "{} refused, {} unreachable",
@@ -151,10 +156,10 @@ impl<'a> Report<'a> {
                     count("/devices/unreachable", number(devices.unreachable))
                 ),
             ),
-            ("Connect, p99", connect.0, connect.1),
-            ("Publish, p99", publish.0, publish.1),
+            ("Connect p99", connect.0, connect.1),
+            ("Publish p99", publish.0, publish.1),
             (
-                "Messages acknowledged",
+                "Acknowledged",
                 count("/messages/acknowledged", messages.acknowledged),
                 format!("of {} sent", count("/messages/sent", messages.sent)),
             ),
@@ -182,20 +187,13 @@ impl<'a> Report<'a> {
         ];
         page.push_str("<section><h2>What went wrong</h2>\n");
         if maps.iter().all(|(_, counts)| counts.is_empty()) && summary.sensor_failures == 0 {
-            page.push_str("<p class=\"nothing\">No connect was refused, no connection was lost, and no message failed.</p>\n");
-        }
-        if summary.sensor_failures > 0 {
-            let failures =
-                field("/sensor_failures", summary.sensor_failures, &grouped(summary.sensor_failures));
-            _ = writeln!(page, "<p>Measurements that gave no reading: {failures}.</p>");
-        }
-        if maps.iter().any(|(_, counts)| !counts.is_empty()) {
             page.push_str(
-                "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"What went wrong\"><table class=\"problems\">\n\
-                 <thead><tr><th scope=\"col\">What</th><th scope=\"col\">Reason</th><th scope=\"col\">Times</th>\
-                 <th scope=\"col\">The first one</th></tr></thead>\n<tbody>\n",
+                "<p class=\"nothing\">No connect was refused, no connection was lost, and no message failed.</p>\n\
+                 </section>\n",
             );
+            return;
         }
+        page.push_str("<ul class=\"problems\">\n");
         for (outcome, counts) in &maps {
             let mut counts = counts.iter().collect::<Vec<_>>();
             counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -203,20 +201,79 @@ impl<'a> Report<'a> {
                 let example =
                     summary.examples.iter().find(|it| it.outcome == *outcome && it.reason == *reason);
                 let example = example.map_or_else(String::new, |it| {
-                    format!("<strong>{}</strong> {}", text(&it.device), text(&it.message))
+                    format!("<p><strong>{}</strong> {}</p>", text(&it.device), text(&it.message))
                 });
-                let pointer =
-                    format!("/{}/{}", outcome.name(), text(&reason.replace('~', "~0").replace('/', "~1")));
-                let (name, reason) = (outcome.name(), text(reason));
+                let pointer = format!("/{}/{}", outcome.name(), reason.replace('~', "~0").replace('/', "~1"));
                 let times = field(&pointer, count, &grouped(*count));
+                let times = format!("{times} {}", if *count == 1 { "time" } else { "times" });
+                let (name, reason) = (outcome.name(), text(reason));
                 _ = writeln!(
                     page,
-                    "<tr><td>{name}</td><td><code>{reason}</code></td><td>{times}</td><td>{example}</td></tr>"
+                    "<li><p><span class=\"tag\">{name}</span> <code>{reason}</code> <span>{times}</span></p>{example}</li>"
                 );
             }
         }
-        if maps.iter().any(|(_, counts)| !counts.is_empty()) {
-            page.push_str("</tbody>\n</table></div>\n");
+        if summary.sensor_failures > 0 {
+            let failures =
+                field("/sensor_failures", summary.sensor_failures, &grouped(summary.sensor_failures));
+            _ = writeln!(
+                page,
+                "<li><p><span class=\"tag\">sensor</span> <code>no_reading</code> <span>{failures} times</span></p></li>"
+            );
+        }
+        page.push_str("</ul>\n</section>\n");
+    }
+
+    /// The faults on demand with what became of them, and what was expected of the run.
+    fn faults(&self, page: &mut String) {
+        let Summary { faults, expectations, .. } = self.summary;
+        if faults.by_fault.is_empty() && expectations.is_empty() {
+            return;
+        }
+        page.push_str("<section><h2>Faults and expectations</h2>\n");
+        if !expectations.is_empty() {
+            page.push_str("<ul class=\"problems\">\n");
+            for expectation in expectations {
+                let (class, verdict) = match expectation.met {
+                    Some(true) => (" class=\"met\"", "as expected"),
+                    Some(false) => ("", "not as expected"),
+                    None => (" class=\"met\"", "not judged for a shard"),
+                };
+                let sentence = text(&expectation.to_string());
+                _ = writeln!(
+                    page,
+                    "<li{class}><p><span class=\"tag\">{verdict}</span> <span>{sentence}</span></p></li>"
+                );
+            }
+            page.push_str("</ul>\n");
+        }
+        let total =
+            |counts: &BTreeMap<String, u64>| grouped(counts.values().copied().fold(0, u64::saturating_add));
+        let rows = faults.by_fault.iter().map(|(fault, it)| {
+            let counts = [&it.refused, &it.unreachable, &it.lost, &it.failed, &it.sensor_errors].map(total);
+            [vec![fault.to_string(), grouped(it.devices), grouped(it.got_through)], counts.to_vec()].concat()
+        });
+        let rows = rows.collect::<Vec<_>>();
+        if !rows.is_empty() {
+            let heads = [
+                "fault",
+                "devices",
+                "got through",
+                "refused",
+                "unreachable",
+                "lost",
+                "failed",
+                "sensor errors",
+            ];
+            page.push_str("<h3>Faults on demand</h3>\n");
+            let heads = heads.map(str::to_owned).to_vec();
+            page.push_str(&Table { heads, rows }.html("Faults on demand"));
+            let others = field(
+                "/faults/errors_without_fault",
+                faults.errors_without_fault,
+                &grouped(faults.errors_without_fault),
+            );
+            _ = writeln!(page, "<p class=\"nothing\">Errors at devices without a fault: {others}.</p>");
         }
         page.push_str("</section>\n");
     }
@@ -225,17 +282,19 @@ impl<'a> Report<'a> {
         let expected = float(number(self.summary.devices.expected));
         let points = self.intervals().map(|it| (self.end(it), float(it.online))).collect::<Vec<_>>();
         let most = self.intervals().map(|it| it.online).max().unwrap_or(0);
+        let first = self.intervals().find(|it| it.online == most).map_or(0, |it| it.at_ms);
+        let after = clock(first.saturating_sub(self.span.from_ms) + self.timeline.interval_ms);
         let rows = self.rows(|it| vec![grouped(it.online), grouped(it.connected), grouped(it.lost)]);
         Chart {
             id: "online",
             title: "Devices connected".to_owned(),
-            note: format!(
-                "Up to {} at a time, of {} expected.",
-                grouped(most),
-                grouped(number(self.summary.devices.expected))
-            ),
+            note: match most {
+                0 => "No device was connected.".to_owned(),
+                most => format!("Up to {} at a time, first after {after}.", grouped(most)),
+            },
             span: self.span,
-            scale: Scale::from_zero(expected.max(float(most)), ""),
+            scale: Scale::counts(expected.max(float(most))),
+            names_one: false,
             series: vec![
                 Series { name: "expected".to_owned(), color: 6, shape: Shape::Level(expected) },
                 Series { name: "connected".to_owned(), color: 1, shape: Shape::Area(points) },
@@ -257,6 +316,7 @@ impl<'a> Report<'a> {
             note: format!("{} connects, up to {} a second.", grouped(total), rate(peak)),
             span: self.span,
             scale: Scale::from_zero(peak, "/s"),
+            names_one: false,
             series: bars
                 .into_iter()
                 .map(|bars| Series { name: "connects".to_owned(), color: 1, shape: Shape::Bars(bars) })
@@ -312,10 +372,11 @@ impl<'a> Report<'a> {
             note,
             span: self.span,
             scale: Scale::decades(if low > high { 1.0 } else { low }, high),
+            names_one: false,
             series: vec![
-                series("p99", 3, |it| it.p99, true),
-                series("p95", 2, |it| it.p95, false),
                 series("p50", 1, |it| it.p50, false),
+                series("p95", 2, |it| it.p95, false),
+                series("p99", 3, |it| it.p99, true),
             ],
             hints,
             table: table(&["p50", "p95", "p99", "measured"], rows),
@@ -324,7 +385,8 @@ impl<'a> Report<'a> {
 
     /// The percentiles of the whole run.
     fn percentiles(&self, page: &mut String) {
-        let heads = ["", "p50", "p90", "p95", "p99", "p99.9", "max", "measured"].map(str::to_owned).to_vec();
+        let heads =
+            ["latency", "p50", "p90", "p95", "p99", "p99.9", "max", "measured"].map(str::to_owned).to_vec();
         let row = |name: &str, latencies: &Latencies| {
             let it = latencies.percentiles()?;
             let (p90, p999) = (latencies.at_quantile(0.9), latencies.at_quantile(0.999));
@@ -370,6 +432,7 @@ impl<'a> Report<'a> {
             ),
             span: self.span,
             scale: Scale::from_zero(highest, "/s"),
+            names_one: false,
             series: if self.summary.messages.sent > 0 { series } else { Vec::new() },
             hints: self.hints(|it| {
                 format!(
@@ -411,7 +474,7 @@ impl<'a> Report<'a> {
         let highest = self.intervals().map(|it| counts(it).into_iter().fold(0, u64::saturating_add)).max();
         let bars = self.bars(|it| counts(it).into_iter().map(float).collect());
         let total = reasons.iter().map(|(_, count)| *count).fold(0, u64::saturating_add);
-        let length = duration(self.summary.timeline.interval_ms);
+        let length = duration(self.timeline.interval_ms);
         let list = |it: &Interval| {
             let counts = names.iter().zip(counts(it)).filter(|(_, count)| *count > 0);
             counts.map(|(name, count)| format!("{} {name}", grouped(count))).collect::<Vec<_>>().join(", ")
@@ -422,7 +485,8 @@ impl<'a> Report<'a> {
             title: "Refusals by reason".to_owned(),
             note: format!("{} attempts to connect failed; each bar is {length}.", grouped(total)),
             span: self.span,
-            scale: Scale::from_zero(float(highest.unwrap_or(0)), ""),
+            scale: Scale::counts(float(highest.unwrap_or(0))),
+            names_one: true,
             series: bars
                 .into_iter()
                 .zip(&names)
@@ -480,6 +544,7 @@ impl<'a> Report<'a> {
             },
             span: self.span,
             scale: if low > high { Scale::from_zero(1.0, unit) } else { Scale::between(low, high, unit) },
+            names_one: true,
             series: devices
                 .iter()
                 .enumerate()
@@ -514,8 +579,8 @@ impl<'a> Report<'a> {
         page.push_str("</dl>\n</section>\n");
     }
 
-    fn intervals(&self) -> impl Iterator<Item = &'a Interval> + use<'a> {
-        self.summary.timeline.intervals.iter()
+    fn intervals(&self) -> std::slice::Iter<'_, Interval> {
+        self.timeline.intervals.iter()
     }
 
     fn start(&self, interval: &Interval) -> f64 {
@@ -523,7 +588,7 @@ impl<'a> Report<'a> {
     }
 
     fn end(&self, interval: &Interval) -> f64 {
-        self.span.place(interval.at_ms.saturating_add(self.summary.timeline.interval_ms))
+        self.span.place(interval.at_ms.saturating_add(self.timeline.interval_ms))
     }
 
     fn middle(&self, interval: &Interval) -> f64 {
@@ -534,7 +599,7 @@ impl<'a> Report<'a> {
     fn per_second(&self, interval: &Interval, count: u64) -> Option<f64> {
         let run = &self.summary.run;
         let from = interval.at_ms.max(run.started_at_ms);
-        let to = interval.at_ms.saturating_add(self.summary.timeline.interval_ms).min(run.ended_at_ms);
+        let to = interval.at_ms.saturating_add(self.timeline.interval_ms).min(run.ended_at_ms);
         let ms = to.saturating_sub(from);
         (ms >= LEAST_MS).then(|| float(count) * 1_000.0 / float(ms))
     }
@@ -594,6 +659,8 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Table {
     Table { heads: ["time"].iter().chain(heads).map(|head| (*head).to_owned()).collect(), rows }
 }
 
+/// As many as can be told apart on a page.
+const MAX_INTERVALS: usize = 60;
 /// So many reasons have a colour of their own.
 const MAX_REASONS: usize = 5;
 /// A rate of a shorter time would be an accident.

@@ -125,6 +125,16 @@ impl Timeline {
         Ok(())
     }
 
+    /// The same with longer intervals, so that there are up to `most`.
+    #[must_use]
+    pub fn coarsened(&self, most: usize) -> Self {
+        let mut timeline = self.clone();
+        while timeline.intervals.len() > most.max(2) {
+            timeline.double();
+        }
+        timeline
+    }
+
     /// What happened on several machines, aligned by their clocks. The timelines must be checked.
     #[must_use]
     pub fn merged(timelines: &[Self]) -> Self {

@@ -20,6 +20,8 @@ mod pub_sub;
 mod push;
 mod revoke;
 mod sarif;
+mod sim_report;
+mod sim_shards;
 mod simulator;
 mod smoke;
 mod start_errors;

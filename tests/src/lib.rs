@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod aws_api;
 pub mod bridge_process;
+pub mod browser;
 pub mod canary;
 pub mod captured_log;
 pub mod cloud;

@@ -18,6 +18,8 @@ pub(super) struct Chart {
     pub(super) span: Span,
     /// The values that it covers.
     pub(super) scale: Scale,
+    /// Whether one series alone has its name in a legend.
+    pub(super) names_one: bool,
     /// What is drawn, from back to front.
     pub(super) series: Vec<Series>,
     /// What a pointer reads: from, to, and the text.
@@ -89,12 +91,16 @@ impl Scale {
         Self::between(0.0, max.max(1.0), unit)
     }
 
+    /// From 0 to a round number that is not below `max`, in whole steps.
+    pub(super) fn counts(max: f64) -> Self {
+        Self::between(0.0, max.max(4.0), "")
+    }
+
     /// Round numbers around `min` and `max`.
     pub(super) fn between(min: f64, max: f64, unit: &'static str) -> Self {
         let rough = ((max - min) / 4.0).max(LEAST_STEP);
         let power = 10_f64.powi(exponent(rough, f64::floor));
-        let factor =
-            [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough).unwrap_or(10.0);
+        let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough).unwrap_or(10.0);
         let step = factor * power;
         let low = (min / step).floor() * step;
         let high = ((max / step).ceil() * step).max(low + step);
@@ -170,7 +176,7 @@ impl Chart {
     }
 
     fn legend(&self, html: &mut String) {
-        if self.series.len() < 2 {
+        if self.series.len() < 2 && !self.names_one {
             return;
         }
         html.push_str("<ul class=\"legend\">");
@@ -221,8 +227,8 @@ impl Chart {
         }
         html.push_str("</svg>\n");
         for (value, label) in &ticks {
-            let y = f64::from(TOP) + self.y(*value) * f64::from(PLOT) / 1000.0 - 4.0;
-            _ = write!(html, "<text y=\"{y:.1}\">{}</text>", text(label));
+            let y = f64::from(TOP) + self.y(*value) * f64::from(PLOT) / 1000.0 + 4.0;
+            _ = write!(html, "<text x=\"-8\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>", text(label));
         }
         for tick in self.span.ticks() {
             let place = self.span.place(self.span.from_ms + tick);
@@ -332,8 +338,8 @@ impl Table {
 
 /// The least step that a sensor's values need.
 const LEAST_STEP: f64 = 0.05;
-const HEIGHT: u16 = 236;
-const TOP: u16 = 20;
+const HEIGHT: u16 = 224;
+const TOP: u16 = 8;
 const PLOT: u16 = 190;
 /// So many labels fit a phone.
 const MAX_TICKS: u64 = 5;
@@ -391,7 +397,7 @@ mod tests {
             labels(&Scale::from_zero(1_960.0, "/s")),
             ["0/s", "500/s", "1,000/s", "1,500/s", "2,000/s"]
         );
-        assert_eq!(labels(&Scale::from_zero(0.0, "")), ["0", "0.25", "0.50", "0.75", "1.00"]);
+        assert_eq!(labels(&Scale::from_zero(0.0, "")), ["0", "0.5", "1.0"]);
         assert_eq!(
             labels(&Scale::between(18.2, 26.1, " °C")),
             ["18 °C", "20 °C", "22 °C", "24 °C", "26 °C", "28 °C"]

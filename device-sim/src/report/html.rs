@@ -56,7 +56,7 @@ pub(super) fn rate(per_second: f64) -> String {
 
 /// A number of the result, with the place where its JSON has it.
 pub(super) fn field(pointer: &str, value: impl Display, shown: &str) -> String {
-    format!("<data data-field=\"{pointer}\" value=\"{value}\">{}</data>", text(shown))
+    format!("<data data-field=\"{}\" value=\"{value}\">{}</data>", text(pointer), text(shown))
 }
 
 /// A time of a run, as `4 s`, `1 min 30 s` or `2 h 5 min`.
@@ -70,12 +70,13 @@ pub(super) fn duration(ms: u64) -> String {
     if minutes > 0 {
         parts.push(format!("{minutes} min"));
     }
+    if ms < 1_000 {
+        return format!("{ms} ms");
+    }
     if hours == 0 && (rest > 0 || minutes == 0) {
-        parts.push(if seconds < 60 {
-            format!("{seconds}.{} s", ms % 1_000 / 100)
-        } else {
-            format!("{rest} s")
-        });
+        let tenths = ms % 1_000 / 100;
+        let has_tenths = minutes == 0 && tenths > 0;
+        parts.push(if has_tenths { format!("{rest}.{tenths} s") } else { format!("{rest} s") });
     }
     parts.join(" ")
 }
@@ -113,8 +114,8 @@ mod tests {
         assert_eq!([0.416, 5.44, 120.4, 60_000.0].map(latency), ["0.42 ms", "5.4 ms", "120 ms", "60.00 s"]);
         assert_eq!([0.0, 9.94, 1_250.4].map(rate), ["0.0", "9.9", "1,250"]);
         assert_eq!(
-            [4_250, 60_000, 90_000, 7_500_000].map(duration),
-            ["4.2 s", "1 min", "1 min 30 s", "2 h 5 min"]
+            [250, 1_000, 4_250, 60_000, 90_000, 7_500_000].map(duration),
+            ["250 ms", "1 s", "4.2 s", "1 min", "1 min 30 s", "2 h 5 min"]
         );
         assert_eq!([0, 500, 90_000, 7_500_000].map(clock), ["0:00", "0:00.5", "1:30", "2:05:00"]);
         assert!((float(u64::MAX) - 18_446_744_073_709_551_615.0).abs() < 1.0);

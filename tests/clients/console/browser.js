@@ -1,8 +1,9 @@
 "use strict";
 
-// The console's pages in Chromium: reads a list of steps as JSON, writes what it finds as JSON lines.
+// The console's pages, and reports, in Chromium: reads a list of steps as JSON, writes what it finds as JSON lines.
 //
 // A task: browser, link, folder (for screenshots), width, height, scheme, and steps. A step is a list: its name and its values.
+// `ready` is what shows that the page is there; that of the console's pages is the default.
 
 const { mkdirSync, readFileSync } = require("node:fs");
 const { join } = require("node:path");
@@ -32,7 +33,9 @@ async function run(task) {
     });
     context.setDefaultTimeout(LIMIT_MS);
     const page = await context.newPage();
-    const origin = new URL(task.link).origin;
+    // A file has no origin: it may load itself only.
+    const { protocol, origin } = new URL(task.link);
+    const home = protocol === "file:" ? task.link : origin;
     // What the page reports, loads from elsewhere, or lets a hostile text do.
     page.on("console", (message) => {
       const isAway =
@@ -47,14 +50,14 @@ async function run(task) {
     });
     let bytes = 0;
     page.on("request", (request) => {
-      if (!request.url().startsWith(origin)) write({ event: "foreign", url: request.url() });
+      if (!request.url().startsWith(home)) write({ event: "foreign", url: request.url() });
     });
     page.on("response", async (response) => {
       const length = Number(response.headers()["content-length"] ?? 0);
       bytes += length;
     });
     await page.goto(task.link);
-    await page.waitForSelector(".page > *");
+    await page.waitForSelector(task.ready ?? ".page > *");
     write({ event: "opened", url: page.url(), bytes });
     for (const [name, ...values] of task.steps) await STEPS[name](page, task, ...values);
   } finally {
@@ -166,10 +169,11 @@ const STEPS = {
     for (const element of new Set(wanted))
       if (!reached.has(element)) write({ event: "unreached", name, element });
   },
-  async screenshot(page, task, name) {
+  /** Writes a picture of the window, or of the whole page. */
+  async screenshot(page, task, name, fullPage = false) {
     mkdirSync(task.folder, { recursive: true });
     const path = join(task.folder, `${name}-${task.width}-${task.scheme}.png`);
-    await page.screenshot({ path });
+    await page.screenshot({ path, fullPage });
     write({ event: "screenshot", path });
   },
 };

@@ -2,11 +2,7 @@
 //!
 //! They are skipped where Chromium can't be installed; `make setup` says so by name, and so does the end of `make test`.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gateway::{
@@ -15,9 +11,9 @@ use gateway::{
     lambda::Call,
 };
 use integration::{
+    browser::{self, Window, chromium, finish, run, start, text, value},
     console_client::ConsoleClient,
-    files,
-    foreign::{Device, Version as ForeignVersion, script::in_console_browser},
+    foreign::{Device, Version as ForeignVersion},
     mqtt_client::MqttClient,
     programs::program,
     running::Running,
@@ -29,10 +25,8 @@ use serde_json::{Value, json};
 use tokio::{process::Command, time::MissedTickBehavior};
 
 /// A wide window and that of a phone, in both themes.
-const WINDOWS: [(u32, u32, &str); 4] =
+const WINDOWS: [Window; 4] =
     [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")];
-/// How long a browser may take: each of its steps has a bound of its own.
-const BROWSER_LIMIT: Duration = Duration::from_mins(5);
 /// Connects that are refused in each tick of a rush, and the time of a tick: 1,500 a second unless the machine is too busy.
 const RUSH: (usize, Duration) = (75, Duration::from_millis(50));
 /// The connections of a list that is long.
@@ -45,55 +39,8 @@ const HOSTILE: [&str; 4] = [
     "<svg/onload=alert(4)>${alert(5)}{{7*7}}",
 ];
 
-/// Chromium, or nothing where it can't be installed.
-fn chromium() -> Option<PathBuf> {
-    let file = files::root().join("target/tools/chromium");
-    let text = std::fs::read_to_string(&file).expect("`make setup` looks for Chromium");
-    Some(PathBuf::from(text.trim())).filter(|path| path != Path::new("none"))
-}
-
-fn task(browser: &Path, link: &str, (width, height, scheme): (u32, u32, &str), steps: &[Value]) -> Value {
-    json!({
-        "browser": browser, "link": link, "folder": files::root().join("target/console"), "width": width, "height": height,
-        "scheme": scheme, "steps": steps,
-    })
-}
-
-async fn start(task: &Value) -> Running {
-    let mut running = Running::start(in_console_browser("browser.js"));
-    running.input(task.to_string().as_bytes()).await;
-    running
-}
-
-/// What the script found; the test fails if that is a problem.
-async fn finish(running: Running) -> Vec<Value> {
-    let finished = running.finish_within(BROWSER_LIMIT).await;
-    let (out, err) = (finished.out(), finished.err());
-    let events = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
-    let is_problem = |event: &&Value| {
-        ["console", "error", "dialog", "foreign", "axe", "wide", "unreached", "unfocused", "failed"]
-            .iter()
-            .any(|kind| event["event"] == *kind)
-    };
-    let problems = events.iter().filter(is_problem).collect::<Vec<_>>();
-    assert!(problems.is_empty() && finished.code == Some(0), "{problems:#?}{err}");
-    events
-}
-
-async fn run(task: &Value) -> Vec<Value> {
-    finish(start(task).await).await
-}
-
-/// The text that a step wrote under this name.
-fn text<'a>(events: &'a [Value], name: &str) -> &'a str {
-    let found = events.iter().find(|event| event["event"] == "text" && event["name"] == name);
-    found.unwrap_or_else(|| panic!("no text `{name}` in {events:?}"))["text"].as_str().unwrap()
-}
-
-/// The value that a step wrote under this name.
-fn value<'a>(events: &'a [Value], name: &str) -> &'a Value {
-    let found = events.iter().find(|event| event["event"] == "value" && event["name"] == name);
-    &found.unwrap_or_else(|| panic!("no value `{name}` in {events:?}"))["value"]
+fn task(browser: &Path, link: &str, window: Window, steps: &[Value]) -> Value {
+    browser::task(browser, link, "target/console", window, steps)
 }
 
 fn base64(bytes: &[u8]) -> String {

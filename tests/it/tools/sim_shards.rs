@@ -31,6 +31,9 @@ pub(crate) fn shard(index: u32, count: u32) -> Value {
         "connect_latency_ms": null, "publish_latency_ms": null,
         "refused": {}, "unreachable": {}, "lost": {}, "failed": {},
         "sensor_failures": 0,
+        "faults": {"seed": 0, "by_fault": {}, "errors_without_fault": 0, "sensor_errors": {},
+            "missing": {"refused": 0, "unreachable": 0, "other": 0}},
+        "expectations": [],
         "wall_time_ms": 500,
         "run": {
             "version": "0.1.0", "started_at_ms": 1_796_053_268_000_u64, "ended_at_ms": 1_796_053_268_500_u64,
