@@ -242,7 +242,7 @@ impl<'a> Report<'a> {
                 let sentence = text(&expectation.to_string());
                 _ = writeln!(
                     page,
-                    "<li{class}><p><span class=\"tag\">{verdict}</span> <span>{sentence}</span></p></li>"
+                    "<li{class}><p><span class=\"tag\">{verdict}</span> <strong>{sentence}</strong></p></li>"
                 );
             }
             page.push_str("</ul>\n");

@@ -88,6 +88,13 @@ fn steps(name: &str) -> Vec<Value> {
             "elements",
             "document.querySelectorAll('img, script, iframe, object, form, b, [style], [onerror]').length"
         ]),
+        json!([
+            "value",
+            "faults",
+            "[...document.querySelectorAll('[aria-label=\"Faults on demand\"] tbody tr')]
+                .map(row => [...row.cells].map(cell => cell.textContent))"
+        ]),
+        json!(["value", "expectations", "[...document.querySelectorAll('.problems li.met')].map(it => it.textContent)"]),
         json!(["value", "theme", "getComputedStyle(document.documentElement).backgroundColor"]),
         json!(["value", "tables", "document.querySelectorAll('details').forEach(it => it.open = true)"]),
         json!(["check", name]),
@@ -194,10 +201,18 @@ async fn hostile_text_in_a_result_is_shown_and_never_runs() {
     shard["timeline"]["intervals"][0]["refused"] = json!({HOSTILE: 3});
     shard["examples"] =
         json!([{"outcome": "refused", "reason": HOSTILE, "device": HOSTILE, "message": HOSTILE}]);
+    shard["faults"]["by_fault"] = json!({"wrong_password": {"devices": 1, "got_through": 0, "refused": {HOSTILE: 3},
+        "unreachable": {}, "lost": {}, "failed": {}, "sensor_errors": {}}});
+    shard["expectations"] =
+        json!([{"of": "refused", "share": "10%", "tolerance": "0", "expected": 0, "seen": 0, "met": null}]);
     let (page, merged) = merged(&folder, &shard).await;
     for window in [WINDOWS[0], WINDOWS[2]] {
         let events = opened(&browser, &page, window, "hostile").await;
         assert_fields(&events, &merged);
+        let faults = value(&events, "faults").as_array().unwrap();
+        assert_eq!(faults[0], json!(["wrong-password", "1", "0", "3", "0", "0", "0", "0"]));
+        let expectations = value(&events, "expectations").to_string();
+        assert!(expectations.contains("to be refused"), "{expectations}");
         assert_eq!(value(&events, "elements"), 0, "no element was made of a text");
     }
     let html = fs::read_to_string(&page).unwrap();
