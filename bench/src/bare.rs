@@ -61,7 +61,7 @@ pub(crate) async fn serve(certificate: &Path, key: &Path) -> anyhow::Result<()> 
 }
 
 /// The gateway's TLS settings: TLS 1.2 and 1.3, ALPN, no resumption.
-fn config(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
+pub(crate) fn config(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?

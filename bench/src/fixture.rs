@@ -91,7 +91,7 @@ impl Fixture {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = params.self_signed(&ca_key)?;
         let issuer = Issuer::new(params, ca_key);
-        let params = CertificateParams::new(vec![SERVER_NAME.to_owned()])?;
+        let params = CertificateParams::new(vec![SERVER_NAME.to_owned(), "localhost".to_owned()])?;
         let certificate = params.signed_by(&key, &issuer)?;
         self.write("bench-ca.pem", &ca.pem())?;
         self.write("server.pem", &certificate.pem())?;

@@ -6,6 +6,7 @@
 
 mod api;
 mod api_calls;
+mod authorizer;
 mod bare;
 mod bridge;
 mod bridged;
@@ -13,11 +14,13 @@ mod connect;
 mod console;
 mod devices;
 mod dialler;
+mod dynamodb;
 mod fixture;
 mod gateway;
 mod mosquitto;
 mod process;
 mod report;
+mod runtime_api;
 mod shadows;
 mod throughput;
 
@@ -60,6 +63,8 @@ enum Comparison {
     Throughput,
     /// Signed API calls: Things created and listed a second, memory, and `TestInvokeAuthorizer`
     ApiCalls,
+    /// The authorizer's start, memory, answers and size, against an empty function
+    Authorizer,
     /// Updates of device shadows at QoS 1 with their three answers, a second
     Shadows,
     /// What the console costs for a connect and a message: off, without a page, with one
@@ -98,6 +103,12 @@ pub(crate) struct Size {
     pub(crate) bridged_devices: usize,
     /// How long they do nothing while processor time is measured.
     pub(crate) idle: Duration,
+    /// Numbers of records with which the authorizer is started.
+    pub(crate) records: &'static [usize],
+    /// Starts of each function.
+    pub(crate) starts: u32,
+    /// Answers after the first one.
+    pub(crate) warm: usize,
 }
 
 impl Size {
@@ -113,6 +124,9 @@ impl Size {
         timed_calls: 1_000,
         bridged_devices: 5_000,
         idle: Duration::from_secs(10),
+        records: &[10, 1_000, 100_000, 1_000_000],
+        starts: 21,
+        warm: 2_000,
     };
     /// The sizes of a run that shows only that everything works.
     pub(crate) const SMOKE: Self = Self {
@@ -126,6 +140,9 @@ impl Size {
         timed_calls: 5,
         bridged_devices: 20,
         idle: Duration::from_millis(200),
+        records: &[10, 300],
+        starts: 1,
+        warm: 5,
     };
 }
 
@@ -181,6 +198,10 @@ async fn measure(comparison: &Comparison, json: bool, smoke: bool) -> anyhow::Re
     if wanted(Comparison::Bridge) {
         status("bridge: connecting, publishing, mosquitto's bridge in turns");
         sections.push(bridged::measure(&fixture, &size).await?);
+    }
+    if wanted(Comparison::Authorizer) {
+        status("authorizer: ours, an empty function and Python in turns");
+        sections.push(authorizer::measure(&fixture, &size).await?);
     }
     let report = Report { machine: report::machine(), judged: !smoke, sections };
     let text = if json { report.json()? } else { report.text() };

@@ -22,6 +22,9 @@ pub(crate) const BRIDGE: &str = "latchkey-bridge";
 /// The authorizer's program.
 pub(crate) const AUTHORIZER: &str = "authorizer";
 
+/// The program of an empty function.
+pub(crate) const EMPTY_FUNCTION: &str = "empty-function";
+
 /// The clock ticks in which Linux counts processor time, a second: the same on every machine.
 const TICKS_A_SECOND: u64 = 100;
 
@@ -142,7 +145,7 @@ pub(crate) async fn build() -> anyhow::Result<()> {
     }
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "-p", "bench", "-p", "bridge", "-p", "gateway", "-p", "authorizer"]);
-    command.args(["--bin", BRIDGE, "--bin", GATEWAY, "--bin", AUTHORIZER]);
+    command.args(["--bin", BRIDGE, "--bin", GATEWAY, "--bin", AUTHORIZER, "--bin", EMPTY_FUNCTION]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

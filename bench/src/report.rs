@@ -28,14 +28,38 @@ pub(crate) struct Section {
 #[derive(Serialize)]
 pub(crate) struct Figure {
     /// What was measured.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// The measured value.
     pub(crate) value: f64,
     /// The unit of the value.
     pub(crate) unit: &'static str,
+    /// The quartiles of several measurements, of which the value is the median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quartiles: Option<[f64; 2]>,
     /// The target, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
+}
+
+/// Several measurements of one number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    /// Half of the measurements are between these.
+    pub(crate) quartiles: [f64; 2],
+}
+
+impl Spread {
+    /// The spread of these measurements.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values = values.collect::<Vec<_>>();
+        values.sort_by(f64::total_cmp);
+        let at = |quarter: usize| {
+            let last = values.len().saturating_sub(1);
+            values.get((last * quarter + 2) / 4).copied().unwrap_or(f64::NAN)
+        };
+        Self { median: at(2), quartiles: [at(1), at(3)] }
+    }
 }
 
 /// The target of a number.
@@ -50,13 +74,29 @@ pub(crate) enum Target {
 
 impl Figure {
     /// A number without a target.
-    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { name, value, unit, target: None }
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, quartiles: None, target: None }
+    }
+
+    /// A number that was measured several times.
+    pub(crate) fn spread(
+        name: impl Into<String>,
+        spread: Spread,
+        unit: &'static str,
+        target: Option<Target>,
+    ) -> Self {
+        let Spread { median, quartiles } = spread;
+        Self { name: name.into(), value: median, unit, quartiles: Some(quartiles), target }
     }
 
     /// A number with a target.
-    pub(crate) fn with_target(name: &'static str, value: f64, unit: &'static str, target: Target) -> Self {
-        Self { name, value, unit, target: Some(target) }
+    pub(crate) fn with_target(
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        target: Target,
+    ) -> Self {
+        Self { target: Some(target), ..Self::new(name, value, unit) }
     }
 
     fn is_met(&self) -> bool {
@@ -86,8 +126,10 @@ impl Report {
             // Text can always be written.
             _ = writeln!(text, "\n{}", section.name);
             for figure in &section.figures {
-                let Figure { name, value, unit, .. } = figure;
-                _ = writeln!(text, "  {name:<42} {:>9} {unit:<6}{}", rounded(*value), self.verdict(figure));
+                let Figure { name, value, unit, quartiles, .. } = figure;
+                let spread = quartiles.map(|[low, high]| format!(" ({} to {})", rounded(low), rounded(high)));
+                let (value, spread) = (rounded(*value), spread.unwrap_or_default());
+                _ = writeln!(text, "  {name:<42} {value:>9} {unit:<6}{spread}{}", self.verdict(figure));
             }
         }
         text
@@ -161,6 +203,15 @@ mod tests {
         assert!(!missed.is_met());
         assert!(missed.text().contains("0.59") && missed.text().contains("at least 0.60: MISSED"));
         assert!(!report(f64::NAN, true).is_met(), "no measurement meets no target");
+    }
+
+    #[test]
+    fn a_spread_is_the_median_and_the_quartiles() {
+        let Spread { median, quartiles } = Spread::of([5.0, 1.0, 4.0, 2.0, 3.0].into_iter());
+        assert_eq!([median, quartiles[0], quartiles[1]].map(rounded), ["3.00", "2.00", "4.00"]);
+        assert!(Spread::of(std::iter::empty()).median.is_nan());
+        let one = Spread::of([7.0].into_iter());
+        assert_eq!([one.median, one.quartiles[0], one.quartiles[1]].map(rounded), ["7.00", "7.00", "7.00"]);
     }
 
     #[test]
