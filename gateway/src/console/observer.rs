@@ -30,6 +30,10 @@ const MAX_SHOWN_BYTES: usize = 16 * 1_024;
 const MAX_TAKEN: usize = 1_000;
 /// The shortest time for which it listens: timers are not more precise.
 const MIN_WINDOW: Duration = Duration::from_millis(1);
+/// The messages of one time that are more than it listens to to the end.
+const RUSH: usize = 4 * MAX_TAKEN;
+/// How often it looks whether it has heard enough: a rush begins in the middle of a time.
+const STEP: Duration = Duration::from_millis(5);
 
 /// An observer of some topic filters.
 pub(super) struct Observer {
@@ -97,13 +101,19 @@ impl Observer {
         if again {
             self.listen(true).await;
         }
-        let since = Instant::now();
-        tokio::time::sleep(window.unwrap_or(time)).await;
-        let mut messages = self.take();
-        let heard = since.elapsed();
-        if window.is_some() {
+        let (since, window) = (Instant::now(), window.unwrap_or(time));
+        let mut messages = Vec::new();
+        let heard = loop {
+            tokio::time::sleep(STEP.min(window.saturating_sub(since.elapsed()))).await;
+            messages.extend(self.take());
+            let heard = since.elapsed();
+            if heard >= window || messages.len() >= RUSH {
+                break heard;
+            }
+        };
+        if heard < time {
             self.listen(false).await;
-            tokio::time::sleep(time.saturating_sub(heard)).await;
+            tokio::time::sleep(time.saturating_sub(since.elapsed())).await;
         }
         if again {
             // Each time that it subscribes to a topic, the retained message comes again.
