@@ -41,7 +41,7 @@ struct Page {
 /// Creates the Things, and lists them.
 pub(crate) async fn measure(fixture: &Fixture, size: &Size) -> anyhow::Result<Section> {
     let gateway = Gateway::start(fixture).await?;
-    let signer = Signer::of(fixture.folder())?;
+    let signer = Signer::of(&gateway.data)?;
     // By tenths, so that no signature is too old; and the first one leaves a gateway that has some Things already.
     let (all, cpu) = (size.things, gateway.cpu()?);
     let (mut creating, mut memory) = (Duration::ZERO, Vec::new());

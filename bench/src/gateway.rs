@@ -49,6 +49,8 @@ pub(crate) enum ConsoleUse {
 /// A running gateway.
 pub(crate) struct Gateway {
     server: Server,
+    /// The data folder.
+    pub(crate) data: PathBuf,
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     endpoint: Endpoint,
@@ -104,7 +106,7 @@ impl Gateway {
             ConsoleUse::Page => Some(Page::open(status, &ConsoleFile::read(&data)?.token).await?),
             ConsoleUse::Off | ConsoleUse::NoPage => None,
         };
-        Ok(Self { server, address, endpoint, ca: data.join("ca.pem"), status, page })
+        Ok(Self { server, address, endpoint, ca: data.join("ca.pem"), data, status, page })
     }
 
     /// The page of its console that is open.
