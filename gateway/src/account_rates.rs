@@ -7,7 +7,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use mqtt::TopicName;
@@ -27,6 +30,8 @@ pub struct AccountRates {
     shadow_requests: RateByKey,
     https_publishes: RateByKey,
     subscriptions: Mutex<Rate>,
+    /// The next CONNECTs that a test wants refused.
+    connects_to_refuse: AtomicU32,
 }
 
 /// A CONNECT that a quota does not allow.
@@ -38,6 +43,9 @@ pub enum Throttled {
     /// The quota on CONNECTs of all clients.
     #[error("more than {0} clients connect a second: spread them, and wait longer each time")]
     Account(NonZeroU32),
+    /// A test asked for it.
+    #[error("the test API asked for it")]
+    Test,
 }
 
 impl AccountRates {
@@ -50,6 +58,7 @@ impl AccountRates {
             shadow_requests: RateByKey::new(now),
             https_publishes: RateByKey::new(now),
             subscriptions: Mutex::new(Rate::new(now)),
+            connects_to_refuse: AtomicU32::new(0),
         })
     }
 
@@ -59,12 +68,27 @@ impl AccountRates {
     ///
     /// When it exceeds a quota.
     pub fn connect(&self, client_id: &Arc<str>, quotas: &Quotas, now: Moment) -> Result<(), Throttled> {
+        let less = |left: u32| left.checked_sub(1);
+        if self.connects_to_refuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Err(Throttled::Test);
+        }
         let allowed =
             Allowed { each: quotas.connects_per_second_per_client_id, all: quotas.connects_per_second };
         self.connects.admit(client_id, allowed, now).map_err(|exceeded| match exceeded {
             Exceeded::Each(rate) => Throttled::ClientId(rate),
             Exceeded::All(rate) => Throttled::Account(rate),
         })
+    }
+
+    /// Refuses the next CONNECTs as if they exceeded a quota.
+    pub fn refuse_connects(&self, connects: u32) {
+        self.connects_to_refuse.store(connects, Ordering::Relaxed);
+    }
+
+    /// How many of the next CONNECTs are refused.
+    #[must_use]
+    pub fn connects_to_refuse(&self) -> u32 {
+        self.connects_to_refuse.load(Ordering::Relaxed)
     }
 
     /// Counts a request for a shadow, over MQTT or HTTPS.

@@ -82,6 +82,12 @@ pub struct LocalArgs {
     #[command(flatten)]
     pub function: FunctionArgs,
 
+    /// Serve an API with which tests inject faults and move the clock, on the status port
+    ///
+    /// docs/testing.md describes it. Programs of this machine can use it without a credential.
+    #[arg(long, hide_short_help = true)]
+    pub test_api: bool,
+
     /// Stop when standard input closes: for a program that starts this one and may itself be killed
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
@@ -145,8 +151,8 @@ async fn start(args: LocalArgs, authorizer: PathBuf) -> Result<(Gateway, String,
         };
         anyhow!("can't write the log `{}`: {error}; {cure}", log_file.display())
     })?;
-    let gateway =
-        Gateway::start(&settings, Clock::system(), log.clone()).await.inspect_err(|_| log.flush())?;
+    let clock = if settings.test_api { Clock::movable() } else { Clock::system() };
+    let gateway = Gateway::start(&settings, clock, log.clone()).await.inspect_err(|_| log.flush())?;
     let (addresses, console) = (gateway.addresses(), gateway.console_link());
     let greeting = Greeting { settings: &settings, addresses, log: &log_file, console };
     let greeting = if json { greeting.json() } else { greeting.text() };

@@ -66,6 +66,8 @@ pub enum ConnectionRequest {
     Delete(Deletion),
     /// Ask the authorizer again now.
     Refresh,
+    /// End as if the link to the client were broken.
+    Cut,
     /// Tell the state of the session.
     Inspect(oneshot::Sender<SessionState>),
 }

@@ -17,8 +17,17 @@ pub struct Moment(Duration);
 pub enum Clock {
     /// The system's monotonic clock.
     System(Instant),
-    /// A clock that a test moves.
+    /// The system's clock, which a test can move ahead.
+    Movable(MovableClock),
+    /// A clock that only a test moves.
     Manual(ManualClock),
+}
+
+/// The system's clock, plus what a test has moved it ahead.
+#[derive(Clone, Debug)]
+pub struct MovableClock {
+    start: Instant,
+    ahead: Arc<watch::Sender<Duration>>,
 }
 
 /// The wall clock's time at which a clock started, calculated from the wall clock's time now. It converts moments to times that
@@ -44,11 +53,36 @@ impl Clock {
         Self::System(Instant::now())
     }
 
+    /// The system's clock, which [`Clock::advance`] moves ahead.
+    #[must_use]
+    pub fn movable() -> Self {
+        Self::Movable(MovableClock {
+            start: Instant::now(),
+            ahead: Arc::new(watch::Sender::new(Duration::ZERO)),
+        })
+    }
+
+    /// Moves the clock ahead, and wakes what waits for that. `false` if it is the system's clock, which can't be moved.
+    pub fn advance(&self, by: Duration) -> bool {
+        match self {
+            Self::System(_) => false,
+            Self::Movable(clock) => {
+                clock.ahead.send_modify(|ahead| *ahead = ahead.saturating_add(by));
+                true
+            }
+            Self::Manual(clock) => {
+                clock.advance(by);
+                true
+            }
+        }
+    }
+
     /// The current moment.
     #[must_use]
     pub fn now(&self) -> Moment {
         match self {
             Self::System(start) => Moment(start.elapsed()),
+            Self::Movable(clock) => clock.now(),
             Self::Manual(ManualClock { time, .. }) => Moment(*time.borrow()),
         }
     }
@@ -57,7 +91,7 @@ impl Clock {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         match self {
-            Self::System(start) => {
+            Self::System(start) | Self::Movable(MovableClock { start, .. }) => {
                 let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Epoch(wall.saturating_sub(start.elapsed()))
             }
@@ -73,6 +107,7 @@ impl Clock {
             Self::System(start) => {
                 tokio::time::sleep_until((*start + moment.0).into()).await;
             }
+            Self::Movable(clock) => Box::pin(clock.sleep_until(moment)).await,
             Self::Manual(ManualClock { time, .. }) => {
                 let mut time = time.subscribe();
                 // The sender lives in `self`, so the wait can't end any other way. Boxed, because the futures of the
@@ -111,6 +146,24 @@ impl Epoch {
     pub fn moment(self, unix_millis: i64) -> Moment {
         let unix = Duration::from_millis(u64::try_from(unix_millis).unwrap_or_default());
         Moment(unix.saturating_sub(self.0))
+    }
+}
+
+impl MovableClock {
+    fn now(&self) -> Moment {
+        Moment(self.start.elapsed().saturating_add(*self.ahead.borrow()))
+    }
+
+    async fn sleep_until(&self, moment: Moment) {
+        let mut ahead = self.ahead.subscribe();
+        loop {
+            let until = moment.0.saturating_sub(*ahead.borrow_and_update());
+            tokio::select! {
+                () = tokio::time::sleep_until((self.start + until).into()) => return,
+                // The sender lives in `self`, so this does not fail.
+                _ = ahead.changed() => {}
+            }
+        }
     }
 }
 

@@ -219,6 +219,7 @@ impl Connection {
             Event::Time => self.session.on_time(&mut outbox, now, effects),
             Event::Requested(ConnectionRequest::Delete(deletion)) => self.session.delete(deletion, effects),
             Event::Requested(ConnectionRequest::Refresh) => self.session.refresh(effects),
+            Event::Requested(ConnectionRequest::Cut) => self.session.end(DisconnectReason::Lost, effects),
             Event::Requested(ConnectionRequest::Inspect(answer)) => {
                 // Whoever asked may be gone.
                 _ = answer.send(self.session.state());

@@ -41,6 +41,7 @@ use crate::{
         InvokeError,
         function::{Function, FunctionSource},
         functions::Functions,
+        injected_fault::InjectedFaults,
     },
     registry::{
         self, Kind, Registry, RegistryError,
@@ -148,7 +149,9 @@ impl Gateway {
         let broker = Broker::open(&settings.data, &settings.quotas, &clock)?;
         let store = Arc::new(RegistryStore::open(settings, &clock)?);
         let registry: Arc<dyn Registry> = Arc::<RegistryStore>::clone(&store);
-        let (authorizers, functions) = start_authorizers(settings, &store, &clock, &log).await?;
+        let function_faults = InjectedFaults::default();
+        let (authorizers, functions) =
+            start_authorizers(settings, &store, &clock, &log, &function_faults).await?;
         let opened = clock.epoch().unix_millis(clock.now());
         let domains = issue_domains(settings, &authority, &registry, &authorizers, opened)?;
         let domains = with_stored_domains(domains, &store, &authority)?;
@@ -161,6 +164,7 @@ impl Gateway {
             broker: Arc::new(broker),
             authorizers: Authorizers::new(authorizers),
             functions,
+            function_faults,
             unnamed: ReportedDevices::default(),
             doors: Doors::new(domains, settings.doors, Arc::clone(&registry), Arc::clone(&authority)),
             handshakes: HandshakeLimit::new(settings.limits.handshakes),
@@ -294,6 +298,7 @@ async fn start_authorizers(
     store: &RegistryStore,
     clock: &Clock,
     log: &EventLog,
+    injected: &InjectedFaults,
 ) -> Result<(AuthorizerSet, Functions), StartError> {
     let local_arn = settings.account.function_arn(LOCAL_FUNCTION);
     let now = clock.epoch().unix_millis(clock.now());
@@ -304,7 +309,8 @@ async fn start_authorizers(
             FunctionSource::FunctionArn(arn) => arn.as_str().to_owned(),
             FunctionSource::Program(_) | FunctionSource::InvokeUrl(_) => local_arn.clone(),
         };
-        let function = Function::new(function, &local_arn, clock, &log.of_function(name.as_str())).await;
+        let log = log.of_function(name.as_str());
+        let function = Function::new(function, &local_arn, clock, &log, injected).await;
         let function = function.with_context(|| format!("the authorizer `{name}` can't be called"))?;
         if status == AuthorizerStatus::Active {
             function.warm_up().await?;
@@ -327,7 +333,8 @@ async fn start_authorizers(
         });
     }
     let own = authorizers.first().map(|first| (LOCAL_FUNCTION.to_owned(), Arc::clone(&first.function)));
-    let functions = Functions::new(settings.functions.clone(), own, &settings.account, clock, log).await;
+    let named = settings.functions.clone();
+    let functions = Functions::new(named, own, &settings.account, clock, log, injected).await;
     let functions = functions.context("a function can't be called")?;
     let set = AuthorizerSet::new(authorizers, settings.default_authorizer.clone());
     let set = with_stored(set.context("the authorizers can't be used")?, store, &functions)?;

@@ -9,6 +9,7 @@
 pub mod aws;
 pub mod function;
 pub mod functions;
+pub mod injected_fault;
 pub mod instance;
 pub mod invoke_url;
 pub mod pool;

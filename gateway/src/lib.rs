@@ -18,7 +18,7 @@
 //! [`api`] serves AWS's own APIs, whose calls change the [`registry`].
 //! [`event_log`] and [`metrics`] show what happens, [`why`] reads it again, [`client_records`] knows the last connection of each
 //! client id, [`status`] serves the metrics and the [`console`], [`certificate`] is the local CA, and [`clock`] is the time, which
-//! tests move.
+//! tests move, those of other languages through the [`test_api`].
 
 pub mod account_rates;
 pub mod api;
@@ -48,4 +48,5 @@ pub mod settings;
 pub mod shadow;
 pub mod shared;
 pub mod status;
+pub mod test_api;
 pub mod why;

@@ -69,6 +69,8 @@ pub struct Settings {
     pub logging: LogLevels,
     /// The console in the browser.
     pub console: ConsoleSettings,
+    /// Whether the status port has the test API.
+    pub test_api: bool,
 }
 
 /// An authorizer, with the settings of AWS's `CreateAuthorizer`.
@@ -169,6 +171,7 @@ impl Settings {
             quotas: Quotas::AWS,
             logging: LogLevels::default(),
             console: ConsoleSettings::default(),
+            test_api: false,
         }
     }
 }

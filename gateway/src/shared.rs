@@ -17,7 +17,12 @@ use crate::{
     delayed_will_limit::DelayedWillLimit,
     door::Doors,
     event_log::EventLog,
+<<<<<<< HEAD
     lambda::functions::Functions,
+=======
+    handshake_limit::HandshakeLimit,
+    lambda::{functions::Functions, injected_fault::InjectedFaults},
+>>>>>>> 4025319 (gateway: a test API with faults and a clock that moves, a kit for tests in Rust and a plugin for pytest)
     metrics::Direction,
     quotas::LimitError,
     registry::Registry,
@@ -39,6 +44,8 @@ pub struct Shared {
     pub authorizers: Authorizers,
     /// What runs in the place of functions that API calls name.
     pub functions: Functions,
+    /// What tests make functions do.
+    pub function_faults: InjectedFaults,
     /// The devices whose use of the implied default authorizer was reported.
     pub unnamed: ReportedDevices,
     /// The doors.

@@ -12,7 +12,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::{console::Console, custom_auth::http_request::is_for_this_machine, shared::Shared};
+use crate::{console::Console, custom_auth::http_request::is_for_this_machine, shared::Shared, test_api};
 
 /// The text format of `OpenMetrics` 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,7 +24,9 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, console: Option<A
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .layer(from_fn(only_from_here))
-        .with_state(shared);
+        .with_state(Arc::clone(&shared));
+    let routes =
+        if shared.settings.test_api { routes.nest(test_api::PATH, test_api::routes(shared)) } else { routes };
     let routes = match console {
         Some(console) => routes.fallback(move |request: Request| console.respond(request)),
         None => routes,

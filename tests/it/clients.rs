@@ -8,6 +8,7 @@ mod mosquitto_bridge;
 mod mosquitto_import;
 mod mqtt_js;
 mod paho;
+mod pytest;
 mod python_https;
 
 use std::sync::Arc;

@@ -26,4 +26,5 @@ mod simulator;
 mod smoke;
 mod start_errors;
 mod status;
+mod testkit;
 mod transports;

@@ -18,6 +18,7 @@ use gateway::{
     lambda::{
         Call,
         function::{Function, FunctionConfiguration, FunctionSource},
+        injected_fault::InjectedFaults,
         program::Program,
     },
 };
@@ -457,7 +458,8 @@ impl State {
         let configuration = FunctionConfiguration { source: FunctionSource::Program(program), instances: 8 };
         let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
         let (event_log, log) = CapturedLog::of_gateway();
-        let function = Function::new(configuration, &arn, &Clock::system(), &event_log).await.unwrap();
+        let (clock, injected) = (Clock::system(), InjectedFaults::default());
+        let function = Function::new(configuration, &arn, &clock, &event_log, &injected).await.unwrap();
         let deployed = Deployed {
             arn: arn.clone(),
             role: role.rsplit('/').next().unwrap().to_owned(),

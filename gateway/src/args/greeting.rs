@@ -15,6 +15,7 @@ use crate::{
     door::route::Port,
     gateway::Addresses,
     settings::{LOCAL_NAMES, Settings},
+    test_api,
 };
 
 /// The command, in bold on a terminal.
@@ -58,8 +59,15 @@ impl Greeting<'_> {
         let line = json!({
             "ready": true, "address": self.main(), "ports": ports, "status": status, "api": api,
             "ca": self.settings.data.join("ca.pem"), "log": self.log, "console": console,
+            "test": self.test_api(),
         });
         format!("{line}\n")
+    }
+
+    /// The address of the test API, if there is one.
+    fn test_api(&self) -> Option<String> {
+        let status = self.addresses.status.filter(|_| self.settings.test_api)?;
+        Some(format!("http://{status}{}", test_api::PATH))
     }
 
     /// For a person.
@@ -80,6 +88,9 @@ impl Greeting<'_> {
         }
         if let Some(status) = addresses.status {
             lines.push(format!("  status  http://{status}/metrics"));
+        }
+        if let Some(test_api) = self.test_api() {
+            lines.push(format!("  tests   {test_api}"));
         }
         if let Some(api) = addresses.api {
             lines.push(format!("  AWS API http://{api}; `latchkey local env` has its variables"));

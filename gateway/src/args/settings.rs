@@ -49,7 +49,7 @@ pub(super) fn merge(args: LocalArgs, authorizer: PathBuf) -> anyhow::Result<Sett
     let devices = devices.map(std::path::absolute).transpose().context("the devices file has no path")?;
     let absolute = std::path::absolute(&data).context("the data folder has no path")?;
     let program = Program::new(authorizer, variables(devices.as_deref(), &absolute));
-    let mut settings = Settings { config, ..Settings::new(data, program.clone()) };
+    let mut settings = Settings { config, test_api: args.test_api, ..Settings::new(data, program.clone()) };
     overrides.apply(&mut settings, &program, args.aws_ports, &mut mistakes);
     mistakes.check()?;
     for authorizer in &mut settings.authorizers {

@@ -9,6 +9,7 @@ use iot_policy::{arn::FunctionArn, limits::AUTHORIZER_TIMEOUT_SECONDS};
 use super::aws::AwsFunction;
 use super::{
     Call, InvokeError,
+    injected_fault::InjectedFaults,
     instance::ProcessCounts,
     invoke_url::InvokeUrl,
     pool::{LocalFunction, Pool},
@@ -42,7 +43,14 @@ pub enum FunctionSource {
 }
 
 /// A function that can be called.
-pub enum Function {
+pub struct Function {
+    runner: Runner,
+    injected: InjectedFaults,
+    clock: Clock,
+}
+
+/// What runs a function.
+enum Runner {
     /// A program of this machine.
     Program(Box<Pool>),
     /// What answers at a URL.
@@ -106,23 +114,31 @@ impl Function {
         local_arn: &str,
         clock: &Clock,
         log: &EventLog,
+        injected: &InjectedFaults,
     ) -> Result<Self, FunctionError> {
         let FunctionConfiguration { source, instances } = configuration;
         let slots = || Slots::new(instances, LIMIT, clock.clone());
-        Ok(match source {
+        let runner = match source {
             FunctionSource::Program(program) => {
                 let function = LocalFunction { program, arn: local_arn.to_owned(), limit: LIMIT, instances };
-                Self::Program(Box::new(Pool::new(function, clock.clone(), log.clone())))
+                Runner::Program(Box::new(Pool::new(function, clock.clone(), log.clone())))
             }
-            FunctionSource::InvokeUrl(url) => Self::Url(Box::new(UrlFunction::new(url, slots())?)),
+            FunctionSource::InvokeUrl(url) => Runner::Url(Box::new(UrlFunction::new(url, slots())?)),
             #[cfg(feature = "aws-lambda")]
             FunctionSource::FunctionArn(arn) => {
                 let aws = Box::pin(super::aws::environment(&arn)).await;
-                Self::Aws(Box::new(AwsFunction::new(arn, &aws, slots())))
+                Runner::Aws(Box::new(AwsFunction::new(arn, &aws, slots())))
             }
             #[cfg(not(feature = "aws-lambda"))]
             FunctionSource::FunctionArn(arn) => return Err(FunctionError::NoAws(arn)),
-        })
+        };
+        Ok(Self { runner, injected: injected.clone(), clock: clock.clone() })
+    }
+
+    /// Nothing, in the place of a function that the settings do not have.
+    #[must_use]
+    pub fn absent(arn: FunctionArn, clock: &Clock) -> Self {
+        Self { runner: Runner::Absent(arn), injected: InjectedFaults::default(), clock: clock.clone() }
     }
 
     /// Starts one instance before the first call, so that a wrong configuration shows at once. A function that runs
@@ -132,31 +148,31 @@ impl Function {
     ///
     /// When the instance can't be started.
     pub async fn warm_up(&self) -> Result<(), InvokeError> {
-        match self {
-            Self::Program(pool) => pool.warm_up().await,
-            Self::Url(_) | Self::Absent(_) => Ok(()),
+        match &self.runner {
+            Runner::Program(pool) => pool.warm_up().await,
+            Runner::Url(_) | Runner::Absent(_) => Ok(()),
             #[cfg(feature = "aws-lambda")]
-            Self::Aws(_) => Ok(()),
+            Runner::Aws(_) => Ok(()),
         }
     }
 
     /// Where it writes its own log.
     #[must_use]
     pub fn log(&self) -> FunctionLog {
-        match self {
+        match &self.runner {
             // One that is absent has no log, and its error says that.
-            Self::Program(_) | Self::Absent(_) => FunctionLog::Here,
-            Self::Url(function) => FunctionLog::At(function.url().to_string()),
+            Runner::Program(_) | Runner::Absent(_) => FunctionLog::Here,
+            Runner::Url(function) => FunctionLog::At(function.url().to_string()),
             #[cfg(feature = "aws-lambda")]
-            Self::Aws(function) => FunctionLog::CloudWatch(function.arn().clone()),
+            Runner::Aws(function) => FunctionLog::CloudWatch(function.arn().clone()),
         }
     }
 
     /// The processes of its instances, if the gateway starts them.
     #[must_use]
     pub fn processes(&self) -> Option<ProcessCounts> {
-        match self {
-            Self::Program(pool) => Some(pool.processes().counts()),
+        match &self.runner {
+            Runner::Program(pool) => Some(pool.processes().counts()),
             _ => None,
         }
     }
@@ -164,12 +180,12 @@ impl Function {
     /// Where it is, for people.
     #[must_use]
     pub fn place(&self) -> String {
-        match self {
-            Self::Program(pool) => pool.program().path.display().to_string(),
-            Self::Url(function) => function.url().to_string(),
-            Self::Absent(arn) => format!("nothing stands for `{}` here", arn.as_str()),
+        match &self.runner {
+            Runner::Program(pool) => pool.program().path.display().to_string(),
+            Runner::Url(function) => function.url().to_string(),
+            Runner::Absent(arn) => format!("nothing stands for `{}` here", arn.as_str()),
             #[cfg(feature = "aws-lambda")]
-            Self::Aws(function) => function.arn().as_str().to_owned(),
+            Runner::Aws(function) => function.arn().as_str().to_owned(),
         }
     }
 
@@ -180,12 +196,15 @@ impl Function {
     ///
     /// When there is no answer.
     pub async fn invoke(&self, call: Call, payload: impl FnOnce() -> Bytes) -> Result<Bytes, InvokeError> {
-        match self {
-            Self::Program(pool) => pool.invoke(call, payload).await,
-            Self::Url(function) => function.invoke(call, payload).await,
-            Self::Absent(arn) => Err(InvokeError::Absent(arn.clone())),
+        if !matches!(self.runner, Runner::Absent(_)) {
+            self.injected.befall(&self.clock, LIMIT).await?;
+        }
+        match &self.runner {
+            Runner::Program(pool) => pool.invoke(call, payload).await,
+            Runner::Url(function) => function.invoke(call, payload).await,
+            Runner::Absent(arn) => Err(InvokeError::Absent(arn.clone())),
             #[cfg(feature = "aws-lambda")]
-            Self::Aws(function) => function.invoke(call, payload).await,
+            Runner::Aws(function) => function.invoke(call, payload).await,
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use iot_policy::arn::FunctionArn;
 
-use super::function::{Function, FunctionConfiguration, FunctionError};
+use super::{
+    function::{Function, FunctionConfiguration, FunctionError},
+    injected_fault::InjectedFaults,
+};
 use crate::{clock::Clock, event_log::EventLog, settings::Account};
 
 /// A function of the settings: its name or its ARN, and what runs in its place.
@@ -21,7 +24,10 @@ pub struct NamedFunction {
 }
 
 /// The functions by their names and ARNs, and by the beginnings of names.
-pub struct Functions(BTreeMap<String, Arc<Function>>);
+pub struct Functions {
+    by_name: BTreeMap<String, Arc<Function>>,
+    clock: Clock,
+}
 
 impl Functions {
     /// The functions of the settings, and `own`, the function of the gateway's own authorizer. Nothing is started yet.
@@ -35,28 +41,31 @@ impl Functions {
         account: &Account,
         clock: &Clock,
         log: &EventLog,
+        injected: &InjectedFaults,
     ) -> Result<Self, FunctionError> {
         let mut by_name = BTreeMap::from_iter(own);
         for NamedFunction { name, configuration } in functions {
             let arn = if name.contains(':') { name.clone() } else { account.function_arn(&name) };
-            let function = Function::new(configuration, &arn, clock, &log.of_function(&name)).await?;
+            let log = log.of_function(&name);
+            let function = Function::new(configuration, &arn, clock, &log, injected).await?;
             by_name.insert(name, Arc::new(function));
         }
-        Ok(Self(by_name))
+        Ok(Self { by_name, clock: clock.clone() })
     }
 
     /// What runs in the place of a function: of exactly this ARN, of the ARN without its alias or version, or of its name.
     #[must_use]
     pub fn find(&self, arn: &FunctionArn) -> Arc<Function> {
         let names = [arn.as_str(), arn.unqualified(), arn.name()];
-        let by_name = || names.into_iter().find_map(|name| self.0.get(name));
+        let by_name = || names.into_iter().find_map(|name| self.by_name.get(name));
         let by_beginning = || {
-            let beginnings = self.0.iter().filter_map(|(name, function)| Some((beginning(name)?, function)));
+            let beginnings =
+                self.by_name.iter().filter_map(|(name, function)| Some((beginning(name)?, function)));
             let found = beginnings.filter(|(begin, _)| arn.name().starts_with(begin));
             found.max_by_key(|(begin, _)| begin.len()).map(|(_, function)| function)
         };
         let found = by_name().or_else(by_beginning);
-        found.map_or_else(|| Arc::new(Function::Absent(arn.clone())), Arc::clone)
+        found.map_or_else(|| Arc::new(Function::absent(arn.clone(), &self.clock)), Arc::clone)
     }
 }
 
@@ -89,7 +98,10 @@ mod tests {
         });
         let log = EventLog::new(Box::new(std::io::sink()), None);
         let (account, clock) = (Account::default(), Clock::system());
-        let functions = Functions::new(named.collect(), None, &account, &clock, &log).await.unwrap();
+        let functions =
+            Functions::new(named.collect(), None, &account, &clock, &log, &InjectedFaults::default())
+                .await
+                .unwrap();
         for (arn, port) in [
             ("door-1", Some(1)),
             ("door-north-2", Some(2)),
