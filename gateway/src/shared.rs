@@ -17,12 +17,7 @@ use crate::{
     delayed_will_limit::DelayedWillLimit,
     door::Doors,
     event_log::EventLog,
-<<<<<<< HEAD
-    lambda::functions::Functions,
-=======
-    handshake_limit::HandshakeLimit,
     lambda::{functions::Functions, injected_fault::InjectedFaults},
->>>>>>> 4025319 (gateway: a test API with faults and a clock that moves, a kit for tests in Rust and a plugin for pytest)
     metrics::Direction,
     quotas::LimitError,
     registry::Registry,

@@ -104,8 +104,14 @@ fn errors_say_what_is_wrong_with_the_file() {
         ),
         (stage("dev", &[("Endpoint", json!("a b"))]), "`Endpoint` is `a b`: deploy it again"),
         (stage("dev", &[("AuthorizerName", json!("a b"))]), "`AuthorizerName`: "),
-        (stage("dev", &[("TableName", Value::Null)]), "needs one of `TableName` and `SecretArn`"),
-        (stage("dev", &[("SecretArn", json!("arn"))]), "needs one of `TableName` and `SecretArn`"),
+        (
+            stage("dev", &[("TableName", Value::Null)]),
+            "needs one of `TableName`, `SecretArn` and `RecordsDigest`",
+        ),
+        (
+            stage("dev", &[("SecretArn", json!("arn"))]),
+            "needs one of `TableName`, `SecretArn` and `RecordsDigest`",
+        ),
         (stage("../up", &[]), "`Stage` is `../up`"),
     ];
     for (outputs, part) in cases {
