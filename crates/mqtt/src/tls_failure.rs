@@ -65,9 +65,7 @@ impl TlsWords {
     pub fn describe_tls(&self, error: &Error) -> String {
         let Self { peer, own, no_tls, certificate, .. } = self;
         match error {
-            Error::InvalidMessage(
-                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) => format!("{peer} does not use TLS; {no_tls}"),
+            error if is_not_tls(error) => format!("{peer} does not use TLS; {no_tls}"),
             Error::InvalidMessage(
                 InvalidMessage::MessageTooLarge
                 | InvalidMessage::HandshakePayloadTooLarge
@@ -291,6 +289,15 @@ impl TlsWords {
 #[must_use]
 pub fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// Whether the other end's bytes are not TLS at all. Every other invalid message came in a record of TLS.
+#[must_use]
+pub const fn is_not_tls(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion)
+    )
 }
 
 #[cfg(test)]

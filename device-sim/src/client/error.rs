@@ -174,7 +174,7 @@ pub enum TlsError {
 }
 
 /// A device's words about its handshakes with a server.
-const WORDS: TlsWords = TlsWords {
+pub(crate) const WORDS: TlsWords = TlsWords {
     end: End::Client,
     peer: "the server",
     own: "this client",
@@ -321,14 +321,20 @@ fn spoken(code: impl fmt::Debug, value: u8) -> String {
     format!("{} (0x{value:02x})", snake_case(&code).replace('_', " "))
 }
 
-/// `NotAuthorized` becomes `not_authorized`.
+/// `NotAuthorized` becomes `not_authorized`, and `UnknownCA` `unknown_ca`.
 pub(crate) fn snake_case(name: &impl fmt::Debug) -> String {
+    let name = format!("{name:?}");
     let mut text = String::new();
-    for character in format!("{name:?}").chars() {
-        if character.is_ascii_uppercase() && !text.is_empty() {
+    let mut before = None;
+    let mut rest = name.chars().peekable();
+    while let Some(character) = rest.next() {
+        let ends_a_word = before.is_some_and(|before: char| !before.is_ascii_uppercase());
+        let begins_a_word = rest.peek().is_some_and(char::is_ascii_lowercase);
+        if character.is_ascii_uppercase() && before.is_some() && (ends_a_word || begins_a_word) {
             text.push('_');
         }
         text.push(character.to_ascii_lowercase());
+        before = Some(character);
     }
     text
 }

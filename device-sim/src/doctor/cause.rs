@@ -66,7 +66,7 @@ causes! {
         "Device and server have no version or cipher suite of TLS in common",
         "Use TLS 1.2 or 1.3 with a current cipher suite on the device";
     TlsBroken = 17, "tls_broken",
-        "The server ends the TLS handshake without a reason",
+        "The TLS handshake breaks off: the server ends it without a reason, or does not keep to TLS",
         "Check that the port is the server's, and what stands between: a firewall that inspects TLS often does this";
     WrongCa = 20, "wrong_ca",
         "The server's certificate is not signed by a CA that the device trusts",

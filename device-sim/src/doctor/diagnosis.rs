@@ -127,7 +127,9 @@ fn tls(seen: &Observations) -> Option<Finding> {
         }
         Handshake::TimedOut => Some(finding(Cause::Silent, "no answer to the TLS handshake")),
         Handshake::Alert(alert) => Some(alert_finding(seen, alert)),
-        Handshake::Closed | Handshake::Failed(_) => Some(closed_in_handshake(seen, handshake)),
+        Handshake::Incompatible(_) | Handshake::Closed | Handshake::Failed(_) => {
+            Some(closed_in_handshake(seen, handshake))
+        }
     }
 }
 
@@ -174,7 +176,7 @@ fn alert_finding(seen: &Observations, alert: &str) -> Finding {
 
 fn closed_in_handshake(seen: &Observations, handshake: &Handshake) -> Finding {
     let evidence = match handshake {
-        Handshake::Failed(error) => error.clone(),
+        Handshake::Incompatible(error) | Handshake::Failed(error) => error.clone(),
         _ => "the server closes the connection in the TLS handshake".to_owned(),
     };
     if seen.intent.sni.is_none() && succeeds(seen, &Variant::WithSni) {
@@ -186,6 +188,9 @@ fn closed_in_handshake(seen: &Observations, handshake: &Handshake) -> Finding {
     if seen.variants.iter().any(|(variant, it)| {
         matches!(variant, Variant::Tls12 | Variant::Tls13) && matches!(it, Handshake::Completed { .. })
     }) {
+        return finding(Cause::TlsVersion, evidence);
+    }
+    if matches!(handshake, Handshake::Incompatible(_)) {
         return finding(Cause::TlsVersion, evidence);
     }
     match seen.plain {

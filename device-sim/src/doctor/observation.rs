@@ -151,6 +151,8 @@ pub enum Handshake {
     },
     /// The server sent an alert.
     Alert(String),
+    /// Server and device have no TLS in common, with the words that say what.
+    Incompatible(String),
     /// The server answered with something else than TLS.
     NotTls,
     /// The server closed the connection.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mqtt::tls_failure::{is_not_tls, tls_error};
 use mqtt::wire::client_config;
 use mqtt::wire::dial::{DialError, dial};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::observation::{Certificate, Handshake, Plain, TcpFailure, Trust, Variant};
-use crate::client::error::snake_case;
+use crate::client::error::{WORDS, snake_case};
 use crate::endpoint::{Endpoint, EndpointError, Target, Transport, client_certificate, trusted};
 
 /// How long one step may take.
@@ -260,15 +261,15 @@ fn header(head: &str, name: &str) -> Option<String> {
 
 fn handshake_of(error: &io::Error) -> Handshake {
     use io::ErrorKind as Kind;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match (inner, error.kind()) {
+    match (tls_error(error), error.kind()) {
         (Some(Error::AlertReceived(alert)), _) => Handshake::Alert(snake_case(alert)),
-        (Some(Error::InvalidMessage(_)), _) => Handshake::NotTls,
-        (Some(error), _) => Handshake::Failed(error.to_string()),
+        (Some(inner), _) if is_not_tls(inner) => Handshake::NotTls,
+        (Some(inner @ Error::PeerIncompatible(_)), _) => Handshake::Incompatible(WORDS.describe_tls(inner)),
+        (Some(inner), _) => Handshake::Failed(WORDS.describe_tls(inner)),
         (None, Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe) => {
             Handshake::Closed
         }
-        (None, _) => Handshake::Failed(error.to_string()),
+        (None, _) => Handshake::Failed(WORDS.describe(error)),
     }
 }
 
@@ -335,9 +336,9 @@ fn trust(error: &Error) -> Trust {
             Kind::Expired | Kind::ExpiredContext { .. } => Trust::Expired,
             Kind::NotValidYet | Kind::NotValidYetContext { .. } => Trust::NotYetValid,
             Kind::NotValidForName | Kind::NotValidForNameContext { .. } => Trust::WrongName,
-            other => Trust::Other(other.to_string()),
+            _ => Trust::Other(WORDS.describe_tls(error)),
         },
-        other => Trust::Other(other.to_string()),
+        _ => Trust::Other(WORDS.describe_tls(error)),
     }
 }
 
@@ -365,4 +366,58 @@ fn certificate(der: &CertificateDer<'_>) -> Option<Certificate> {
 /// What connects with credentials: only where the device would trust the server.
 pub(super) fn endpoint(target: &Target) -> Result<Endpoint, EndpointError> {
     Endpoint::new(target.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+
+    use super::*;
+
+    fn of(error: Error) -> Handshake {
+        handshake_of(&io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    #[test]
+    fn only_what_is_no_record_of_tls_is_called_not_tls() {
+        let not_tls = [InvalidMessage::InvalidContentType, InvalidMessage::UnknownProtocolVersion];
+        for what in not_tls {
+            assert_eq!(of(Error::InvalidMessage(what)), Handshake::NotTls);
+        }
+        // What the TLS library says is never all of the words: they have the cause, and what to do.
+        let broken = [
+            (Error::InvalidMessage(InvalidMessage::MessageTooLarge), "larger than TLS allows"),
+            (Error::InvalidMessage(InvalidMessage::CertificatePayloadTooLarge), "chain of certificates"),
+            (Error::InvalidMessage(InvalidMessage::MissingData("x")), "does not speak TLS as it should"),
+            (Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments), "update its TLS library"),
+            (Error::DecryptError, "update its TLS library"),
+        ];
+        for (error, words) in broken {
+            let Handshake::Failed(text) = of(error.clone()) else { panic!("{error:?}") };
+            assert!(text.contains(words) && text.contains("the server"), "{text}");
+        }
+        let incompatible = of(Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon));
+        let Handshake::Incompatible(text) = incompatible else { panic!("{incompatible:?}") };
+        assert!(text.contains("the server offers no cipher suite that this client has"), "{text}");
+        assert_eq!(
+            of(Error::AlertReceived(AlertDescription::UnknownCA)),
+            Handshake::Alert("unknown_ca".to_owned())
+        );
+        let reset = handshake_of(&io::Error::from(io::ErrorKind::ConnectionReset));
+        assert_eq!(reset, Handshake::Closed);
+        let Handshake::Failed(text) = handshake_of(&io::Error::from(io::ErrorKind::HostUnreachable)) else {
+            panic!("another error")
+        };
+        assert!(text.contains("look at the network"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_that_cant_be_used_has_its_cause_and_cure() {
+        let text = |kind| match trust(&Error::InvalidCertificate(kind)) {
+            Trust::Other(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(text(CertificateError::Revoked).ends_with(": replace it"));
+        assert!(text(CertificateError::InvalidPurpose).contains("`serverAuth`"));
+    }
 }

@@ -191,7 +191,7 @@ fn handshake(handshake: &Handshake) -> String {
         Handshake::NotTls => "the answer is not TLS".to_owned(),
         Handshake::Closed => "the server closes the connection".to_owned(),
         Handshake::TimedOut => "no answer".to_owned(),
-        Handshake::Failed(error) => error.clone(),
+        Handshake::Incompatible(error) | Handshake::Failed(error) => error.clone(),
     }
 }
 

@@ -155,6 +155,21 @@ async fn what_is_not_tls_is_told_from_what_is_broken() {
         let server = Misbehaving::start(manner).await;
         assert_found(&of(&server, &[]).await, cause);
     }
+    // Records of TLS that are wrong: an empty ServerHello, a ServerHelloDone at the beginning, and TLS 1.1.
+    let tls_1_1: &'static [u8] =
+        &[&b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02"[..], &[7; 32], b"\x00\xc0\x2f\x00"]
+            .concat()
+            .leak()[..];
+    for (bytes, cause, words) in [
+        (&b"\x16\x03\x03\x00\x04\x02\x00\x00\x00"[..], Cause::TlsBroken, "does not speak TLS as it should"),
+        (b"\x16\x03\x03\x00\x04\x0e\x00\x00\x00", Cause::TlsBroken, "does not speak TLS as it should"),
+        (tls_1_1, Cause::TlsVersion, "offers only TLS 1.1 or older"),
+    ] {
+        let server = Misbehaving::start(Manner::Raw(bytes)).await;
+        let found = of(&server, &[]).await;
+        assert_found(&found, cause);
+        assert!(found.1[0].evidence.contains(words), "{found:?}");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,8 @@ fn cases() -> Vec<(Observations, Cause)> {
             }),
             Cause::TlsVersion,
         ),
+        (in_tls(|seen| seen.tls = Some(Handshake::Incompatible("no suite".into()))), Cause::TlsVersion),
+        (in_tls(|seen| seen.tls = Some(Handshake::Failed("larger than".into()))), Cause::TlsBroken),
         (in_tls(|seen| seen.tls = Some(Handshake::Closed)), Cause::TlsBroken),
         (alert("internal_error", |_| {}), Cause::TlsBroken),
         (in_tls(|seen| seen.tls = Some(Handshake::TimedOut)), Cause::Silent),
