@@ -38,15 +38,59 @@ pub trait Knowledge {
     /// The steps of the client id's connections since a moment, from a log; nothing if the log can't be read.
     fn log_steps(&self, log: &Path, client_id: &str, since: SystemTime) -> Option<Vec<LogStep>>;
 
+    /// The same from the log groups of a deployment in CloudWatch.
+    fn cloud_steps(
+        &self,
+        groups: &LogGroups,
+        client_id: &str,
+        since: SystemTime,
+    ) -> impl Future<Output = CloudSteps>;
+
     /// The values of a printed configuration, by their names in the template.
     fn kit_values(&self, text: &str) -> Option<Vec<(String, String)>>;
 }
 
+/// The log groups of a deployment, in CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGroups {
+    /// The function's.
+    pub function: String,
+    /// AWS IoT's own.
+    pub iot: String,
+    /// Their region, if it is not that of the environment.
+    pub region: Option<String>,
+    /// How long to wait for lines.
+    pub limit: Duration,
+}
+
+/// What the log groups say.
+#[derive(Debug, Clone, Default)]
+pub struct CloudSteps {
+    /// The steps of the client id's connections. Nothing if so little could be read that their absence says nothing.
+    pub steps: Option<Vec<LogStep>>,
+    /// Why something can't be read, and what to do.
+    pub notes: Vec<String>,
+}
+
+/// Where the decision may be.
+enum LogPlace {
+    File(PathBuf),
+    Groups(LogGroups),
+    /// There is one, and it is not known where.
+    Unknown,
+    None,
+}
+
+/// What to do for a log on AWS.
+const NO_GROUP: &str = "not read: name the function's log group with `--log-group`, or the outputs of `make deploy` with \
+                        `--outputs` and `--stage`";
 /// The log of `latchkey local`.
 const LOCAL_LOG: &str = ".latchkey/events.jsonl";
 /// How long the log may take to have a line.
 const LOG_LIMIT: Duration = Duration::from_secs(2);
 const LOG_PAUSE: Duration = Duration::from_millis(100);
+/// How much later than AWS's clock this machine's may be.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// Why the doctor can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -80,19 +124,7 @@ pub async fn run(args: &DoctorArgs, knowledge: &impl Knowledge) -> ExitCode {
     };
     let report = Report { seen: &seen, findings: &findings };
     let mut out = output::stdout();
-    let written = if args.json {
-        let json = findings.iter().map(|finding| {
-            serde_json::json!({
-                "cause": finding.cause, "exit_code": finding.cause.exit_code(), "evidence": finding.evidence,
-                "sentence": finding.cause.sentence(), "cure": finding.cause.cure(), "alike": finding.alike,
-            })
-        });
-        let json = json.collect::<Vec<_>>();
-        let line = serde_json::json!({"findings": json, "exit_code": report.exit_code(), "seen": seen});
-        writeln!(out, "{line}")
-    } else {
-        write!(out, "{report}")
-    };
+    let written = if args.json { writeln!(out, "{}", report.json()) } else { write!(out, "{report}") };
     // A reader that has closed standard output needs nothing.
     written.unwrap_or_default();
     ExitCode::from(report.exit_code())
@@ -109,19 +141,49 @@ pub async fn findings(
 ) -> Result<(Observations, Vec<Finding>), DoctorError> {
     let began = SystemTime::now();
     let device = Device::of(args, knowledge)?;
-    let plan = plan(args, device.as_ref())?;
-    let mut seen = examine(&plan, began).await?;
-    let log = match (&args.log, seen.intent.service) {
-        (Some(log), _) => Some(log.clone()),
-        (None, Service::Gateway) => Some(PathBuf::from(LOCAL_LOG)).filter(|log| log.exists()),
-        (None, _) => None,
-    };
+    let (plan, groups) = plan(args, device.as_ref())?;
+    let mut seen = Box::pin(examine(&plan, began)).await?;
     let mut findings = diagnosis::diagnose(&seen);
-    if let (Some(log), Some(_), false) = (log, &plan.login, findings.is_empty()) {
-        seen.log = read_log(knowledge, &log, &seen.intent.client_id, began).await;
-        findings = diagnosis::diagnose(&seen);
+    if findings.is_empty() || plan.login.is_none() {
+        return Ok((seen, findings));
     }
+    match log_place(args, groups, &seen) {
+        LogPlace::File(log) => seen.log = read_log(knowledge, &log, &seen.intent.client_id, began).await,
+        LogPlace::Groups(groups) => {
+            if !args.json {
+                let (function, iot, seconds) = (&groups.function, &groups.iot, args.log_wait);
+                console::status(&format!(
+                    "looking for the decision in the log groups `{function}` and `{iot}`, for up to {seconds} s"
+                ));
+            }
+            let since = began.checked_sub(CLOCKS_DIFFER).unwrap_or(began);
+            let CloudSteps { steps, notes } =
+                knowledge.cloud_steps(&groups, &seen.intent.client_id, since).await;
+            (seen.log, seen.log_notes) = (steps.map_or(Log::Unread, Log::Steps), notes);
+        }
+        LogPlace::Unknown => seen.log_notes.push(NO_GROUP.to_owned()),
+        LogPlace::None => {}
+    }
+    findings = diagnosis::diagnose(&seen);
     Ok((seen, findings))
+}
+
+fn log_place(args: &DoctorArgs, groups: Option<LogGroups>, seen: &Observations) -> LogPlace {
+    match (&args.log, seen.intent.service, groups) {
+        (Some(log), ..) => LogPlace::File(log.clone()),
+        (None, Service::Gateway, _) if Path::new(LOCAL_LOG).exists() => LogPlace::File(LOCAL_LOG.into()),
+        // CloudWatch is waited for, so only if the server was asked for something that it refused.
+        (None, Service::Aws, _) if !diagnosis::is_logged(seen) => LogPlace::None,
+        (None, Service::Aws, Some(groups)) => LogPlace::Groups(groups),
+        (None, Service::Aws, None) => LogPlace::Unknown,
+        (None, ..) => LogPlace::None,
+    }
+}
+
+/// The region in the name of an endpoint of AWS's.
+fn region_of(host: &str) -> Option<&str> {
+    let (_, rest) = host.split_once(".iot.")?;
+    rest.split_once(".amazonaws.com").map(|(region, _)| region)
 }
 
 /// The log is written by another process, which may be a moment late.
@@ -137,7 +199,7 @@ async fn read_log(knowledge: &impl Knowledge, log: &Path, client_id: &str, began
     }
 }
 
-fn plan(args: &DoctorArgs, device: Option<&Device>) -> Result<Plan, DoctorError> {
+fn plan(args: &DoctorArgs, device: Option<&Device>) -> Result<(Plan, Option<LogGroups>), DoctorError> {
     let mut client_args = args.client.clone();
     if let Some(server) = &args.server {
         client_args.connection.endpoint = Some(server.clone());
@@ -146,6 +208,24 @@ fn plan(args: &DoctorArgs, device: Option<&Device>) -> Result<Plan, DoctorError>
         device.fill_in(&mut client_args);
     }
     let settings = client_args.settings(Path::new("."))?;
+    let host = settings.target.address.host();
+    let deployment = match &settings.deployment {
+        Some(deployment) => Some(deployment.clone()),
+        // A file that was not named may be anything.
+        None => args.client.deployment.find(Path::new(".")).ok().flatten(),
+    };
+    let deployment = deployment.filter(|it| it.endpoint.host() == host);
+    let function = args.log_group.clone().or(deployment.as_ref().map(|it| it.log_group.clone()));
+    let groups = function.map(|function| LogGroups {
+        function,
+        iot: args.iot_log_group.clone(),
+        region: args
+            .region
+            .clone()
+            .or(deployment.map(|it| it.region))
+            .or_else(|| region_of(host).map(str::to_owned)),
+        limit: Duration::from_secs(args.log_wait),
+    });
     let sends_sni = !args.no_sni;
     let client = match device.map(|device| device.client(&client_args, &settings)) {
         Some(client) => Some(client?),
@@ -159,7 +239,7 @@ fn plan(args: &DoctorArgs, device: Option<&Device>) -> Result<Plan, DoctorError>
     let mut options = client.as_ref().map(|client| client.options.clone()).unwrap_or_default();
     options.time_limit = Duration::from_secs(10);
     let authorization = client.as_ref().map_or(Authorization::default(), |client| client.authorization);
-    Ok(Plan {
+    let plan = Plan {
         target: settings.target.clone(),
         sends_sni,
         device_clock: args.clock,
@@ -172,5 +252,19 @@ fn plan(args: &DoctorArgs, device: Option<&Device>) -> Result<Plan, DoctorError>
         retain: args.retain,
         payload_bytes: args.payload_bytes,
         hold: Duration::from_secs(args.hold),
-    })
+        is_awss: groups.is_some(),
+    };
+    Ok((plan, groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_of_awss_names_its_region() {
+        assert_eq!(region_of("x-ats.iot.eu-west-1.amazonaws.com"), Some("eu-west-1"));
+        assert_eq!(region_of("x.ats.iot.cn-north-1.amazonaws.com.cn"), Some("cn-north-1"));
+        assert_eq!((region_of("localhost"), region_of("a.iot.example.com")), (None, None));
+    }
 }

@@ -1,7 +1,7 @@
 //! `latchkey fleet logs`: what happened with clients, from the function's log and AWS IoT's own.
 //!
 //! [`file`] and [`cloudwatch`] read [`line`]s, [`merge`] joins the two lines about a connect to an [`event`], and [`reason`] has
-//! the causes and cures that a line does not have.
+//! the causes and cures that a line does not have. [`recent`] reads one client's lines for the doctor.
 
 #[cfg(feature = "aws")]
 mod cloudwatch;
@@ -10,6 +10,7 @@ mod file;
 pub mod line;
 pub mod merge;
 pub mod reason;
+pub mod recent;
 
 use std::{
     collections::HashSet,

@@ -3,25 +3,16 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod knowledge;
 mod manual;
 mod programs;
 
-use std::{
-    num::NonZeroU16,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::SystemTime,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use bridge::BridgeArgs;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::console;
-use device_sim::{
-    SimArgs,
-    doctor::{DoctorArgs, Knowledge, observation::LogStep},
-    publish::PubArgs,
-    subscribe::SubArgs,
-};
+use device_sim::{SimArgs, doctor::DoctorArgs, publish::PubArgs, subscribe::SubArgs};
 use fleet::args::{FleetArgs, PolicyCommandLine};
 use gateway::{args::LocalArgs, why::WhyArgs};
 
@@ -105,7 +96,7 @@ async fn main() -> ExitCode {
             ),
         ),
         Command::Local(args) => local(*args).await,
-        Command::Doctor(args) => device_sim::doctor::run(&args, &Parts).await,
+        Command::Doctor(args) => device_sim::doctor::run(&args, &knowledge::Parts).await,
         Command::Why(args) => gateway::why::run(&args),
         Command::Sim(args) => device_sim::run(&args).await.into(),
         Command::Pub(args) => device_sim::publish::run(&args).await,
@@ -145,22 +136,6 @@ async fn local(args: LocalArgs) -> ExitCode {
     match authorizer {
         Ok(program) => gateway::args::run(args, program).await,
         Err(error) => console::usage_error("latchkey local", &error),
-    }
-}
-
-/// What the doctor asks the gateway's and the operator's part for.
-struct Parts;
-
-impl Knowledge for Parts {
-    fn log_steps(&self, log: &Path, client_id: &str, since: SystemTime) -> Option<Vec<LogStep>> {
-        // It makes a few connections.
-        let last = NonZeroU16::new(10)?;
-        let attempts = gateway::why::attempts(log, client_id, last, since).ok()?;
-        Some(LogStep::of_attempts(&attempts))
-    }
-
-    fn kit_values(&self, text: &str) -> Option<Vec<(String, String)>> {
-        fleet::kit::read::values(text)
     }
 }
 

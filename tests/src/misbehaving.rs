@@ -1,7 +1,7 @@
 //! A server that misbehaves in one way.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -108,6 +108,11 @@ impl Misbehaving {
     /// Its name and port.
     pub fn endpoint(&self) -> String {
         format!("localhost:{}", self.port)
+    }
+
+    /// The folder of its CA.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The CA that its clients trust.

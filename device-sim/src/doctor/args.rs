@@ -54,8 +54,24 @@ pub struct DoctorArgs {
     pub kit: Option<PathBuf>,
 
     /// The server's log, for the decision [default: .latchkey/events.jsonl for the gateway]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "log_group")]
     pub log: Option<PathBuf>,
+
+    /// The function's log group in CloudWatch, for the decision [default: the deployment's]
+    #[arg(long, value_name = "GROUP")]
+    pub log_group: Option<String>,
+
+    /// The group of AWS IoT's own log
+    #[arg(long, value_name = "GROUP", default_value = "AWSIotLogsV2")]
+    pub iot_log_group: String,
+
+    /// The region of both groups [default: the deployment's, or the endpoint's]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// How many seconds to wait for lines in CloudWatch
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    pub log_wait: u64,
 
     /// Print everything that was seen as JSON
     #[arg(long)]
@@ -92,7 +108,8 @@ whose certificate the device would trust. A message is published only with
 `--topic`.
 
 AWS refuses a CONNECT without saying why. Where several causes look alike from
-outside, the doctor names them all; with the gateway's log it knows which it is.
+outside, the doctor names them all; with the log it knows which it is. For a
+deployment it reads both log groups in CloudWatch, as `latchkey fleet logs` does.
 
 Exit codes: 0 nothing was found; 2 no credentials, and nothing was found up to
 TLS; 10 to 62 the cause, as docs/doctor.md lists them; 64 the command line or a

@@ -39,6 +39,17 @@ pub const ALIKE: [Cause; 12] = [
 /// What a refusal of another server's can mean.
 const ALIKE_ELSEWHERE: [Cause; 3] = [Cause::WrongPassword, Cause::UnknownDevice, Cause::ClientIdNotAllowed];
 
+/// What can refuse a device that the function let in.
+const ALIKE_AFTER_THE_FUNCTION: [Cause; 3] =
+    [Cause::ConnectDenied, Cause::DocumentsRegion, Cause::FunctionFailing];
+
+/// The step of the function's line.
+const DECISION: &str = "decision";
+/// The step of Lambda's line about a function that broke.
+const FUNCTION: &str = "function";
+/// AWS's reason if the function failed, whatever kept it from an answer.
+const FUNCTION_FAILED: &str = "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR";
+
 /// Before this moment, 2026-01-01, no device can be that runs this version.
 const EARLIEST: i64 = 1_767_225_600;
 /// Clocks that differ by more than this are not equal.
@@ -91,6 +102,14 @@ pub fn diagnose(seen: &Observations) -> Vec<Finding> {
         }
     }
     unique
+}
+
+/// Whether the server was asked for something that it refused, so that a log can say why.
+#[must_use]
+pub fn is_logged(seen: &Observations) -> bool {
+    let is_refused = !matches!(&seen.connect, None | Some(Connect::Accepted { .. } | Connect::Alert(_)));
+    let has_ended = [&seen.hold, &seen.subscribe, &seen.publish].iter().any(|it| matches!(it, Some(Err(_))));
+    is_refused || has_ended || seen.receive == Some(false)
 }
 
 fn finding(cause: Cause, evidence: impl Into<String>) -> Finding {
@@ -382,17 +401,26 @@ fn refused(seen: &Observations, evidence: impl Into<String>) -> Finding {
         AuthorizerNaming::Absent => Some(Cause::AuthorizerMissing),
         AuthorizerNaming::Named(_) => None,
     };
-    let is_slow = seen.connect_millis.is_some_and(|millis| millis >= FUNCTION_LIMIT_MILLIS);
+    let is_slow = is_slow(seen);
     // A line with a reason that is not known here has it; a log without any line is a finding of its own.
-    let line = match &seen.log {
-        Log::Steps(steps) => Some(steps.iter().find(|step| step.problem)),
+    let steps = match &seen.log {
+        Log::Steps(steps) => Some(steps.as_slice()),
         Log::Unread => None,
     };
-    if let Some(Some(step)) = line {
+    let problem = steps.and_then(|steps| steps.iter().find(|step| step.problem && !is_bare(seen, step)));
+    if let Some(step) = problem {
         return finding(Cause::OtherRefusal, logged(step));
     }
-    let is_unlogged = line.is_some();
-    let cause = match by_name {
+    let bare = steps.and_then(|steps| steps.iter().find(|step| step.problem));
+    let is_allowed = steps.is_some_and(|steps| steps.iter().any(|step| step.step == DECISION));
+    // The function let the device in, so what comes after it refused.
+    let alike = if is_allowed { ALIKE_AFTER_THE_FUNCTION.to_vec() } else { alike };
+    let evidence = match steps.and_then(|steps| steps.iter().find(|step| step.step == DECISION)).or(bare) {
+        Some(step) => format!("{evidence}; {}", logged(step)),
+        None => evidence,
+    };
+    let is_unlogged = steps.is_some() && bare.is_none();
+    let cause = match by_name.filter(|_| !is_allowed) {
         Some(cause) if is_ours && !certificate => cause,
         _ if is_ours && is_slow => Cause::FunctionTimeout,
         _ if is_ours && is_unlogged => Cause::LoggingOff,
@@ -468,14 +496,51 @@ fn ended_finding(seen: &Observations, what: &str, ended: &Ended) -> Finding {
     }
 }
 
+/// AWS's line about credentials that are not accepted, which does not say by whom.
+fn is_bare(seen: &Observations, step: &LogStep) -> bool {
+    seen.intent.service == Service::Aws && step.step != DECISION && step.reason == "NOT_AUTHENTICATED"
+        || step.step == FUNCTION
+}
+
 /// What the log knows. The decision comes before the gateway's own line, which only says that there was one.
 fn from_log(seen: &Observations) -> Option<Finding> {
     let Log::Steps(steps) = &seen.log else { return None };
     let cause_of = |step: &LogStep| cause_of(step, &seen.intent.authorizer);
     let problems = || steps.iter().filter(|step| step.problem);
-    let decision = problems().find(|step| step.step == "decision");
-    let step = decision.or_else(|| problems().find(|step| cause_of(step).is_some()))?;
-    Some(finding(cause_of(step)?, logged(step)))
+    let decision = problems().find(|step| step.step == DECISION);
+    let refused = problems().find(|step| step.step != FUNCTION && cause_of(step).is_some());
+    // Lambda's line about a function that broke has no client: it is about this one if AWS says that the function failed.
+    let function = problems().find(|step| step.step == FUNCTION);
+    let step = decision.or(match refused {
+        Some(step) if step.reason == FUNCTION_FAILED => function.or(Some(step)),
+        Some(step) => Some(step),
+        None => function.filter(|_| is_slow(seen)),
+    })?;
+    let cause = match cause_of(step)? {
+        Cause::TopicNotAllowed if seen.publish_plain == Some(Ok(())) => Cause::RetainNotAllowed,
+        Cause::FunctionFailing if step.reason == FUNCTION_FAILED && is_slow(seen) => Cause::FunctionTimeout,
+        cause => cause,
+    };
+    Some(Finding { alike: alike_on_aws(seen, step, cause), ..finding(cause, logged(step)) })
+}
+
+/// AWS's own lines have one reason for several causes. The gateway's say more.
+fn alike_on_aws(seen: &Observations, step: &LogStep, cause: Cause) -> Vec<Cause> {
+    if seen.intent.service != Service::Aws || step.step == DECISION {
+        return Vec::new();
+    }
+    match cause {
+        Cause::ConnectDenied => vec![Cause::DocumentsRegion],
+        Cause::AuthorizerMisspelt => vec![Cause::AuthorizerInactive],
+        Cause::FunctionFailing if step.reason == FUNCTION_FAILED => {
+            vec![Cause::FunctionPermission, Cause::FunctionTimeout]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_slow(seen: &Observations) -> bool {
+    seen.connect_millis.is_some_and(|millis| millis >= FUNCTION_LIMIT_MILLIS)
 }
 
 /// A line of the log as evidence.
@@ -486,7 +551,11 @@ fn logged(step: &LogStep) -> String {
 /// The cause of a line of the gateway's, of AWS's or of the function's.
 fn cause_of(step: &LogStep, named: &AuthorizerNaming) -> Option<Cause> {
     let says = |words: &str| step.text.contains(words);
-    if step.step == "decision" {
+    if step.step == FUNCTION {
+        let is_late = step.reason == "timed_out";
+        return Some(if is_late { Cause::FunctionTimeout } else { Cause::FunctionFailing });
+    }
+    if step.step == DECISION {
         return Some(match step.reason.as_str() {
             "wrong_password" | "wrong_signature" | "no_password" => Cause::WrongPassword,
             "unknown_device" => Cause::UnknownDevice,
@@ -512,17 +581,15 @@ fn cause_of(step: &LogStep, named: &AuthorizerNaming) -> Option<Cause> {
             AuthorizerNaming::Misspelt(_) | AuthorizerNaming::Named(_) => Cause::AuthorizerMisspelt,
         }),
         "CUSTOM_AUTHORIZER_PARAMETER_INVALID" => Some(Cause::TokenSignature),
-        "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR" if says("did not answer within") => {
-            Some(Cause::FunctionTimeout)
-        }
-        "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR"
+        FUNCTION_FAILED if says("did not answer within") => Some(Cause::FunctionTimeout),
+        FUNCTION_FAILED
             if says("403")
                 || says("AccessDenied")
                 || says("not authorized to perform: lambda:InvokeFunction") =>
         {
             Some(Cause::FunctionPermission)
         }
-        "CUSTOM_AUTHORIZER_LAMBDA_EXECUTION_ERROR" => Some(Cause::FunctionFailing),
+        FUNCTION_FAILED => Some(Cause::FunctionFailing),
         "THROTTLED" => Some(Cause::Throttled),
         "DUPLICATE_CLIENT_ID" | "DUPLICATE_CLIENTID" => Some(Cause::TakenOver),
         "AUTHORIZATION_FAILURE" if ["region `", "account `", "partition `"].iter().any(|part| says(part)) => {

@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) retain: bool,
     pub(super) payload_bytes: usize,
     pub(super) hold: Duration,
+    /// Whether the server is AWS's whatever its name is.
+    pub(super) is_awss: bool,
 }
 
 /// AWS allows one CONNECT a second for a client id.
@@ -294,7 +296,7 @@ impl Plan {
         let Target { address, alpn, transport, certificate, .. } = &self.target;
         Intent {
             endpoint: address.to_string(),
-            service: if address.is_awss() { Service::Aws } else { Service::Other },
+            service: if self.is_awss || address.is_awss() { Service::Aws } else { Service::Other },
             tls: *transport != Transport::Tcp,
             is_mqtt: *transport == Transport::Mqtt,
             alpn: alpn.protocols().into_iter().map(str::to_owned).collect(),

@@ -52,6 +52,8 @@ pub struct Observations {
     pub receive: Option<bool>,
     /// What the log says of these connections.
     pub log: Log,
+    /// Why a log can't be read, and what to do.
+    pub log_notes: Vec<String>,
 }
 
 /// What the device would do. It has no secret, and no part of the user name but the authorizer's name.

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use cli::console::wrapped;
 use cli::output::escaped;
+use serde_json::{Value, json};
 
 use super::cause::Cause;
 use super::diagnosis::{Finding, day};
@@ -31,6 +32,18 @@ impl Report<'_> {
             None if self.seen.intent.has_credentials => 0,
             None => INCOMPLETE,
         }
+    }
+
+    /// What `--json` prints.
+    pub(super) fn json(&self) -> Value {
+        let findings = self.findings.iter().map(|Finding { cause, evidence, alike }| {
+            json!({
+                "cause": cause, "exit_code": cause.exit_code(), "evidence": evidence, "sentence": cause.sentence(),
+                "cure": cause.cure(), "alike": alike,
+            })
+        });
+        let findings = findings.collect::<Vec<_>>();
+        json!({"findings": findings, "exit_code": self.exit_code(), "seen": self.seen})
     }
 
     /// The steps to a TLS session, each with what was seen. One that was not reached is left out.
@@ -158,6 +171,9 @@ impl Report<'_> {
             "receive",
             seen.receive.map(|came| if came { "the message came back" } else { "nothing came" }.to_owned()),
         );
+        for note in &seen.log_notes {
+            step("log", Some(note.clone()));
+        }
         if let Log::Steps(lines) = &seen.log {
             if lines.is_empty() {
                 step("log", Some("no line about this client id".to_owned()));
@@ -262,5 +278,51 @@ impl Display for Report<'_> {
             writeln!(f, "\n{}", wrapped(INDENT, &format!("{:<12}  {text}", "result")))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(cause: Cause) -> Finding {
+        Finding { cause, evidence: "what shows it".to_owned(), alike: Vec::new() }
+    }
+
+    #[test]
+    fn a_run_ends_with_the_code_of_its_first_cause_and_so_says_its_json() {
+        let seen = Observations::default();
+        for cause in Cause::ALL {
+            // The one after it is another one.
+            let findings = [finding(*cause), finding(Cause::KeepAlive), finding(Cause::Qos2)];
+            let report = Report { seen: &seen, findings: &findings };
+            assert_eq!(report.exit_code(), cause.exit_code());
+            let json = report.json();
+            assert_eq!(json["exit_code"], cause.exit_code());
+            let first = &json["findings"][0];
+            assert_eq!(
+                (&first["cause"], &first["exit_code"]),
+                (&json!(cause.name()), &json!(cause.exit_code()))
+            );
+            assert_eq!(
+                (&first["sentence"], &first["cure"]),
+                (&json!(cause.sentence()), &json!(cause.cure()))
+            );
+            let text = report.to_string();
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for part in [cause.name(), cause.sentence(), cause.cure()] {
+                assert!(words(&text).contains(&words(part)), "{part}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_finding_ends_with_0_and_without_credentials_with_2() {
+        let mut seen = Observations::default();
+        for (has_credentials, code) in [(true, 0), (false, INCOMPLETE)] {
+            seen.intent.has_credentials = has_credentials;
+            let report = Report { seen: &seen, findings: &[] };
+            assert_eq!((report.exit_code(), &report.json()["exit_code"]), (code, &json!(code)));
+        }
     }
 }

@@ -3,30 +3,43 @@
 //! Each query returns its events in the order of their times (API reference, `API_FilterLogEvents`), a page at a time, so that
 //! no more than a page of each is in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::UNIX_EPOCH,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::{Client, config::Builder};
 use cli::console::status;
+use tokio::time::{Instant, sleep};
 
-use super::line::{Kind, Line};
-use crate::aws::{call_error, has_code, patient};
+use super::{
+    BETWEEN_READS_OF_CLOUDWATCH,
+    line::{Kind, Line},
+    now,
+    recent::{Recent, RecentQuery},
+};
+use crate::aws::{BRIEF, call_error, configuration, has_code, patient};
 
 /// The function's decisions.
-const DECISIONS: &str = r#"{ $.event = "decision" }"#;
+const DECISIONS: &str = r#"$.event = "decision""#;
+/// The events of AWS IoT's lines about connects, ends and refusals.
+const CLIENTS: &str = r#"$.eventType = "Connect" || $.eventType = "Disconnect" || $.status = "Failure""#;
 /// What Lambda writes when the function broke.
 const BROKEN: &str = r#"?"Task timed out" ?"Runtime exited" ?"Runtime.ExitError""#;
-/// AWS IoT's lines about connects, ends and refusals.
-const CLIENTS: &str = r#"{ $.eventType = "Connect" || $.eventType = "Disconnect" || $.status = "Failure" }"#;
 /// How far back a query goes again, in milliseconds, because CloudWatch has events some time after they were.
 const OVERLAP: u64 = 60_000;
 
 /// The queries, and what is read of them.
 pub(super) struct CloudWatchLog {
-    client: Client,
+    calls: Client,
     queries: Vec<Query>,
     /// Events that were read and that a query may return again, by their ids, with their times.
     read: HashMap<String, u64>,
+    /// The only client whose lines are asked for. Others may come all the same.
+    client: Option<String>,
+    /// What is said about a log that is off.
+    notes: Vec<String>,
     /// When the queries began.
     began: u64,
 }
@@ -70,13 +83,23 @@ impl CloudWatchLog {
             state: State::Begin,
             lines: VecDeque::new(),
         });
-        Self { client: Client::from_conf(config), queries: queries.into(), read: HashMap::new(), began: now }
+        Self {
+            calls: Client::from_conf(config),
+            queries: queries.into(),
+            read: HashMap::new(),
+            client: None,
+            notes: Vec::new(),
+            began: now,
+        }
     }
 
     /// The next line, `None` at the end of what is there so far.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Line>> {
         for index in 0..self.queries.len() {
             self.fill(index).await?;
+        }
+        for note in self.notes.drain(..) {
+            status(&note);
         }
         let first = self.queries.iter_mut().filter(|query| !query.lines.is_empty());
         let first = first.min_by_key(|query| query.lines.front().map(|line| line.time));
@@ -95,6 +118,25 @@ impl CloudWatchLog {
         self.began = now;
     }
 
+    /// Reads all that is there so far. A group that can't be read is left out from then on, and `recent` says why.
+    async fn read_all(&mut self, recent: &mut Recent) {
+        for index in 0..self.queries.len() {
+            loop {
+                let filled = self.fill(index).await;
+                let Some(query) = self.queries.get_mut(index) else { break };
+                if let Err(error) = filled {
+                    query.state = State::Absent;
+                    recent.fail(&error);
+                }
+                if query.lines.is_empty() {
+                    break;
+                }
+                recent.lines.extend(query.lines.drain(..));
+            }
+        }
+        self.notes.drain(..).for_each(|note| recent.note(note));
+    }
+
     /// Reads pages of a query until it has a line, or no more.
     async fn fill(&mut self, index: usize) -> anyhow::Result<()> {
         let Some(query) = self.queries.get_mut(index) else { return Ok(()) };
@@ -104,14 +146,14 @@ impl CloudWatchLog {
                 State::Next(token) => Some(token.clone()),
                 State::End | State::Absent => return Ok(()),
             };
-            let call = self.client.filter_log_events().log_group_name(&query.group);
-            let call = call.filter_pattern(query.kind.pattern()).set_next_token(token);
+            let call = self.calls.filter_log_events().log_group_name(&query.group);
+            let call = call.filter_pattern(query.kind.pattern(self.client.as_deref())).set_next_token(token);
             let page = match call.start_time(i64::try_from(query.since).unwrap_or(i64::MAX)).send().await {
                 Ok(page) => page,
                 Err(error)
                     if has_code(&error, "ResourceNotFoundException") && query.kind == QueryKind::Clients =>
                 {
-                    status(&format!(
+                    self.notes.push(format!(
                         "there is no log group `{}`, so refusals before the function are not shown: `iotLogging` in the \
                          stage's settings turns AWS IoT's own log on",
                         query.group
@@ -146,12 +188,49 @@ impl CloudWatchLog {
     }
 }
 
+/// As [`recent`](super::recent::recent).
+pub(super) async fn recent(query: &RecentQuery<'_>, is_enough: impl Fn(&[Line]) -> bool) -> Recent {
+    let mut recent = Recent::default();
+    let deadline = Instant::now() + query.limit;
+    let aws = match configuration(query.region, BRIEF).await {
+        Ok(aws) => aws,
+        Err(error) => {
+            recent.fail(&error);
+            return recent;
+        }
+    };
+    let since = query.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let mut log = CloudWatchLog::new(&aws, query.group, query.iot_group, since, now());
+    log.client = Some(query.client_id.to_owned());
+    loop {
+        log.read_all(&mut recent).await;
+        recent
+            .lines
+            .retain(|line| line.kind == Kind::Broken || line.client_id.as_deref() == Some(query.client_id));
+        recent.lines.sort_by_key(|line| line.time);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_readable = log.queries.iter().any(|query| !matches!(query.state, State::Absent));
+        if left.is_zero() || !is_readable || is_enough(&recent.lines) {
+            return recent;
+        }
+        sleep(left.min(BETWEEN_READS_OF_CLOUDWATCH)).await;
+        log.restart(now());
+    }
+}
+
 impl QueryKind {
-    fn pattern(self) -> &'static str {
-        match self {
-            Self::Decisions => DECISIONS,
-            Self::Broken => BROKEN,
-            Self::Clients => CLIENTS,
+    /// The pattern of its lines, and only of one client's if that client's id needs no escape in a pattern.
+    fn pattern(self, client: Option<&str>) -> String {
+        let is_plain = |id: &&str| id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+        let (events, field) = match self {
+            Self::Decisions => (DECISIONS, "client_id"),
+            Self::Broken => return BROKEN.to_owned(),
+            Self::Clients => (CLIENTS, "clientId"),
+        };
+        match client.filter(is_plain) {
+            Some(id) => format!("{{ ({events}) && $.{field} = \"{id}\" }}"),
+            None => format!("{{ {events} }}"),
         }
     }
 
@@ -161,5 +240,25 @@ impl QueryKind {
             Kind::Broken => self == Self::Broken,
             Kind::Connect { .. } | Kind::Request(_) | Kind::Disconnect => self == Self::Clients,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_names_a_client_only_if_its_id_needs_no_escape() {
+        let (decisions, clients) = (QueryKind::Decisions, QueryKind::Clients);
+        assert_eq!(decisions.pattern(None), r#"{ $.event = "decision" }"#);
+        assert_eq!(
+            decisions.pattern(Some("a:b.c-1")),
+            r#"{ ($.event = "decision") && $.client_id = "a:b.c-1" }"#
+        );
+        assert!(clients.pattern(Some("d")).ends_with(r#"$.status = "Failure") && $.clientId = "d" }"#));
+        for id in ["a\" }", "a*", "ü", "a b", "a\\"] {
+            assert_eq!(clients.pattern(Some(id)), clients.pattern(None), "{id}");
+        }
+        assert_eq!(QueryKind::Broken.pattern(Some("d")), BROKEN);
     }
 }

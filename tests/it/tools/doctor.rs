@@ -1,11 +1,13 @@
 //! `latchkey doctor`: each finding, made by a server that misbehaves in exactly that way or by the gateway, and none on a
 //! healthy path.
 
+mod cloudwatch;
+
 use std::{path::Path, time::SystemTime};
 
 use clap::Parser;
 use device_sim::doctor::{
-    DoctorArgs, Knowledge,
+    CloudSteps, DoctorArgs, Knowledge, LogGroups,
     bridge::Side,
     cause::Cause,
     diagnosis::Finding,
@@ -21,6 +23,7 @@ use gateway::{
 use integration::{
     bridge_process::{BridgeProcess, settings, settings_to},
     connect_proxy::{self, ConnectProxy},
+    device_certificate::DeviceCertificate,
     eventually::{eventually, within},
     fake_function::{Act, FakeFunction},
     foreign::mosquitto::Broker,
@@ -54,6 +57,10 @@ impl Knowledge for GatewaysLog<'_> {
         std::fs::write(file.path(), self.0?.log.text()).unwrap();
         let attempts = gateway::why::attempts(file.path(), client_id, 10.try_into().unwrap(), since).unwrap();
         Some(LogStep::of_attempts(&attempts))
+    }
+
+    async fn cloud_steps(&self, _: &LogGroups, _: &str, _: SystemTime) -> CloudSteps {
+        CloudSteps::default()
     }
 
     fn kit_values(&self, _: &str) -> Option<Vec<(String, String)>> {
@@ -150,6 +157,8 @@ async fn what_is_not_tls_is_told_from_what_is_broken() {
         (Manner::Raw(b"\x15\x03\x03\x00\x02\x02\x46"), Cause::TlsVersion),
         (Manner::Raw(b"\x15\x03\x03\x00\x02\x02\x50"), Cause::TlsBroken),
         (Manner::Raw(b"\x15\x03\x03\x00\x02\x02\x70"), Cause::UnknownSni),
+        // unknown_ca
+        (Manner::Raw(b"\x15\x03\x03\x00\x02\x02\x30"), Cause::ClientCertificate),
     ];
     for (manner, cause) in cases {
         let server = Misbehaving::start(manner).await;
@@ -546,6 +555,26 @@ async fn the_program_says_what_it_saw_and_ends_with_the_causes_code() {
     for finished in [&good, &wrong, &json, &alike] {
         assert!(!finished.out().contains(PASSWORD) && !finished.err().contains(PASSWORD));
     }
+}
+
+#[tokio::test]
+async fn a_certificate_is_examined_as_the_device_shows_it() {
+    let (known, unknown) = (DeviceCertificate::new("hall-1"), DeviceCertificate::new("hall-1"));
+    let gateway = Start::with_authorizer().registered(vec![known.registered()], Vec::new()).run().await;
+    let folder = gateway.folder.path();
+    known.write(folder, "known");
+    unknown.write(folder, "unknown");
+    std::fs::write(folder.join("events.jsonl"), "").unwrap();
+    let port = gateway.addresses.doors[&Port::P8883].port();
+    let endpoint = format!("localhost:{port}");
+    let words = [endpoint.as_str(), "--ca", "ca.pem", "--hold", "0", "-i", "hall-1", "-t", "hall-1/t"];
+    for (name, code) in [("known", 0), ("unknown", Cause::ClientCertificate.exit_code())] {
+        let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let found = doctor(folder, &[&words[..], &["--cert", &certificate, "--key", &key]].concat()).await;
+        assert_eq!(found.code, Some(code.into()), "{name}: {}{}", found.out(), found.err());
+    }
+    let without = doctor(folder, &[&words[..], &["--cert", "known.pem"]].concat()).await;
+    assert!(without.code == Some(64) && without.err().contains("--key"), "{}", without.err());
 }
 
 #[tokio::test]

@@ -388,6 +388,61 @@ fn causes_that_look_alike_are_named_and_the_log_tells_them_apart() {
     assert!(!diagnose(&certificate)[0].alike.contains(&Cause::WrongPassword));
 }
 
+/// A step of the log that is no problem, and then these.
+fn in_the_log(steps: &[(&str, &str, &str)]) -> Log {
+    let step = |(step, reason, text): &(&str, &str, &str)| LogStep {
+        step: (*step).to_owned(),
+        problem: !text.starts_with("grant"),
+        reason: (*reason).to_owned(),
+        text: (*text).to_owned(),
+    };
+    Log::Steps(steps.iter().map(step).collect())
+}
+
+#[test]
+fn awss_own_lines_are_joined_with_the_functions() {
+    let failed = ("refused", FUNCTION_FAILED, "Authorization Failure");
+    let timed_out = ("function", "timed_out", "the function took too long");
+    let exited = ("function", "runtime_exited", "the function's program ended");
+    let allowed = (DECISION, "", "grant `own-topics`");
+    let bare = ("refused", "NOT_AUTHENTICATED", "Authorization Failure");
+    let denied = ("refused", "AUTHORIZATION_FAILURE", "iot:Connect: Authorization Failure");
+    let wrong = (DECISION, "wrong_password", "the password is wrong");
+    let unknown = ("refused", "CUSTOM_AUTHORIZER_NOT_FOUND", "Authorization Failure");
+    let none: &[Cause] = &[];
+    let cases = [
+        (vec![bare, wrong], 20, Cause::WrongPassword, none),
+        (vec![failed], 20, Cause::FunctionFailing, &[Cause::FunctionPermission, Cause::FunctionTimeout]),
+        (vec![failed], 5_000, Cause::FunctionTimeout, none),
+        (vec![failed, timed_out], 20, Cause::FunctionTimeout, none),
+        (vec![failed, exited], 20, Cause::FunctionFailing, none),
+        // Another device's call may have broken.
+        (vec![unknown, timed_out], 20, Cause::AuthorizerMisspelt, &[Cause::AuthorizerInactive]),
+        (vec![timed_out], 5_000, Cause::FunctionTimeout, none),
+        (vec![allowed, denied], 20, Cause::ConnectDenied, &[Cause::DocumentsRegion]),
+        (vec![allowed], 20, Cause::LoggingOff, &ALIKE_AFTER_THE_FUNCTION),
+        (vec![], 20, Cause::LoggingOff, &ALIKE),
+        (vec![bare], 20, Cause::Refused, &ALIKE),
+        (vec![timed_out], 20, Cause::Refused, &ALIKE),
+    ];
+    for (steps, millis, cause, alike) in cases {
+        let seen = at_connect(Connect::Closed, |seen| {
+            (seen.log, seen.connect_millis) = (in_the_log(&steps), Some(millis));
+        });
+        let found = &diagnose(&seen)[0];
+        assert_eq!((found.cause, found.alike.as_slice()), (cause, alike), "{steps:?}");
+        assert!(is_logged(&seen));
+    }
+    let retained = changed(|seen| {
+        (seen.publish, seen.publish_plain) = (Some(Err(Ended::Closed)), Some(Ok(())));
+        seen.log = in_the_log(&[("denied", "AUTHORIZATION_FAILURE", "iot:Publish: Authorization Failure")]);
+    });
+    assert_eq!(diagnose(&retained)[0].cause, Cause::RetainNotAllowed);
+    for healthy in [healthy(), in_tls(|_| {}), at_connect(Connect::Alert("x".into()), |_| {})] {
+        assert!(!is_logged(&healthy), "{healthy:?}");
+    }
+}
+
 #[test]
 fn two_things_may_be_wrong_at_the_same_time() {
     let seen = at_connect(Connect::Closed, |seen| seen.intent.qos = 2);
