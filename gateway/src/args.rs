@@ -53,6 +53,7 @@ const DEVICES_FILE: &str = "devices.json";
 
 docs/gateway.md explains ports, domain configurations and certificates."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct LocalArgs {
     /// What to do instead of running.
     #[command(subcommand)]

@@ -63,6 +63,7 @@ impl Clock {
     }
 
     /// Moves the clock ahead, and wakes what waits for that. `false` if it is the system's clock, which can't be moved.
+    #[must_use = "the system's clock can't be moved"]
     pub fn advance(&self, by: Duration) -> bool {
         match self {
             Self::System(_) => false,

@@ -219,13 +219,14 @@ impl Connection {
             Event::Time => self.session.on_time(&mut outbox, now, effects),
             Event::Requested(ConnectionRequest::Delete(deletion)) => self.session.delete(deletion, effects),
             Event::Requested(ConnectionRequest::Refresh) => self.session.refresh(effects),
-            Event::Requested(ConnectionRequest::Cut) => self.session.end(DisconnectReason::Lost, effects),
             Event::Requested(ConnectionRequest::Inspect(answer)) => {
                 // Whoever asked may be gone.
                 _ = answer.send(self.session.state());
             }
             Event::Outside(reason) => self.session.end(reason, effects),
-            Event::Closed => self.session.end(DisconnectReason::Lost, effects),
+            Event::Closed | Event::Requested(ConnectionRequest::Cut) => {
+                self.session.end(DisconnectReason::Lost, effects);
+            }
             Event::Malformed(error) => self.session.end(DisconnectReason::Malformed(error), effects),
             Event::Refreshed(answer) => {
                 self.refresh = None;

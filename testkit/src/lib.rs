@@ -58,7 +58,7 @@ pub const PROGRAM: &str = "LATCHKEY_PROGRAM";
 pub const OWN_TOPICS: &str = "own-topics";
 
 /// How long the gateway may take to start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// Why something can't be done.
 #[derive(Debug, thiserror::Error)]

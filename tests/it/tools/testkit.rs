@@ -107,8 +107,8 @@ async fn test_api_is_absent_unless_it_is_asked_for_and_closed_to_web_pages() {
         let mut all = vec![("Connection", "close"), ("Content-Length", &*length)];
         all.extend(headers);
         let mut stream = TcpStream::connect(status).await.unwrap();
-        let headers = all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
-        let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n{body}");
+        let lines = all.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>();
+        let request = format!("{method} {path} HTTP/1.1\r\n{}\r\n\r\n{body}", lines.join("\r\n"));
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
