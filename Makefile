@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Which of infra/stages is deployed.
 STAGE ?= dev
 
-.PHONY: help demo test test-localstack check bench fmt lint console-lint deny advisories sbom setup infra-test bundle firmware firmware-test synth diff deploy destroy smoke
+.PHONY: help demo test test-localstack check bench fmt lint crates-alone console-lint deny advisories sbom setup infra-test bundle firmware firmware-test synth diff deploy destroy smoke
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
@@ -13,7 +13,7 @@ help: ## show this list
 demo: ## the whole system on this machine: gateway, authorizer, a small fleet, and two refused clients
 	@$(CARGO) run -p latchkey -- demo
 
-test: setup lint console-lint deny advisories infra-test bundle ## all tests: lints, licences, advisories, the deployment, unit and integration tests, independent clients, the firmware and its image
+test: setup lint crates-alone console-lint deny advisories infra-test bundle ## all tests: lints, licences, advisories, the deployment, unit and integration tests, independent clients, the firmware and its image
 	@echo "tests"
 	@CARGO="$(CARGO)" tests/setup/run-tests
 	@echo "localstack"
@@ -38,6 +38,10 @@ lint: ## formatting and clippy; warnings are errors
 	@echo "lints"
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+crates-alone: ## clippy for each package by itself, with its default features and without
+	@echo "packages alone"
+	@CARGO="$(CARGO)" tests/setup/crates-alone
 
 console-lint: setup ## the console's files: Prettier, and TypeScript's types
 	@tests/setup/console-lint
