@@ -27,7 +27,7 @@ pub(crate) async fn serve(fixture: &Fixture) -> anyhow::Result<SocketAddr> {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
-            // A client that goes away is no error here: each start of the function is one.
+            // A client that goes away is not an error here: each start of the function is one.
             tokio::spawn(async move { connection(&acceptor, stream).await });
         }
     });

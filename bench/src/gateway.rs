@@ -40,7 +40,7 @@ const WITHOUT_RATES: &str = "[quotas]\nconnects_per_second = 0\nconnects_per_sec
 pub(crate) enum ConsoleUse {
     /// There is none.
     Off,
-    /// Nobody looks at it, as in every other measurement.
+    /// No page is open, as in every other measurement.
     NoPage,
     /// A page shows attempts, and another one all messages.
     Page,

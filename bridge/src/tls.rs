@@ -37,7 +37,7 @@ pub enum TlsError {
 const ALPN: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
 /// A certificate that ends sooner than this is reported, unless its whole life is short.
 const SOON: i64 = 21 * DAY;
-/// A certificate of a short life is reported in the last one of so many parts of it.
+/// A certificate of a short life is reported in the last of this number of parts of it.
 const PARTS_OF_LIFE: i64 = 4;
 const DAY: i64 = 24 * 3_600;
 

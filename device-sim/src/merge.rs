@@ -87,7 +87,7 @@ pub enum MergeError {
 ///
 /// # Errors
 ///
-/// If a file can't be read or is no result, or if the files are not different shards of one run.
+/// If a file can't be read or is not a result, or if the files are not different shards of one run.
 pub fn files(paths: &[PathBuf]) -> Result<Summary, MergeError> {
     let mut parts = Vec::new();
     for path in paths {

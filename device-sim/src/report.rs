@@ -661,7 +661,7 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Table {
 
 /// As many as can be told apart on a page.
 const MAX_INTERVALS: usize = 60;
-/// So many reasons have a colour of their own.
+/// The number of reasons that have a colour of their own.
 const MAX_REASONS: usize = 5;
 /// A rate of a shorter time would be an accident.
 const LEAST_MS: u64 = 100;

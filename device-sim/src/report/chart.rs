@@ -341,7 +341,7 @@ const LEAST_STEP: f64 = 0.05;
 const HEIGHT: u16 = 224;
 const TOP: u16 = 8;
 const PLOT: u16 = 190;
-/// So many labels fit a phone.
+/// The number of labels that fit a phone.
 const MAX_TICKS: u64 = 5;
 const DAY_MS: u64 = 86_400_000;
 const STEPS_MS: [u64; 20] = [

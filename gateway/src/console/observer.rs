@@ -171,7 +171,7 @@ impl Observer {
     }
 }
 
-/// For how long to listen next, after so many messages came in the time that was heard; `None` for all of the time.
+/// For how long to listen next, after this number of messages came in the time that was heard; `None` for all of the time.
 fn next_window(time: Duration, heard: Duration, came: usize) -> Option<Duration> {
     let came = u32::try_from(came.max(1)).unwrap_or(u32::MAX);
     let max = u32::try_from(MAX_TAKEN).unwrap_or(u32::MAX);

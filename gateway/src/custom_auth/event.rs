@@ -269,7 +269,7 @@ const SHOWN_HEADERS: [&str; 11] = [
 const SHOWN_PARAMETER: &str = "x-amz-customauthorizer-name";
 
 /// The event about a request as JSON for the console, without passwords, tokens, signatures, and values of parameters and headers
-/// that may be one of them. The user name is there without its parameters' values: whoever shows it has to know that it is one.
+/// that may be one of them. The user name is there without its parameters' values: code that shows it has to know that it is one.
 #[must_use]
 pub fn shown(sent: &ClientRequest<'_>, token: Option<&Token>) -> String {
     let bytes = |bytes: usize| format!("({bytes} bytes)");

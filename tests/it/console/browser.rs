@@ -467,7 +467,7 @@ async fn message_of_the_test_client_reaches_mosquitto() {
     assert_eq!(mosquitto.out(), "page/one 21.5 °C\npage/two 21.5 °C\n");
 }
 
-/// What a hostile function writes: a line that is no JSON, and a decision.
+/// What a hostile function writes: a line that is not JSON, and a decision.
 fn hostile_function(log: &EventLog) {
     let function = log.of_function("latchkey");
     function.write_function_line("<img src=x onerror=alert(6)>\u{202e} in a line of its own");

@@ -1,5 +1,5 @@
 //! Records and a keyring that change while the gateway and the real authorizer run, as the programs of an operator change
-//! them: a part that can't be used refuses its own device and nobody else, and is used as soon as it can be.
+//! them: a part that can't be used refuses its own device and no other, and is used as soon as it can be.
 
 use std::{fs, path::Path};
 

@@ -215,7 +215,7 @@ async fn a_reader_that_goes_away_ends_each_command_without_a_panic() {
     for ((words, _), events) in families.iter().zip(closed) {
         let (text, code) = (events[0]["text"].as_str().unwrap(), &events[0]["code"]);
         assert!(!text.contains("panicked"), "{words:?}: {text}");
-        // `logs` is often read by `head` or `grep -m 1`, which is no failure.
+        // `logs` is often read by `head` or `grep -m 1`, which is not a failure.
         let expected = i32::from(!words.contains(&"logs"));
         assert_eq!(code, expected, "{words:?}: {text}");
         assert_eq!(text.contains("Broken pipe"), expected == 1, "{words:?}: {text}");

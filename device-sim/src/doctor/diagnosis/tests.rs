@@ -388,7 +388,7 @@ fn causes_that_look_alike_are_named_and_the_log_tells_them_apart() {
     assert!(!diagnose(&certificate)[0].alike.contains(&Cause::WrongPassword));
 }
 
-/// A step of the log that is no problem, and then these.
+/// A step of the log that is not a problem, and then these.
 fn in_the_log(steps: &[(&str, &str, &str)]) -> Log {
     let step = |(step, reason, text): &(&str, &str, &str)| LogStep {
         step: (*step).to_owned(),
