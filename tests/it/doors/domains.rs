@@ -252,7 +252,7 @@ async fn an_invalid_domain_configuration_ends_the_start() {
         "the domain configuration `iot.example.com`: its default authorizer `x` does not exist"
     );
     let files = error(|settings| settings.domains[0].certificate = Some(("/no".into(), "/no".into()))).await;
-    assert!(files.contains("the domain configuration `iot.example.com`: `/no`"), "{files}");
+    assert!(files.contains("the domain configuration `iot.example.com`: can't read `/no`"), "{files}");
     // A key of another certificate.
     let folder = tempfile::tempdir().unwrap();
     DeviceCertificate::new("a").write(folder.path(), "a");
