@@ -137,6 +137,8 @@ keys! {
     Certificate = 20, "certificate";
     /// Its private key, PEM.
     PrivateKey = 21, "private_key";
+    /// `on`, or `off` for a server that needs no ALPN.
+    Alpn = 22, "alpn";
 }
 
 impl Key {

@@ -120,7 +120,7 @@ impl Device {
             port: text(Key::Port)?.unwrap_or_else(|| "443".to_owned()),
             address: text(Key::Address)?,
             sni: None,
-            alpn: None,
+            alpn: text(Key::Alpn)?.filter(|alpn| alpn == "off").map(|_| "none".to_owned()),
             scheme,
             row: Row {
                 device: client_id.clone(),
@@ -279,7 +279,10 @@ mod tests {
         );
         assert_eq!(device.row.user_name, "sht20?x-amz-customauthorizer-name=latchkey");
         assert_eq!(device.row.password.expose(), b"hunter2");
-        assert_eq!(fs::read_to_string(device.ca.unwrap()).unwrap(), "PEM");
+        assert_eq!((device.alpn, fs::read_to_string(device.ca.unwrap()).unwrap()), (None, "PEM".to_owned()));
+        let for_bridge = partition(&[&own[..], &[(Key::Alpn, "off")]].concat());
+        let for_bridge = Device::of_partition(Path::new("p"), &for_bridge).ok().unwrap();
+        assert_eq!(for_bridge.alpn.as_deref(), Some("none"));
         let message = |entries: &[(Key, &str)]| {
             Device::of_partition(Path::new("p"), &partition(entries)).err().unwrap().to_string()
         };

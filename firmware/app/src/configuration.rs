@@ -62,6 +62,8 @@ pub struct Endpoint<'a> {
     pub port: u16,
     /// The address to connect to instead of what DNS returns.
     pub address: Option<IpAddr>,
+    /// Whether the protocol is negotiated by ALPN. AWS needs it for a password; a bridge does not.
+    pub alpn: bool,
 }
 
 /// An SNTP server.
@@ -186,7 +188,12 @@ fn endpoint<'a>(entries: &Partition<'a>) -> Result<Endpoint<'a>, ConfigurationEr
         }
         None => None,
     };
-    Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address })
+    let alpn = match entries.text(Key::Alpn)?.unwrap_or("on") {
+        "on" => true,
+        "off" => false,
+        _ => return Err(unusable(Key::Alpn, "use `on`, or `off` for a bridge")),
+    };
+    Ok(Endpoint { host, name, port: number(entries, Key::Port, 443)?, address, alpn })
 }
 
 fn will_topic<'a>(entries: &Partition<'a>) -> Result<Option<&'a str>, ConfigurationError> {

@@ -1,5 +1,5 @@
 //! TLS 1.2 or 1.3 by mbedtls. The server needs a certificate, whose chain, name and dates are checked; the client sends
-//! SNI, and negotiates the protocol by ALPN.
+//! SNI, and negotiates the protocol by ALPN unless its configuration says that the server needs none.
 
 use core::ffi::CStr;
 
@@ -15,7 +15,7 @@ use mbedtls_rs::{
 };
 
 use crate::clock::{UnixTime, WallClock};
-use crate::configuration::{Configuration, Identity};
+use crate::configuration::{Configuration, Endpoint, Identity};
 use crate::serial_log::HandshakeDetails;
 
 /// What every handshake of this device uses.
@@ -33,7 +33,7 @@ enum Alpn {
     Mqtt,
     /// MQTT with a client certificate, on port 443.
     MqttCertificate,
-    /// No ALPN: MQTT with a client certificate, on port 8883.
+    /// No ALPN: MQTT with a client certificate on port 8883, or a bridge.
     None,
 }
 
@@ -53,7 +53,8 @@ impl<'a> TlsConfig<'a> {
             }),
             _ => None,
         };
-        let alpn = Alpn::of(credentials.is_some(), configuration.endpoint.port);
+        let Endpoint { port, alpn, .. } = configuration.endpoint;
+        let alpn = if alpn { Alpn::of(credentials.is_some(), port) } else { Alpn::None };
         Ok(Self { ca, credentials, host: configuration.endpoint.host, alpn })
     }
 
@@ -240,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn password_is_never_sent_without_alpn() {
+    fn password_is_sent_without_alpn_only_if_the_configuration_says_so() {
         for port in [443, 8_883, 10_443, 18_883] {
             assert_eq!(Alpn::of(false, port), Alpn::Mqtt);
         }

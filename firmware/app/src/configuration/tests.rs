@@ -30,14 +30,25 @@ fn error_of(entries: &[(Key, &str)]) -> std::string::String {
 fn minimal_configuration_has_defaults() {
     let bytes = partition(&device(&[]));
     let configuration = Configuration::parse(&bytes).unwrap();
-    let Endpoint { name, port, address, .. } = configuration.endpoint;
-    assert_eq!((name, port, address), ("iot.test", 443, None));
+    let Endpoint { name, port, address, alpn, .. } = configuration.endpoint;
+    assert_eq!((name, port, address, alpn), ("iot.test", 443, None, true));
     assert_eq!(configuration.time, TimeServer { host: "pool.ntp.org", port: 123 });
     assert_eq!(configuration.interval, Duration::from_secs(60));
     assert!(configuration.wifi.is_none() && configuration.will_topic.is_none());
     assert_eq!(configuration.ca.to_str(), Ok(CA.1));
     let Identity::Password { client_id, user_name, password } = configuration.identity else { panic!() };
     assert_eq!((client_id.as_str(), user_name.as_str(), password), ("sht20", "sht20", "c2VjcmV0"));
+}
+
+#[test]
+fn alpn_is_off_only_where_the_configuration_says_so() {
+    for (value, alpn) in [("on", Some(true)), ("off", Some(false)), ("no", None), ("OFF", None)] {
+        let bytes = partition(&device(&[(Key::Alpn, value)]));
+        let parsed = Configuration::parse(&bytes);
+        assert_eq!(parsed.map(|configuration| configuration.endpoint.alpn).ok(), alpn, "{value}");
+    }
+    let error = error_of(&device(&[(Key::Alpn, "no")]));
+    assert_eq!(error, "`alpn` in the configuration can't be used: use `on`, or `off` for a bridge");
 }
 
 #[test]
@@ -224,7 +235,7 @@ fn checksum_is_that_of_ethernet_and_zip() {
 #[test]
 fn every_key_has_its_own_number() {
     let numbers: Vec<u8> = Key::ALL.iter().map(|key| key.number()).collect();
-    assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
+    assert_eq!(numbers, (1..=22).collect::<Vec<u8>>());
 }
 
 #[test]

@@ -117,7 +117,13 @@ impl Gateway {
         self.folder.path()
     }
 
-    fn ca(&self) -> PathBuf {
+    /// Its name and its port, without the proxy.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+
+    /// The file of its CA.
+    pub(crate) fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
@@ -177,7 +183,7 @@ fn add(folder: &Path, arguments: &[&str], input: &str) {
 }
 
 /// A program of the root workspace, from `FIRMWARE_TEST_PROGRAMS` or the workspace's target folder.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let folder = env::var_os("FIRMWARE_TEST_PROGRAMS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug"), PathBuf::from);
     let path = folder.join(name);

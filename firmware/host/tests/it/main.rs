@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod bridge;
 mod device;
 mod documentation;
 mod gateway;
