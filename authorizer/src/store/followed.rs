@@ -53,6 +53,7 @@ pub(super) struct ReadFile {
 pub(super) struct Current<T> {
     pub(super) value: Arc<T>,
     /// Differs from that of every value before it.
+    #[cfg_attr(not(feature = "dynamodb"), expect(dead_code, reason = "only the table's cache reads it"))]
     pub(super) version: u64,
     /// Whether the files can't be used as they are now.
     pub(super) is_stale: bool,
@@ -125,6 +126,7 @@ impl<T, F: FollowedFile> Followed<T, F> {
     }
 
     /// The value in force, without a look at the files.
+    #[cfg(any(feature = "dynamodb", test))]
     pub(super) fn last(&self) -> Arc<T> {
         Arc::clone(&self.state().value)
     }

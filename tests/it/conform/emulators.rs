@@ -1,4 +1,5 @@
-//! What a run on an account makes besides AWS IoT, on a service that others wrote: moto, or LocalStack.
+//! What a run on an account makes besides AWS IoT, on a service that others wrote: moto. LocalStack needs Docker or a
+//! download for a function.
 
 use conform::{
     host::{AccountHost, Bundle, FunctionHost},
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn the_function_comes_and_goes() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::moto().await;
     let aws = aws::configuration(emulator.endpoint());
     let folder = tempfile::tempdir().unwrap();
     let host = FunctionHost::Account(Box::new(AccountHost::new(&aws, "123456789012", "us-east-1")));
