@@ -70,21 +70,19 @@ pub(super) async fn run(
 /// When the store can't be read.
 pub async fn check(store: &RecordStore, repair: bool) -> anyhow::Result<Checked> {
     let mut problems = Vec::new();
-    let Contents { mut document, malformed } = match store {
-        RecordStore::Whole(WholeStore::Indexed(path)) => {
-            let opened = indexed::open(path)?;
-            let Scanned { document, damaged } =
-                opened.scan().with_context(|| format!("can't read `{}`", path.display()))?;
-            problems.extend(damaged);
-            if problems.is_empty() && differs(&document, opened.digest())? {
-                problems.push(
-                    "its index is not that of its records: make it again with `latchkey fleet build`"
-                        .to_owned(),
-                );
-            }
-            Contents { document, malformed: Vec::new() }
+    let Contents { mut document, malformed } = if let RecordStore::Whole(WholeStore::Indexed(path)) = store {
+        let opened = indexed::open(path)?;
+        let Scanned { document, damaged } =
+            opened.scan().with_context(|| format!("can't read `{}`", path.display()))?;
+        problems.extend(damaged);
+        if problems.is_empty() && differs(&document, opened.digest())? {
+            problems.push(
+                "its index is not that of its records: make it again with `latchkey fleet build`".to_owned(),
+            );
         }
-        store => store.unchecked().await?,
+        Contents { document, malformed: Vec::new() }
+    } else {
+        store.unchecked().await?
     };
     let records = document.devices.len();
     problems.extend(malformed.into_iter().map(|(key, why)| format!("device `{key}`: {why}")));
