@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How far apart the two lines about a connect may be, in milliseconds: IoT Core waits 5 s for the function.
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "aws", test))]
 pub(super) const OF_AWS: u64 = 10_000;
 /// The same for the gateway, which writes both lines into one log.
 pub(super) const OF_GATEWAY: u64 = 1_000;
